@@ -1,0 +1,1 @@
+"""swap: change a live PostgreSQL table's primary key from bigint to uuid. Imports nothing."""

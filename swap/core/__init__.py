@@ -1,0 +1,1 @@
+"""What every other layer stands on: errors, names, configuration, sessions, catalog, plan, journal."""

@@ -1,0 +1,26 @@
+-- One row per index. `tail` is everything from USING on: it holds columns, never the table's or index's name.
+SELECT i.indrelid::bigint, c.relname, i.indisunique, i.indisprimary, i.indisvalid AND i.indisready, i.indisexclusion,
+       substr(pg_get_indexdef(i.indexrelid),
+              length(format('CREATE %%sINDEX %%I ON %%s%%I.%%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END,
+                            c.relname, CASE WHEN tc.relkind = 'p' THEN 'ONLY ' ELSE '' END, tn.nspname, tc.relname)) + 1),
+       k.conname, k.contype::text, coalesce(k.condeferrable, false), coalesce(k.condeferred, false),
+       (SELECT coalesce(array_agg(DISTINCT x.attname ORDER BY x.attname), '{}')::text[] FROM (
+            SELECT a.attname::text FROM pg_depend d JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
+            WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+              AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0
+            UNION
+            SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])) x),
+       (SELECT coalesce(array_agg(a.attname::text ORDER BY o.n), '{}')::text[]
+        FROM unnest(i.indkey::int2[]) WITH ORDINALITY o(num, n)
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = o.num WHERE o.n <= i.indnkeyatts),
+       i.indpred IS NOT NULL, i.indexprs IS NOT NULL,
+       coalesce(obj_description(i.indexrelid, 'pg_class'), ''),
+       coalesce(obj_description(k.oid, 'pg_constraint'), ''),
+       i.indisclustered, i.indisreplident, pg_relation_size(i.indexrelid)
+FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_class tc ON tc.oid = i.indrelid
+JOIN pg_namespace tn ON tn.oid = tc.relnamespace
+LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
+WHERE i.indrelid = ANY (%(oids)s::oid[])
+ORDER BY i.indrelid, c.relname

@@ -1,0 +1,150 @@
+"""Reads the catalog in one REPEATABLE READ transaction; takes no lock beyond the catalog's own ACCESS SHARE.
+
+Every text the server prints (definitions, expressions) is printed under `search_path = pg_catalog`, so it is
+fully qualified and can be run again from any session.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence as Seq
+from typing import Any
+
+from swap.core.catalog.model import (
+    Catalog,
+    Check,
+    Column,
+    Dependent,
+    ForeignKey,
+    Grant,
+    Index,
+    Policy,
+    Sequence,
+    Table,
+    Trigger,
+    View,
+)
+from swap.core.connection import Connection
+from swap.core.errors import RefusedError, UsageError
+from swap.core.names import TableName
+from swap.core.text import load_sql
+
+Rows = list[tuple[Any, ...]]
+
+
+def query(conn: Connection, file: str, **params: object) -> Rows:
+    """Run one of this package's `.sql` files."""
+    return conn.execute(load_sql("swap.core.catalog", file), params).fetchall()
+
+
+def resolve(conn: Connection, table: TableName) -> int:
+    """The oid of an ordinary table. Raises UsageError for what is missing or not a table."""
+    rows = query(conn, "resolve.sql", schema=table.schema, name=table.name)
+    if not rows:
+        raise UsageError(
+            f"There is no table {table} in this database.",
+            hint="Check [source] table (schema.table) and the database in the connection string.",
+        )
+    oid, kind = rows[0]
+    if kind == "p":
+        raise RefusedError(
+            f"{table} is a partitioned table; a partitioned source is not supported.",
+            hint="Migrate an unpartitioned table; docs/limits.md says why.",
+        )
+    if kind != "r":
+        raise UsageError(f"{table} is not an ordinary table.", hint="Name the table itself, not a view or index.")
+    return int(oid)
+
+
+def load_catalog(conn: Connection, source: TableName, declared: Seq[TableName] = ()) -> Catalog:
+    """The catalog around `source`; `declared` are tables with references that no constraint shows."""
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return _load(conn, source, declared)
+
+
+def _load(conn: Connection, source: TableName, declared: Seq[TableName]) -> Catalog:
+    source_oid = resolve(conn, source)
+    fks = [r for r in query(conn, "constraints.sql", oids=[source_oid]) if r[2] == "f"]
+    referring = {int(r[0]) for r in fks if r[6] == source_oid}
+    oids = sorted({source_oid, *referring, *(resolve(conn, t) for t in declared)})
+    tables = load_tables(conn, oids)
+    by_oid = {t.oid: t for t in tables}
+    foreign_keys = tuple(
+        ForeignKey(
+            TableName(r[7], r[8]), r[1], _bare(r[3]), r[4], r[5], TableName(r[9], r[10]),
+            tuple(r[11]), tuple(r[12]), r[13], r[14] or r[15] > 0,
+        )
+        for r in query(conn, "constraints.sql", oids=oids)
+        if r[2] == "f"
+    )  # fmt: skip
+    version = conn.info.server_version
+    head = conn.execute("SELECT current_database(), current_user").fetchone()
+    assert head is not None
+    dependents = tuple(
+        Dependent(by_oid[r[0]].name, r[1], r[2], r[3]) for r in query(conn, "census.sql", oids=oids)
+    )
+    return Catalog(
+        version, head[0], head[1], by_oid[source_oid], tables, foreign_keys,
+        load_views(conn, [(source_oid, 0)]), dependents,
+    )  # fmt: skip
+
+
+def _bare(definition: str) -> str:
+    """pg_get_constraintdef appends NOT VALID to what is not validated; that is kept as a flag instead."""
+    return definition.removesuffix(" NOT VALID")
+
+
+def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
+    """Tables with all their parts, ordered by name."""
+    columns = _group(query(conn, "columns.sql", oids=oids))
+    indexes = _group(query(conn, "indexes.sql", oids=oids))
+    constraints = _group(query(conn, "constraints.sql", oids=oids))
+    triggers = _group(query(conn, "triggers.sql", oids=oids))
+    policies = _group(query(conn, "policies.sql", oids=oids))
+    grants = _group(query(conn, "grants.sql", oids=oids))
+    sequences = _group(query(conn, "sequences.sql", oids=oids))
+    return tuple(
+        Table(
+            oid, TableName(r[1], r[2]), r[3], r[4], r[5], r[6], r[7], tuple(r[8]), tuple(r[9]), *r[10:],
+            columns=tuple(Column(*c[:11], tuple(c[11]), *c[12:]) for c in _shift(columns[oid])),
+            indexes=tuple(
+                Index(*i[:10], tuple(i[10]), tuple(i[11]), *i[12:]) for i in _shift(indexes[oid])
+            ),
+            checks=tuple(Check(k[1], _bare(k[3]), k[4], k[13]) for k in constraints[oid] if k[2] == "c"),
+            triggers=tuple(Trigger(*t[1:]) for t in triggers[oid]),
+            policies=tuple(Policy(*p[1:4], tuple(p[4]), *p[5:]) for p in policies[oid]),
+            grants=tuple(Grant(*g[1:]) for g in grants[oid]),
+            sequences=tuple(Sequence(s[1], TableName(s[2], s[3]), s[4] == "i") for s in sequences[oid]),
+        )
+        for oid, *r in ((row[0], *row) for row in query(conn, "tables.sql", oids=oids))
+    )  # fmt: skip
+
+
+def _shift(rows: Rows) -> Rows:
+    return [r[1:] for r in rows]
+
+
+def load_views(conn: Connection, columns: list[tuple[int, int]]) -> tuple[View, ...]:
+    """Views that bind any of (table oid, attnum; 0 for the whole table), with those above them."""
+    rows = query(conn, "views.sql", oids=[c[0] for c in columns], attnums=[c[1] for c in columns])
+    grants = _group(query(conn, "grants.sql", oids=[r[0] for r in rows]))
+    return tuple(
+        View(
+            r[0], TableName(r[1], r[2]), r[3], r[4], r[5], r[6], tuple(r[7]), r[8], tuple(r[9]),
+            tuple(Grant(*g[1:]) for g in grants[r[0]]), r[10],
+        )
+        for r in rows
+    )  # fmt: skip
+
+
+def _group(rows: Rows) -> dict[int, Rows]:
+    out: dict[int, Rows] = defaultdict(list)
+    for row in rows:
+        out[int(row[0])].append(row)
+    return out
+
+
+def read_structure(conn: Connection, oids: list[int]) -> list[tuple[str, str]]:
+    """The structure of the tables as (table, line) pairs, for the fingerprint and for naming what drifted."""
+    return [(r[0], r[1]) for r in query(conn, "structure.sql", oids=oids)]

@@ -1,0 +1,214 @@
+"""What the server's catalog says about the source, its references and what follows them. Immutable, serialisable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swap.core.names import TableName
+
+FK_TYPES = ("smallint", "integer", "bigint")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One live column. `type` is format_type's text; `generated` is '' | 's' | 'v'; `identity` is '' | 'a' | 'd'."""
+
+    name: str
+    attnum: int
+    type: str
+    not_null: bool
+    default: str | None
+    identity: str
+    generated: str
+    collation: str | None
+    storage: str | None
+    compression: str | None
+    statistics: int | None
+    options: tuple[str, ...]
+    comment: str | None
+    not_null_name: str | None
+    base_type: str
+    base_kind: str
+    deterministic: bool
+
+
+@dataclass(frozen=True)
+class Index:
+    """`tail` is the definition from USING on; `columns` every column it mentions; `key_columns` in index order."""
+
+    name: str
+    unique: bool
+    primary: bool
+    valid: bool
+    exclusion: bool
+    tail: str
+    constraint: str | None
+    constraint_type: str | None
+    deferrable: bool
+    deferred: bool
+    columns: tuple[str, ...]
+    key_columns: tuple[str, ...]
+    partial: bool
+    expressions: bool
+    comment: str
+    constraint_comment: str
+    clustered: bool
+    replident: bool
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    definition: str
+    validated: bool
+    comment: str
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A foreign key; `definition` is pg_get_constraintdef's text (schema-qualified, without NOT VALID)."""
+
+    table: TableName
+    name: str
+    definition: str
+    validated: bool
+    deferrable: bool
+    target: TableName
+    columns: tuple[str, ...]
+    target_columns: tuple[str, ...]
+    comment: str
+    inherited: bool
+
+
+@dataclass(frozen=True)
+class Trigger:
+    name: str
+    definition: str
+    enabled: str
+    row: bool
+    before: bool
+    on_insert: bool
+    on_delete: bool
+    on_update: bool
+    function: str
+    comment: str
+    constraint: bool
+
+
+@dataclass(frozen=True)
+class Policy:
+    name: str
+    permissive: bool
+    command: str
+    roles: tuple[str, ...]
+    using: str | None
+    check: str | None
+    comment: str
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One ACL entry. `column` None: the whole relation; `grantee` None: PUBLIC."""
+
+    column: str | None
+    grantee: str | None
+    grantor: str
+    privilege: str
+    grantable: bool
+
+
+@dataclass(frozen=True)
+class Sequence:
+    column: str
+    name: TableName
+    identity: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    oid: int
+    name: TableName
+    owner: str
+    kind: str
+    persistence: str
+    rls: bool
+    force_rls: bool
+    options: tuple[str, ...]
+    toast_options: tuple[str, ...]
+    comment: str | None
+    rows_estimate: int
+    heap_bytes: int
+    total_bytes: int
+    replident: str
+    has_children: bool
+    is_child: bool
+    has_rules: bool
+    tablespace: str
+    columns: tuple[Column, ...]
+    indexes: tuple[Index, ...]
+    checks: tuple[Check, ...]
+    triggers: tuple[Trigger, ...]
+    policies: tuple[Policy, ...]
+    grants: tuple[Grant, ...]
+    sequences: tuple[Sequence, ...]
+
+    def column(self, name: str) -> Column | None:
+        return next((c for c in self.columns if c.name == name), None)
+
+    @property
+    def primary_key(self) -> Index | None:
+        return next((i for i in self.indexes if i.primary), None)
+
+
+@dataclass(frozen=True)
+class View:
+    """A view that has to be dropped and created again by its own text. `depth` orders creation."""
+
+    oid: int
+    name: TableName
+    owner: str
+    kind: str
+    depth: int
+    definition: str | None
+    options: tuple[str, ...]
+    comment: str | None
+    columns: tuple[str, ...]
+    grants: tuple[Grant, ...]
+    extras: int
+
+
+@dataclass(frozen=True)
+class Dependent:
+    """Something attached that no other query claims: refused by name (invariant 10)."""
+
+    table: TableName
+    description: str
+    catalog: str
+    column: str
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything read in one snapshot. `foreign_keys`: every one into or out of the listed tables."""
+
+    server_version: int
+    database: str
+    role: str
+    source: Table
+    tables: tuple[Table, ...]
+    foreign_keys: tuple[ForeignKey, ...]
+    views: tuple[View, ...]
+    dependents: tuple[Dependent, ...]
+
+    def table(self, name: TableName) -> Table:
+        return next(t for t in self.tables if t.name == name)
+
+    @property
+    def incoming(self) -> tuple[ForeignKey, ...]:
+        return tuple(f for f in self.foreign_keys if f.target == self.source.name)
+
+    @property
+    def outgoing(self) -> tuple[ForeignKey, ...]:
+        me = self.source.name
+        return tuple(f for f in self.foreign_keys if f.table == me and f.target != me)

@@ -1,0 +1,30 @@
+-- The structure of the given tables as lines, for fingerprints and drift: compared before anything irreversible.
+SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
+    SELECT format('table owner=%%s kind=%%s rls=%%s/%%s options=%%s replident=%%s', pg_get_userbyid(c.relowner), c.relkind,
+                  c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relreplident) AS line
+    UNION ALL SELECT format('grant %%s', i.item) FROM unnest(c.relacl) i(item)
+    UNION ALL
+    SELECT format('column %%I %%s%%s default=%%s identity=%%s generated=%%s acl=%%s', a.attname, format_type(a.atttypid, a.atttypmod),
+                  CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attacl)
+    FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT format('constraint %%I %%s valid=%%s', k.conname, pg_get_constraintdef(k.oid), k.convalidated)
+    FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n'
+    UNION ALL
+    SELECT format('referenced by %%s constraint %%I %%s', k.conrelid::regclass, k.conname, pg_get_constraintdef(k.oid))
+    FROM pg_constraint k WHERE k.confrelid = c.oid
+    UNION ALL
+    SELECT format('index %%s valid=%%s', pg_get_indexdef(i.indexrelid), i.indisvalid AND i.indisready) FROM pg_index i WHERE i.indrelid = c.oid
+    UNION ALL
+    SELECT format('trigger %%s enabled=%%s', pg_get_triggerdef(t.oid), t.tgenabled) FROM pg_trigger t
+    WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+    UNION ALL
+    SELECT format('policy %%I permissive=%%s cmd=%%s roles=%%s using=%%s check=%%s', p.polname, p.polpermissive, p.polcmd, p.polroles::regrole[],
+                  pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+    FROM pg_policy p WHERE p.polrelid = c.oid
+    UNION ALL
+    SELECT DISTINCT format('view %%s %%s', r.ev_class::regclass, pg_get_viewdef(r.ev_class)) FROM pg_depend dv JOIN pg_rewrite r ON r.oid = dv.objid
+    WHERE dv.classid = 'pg_rewrite'::regclass AND dv.refclassid = 'pg_class'::regclass AND dv.refobjid = c.oid AND r.ev_class <> c.oid
+) x
+WHERE c.oid = ANY (%(oids)s::oid[]) ORDER BY 1, 2

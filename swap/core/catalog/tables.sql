@@ -1,0 +1,15 @@
+-- One row per table: what CREATE TABLE, ALTER TABLE and pg_class say about it.
+SELECT c.oid::bigint, n.nspname, c.relname, pg_get_userbyid(c.relowner), c.relkind::text, c.relpersistence::text,
+       c.relrowsecurity, c.relforcerowsecurity,
+       coalesce(c.reloptions, '{}'::text[]),
+       coalesce((SELECT t.reloptions FROM pg_class t WHERE t.oid = c.reltoastrelid), '{}'::text[]),
+       obj_description(c.oid, 'pg_class'),
+       greatest(c.reltuples, 0)::bigint, pg_relation_size(c.oid), pg_total_relation_size(c.oid),
+       c.relreplident::text,
+       EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid),
+       EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid),
+       EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND c.relkind IN ('r', 'p')),
+       coalesce((SELECT spcname FROM pg_tablespace s WHERE s.oid = c.reltablespace), '')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = ANY (%(oids)s::oid[])
+ORDER BY n.nspname, c.relname

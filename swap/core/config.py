@@ -1,0 +1,184 @@
+"""swap.toml: one pydantic model. An unknown key, a wrong type or an impossible value is a usage error that
+names the key, the line and what is allowed; nothing is guessed and nothing is ignored."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from swap.core.errors import UsageError
+from swap.core.names import MAX_BYTES, TableName, parse_table
+
+
+def _identifier(value: str) -> str:
+    if not value or "\x00" in value:
+        raise ValueError("must be a column or table name")
+    if len(value.encode()) > MAX_BYTES:
+        raise ValueError(f"is longer than PostgreSQL's {MAX_BYTES} bytes")
+    return value
+
+
+def _table(value: str) -> str:
+    parse_table(value)
+    return value
+
+
+Name = Annotated[str, AfterValidator(_identifier)]
+Table = Annotated[str, AfterValidator(_table)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Source(_Section):
+    table: Table
+    key: Name = "id"
+
+    @property
+    def name(self) -> TableName:
+        return parse_table(self.table)
+
+
+class Identity(_Section):
+    column: Name = "uuid_id"
+    generate: Literal["uuidv4", "uuidv7"] = "uuidv4"
+
+
+class Names(_Section):
+    shadow: str = "{table}_new"
+    retired: str = "{table}_old"
+    legacy_key: Name = "legacy_id"
+    state_schema: Name = "swap"
+
+    @field_validator("shadow", "retired")
+    @classmethod
+    def _pattern(cls, value: str) -> str:
+        if "{" in value.replace("{table}", "") or not value or value == "{table}":
+            raise ValueError("may contain {table} and must differ from the table's own name")
+        return value
+
+
+class Reference(_Section):
+    table: Table
+    column: Name
+    where: str | None = None
+    uuid_column: Name | None = None
+    legacy_column: Name | None = None
+
+
+class Sync(_Section):
+    mode: Literal["trigger", "logical"] = "trigger"
+    jobs: int = Field(2, ge=1, le=64)
+    chunk_target_ms: int = Field(500, ge=10, le=60_000)
+    max_replica_lag_bytes: int = Field(67_108_864, ge=0)
+
+
+class Verify(_Section):
+    max_age_s: int = Field(3600, ge=1)
+
+
+class Cutover(_Section):
+    lock_timeout_ms: int = Field(200, ge=1, le=60_000)
+    max_attempts: int = Field(30, ge=1, le=10_000)
+    max_lock_hold_ms: int = Field(2000, ge=50, le=600_000)
+    kill_blockers: Literal["never", "idle-in-transaction", "all"] = "never"
+
+
+class Hooks(_Section):
+    pre_swap_snapshot: list[str] | None = Field(None, min_length=1)
+    timeout_s: int = Field(3600, ge=1)
+
+
+class Accept(_Section):
+    findings: list[str] = []
+
+
+class Config(_Section):
+    """The whole file. `path` is where it was read from (hooks run beside it)."""
+
+    source: Source
+    identity: Identity = Identity()
+    names: Names = Names()
+    reference: list[Reference] = []
+    ignore: list[str] = []
+    sync: Sync = Sync()
+    verify: Verify = Verify()
+    cutover: Cutover = Cutover()
+    hooks: Hooks = Hooks()
+    accept: Accept = Accept()
+
+
+def find_config(flag: Path | None) -> Path:
+    """Flag, else SWAP_CONFIG, else ./swap.toml."""
+    return flag or Path(os.environ.get("SWAP_CONFIG") or "swap.toml")
+
+
+def load_config(path: Path) -> Config:
+    """Read and validate `path`. Raises UsageError naming the key, the line and what is allowed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        hint = "`swap init TABLE` writes one; or name it with --config or SWAP_CONFIG."
+        raise UsageError(f"No configuration file at {path}.", hint=hint) from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise UsageError(f"Cannot read the configuration {path}: {e}.") from None
+    try:
+        return Config.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as e:
+        raise UsageError(f"{path} is not valid TOML: {e}.") from None
+    except ValidationError as e:
+        first = e.errors()[0]
+        raise UsageError(_explain(path, text, [str(p) for p in first["loc"]], first)) from None
+
+
+def _explain(path: Path, text: str, loc: list[str], error: object) -> str:
+    assert isinstance(error, dict)
+    key = ".".join(loc)
+    line = _line_of(text, loc)
+    where = f"{path}, line {line}" if line else str(path)
+    kind = str(error["type"])
+    if kind == "extra_forbidden":
+        return f"{where}: unknown key {key}. Allowed here: {', '.join(_allowed(loc))}."
+    if kind == "missing":
+        return f"{where}: the key {key} is missing."
+    return f"{where}: {key}: {str(error['msg']).removeprefix('Value error, ')}."
+
+
+def _allowed(loc: list[str]) -> list[str]:
+    model: type[BaseModel] = Config
+    for part in loc[:-1]:
+        if part.isdigit():
+            continue
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if part == "reference":
+            model = Reference
+        elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return sorted(model.model_fields)
+
+
+def _line_of(text: str, loc: list[str]) -> int | None:
+    """The line where the key at `loc` stands, by a plain scan (tomllib keeps no positions)."""
+    *section, key = [p for p in loc if not p.isdigit()] or [""]
+    index = next((int(p) for p in loc if p.isdigit()), 0)
+    current: list[str] = []
+    seen = -1
+    for number, raw in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", raw)
+        if header:
+            current = [header.group(1).strip('"')]
+            if current == section[:1] and raw.lstrip().startswith("[["):
+                seen += 1
+            if [key] == current and not section:
+                return number
+            continue
+        in_section = current == section[:1] and (seen < 0 or seen == index)
+        if in_section and re.match(rf'\s*"?{re.escape(key)}"?\s*=', raw):
+            return number
+    return None

@@ -1,0 +1,313 @@
+"""The state schema: the run, its phase, chunks, watermarks, verifications, attempts, hooks, events.
+
+SQLAlchemy Core describes the tables and builds the statements; they run on the psycopg connection that moves
+the data, so a row of progress commits in the same transaction as what it reports (invariant 4).
+Every table has a primary key: a publication FOR ALL TABLES does not break on them (H17).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from psycopg import sql
+from psycopg.types.json import Jsonb
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import CreateSchema, CreateTable
+
+from swap.core.connection import Connection
+from swap.core.errors import PhaseError, RefusedError
+from swap.core.names import TableName, quote
+from swap.core.plan import PLAN, Plan
+from swap.core.text import verbatim
+
+VERSION = 1
+MARK = "pg-uuid-swap state"
+DIALECT = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+
+
+class Phase(StrEnum):
+    """Mirrors the enum `phase` of the state schema."""
+
+    PREPARING = "preparing"
+    PREPARED = "prepared"
+    BACKFILLING = "backfilling"
+    SYNCING = "syncing"
+    CUT_OVER = "cut_over"
+    FINALIZED = "finalized"
+    ABORTED = "aborted"
+
+    @property
+    def public(self) -> str:
+        """The phase as CLI.md names it: a run that is still being prepared does not exist yet."""
+        return "none" if self is Phase.PREPARING else self.value
+
+
+MOVES = {
+    Phase.PREPARING: {Phase.PREPARED, Phase.ABORTED},
+    Phase.PREPARED: {Phase.BACKFILLING, Phase.ABORTED},
+    Phase.BACKFILLING: {Phase.SYNCING, Phase.ABORTED},
+    Phase.SYNCING: {Phase.CUT_OVER, Phase.ABORTED},
+    Phase.CUT_OVER: {Phase.SYNCING, Phase.FINALIZED},
+    Phase.FINALIZED: set(),
+    Phase.ABORTED: set(),
+}
+
+
+def tables(schema: str) -> dict[str, sa.Table]:
+    """The journal's tables in `schema`, by name, in creation order."""
+    md = sa.MetaData(schema=schema)
+    now = sa.text("clock_timestamp()")
+    stamp = sa.DateTime(timezone=True)
+
+    def ident() -> sa.Column[int]:
+        return sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True)
+
+    def run() -> sa.Column[int]:
+        return sa.Column("run_id", sa.BigInteger, nullable=False)
+
+    phase = postgresql.ENUM(*[p.value for p in Phase], name="phase", schema=schema, create_type=False)
+    T = sa.Table
+    made = [
+        T("meta", md, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False)),
+        T(
+            "run", md, ident(),
+            sa.Column("source_schema", sa.Text, nullable=False),
+            sa.Column("source_table", sa.Text, nullable=False),
+            sa.Column("phase", phase, nullable=False),
+            sa.Column("mode", sa.Text, nullable=False),
+            sa.Column("plan", JSONB, nullable=False),
+            sa.Column("baseline", JSONB),
+            sa.Column("paused", sa.Boolean, nullable=False, server_default="false"),
+            sa.Column("bound", sa.BigInteger),
+            sa.Column("complete_xid", sa.Text),
+            sa.Column("verified", sa.Text),
+            sa.Column("created_at", stamp, nullable=False, server_default=now),
+            sa.Column("changed_at", stamp, nullable=False, server_default=now),
+        ),
+        T(
+            "fence", md, sa.Column("tag", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+        ),
+        T(
+            "capture", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("watermark", sa.Text, nullable=False),
+            sa.Column("active", sa.SmallInteger, nullable=False, server_default="0"),
+            sa.Column("replayed", sa.BigInteger, nullable=False, server_default="0"),
+            sa.Column("replayed_at", stamp),
+        ),
+        T(
+            "chunk", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("part", sa.Text, primary_key=True), sa.Column("number", sa.Integer, primary_key=True),
+            sa.Column("low", sa.BigInteger, nullable=False), sa.Column("high", sa.BigInteger, nullable=False),
+            sa.Column("rows", sa.BigInteger), sa.Column("done_at", stamp),
+        ),
+        T(
+            "step", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("name", sa.Text, primary_key=True),
+            sa.Column("done_at", stamp, nullable=False, server_default=now),
+        ),
+        T(
+            "verification", md, ident(), run(),
+            sa.Column("method", sa.Text, nullable=False), sa.Column("direction", sa.Text, nullable=False),
+            sa.Column("verdict", sa.Text, nullable=False), sa.Column("snapshot", sa.Text),
+            sa.Column("fingerprint", sa.Text), sa.Column("repaired", sa.Boolean, nullable=False),
+            sa.Column("report", JSONB), sa.Column("started_at", stamp, nullable=False),
+            sa.Column("finished_at", stamp, nullable=False, server_default=now),
+        ),
+        T(
+            "range_digest", md, sa.Column("verification_id", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("part", sa.Text, primary_key=True), sa.Column("number", sa.Integer, primary_key=True),
+            sa.Column("low", sa.BigInteger), sa.Column("high", sa.BigInteger),
+            sa.Column("rows", sa.BigInteger, nullable=False), sa.Column("digest", sa.Text, nullable=False),
+        ),
+        T(
+            "attempt", md, ident(), run(),
+            sa.Column("kind", sa.Text, nullable=False), sa.Column("xid", sa.Text),
+            sa.Column("outcome", sa.Text, nullable=False), sa.Column("detail", sa.Text),
+            sa.Column("at", stamp, nullable=False, server_default=now),
+        ),
+        T(
+            "hook", md, ident(), run(),
+            sa.Column("name", sa.Text, nullable=False), sa.Column("argv", JSONB, nullable=False),
+            sa.Column("exit_code", sa.Integer), sa.Column("snapshot", sa.Text), sa.Column("output", sa.Text),
+            sa.Column("started_at", stamp, nullable=False), sa.Column("finished_at", stamp),
+        ),
+        T(
+            "event", md, ident(), run(),
+            sa.Column("at", stamp, nullable=False, server_default=now),
+            sa.Column("kind", sa.Text, nullable=False), sa.Column("message", sa.Text, nullable=False),
+        ),
+    ]  # fmt: skip
+    return {t.name: t for t in made}
+
+
+def compile_sql(statement: sa.sql.ClauseElement) -> tuple[sql.SQL, dict[str, Any]]:
+    """A Core statement as psycopg's SQL and parameters."""
+    compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
+    params = getattr(compiled, "params", None) or {}
+    wrapped = {k: Jsonb(v) if isinstance(v, dict | list) else v for k, v in params.items()}
+    return verbatim(str(compiled)), wrapped
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's row. `plan` is the plan as `prepare` made it."""
+
+    id: int
+    source: TableName
+    phase: Phase
+    mode: str
+    plan: Plan
+    paused: bool
+    bound: int | None
+    complete_xid: str | None
+    verified: str | None
+    created_at: datetime
+
+    @property
+    def direction(self) -> str:
+        return "reverse" if self.phase in (Phase.CUT_OVER, Phase.FINALIZED) else "forward"
+
+
+class Journal:
+    """The state schema on one connection. Methods are single statements; the caller owns the transaction."""
+
+    def __init__(self, conn: Connection, schema: str) -> None:
+        self.conn = conn
+        self.schema = schema
+        self.t = tables(schema)
+
+    def execute(self, statement: sa.sql.ClauseElement) -> list[tuple[Any, ...]]:
+        text, params = compile_sql(statement)
+        cursor = self.conn.execute(text, params)
+        return cursor.fetchall() if cursor.description else []
+
+    def exists(self) -> bool:
+        """Whether the state schema is there. Raises RefusedError when the schema is somebody else's."""
+        row = self.conn.execute(
+            "SELECT obj_description(oid, 'pg_namespace'), EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid)"
+            " FROM pg_namespace n WHERE nspname = %s",
+            [self.schema],
+        ).fetchone()
+        if row is None:
+            return False
+        if not (row[0] or "").startswith(MARK):
+            raise RefusedError(
+                f"The schema {quote(self.schema)} exists and was not made by this tool.",
+                hint="Name another one with [names] state_schema, or rename that schema.",
+            )
+        if row[0] != f"{MARK}, version {VERSION}":
+            raise RefusedError(
+                f"The schema {quote(self.schema)} was made by another version ({row[0]}).",
+                hint=f"Use that version of swap; this one reads version {VERSION}.",
+            )
+        return True
+
+    def ddl(self) -> list[sql.Composable]:
+        """CREATE SCHEMA and everything in it, in order; nobody but the owner gets any right on it."""
+        name = sql.Identifier(self.schema)
+        comment = sql.Literal(f"{MARK}, version {VERSION}")
+        values = sql.SQL(", ").join(sql.Literal(p.value) for p in Phase)
+        create = str(CreateSchema(self.schema, if_not_exists=True).compile(dialect=DIALECT))
+        return [
+            verbatim(create),
+            sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, comment),
+            sql.SQL("CREATE TYPE {}.phase AS ENUM ({})").format(name, values),
+            *(verbatim(str(CreateTable(t).compile(dialect=DIALECT)).strip()) for t in self.t.values()),
+            sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(name),
+        ]
+
+    def create(self) -> None:
+        """Create the state schema in one transaction if it is missing."""
+        with self.conn.transaction():
+            self.conn.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [self.schema])
+            if not self.exists():
+                for statement in self.ddl():
+                    self.conn.execute(statement)
+
+    def add_run(self, plan: Plan, mode: str) -> Run:
+        run = self.t["run"]
+        (row,) = self.execute(
+            sa.insert(run)
+            .values(
+                source_schema=plan.source.schema,
+                source_table=plan.source.name,
+                phase=Phase.PREPARING.value,
+                mode=mode,
+                plan=json.loads(PLAN.dump_json(plan)),
+            )
+            .returning(run.c.id)
+        )
+        return self.get(row[0])
+
+    def get(self, run_id: int) -> Run:
+        found = self._runs(self.t["run"].c.id == run_id)
+        return found[0]
+
+    def current(self, source: TableName) -> Run | None:
+        """The newest run of this source, whatever its phase."""
+        run = self.t["run"]
+        found = self._runs((run.c.source_schema == source.schema) & (run.c.source_table == source.name))
+        return found[-1] if found else None
+
+    def _runs(self, where: sa.ColumnElement[bool]) -> list[Run]:
+        r = self.t["run"]
+        rows = self.execute(
+            sa.select(
+                r.c.id, r.c.source_schema, r.c.source_table, r.c.phase, r.c.mode, r.c.plan, r.c.paused, r.c.bound,
+                r.c.complete_xid, r.c.verified, r.c.created_at,
+            ).where(where).order_by(r.c.id)
+        )  # fmt: skip
+        return [
+            Run(row[0], TableName(row[1], row[2]), Phase(row[3]), row[4], PLAN.validate_python(row[5]), *row[6:])
+            for row in rows
+        ]
+
+    def move(self, run: Run, to: Phase) -> None:
+        """Compare-and-set of the phase. Raises PhaseError when somebody else moved it."""
+        if to not in MOVES[run.phase]:
+            raise PhaseError(f"A run cannot go from {run.phase.value} to {to.value}.")
+        r = self.t["run"]
+        moved = self.execute(
+            sa.update(r)
+            .where(r.c.id == run.id, r.c.phase == run.phase.value)
+            .values(phase=to.value, changed_at=sa.func.clock_timestamp())
+            .returning(r.c.id)
+        )
+        if not moved:
+            raise PhaseError(f"The run is no longer {run.phase.value}: another session moved it.")
+
+    def update_run(self, run_id: int, **values: object) -> None:
+        r = self.t["run"]
+        self.execute(sa.update(r).where(r.c.id == run_id).values(**values))
+
+    def paused(self, run_id: int) -> bool:
+        r = self.t["run"]
+        return bool(self.execute(sa.select(r.c.paused).where(r.c.id == run_id))[0][0])
+
+    def baseline(self, run_id: int) -> list[tuple[str, str]] | None:
+        r = self.t["run"]
+        value = self.execute(sa.select(r.c.baseline).where(r.c.id == run_id))[0][0]
+        return None if value is None else [(a, b) for a, b in value]
+
+    def step_done(self, run_id: int, name: str) -> bool:
+        s = self.t["step"]
+        return bool(self.execute(sa.select(s.c.name).where(s.c.run_id == run_id, s.c.name == name)))
+
+    def mark_step(self, run_id: int, name: str) -> None:
+        s = self.t["step"]
+        insert = postgresql.insert(s).values(run_id=run_id, name=name).on_conflict_do_nothing()
+        self.execute(insert)
+
+    def forget_step(self, run_id: int, prefix: str) -> None:
+        s = self.t["step"]
+        self.execute(sa.delete(s).where(s.c.run_id == run_id, s.c.name.startswith(prefix, autoescape=True)))
+
+    def event(self, run_id: int, kind: str, message: str) -> None:
+        self.execute(sa.insert(self.t["event"]).values(run_id=run_id, kind=kind, message=message))

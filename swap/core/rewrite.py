@@ -1,0 +1,103 @@
+"""Index definitions in terms of the uuid columns, written by the server itself.
+
+An index binds its columns by number. So: make an empty temporary table that has the columns as they will be
+called *after* the cutover, build the index there by the application's own text, rename the columns to what they
+are called *before* it, and ask pg_get_indexdef. Expressions, predicates, operator classes and INCLUDE columns
+come out right without this tool parsing any SQL, and an expression that cannot hold a uuid (H25) fails here,
+before anything is built. The transaction is rolled back; the application's tables are only read (catalog).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from swap.core.catalog.model import Catalog, Index, Table
+from swap.core.connection import Connection
+from swap.core.names import TableName
+from swap.core.plan import RefColumns, Rename, is_identity_index
+from swap.core.text import verbatim
+
+
+@dataclass(frozen=True)
+class RewriteFailure:
+    """An index whose definition cannot hold the new type."""
+
+    table: TableName
+    index: str
+    reason: str
+
+
+class _Undo(Exception):
+    """Rolls the trial transaction back."""
+
+
+def rewrite_indexes(
+    conn: Connection, catalog: Catalog, references: tuple[RefColumns, ...], key: str, identity: str, legacy_key: str
+) -> tuple[dict[tuple[TableName, str], str], tuple[RewriteFailure, ...]]:
+    """Tails of all indexes that contain a reference or the key, and what could not be rewritten. Locks nothing."""
+    tails: dict[tuple[TableName, str], str] = {}
+    failures: list[RewriteFailure] = []
+    for table in catalog.tables:
+        renames = [r for ref in references if ref.table == table.name for r in ref.renames]
+        own = table.name == catalog.source.name
+        if own:
+            renames = [Rename(key, legacy_key), Rename(identity, key), *renames]
+        integers, uuids = {r.before for r in renames[0::2]}, {r.before for r in renames[1::2]}
+        for index in table.indexes:
+            if not index.valid or not integers.intersection(index.columns) or is_identity_index(index, identity):
+                continue
+            if uuids.intersection(index.columns):
+                continue  # written for the uuid column itself: it follows the rename by number
+            result = _rewrite(conn, table, index, renames)
+            if isinstance(result, str):
+                tails[(table.name, index.name)] = result
+            else:
+                failures.append(result)
+    return tails, tuple(failures)
+
+
+def _rewrite(conn: Connection, table: Table, index: Index, renames: list[Rename]) -> str | RewriteFailure:
+    scratch = sql.Identifier("pg_temp", "swap_trial")
+    result: str | RewriteFailure = ""
+    try:
+        with conn.transaction():
+            conn.execute(_scratch_table(table, renames))
+            try:
+                unique = sql.SQL("UNIQUE " if index.unique else "")
+                with conn.transaction():
+                    conn.execute(
+                        sql.SQL("CREATE {}INDEX swap_trial_index ON {} ").format(unique, scratch) + verbatim(index.tail)
+                    )
+            except psycopg.Error as e:
+                result = RewriteFailure(table.name, index.name, e.diag.message_primary or str(e))
+                raise _Undo from None
+            for r in reversed(renames):
+                conn.execute(
+                    sql.SQL("ALTER TABLE {} RENAME COLUMN {} TO {}").format(
+                        scratch, sql.Identifier(r.after), sql.Identifier(r.before)
+                    )
+                )
+            row = conn.execute("SELECT pg_get_indexdef('pg_temp.swap_trial_index'::regclass)").fetchone()
+            assert row is not None
+            result = "USING " + row[0].split(" USING ", 1)[1]
+            raise _Undo
+    except _Undo:
+        pass
+    return result
+
+
+def _scratch_table(table: Table, renames: list[Rename]) -> sql.Composed:
+    """The table's columns under their names after the cutover; uuid where a uuid comes to stand."""
+    after = {r.before: r.after for r in renames}
+    uuids = {r.after for r in renames[1::2]}
+    names = {after.get(c.name, c.name): c for c in table.columns}
+    columns = []
+    for name, c in names.items():
+        collate = verbatim(f" COLLATE {c.collation}") if c.collation else sql.SQL("")
+        typ = "uuid" if name in uuids else c.type
+        columns.append(sql.SQL("{} ").format(sql.Identifier(name)) + verbatim(typ) + collate)
+    columns += [sql.SQL("{} uuid").format(sql.Identifier(u)) for u in sorted(uuids - set(names))]
+    return sql.SQL("CREATE TEMPORARY TABLE swap_trial ({}) ON COMMIT DROP").format(sql.SQL(", ").join(columns))

@@ -1,0 +1,42 @@
+"""pg_snapshot arithmetic: what a watermark over the change tables is made of.
+
+A watermark is a snapshot: an entry is consumed when its transaction is visible in it. It orders nothing by
+sequence number, so an entry that was numbered early and commits late is not skipped (H8), and reading what is
+new costs an index range from `xmax` on plus the few transactions that were in progress, however long some
+other snapshot keeps dead or consumed rows in the table (H11). The idea is PgQ's batch between two ticks.
+Text form as in PostgreSQL's documentation, "Snapshot Components": xmin:xmax:xip_list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`xip`: transactions in progress below `xmax`. Only top-level ids appear, as in pg_current_snapshot()."""
+
+    xmax: int
+    xip: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Snapshot:
+        _, xmax, xip = text.split(":")
+        return cls(int(xmax), tuple(int(x) for x in xip.split(",") if x))
+
+    def __str__(self) -> str:
+        xmin = min((*self.xip, self.xmax))
+        return f"{xmin}:{self.xmax}:{','.join(map(str, self.xip))}"
+
+    @property
+    def xmin(self) -> int:
+        return min((*self.xip, self.xmax))
+
+    def sees(self, xid: int) -> bool:
+        return xid < self.xmax and xid not in self.xip
+
+    def bounded(self, xmax: int) -> Snapshot:
+        """This snapshot as if it had been taken when `xmax` was the next id: a batch's end within it."""
+        if xmax >= self.xmax:
+            return self
+        return Snapshot(xmax, tuple(x for x in self.xip if x < xmax))

@@ -1,0 +1,233 @@
+"""Capture, guards and the fence as statements: functions in the state schema, triggers on the application's tables.
+
+Functions are SECURITY DEFINER with a pinned search_path and schema-qualified names only, so nothing a session
+creates (a temporary table, an operator) can change what they do. Triggers are ENABLE ALWAYS: a writer under
+session_replication_role = replica counts too (H7).
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.names import TableName, quote
+from swap.core.plan import Plan, RefColumns
+from swap.core.statement import Statement
+from swap.core.text import load_sql, verbatim
+
+PACKAGE = "swap.prepare"
+CAPTURE, TRUNCATE, FENCE = "swap_capture", "swap_truncate", "swap_fence"
+GUARD = "~swap_guard"  # sorts after letters: the last BEFORE trigger, so it judges what will be stored
+
+
+def changes(plan: Plan, slot: int) -> TableName:
+    """One of the two change tables; writers append to one while the other is emptied."""
+    return plan.state(f"changes_{slot}")
+
+
+def change_tables(plan: Plan) -> list[Statement]:
+    out = []
+    for slot in (0, 1):
+        name = changes(plan, slot)
+        create = sql.SQL(
+            "CREATE TABLE IF NOT EXISTS {} (xid xid8 NOT NULL DEFAULT pg_current_xact_id(),"
+            " seq bigint GENERATED ALWAYS AS IDENTITY, key bigint, PRIMARY KEY (xid, seq))"
+            " WITH (autovacuum_vacuum_insert_threshold = 1000000)"
+        ).format(name.sql)
+        out.append(Statement(create, "the queue of changed keys", name, "", _drop("TABLE", name)))
+    fence = sql.SQL("INSERT INTO {} (tag) VALUES ({}) ON CONFLICT DO NOTHING").format(
+        sql.Identifier(plan.state_schema, "fence"), sql.Literal(plan.tag)
+    )
+    out.append(Statement(fence, "the generation that tells snapshots of before an exchange from those after it"))
+    return out
+
+
+def _drop(kind: str, name: TableName) -> sql.Composed:
+    return sql.SQL("DROP {} IF EXISTS {}").format(verbatim(kind), name.sql)
+
+
+def function(name: TableName, body: sql.Composable, row_security: bool = False) -> Statement:
+    """CREATE OR REPLACE of a trigger function. The body travels as a literal: no delimiter it could close."""
+    settings = sql.SQL(" SET row_security = off") if row_security else sql.SQL("")
+    create = sql.SQL(
+        "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
+        " SET search_path = pg_catalog, pg_temp{} AS {}"
+    ).format(name.sql, settings, sql.Literal(body.as_string(None)))
+    return Statement(create, "a trigger function", None, "", sql.SQL("DROP FUNCTION IF EXISTS {}()").format(name.sql))
+
+
+def capture_function(plan: Plan, direction: str, slot: int) -> Statement:
+    """The capture function of a direction, writing to change table `slot`. Replacing it is how tables rotate."""
+    key = plan.key if direction == "forward" else plan.legacy_key
+    body = load_sql(PACKAGE, "capture_row.sql").format(changes=changes(plan, slot).sql, key=sql.Identifier(key))
+    return function(plan.state(f"capture_{direction}"), body)
+
+
+def truncate_function(plan: Plan) -> Statement:
+    """TRUNCATE is noted in change table 0 always: it is rare, and its entry is found in either."""
+    return function(plan.state("truncate"), load_sql(PACKAGE, "capture_truncate.sql").format(changes=changes(plan, 0).sql))
+
+
+def fence_function(plan: Plan, generation: int) -> Statement:
+    body = load_sql(PACKAGE, "fence.sql").format(
+        fence=sql.Identifier(plan.state_schema, "fence"),
+        tag=sql.Literal(plan.tag),
+        generation=sql.Literal(generation),
+    )
+    return function(plan.state("fence"), body)
+
+
+def source_guard_function(plan: Plan, direction: str) -> Statement:
+    """Forward: the identity column. Reverse: the legacy key, from the old sequence when an INSERT leaves it out."""
+    column = plan.identity if direction == "forward" else plan.legacy_key
+    body = load_sql(PACKAGE, "guard_source.sql").format(
+        column=sql.Identifier(column),
+        label=sql.Literal(column),
+        generate=generator(plan) if direction == "forward" else legacy_generator(plan),
+    )
+    return function(plan.state(f"guard_{direction}"), body, row_security=True)
+
+
+def generator(plan: Plan) -> sql.Composable:
+    """How a row gets its uuid: the column's own default where the application has one."""
+    column = plan.source_table.column(plan.identity)
+    if column is not None and column.default:
+        return verbatim(column.default)
+    return sql.SQL("uuidv7()" if plan.generate == "uuidv7" else "gen_random_uuid()")
+
+
+def legacy_generator(plan: Plan) -> sql.Composable:
+    """The old key's own default: nextval of its sequence, so a row born after the cutover can go back (invariant 6)."""
+    column = plan.source_table.column(plan.key)
+    return verbatim(column.default) if column is not None and column.default else sql.SQL("NULL")
+
+
+def reference_guard_function(plan: Plan, ref: RefColumns, direction: str) -> Statement:
+    """The guard of one reference. Before the cutover the integer leads, after it the uuid does."""
+    ahead = direction == "forward"
+    integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.column)
+    live_integer, live_uuid = (plan.key, plan.identity) if ahead else (plan.legacy_key, plan.key)
+    fk = next(
+        (f for f in plan.catalog.incoming if f.table == ref.table and ref.column in f.columns),
+        None,
+    )
+    required = ref.not_null and fk is not None and not fk.deferrable
+    leader, follower = ("int", "uuid") if ahead else ("uuid", "int")
+    leader_column, follower_column = (integer, uuid) if ahead else (uuid, integer)
+    new = sql.SQL("NEW.{}")
+    body = load_sql(PACKAGE, "guard_reference.sql").format(
+        applies=applies(ref),
+        integer=sql.Identifier(integer),
+        uuid=sql.Identifier(uuid),
+        leader=verbatim(leader),
+        follower=verbatim(follower),
+        leader_column=sql.Identifier(leader_column),
+        follower_column=sql.Identifier(follower_column),
+        live=plan.source.sql,
+        live_integer=sql.Identifier(live_integer),
+        live_uuid=sql.Identifier(live_uuid),
+        is_itself=_is_itself(ref, integer, uuid, live_integer, live_uuid),
+        self_integer=new.format(sql.Identifier(live_integer if ref.own else integer)),
+        self_uuid=new.format(sql.Identifier(live_uuid if ref.own else uuid)),
+        integer_label=sql.Literal(integer),
+        uuid_label=sql.Literal(uuid),
+        live_label=sql.Literal(plan.source.name),
+        column_label=sql.Literal(ref.column),
+        required=sql.SQL("true" if required else "false"),
+        constraint=sql.Literal(fk.name if fk else ""),
+    )
+    return function(plan.state(f"guard_{ref.number}_{direction}"), body, row_security=True)
+
+
+def applies(ref: RefColumns, row: str = "NEW") -> sql.Composable:
+    """The reference's `where`, evaluated over the new row."""
+    if ref.where is None:
+        return sql.SQL("true")
+    return sql.SQL("SELECT coalesce(({}), false) FROM (SELECT {}.*) r").format(verbatim(ref.where), verbatim(row))
+
+
+def _is_itself(ref: RefColumns, integer: str, uuid: str, live_integer: str, live_uuid: str) -> sql.Composable:
+    if not ref.own:
+        return sql.SQL("false")
+    return sql.SQL("NEW.{} = NEW.{} OR NEW.{} = NEW.{}").format(
+        *map(sql.Identifier, (integer, live_integer, uuid, live_uuid))
+    )
+
+
+def trigger(table: TableName, name: str, events: sql.Composable, procedure: TableName, why: str) -> Statement:
+    """CREATE TRIGGER + ENABLE ALWAYS in one statement list entry; SHARE ROW EXCLUSIVE on the table."""
+    ident = sql.Identifier(name)
+    create = sql.SQL("CREATE TRIGGER {} {} EXECUTE FUNCTION {}(); ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(
+        ident, events, procedure.sql, table.sql, ident
+    )
+    undo = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(ident, table.sql)
+    return Statement(create, why, table, "SHARE ROW EXCLUSIVE", undo)
+
+
+def capture_triggers(plan: Plan, table: TableName, direction: str) -> list[Statement]:
+    """Row capture and truncate capture on `table`."""
+    on = table.sql
+    return [
+        trigger(
+            table, CAPTURE, sql.SQL("AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW").format(on),
+            plan.state(f"capture_{direction}"), "capture: appends the changed key, nothing else",
+        ),
+        trigger(
+            table, TRUNCATE, sql.SQL("AFTER TRUNCATE ON {} FOR EACH STATEMENT").format(on),
+            plan.state("truncate"), "capture of TRUNCATE",
+        ),
+    ]  # fmt: skip
+
+
+def fence_trigger(plan: Plan, table: TableName) -> Statement:
+    events = sql.SQL("BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH STATEMENT").format(table.sql)
+    why = "transactions with a snapshot older than the exchange retry instead of missing rows"
+    return trigger(table, FENCE, events, plan.state("fence"), why)
+
+
+def source_guards(plan: Plan, table: TableName, direction: str) -> list[Statement]:
+    """Guards of the live table itself. WHEN keeps statements that touch neither key free of a function call."""
+    column = sql.Identifier(plan.identity if direction == "forward" else plan.legacy_key)
+    procedure = plan.state(f"guard_{direction}")
+    out = [
+        trigger(
+            table, f"{GUARD}_insert",
+            sql.SQL("BEFORE INSERT ON {} FOR EACH ROW WHEN (NEW.{} IS NULL)").format(table.sql, column),
+            procedure, "a row without its second key gets one",
+        ),
+        trigger(
+            table, f"{GUARD}_update",
+            sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW WHEN (NEW.{c} IS DISTINCT FROM OLD.{c})").format(table.sql, c=column),
+            procedure, "the second key of a row never changes",
+        ),
+    ]  # fmt: skip
+    if direction == "reverse":
+        for ref in plan.own_references:
+            out += reference_guards(plan, ref, table, direction)
+    return out
+
+
+def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: str) -> list[Statement]:
+    """The two triggers of a reference's guard: every INSERT, and UPDATEs that touch the pair or could complete it."""
+    integer, uuid = (
+        (ref.column, ref.uuid_column) if direction == "forward" else (ref.legacy_column, ref.column)
+    )
+    a, b = sql.Identifier(integer), sql.Identifier(uuid)
+    procedure = plan.state(f"guard_{ref.number}_{direction}")
+    changed = sql.SQL(
+        " WHEN (NEW.{a} IS DISTINCT FROM OLD.{a} OR NEW.{b} IS DISTINCT FROM OLD.{b}"
+        " OR (NEW.{a} IS NULL) <> (NEW.{b} IS NULL))"
+    ).format(a=a, b=b)
+    if ref.where is not None:
+        changed = sql.Composed([])
+    some = sql.SQL(" WHEN (NEW.{a} IS NOT NULL OR NEW.{b} IS NOT NULL)").format(a=a, b=b)
+    why = f"guard: keeps {quote(integer)} and {quote(uuid)} together, rejects a contradiction"
+    return [
+        trigger(
+            table, f"{GUARD}_{ref.number}_insert",
+            sql.SQL("BEFORE INSERT ON {} FOR EACH ROW").format(table.sql) + some, procedure, why,
+        ),
+        trigger(
+            table, f"{GUARD}_{ref.number}_update",
+            sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW").format(table.sql) + changed, procedure, why,
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,115 @@
+"""Identity column, reference columns and their index equivalents as statements."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.names import TableName
+from swap.core.plan import IndexPlan, Plan, ReferencePlan
+from swap.core.statement import Statement
+from swap.core.text import verbatim
+from swap.prepare.objects import generator
+
+
+def add_identity(plan: Plan) -> list[Statement]:
+    """The identity column of a source without one: nullable and without a default first, so no row is rewritten."""
+    if not plan.identity_added:
+        return []
+    alter = sql.SQL("ALTER TABLE {} ").format(plan.source.sql)
+    column = sql.Identifier(plan.identity)
+    add = (
+        alter
+        + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid; ").format(column)
+        + alter
+        + sql.SQL("ALTER COLUMN {} SET DEFAULT ").format(column)
+        + generator(plan)
+    )
+    undo = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column)
+    return [Statement(add, "the identity column; existing rows get their uuid in batches", plan.source, "ACCESS EXCLUSIVE", undo)]
+
+
+def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
+    """A nullable uuid column beside the integer; instant, no rewrite."""
+    if ref.columns.adopted:
+        return []
+    alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
+    column = sql.Identifier(ref.columns.uuid_column)
+    return [
+        Statement(
+            alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid").format(column),
+            "the reference's uuid column, nullable",
+            ref.table,
+            "ACCESS EXCLUSIVE",
+            alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column),
+        )
+    ]
+
+
+def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
+    """CREATE INDEX; CONCURRENTLY on tables the application uses, plainly on the shadow."""
+    text = sql.SQL("CREATE {}INDEX {}{} ON {} ").format(
+        sql.SQL("UNIQUE " if index.unique else ""),
+        sql.SQL("CONCURRENTLY " if concurrently else ""),
+        sql.Identifier(index.build_name),
+        index.table.sql,
+    ) + verbatim(index.tail)
+    undo = sql.SQL("DROP INDEX {}IF EXISTS {}").format(
+        sql.SQL("CONCURRENTLY " if concurrently else ""), sql.Identifier(index.table.schema, index.build_name)
+    )
+    lock = "SHARE UPDATE EXCLUSIVE" if concurrently else "SHARE"
+    why = f"equivalent of {index.app_name}" if index.app_name else "an index the exchange needs"
+    return Statement(text, why, index.table, lock, undo, transactional=not concurrently)
+
+
+def reference_indexes(ref: ReferencePlan) -> list[IndexPlan]:
+    """Every index to build on the referring table, the spare of its primary key included."""
+    out = [i for i in ref.indexes if not i.adopted]
+    return [*out, ref.spare_primary] if ref.spare_primary else out
+
+
+def not_null_check(table: TableName, column: str, name: str) -> list[Statement]:
+    """CHECK (column IS NOT NULL) NOT VALID, then VALIDATE: lets SET NOT NULL skip its scan inside the cutover."""
+    alter = sql.SQL("ALTER TABLE {} ").format(table.sql)
+    ident = sql.Identifier(name)
+    add = alter + sql.SQL("ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID").format(ident, sql.Identifier(column))
+    drop = alter + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(ident)
+    validate = alter + sql.SQL("VALIDATE CONSTRAINT {}").format(ident)
+    return [
+        Statement(add, "what NOT NULL will rest on; not checked yet", table, "ACCESS EXCLUSIVE", drop),
+        Statement(validate, "checks existing rows beside running writers", table, "SHARE UPDATE EXCLUSIVE"),
+    ]
+
+
+def fill_reference(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """One batch of a reference's backfill over heap blocks [low, high): by ctid, so any table will do.
+
+    A row updated meanwhile moves behind the bound, and the guard filled it as it moved.
+    """
+    update = sql.SQL(
+        "UPDATE {t} r SET {u} = s.{identity} FROM {source} s WHERE s.{key} = r.{c} AND r.{u} IS NULL"
+        " AND r.ctid >= {low}::tid AND r.ctid < {high}::tid"
+    ).format(
+        t=ref.table.sql,
+        u=sql.Identifier(ref.columns.uuid_column),
+        c=sql.Identifier(ref.columns.column),
+        identity=sql.Identifier(plan.identity),
+        source=plan.source.sql,
+        key=sql.Identifier(plan.key),
+        low=low,
+        high=high,
+    )
+    return update + _range_where(ref, low, high) if ref.columns.where else update
+
+
+def _range_where(ref: ReferencePlan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """The reference's `where` over the bare table, so that its column names cannot become ambiguous."""
+    return sql.SQL(
+        " AND r.ctid = ANY (ARRAY(SELECT ctid FROM {t} WHERE ({where}) AND ctid >= {low}::tid AND ctid < {high}::tid))"
+    ).format(t=ref.table.sql, where=verbatim(ref.columns.where or "true"), low=low, high=high)
+
+
+def fill_identity(plan: Plan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """One batch of the identity's backfill over heap blocks [low, high) of the source."""
+    return sql.SQL(
+        "UPDATE {t} SET {c} = {generate} WHERE ctid >= {low}::tid AND ctid < {high}::tid AND {c} IS NULL"
+    ).format(t=plan.source.sql, c=sql.Identifier(plan.identity), generate=generator(plan), low=low, high=high)

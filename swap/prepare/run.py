@@ -1,0 +1,151 @@
+"""`swap prepare`: builds everything up to live capture, in journalled steps that each commit whole.
+
+Killed anywhere, the next call goes on at the first step without a journal row: a step and its row are one
+transaction (invariant 4). Locks: ACCESS EXCLUSIVE for an instant where a column is added, SHARE ROW EXCLUSIVE
+where a trigger is, both through the ladder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from swap.core.catalog.load import read_structure
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.errors import PhaseError
+from swap.core.journal import Journal, Phase, Run
+from swap.core.ladder import LockBudget, with_locks
+from swap.core.names import TableName
+from swap.core.plan import Plan
+from swap.core.report import Reporter
+from swap.core.snapshot import Snapshot
+from swap.core.statement import Statement, script
+from swap.prepare import objects
+from swap.prepare.references import add_identity, add_reference_column
+from swap.prepare.shadow import create_shadow
+
+
+@dataclass(frozen=True)
+class Step:
+    """A journalled step: its statements run in one transaction, under `lock` on `tables` when it names any."""
+
+    name: str
+    statements: tuple[Statement, ...]
+    tables: tuple[TableName, ...] = ()
+    lock: str = ""
+
+
+def prepare_steps(plan: Plan) -> list[Step]:
+    """Every step of `prepare`, in order: what `plan --sql` prints and what runs."""
+    steps = []
+    if plan.identity_added:
+        steps.append(Step("identity", tuple(add_identity(plan)), (plan.source,), "ACCESS EXCLUSIVE"))
+    functions = [
+        objects.capture_function(plan, "forward", 0),
+        objects.truncate_function(plan),
+        objects.source_guard_function(plan, "forward"),
+        *(objects.reference_guard_function(plan, r.columns, "forward") for r in plan.references),
+    ]
+    steps.append(Step("queue", (*objects.change_tables(plan), *functions)))
+    capture = [
+        *objects.capture_triggers(plan, plan.source, "forward"),
+        *objects.source_guards(plan, plan.source, "forward"),
+    ]
+    steps.append(Step("capture", tuple(capture), (plan.source,), "SHARE ROW EXCLUSIVE"))
+    for ref in plan.references:
+        column = add_reference_column(plan, ref)
+        guards = objects.reference_guards(plan, ref.columns, ref.table, "forward")
+        lock = "ACCESS EXCLUSIVE" if column else "SHARE ROW EXCLUSIVE"
+        steps.append(Step(f"reference {ref.columns.number}", (*column, *guards), (ref.table,), lock))
+    steps.append(Step("shadow", tuple(create_shadow(plan))))
+    return steps
+
+
+def resume_prepare(conn: Connection, journal: Journal, run: Run, config: Config, report: Reporter) -> Run:
+    """Run what is left of `prepare` and move the run to `prepared`. Raises LockError after the ladder's budget."""
+    if run.phase is not Phase.PREPARING:
+        raise PhaseError(f"The run is {run.phase.value}; there is nothing to prepare.")
+    plan = run.plan
+    budget = LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts)
+    for step in prepare_steps(plan):
+        if journal.step_done(run.id, step.name):
+            continue
+        report.note(f"prepare: {step.name}")
+        run_step(conn, journal, run, step, budget, report, _after(conn, journal, run, step))
+    with conn.transaction():
+        store_baseline(conn, journal, run)
+        journal.move(run, Phase.PREPARED)
+        journal.event(run.id, "prepared", "capture is live; the shadow is empty")
+    return journal.get(run.id)
+
+
+def run_step(
+    conn: Connection, journal: Journal, run: Run, step: Step, budget: LockBudget, report: Reporter,
+    after: Callable[[], None] = lambda: None,
+) -> None:  # fmt: skip
+    """Execute a step and journal it in one transaction."""
+
+    def body() -> None:
+        if step.statements:
+            conn.execute(script(step.statements))
+        after()
+        journal.mark_step(run.id, step.name)
+
+    if not step.tables:
+        with conn.transaction():
+            body()
+        return
+    with_locks(
+        conn, step.tables, step.lock, budget, body,
+        lambda n, e: report.waiting(f"{step.lock} on {step.tables[0]} was not free (attempt {n})"),
+    )  # fmt: skip
+    report.waiting("")
+
+
+def _after(conn: Connection, journal: Journal, run: Run, step: Step) -> Callable[[], None]:
+    """Capture begins with its watermark: the snapshot of the transaction that installs the trigger, no writer in flight."""
+
+    def watermark() -> None:
+        row = conn.execute("SELECT pg_current_snapshot()::text").fetchone()
+        assert row is not None
+        table = sql.Identifier(journal.schema, "capture")
+        conn.execute(
+            sql.SQL("INSERT INTO {} (run_id, watermark) VALUES ({}, {})").format(
+                table, sql.Literal(run.id), sql.Literal(str(Snapshot.parse(row[0])))
+            )
+        )
+
+    return watermark if step.name == "capture" else lambda: None
+
+
+def watched_tables(conn: Connection, plan: Plan) -> list[int]:
+    """Oids of every table whose structure must not drift: source, references, shadow or retired table."""
+    names = {plan.source, *(r.table for r in plan.references), plan.shadow, plan.retired}
+    oids = []
+    for name in sorted(names):
+        row = conn.execute(
+            "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND c.relname = %s",
+            [name.schema, name.name],
+        ).fetchone()
+        if row:
+            oids.append(int(row[0]))
+    return oids
+
+
+def store_baseline(conn: Connection, journal: Journal, run: Run) -> None:
+    """Journal the structure as it is now: what every later gate compares with."""
+    lines = read_structure(conn, watched_tables(conn, run.plan))
+    journal.update_run(run.id, baseline=json.loads(json.dumps(lines)))
+
+
+def drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
+    """What differs from the baseline, one line each (`+`: new, `-`: gone); empty when nothing does."""
+    was = set(journal.baseline(run.id) or [])
+    now = set(read_structure(conn, watched_tables(conn, run.plan)))
+    return [f"+ {t}: {line}" for t, line in sorted(now - was)] + [f"- {t}: {line}" for t, line in sorted(was - now)]
+

@@ -1,0 +1,145 @@
+"""The shadow table as statements: the source's columns under their old names, without any index, foreign key,
+user trigger or grant. No lock on the source: everything comes from the catalog already read."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.catalog.model import Column, Policy
+from swap.core.names import TableName, derive
+from swap.core.plan import Plan
+from swap.core.statement import Statement
+from swap.core.text import verbatim
+from swap.prepare.objects import generator
+
+COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
+STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
+COMPRESSION = {"p": "pglz", "l": "lz4"}
+NAMED_NOT_NULL = 180000  # from 18 on a NOT NULL is a named constraint (pg_constraint.contype = 'n')
+
+
+def create_shadow(plan: Plan) -> list[Statement]:
+    """CREATE TABLE and all that belongs to the empty shadow; undo: DROP TABLE."""
+    table, shadow = plan.source_table, plan.shadow
+    parts = [_column(plan, c) for c in table.columns]
+    if plan.source_table.column(plan.identity) is None:
+        parts.append(_uuid_column(plan, plan.identity, plan.key, generator(plan), not_null=True))
+    for ref in plan.own_references:
+        if table.column(ref.uuid_column) is None:
+            parts.append(_uuid_column(plan, ref.uuid_column, ref.column, None, not_null=False))
+    parts += [
+        sql.SQL("CONSTRAINT {} ").format(sql.Identifier(c.name)) + verbatim(c.definition)
+        for c in table.checks
+        if c.validated
+    ]
+    create = sql.SQL("CREATE TABLE {} ({})").format(shadow.sql, sql.SQL(", ").join(parts))
+    if table.options:
+        create += sql.SQL(" WITH ({})").format(_options((*table.options, *(f"toast.{o}" for o in table.toast_options))))
+    if table.tablespace:
+        create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(table.tablespace))
+    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(shadow.sql)
+    out = [Statement(create, "the shadow table, empty and without indexes", shadow, "", drop)]
+    out += [Statement(s, why, shadow) for s, why in _attributes(plan)]
+    return out
+
+
+def _column(plan: Plan, c: Column) -> sql.Composable:
+    text = sql.SQL("{} ").format(sql.Identifier(c.name)) + verbatim(c.type)
+    if c.collation:
+        text += verbatim(f" COLLATE {c.collation}")
+    if c.generated:
+        kind = "STORED" if c.generated == "s" else "VIRTUAL"
+        text += verbatim(f" GENERATED ALWAYS AS ({c.default}) {kind}")
+    elif c.default:
+        text += verbatim(f" DEFAULT {c.default}")
+    if c.not_null or c.name in (plan.key, plan.identity):
+        text += _not_null(plan, _not_null_name(plan, c))
+    return text
+
+
+def _not_null_name(plan: Plan, c: Column) -> str | None:
+    """The name this NOT NULL should have after the cutover, when the column bears another name."""
+    table = plan.source.name
+    key = plan.source_table.column(plan.key)
+    if c.name == plan.key:
+        return derive(f"{table}_{plan.legacy_key}", "_not_null")
+    if c.name == plan.identity:
+        return key.not_null_name if key else None
+    for ref in plan.own_references:
+        if c.name == ref.column:
+            return derive(f"{table}_{ref.legacy_column}", "_not_null")
+    return c.not_null_name
+
+
+def _not_null(plan: Plan, name: str | None) -> sql.Composable:
+    if plan.catalog.server_version < NAMED_NOT_NULL or name is None:
+        return sql.SQL(" NOT NULL")
+    return sql.SQL(" CONSTRAINT {} NOT NULL").format(sql.Identifier(name))
+
+
+def _uuid_column(
+    plan: Plan, name: str, replaces: str, default: sql.Composable | None, *, not_null: bool
+) -> sql.Composable:
+    old = plan.source_table.column(replaces)
+    text: sql.Composable = sql.SQL("{} uuid").format(sql.Identifier(name))
+    if default is not None:
+        text = text + sql.SQL(" DEFAULT ") + default
+    if not_null or (old and old.not_null):
+        text = text + _not_null(plan, old.not_null_name if old else None)
+    return text
+
+
+def _options(options: tuple[str, ...]) -> sql.Composed:
+    """Storage parameters as pg_class holds them (`name=value`)."""
+    pairs = [o.split("=", 1) for o in options]
+    return sql.SQL(", ").join(verbatim(f"{k} = ") + sql.Literal(v) for k, v in pairs)
+
+
+def _attributes(plan: Plan) -> list[tuple[sql.Composable, str]]:
+    table, name = plan.source_table, plan.shadow.sql
+    alter = sql.SQL("ALTER TABLE {} ").format(name)
+    out: list[tuple[sql.Composable, str]] = []
+    if table.owner != plan.catalog.role:
+        out.append((alter + sql.SQL("OWNER TO {}").format(sql.Identifier(table.owner)), "same owner"))
+    for c in table.columns:
+        column = alter + sql.SQL("ALTER COLUMN {} ").format(sql.Identifier(c.name))
+        if c.storage:
+            out.append((column + verbatim(f"SET STORAGE {STORAGE[c.storage]}"), "same storage"))
+        if c.compression:
+            out.append((column + verbatim(f"SET COMPRESSION {COMPRESSION[c.compression]}"), "same compression"))
+        if c.statistics is not None:
+            out.append((column + verbatim(f"SET STATISTICS {c.statistics}"), "same statistics target"))
+        if c.options:
+            out.append((column + sql.SQL("SET ({})").format(_options(c.options)), "same attribute options"))
+        if c.comment:
+            comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(name, sql.Identifier(c.name), sql.Literal(c.comment))
+            out.append((comment, "same comment"))
+    if table.comment:
+        out.append((sql.SQL("COMMENT ON TABLE {} IS {}").format(name, sql.Literal(table.comment)), "same comment"))
+    for check in table.checks:
+        if check.validated and check.comment:
+            on = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
+            out.append((on.format(sql.Identifier(check.name), name, sql.Literal(check.comment)), "same comment"))
+    for p in table.policies:
+        out.append((create_policy(plan.shadow, p), "the policy, over the same (integer) columns"))
+        if p.comment:
+            on = sql.SQL("COMMENT ON POLICY {} ON {} IS {}")
+            out.append((on.format(sql.Identifier(p.name), name, sql.Literal(p.comment)), "same comment"))
+    if table.rls:
+        out.append((alter + sql.SQL("ENABLE ROW LEVEL SECURITY"), "row security as on the source"))
+    if table.force_rls:
+        out.append((alter + sql.SQL("FORCE ROW LEVEL SECURITY"), "row security as on the source"))
+    return out
+
+
+def create_policy(table: TableName, p: Policy) -> sql.Composable:
+    roles = sql.SQL(", ").join(sql.SQL("PUBLIC") if r == "public" else sql.Identifier(r) for r in p.roles)
+    text = sql.SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(
+        sql.Identifier(p.name), table.sql, verbatim("PERMISSIVE" if p.permissive else "RESTRICTIVE"),
+        verbatim(COMMANDS[p.command]), roles,
+    )  # fmt: skip
+    if p.using is not None:
+        text += verbatim(f" USING ({p.using})")
+    if p.check is not None:
+        text += verbatim(f" WITH CHECK ({p.check})")
+    return text

@@ -1,0 +1,122 @@
+"""Reading the change tables: which captured keys are due, in batches bounded by snapshots (swap.core.snapshot).
+
+Consumed entries are not deleted one by one: replay moves a watermark, and a table whose entries are all behind
+it is truncated in one go. So a snapshot that someone holds open for hours leaves no dead rows to wade through (H11).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from swap.core.connection import Connection
+from swap.core.plan import Plan
+from swap.core.snapshot import Snapshot
+from swap.prepare.objects import changes
+
+
+def due(plan: Plan, watermark: Snapshot, columns: sql.Composable, below: int | None = None) -> sql.Composed:
+    """SELECT `columns` (of xid, seq, key) FROM both change tables WHERE not consumed by `watermark`.
+
+    With `below`, only transactions with an id under it. An index range scan plus one probe per transaction
+    that was in progress at the watermark.
+    """
+    condition = sql.SQL("c.xid >= {}::text::xid8").format(sql.Literal(str(watermark.xmax)))
+    if watermark.xip:
+        xids = sql.SQL(", ").join(sql.SQL("{}::text::xid8").format(sql.Literal(str(x))) for x in watermark.xip)
+        condition = sql.SQL("({} OR c.xid IN ({}))").format(condition, xids)
+    if below is not None:
+        condition += sql.SQL(" AND c.xid < {}::text::xid8").format(sql.Literal(str(below)))
+    return sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {} FROM {} c WHERE {}").format(columns, changes(plan, slot).sql, condition) for slot in (0, 1)
+    )
+
+
+def read_watermark(conn: Connection, plan: Plan, run_id: int) -> Snapshot:
+    """The watermark as this transaction's snapshot sees it: consistent with the maintained rows it sees."""
+    row = conn.execute(
+        sql.SQL("SELECT watermark FROM {} WHERE run_id = {}").format(
+            sql.Identifier(plan.state_schema, "capture"), sql.Literal(run_id)
+        )
+    ).fetchone()
+    assert row is not None
+    return Snapshot.parse(row[0])
+
+
+def current_snapshot(conn: Connection) -> Snapshot:
+    row = conn.execute("SELECT pg_current_snapshot()::text").fetchone()
+    assert row is not None
+    return Snapshot.parse(row[0])
+
+
+def count_due(conn: Connection, plan: Plan, watermark: Snapshot, limit: int = 1_000_000) -> int:
+    """How many entries are due, counted up to `limit`."""
+    inner = due(plan, watermark, sql.SQL("1"))
+    row = conn.execute(
+        sql.SQL("SELECT count(*) FROM (SELECT 1 FROM ({}) d LIMIT {}) l").format(inner, sql.Literal(limit))
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one replay takes: entries below `end` that `start` had not consumed. `truncated`: a TRUNCATE is in it."""
+
+    start: Snapshot
+    end: Snapshot
+    entries: int
+    truncated: bool
+
+
+def next_batch(conn: Connection, plan: Plan, watermark: Snapshot, limit: int | None) -> Batch:
+    """The next batch of about `limit` entries (None: all that are visible); whole transactions only.
+
+    Must run in the transaction whose snapshot replay reads with.
+    """
+    now = current_snapshot(conn)
+    end = now
+    if limit is not None:
+        row = conn.execute(
+            sql.SQL("SELECT xid::text FROM ({}) d ORDER BY d.xid OFFSET {} LIMIT 1").format(
+                due(plan, watermark, sql.SQL("c.xid")), sql.Literal(limit)
+            )
+        ).fetchone()
+        if row is not None:
+            end = now.bounded(max(int(row[0]) + 1, watermark.xmax))
+    below = None if end == now else end.xmax
+    row = conn.execute(
+        sql.SQL("SELECT count(*), coalesce(bool_or(d.key IS NULL), false) FROM ({}) d").format(
+            due(plan, watermark, sql.SQL("c.key"), below)
+        )
+    ).fetchone()
+    assert row is not None
+    return Batch(watermark, end, row[0], row[1])
+
+
+def batch_keys(conn: Connection, plan: Plan, batch: Batch, after: int | None, limit: int) -> list[int]:
+    """Distinct keys of a batch in key order, `limit` at a time, above `after`: bounded memory for any batch."""
+    condition = sql.SQL("d.key IS NOT NULL")
+    if after is not None:
+        condition += sql.SQL(" AND d.key > {}").format(sql.Literal(after))
+    rows: list[tuple[Any, ...]] = conn.execute(
+        sql.SQL("SELECT DISTINCT d.key FROM ({}) d WHERE {} ORDER BY 1 LIMIT {}").format(
+            due(plan, batch.start, sql.SQL("c.key"), batch.end.xmax), condition, sql.Literal(limit)
+        )
+    ).fetchall()
+    return [r[0] for r in rows]
+
+
+def advance(conn: Connection, plan: Plan, run_id: int, batch: Batch) -> None:
+    """Move the watermark to the batch's end, in the transaction that replayed it (invariant 4)."""
+    conn.execute(
+        sql.SQL(
+            "UPDATE {} SET watermark = {}, replayed = replayed + {}, replayed_at = clock_timestamp() WHERE run_id = {}"
+        ).format(
+            sql.Identifier(plan.state_schema, "capture"),
+            sql.Literal(str(batch.end)),
+            sql.Literal(batch.entries),
+            sql.Literal(run_id),
+        )
+    )

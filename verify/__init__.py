@@ -1,0 +1,1 @@
+"""Row-level verification: same database, one snapshot, nothing tolerated, nothing unfinished called a success."""
