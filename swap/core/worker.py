@@ -1,8 +1,9 @@
 """One worker at a time, by advisory locks that the server releases when a session ends, however it ends.
 
-Two locks per source. `worker` is held by whoever changes anything. `handover` is taken first by `cutover`,
-`revert`, `finalize` and `abort`: a running `sync` sees it, finishes its batch, lets go of `worker`, and takes it
-again when `handover` is free. A killed cutover therefore never leaves `sync` waiting for a flag nobody clears.
+Per source: `worker` is held by whoever moves data. `operator` keeps cutover, revert, finalize and abort apart for
+their whole length; `handover` is taken by one of them when it wants `worker`: a running `sync` sees it, finishes its
+batch, lets go, and goes on when `handover` is free again. So `sync` keeps up while a snapshot hook runs for an hour,
+and a killed cutover never leaves it waiting for a flag that nobody clears. `settle`: one follow-up at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 
-WORKER, HANDOVER = 0x73776170, 0x73776171  # 'swap', and the next number
+WORKER, HANDOVER, OPERATOR, SETTLE = range(0x73776170, 0x73776174)  # 'swap', and the numbers after it
 POLL_S = 0.05
 
 
@@ -68,13 +69,24 @@ def only_worker(conn: Connection, tag: int) -> Iterator[None]:
 
 
 @contextmanager
-def taking_over(conn: Connection, tag: int, timeout_s: float = 60.0) -> Iterator[None]:
-    """Hold both locks, waiting for a running `sync` to finish its batch (RefusedError after `timeout_s`)."""
-    if not _try(conn, HANDOVER, tag):
+def only_operator(conn: Connection, tag: int) -> Iterator[None]:
+    """Keep a second cutover, revert, finalize or abort out (RefusedError)."""
+    if not _try(conn, OPERATOR, tag):
         raise RefusedError(
-            f"Another cutover, revert, finalize or abort is running ({holder(conn, HANDOVER, tag) or 'just ended'}).",
+            f"Another cutover, revert, finalize or abort is running ({holder(conn, OPERATOR, tag) or 'just ended'}).",
             hint="Let it end; `swap status` shows what it did.",
         )
+    try:
+        yield
+    finally:
+        _release(conn, OPERATOR, tag)
+
+
+@contextmanager
+def taking_over(conn: Connection, tag: int, timeout_s: float = 60.0) -> Iterator[None]:
+    """Hold `worker`, waiting for a running `sync` to finish its batch (RefusedError after `timeout_s`)."""
+    if not _try(conn, HANDOVER, tag):
+        raise RefusedError(f"Another command is taking over ({holder(conn, HANDOVER, tag) or 'just ended'}).")
     try:
         deadline = time.monotonic() + timeout_s
         while not _try(conn, WORKER, tag):
@@ -90,3 +102,17 @@ def taking_over(conn: Connection, tag: int, timeout_s: float = 60.0) -> Iterator
             _release(conn, WORKER, tag)
     finally:
         _release(conn, HANDOVER, tag)
+
+
+@contextmanager
+def settling(conn: Connection, tag: int, *, wait: bool) -> Iterator[bool]:
+    """One follow-up at a time: yields False when another session is at it and `wait` is not set."""
+    if wait:
+        conn.execute("SELECT pg_advisory_lock(%s::int, %s::int)", [SETTLE, tag & 0x7FFFFFFF])
+    elif not _try(conn, SETTLE, tag):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        _release(conn, SETTLE, tag)

@@ -67,7 +67,10 @@ def truncate_function(plan: Plan) -> Statement:
     return function(plan.state("truncate"), load_sql(PACKAGE, "capture_truncate.sql").format(changes=changes(plan, 0).sql))
 
 
-def fence_function(plan: Plan, generation: int) -> Statement:
+def fence_function(plan: Plan, generation: int | None) -> Statement:
+    """Before the first exchange (generation None) there is nothing to fence off, and the trigger costs next to nothing."""
+    if generation is None:
+        return function(plan.state("fence"), sql.SQL("BEGIN RETURN NULL; END"))
     body = load_sql(PACKAGE, "fence.sql").format(
         fence=sql.Identifier(plan.state_schema, "fence"),
         tag=sql.Literal(plan.tag),

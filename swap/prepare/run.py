@@ -47,6 +47,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
     functions = [
         objects.capture_function(plan, "forward", 0),
         objects.truncate_function(plan),
+        objects.fence_function(plan, None),
         objects.source_guard_function(plan, "forward"),
         *(objects.reference_guard_function(plan, r.columns, "forward") for r in plan.references),
     ]
@@ -54,6 +55,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
     capture = [
         *objects.capture_triggers(plan, plan.source, "forward"),
         *objects.source_guards(plan, plan.source, "forward"),
+        objects.fence_trigger(plan, plan.source),
     ]
     steps.append(Step("capture", tuple(capture), (plan.source,), "SHARE ROW EXCLUSIVE"))
     for ref in plan.references:

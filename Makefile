@@ -1,0 +1,58 @@
+PYTHON ?= python3
+# Test processes, each with a server of its own: `make test WORKERS=0` runs in one process, for a debugger.
+WORKERS ?= 2
+PYTEST_ARGS ?=
+MODE ?=
+VERSIONS ?= 15 16 17 18
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv test test-matrix soak lint format demo bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+venv: $(STAMP)  ## .venv with the locked versions and this project, made again when either changes
+
+$(STAMP): requirements/test.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/test.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+test: venv  ## the suite, on PostgreSQL 18 or SWAP_TEST_PG
+	$(PYTEST) -m "not soak"
+
+test-matrix: venv  ## the suite on each of VERSIONS that is installed
+	@set -e; for version in $(VERSIONS); do \
+	    if $(BIN)/python -c "from swap.demo.binaries import find_binaries; find_binaries('$$version')" 2>/dev/null; \
+	    then echo "== PostgreSQL $$version"; SWAP_TEST_PG=$$version $(PYTEST) -m "not soak"; \
+	    else echo "== PostgreSQL $$version is not installed here: skipped"; fi; \
+	done
+
+soak: venv  ## the long runs under load and faults
+	$(PYTEST) -m soak --timeout 0
+
+lint: venv  ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv  ## rewrite the sources in the one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: venv  ## the whole cycle on a private server; MODE=trigger or MODE=logical
+	$(BIN)/swap demo $(if $(MODE),--mode $(MODE))
+
+bench: venv  ## the measurements
+	$(BIN)/python -m bench
+
+clean:  ## everything that can be made again
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,205 @@
+"""`swap finalize`: the only command that destroys. `swap abort`: removes what `swap` added before a cutover.
+
+Both are steps of `Statement`s through the lock ladder, table by table; each step can be repeated, so a killed
+command is simply run again.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from cutover.exchange import live_objects
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.errors import PhaseError, RefusedError
+from swap.core.journal import Journal, Phase, Run
+from swap.core.ladder import LockBudget, with_locks
+from swap.core.names import TableName
+from swap.core.plan import Plan, ReferencePlan
+from swap.core.report import Reporter
+from swap.core.statement import Statement, script
+from swap.core.text import load_sql
+from swap.core.worker import only_operator, taking_over
+from swap.prepare import objects
+from swap.prepare.references import reference_indexes
+from swap.prepare.run import Step
+
+AX = "ACCESS EXCLUSIVE"
+
+
+def _drop_triggers(plan: Plan, direction: str) -> list[Statement]:
+    return [s.reversed() for s in reversed(live_objects(plan, plan.source, direction))]
+
+
+def _drop_functions(plan: Plan, names: list[str]) -> list[Statement]:
+    drop = sql.SQL("DROP FUNCTION IF EXISTS {}()")
+    return [Statement(drop.format(plan.state(n).sql), "nothing calls it any more") for n in names]
+
+
+def _drop_queue(plan: Plan) -> list[Statement]:
+    drop = sql.SQL("DROP TABLE IF EXISTS {}")
+    return [Statement(drop.format(objects.changes(plan, n).sql), "the queue of changed keys") for n in (0, 1)]
+
+
+def _guard_names(plan: Plan) -> list[str]:
+    refs = [*(r.columns for r in plan.references), *plan.own_references]
+    return [f"guard_{d}" for d in ("forward", "reverse")] + [
+        f"guard_{r.number}_{d}" for r in refs for d in ("forward", "reverse")
+    ]
+
+
+def _drop_check(ref: ReferencePlan) -> list[Statement]:
+    if not ref.columns.not_null:
+        return []
+    drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(ref.table.sql, sql.Identifier(ref.check_name))
+    return [Statement(drop, "the helper check", ref.table, AX)]
+
+
+def abort_steps(plan: Plan) -> list[Step]:
+    """Everything `prepare` and `sync` added, away again; source and references as they were."""
+    steps = []
+    for ref in plan.references:
+        guards = [s.reversed() for s in reversed(objects.reference_guards(plan, ref.columns, ref.table, "forward"))]
+        steps.append(Step(f"reference {ref.table}", (*guards, *_drop_reference(ref)), (ref.table,), AX))
+    alter = sql.SQL("ALTER TABLE {} ").format(plan.source.sql)
+    column = sql.Identifier(plan.identity)
+    own: list[Statement] = _drop_triggers(plan, "forward")
+    existing = plan.source_table.column(plan.identity)
+    if plan.identity_added:
+        own.append(Statement(alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column), "as before", plan.source, AX))
+    else:
+        if plan.identity_index:
+            name = plan.source.renamed(plan.identity_index.build_name)
+            own.append(Statement(sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql), "as before", plan.source, AX))
+        if existing is not None and not existing.not_null:
+            check = sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(sql.Identifier(f"swap_{plan.tag}_identity_present"))
+            drop = alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL, ").format(column) + check
+            own.append(Statement(drop, "as before", plan.source, AX))
+    steps.append(Step("source", tuple(own), (plan.source,), AX))
+    shadow = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql), "the shadow", plan.shadow, AX)
+    names = ["capture_forward", "capture_reverse", "truncate", "fence", *_guard_names(plan)]
+    steps.append(Step("objects", (shadow, *_drop_queue(plan), *_drop_functions(plan, names))))
+    return steps
+
+
+def _drop_reference(ref: ReferencePlan) -> list[Statement]:
+    alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
+    out = _drop_check(ref)
+    for i in ref.indexes:
+        if i.constraint == "u":
+            drop = alter + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(sql.Identifier(i.build_name))
+            out.append(Statement(drop, "the prepared constraint", ref.table, AX))
+    for i in reference_indexes(ref):
+        name = ref.table.renamed(i.build_name)
+        out.append(Statement(sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql), "a prepared index", ref.table, AX))
+    if not ref.columns.adopted:
+        drop = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(sql.Identifier(ref.columns.uuid_column))
+        out.append(Statement(drop, "the uuid column that `prepare` added", ref.table, AX))
+    return out
+
+
+def finalize_steps(plan: Plan, *, drop_legacy: bool) -> list[Step]:
+    """Capture off and the retired table gone; with `drop_legacy` the guards and the integer columns too."""
+    keep = objects.source_guards(plan, plan.source, "reverse")
+    off = [s.reversed() for s in live_objects(plan, plan.source, "reverse") if s not in keep]
+    steps = [Step("capture", tuple(off), (plan.source,), AX)]
+    retired = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.retired.sql), "the retired table", plan.retired, AX)
+    functions = _drop_functions(plan, ["capture_forward", "capture_reverse", "truncate", "fence", "guard_forward"])
+    steps.append(Step("retired", (retired, *_drop_queue(plan), *functions)))
+    steps += [Step(f"check {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null]
+    if not drop_legacy:
+        return steps
+    drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
+    for ref in plan.references:
+        guards = [s.reversed() for s in objects.reference_guards(plan, ref.columns, ref.table, "reverse")]
+        column = drop.format(ref.table.sql, sql.Identifier(ref.columns.legacy_column))
+        gone = Statement(column, "the integer reference", ref.table, AX)
+        steps.append(Step(f"reference {ref.table}.{ref.columns.number}", (*guards, gone), (ref.table,), AX))
+    columns = [plan.legacy_key, *(r.legacy_column for r in plan.own_references)]
+    own = [s.reversed() for s in keep]
+    own += [Statement(drop.format(plan.source.sql, sql.Identifier(c)), "the integer key", plan.source, AX) for c in columns]
+    steps.append(Step("legacy key", tuple(own), (plan.source,), AX))
+    steps.append(Step("guards", tuple(_drop_functions(plan, _guard_names(plan)))))
+    return steps
+
+
+def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
+    """What still needs an integer column (H45), by name."""
+    columns = [
+        (plan.source, plan.legacy_key),
+        *((plan.source, r.legacy_column) for r in plan.own_references),
+        *((r.table, r.columns.legacy_column) for r in plan.references),
+    ]
+    rows = conn.execute(
+        load_sql("cutover", "legacy_dependents.sql"),
+        {
+            "schemas": [t.schema for t, _ in columns],
+            "tables": [t.name for t, _ in columns],
+            "columns": [c for _, c in columns],
+        },
+    ).fetchall()
+    return [f"{r[0]}: {r[1]}" for r in rows]
+
+
+def finalize(
+    conn: Connection, journal: Journal, run: Run, config: Config, report: Reporter, *, drop_legacy: bool
+) -> None:
+    """Raises PhaseError before a cutover, RefusedError while something needs an integer column."""
+    if run.phase not in (Phase.CUT_OVER, Phase.FINALIZED):
+        raise PhaseError(
+            f"Nothing can be finalized: the run is {run.phase.public}.", hint="`swap cutover` first; then let it bake."
+        )
+    with only_operator(conn, run.plan.tag), taking_over(conn, run.plan.tag):
+        run = journal.get(run.id)
+        if drop_legacy and (needed := legacy_dependents(conn, run.plan)):
+            raise RefusedError(
+                "An integer column is still needed by: " + "; ".join(needed) + ".",
+                hint="Change or drop each of these first, or finalize without --drop-legacy.",
+            )
+        _run(conn, run, config, report, finalize_steps(run.plan, drop_legacy=drop_legacy))
+        if run.phase is Phase.CUT_OVER:
+            with conn.transaction():
+                journal.move(run, Phase.FINALIZED)
+                journal.event(run.id, "finalized", f"retired table dropped{', integer columns too' if drop_legacy else ''}")
+
+
+def abort(conn: Connection, journal: Journal, run: Run, config: Config, report: Reporter) -> None:
+    """Raises PhaseError after a cutover."""
+    if run.phase in (Phase.CUT_OVER, Phase.FINALIZED):
+        raise PhaseError(
+            f"An abort is not possible: the run is {run.phase.public}.", hint="`swap revert` goes back first; then abort."
+        )
+    with only_operator(conn, run.plan.tag), taking_over(conn, run.plan.tag):
+        run = journal.get(run.id)
+        if run.phase is Phase.ABORTED:
+            return
+        _run(conn, run, config, report, abort_steps(run.plan))
+        with conn.transaction():
+            journal.move(run, Phase.ABORTED)
+            journal.event(run.id, "aborted", "everything that was added is removed")
+
+
+def _run(conn: Connection, run: Run, config: Config, report: Reporter, steps: list[Step]) -> None:
+    budget = LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts)
+    for step in steps:
+        report.note(f"{step.name}")
+        tables = [t for t in step.tables if _exists(conn, t)]
+        if step.tables and not tables:
+            continue
+
+        def body(step: Step = step) -> None:
+            conn.execute(script(step.statements))
+
+        if tables:
+            with_locks(conn, tables, step.lock, budget, body)
+        else:
+            with conn.transaction():
+                body()
+
+
+def _exists(conn: Connection, name: TableName) -> bool:
+    row = conn.execute(
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
+        [name.schema, name.name],
+    ).fetchone()
+    return row is not None

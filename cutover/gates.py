@@ -1,0 +1,136 @@
+"""The gates before a cutover or a revert. Each says no with one line and its remedy; none changes anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.errors import PhaseError, RefusedError
+from swap.core.journal import Journal, Phase, Run
+from swap.core.snapshot import Snapshot
+from swap.core.text import load_sql
+from swap.prepare.run import drift, watched_tables
+from swap.sync.build import index_state
+from swap.sync.queue import count_due, read_watermark
+from swap.sync.settle import SETTLED
+
+MAX_BACKLOG = 200_000
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The verification a cutover relies on. `watermark`: replay's, in the snapshot that was compared: keys that were
+    pending in it, and so not compared, are behind it."""
+
+    id: int
+    watermark: Snapshot
+    age_s: float
+
+
+def check_phase(run: Run, kind: str) -> None:
+    """Raises PhaseError with what the phase allows instead."""
+    wanted = Phase.SYNCING if kind == "cutover" else Phase.CUT_OVER
+    if run.phase is wanted:
+        return
+    if kind == "revert":
+        hint = {
+            Phase.FINALIZED: "The retired table is gone: restore from the snapshot (RUNBOOK.md, 'Restoring').",
+            Phase.ABORTED: "The run was aborted; there is nothing to revert.",
+        }.get(run.phase, "Nothing was cut over yet; `swap abort` removes what was prepared.")
+        raise PhaseError(f"Nothing can be reverted: the run is {run.phase.public}.", hint=hint)
+    hint = {
+        Phase.CUT_OVER: "The cutover is done. `swap status` shows it; `swap revert` goes back.",
+        Phase.FINALIZED: "The run is finished.",
+    }.get(run.phase, "Run `swap sync --once` until it has caught up, then `swap verify`.")
+    raise PhaseError(f"A cutover is not possible: the run is {run.phase.public}.", hint=hint)
+
+
+def check_gates(conn: Connection, journal: Journal, run: Run, config: Config) -> Verified:
+    """All gates in order, cheapest first. Raises RefusedError."""
+    if not journal.step_done(run.id, SETTLED):
+        raise RefusedError(
+            "The follow-up of the last exchange is not finished (foreign keys to validate, indexes to rebuild).",
+            hint="`swap sync --once` finishes it.",
+        )
+    verified = _verification(journal, run, config)
+    lines = drift(conn, journal, run)
+    if lines:
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise RefusedError(
+            f"The structure changed since it was last recorded: {lines[0]}{more}.",
+            hint="Undo the change, or `swap abort` and prepare again.",
+        )
+    _indexes(conn, run)
+    _statistics(conn, run)
+    pending = count_due(conn, run.plan, read_watermark(conn, run.plan, run.id))
+    if pending > MAX_BACKLOG:
+        raise RefusedError(
+            f"{pending:,} changes wait for replay; a cutover would hold its lock too long.",
+            hint="Let `swap sync` catch up (`swap status` shows the backlog), then try again.",
+        )
+    return verified
+
+
+def _verification(journal: Journal, run: Run, config: Config) -> Verified:
+    v = journal.t["verification"]
+    age = sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at)
+    rows = journal.execute(
+        sa.select(v.c.id, v.c.verdict, v.c.direction, v.c.repaired, age)
+        .where(v.c.run_id == run.id)
+        .order_by(v.c.id.desc())
+        .limit(1)
+    )
+    hint = "Run `swap verify`; it blocks no writer."
+    if not rows or rows[0][2] != run.direction or (run.verified is None and rows[0][1] == "identical"):
+        raise RefusedError("There is no verification of this direction yet.", hint=hint)
+    identifier, verdict, _, repaired, age_s = rows[0]
+    if verdict != "identical" or repaired or run.verified is None:
+        raise RefusedError(f"The last verification says {verdict}{' (repaired)' if repaired else ''}.", hint=hint)
+    if age_s > config.verify.max_age_s:
+        raise RefusedError(
+            f"The last verification is {age_s:.0f} s old; [verify] max_age_s allows {config.verify.max_age_s}.", hint=hint
+        )
+    return Verified(identifier, Snapshot.parse(run.verified), float(age_s))
+
+
+def _indexes(conn: Connection, run: Run) -> None:
+    plan = run.plan
+    if run.direction == "forward":
+        wanted = [
+            *(i.table.renamed(i.build_name) for i in (plan.key_index, *plan.indexes)),
+            *(i.table.renamed(i.build_name) for r in plan.references for i in r.indexes),
+            *(r.spare_primary.table.renamed(r.spare_primary.build_name) for r in plan.references if r.spare_primary),
+        ]
+    else:
+        wanted = [
+            *(plan.source.renamed(r.after) for r in plan.retired_indexes),
+            *(r.spare_primary.table.renamed(r.spare_primary.build_name) for r in plan.references if r.spare_primary),
+        ]
+    for name in wanted:
+        if not index_state(conn, name):
+            raise RefusedError(
+                f"The index {name} is missing or invalid.", hint="`swap sync --once` builds it; if not, `swap abort`."
+            )
+
+
+def _statistics(conn: Connection, run: Run) -> None:
+    table = run.plan.shadow if run.direction == "forward" else run.plan.retired
+    row = conn.execute(
+        "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s",
+        [table.schema, table.name],
+    ).fetchone()
+    if row is None or not row[0]:
+        raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")
+
+
+def obstacles(conn: Connection, run: Run) -> list[str]:
+    """Why an attempt cannot succeed right now: prepared transactions, wraparound vacuum, old snapshots (H34, H36)."""
+    oids = watched_tables(conn, run.plan)
+    rows = conn.execute(
+        load_sql("cutover", "obstacles.sql"), {"oids": oids, "complete": run.complete_xid or "0"}
+    ).fetchall()
+    return [r[0] for r in rows]

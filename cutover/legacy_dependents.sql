@@ -1,0 +1,15 @@
+-- Policies, views, functions, constraints, expressions that bind one of the integer columns; indexes and defaults go with it.
+SELECT DISTINCT format('%%I.%%I.%%I', n.nspname, c.relname, a.attname), pg_describe_object(d.classid, d.objid, d.objsubid)
+FROM unnest(%(schemas)s::text[], %(tables)s::text[], %(columns)s::text[]) w(schema, tab, col)
+JOIN pg_namespace n ON n.nspname = w.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.tab
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = w.col AND NOT a.attisdropped
+JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid = a.attnum
+WHERE NOT (d.classid = 'pg_class'::regclass AND (SELECT x.relkind FROM pg_class x WHERE x.oid = d.objid) IN ('i', 'S'))
+  AND NOT (d.classid = 'pg_attrdef'::regclass AND EXISTS (
+        SELECT FROM pg_attrdef f WHERE f.oid = d.objid AND f.adnum = a.attnum))
+  AND NOT (d.classid = 'pg_trigger'::regclass AND EXISTS (
+        SELECT FROM pg_trigger t WHERE t.oid = d.objid AND t.tgname LIKE '~swap\_guard%%'))
+  AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (
+        SELECT FROM pg_constraint k WHERE k.oid = d.objid AND (k.contype = 'n' OR k.contype IN ('p', 'u'))))
+ORDER BY 1, 2

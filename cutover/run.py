@@ -1,0 +1,183 @@
+"""`swap cutover` and `swap revert`: gates, hook, final drain, attempts, and an honest account of the outcome."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+
+from cutover.gates import Verified, check_gates, check_phase, obstacles
+from cutover.transaction import (
+    COMPARE_SLICE,
+    Exchange,
+    Exchanged,
+    HoldExceededError,
+    attempt,
+    cutover_exchange,
+    resolve,
+    revert_exchange,
+)
+from cutover.watch import Watch
+from swap.core.config import Config
+from swap.core.connection import Connection, Database
+from swap.core.direction import direction
+from swap.core.errors import DifferenceError, LockError, StoppedError, UnknownOutcomeError
+from swap.core.journal import Journal, Run
+from swap.core.report import Reporter
+from swap.core.snapshot import Snapshot
+from swap.core.worker import only_operator, taking_over
+from swap.sync.queue import due, read_watermark
+from swap.sync.replay import replay
+from swap.sync.settle import SETTLED, settle
+from verify.touched import compare_keys
+
+SMALL_BATCH = 500
+DRAIN_ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """CLI.md's fields of `cutover` and `revert`. `waited` names who stood in the way, attempt by attempt."""
+
+    outcome: str
+    attempts: int
+    lock_wait_ms: float
+    locked_ms: float
+    drained_changes: int
+    compared_keys: int
+    blocked_sessions_max: int
+    snapshot: str | None
+    xid: str
+    waited: tuple[str, ...] = ()
+
+
+@dataclass
+class Operation:
+    """One cutover or revert. `snapshot` runs the hook and returns what it printed (None: no hook asked for)."""
+
+    database: Database
+    config: Config
+    journal: Journal
+    run: Run
+    kind: str
+    report: Reporter
+    stop: threading.Event
+    snapshot: Callable[[Connection, Run], str | None]
+
+    def execute(self) -> Outcome:
+        """Raises PhaseError, RefusedError, StoppedError, LockError, DifferenceError, UnknownOutcomeError."""
+        conn = self.journal.conn
+        check_phase(self.run, self.kind)
+        with only_operator(conn, self.run.plan.tag):
+            self.run = self.journal.get(self.run.id)
+            check_phase(self.run, self.kind)
+            if not self.journal.step_done(self.run.id, SETTLED):
+                settle(conn, self.journal, self.run, self.report, wait=True)
+            verified = check_gates(conn, self.journal, self.run, self.config)
+            taken = self.snapshot(conn, self.run)
+            what = cutover_exchange(self.run.plan) if self.kind == "cutover" else revert_exchange(self.run.plan)
+            with taking_over(conn, self.run.plan.tag):
+                outcome = replace(self._attempts(what, verified), snapshot=taken)
+            self.run = self.journal.get(self.run.id)
+            settle(conn, self.journal, self.run, self.report, wait=True)
+        return outcome
+
+    def _attempts(self, what: Exchange, verified: Verified) -> Outcome:
+        conn, cut = self.journal.conn, self.config.cutover
+        waited: list[str] = []
+        blocked = 0
+        compare_from = verified.watermark
+        for number in range(1, cut.max_attempts + 1):
+            if self.stop.is_set():
+                raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
+            self._catch_up()
+            compare_from = self._compare_ahead(compare_from)
+            reason = "; ".join(obstacles(conn, self.run))
+            if not reason:
+                with Watch(self.database, conn.info.backend_pid, cut.kill_blockers) as watch:
+                    try:
+                        done = attempt(conn, self.journal, self.run, what, self.config, compare_from, watch.locked.set)
+                        return self._outcome(done, number, max(blocked, watch.waiters_max), waited)
+                    except UnknownOutcomeError as e:
+                        return self._resolved(e.message, number, max(blocked, watch.waiters_max), waited)
+                    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                        reason = "; ".join(map(str, watch.blockers.values())) or "a lock was not free"
+                    except HoldExceededError:
+                        reason = f"it would have held its locks longer than {cut.max_lock_hold_ms} ms"
+                blocked = max(blocked, watch.waiters_max)
+                for b in watch.killed:
+                    self.report.note(f"ended {b}")
+            waited.append(reason)
+            self._note_failure(what, reason)
+            self.report.waiting(f"attempt {number} of {cut.max_attempts}: {reason}")
+            self.stop.wait(self._pause_s(number))
+        raise LockError(
+            f"No lock within {cut.max_attempts} attempts of {cut.lock_timeout_ms} ms. Last in the way: {waited[-1]}",
+            hint="End or wait for the sessions named, or set [cutover] kill_blockers; then run it again.",
+        )
+
+    def _pause_s(self, number: int) -> float:
+        """Grows with the attempts and is jittered, so that the queue behind the last attempt drains first (H33)."""
+        base = max(self.config.cutover.lock_timeout_ms, 50) / 1000
+        return min(2.0, base * (1 + number / 4)) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
+
+    def _catch_up(self) -> None:
+        """The last drain without a lock: until a round takes next to nothing."""
+        d = direction(self.run.plan, self.run.direction)
+        for _ in range(DRAIN_ROUNDS):
+            taken = replay(self.journal.conn, self.run.plan, d, self.run.id)
+            if taken.complete and taken.entries <= SMALL_BATCH:
+                return
+
+    def _compare_ahead(self, since: Snapshot) -> Snapshot:
+        """Compare what was touched since `since` before any lock is held, so that little is left for under it.
+
+        Returns where the comparison under the lock has to begin: the replay watermark of the snapshot that was
+        compared here, so that keys still queued in it are looked at again.
+        """
+        conn, plan = self.journal.conn, self.run.plan
+        d = direction(plan, self.run.direction)
+        with conn.transaction():
+            conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            watermark = read_watermark(conn, plan, self.run.id)
+            keys = sql.SQL("SELECT DISTINCT d.key FROM ({}) d WHERE d.key IS NOT NULL")
+            touched = {r[0] for r in conn.execute(keys.format(due(plan, since, sql.SQL("c.key")))).fetchall()}
+            pending = {r[0] for r in conn.execute(keys.format(due(plan, watermark, sql.SQL("c.key")))).fetchall()}
+            todo = sorted(touched - pending)
+            for i in range(0, len(todo), COMPARE_SLICE):
+                findings = compare_keys(conn, plan, d, todo[i : i + COMPARE_SLICE])
+                if findings:
+                    raise DifferenceError(
+                        f"{len(findings)} keys touched since the verification differ, the first is {findings[0].key}.",
+                        state="Nothing was changed; syncing goes on.",
+                        hint="Run `swap verify --method exact`; see RUNBOOK.md, 'Differences'.",
+                    )
+        return watermark
+
+    def _note_failure(self, what: Exchange, reason: str) -> None:
+        table = self.journal.t["attempt"]
+        self.journal.execute(
+            sa.insert(table).values(run_id=self.run.id, kind=what.kind, outcome="rolled_back", detail=reason[:2000])
+        )
+
+    def _outcome(self, done: Exchanged, attempts: int, blocked: int, waited: list[str]) -> Outcome:
+        return Outcome(
+            "committed", attempts, round(done.lock_wait_ms, 1), round(done.locked_ms, 1), done.drained, done.compared,
+            blocked, None, done.xid, tuple(waited),
+        )  # fmt: skip
+
+    def _resolved(self, xid: str, attempts: int, blocked: int, waited: list[str]) -> Outcome:
+        """The connection died around COMMIT: the server is asked (invariant 5)."""
+        self.report.waiting("the connection was lost at COMMIT; asking the server for the outcome")
+        committed = resolve(self.database, xid)
+        if committed is None:
+            raise UnknownOutcomeError(f"The connection was lost at COMMIT of transaction {xid} and the server does not answer.")
+        self.journal.conn = self.database.connect("after a lost connection")
+        if not committed:
+            raise LockError(f"The connection was lost at COMMIT; transaction {xid} was rolled back.")
+        return Outcome("committed", attempts, 0.0, 0.0, 0, 0, blocked, None, xid, tuple(waited))

@@ -1,0 +1,224 @@
+"""The cutover transaction, in either direction: locks, fingerprint, drain, comparison, script, journal, COMMIT.
+
+One attempt is one transaction (invariant 5). Its locks are asked for in one LOCK TABLE, at once in ACCESS EXCLUSIVE
+(an upgrade deadlocks), views first and the source last, which is the order in which readers of views and foreign
+key checks take theirs. Past `max_lock_hold_ms` the server itself ends it (statement_timeout for a slow statement,
+idle_in_transaction_session_timeout for a stalled client), so a lock is never held by a tool that hangs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+
+from cutover.exchange import exchange
+from swap.core.config import Config
+from swap.core.connection import Connection, Database
+from swap.core.direction import Direction, direction
+from swap.core.errors import DifferenceError, RefusedError, UnknownOutcomeError, UnreachableError
+from swap.core.journal import Journal, Phase, Run
+from swap.core.ladder import local_timeout
+from swap.core.plan import Plan
+from swap.core.snapshot import Snapshot
+from swap.core.statement import Statement, script, undo_all
+from swap.prepare import objects
+from swap.prepare.run import drift
+from swap.sync.queue import due
+from swap.sync.replay import take
+from swap.sync.settle import SETTLED
+from verify.touched import compare_keys
+
+COMPARE_SLICE = 10_000
+
+
+class HoldExceededError(Exception):
+    """The transaction would have held its locks longer than allowed; it was rolled back."""
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """A committed exchange. Times in milliseconds; `locked_ms` from the lock's grant to the commit's acknowledgement."""
+
+    lock_wait_ms: float
+    locked_ms: float
+    drained: int
+    compared: int
+    xid: str
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What differs between cutover and revert: the statements, the phase they lead to, the direction after them."""
+
+    kind: str
+    statements: tuple[Statement, ...]
+    before: Phase
+    after: Phase
+    next_direction: str
+
+
+def cutover_exchange(plan: Plan) -> Exchange:
+    return Exchange("cutover", tuple(exchange(plan)), Phase.SYNCING, Phase.CUT_OVER, "reverse")
+
+
+def revert_exchange(plan: Plan) -> Exchange:
+    return Exchange("revert", tuple(undo_all(exchange(plan))), Phase.CUT_OVER, Phase.SYNCING, "forward")
+
+
+def lock_statement(plan: Plan, kind: str) -> sql.Composed:
+    """LOCK TABLE of everything involved, in one statement: views topmost first, then references, then the source."""
+    views = [v.name.sql for v in reversed(plan.catalog.views)]
+    others = [t.sql for t in plan.locked_tables if t != plan.source]
+    maintained = plan.shadow if kind == "cutover" else plan.retired
+    names = sql.SQL(", ").join([*views, *others, plan.source.sql, maintained.sql])
+    return sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names)
+
+
+def closing_statements(run: Run, what: Exchange, slot: int, generation: int) -> list[Statement]:
+    """What the exchange changes in the state schema, in the same script."""
+    plan = run.plan
+    fence = sql.SQL("UPDATE {} SET generation = {} WHERE tag = {}").format(
+        sql.Identifier(plan.state_schema, "fence"), sql.Literal(generation), sql.Literal(plan.tag)
+    )
+    return [
+        objects.capture_function(plan, what.next_direction, slot),
+        objects.fence_function(plan, generation),
+        Statement(fence, "snapshots of before the exchange are told to retry"),
+    ]
+
+
+def attempt(
+    conn: Connection, journal: Journal, run: Run, what: Exchange, config: Config, compare_from: Snapshot,
+    on_lock: Callable[[], None],
+) -> Exchanged:  # fmt: skip
+    """One attempt. Raises psycopg's lock errors, HoldExceededError, RefusedError (drift), DifferenceError,
+    UnknownOutcomeError; whatever is raised, nothing was changed (but for the last, which says so)."""
+    plan, hold_ms = run.plan, config.cutover.max_lock_hold_ms
+    d = direction(plan, run.direction)
+    asked = time.monotonic()
+    conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+    try:
+        conn.execute(local_timeout("lock_timeout", config.cutover.lock_timeout_ms))
+        conn.execute(lock_statement(plan, what.kind))
+        granted = time.monotonic()
+        on_lock()
+
+        def left() -> None:
+            remaining = hold_ms - (time.monotonic() - granted) * 1000
+            if remaining <= 0:
+                raise HoldExceededError
+            conn.execute(
+                local_timeout("statement_timeout", int(remaining) + 1)
+                + sql.SQL("; ")
+                + local_timeout("idle_in_transaction_session_timeout", hold_ms)
+            )
+
+        left()
+        lines = drift(conn, journal, run)
+        if lines:
+            raise RefusedError(
+                f"The structure changed since it was last recorded: {lines[0]}"
+                + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""),
+                hint="Undo that change, or `swap abort` and prepare again; `swap verify` lists every difference.",
+            )
+        drained = _drain(conn, plan, d, run)
+        compared = _compare(conn, plan, d, compare_from)
+        left()
+        xid = _script(conn, journal, run, what)
+        left()
+    except psycopg.errors.QueryCanceled:
+        _rollback(conn)
+        raise HoldExceededError from None
+    except BaseException:
+        _rollback(conn)
+        raise
+    _commit(conn, xid)
+    done = time.monotonic()
+    return Exchanged((granted - asked) * 1000, (done - granted) * 1000, drained, compared, xid)
+
+
+def _drain(conn: Connection, plan: Plan, d: Direction, run: Run) -> int:
+    """To empty: under the lock nobody adds to the queue. Deferred constraints are checked here, not at COMMIT."""
+    try:
+        with conn.transaction():
+            taken = take(conn, plan, d, run.id, None, two_pass=False).entries
+    except psycopg.errors.UniqueViolation:
+        with conn.transaction():
+            taken = take(conn, plan, d, run.id, None, two_pass=True).entries
+    if taken:
+        conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    return taken
+
+
+def _compare(conn: Connection, plan: Plan, d: Direction, since: Snapshot) -> int:
+    """Every key touched since `since`, once more, on both sides. A difference rolls everything back."""
+    keys = [
+        r[0]
+        for r in conn.execute(
+            sql.SQL("SELECT DISTINCT d.key FROM ({}) d WHERE d.key IS NOT NULL").format(due(plan, since, sql.SQL("c.key")))
+        ).fetchall()
+    ]
+    for i in range(0, len(keys), COMPARE_SLICE):
+        findings = compare_keys(conn, plan, d, keys[i : i + COMPARE_SLICE])
+        if findings:
+            raise DifferenceError(
+                f"{len(findings)} keys touched since the verification differ, the first is {findings[0].key} "
+                f"({findings[0].kind} in {d.target}).",
+                state="Nothing was changed; syncing goes on.",
+                hint="Run `swap verify --method exact`; see RUNBOOK.md, 'Differences'.",
+            )
+    return len(keys)
+
+
+def _script(conn: Connection, journal: Journal, run: Run, what: Exchange) -> str:
+    """The whole exchange in one round trip, then its journal rows."""
+    capture, fence = journal.t["capture"], journal.t["fence"]
+    slot = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
+    generation = journal.execute(sa.select(fence.c.generation).where(fence.c.tag == run.plan.tag))[0][0] + 1
+    conn.execute(script((*what.statements, *closing_statements(run, what, slot, generation))))
+    journal.move(run, what.after)
+    journal.forget_step(run.id, SETTLED)
+    journal.update_run(run.id, verified=None)
+    row = journal.execute(
+        sa.insert(journal.t["attempt"])
+        .values(run_id=run.id, kind=what.kind, outcome="committed", xid=sa.text("pg_current_xact_id()::text"))
+        .returning(journal.t["attempt"].c.xid)
+    )
+    return str(row[0][0])
+
+
+def _rollback(conn: Connection) -> None:
+    if not conn.closed and not conn.broken:
+        try:
+            conn.rollback()
+        except psycopg.Error:
+            conn.close()
+
+
+def _commit(conn: Connection, xid: str) -> None:
+    """COMMIT. When its acknowledgement is lost, the outcome is asked for by `resolve`, never guessed."""
+    try:
+        conn.execute("COMMIT")
+    except psycopg.Error:
+        conn.close()
+        raise UnknownOutcomeError(xid) from None
+
+
+def resolve(database: Database, xid: str, patience_s: float = 30.0) -> bool | None:
+    """Whether transaction `xid` committed: True, False, or None when the server cannot be asked within `patience_s`."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        try:
+            with database.session("outcome") as conn:
+                row = conn.execute("SELECT pg_xact_status(%s::text::xid8)", [xid]).fetchone()
+            if row and row[0] in ("committed", "aborted"):
+                return bool(row[0] == "committed")
+        except (UnreachableError, psycopg.Error):
+            pass
+        time.sleep(0.25)
+    return None

@@ -1,0 +1,113 @@
+"""What follows the old table: everything that is not carried over is refused by name (invariant 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swap.core.catalog.model import Dependent
+from swap.core.connection import Connection
+from swap.core.names import TableName, quote
+from swap.prepare.checks_base import Finding, Rows, Subject, blocker, or_ok, qualified, read, warning
+
+REASONS = {
+    "pg_proc": ("its signature or body is bound to the table", "DROP FUNCTION before, and CREATE it again after the cutover."),
+    "pg_policy": ("a policy elsewhere reads the table", "DROP POLICY before, and CREATE it again after the cutover."),
+    "pg_publication": ("publishes the table, and would publish its shadow", "Publish listed tables, without this one."),
+    "pg_publication_rel": ("publishes the table", "ALTER PUBLICATION … DROP TABLE, and ADD TABLE after the cutover."),
+    "pg_publication_namespace": ("publishes the table, and would publish its shadow", "ALTER PUBLICATION … DROP TABLES IN SCHEMA."),
+    "pg_statistic_ext": ("extended statistics are not rebuilt in this version", "DROP STATISTICS, and CREATE them again afterwards."),
+    "pg_seclabel": ("security labels are not carried over in this version", "SECURITY LABEL … IS NULL, and again afterwards."),
+}
+UNKNOWN = ("depends on the table or its row type, and is not carried over in this version", "Drop it, or remove the dependency.")
+
+
+def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
+    """Census, views, policies, triggers and grants. Reads the catalog only."""
+    config, source = subject.config, subject.source
+    columns = [(source.oid, config.source.key), (source.oid, config.identity.column)]
+    columns += [(r.oid, c) for r in subject.references for c in (r.column, r.uuid_column)]
+    bound = read(conn, "checks_bound.sql", oids=[o for o, _ in columns], columns=[c for _, c in columns])
+    policies = read(conn, "checks_self_queries.sql", source=source.oid)
+    found = [
+        *(_dependent(d) for d in subject.catalog.dependents),
+        *_views(subject),
+        *_view_columns(subject, bound),
+        *_triggers(subject, bound),
+        *_policies(subject, policies),
+        *_grants(subject),
+    ]
+    return or_ok(found, "dependents", source.name, f"everything attached comes along ({len(subject.catalog.views)} views)")
+
+
+def _dependent(d: Dependent) -> Finding:
+    detail, hint = REASONS.get(d.catalog, UNKNOWN)
+    return blocker("dependent", d.description, f"{detail} ({d.table})", hint)
+
+
+def _views(subject: Subject) -> Iterator[Finding]:
+    for v in subject.catalog.views:
+        hint = f"DROP {'MATERIALIZED ' if v.kind == 'm' else ''}VIEW {v.name}, and create it again after the cutover."
+        if v.kind == "m":
+            yield blocker("view", v.name, "a materialized view is not rebuilt in this version", hint)
+        elif v.kind != "v":
+            yield blocker("view", v.name, "has a rule that reads the table", "DROP RULE, and create it again afterwards.")
+        elif v.extras:
+            detail = "has triggers, rules, column defaults, column comments or users of its row type, which are not carried over"
+            yield blocker("view", v.name, detail, hint)
+
+
+def _view_columns(subject: Subject, bound: Rows) -> Iterator[Finding]:
+    """Views are created again by their text: columns that are renamed must not be in it. Other views stay, bound by number."""
+    renamed = {(subject.source.oid, subject.config.identity.column)}
+    renamed |= {(r.oid, r.uuid_column) for r in subject.references}
+    names = {t.oid: t.name for t in subject.tables}
+    rebuilt = {v.oid for v in subject.catalog.views}
+    for kind, oid, view, rel, column in bound:
+        if kind != "view":
+            continue
+        at = qualified(names[rel], column)
+        if (rel, column) in renamed:
+            detail = f"uses {at}, a name that is gone after the cutover"
+            yield blocker("view", view, detail, f"Rewrite {view} without it, or drop it for the migration.")
+        elif oid not in rebuilt:
+            detail = f"uses {at}, and not the source: it would go on showing the integer"
+            hint = f"DROP VIEW {view}, and create it again after the cutover; or accept it."
+            yield blocker("view", view, detail, hint, acceptable=True)
+
+
+def _triggers(subject: Subject, bound: Rows) -> Iterator[Finding]:
+    """H28: a trigger bound to a column by number silently follows it to its new name, or is lost with it."""
+    key = subject.config.source.key
+    names = {t.oid: t.name for t in subject.tables}
+    own = {r.column for r in subject.references if r.own} | {key}
+    for kind, _oid, trigger, rel, column in bound:
+        if kind != "trigger":
+            continue
+        at = qualified(names[rel], trigger)
+        if names[rel] == subject.source.name and column in own:
+            detail = f"names {quote(column)} (UPDATE OF or WHEN): it is created again by its text, over the uuid"
+            yield warning("trigger", at, detail, "Make sure that its WHEN condition holds for a uuid.")
+        else:
+            detail = f"is bound to {quote(column)} (UPDATE OF or WHEN), and would follow it to another name"
+            yield blocker("trigger", at, detail, f"DROP TRIGGER {quote(trigger)} ON {names[rel]}, and create it again afterwards.")
+
+
+def _policies(subject: Subject, rows: Rows) -> Iterator[Finding]:
+    source = subject.source.name
+    for (policy,) in rows:
+        detail = "reads the table itself in a subquery: it would go on reading the retired table"
+        hint = f"DROP POLICY {quote(policy)} ON {source}, and create it again after the cutover."
+        yield blocker("policy", qualified(source, policy), detail, hint)
+
+
+def _grants(subject: Subject) -> Iterator[Finding]:
+    """A grant is repeated by the owner; one that somebody else gave would change hands."""
+    owners: list[tuple[TableName, str, tuple[str, ...]]] = []
+    for relation in (subject.source, *subject.catalog.views):
+        foreign = sorted({g.grantor for g in relation.grants if g.grantor != relation.owner})
+        owners.append((relation.name, relation.owner, tuple(foreign)))
+    for name, owner, grantors in owners:
+        for grantor in grantors:
+            detail = f"{grantor} granted rights on it with its grant option; only {owner}'s own grants are carried over"
+            hint = f"Grant them as {owner}, then: REVOKE GRANT OPTION FOR … ON {name} FROM {quote(grantor)} CASCADE;"
+            yield blocker("grants", name, detail, hint)

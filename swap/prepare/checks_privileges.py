@@ -1,0 +1,170 @@
+"""What the role may do, with the exact statement that mends what is missing.
+
+Renaming needs ownership and CREATE on the schema; CREATE INDEX too; a foreign key is created with REFERENCES on its
+target; LOCK TABLE in ACCESS EXCLUSIVE needs ownership or a right to change rows (documentation of each command).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from swap.core.connection import Connection
+from swap.core.names import TableName, quote
+from swap.prepare.checks_base import Finding, Rows, Subject, blocker, or_ok, qualified, read
+from swap.prepare.checks_server import Server
+
+KINDS = {"v": "VIEW", "m": "MATERIALIZED VIEW", "S": "SEQUENCE"}
+
+
+class Relation(NamedTuple):
+    """One row of checks_relations.sql. `owned`: this role has the owner's rights; `can_become`: it may SET ROLE to it."""
+
+    oid: int
+    schema: str
+    table: str
+    kind: str
+    owner: str
+    owned: bool
+    rls_active: bool
+    force_rls: bool
+    lockable: bool
+    schema_usage: bool
+    schema_create: bool
+    owner_create: bool
+    can_become: bool
+
+    @property
+    def name(self) -> TableName:
+        return TableName(self.schema, self.table)
+
+
+def read_relations(conn: Connection, oids: Sequence[int]) -> list[Relation]:
+    return [Relation(*r) for r in read(conn, "checks_relations.sql", oids=list(oids))]
+
+
+def check_ownership(relations: Sequence[Relation], role: str) -> list[Finding]:
+    """Source, references, dependent views and owned sequences: each is altered, renamed or created again."""
+    found = []
+    for r in relations:
+        kind = KINDS.get(r.kind, "TABLE")
+        if not r.owned:
+            hint = f"GRANT {quote(r.owner)} TO {quote(role)}; or ALTER {kind} {r.name} OWNER TO {quote(role)};"
+            found.append(blocker("ownership", r.name, f"belongs to {r.owner}, of which {role} is no member", hint))
+        elif r.owner != role and not r.can_become:
+            detail = f"belongs to {r.owner}; {role} cannot give it a new table in its place"
+            found.append(blocker("ownership", r.name, detail, f"GRANT {quote(r.owner)} TO {quote(role)} WITH SET TRUE;"))
+    return or_ok(found, "ownership", role, f"{len(relations)} relations belong to this role, or to one it is a member of")
+
+
+def check_schemas(relations: Sequence[Relation], role: str) -> list[Finding]:
+    found = []
+    for schema in sorted({r.schema for r in relations}):
+        mine = [r for r in relations if r.schema == schema]
+        if not all(r.schema_usage and r.schema_create for r in mine):
+            hint = f"GRANT USAGE, CREATE ON SCHEMA {quote(schema)} TO {quote(role)};"
+            found.append(blocker("schema-privileges", schema, f"{role} cannot create or rename anything in it", hint))
+        for owner in sorted({r.owner for r in mine if r.owned and not r.owner_create}):
+            hint = f"GRANT CREATE ON SCHEMA {quote(schema)} TO {quote(owner)};"
+            found.append(blocker("schema-privileges", schema, f"{owner}, the tables' owner, may not own a new table there", hint))
+    return or_ok(found, "schema-privileges", role, "USAGE and CREATE on every schema involved")
+
+
+def check_targets(relations: Sequence[Relation], columns: Rows, role: str) -> list[Finding]:
+    """Tables that the source's foreign keys point to: locked at the cutover, and referenced again."""
+    by_oid = {r.oid: r for r in relations}
+    found = []
+    for oid, constraint, column, allowed in columns:
+        if not allowed:
+            target = by_oid[oid].name
+            hint = f"GRANT REFERENCES ({quote(column)}) ON {target} TO {quote(role)};"
+            found.append(blocker("target-privileges", target, f"{constraint} could not be created again", hint))
+    for r in relations:
+        if not r.owned and not r.lockable:
+            detail = "a cutover locks it for an instant, as its foreign key moves to the new table"
+            hint = f"GRANT TRUNCATE ON {r.name} TO {quote(role)}; (LOCK TABLE asks for this, UPDATE or DELETE)"
+            found.append(blocker("target-privileges", r.name, detail, hint))
+    return or_ok(found, "target-privileges", role, f"{len(relations)} tables that the source points to can be locked and referenced")
+
+
+def check_attached(rows: Rows, role: str) -> list[Finding]:
+    found = [
+        blocker(
+            "attached-privileges", what.split(" ", 1)[1], f"{role} has no {privilege} on this {what.split(' ', 1)[0].lower()}",
+            f"GRANT {privilege} ON {what} TO {quote(role)};",
+        )
+        for privilege, what, allowed in rows
+        if not allowed
+    ]  # fmt: skip
+    return or_ok(found, "attached-privileges", role, "types, trigger functions and sequences of the source can be used")
+
+
+def check_row_security(relations: Sequence[Relation], role: str) -> list[Finding]:
+    """H16: rows hidden from both sides alike make every comparison agree."""
+    found = []
+    for r in relations:
+        if r.rls_active:
+            hint = f"ALTER ROLE {quote(role)} BYPASSRLS;"
+            if r.force_rls and r.owned:
+                detail = "FORCE ROW LEVEL SECURITY hides rows from its owner too"
+                hint += f" or ALTER TABLE {r.name} NO FORCE ROW LEVEL SECURITY;"
+            else:
+                detail = f"row security would hide rows from {role}"
+            found.append(blocker("row-security", r.name, detail, hint))
+    return or_ok(found, "row-security", role, "no policy hides a row from this role")
+
+
+def check_backfill_triggers(subject: Subject, rows: Rows, server: Server) -> list[Finding]:
+    """H14: a backfill's UPDATE must not fire a trigger with a side effect.
+
+    Under session_replication_role = replica, triggers fire that are enabled ALWAYS or REPLICA; without it, ORIGIN or ALWAYS.
+    """
+    replica = server.may_set_replica
+    by_oid = {t.oid: t.name for t in subject.catalog.tables}
+    found = []
+    for oid, name, enabled, function in rows:
+        if enabled in (("A", "R") if replica else ("O", "A")):
+            detail = f"the backfill's UPDATE of {by_oid[oid]} would fire it for every row ({function})"
+            hint = f"GRANT SET ON PARAMETER session_replication_role TO {quote(server.role)};"
+            if replica:
+                hint = f"ALTER TABLE {by_oid[oid]} ENABLE TRIGGER {quote(name)}; (it is enabled ALWAYS or REPLICA)"
+            found.append(
+                blocker("backfill-triggers", qualified(by_oid[oid], name), detail, f"{hint} Or accept it.", acceptable=True)
+            )
+    how = "user triggers are suppressed while it runs" if rows else "there are none"
+    return or_ok(found, "backfill-triggers", subject.source.name, f"the backfill fires no user trigger: {how}")
+
+
+def backfilled(subject: Subject) -> list[tuple[int, str]]:
+    """(table oid, column) of every column that a backfill may have to fill in place."""
+    source, column = subject.source, subject.config.identity.column
+    out = []
+    identity = source.column(column)
+    if identity is None or not identity.not_null:
+        out.append((source.oid, column))
+    for r in subject.others:
+        uuid = subject.catalog.table(r.table).column(r.uuid_column)
+        if uuid is None or not uuid.not_null:
+            out.append((r.oid, r.uuid_column))
+    return out
+
+
+def check_privileges(conn: Connection, subject: Subject, server: Server) -> list[Finding]:
+    """Every privilege that the run needs on existing objects. Reads the catalog only."""
+    source = subject.source
+    sequences = read(conn, "checks_sequences.sql", oids=[source.oid])
+    views = [v.oid for v in subject.catalog.views]
+    changed = read_relations(conn, [*(t.oid for t in subject.catalog.tables), *views, *(int(s[0]) for s in sequences)])
+    columns = read(conn, "checks_targets.sql", source=source.oid)
+    targets = read_relations(conn, sorted({int(c[0]) for c in columns}))
+    to_fill = backfilled(subject)
+    examined = {t.oid for t in subject.tables}
+    fired = read(conn, "checks_backfill.sql", oids=[o for o, _ in to_fill], columns=[c for _, c in to_fill])
+    return [
+        *check_ownership(changed, server.role),
+        *check_schemas(changed, server.role),
+        *check_targets(targets, columns, server.role),
+        *check_attached(read(conn, "checks_attached.sql", source=source.oid, key=subject.config.source.key), server.role),
+        *check_row_security([r for r in changed if r.oid in examined], server.role),
+        *check_backfill_triggers(subject, fired, server),
+    ]

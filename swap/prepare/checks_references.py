@@ -1,0 +1,91 @@
+"""References: foreign keys into the source, and columns that the configuration declares. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from swap.core.catalog.model import ForeignKey
+from swap.core.names import TableName, quote
+from swap.core.plan import RefColumns
+from swap.prepare.checks_base import Finding, Subject, blocker, ok, qualified
+from swap.prepare.checks_tables import check_columns
+
+Tails = Mapping[tuple[TableName, str], str]
+
+
+def check_references(subject: Subject, tails: Tails) -> list[Finding]:
+    """One row per reference, and what stands in the way of each."""
+    out = []
+    for ref in subject.references:
+        found = [*check_columns(ref, subject.catalog.table(ref.table)), *_nullability(ref, subject), *_chains(ref, subject)]
+        where = qualified(ref.table, ref.column)
+        if not found:
+            how = "declared in the configuration" if ref.declared else "a foreign key"
+            made = "adopted" if ref.adopted else "added"
+            found = [ok("reference", where, f"{how}; its uuid column {quote(ref.uuid_column)} is {made}")]
+        out += found
+    for fk in subject.catalog.foreign_keys:
+        out += _foreign_key(fk, subject, tails)
+    return out or [ok("reference", subject.source.name, "nothing refers to this table")]
+
+
+def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
+    """A NOT NULL reference becomes a NOT NULL uuid: every row needs a uuid at the moment it is written (invariant 1)."""
+    where = qualified(ref.table, ref.column)
+    drop = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP NOT NULL;"
+    found = []
+    if ref.not_null and ref.where is None and ref.declared:
+        detail = "is NOT NULL without a foreign key: a row that refers to nobody has no uuid, and could not be written"
+        hint = f"{drop} or ADD FOREIGN KEY ({quote(ref.column)}) REFERENCES {subject.source.name} NOT VALID."
+        found.append(blocker("not-null-reference", where, detail, hint))
+    if ref.not_null and ref.deferrable:
+        detail = "is NOT NULL under a DEFERRABLE foreign key: a row written before the one it refers to has no uuid yet"
+        found.append(blocker("not-null-reference", where, detail, f"{drop} or ALTER CONSTRAINT … NOT DEFERRABLE."))
+    primary = subject.catalog.table(ref.table).primary_key
+    if ref.where is not None and primary and ref.column in primary.columns:
+        detail = "is part of the primary key, but only some rows (`where`) refer to the source: the others would have no uuid"
+        found.append(blocker("not-null-reference", where, detail, "Only whole columns can be part of a primary key."))
+    return found
+
+
+def _chains(ref: RefColumns, subject: Subject) -> list[Finding]:
+    """Foreign keys that hold on to the integer column from elsewhere."""
+    if ref.own:
+        return []
+    found = []
+    for fk in subject.catalog.foreign_keys:
+        at = qualified(fk.table, fk.name)
+        if fk.target == ref.table and ref.column in fk.target_columns:
+            detail = f"refers to {qualified(ref.table, ref.column)}, which itself is a reference: chains are not rebuilt in this version"
+            found.append(blocker("reference-chain", at, detail, _drop(fk)))
+        elif fk.table == ref.table and ref.column in fk.columns and fk.target != subject.source.name:
+            detail = f"{quote(ref.column)} also refers to {fk.target}: one column cannot follow two keys"
+            found.append(blocker("reference-chain", at, detail, _drop(fk)))
+    return found
+
+
+def _drop(fk: ForeignKey) -> str:
+    return f"ALTER TABLE {fk.table} DROP CONSTRAINT {quote(fk.name)};"
+
+
+def _foreign_key(fk: ForeignKey, subject: Subject, tails: Tails) -> list[Finding]:
+    key, source = subject.config.source.key, subject.source
+    at = qualified(fk.table, fk.name)
+    found = []
+    if source.name in (fk.table, fk.target) and fk.inherited:
+        detail = "belongs to a partitioned table or is inherited: not supported in this version"
+        found.append(blocker("foreign-key", at, detail, _drop(fk)))
+    if fk.table == source.name and key in fk.columns:
+        detail = "the key itself refers to another table: it cannot become a uuid of its own"
+        found.append(blocker("foreign-key", at, detail, _drop(fk)))
+    if fk.target == source.name and key in fk.target_columns and len(fk.target_columns) > 1:
+        unique = (
+            i
+            for i in source.indexes
+            if i.unique and not i.partial and not i.expressions and set(i.key_columns) == set(fk.target_columns)
+        )
+        if not any((source.name, i.name) in tails for i in unique):
+            columns = ", ".join(quote(c) for c in fk.target_columns)
+            detail = f"the unique constraint over ({columns}) cannot be rebuilt with a uuid"
+            found.append(blocker("foreign-key", at, detail, _drop(fk)))
+    return found

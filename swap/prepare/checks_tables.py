@@ -1,0 +1,126 @@
+"""What kind of tables they are, and what of them this version does not carry over. Pure."""
+
+from __future__ import annotations
+
+from swap.core.catalog.model import Table
+from swap.core.names import TableName, quote
+from swap.core.plan import INTEGERS, RefColumns
+from swap.core.rewrite import RewriteFailure
+from swap.prepare.checks_base import Finding, Subject, blocker, in_schema, or_ok, qualified
+
+KINDS = {"p": "partitioned table", "f": "foreign table", "v": "view", "m": "materialized view"}
+
+
+def check_kind(name: TableName, kind: str, *, source: bool) -> list[Finding]:
+    """A source or reference that is no ordinary table: nothing else can be examined then."""
+    if kind == "r":
+        return []
+    what = "the source" if source else "a reference"
+    hint = "Only ordinary tables are migrated." if source else "Remove the foreign key or [[reference]], or migrate without it."
+    return [blocker("table-kind", name, f"{what} is a {KINDS.get(kind, 'relation of another kind')}", hint)]
+
+
+def check_tables(subject: Subject) -> list[Finding]:
+    """Inheritance, partitions, rules, unlogged tables, replica identities: source and references alike (H15)."""
+    found = []
+    for t in subject.tables:
+        found += check_kind(t.name, t.kind, source=t.name == subject.source.name)
+        found += _storage(t)
+        if t.has_children or t.is_child:
+            what = "has children or partitions" if t.has_children else "is a partition or an inheritance child"
+            detail = f"{what}: their rows are beyond the parent's triggers and indexes"
+            found.append(blocker("inheritance", t.name, detail, "Detach it, or leave this table out."))
+        if t.has_rules:
+            detail = "has rules, which rewrite statements before triggers see them"
+            found.append(blocker("rules", t.name, detail, "DROP RULE, or write it as a trigger."))
+    found += _replica_identity(subject)
+    found += [
+        blocker(
+            "identity-sequence", qualified(subject.source.name, c.name),
+            "GENERATED … AS IDENTITY is not supported in this version", "DROP IDENTITY, and a default on a sequence instead.",
+        )
+        for c in subject.source.columns
+        if c.identity and c.name != subject.config.source.key
+    ]  # fmt: skip
+    return or_ok(found, "tables", subject.source.name, f"{len(subject.tables)} ordinary tables")
+
+
+def _storage(t: Table) -> list[Finding]:
+    if t.persistence == "p":
+        return []
+    what = "unlogged: a crash would empty it and not its shadow" if t.persistence == "u" else "temporary"
+    return [blocker("persistence", t.name, f"the table is {what}", f"ALTER TABLE {t.name} SET LOGGED;")]
+
+
+def _replica_identity(subject: Subject) -> list[Finding]:
+    found = []
+    hint = "ALTER TABLE {} REPLICA IDENTITY DEFAULT; and back afterwards."
+    for t in subject.tables:
+        columns = {r.column for r in subject.references if r.table == t.name}
+        own = t.name == subject.source.name
+        bound = any(i.replident and columns.intersection(i.columns) for i in t.indexes)
+        if t.replident != "d" and (own or bound):
+            detail = "a replica identity other than the default is not carried over in this version"
+            found.append(blocker("replica-identity", t.name, detail, hint.format(t.name)))
+    return found
+
+
+def check_exclusions(subject: Subject) -> list[Finding]:
+    found = []
+    for t in subject.tables:
+        columns = {r.column for r in subject.references if r.table == t.name}
+        if t.name == subject.source.name:
+            columns |= {subject.config.source.key, subject.config.identity.column}
+        for i in t.indexes:
+            if i.exclusion and columns.intersection(i.columns):
+                detail = "an exclusion constraint over a key column is not rebuilt in this version"
+                hint = f"ALTER TABLE {t.name} DROP CONSTRAINT {quote(i.constraint or i.name)};"
+                found.append(blocker("exclusion", qualified(t.name, i.name), detail, hint))
+    return or_ok(found, "exclusion", subject.source.name, "no exclusion constraint contains a key column")
+
+
+def check_rewrite(subject: Subject, failures: tuple[RewriteFailure, ...]) -> list[Finding]:
+    """H25: index definitions that cannot hold a uuid, as the server itself says."""
+    found = [
+        blocker(
+            "index", in_schema(f.table, f.index), f"cannot be built over a uuid: {f.reason}",
+            f"Define it without integer arithmetic or sentinels, or DROP INDEX {in_schema(f.table, f.index)};",
+        )
+        for f in failures
+    ]  # fmt: skip
+    invalid = [
+        blocker(
+            "index", in_schema(t.name, i.name), "is not valid: a CREATE INDEX CONCURRENTLY failed here, or still runs",
+            f"REINDEX INDEX CONCURRENTLY {in_schema(t.name, i.name)}; or drop it.",
+        )
+        for t in subject.tables
+        for i in t.indexes
+        if not i.valid
+    ]  # fmt: skip
+    count = sum(len(t.indexes) for t in subject.tables)
+    return or_ok([*found, *invalid], "index", subject.source.name, f"{count} indexes, each valid and possible over a uuid")
+
+
+def check_columns(ref: RefColumns, table: Table) -> list[Finding]:
+    """The reference's two columns: an ordinary integer, and a uuid that is there or free."""
+    where = qualified(ref.table, ref.column)
+    column = table.column(ref.column)
+    assert column is not None
+    found = []
+    if column.type not in INTEGERS:
+        hint = "Only integer columns hold keys; remove the [[reference]] or change the column's type."
+        found.append(blocker("reference", where, f"is {column.type}, not smallint, integer or bigint", hint))
+    if column.generated or column.identity:
+        detail = "is a generated column: a guard cannot write it"
+        found.append(blocker("reference", where, detail, "Make it an ordinary column, with a trigger if need be."))
+    elif column.default is not None:
+        hint = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP DEFAULT;"
+        found.append(blocker("reference", where, f"its default ({column.default}) is no uuid", hint))
+    uuid = table.column(ref.uuid_column)
+    if uuid is not None and uuid.type != "uuid":
+        hint = "[[reference]] uuid_column: name a uuid column, or a name that is free."
+        found.append(blocker("reference", qualified(ref.table, ref.uuid_column), f"exists and is {uuid.type}, not uuid", hint))
+    elif uuid is not None and uuid.generated:
+        hint = "[[reference]] uuid_column: name an ordinary column."
+        found.append(blocker("reference", qualified(ref.table, ref.uuid_column), "is a generated column", hint))
+    return found

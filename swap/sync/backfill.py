@@ -1,0 +1,230 @@
+"""Backfill: ranges in key order, each an INSERT … SELECT inside the server that commits with its journal row.
+
+The shadow has no index while it is filled, and no row of the source is locked. A range that was claimed and not
+finished (killed, crashed) is done again by the next call; ranges are disjoint, so no row is copied twice.
+A row that changes, comes or goes meanwhile is in the queue: capture was live before the first range was cut.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from psycopg import sql
+
+from swap.core.connection import Connection, Database
+from swap.core.direction import Direction
+from swap.core.journal import Journal
+from swap.core.names import TableName
+from swap.core.report import Reporter
+from swap.sync.control import Control, Interrupted
+
+FIRST_CHUNK = 5_000
+NESTED_LOOPS = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table to work through in ranges. `unit` is what a range counts: keys or heap blocks.
+
+    `bound(conn)`: (first, last) of the whole part or None when empty; `cut(conn, low, size)`: the last of the
+    range that begins at `low`; `statement(low, high)`: the SQL of a range.
+    """
+
+    name: str
+    unit: str
+    bound: Callable[[Connection], tuple[int, int] | None]
+    cut: Callable[[Connection, int, int, int], int]
+    statement: Callable[[sql.Composable, sql.Composable], sql.Composable]
+    first_size: int
+    setup: str = "SELECT"
+    total_rows: int | None = None
+
+
+def copy_statement(d: Direction, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """INSERT … SELECT of one key range [low, high]."""
+    written = [m for m in d.columns if m.written]
+    return sql.SQL("INSERT INTO {} ({}){} SELECT {} FROM {} s WHERE s.{} BETWEEN {} AND {}").format(
+        d.target.sql,
+        sql.SQL(", ").join(sql.Identifier(m.target) for m in written),
+        sql.SQL(" OVERRIDING SYSTEM VALUE" if d.overriding else ""),
+        sql.SQL(", ").join(d.value(m) for m in written),
+        d.origin.sql,
+        sql.Identifier(d.origin_key),
+        low,
+        high,
+    )
+
+
+def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, int] | None]:
+    """Smallest and largest key: two index probes."""
+
+    def bound(conn: Connection) -> tuple[int, int] | None:
+        k = sql.Identifier(key)
+        row = conn.execute(sql.SQL("SELECT min({}), max({}) FROM {}").format(k, k, table.sql)).fetchone()
+        return None if row is None or row[0] is None else (row[0], row[1])
+
+    return bound
+
+
+def key_cut(table: TableName, key: str) -> Callable[[Connection, int, int, int], int]:
+    """The key that ends a range of about `size` rows: an index-only scan of that many entries."""
+
+    def cut(conn: Connection, low: int, size: int, last: int) -> int:
+        k = sql.Identifier(key)
+        row = conn.execute(
+            sql.SQL("SELECT {k} FROM {t} WHERE {k} >= {low} AND {k} <= {last} ORDER BY {k} OFFSET {n} LIMIT 1").format(
+                k=k, t=table.sql, low=sql.Literal(low), last=sql.Literal(last), n=sql.Literal(size - 1)
+            )
+        ).fetchone()
+        return last if row is None else int(row[0])
+
+    return cut
+
+
+def block_bound(table: TableName) -> Callable[[Connection], tuple[int, int] | None]:
+    """All heap blocks the table has now; later ones hold only rows the guard has filled."""
+
+    def bound(conn: Connection) -> tuple[int, int] | None:
+        row = conn.execute(
+            "SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
+            [table.schema, table.name],
+        ).fetchone()
+        return None if row is None or row[0] == 0 else (0, int(row[0]) - 1)
+
+    return bound
+
+
+def block_cut(conn: Connection, low: int, size: int, last: int) -> int:
+    return min(last, low + size - 1)
+
+
+def tid(block: sql.Composable, *, after: bool = False) -> sql.Composable:
+    """The first tid of a heap block (or of the one after it), for a range over ctid."""
+    plus = sql.SQL(" + 1" if after else "")
+    return sql.SQL("('(' || ({}{})::text || ',0)')").format(block, plus)
+
+
+class Backfill:
+    """Works one part through with `jobs` workers. Claims are serialised here; ranges run in parallel."""
+
+    def __init__(
+        self, database: Database, schema: str, run_id: int, part: Part, target_ms: int, control: Control
+    ) -> None:
+        self.database, self.schema, self.run_id, self.part = database, schema, run_id, part
+        self.target_ms, self.control = target_ms, control
+        self.size = part.first_size
+        self.lock = threading.Lock()
+        self.rows = 0
+        self.last: int | None = None
+        self.next_low: int | None = None
+        self.number = 0
+        self.todo: list[tuple[int, int, int]] = []
+
+    def run(self, jobs: int, report: Reporter) -> int:
+        """Returns rows written in this call and before it. Raises Interrupted between ranges."""
+        with self.database.session(f"{self.part.name} planner") as conn:
+            if not self._plan(conn):
+                return self.rows
+        report.progress(self.part.name, self.rows, self.part.total_rows)
+        with ThreadPoolExecutor(jobs, thread_name_prefix="backfill") as pool:
+            futures = {pool.submit(self._worker, report) for _ in range(jobs)}
+            self._supervise(futures)
+        self.control.check()
+        return self.rows
+
+    def _supervise(self, futures: set[Future[None]]) -> None:
+        pending = futures
+        error: BaseException | None = None
+        while pending:
+            done, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
+            for f in done:
+                if f.exception() is not None and error is None:
+                    error = f.exception()
+                    self.control.fail()
+            if error is None:
+                self.control.poll()
+                self.control.report.waiting(self.control.hold if self.control.hold != "handover" else "")
+        if error is not None:
+            raise error
+
+    def _plan(self, conn: Connection) -> bool:
+        """Read what earlier calls did; False when the part is complete or empty."""
+        chunk = Journal(conn, self.schema).t["chunk"]
+        rows = Journal(conn, self.schema).execute(
+            sa.select(chunk.c.number, chunk.c.low, chunk.c.high, chunk.c.rows)
+            .where(chunk.c.run_id == self.run_id, chunk.c.part == self.part.name)
+            .order_by(chunk.c.number)
+        )
+        bound = self.part.bound(conn)
+        self.rows = sum(r[3] or 0 for r in rows)
+        self.todo = [(r[0], r[1], r[2]) for r in rows if r[3] is None]
+        self.number = max((r[0] for r in rows), default=0)
+        if bound is None:
+            return bool(self.todo)
+        low, self.last = bound
+        self.next_low = max((r[2] for r in rows), default=low - 1) + 1
+        return bool(self.todo) or self.next_low <= self.last
+
+    def _claim(self, conn: Connection, journal: Journal) -> tuple[int, int, int] | None:
+        with self.lock:
+            if self.todo:
+                return self.todo.pop()
+            if self.last is None or self.next_low is None or self.next_low > self.last:
+                return None
+            low = self.next_low
+            high = self.part.cut(conn, low, self.size, self.last)
+            self.number += 1
+            journal.execute(
+                sa.insert(journal.t["chunk"]).values(
+                    run_id=self.run_id, part=self.part.name, number=self.number, low=low, high=high
+                )
+            )
+            self.next_low = high + 1
+            return self.number, low, high
+
+    def _worker(self, report: Reporter) -> None:
+        with self.database.session(self.part.name) as conn:
+            conn.execute("SET synchronous_commit = off")  # data and its journal row are lost or kept together
+            journal = Journal(conn, self.schema)
+            while True:
+                while self.control.hold and self.control.hold != "handover" and not self.control.stop.is_set():
+                    self.control.stop.wait(0.1)
+                try:
+                    self.control.check()
+                except Interrupted:
+                    return
+                claim = self._claim(conn, journal)
+                if claim is None:
+                    return
+                self._range(conn, journal, claim, report)
+
+    def _range(self, conn: Connection, journal: Journal, claim: tuple[int, int, int], report: Reporter) -> None:
+        number, low, high = claim
+        began = time.monotonic()
+        with conn.transaction():
+            conn.execute(sql.SQL(self.part.setup))  # type: ignore[arg-type]
+            count = conn.execute(self.part.statement(sql.Literal(low), sql.Literal(high))).rowcount
+            chunk = journal.t["chunk"]
+            journal.execute(
+                sa.update(chunk)
+                .where(chunk.c.run_id == self.run_id, chunk.c.part == self.part.name, chunk.c.number == number)
+                .values(rows=count, done_at=sa.func.clock_timestamp())
+            )
+        elapsed_ms = (time.monotonic() - began) * 1000
+        with self.lock:
+            self.rows += count
+            self.size = next_size(self.size, elapsed_ms, self.target_ms, self.part.first_size)
+            done = self.rows
+        report.progress(self.part.name, done, self.part.total_rows)
+
+
+def next_size(size: int, elapsed_ms: float, target_ms: int, first: int) -> int:
+    """Ranges are sized by time: at most doubled per range, never under a tenth of the first."""
+    factor = target_ms / max(elapsed_ms, 1.0)
+    return max(first // 10, int(size * min(2.0, max(0.25, factor))), 1)

@@ -1,0 +1,169 @@
+"""What follows the backfill, in the order that keeps it right and fast (DESIGN section 5).
+
+1. the unique index on the integer key, 2. a drain that ends in one snapshot, 3. every other index, in parallel,
+with replay paused: uniqueness holds because the source satisfied it in that snapshot, 4. replay again, then
+VACUUM (ANALYZE), because a table without statistics is an outage. On references: everything CONCURRENTLY.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from psycopg import sql
+
+from swap.core.connection import Connection, Database
+from swap.core.journal import Journal, Run
+from swap.core.ladder import LockBudget
+from swap.core.names import TableName
+from swap.core.plan import IndexPlan, Plan, ReferencePlan
+from swap.core.report import Reporter
+from swap.core.statement import Statement
+from swap.core.text import verbatim
+from swap.prepare.references import create_index, not_null_check, reference_indexes
+from swap.prepare.run import Step, run_step
+
+VALID = (
+    "SELECT i.indisvalid AND i.indisready FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s"
+)
+
+
+def index_state(conn: Connection, name: TableName) -> bool | None:
+    """True: valid; False: left behind invalid; None: missing."""
+    row = conn.execute(VALID, [name.schema, name.name]).fetchone()
+    return None if row is None else bool(row[0])
+
+
+def ensure_index(conn: Connection, index: IndexPlan, *, concurrently: bool) -> None:
+    """Build the index unless it is there; one left invalid by an interrupted build is dropped first (H38)."""
+    name = index.table.renamed(index.build_name)
+    state = index_state(conn, name)
+    if state:
+        return
+    statement = create_index(index, concurrently=concurrently)
+    if state is False:
+        assert statement.undo is not None
+        conn.execute(statement.undo)
+    conn.execute(statement.sql)
+
+
+def shadow_indexes(plan: Plan) -> list[IndexPlan]:
+    """Every index of the shadow but the one on the integer key, largest work first."""
+    return sorted(plan.indexes, key=lambda i: (i.constraint != "p", i.build_name))
+
+
+def constraint_statements(index: IndexPlan) -> list[Statement]:
+    """The constraint that an index of the shadow backs, and what belongs to the index."""
+    alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
+    name = sql.Identifier(index.build_name)
+    out: list[sql.Composable] = []
+    if index.constraint in ("p", "u"):
+        kind = "PRIMARY KEY" if index.constraint == "p" else "UNIQUE"
+        timing = " DEFERRABLE" if index.deferrable else ""
+        timing += " INITIALLY DEFERRED" if index.deferred else ""
+        out.append(
+            alter + sql.SQL("ADD CONSTRAINT {} ").format(name) + verbatim(kind)
+            + sql.SQL(" USING INDEX {}").format(name) + verbatim(timing)
+        )  # fmt: skip
+        if index.constraint_comment:
+            comment = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
+            out.append(comment.format(name, index.table.sql, sql.Literal(index.constraint_comment)))
+    if index.comment:
+        on = sql.Identifier(index.table.schema, index.build_name)
+        out.append(sql.SQL("COMMENT ON INDEX {} IS {}").format(on, sql.Literal(index.comment)))
+    if index.clustered:
+        out.append(alter + sql.SQL("CLUSTER ON {}").format(name))
+    return [Statement(s, f"as on {index.app_name}", index.table, "ACCESS EXCLUSIVE") for s in out]
+
+
+def build_key_index(conn: Connection, journal: Journal, run: Run, report: Reporter) -> None:
+    if not journal.step_done(run.id, "key index"):
+        report.note("index on the integer key")
+        ensure_index(conn, run.plan.key_index, concurrently=False)
+        conn.execute(sql.SQL("ANALYZE {}").format(run.plan.shadow.sql))
+        journal.mark_step(run.id, "key index")
+
+
+def build_shadow_indexes(
+    database: Database, conn: Connection, journal: Journal, run: Run, jobs: int, report: Reporter,
+    stopped: Callable[[], None],
+) -> None:  # fmt: skip
+    """CREATE INDEX on the shadow by `jobs` sessions; SHARE on the shadow only, which no one else uses."""
+    plan = run.plan
+    missing = [i for i in shadow_indexes(plan) if not journal.step_done(run.id, f"index {i.build_name}")]
+    total, done = len(plan.indexes), len(plan.indexes) - len(missing)
+    report.progress("indexes", done, total, "indexes")
+
+    def one(index: IndexPlan) -> None:
+        nonlocal done
+        stopped()
+        with database.session(f"index {index.build_name}") as own:
+            ensure_index(own, index, concurrently=False)
+            Journal(own, plan.state_schema).mark_step(run.id, f"index {index.build_name}")
+        done += 1
+        report.progress("indexes", done, total, "indexes")
+
+    with ThreadPoolExecutor(jobs, thread_name_prefix="index") as pool:
+        for future in [pool.submit(one, i) for i in missing]:
+            future.result()
+    statements = tuple(s for i in plan.indexes for s in constraint_statements(i))
+    step = Step("constraints", statements)
+    if not journal.step_done(run.id, step.name):
+        with conn.transaction():
+            for statement in step.statements:
+                conn.execute(statement.sql)
+            journal.mark_step(run.id, step.name)
+
+
+def vacuum(plan: Plan) -> Statement:
+    """Visibility map and statistics, before any gate can open."""
+    return Statement(
+        sql.SQL("VACUUM (ANALYZE) {}").format(plan.shadow.sql), "statistics", plan.shadow,
+        "SHARE UPDATE EXCLUSIVE", transactional=False,
+    )  # fmt: skip
+
+
+def reference_steps(ref: ReferencePlan) -> list[Step]:
+    """The short DDL after a reference's backfill: unique constraints that exchange names at the cutover, NOT NULL check."""
+    steps = []
+    for index in ref.indexes:
+        if index.constraint == "u":
+            steps.append(
+                Step(f"constraint {index.build_name}", tuple(constraint_statements(index)[:1]), (ref.table,), "ACCESS EXCLUSIVE")
+            )
+    if ref.columns.not_null:
+        add, validate = not_null_check(ref.table, ref.columns.uuid_column, ref.check_name)
+        steps.append(Step(f"check {ref.check_name}", (add,), (ref.table,), "ACCESS EXCLUSIVE"))
+        steps.append(Step(f"validate {ref.check_name}", (validate,)))
+    return steps
+
+
+def build_reference(conn: Connection, journal: Journal, run: Run, ref: ReferencePlan, budget: LockBudget, report: Reporter) -> None:
+    """Indexes CONCURRENTLY, then the short steps through the ladder."""
+    for index in reference_indexes(ref):
+        ensure_index(conn, index, concurrently=True)
+    for step in reference_steps(ref):
+        if not journal.step_done(run.id, step.name):
+            run_step(conn, journal, run, step, budget, report)
+
+
+def identity_steps(plan: Plan) -> list[Step]:
+    """NOT NULL on the identity column without a scan under a strong lock; nothing where it is NOT NULL already."""
+    column = plan.source_table.column(plan.identity)
+    if column is not None and column.not_null:
+        return []
+    name = f"swap_{plan.tag}_identity_present"
+    add, validate = not_null_check(plan.source, plan.identity, name)
+    alter = sql.SQL("ALTER TABLE {} ").format(plan.source.sql)
+    ident = sql.Identifier(plan.identity)
+    final = Statement(
+        alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(ident, sql.Identifier(name)),
+        "NOT NULL, proved by the check; no scan", plan.source, "ACCESS EXCLUSIVE",
+        alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(ident),
+    )  # fmt: skip
+    return [
+        Step("identity check", (add,), (plan.source,), "ACCESS EXCLUSIVE"),
+        Step("identity validate", (validate,)),
+        Step("identity not null", (final,), (plan.source,), "ACCESS EXCLUSIVE"),
+    ]

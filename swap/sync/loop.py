@@ -1,0 +1,263 @@
+"""`swap sync`: whatever the run's phase needs next, until it has caught up (once) or is told to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from swap.core.config import Config
+from swap.core.connection import Connection, Database
+from swap.core.direction import direction, forward
+from swap.core.errors import PhaseError, RefusedError
+from swap.core.journal import Journal, Phase, Run
+from swap.core.ladder import LockBudget
+from swap.core.report import Reporter
+from swap.core.snapshot import Snapshot
+from swap.core.worker import handover_wanted, holder, release_worker, try_worker, WORKER
+from swap.prepare.references import fill_identity, fill_reference
+from swap.prepare.run import run_step, store_baseline
+from swap.sync.backfill import (
+    NESTED_LOOPS,
+    Backfill,
+    Part,
+    block_bound,
+    block_cut,
+    copy_statement,
+    key_bound,
+    key_cut,
+    tid,
+)
+from swap.sync.build import (
+    build_key_index,
+    build_reference,
+    build_shadow_indexes,
+    ensure_index,
+    identity_steps,
+    vacuum,
+)
+from swap.sync.control import Control, Interrupted
+from swap.sync.queue import count_due, current_snapshot, read_watermark
+from swap.sync.replay import BATCH, replay
+from swap.sync.rotate import rotate
+from swap.sync.settle import settle
+from swap.sync.throttle import replica_lag
+
+IDLE_S = 0.1
+HOUSEKEEPING_S = 1.0
+BLOCKS = 500
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """`reason`: caught_up | stopped | finished; `pending`: entries still queued when it ended."""
+
+    reason: str
+    phase: Phase
+    direction: str
+    replayed: int
+    pending: int
+
+
+class Sync:
+    """One `swap sync`. `run()` returns when caught up (`once`), told to stop, or when the run has ended."""
+
+    def __init__(
+        self, database: Database, config: Config, journal: Journal, run: Run, report: Reporter, stop: threading.Event,
+        *, jobs: int, once: bool,
+    ) -> None:  # fmt: skip
+        self.database, self.config, self.journal, self.report, self.stop = database, config, journal, report, stop
+        self.jobs, self.once = jobs, once
+        self.conn: Connection = journal.conn
+        self.current = run
+        self.replayed = 0
+        limit = config.sync.max_replica_lag_bytes
+        self.control = Control(
+            self.conn, journal, run.id, run.plan.tag, report, stop, lag=lambda: replica_lag(self.conn, limit)
+        )
+
+    def run(self) -> SyncResult:
+        tag = self.current.plan.tag
+        if not try_worker(self.conn, tag):
+            if not handover_wanted(self.conn, tag):
+                raise RefusedError(
+                    f"Another swap is already at work on this table ({holder(self.conn, WORKER, tag) or 'just ended'}).",
+                    hint="One worker at a time: wait for it, or stop it with SIGTERM (it finishes its batch).",
+                )
+            self._wait_for_handover(tag)
+        while True:
+            try:
+                done = self._work()
+            except Interrupted as e:
+                release_worker(self.conn, tag)
+                if e.reason == "stop":
+                    return self._result("stopped")
+                self._wait_for_handover(tag)
+                continue
+            release_worker(self.conn, tag)
+            return done
+
+    def _wait_for_handover(self, tag: int) -> None:
+        """Another command has taken over: wait until it is done, then go on in whichever direction holds then."""
+        self.report.waiting("another command has taken over")
+        while handover_wanted(self.conn, tag) or not try_worker(self.conn, tag):
+            if self.stop.wait(0.05):
+                raise Interrupted("stop")
+        self.report.waiting("")
+        self.current = self.journal.get(self.current.id)
+        self.control.poll(force=True)
+
+    def _work(self) -> SyncResult:
+        run = self.current = self.journal.get(self.current.id)
+        if run.phase in (Phase.FINALIZED, Phase.ABORTED):
+            return self._result("finished")
+        if run.phase is Phase.PREPARING:
+            raise PhaseError("`prepare` has not finished.", hint="Run `swap prepare` again; it resumes.")
+        self.control.gate()
+        if run.phase is Phase.PREPARED:
+            self.journal.move(run, Phase.BACKFILLING)
+            run = self.current = self.journal.get(run.id)
+        if run.phase is Phase.BACKFILLING:
+            self._build(run)
+            run = self.current = self.journal.get(run.id)
+        settle(self.conn, self.journal, run, self.report, wait=False)
+        return self._follow(run)
+
+    def _build(self, run: Run) -> None:
+        plan = run.plan
+        budget = LockBudget(self.config.cutover.lock_timeout_ms, self.config.cutover.max_attempts)
+        suppress = self._suppress()
+        identity = identity_steps(plan)
+        if identity:
+            self._part(Part(
+                "identity", "blocks", block_bound(plan.source), block_cut,
+                lambda low, high: fill_identity(plan, tid(low), tid(high, after=True)), BLOCKS, suppress,
+                plan.source_table.rows_estimate,
+            ))  # fmt: skip
+        if plan.identity_index:
+            ensure_index(self.conn, plan.identity_index, concurrently=True)
+        for step in identity:
+            if not self.journal.step_done(run.id, step.name):
+                run_step(self.conn, self.journal, run, step, budget, self.report)
+        d = forward(plan)
+        if run.bound is None:
+            bound = key_bound(plan.source, plan.key)(self.conn)
+            self.journal.update_run(run.id, bound=bound[1] if bound else -(2**63))
+            run = self.journal.get(run.id)
+        last = run.bound
+        assert last is not None
+        if not self.journal.step_done(run.id, "copied"):
+            self._part(Part(
+                plan.source.name, "keys", self._copy_bound(run), key_cut(plan.source, plan.key),
+                lambda low, high: copy_statement(d, low, high), 5_000, "SELECT", plan.source_table.rows_estimate,
+            ))  # fmt: skip
+            self.journal.mark_step(run.id, "copied")
+        build_key_index(self.conn, self.journal, run, self.report)
+        if not self.journal.step_done(run.id, "constraints"):
+            self._drain(run)
+            build_shadow_indexes(
+                self.database, self.conn, self.journal, run, self.jobs, self.report, self._check_build
+            )
+        for ref in plan.references:
+            self.control.gate()
+            self._part(Part(
+                f"{ref.table.name}.{ref.columns.uuid_column}", "blocks", block_bound(ref.table), block_cut,
+                lambda low, high, ref=ref: fill_reference(plan, ref, tid(low), tid(high, after=True)),  # type: ignore[misc]
+                BLOCKS, f"{suppress}; {NESTED_LOOPS}", plan.catalog.table(ref.table).rows_estimate,
+            ))  # fmt: skip
+            build_reference(self.conn, self.journal, run, ref, budget, self.report)
+        self._drain(run)
+        self.conn.execute(vacuum(plan).sql)
+        with self.conn.transaction():
+            store_baseline(self.conn, self.journal, run)
+            self.journal.mark_step(run.id, "settled")
+            self.journal.update_run(run.id, complete_xid=str(current_snapshot(self.conn).xmax))
+            self.journal.move(run, Phase.SYNCING)
+            self.journal.event(run.id, "syncing", "the shadow is complete and indexed")
+
+    def _copy_bound(self, run: Run):  # type: ignore[no-untyped-def]
+        """The range fixed when capture was live: what came later is in the queue."""
+        lowest = key_bound(run.plan.source, run.plan.key)
+
+        def bound(conn: Connection) -> tuple[int, int] | None:
+            now = lowest(conn)
+            assert run.bound is not None
+            return None if now is None or now[0] > run.bound else (now[0], run.bound)
+
+        return bound
+
+    def _check_build(self) -> None:
+        self.control.check()
+
+    def _suppress(self) -> str:
+        """Rows are updated with user triggers suppressed where the role may; `doctor` has refused the rest (H14)."""
+        row = self.conn.execute(
+            "SELECT pg_has_role(current_user, oid, 'USAGE') AND rolsuper FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+        allowed = bool(row and row[0])
+        if not allowed and self.conn.info.server_version >= 150000:
+            granted = self.conn.execute(
+                "SELECT has_parameter_privilege('session_replication_role', 'SET')"
+            ).fetchone()
+            allowed = bool(granted and granted[0])
+        return "SET LOCAL session_replication_role = replica" if allowed else "SELECT"
+
+    def _part(self, part: Part) -> None:
+        schema, run_id = self.journal.schema, self.current.id
+        Backfill(self.database, schema, run_id, part, self.config.sync.chunk_target_ms, self.control).run(
+            self.jobs, self.report
+        )
+
+    def _drain(self, run: Run) -> None:
+        """Replay until one snapshot holds nothing more: the shadow equals the source in it."""
+        d = direction(run.plan, run.direction)
+        began, taken = time.monotonic(), 0
+        while True:
+            self.control.gate()
+            result = replay(self.conn, run.plan, d, run.id)
+            self.replayed += result.entries
+            taken += result.entries
+            if result.complete:
+                return
+            rate = taken / max(time.monotonic() - began, 0.001)
+            self.report.progress("replay", taken, None, f"changes ({rate:,.0f}/s)")
+
+    def _follow(self, run: Run) -> SyncResult:
+        d = direction(run.plan, run.direction)
+        kept_house = 0.0
+        while True:
+            self.control.gate()
+            result = replay(self.conn, run.plan, d, run.id, BATCH)
+            self.replayed += result.entries
+            if result.complete and self.once:
+                return self._result("caught_up")
+            self.report.progress("replay", self.replayed, None, "changes")
+            if result.complete:
+                if time.monotonic() - kept_house > HOUSEKEEPING_S:
+                    kept_house = time.monotonic()
+                    rotate(self.conn, self.journal, run, self._verified(run))
+                    run = self.current = self.journal.get(run.id)
+                self.stop.wait(IDLE_S)
+
+    def _verified(self, run: Run) -> Snapshot | None:
+        """Where the last clean verification stands, while a cutover may still rely on it."""
+        if run.verified is None:
+            return None
+        v = self.journal.t["verification"]
+        rows = self.journal.execute(
+            sa.select(sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at))
+            .where(v.c.run_id == run.id, v.c.verdict == "identical")
+            .order_by(v.c.id.desc())
+            .limit(1)
+        )
+        fresh = bool(rows) and rows[0][0] < self.config.verify.max_age_s + 600
+        return Snapshot.parse(run.verified) if fresh else None
+
+    def _result(self, reason: str) -> SyncResult:
+        run = self.journal.get(self.current.id)
+        pending = 0
+        if run.phase not in (Phase.FINALIZED, Phase.ABORTED):
+            pending = count_due(self.conn, run.plan, read_watermark(self.conn, run.plan, run.id))
+        return SyncResult(reason, run.phase, run.direction, self.replayed, pending)

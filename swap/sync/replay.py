@@ -1,0 +1,163 @@
+"""Replay: makes the maintained side's rows for captured keys equal to the captured side's rows as they are now.
+
+One REPEATABLE READ transaction reads the queue and the rows, so a row is a function of its origin at a moment
+after its last processed change (invariant 3); the watermark moves in the same transaction (invariant 4).
+Inside the cutover the same functions run under the lock, where nothing can change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from swap.core.connection import Connection
+from swap.core.direction import Direction
+from swap.core.errors import DefectError
+from swap.core.plan import Plan
+from swap.prepare.objects import changes
+from swap.sync.backfill import NESTED_LOOPS
+from swap.sync.queue import Batch, advance, batch_keys, next_batch, read_watermark
+
+BATCH = 20_000
+SLICE = 5_000
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """`entries` taken from the queue; `complete`: the maintained side equals the captured one at that snapshot."""
+
+    entries: int
+    complete: bool
+
+
+def replay(conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | None = BATCH) -> Replayed:
+    """One batch in a transaction of its own.
+
+    A unique violation means that another stale row still holds the value, and its key is queued too: then the
+    whole visible queue is taken, and every row of it is deleted before any is inserted. A second violation, or
+    any other conflict, is a defect and nothing is applied.
+    """
+    try:
+        return _replay(conn, plan, d, run_id, limit, two_pass=False)
+    except psycopg.errors.UniqueViolation:
+        try:
+            return _replay(conn, plan, d, run_id, None, two_pass=True)
+        except psycopg.errors.UniqueViolation as e:
+            raise DefectError(
+                f"Replay into {d.target} met a conflict that no queued change explains: {e.diag.message_primary}."
+                f" {e.diag.message_detail or ''}",
+                hint="Was the shadow written to by someone else? `swap verify` names the rows.",
+            ) from None
+
+
+def _replay(conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | None, *, two_pass: bool) -> Replayed:
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return take(conn, plan, d, run_id, limit, two_pass=two_pass)
+
+
+def take(conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | None, *, two_pass: bool) -> Replayed:
+    """Read a batch, apply it, move the watermark: in the caller's transaction."""
+    watermark = read_watermark(conn, plan, run_id)
+    batch = next_batch(conn, plan, watermark, limit)
+    complete = limit is None or batch.entries <= limit
+    if batch.entries:
+        apply(conn, plan, d, batch, two_pass=two_pass)
+        advance(conn, plan, run_id, batch)
+    return Replayed(batch.entries, complete)
+
+
+def apply(conn: Connection, plan: Plan, d: Direction, batch: Batch, *, two_pass: bool) -> None:
+    if batch.truncated:
+        conn.execute(delete_all_gone(d))
+    conn.execute(sql.SQL(NESTED_LOOPS))
+    if two_pass:
+        _slices(conn, plan, batch, lambda keys: conn.execute(delete_keys(d, keys)))
+    _slices(conn, plan, batch, lambda keys: _apply_keys(conn, plan, d, keys))
+
+
+def _slices(conn: Connection, plan: Plan, batch: Batch, do: Callable[[list[int]], object]) -> None:
+    after = None
+    while keys := batch_keys(conn, plan, batch, after, SLICE):
+        do(keys)
+        after = keys[-1]
+        if len(keys) < SLICE:
+            break
+
+
+def _apply_keys(conn: Connection, plan: Plan, d: Direction, keys: list[int]) -> None:
+    gone = [r[0] for r in conn.execute(delete_gone(d, keys)).fetchall()]
+    conn.execute(upsert(d, keys))
+    if gone and d.lookups and (gone := [r[0] for r in conn.execute(_still_there(d, gone)).fetchall()]):
+        # A key that is still there was given to another row (deleted and inserted again with another uuid):
+        # rows that look its uuid up are stale though they did not change themselves.
+        for m in d.lookups:
+            conn.execute(_queue_children(plan, d, m.origin, gone))
+
+
+def key_array(keys: list[int]) -> sql.Composable:
+    return sql.SQL("{}::bigint[]").format(sql.Literal("{" + ",".join(map(str, keys)) + "}"))
+
+
+def delete_gone(d: Direction, keys: list[int]) -> sql.Composed:
+    """DELETE what the captured side no longer has, or has under another uuid."""
+    return sql.SQL(
+        "DELETE FROM {t} t WHERE t.{tk} = ANY ({keys}) AND NOT EXISTS"
+        " (SELECT FROM {s} s WHERE s.{sk} = t.{tk} AND s.{su} = t.{tu}) RETURNING t.{tk}"
+    ).format(
+        t=d.target.sql, s=d.origin.sql, keys=key_array(keys),
+        tk=sql.Identifier(d.target_key), sk=sql.Identifier(d.origin_key),
+        tu=sql.Identifier(d.target_uuid), su=sql.Identifier(d.origin_uuid),
+    )  # fmt: skip
+
+
+def delete_keys(d: Direction, keys: list[int]) -> sql.Composed:
+    return sql.SQL("DELETE FROM {} t WHERE t.{} = ANY ({})").format(
+        d.target.sql, sql.Identifier(d.target_key), key_array(keys)
+    )
+
+
+def delete_all_gone(d: Direction) -> sql.Composed:
+    """After a TRUNCATE: every maintained row whose key the captured side does not have."""
+    return sql.SQL("DELETE FROM {} t WHERE NOT EXISTS (SELECT FROM {} s WHERE s.{} = t.{})").format(
+        d.target.sql, d.origin.sql, sql.Identifier(d.origin_key), sql.Identifier(d.target_key)
+    )
+
+
+def upsert(d: Direction, keys: list[int]) -> sql.Composed:
+    """INSERT … ON CONFLICT (integer key) DO UPDATE, skipping rows whose image is already equal (1.0 is not 1.00)."""
+    written = [m for m in d.columns if m.written]
+    names = [sql.Identifier(m.target) for m in written]
+    comma = sql.SQL(", ")
+    return sql.SQL(
+        "INSERT INTO {t} AS t ({columns}){overriding} SELECT {values} FROM {s} s WHERE s.{sk} = ANY ({keys})"
+        " ON CONFLICT ({tk}) DO UPDATE SET {sets}"
+        " WHERE ROW({old})::record *<> ROW({new})::record"
+    ).format(
+        t=d.target.sql,
+        s=d.origin.sql,
+        columns=comma.join(names),
+        overriding=sql.SQL(" OVERRIDING SYSTEM VALUE" if d.overriding else ""),
+        values=comma.join(d.value(m) for m in written),
+        sk=sql.Identifier(d.origin_key),
+        tk=sql.Identifier(d.target_key),
+        keys=key_array(keys),
+        sets=comma.join(sql.SQL("{} = EXCLUDED.{}").format(n, n) for n in names),
+        old=comma.join(sql.SQL("t.{}").format(n) for n in names),
+        new=comma.join(sql.SQL("EXCLUDED.{}").format(n) for n in names),
+    )
+
+
+def _still_there(d: Direction, keys: list[int]) -> sql.Composed:
+    k = sql.Identifier(d.origin_key)
+    return sql.SQL("SELECT s.{} FROM {} s WHERE s.{} = ANY ({})").format(k, d.origin.sql, k, key_array(keys))
+
+
+def _queue_children(plan: Plan, d: Direction, column: str, keys: list[int]) -> sql.Composed:
+    return sql.SQL("INSERT INTO {c} (key) SELECT s.{k} FROM {s} s WHERE s.{ref} = ANY ({keys})").format(
+        c=changes(plan, 0).sql, k=sql.Identifier(d.origin_key), s=d.origin.sql, ref=sql.Identifier(column),
+        keys=key_array(keys),
+    )  # fmt: skip

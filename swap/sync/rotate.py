@@ -1,0 +1,61 @@
+"""Emptying the change tables: writers are moved to the other table, and the consumed one is truncated.
+
+Never waits: the truncation asks for its lock with NOWAIT, so no writer ever queues behind it. Entries newer
+than the last clean verification are kept, because the cutover compares those keys once more.
+"""
+
+from __future__ import annotations
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+
+from swap.core.connection import Connection
+from swap.core.journal import Journal, Run
+from swap.core.snapshot import Snapshot
+from swap.prepare.objects import capture_function, changes
+from swap.sync.queue import read_watermark
+
+SWITCH_BYTES = 32 * 1024 * 1024
+
+
+def rotate(conn: Connection, journal: Journal, run: Run, keep: Snapshot | None) -> bool:
+    """One step, if one is due: truncate the idle table, or move the writers to it. True when something was done."""
+    capture = journal.t["capture"]
+    active = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
+    idle = 1 - active
+    if _size(conn, run, idle) > 0:
+        return _truncate(conn, run, idle, keep)
+    if _size(conn, run, active) < SWITCH_BYTES:
+        return False
+    with conn.transaction():
+        conn.execute(capture_function(run.plan, run.direction, idle).sql)
+        journal.execute(sa.update(capture).where(capture.c.run_id == run.id).values(active=idle))
+    return True
+
+
+def _size(conn: Connection, run: Run, slot: int) -> int:
+    name = changes(run.plan, slot)
+    row = conn.execute("SELECT pg_relation_size(%s::regclass)", [str(name)]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _truncate(conn: Connection, run: Run, slot: int, keep: Snapshot | None) -> bool:
+    """TRUNCATE when every entry is consumed. The newest id decides: a writer that still held the table when it was
+    last asked would hold its lock, and NOWAIT would refuse."""
+    name = changes(run.plan, slot)
+    try:
+        with conn.transaction():
+            conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(name.sql))
+            row = conn.execute(
+                sql.SQL("SELECT xid::text FROM {} ORDER BY xid DESC LIMIT 1").format(name.sql)
+            ).fetchone()
+            floor = read_watermark(conn, run.plan, run.id).xmin
+            if keep is not None:
+                floor = min(floor, keep.xmin)
+            if row is not None and int(row[0]) >= floor:
+                return False
+            conn.execute(sql.SQL("TRUNCATE {}").format(name.sql))
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True

@@ -1,0 +1,74 @@
+"""What follows an exchange outside its lock: validate the foreign keys, rebuild the spare indexes, note the structure.
+
+Done by `cutover` and `revert` after their commit, and by `sync` when they were killed before: the journal's
+`settled` row is removed by the exchange itself and written here.
+Locks: SHARE UPDATE EXCLUSIVE on one table at a time; readers and writers go on.
+"""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import sql
+
+from swap.core.connection import Connection
+from swap.core.errors import DifferenceError
+from swap.core.journal import Journal, Run
+from swap.core.plan import Plan
+from swap.core.report import Reporter
+from swap.core.statement import Statement
+from swap.core.worker import settling
+from swap.prepare.run import store_baseline
+from swap.sync.build import ensure_index
+
+SETTLED = "settled"
+PENDING = (
+    "SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s AND NOT k.convalidated"
+)
+
+
+def validations(plan: Plan) -> list[Statement]:
+    """VALIDATE of every foreign key that was valid before."""
+    return [
+        Statement(
+            sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(fk.table.sql, sql.Identifier(fk.name)),
+            "every row against its parent, beside running writers", fk.table, "SHARE UPDATE EXCLUSIVE",
+        )
+        for fk in plan.catalog.foreign_keys
+        if fk.validated and plan.touches(fk)
+    ]  # fmt: skip
+
+
+def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wait: bool) -> None:
+    """Finish what the last exchange left. Raises DifferenceError when a foreign key does not validate."""
+    if journal.step_done(run.id, SETTLED):
+        return
+    with settling(conn, run.plan.tag, wait=wait) as mine:
+        if not mine or journal.step_done(run.id, SETTLED):
+            return
+        _validate(conn, run.plan, report)
+        if run.direction == "forward":
+            for ref in run.plan.references:
+                for index in (*ref.indexes, ref.spare_primary):
+                    if index is not None and (index.constraint == "p" or index is ref.spare_primary):
+                        ensure_index(conn, index, concurrently=True)
+        with conn.transaction():
+            store_baseline(conn, journal, run)
+            journal.mark_step(run.id, SETTLED)
+
+
+def _validate(conn: Connection, plan: Plan, report: Reporter) -> None:
+    for fk, statement in zip(
+        [f for f in plan.catalog.foreign_keys if f.validated and plan.touches(f)], validations(plan), strict=True
+    ):
+        if not conn.execute(PENDING, [fk.table.schema, fk.table.name, fk.name]).fetchone():
+            continue
+        report.note(f"validating {fk.name} on {fk.table}")
+        try:
+            conn.execute(statement.sql)
+        except psycopg.errors.ForeignKeyViolation as e:
+            raise DifferenceError(
+                f"{fk.name} on {fk.table} does not validate: {e.diag.message_detail or e.diag.message_primary}.",
+                state="The exchange is committed and enforced for new rows; this constraint stays NOT VALID.",
+                hint="`swap verify` names the rows; mend them, then run `swap sync --once`, or `swap revert`.",
+            ) from None

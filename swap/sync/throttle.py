@@ -1,0 +1,16 @@
+"""Backfill yields to replicas: it waits while the farthest behind replays more than `max_replica_lag_bytes` late."""
+
+from __future__ import annotations
+
+from swap.core.connection import Connection
+
+
+def replica_lag(conn: Connection, limit_bytes: int) -> str:
+    """Why to wait, or an empty string. Without pg_monitor the server shows no positions and nothing is known."""
+    row = conn.execute(
+        "SELECT application_name, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint FROM pg_stat_replication"
+        " WHERE state = 'streaming' AND replay_lsn IS NOT NULL ORDER BY replay_lsn LIMIT 1"
+    ).fetchone()
+    if row and row[1] > limit_bytes:
+        return f"replica {row[0]} is {row[1]:,} bytes behind (limit {limit_bytes:,})"
+    return ""
