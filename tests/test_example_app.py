@@ -410,7 +410,9 @@ def test_a_row_that_read_committed_does_not_find_is_lost(example: ExampleFactory
     database = example("fresh", users=100)
     with Load(database.app, workers=1) as load:
         load.wait_for(50)
+        load.pause()
         connect(database.superuser).execute("DELETE FROM users WHERE email LIKE %s", (f"{load.names[0]}-%",))
+        load.resume()
         wait_until(lambda: load.stats().errors, what="the worker misses a row")
     assert "WrongRow" in load.stats().errors[0]
     assert check(database.owner, load).lost > 100

@@ -7,6 +7,7 @@ number and so keeps comparing the integers it always compared.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
@@ -138,6 +139,11 @@ class Plan:
         fks = {t for f in self.catalog.foreign_keys if self.touches(f) for t in (f.table, f.target)}
         refs = {r.table for r in self.references}
         return tuple(sorted({self.source, *fks, *refs}))
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the plan: two plans with the same one do the same."""
+        return hashlib.sha256(PLAN.dump_json(self)).hexdigest()[:16]
 
     def touches(self, fk: ForeignKey) -> bool:
         """Whether the foreign key goes into or out of the source."""

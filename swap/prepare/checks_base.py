@@ -23,6 +23,7 @@ from swap.core.text import load_sql
 PACKAGE = "swap.prepare"
 Status = Literal["ok", "warning", "blocker"]
 Rows = list[tuple[Any, ...]]
+NOT_ACCEPTABLE = " This finding cannot be accepted."
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,13 @@ def or_ok(found: Iterable[Finding], name: str, subject: object, detail: str) -> 
 
 def accept(findings: Iterable[Finding], labels: Sequence[str]) -> list[Finding]:
     """Blockers named by `labels` become warnings, where a finding may be taken on at all; idempotent."""
-    out = []
-    for f in findings:
-        if f.status == "blocker" and f.label in labels:
-            if f.acceptable:
-                f = replace(f, status="warning", detail=f"{f.detail} (accepted in [accept] findings)")
-            else:
-                f = replace(f, hint=f"{f.hint} It cannot be accepted.")
-        out.append(f)
-    return out
+    return [_accepted(f) if f.status == "blocker" and f.label in labels else f for f in findings]
+
+
+def _accepted(f: Finding) -> Finding:
+    if f.acceptable:
+        return replace(f, status="warning", detail=f"{f.detail} (accepted in [accept] findings)")
+    return replace(f, hint=f"{f.hint.removesuffix(NOT_ACCEPTABLE)}{NOT_ACCEPTABLE}")
 
 
 def qualified(table: TableName, name: str) -> str:

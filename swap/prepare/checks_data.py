@@ -20,14 +20,14 @@ def check_data(conn: Connection, subject: Subject, timeout_ms: int) -> list[Find
     for ref in subject.references:
         if worth_a_scan(ref, subject):
             found += _check(conn, ref, subject, timeout_ms)
-    return or_ok(found, "reference-data", subject.source.name, "no reference holds anything but what its foreign key vouches for")
+    return or_ok(
+        found, "reference-data", subject.source.name, "no reference holds anything but what its foreign key vouches for"
+    )
 
 
 def worth_a_scan(ref: RefColumns, subject: Subject) -> bool:
     """A validated foreign key vouches for the integers; only an adopted uuid column can contradict them."""
-    valid = any(
-        f.validated and f.table == ref.table and ref.column in f.columns for f in subject.catalog.incoming
-    )
+    valid = any(f.validated and f.table == ref.table and ref.column in f.columns for f in subject.catalog.incoming)
     return ref.adopted or ref.where is not None or not valid
 
 
@@ -36,8 +36,14 @@ def _check(conn: Connection, ref: RefColumns, subject: Subject, timeout_ms: int)
     names = _names(ref, subject)
     try:
         rows = bounded(conn, load_sql(PACKAGE, "checks_reference.sql").format(**names), timeout_ms)
-    except psycopg.errors.SyntaxErrorOrAccessRuleViolation as e:
-        return [blocker("reference-where", at, f"`where` does not run: {e.diag.message_primary}", "Correct [[reference]] where.")]
+    except (psycopg.ProgrammingError, psycopg.DataError) as e:
+        if ref.where is None:
+            raise
+        return [
+            blocker(
+                "reference-where", at, f"`where` does not run: {e.diag.message_primary}", "Correct [[reference]] where."
+            )
+        ]
     if isinstance(rows, str):
         hint = "`verify` compares every row before a cutover; orphans and contradictions show there at the latest."
         return [warning("reference-data", at, rows, hint)]
@@ -49,15 +55,23 @@ def _check(conn: Connection, ref: RefColumns, subject: Subject, timeout_ms: int)
         found.append(_orphans(ref, subject, orphans))
     if lonely:
         detail = f"{lonely:,} rows have a uuid in {quote(ref.uuid_column)} and no integer"
-        found.append(warning("reference-data", at, detail, "They keep the uuid; set the integer if they refer to somebody."))
+        found.append(
+            warning("reference-data", at, detail, "They keep the uuid; set the integer if they refer to somebody.")
+        )
     if ref.adopted and missing and not found:
-        return [ok("reference-data", at, f"no contradiction; {missing:,} rows have no uuid yet and get theirs in the backfill")]
-    return or_ok(found, "reference-data", at, "every key is known" + (", no uuid contradicts it" if ref.adopted else ""))
+        return [
+            ok(
+                "reference-data",
+                at,
+                f"no contradiction; {missing:,} rows have no uuid yet and get theirs in the backfill",
+            )
+        ]
+    return or_ok(
+        found, "reference-data", at, "every key is known" + (", no uuid contradicts it" if ref.adopted else "")
+    )
 
 
-def _contradictions(
-    conn: Connection, ref: RefColumns, subject: Subject, count: int, timeout_ms: int
-) -> Finding:
+def _contradictions(conn: Connection, ref: RefColumns, subject: Subject, count: int, timeout_ms: int) -> Finding:
     rows = bounded(conn, load_sql(PACKAGE, "checks_contradictions.sql").format(**_names(ref, subject)), timeout_ms)
     shown = "" if isinstance(rows, str) else "; " + ", ".join(
         f"{quote(ref.column)} = {key} has {uuid}, not {right or 'a known uuid'}" for key, uuid, right in rows

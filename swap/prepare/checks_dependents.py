@@ -6,19 +6,34 @@ from collections.abc import Iterator
 
 from swap.core.catalog.model import Dependent
 from swap.core.connection import Connection
-from swap.core.names import TableName, quote
+from swap.core.names import quote
 from swap.prepare.checks_base import Finding, Rows, Subject, blocker, or_ok, qualified, read, warning
 
 REASONS = {
-    "pg_proc": ("its signature or body is bound to the table", "DROP FUNCTION before, and CREATE it again after the cutover."),
+    "pg_proc": (
+        "its signature or body is bound to the table",
+        "DROP FUNCTION before, and CREATE it again after the cutover.",
+    ),
     "pg_policy": ("a policy elsewhere reads the table", "DROP POLICY before, and CREATE it again after the cutover."),
     "pg_publication": ("publishes the table, and would publish its shadow", "Publish listed tables, without this one."),
     "pg_publication_rel": ("publishes the table", "ALTER PUBLICATION … DROP TABLE, and ADD TABLE after the cutover."),
-    "pg_publication_namespace": ("publishes the table, and would publish its shadow", "ALTER PUBLICATION … DROP TABLES IN SCHEMA."),
-    "pg_statistic_ext": ("extended statistics are not rebuilt in this version", "DROP STATISTICS, and CREATE them again afterwards."),
-    "pg_seclabel": ("security labels are not carried over in this version", "SECURITY LABEL … IS NULL, and again afterwards."),
+    "pg_publication_namespace": (
+        "publishes the table, and would publish its shadow",
+        "ALTER PUBLICATION … DROP TABLES IN SCHEMA.",
+    ),
+    "pg_statistic_ext": (
+        "extended statistics are not rebuilt in this version",
+        "DROP STATISTICS, and CREATE them again afterwards.",
+    ),
+    "pg_seclabel": (
+        "security labels are not carried over in this version",
+        "SECURITY LABEL … IS NULL, and again afterwards.",
+    ),
 }
-UNKNOWN = ("depends on the table or its row type, and is not carried over in this version", "Drop it, or remove the dependency.")
+UNKNOWN = (
+    "depends on the table or its row type, and is not carried over in this version",
+    "Drop it, or remove the dependency.",
+)
 
 
 def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
@@ -36,7 +51,9 @@ def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
         *_policies(subject, policies),
         *_grants(subject),
     ]
-    return or_ok(found, "dependents", source.name, f"everything attached comes along ({len(subject.catalog.views)} views)")
+    return or_ok(
+        found, "dependents", source.name, f"everything attached comes along ({len(subject.catalog.views)} views)"
+    )
 
 
 def _dependent(d: Dependent) -> Finding:
@@ -50,7 +67,9 @@ def _views(subject: Subject) -> Iterator[Finding]:
         if v.kind == "m":
             yield blocker("view", v.name, "a materialized view is not rebuilt in this version", hint)
         elif v.kind != "v":
-            yield blocker("view", v.name, "has a rule that reads the table", "DROP RULE, and create it again afterwards.")
+            yield blocker(
+                "view", v.name, "has a rule that reads the table", "DROP RULE, and create it again afterwards."
+            )
         elif v.extras:
             detail = "has triggers, rules, column defaults, column comments or users of its row type, which are not carried over"
             yield blocker("view", v.name, detail, hint)
@@ -89,7 +108,9 @@ def _triggers(subject: Subject, bound: Rows) -> Iterator[Finding]:
             yield warning("trigger", at, detail, "Make sure that its WHEN condition holds for a uuid.")
         else:
             detail = f"is bound to {quote(column)} (UPDATE OF or WHEN), and would follow it to another name"
-            yield blocker("trigger", at, detail, f"DROP TRIGGER {quote(trigger)} ON {names[rel]}, and create it again afterwards.")
+            yield blocker(
+                "trigger", at, detail, f"DROP TRIGGER {quote(trigger)} ON {names[rel]}, and create it again afterwards."
+            )
 
 
 def _policies(subject: Subject, rows: Rows) -> Iterator[Finding]:
@@ -102,12 +123,10 @@ def _policies(subject: Subject, rows: Rows) -> Iterator[Finding]:
 
 def _grants(subject: Subject) -> Iterator[Finding]:
     """A grant is repeated by the owner; one that somebody else gave would change hands."""
-    owners: list[tuple[TableName, str, tuple[str, ...]]] = []
-    for relation in (subject.source, *subject.catalog.views):
-        foreign = sorted({g.grantor for g in relation.grants if g.grantor != relation.owner})
-        owners.append((relation.name, relation.owner, tuple(foreign)))
-    for name, owner, grantors in owners:
-        for grantor in grantors:
+    relations = [(t.name, t.owner, t.grants) for t in (subject.source,)]
+    relations += [(v.name, v.owner, v.grants) for v in subject.catalog.views]
+    for name, owner, grants in relations:
+        for grantor in sorted({g.grantor for g in grants if g.grantor != owner}):
             detail = f"{grantor} granted rights on it with its grant option; only {owner}'s own grants are carried over"
             hint = f"Grant them as {owner}, then: REVOKE GRANT OPTION FOR … ON {name} FROM {quote(grantor)} CASCADE;"
             yield blocker("grants", name, detail, hint)

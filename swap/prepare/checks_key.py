@@ -36,9 +36,18 @@ def check_key(source: Table, config: Config) -> list[Finding]:
         return [blocker("key", name, "the table has no primary key", hint)]
     if len(primary.key_columns) != 1:
         columns = ", ".join(quote(c) for c in primary.key_columns)
-        return [blocker("key", name, f"the primary key is composite ({columns})", "Only single-column keys are supported.")]
+        return [
+            blocker("key", name, f"the primary key is composite ({columns})", "Only single-column keys are supported.")
+        ]
     if column is None:
-        return [blocker("key", where, "there is no such column", f"[source] key = {quote(primary.key_columns[0])} is the primary key.")]
+        return [
+            blocker(
+                "key",
+                where,
+                "there is no such column",
+                f"[source] key = {quote(primary.key_columns[0])} is the primary key.",
+            )
+        ]
     if primary.key_columns != (key,):
         hint = f"[source] key: name the primary key's column, {quote(primary.key_columns[0])}."
         return [blocker("key", where, "this column is not the primary key", hint)]
@@ -61,10 +70,14 @@ def _default(source: Table, config: Config) -> list[Finding]:
         return [blocker("key", where, "the key is a generated column", "Only stored keys are migrated.")]
     if column.default is None:
         detail = "the key has no default: a row born after the cutover would have no legacy key, and a revert no place for it"
-        hint = f"CREATE SEQUENCE …; ALTER TABLE {source.name} ALTER COLUMN {quote(column.name)} SET DEFAULT nextval('…');"
+        hint = (
+            f"CREATE SEQUENCE …; ALTER TABLE {source.name} ALTER COLUMN {quote(column.name)} SET DEFAULT nextval('…');"
+        )
         return [blocker("key", where, detail, hint)]
     if "nextval(" not in column.default:
-        detail = f"the default is {column.default}, not a sequence: rows born after the cutover get their legacy key from it"
+        detail = (
+            f"the default is {column.default}, not a sequence: rows born after the cutover get their legacy key from it"
+        )
         return [warning("key", where, detail, "Make sure that it never gives a key twice.")]
     return []
 
@@ -74,7 +87,9 @@ def check_identity(source: Table, config: Config, version: int) -> list[Finding]
     column = source.column(config.identity.column)
     where = qualified(source.name, config.identity.column)
     if config.identity.column == config.source.key:
-        return [blocker("identity", where, "the identity column is the key itself", "[identity] column: name another one.")]
+        return [
+            blocker("identity", where, "the identity column is the key itself", "[identity] column: name another one.")
+        ]
     if config.identity.generate == "uuidv7" and version < UUIDV7_SINCE and not (column and column.default):
         hint = '[identity] generate = "uuidv4", or give the column a default of your own.'
         return [blocker("identity", where, "uuidv7() came with PostgreSQL 18; this server has none", hint)]
@@ -84,7 +99,14 @@ def check_identity(source: Table, config: Config, version: int) -> list[Finding]
         hint = "[identity] column: name a uuid column, or a name that is free."
         return [blocker("identity", where, f"exists and is {column.type}, not uuid", hint)]
     if column.generated:
-        return [blocker("identity", where, "is a generated column: it cannot become a key", "[identity] column: name another one.")]
+        return [
+            blocker(
+                "identity",
+                where,
+                "is a generated column: it cannot become a key",
+                "[identity] column: name another one.",
+            )
+        ]
     return [ok("identity", where, "is adopted" + ("" if column.not_null else "; NULLs are filled"))]
 
 
@@ -121,9 +143,23 @@ def _duplicates(conn: Connection, subject: Subject, where: str, timeout_ms: int)
         detail = f"has no unique index, and duplicates were {rows}; `sync` builds one"
         return [warning("identity-data", where, detail, "A duplicate would stop the build: look for one yourself.")]
     if not rows:
-        return [warning("identity-data", where, "has no unique index; no value is there twice", "Nothing to do: `sync` builds one.")]
+        return [
+            warning(
+                "identity-data",
+                where,
+                "has no unique index; no value is there twice",
+                "Nothing to do: `sync` builds one.",
+            )
+        ]
     shown = ", ".join(f"{value} ({count} rows)" for value, count in rows)
-    return [blocker("identity-data", where, f"holds values more than once: {shown}", "Give all but one of those rows a new uuid.")]
+    return [
+        blocker(
+            "identity-data",
+            where,
+            f"holds values more than once: {shown}",
+            "Give all but one of those rows a new uuid.",
+        )
+    ]
 
 
 def _names(subject: Subject) -> dict[str, sql.Composable]:

@@ -30,7 +30,11 @@ def new_indexes(plan: Plan) -> Iterator[TableName]:
         yield plan.source.renamed(rename.after)
     for ref in plan.references:
         built = [i for i in ref.indexes if not i.adopted]
-        names = {n for i in (*built, *((ref.spare_primary,) if ref.spare_primary else ())) for n in (i.build_name, i.aside_name)}
+        names = {
+            n
+            for i in (*built, *((ref.spare_primary,) if ref.spare_primary else ()))
+            for n in (i.build_name, i.aside_name)
+        }
         names |= {i.aside_name for i in ref.indexes if i.adopted}
         yield from (ref.table.renamed(n) for n in sorted(n for n in names if n))
 
@@ -42,7 +46,12 @@ def check_names(conn: Connection, subject: Subject) -> list[Finding]:
     wanted = sorted({*tables.values(), *indexes})
     taken = read(conn, "checks_taken.sql", schemas=[n.schema for n in wanted], names=[n.name for n in wanted])
     found = [*_tables(tables, subject), *_taken(taken, tables), *_same(indexes), *_columns(subject)]
-    return or_ok(found, "names", subject.source.name, f"{len(wanted)} new names are free, the shadow's {tables['shadow']} among them")
+    return or_ok(
+        found,
+        "names",
+        subject.source.name,
+        f"{len(wanted)} new names are free, the shadow's {tables['shadow']} among them",
+    )
 
 
 def _tables(tables: dict[str, TableName], subject: Subject) -> Iterator[Finding]:
@@ -60,13 +69,20 @@ def _taken(rows: Rows, tables: dict[str, TableName]) -> Iterator[Finding]:
     for schema, name, kind in rows:
         at = TableName(schema, name)
         what = f"the {roles[at]} table" if at in roles else "an index that has to be built"
-        yield blocker("names", at, f"a {kind} has this name, which {what} needs", RENAME if at in roles else f"Rename or drop {at}.")
+        yield blocker(
+            "names",
+            at,
+            f"a {kind} has this name, which {what} needs",
+            RENAME if at in roles else f"Rename or drop {at}.",
+        )
 
 
 def _same(indexes: list[TableName]) -> Iterator[Finding]:
     for name, count in Counter(indexes).items():
         if count > 1:
-            yield blocker("names", name, f"{count} new indexes would have this name", "Rename one of the indexes it comes from.")
+            yield blocker(
+                "names", name, f"{count} new indexes would have this name", "Rename one of the indexes it comes from."
+            )
 
 
 def _columns(subject: Subject) -> Iterator[Finding]:
@@ -76,7 +92,12 @@ def _columns(subject: Subject) -> Iterator[Finding]:
     for r in subject.references:
         wanted.setdefault(r.table, []).append(r.legacy_column)
         if r.uuid_column == config.identity.column and r.own:
-            yield blocker("names", qualified(r.table, r.uuid_column), "is the identity column already", "[[reference]] uuid_column.")
+            yield blocker(
+                "names",
+                qualified(r.table, r.uuid_column),
+                "is the identity column already",
+                "[[reference]] uuid_column.",
+            )
     for table, names in wanted.items():
         info = subject.catalog.table(table)
         uuids = [r.uuid_column for r in subject.references if r.table == table]
@@ -88,7 +109,12 @@ def _columns(subject: Subject) -> Iterator[Finding]:
                 hint = f"[names] legacy_key or [[reference]] legacy_column: choose another name than {quote(name)}."
                 yield blocker("names", qualified(table, name), "the table has a column of this name already", hint)
             elif count > 1:
-                yield blocker("names", qualified(table, name), "two columns would get this name", "[[reference]] legacy_column, uuid_column.")
+                yield blocker(
+                    "names",
+                    qualified(table, name),
+                    "two columns would get this name",
+                    "[[reference]] legacy_column, uuid_column.",
+                )
         for name, count in Counter(uuids).items():
             if count > 1 and info.column(name) is not None:
                 hint = "[[reference]] uuid_column: name one for each."

@@ -17,7 +17,11 @@ def check_references(subject: Subject, tails: Tails) -> list[Finding]:
     """One row per reference, and what stands in the way of each."""
     out = []
     for ref in subject.references:
-        found = [*check_columns(ref, subject.catalog.table(ref.table)), *_nullability(ref, subject), *_chains(ref, subject)]
+        found = [
+            *check_columns(ref, subject.catalog.table(ref.table)),
+            *_nullability(ref, subject),
+            *_chains(ref, subject),
+        ]
         where = qualified(ref.table, ref.column)
         if not found:
             how = "declared in the configuration" if ref.declared else "a foreign key"

@@ -44,13 +44,11 @@ def prepare_steps(plan: Plan) -> list[Step]:
     steps = []
     if plan.identity_added:
         steps.append(Step("identity", tuple(add_identity(plan)), (plan.source,), "ACCESS EXCLUSIVE"))
-    functions = [
-        objects.capture_function(plan, "forward", 0),
-        objects.truncate_function(plan),
-        objects.fence_function(plan, None),
-        objects.source_guard_function(plan, "forward"),
-        *(objects.reference_guard_function(plan, r.columns, "forward") for r in plan.references),
-    ]
+    functions = [objects.truncate_function(plan), objects.fence_function(plan, None)]
+    for way in ("forward", "reverse"):
+        functions += [objects.capture_function(plan, way, 0), objects.source_guard_function(plan, way)]
+        functions += [objects.reference_guard_function(plan, r.columns, way) for r in plan.references]
+    functions += [objects.reference_guard_function(plan, r, "reverse") for r in plan.own_references]
     steps.append(Step("queue", (*objects.change_tables(plan), *functions)))
     capture = [
         *objects.capture_triggers(plan, plan.source, "forward"),

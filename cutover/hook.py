@@ -1,0 +1,214 @@
+"""The snapshot hook: an operator's program, run before a cutover (and a revert) outside any transaction.
+
+No shell; a session and process group of its own, killed whole when its time is up; its output is read as it comes
+and kept in bounded memory; its environment is a minimal one, so it holds no secret that it does not need (H41).
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from swap.core.errors import StoppedError
+
+TAIL_BYTES = 8192
+SNAPSHOT_CHARS = 500
+HINT_CHARS = 300
+KILL_AFTER_S = 5.0
+POLL_S = 0.1
+INHERITED = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SWAP_SNAPSHOT_DIR")
+INHERITED_PREFIXES = ("LC_", "PG")  # libpq's own variables hold what the DSN leaves out
+SECRETS = ("PGPASSWORD",)
+WITHHELD = ("SWAP_DSN",)
+
+
+@dataclass(frozen=True)
+class HookResult:
+    """How the hook ended. `snapshot`: its last line on stdout; `output`: the end of stdout and stderr together."""
+
+    exit_code: int
+    snapshot: str
+    output: str
+    seconds: float
+
+
+@dataclass
+class _Output:
+    """The tail of everything, and the last non-empty line of stdout: bounded, however much is printed."""
+
+    tail: bytearray = field(default_factory=bytearray)
+    line: bytearray = field(default_factory=bytearray)
+    last: bytes = b""
+
+    def add(self, data: bytes, *, stdout: bool) -> None:
+        self.tail += data
+        del self.tail[:-TAIL_BYTES]
+        if not stdout:
+            return
+        *complete, rest = data.split(b"\n")
+        for part in complete:
+            self._extend(part)
+            self.end_line()
+        self._extend(rest)
+
+    def _extend(self, part: bytes) -> None:
+        self.line += part[: 4 * SNAPSHOT_CHARS - len(self.line)] if len(self.line) < 4 * SNAPSHOT_CHARS else b""
+
+    def end_line(self) -> None:
+        if self.line.strip():
+            self.last = bytes(self.line)
+        self.line.clear()
+
+
+def run_hook(argv: Sequence[str], *, env: Mapping[str, str], timeout_s: float, cwd: Path) -> HookResult:
+    """Run `argv` in `cwd` with `env` on top of a minimal environment, for `timeout_s` seconds at most.
+
+    A program with a slash in its name is looked up from `cwd`. Raises StoppedError when it cannot be started, fails,
+    takes too long, or succeeds without naming a snapshot. KeyboardInterrupt ends it too, and propagates.
+    """
+    variables = hook_environment(env)
+    started = time.monotonic()
+    process = _start(argv, variables, cwd)
+    output = _Output()
+    try:
+        finished = _follow(process, output, started + timeout_s)
+    except BaseException:
+        _kill(process, _Output())
+        raise
+    if not finished:
+        _kill(process, output)
+    secrets = [v for k, v in variables.items() if k in SECRETS and v]
+    result = HookResult(
+        process.returncode,
+        _text(output.last, secrets)[:SNAPSHOT_CHARS],
+        _text(output.tail, secrets),
+        time.monotonic() - started,
+    )
+    return _judge(argv[0], result, None if finished else timeout_s)
+
+
+def hook_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """What the hook sees: a few inherited variables, libpq's, and the caller's; never the DSN, which holds a password."""
+    inherited = {k: v for k, v in os.environ.items() if k in INHERITED or k.startswith(INHERITED_PREFIXES)}
+    return {k: v for k, v in {**inherited, **env}.items() if k not in WITHHELD}
+
+
+def _start(argv: Sequence[str], env: dict[str, str], cwd: Path) -> subprocess.Popen[bytes]:
+    program = str((cwd / argv[0]).absolute()) if "/" in argv[0] else argv[0]
+    try:
+        return subprocess.Popen(
+            [program, *argv[1:]],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        reason = "there is no such program" if cwd.is_dir() else f"its directory {cwd} does not exist"
+        _refuse(argv[0], reason)
+    except PermissionError:
+        _refuse(argv[0], "it is not executable for this user (chmod +x)")
+    except (OSError, ValueError) as e:
+        reason = e.strerror or str(e) if isinstance(e, OSError) else str(e)
+        _refuse(argv[0], f"{reason} (a script needs a #! line)")
+
+
+def _refuse(program: str, reason: str) -> NoReturn:
+    hint = "Correct [hooks] pre_swap_snapshot: argv without a shell, paths relative to the configuration file."
+    raise StoppedError(f"The snapshot hook {program} could not be started: {reason}.", hint=hint)
+
+
+def _follow(process: subprocess.Popen[bytes], output: _Output, deadline: float) -> bool:
+    """Read both streams until the program has ended. False: the deadline came first.
+
+    What it left running in the background may hold the streams open: its own end counts, not theirs.
+    """
+    with _streams(process) as selector:
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            ended = process.poll() is not None
+            busy = _read(selector, output, 0 if ended else min(left, POLL_S))
+            if ended and not busy:
+                output.end_line()
+                return True
+            if not selector.get_map() and not ended:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(min(left, POLL_S))
+
+
+def _streams(process: subprocess.Popen[bytes]) -> selectors.BaseSelector:
+    selector = selectors.DefaultSelector()
+    for stream in (process.stdout, process.stderr):
+        assert stream is not None
+        os.set_blocking(stream.fileno(), False)
+        selector.register(stream, selectors.EVENT_READ, stream is process.stdout)
+    return selector
+
+
+def _read(selector: selectors.BaseSelector, output: _Output, timeout_s: float) -> bool:
+    """Read once from what is ready; whether anything came."""
+    came = False
+    for key, _ in selector.select(timeout_s):
+        data = os.read(key.fd, 65536)
+        came = came or bool(data)
+        if data:
+            output.add(data, stdout=key.data)
+        else:
+            selector.unregister(key.fileobj)
+    return came
+
+
+def _kill(process: subprocess.Popen[bytes], output: _Output) -> None:
+    """SIGTERM to the whole group, SIGKILL after `KILL_AFTER_S`. The leader is not reaped in between: its group id stays ours."""
+    _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + KILL_AFTER_S
+    with suppress(KeyboardInterrupt), _streams(process) as selector:
+        while selector.get_map() and (left := deadline - time.monotonic()) > 0:
+            _read(selector, output, left)
+    output.end_line()
+    _signal(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+
+
+def _judge(program: str, result: HookResult, timeout_s: float | None) -> HookResult:
+    said = " ".join(result.output.split())[-HINT_CHARS:]
+    hint = f"Its output ends: {said}" if said else "It printed nothing."
+    if timeout_s is not None:
+        raise StoppedError(
+            f"The snapshot hook {program} was still running after {timeout_s:g} s and was stopped.", hint=hint
+        )
+    if result.exit_code < 0:
+        raise StoppedError(f"The snapshot hook {program} was killed by signal {-result.exit_code}.", hint=hint)
+    if result.exit_code:
+        raise StoppedError(f"The snapshot hook {program} failed with exit code {result.exit_code}.", hint=hint)
+    if not result.snapshot:
+        hint += " A hook must print the snapshot's id or path as its last line on stdout."
+        raise StoppedError(f"The snapshot hook {program} succeeded without naming a snapshot.", hint=hint)
+    return result
+
+
+def _text(data: bytes | bytearray, secrets: Sequence[str]) -> str:
+    """Printable text without control codes, and without a password the hook may have printed."""
+    text = data.decode(errors="replace")
+    for secret in secrets:
+        text = text.replace(secret, "********")
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text).strip()

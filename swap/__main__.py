@@ -1,0 +1,5 @@
+"""`python -m swap`."""
+
+from swap.cli import main
+
+main()

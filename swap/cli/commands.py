@@ -1,0 +1,285 @@
+"""init, doctor, plan, prepare, sync, verify, status, pause, resume."""
+
+from __future__ import annotations
+
+import json
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from swap.cli import listing
+from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, opened
+from swap.cli.output import emit_json, print_checks, print_lines, print_table
+from swap.cli.status import read_status, status_lines
+from swap.core.connection import Database
+from swap.core.errors import DifferenceError, ExitCode, PhaseError, UsageError
+from swap.core.journal import Phase, Run
+from swap.core.names import parse_table
+from swap.core.worker import only_worker
+from swap.prepare.doctor import examine, refuse
+from swap.prepare.init import render, write
+from swap.prepare.planning import read_plan
+from swap.prepare.run import resume_prepare
+from swap.sync.loop import Sync
+from verify.repair import queue_differences
+from verify.run import verify as run_verification
+
+
+class Method(StrEnum):
+    exact = "exact"
+    checksum = "checksum"
+
+
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Sessions at work. Else [sync] jobs.")]
+
+
+def register(app: typer.Typer) -> None:
+    for function in (init, doctor, plan, prepare, sync, verify, status, pause, resume):
+        app.command(epilog=f"Example: {EXAMPLES[function.__name__]}")(function)
+
+
+EXAMPLES = {
+    "init": "swap init public.users --out swap.toml",
+    "doctor": "swap doctor --json",
+    "plan": "swap plan --sql > plan.sql",
+    "prepare": "swap prepare --dry-run",
+    "sync": "swap sync --once --jobs 4",
+    "verify": "swap verify --method exact --report verify.json",
+    "status": "swap status --watch",
+    "pause": "swap pause",
+    "resume": "swap resume",
+}
+
+
+def init(
+    table: Annotated[str, typer.Argument(help="schema.table whose integer primary key becomes a uuid")],
+    out: Annotated[Path, typer.Option("--out", help="Where to write it.")] = Path("swap.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    dsn: Dsn = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Inspect a table and everything that refers to it; write a commented swap.toml."""
+    try:
+        name = parse_table(table)
+    except ValueError as e:
+        raise UsageError(f"{e}.") from None
+    with Database.from_options(dsn, "init").session() as conn:
+        text = render(conn, name)
+    write(out, text, force)
+    if as_json:
+        emit_json({"path": str(out), "table": str(name)})
+    else:
+        print_lines([f"Wrote {out}. Read it, declare or ignore the look-alikes, then run `swap doctor`."])
+
+
+def doctor(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> int:
+    """Every preflight check: ok, warning or blocker, with why it matters and what mends it."""
+    with opened("doctor", dsn, config, as_json=as_json) as s:
+        findings = examine(s.journal.conn, s.config)
+    rows = [
+        {"name": f.name, "status": f.status, "object": f.object, "detail": f.detail, "hint": f.hint} for f in findings
+    ]
+    blockers = sum(1 for r in rows if r["status"] == "blocker")
+    if as_json:
+        emit_json({"checks": rows})
+    else:
+        print_checks(rows)
+        print_lines([f"{len(rows)} checks, {blockers} blockers, {sum(r['status'] == 'warning' for r in rows)} warnings"])
+    return int(ExitCode.REFUSED if blockers else ExitCode.DONE)
+
+
+def plan(
+    show_sql: Annotated[bool, typer.Option("--sql", help="Every statement.")] = False,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """What will happen, phase by phase: objects, locks, estimated rows and bytes."""
+    with opened("plan", dsn, config, as_json=as_json) as s:
+        the_plan = s.run.plan if s.run and _active(s.run) else read_plan(s.journal.conn, s.config)
+    phases = listing.phases(the_plan)
+    source = the_plan.source_table
+    index_bytes = sum(i.size_bytes for i in source.indexes)
+    reference_bytes = sum(i.size_bytes for r in the_plan.references for i in the_plan.catalog.table(r.table).indexes)
+    needed = source.heap_bytes + index_bytes + reference_bytes
+    estimate = {
+        "rows": source.rows_estimate,
+        "shadow_bytes": source.heap_bytes + index_bytes,
+        "reference_bytes": reference_bytes,
+        "wal_bytes": int(needed * 1.1),
+        "disk_bytes": int(needed * 1.2),
+    }
+    if as_json:
+        emit_json(
+            {
+                "phases": [{"name": n, "statements": listing.as_json(st)} for n, st in phases],
+                "fingerprint": the_plan.fingerprint,
+                "estimate": estimate,
+            }
+        )
+        return
+    print_lines([f"plan for {the_plan.source}, fingerprint {the_plan.fingerprint}"])
+    print_lines([f"  {k}: {v:,}" for k, v in estimate.items()])
+    for name, statements in phases:
+        strongest = sorted({f"{st.lock} on {st.table}" for st in statements if st.lock})
+        print_lines([f"\n== {name}: {len(statements)} statements"])
+        print_lines(listing.as_text(statements) if show_sql else [f"  {line}" for line in strongest])
+
+
+def _active(run: Run) -> bool:
+    return run.phase not in (Phase.FINALIZED, Phase.ABORTED)
+
+
+def prepare(
+    dry_run: DryRun = False,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Build the shadow table, the identity and reference columns, and start change capture. Resumes or does nothing."""
+    with opened("prepare", dsn, config, as_json=as_json) as s:
+        if dry_run:
+            the_plan = s.run.plan if s.run and _active(s.run) else read_plan(s.journal.conn, s.config)
+            _print_statements(listing.prepare_phase(the_plan)[1], as_json=as_json)
+            return
+        run = _prepare(s)
+    said = f"prepared: capture is live on {run.source}, {run.plan.shadow} is being kept. Next: swap sync"
+    _done(as_json, {"phase": run.phase.public, "run_id": str(run.id)}, said)
+
+
+def _prepare(s: Session) -> Run:
+    conn, run = s.journal.conn, s.run
+    if run is not None and run.phase is Phase.CUT_OVER:
+        raise PhaseError("The run is cut over; there is nothing to prepare.")
+    if run is not None and _active(run) and run.phase is not Phase.PREPARING:
+        return run
+    if run is None or not _active(run):
+        refuse(examine(conn, s.config), s.config)
+        the_plan = read_plan(conn, s.config)
+    else:
+        the_plan = run.plan
+    with only_worker(conn, the_plan.tag):
+        s.journal.create()
+        run = s.journal.current(the_plan.source)
+        if run is None or not _active(run):
+            run = s.journal.add_run(the_plan, s.config.sync.mode)
+        if run.phase is not Phase.PREPARING:
+            return run
+        return resume_prepare(conn, s.journal, run, s.config, s.report)
+
+
+def _print_statements(statements: list[Any], *, as_json: bool) -> None:
+    if as_json:
+        emit_json({"statements": listing.as_json(statements)})
+    else:
+        print_lines(listing.as_text(statements))
+
+
+def _done(as_json: bool, document: dict[str, Any], said: str) -> None:
+    if as_json:
+        emit_json(document)
+    else:
+        print_lines([said])
+
+
+def sync(
+    once: Annotated[bool, typer.Option("--once", help="Exit as soon as it has caught up.")] = False,
+    jobs: Jobs = None,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Backfill what is missing, build indexes, then replay changes until stopped. After a cutover: in reverse."""
+    with opened("sync", dsn, config, as_json=as_json, graceful=True) as s:
+        run = s.need_run("sync")
+        if run.phase in (Phase.FINALIZED, Phase.ABORTED):
+            raise PhaseError(f"There is nothing to sync: the run is {run.phase.public}.")
+        result = Sync(
+            s.database, s.config, s.journal, run, s.report, s.stop, jobs=jobs or s.config.sync.jobs, once=once
+        ).run()
+    document = {
+        "reason": result.reason, "phase": result.phase.public, "direction": result.direction,
+        "replayed": result.replayed, "pending_changes": result.pending,
+    }  # fmt: skip
+    said = {"caught_up": "caught up", "stopped": "stopped after the batch in hand", "finished": "the run has ended"}
+    text = f"{said[result.reason]}: {result.phase.public}, {result.replayed:,} changes replayed, {result.pending:,} pending"
+    _done(as_json, document, text)
+
+
+def verify(
+    method: Annotated[Method, typer.Option("--method", help="checksum drills down with exact where sums differ.")] = Method.checksum,
+    jobs: Jobs = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Queue differing keys for replay; verify again after.")] = False,
+    report: Annotated[Path | None, typer.Option("--report", help="Also write the JSON document to this file.")] = None,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> int:  # fmt: skip
+    """Row-level verification of every table in the run, with the reference and structure checks. Blocks no writer."""
+    with opened("verify", dsn, config, as_json=as_json) as s:
+        run = s.need_run("verify")
+        if run.phase not in (Phase.SYNCING, Phase.CUT_OVER):
+            raise PhaseError(
+                f"There is nothing to verify yet: the run is {run.phase.public}.", hint="Run `swap sync --once` first."
+            )
+        result = run_verification(
+            s.database, run, method=method.value, jobs=jobs or s.config.sync.jobs, reporter=s.report
+        )
+        queued = queue_differences(s.journal.conn, run, result.findings) if repair else 0
+    document = json.loads(json.dumps(result.to_json(), default=str))
+    if repair:
+        document["repaired"] = queued
+    if report is not None:
+        report.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        emit_json(document)
+    else:
+        _print_verification(document, queued, repair=repair)
+    return int(ExitCode.DONE if result.verdict == "identical" else DifferenceError.exit_code)
+
+
+def _print_verification(document: dict[str, Any], queued: int, *, repair: bool) -> None:
+    columns = ["name", "rows", "missing", "extra", "different", "pending", "seconds"]
+    print_table("", columns, [[t.get(c) for c in columns] for t in document["tables"]])
+    print_checks(document["checks"])
+    for f in document["findings"][:20]:
+        print_lines([f"{f['kind']:10} {f['table']} key {f['key']}: {', '.join(f['columns'])}"])
+    if len(document["findings"]) > 20:
+        print_lines([f"... and {len(document['findings']) - 20} more (--json or --report has all)"])
+    print_lines([f"verdict: {document['verdict']} ({document['method']})"])
+    if repair:
+        print_lines([f"REPAIRED: {queued} keys queued for replay; run `swap verify` again before a cutover"])
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until interrupted.")] = False,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Phase, direction, progress, lag, pending changes, last verification, and whether a revert is possible."""
+    with opened("status", dsn, config, as_json=as_json) as s:
+        if as_json or not watch:
+            document = read_status(s)
+            _done(as_json, document, "\n".join(status_lines(document)))
+            return
+        from rich.live import Live
+
+        with Live(refresh_per_second=2, screen=False) as live:
+            while not s.stop.is_set():
+                s.run = s.journal.current(s.config.source.name) if s.journal.exists() else None
+                live.update("\n".join(status_lines(read_status(s))))
+                time.sleep(0.5)
+
+
+def _set_paused(command: str, value: bool, dsn: str | None, config: Path | None, as_json: bool) -> None:
+    with opened(command, dsn, config, as_json=as_json) as s:
+        run = s.need_run(command)
+        if not _active(run):
+            raise PhaseError(f"There is nothing to {command}: the run is {run.phase.public}.")
+        s.journal.update_run(run.id, paused=value)
+        s.journal.event(run.id, command, "by the operator")
+    _done(as_json, {"paused": value}, "paused: `swap resume` goes on" if value else "resumed")
+
+
+def pause(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> None:
+    """Stop backfill and replay of a running sync after the batch in hand, from any other terminal."""
+    _set_paused("pause", True, dsn, config, as_json)
+
+
+def resume(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> None:
+    """Let a paused sync go on."""
+    _set_paused("resume", False, dsn, config, as_json)
+

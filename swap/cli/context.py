@@ -1,0 +1,97 @@
+"""What every command shares: options, the connection, the journal, the run, signals."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from swap.cli.output import LiveReporter, PlainReporter, make_reporter
+from swap.core.config import Config, find_config, load_config
+from swap.core.connection import Database
+from swap.core.errors import PhaseError, UsageError
+from swap.core.journal import Journal, Run
+
+Dsn = Annotated[
+    str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Else SWAP_CONFIG, else ./swap.toml.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; progress goes to stderr.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Traceback when something unforeseen happens.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact SQL with its locks; change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed without a terminal.")]
+
+
+@dataclass
+class Session:
+    """An open connection with its journal; `run` is the newest run of the configured source, if there is one."""
+
+    database: Database
+    config: Config
+    config_path: Path
+    journal: Journal
+    run: Run | None
+    report: PlainReporter | LiveReporter
+    stop: threading.Event
+
+    def need_run(self, command: str) -> Run:
+        """The run, or PhaseError."""
+        if self.run is None:
+            raise PhaseError(
+                f"`swap {command}` is not possible: nothing is prepared for {self.config.source.name}.",
+                hint="Run `swap doctor`, then `swap prepare`.",
+            )
+        return self.run
+
+
+@contextmanager
+def opened(
+    command: str, dsn: str | None, config_file: Path | None, *, as_json: bool, graceful: bool = False
+) -> Iterator[Session]:
+    """Configuration, connection, journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting."""
+    path = find_config(config_file)
+    config = load_config(path)
+    database = Database.from_options(dsn, command)
+    stop = threading.Event()
+    with signals(stop, graceful=graceful), database.session() as conn:
+        journal = Journal(conn, config.names.state_schema)
+        run = journal.current(config.source.name) if journal.exists() else None
+        report = make_reporter(as_json=as_json)
+        try:
+            yield Session(database, config, path, journal, run, report, stop)
+        finally:
+            report.close()
+
+
+@contextmanager
+def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
+    """SIGTERM is handled like SIGINT: an orderly stop, once; a second one interrupts at once."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        if not graceful or stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for s, old in before.items():
+            signal.signal(s, old)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal; without one, --yes is needed (UsageError). A no is a StoppedError."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("This command asks before it acts, and there is no terminal.", hint="Add --yes.")
+    typer.confirm(question, abort=True, err=True)

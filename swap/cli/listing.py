@@ -1,0 +1,93 @@
+"""Plans and dry runs for people and for scripts: the statements that run, from the same planners that run them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import sql
+
+from cutover.exchange import exchange
+from cutover.finalize import abort_steps, finalize_steps
+from cutover.transaction import lock_statement
+from swap.core.direction import forward
+from swap.core.plan import Plan
+from swap.core.statement import Statement, undo_all
+from swap.prepare.references import create_index, fill_identity, fill_reference, reference_indexes
+from swap.prepare.run import Step, prepare_steps
+from swap.sync.backfill import copy_statement
+from swap.sync.build import constraint_statements, identity_steps, reference_steps, shadow_indexes, vacuum
+from swap.sync.settle import validations
+
+Phase = tuple[str, list[Statement]]
+LOW, HIGH = sql.SQL(":low"), sql.SQL(":high")
+
+
+def _of(steps: list[Step]) -> list[Statement]:
+    return [s for step in steps for s in step.statements]
+
+
+def prepare_phase(plan: Plan) -> Phase:
+    return "prepare", _of(prepare_steps(plan))
+
+
+def phases(plan: Plan) -> list[Phase]:
+    """Everything that will run, phase by phase, in order."""
+    backfill: list[Statement] = []
+    if plan.identity_added or identity_steps(plan):
+        fill = fill_identity(plan, LOW, HIGH)
+        backfill.append(Statement(fill, "per range of heap blocks: a uuid for each row without one", plan.source, "ROW EXCLUSIVE"))
+    if plan.identity_index:
+        backfill.append(create_index(plan.identity_index, concurrently=True))
+    backfill += _of(identity_steps(plan))
+    copy = copy_statement(forward(plan), LOW, HIGH)
+    backfill.append(Statement(copy, "per key range, sized by time; no row is locked", plan.source, "ACCESS SHARE"))
+    build = [create_index(plan.key_index, concurrently=False)]
+    build += [create_index(i, concurrently=False) for i in shadow_indexes(plan)]
+    build += [s for i in plan.indexes for s in constraint_statements(i)]
+    references: list[Statement] = []
+    for ref in plan.references:
+        fill = fill_reference(plan, ref, LOW, HIGH)
+        references.append(Statement(fill, "per range of heap blocks: rows without their uuid", ref.table, "ROW EXCLUSIVE"))
+        references += [create_index(i, concurrently=True) for i in reference_indexes(ref)]
+        references += _of(reference_steps(ref))
+    return [
+        prepare_phase(plan),
+        ("backfill", backfill),
+        ("build", build),
+        ("references", [*references, vacuum(plan)]),
+        ("cutover", exchange_statements(plan, "cutover")),
+        ("validate", validations(plan)),
+        ("revert", exchange_statements(plan, "revert")),
+        ("finalize", _of(finalize_steps(plan, drop_legacy=False))),
+        ("abort", _of(abort_steps(plan))),
+    ]
+
+
+def exchange_statements(plan: Plan, kind: str) -> list[Statement]:
+    """The lock and the script of a cutover or a revert."""
+    script = exchange(plan) if kind == "cutover" else undo_all(exchange(plan))
+    lock = Statement(lock_statement(plan, kind), "everything involved, at once", plan.source, "ACCESS EXCLUSIVE")
+    return [lock, *script]
+
+
+def as_json(statements: list[Statement]) -> list[dict[str, Any]]:
+    return [
+        {
+            "sql": s.text,
+            "lock": s.lock or None,
+            "table": str(s.table) if s.table else None,
+            "blocks": s.blocks,
+            "transactional": s.transactional,
+            "why": s.why,
+        }
+        for s in statements
+    ]
+
+
+def as_text(statements: list[Statement]) -> list[str]:
+    """SQL that can be read and run, with the lock of each statement above it."""
+    out = []
+    for s in statements:
+        lock = f"{s.lock} on {s.table}: blocks {s.blocks}" if s.lock else "no lock on an application table"
+        out += [f"-- {s.why}; {lock}", f"{s.text};", ""]
+    return out

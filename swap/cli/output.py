@@ -1,0 +1,205 @@
+"""What users see. Progress and notes go to stderr, results to stdout; with --json stdout is one document.
+
+Without a terminal there are no control codes, and a plain line every few seconds says what moves, or why nothing does.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table as RichTable
+from rich.text import Text
+
+PLAIN_EVERY_S = 5.0
+MIN_SAMPLE_S = 1.0
+
+
+def console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def emit_json(document: Any) -> None:
+    """The one JSON document of a --json command."""
+    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+@dataclass
+class Meter:
+    """Rate and time left of one part, from what this process has seen. No estimate before it can be known."""
+
+    started_at: float
+    first: int
+    done: int = 0
+    total: int | None = None
+    unit: str = "rows"
+
+    def rate(self, now: float) -> float | None:
+        elapsed = now - self.started_at
+        return (self.done - self.first) / elapsed if elapsed >= MIN_SAMPLE_S and self.done > self.first else None
+
+    def percent(self) -> float | None:
+        """Never over 100: the total is the server's estimate."""
+        return min(100.0, 100.0 * self.done / self.total) if self.total else None
+
+    def eta_s(self, now: float) -> float | None:
+        rate = self.rate(now)
+        if rate is None or not self.total or self.done >= self.total:
+            return None
+        return (self.total - self.done) / rate
+
+    def line(self, part: str, now: float) -> str:
+        text = f"{part}: {self.done:,}"
+        percent, rate, eta = self.percent(), self.rate(now), self.eta_s(now)
+        if percent is not None and self.total:
+            text += f" of ~{max(self.total, self.done):,} {self.unit} ({percent:.0f} %)"
+        else:
+            text += f" {self.unit}"
+        if rate is not None:
+            text += f", {rate:,.0f}/s"
+        if eta is not None:
+            text += f", about {duration(eta)} left"
+        return text
+
+
+def duration(seconds: float) -> str:
+    s = round(seconds)
+    if s < 60:
+        return f"{s} s"
+    return f"{s // 60} min {s % 60:02d} s" if s < 3600 else f"{s // 3600} h {s % 3600 // 60:02d} min"
+
+
+@dataclass
+class PlainReporter:
+    """One line every few seconds, to stderr."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    meters: dict[str, Meter] = field(default_factory=dict)
+    said_at: float = 0.0
+    reason: str = ""
+
+    def note(self, message: str) -> None:
+        self._say(message)
+
+    def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
+        now = time.monotonic()
+        with self.lock:
+            meter = self.meters.setdefault(part, Meter(now, done))
+            meter.done, meter.total, meter.unit = done, total, unit
+            if now - self.said_at < PLAIN_EVERY_S and not (total and done >= total):
+                return
+            self.said_at = now
+            line = meter.line(part, now)
+        self._say(line)
+
+    def waiting(self, reason: str) -> None:
+        now = time.monotonic()
+        with self.lock:
+            same = reason == self.reason
+            if not reason or (same and now - self.said_at < PLAIN_EVERY_S):
+                self.reason = reason
+                return
+            self.reason, self.said_at = reason, now
+        self._say(f"waiting: {reason}")
+
+    def _say(self, text: str) -> None:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def close(self) -> None: ...
+
+
+class LiveReporter:
+    """Progress bars on a terminal."""
+
+    def __init__(self) -> None:
+        self.progress_bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[said]}"),
+            console=Console(stderr=True, highlight=False),
+            transient=False,
+        )
+        self.lock = threading.Lock()
+        self.meters: dict[str, Meter] = {}
+        self.tasks: dict[str, TaskID] = {}
+        self.wait_task: TaskID | None = None
+        self.progress_bars.start()
+
+    def note(self, message: str) -> None:
+        self.progress_bars.console.print(message, markup=False)
+
+    def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
+        now = time.monotonic()
+        with self.lock:
+            meter = self.meters.setdefault(part, Meter(now, done))
+            meter.done, meter.total, meter.unit = done, total, unit
+            task = self.tasks.get(part)
+            if task is None:
+                task = self.tasks[part] = self.progress_bars.add_task(part, total=None, said="")
+            said = meter.line(part, now).removeprefix(f"{part}: ")
+            known = max(total, done) if total else None
+            self.progress_bars.update(task, completed=done if known else 0, total=known, said=said)
+
+    def waiting(self, reason: str) -> None:
+        with self.lock:
+            if self.wait_task is None:
+                if not reason:
+                    return
+                self.wait_task = self.progress_bars.add_task("waiting", total=None, said="")
+            self.progress_bars.update(self.wait_task, said=reason, visible=bool(reason))
+
+    def close(self) -> None:
+        self.progress_bars.stop()
+
+
+def make_reporter(*, as_json: bool) -> PlainReporter | LiveReporter:
+    """Bars where stderr is a terminal and stdout is for people; plain lines otherwise."""
+    return LiveReporter() if sys.stderr.isatty() and not as_json else PlainReporter()
+
+
+STATUS_STYLE = {"ok": "green", "warning": "yellow", "blocker": "bold red", "failed": "bold red"}
+
+
+def print_checks(rows: list[dict[str, Any]]) -> None:
+    """doctor's and verify's checks, worst last so that it stays on the screen."""
+    out = console()
+    order = {"ok": 0, "warning": 1, "blocker": 2, "failed": 2}
+    for row in sorted(rows, key=lambda r: order.get(r["status"], 3)):
+        line = Text(f"{row['status']:8} ", style=STATUS_STYLE.get(row["status"], ""))
+        line.append(row["name"], style="bold")
+        if row.get("object"):
+            line.append(f" {row['object']}")
+        out.print(line)
+        for key in ("detail", "hint"):
+            if row.get(key) and (row["status"] != "ok" or key == "detail"):
+                out.print(Text(f"         {row[key]}"))
+
+
+def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    table = RichTable(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*(f"{v:,}" if isinstance(v, int) else "-" if v is None else str(v) for v in row))
+    console().print(table)
+
+
+def print_lines(lines: list[str]) -> None:
+    for line in lines:
+        console().print(line, markup=False)
+
+
+def print_error(message: str, state: str, hint: str) -> None:
+    """The three lines of every failure."""
+    err = Console(stderr=True, highlight=False, soft_wrap=True)
+    err.print(Text("error: ", style="bold red") + Text(message))
+    err.print(Text("state: ", style="bold") + Text(state))
+    err.print(Text("next:  ", style="bold") + Text(hint))

@@ -1,0 +1,142 @@
+"""`swap status`: what the journal and the catalog say, and what is possible from here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from swap.cli.context import Session
+from swap.cli.output import duration
+from swap.core.journal import Journal, Phase, Run
+from swap.core.names import TableName
+from swap.sync.queue import count_due, read_watermark
+
+EMPTY: dict[str, Any] = {
+    "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "lag_bytes": None,
+    "tables": [], "revert": {"possible": False, "reason": "nothing was cut over yet"}, "verification": None,
+    "paused": False,
+}  # fmt: skip
+
+
+def read_status(s: Session) -> dict[str, Any]:
+    """CLI.md's fields of `status`."""
+    run = s.run
+    if run is None:
+        return dict(EMPTY)
+    ended = run.phase in (Phase.FINALIZED, Phase.ABORTED)
+    captured = not ended and s.journal.step_done(run.id, "capture")
+    pending = count_due(s.journal.conn, run.plan, read_watermark(s.journal.conn, run.plan, run.id)) if captured else 0
+    return {
+        "phase": run.phase.public,
+        "direction": run.direction,
+        "mode": run.mode,
+        "run_id": str(run.id),
+        "pending_changes": pending,
+        "lag_bytes": None,
+        "tables": [] if ended else _tables(s.journal, run),
+        "revert": _revert(run),
+        "verification": _verification(s.journal, run),
+        "paused": run.paused,
+        "last_attempt": _attempt(s.journal, run),
+    }
+
+
+def _revert(run: Run) -> dict[str, Any]:
+    reasons = {
+        Phase.CUT_OVER: "reverse capture is live; `swap revert` keeps every write",
+        Phase.FINALIZED: "the retired table was dropped: only the snapshot goes back",
+        Phase.ABORTED: "the run was aborted",
+    }
+    return {"possible": run.phase is Phase.CUT_OVER, "reason": reasons.get(run.phase, "nothing was cut over yet")}
+
+
+def _verification(journal: Journal, run: Run) -> dict[str, Any] | None:
+    v = journal.t["verification"]
+    age = sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at)
+    rows = journal.execute(
+        sa.select(v.c.verdict, v.c.finished_at, age, v.c.method, v.c.direction)
+        .where(v.c.run_id == run.id)
+        .order_by(v.c.id.desc())
+        .limit(1)
+    )
+    if not rows:
+        return None
+    verdict, finished, age_s, method, direction = rows[0]
+    return {
+        "verdict": verdict, "finished_at": finished.isoformat(), "age_s": round(float(age_s), 1),
+        "method": method, "direction": direction,
+    }  # fmt: skip
+
+
+def _attempt(journal: Journal, run: Run) -> dict[str, Any] | None:
+    a = journal.t["attempt"]
+    rows = journal.execute(
+        sa.select(a.c.kind, a.c.outcome, a.c.at, a.c.detail, a.c.xid)
+        .where(a.c.run_id == run.id)
+        .order_by(a.c.id.desc())
+        .limit(1)
+    )
+    if not rows:
+        return None
+    kind, outcome, at, detail, xid = rows[0]
+    return {"kind": kind, "outcome": outcome, "at": at.isoformat(), "detail": detail, "xid": xid}
+
+
+def _tables(journal: Journal, run: Run) -> list[dict[str, Any]]:
+    chunk = journal.t["chunk"]
+    done = dict(
+        (r[0], int(r[1] or 0))
+        for r in journal.execute(
+            sa.select(chunk.c.part, sa.func.sum(chunk.c.rows)).where(chunk.c.run_id == run.id).group_by(chunk.c.part)
+        )
+    )
+    plan = run.plan
+    parts = [(plan.source, plan.source.name)]
+    parts += [(r.table, f"{r.table.name}.{r.columns.uuid_column}") for r in plan.references]
+    return [
+        {
+            "name": str(table) if part == plan.source.name else f"{table}.{part.split('.', 1)[1]}",
+            "rows_copied": done.get(part, 0),
+            "rows_estimate": _estimate(journal, table),
+            "state": _state(run, part in done),
+        }
+        for table, part in parts
+    ]
+
+
+def _estimate(journal: Journal, table: TableName) -> int:
+    row = journal.conn.execute(
+        "SELECT greatest(c.reltuples, 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s",
+        [table.schema, table.name],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _state(run: Run, begun: bool) -> str:
+    if run.phase in (Phase.SYNCING, Phase.CUT_OVER):
+        return "in sync"
+    if run.phase is Phase.BACKFILLING:
+        return "copying" if begun else "waiting"
+    return "prepared" if run.phase is Phase.PREPARED else "preparing"
+
+
+def status_lines(d: dict[str, Any]) -> list[str]:
+    """The document for people."""
+    if d["run_id"] is None:
+        return ["phase      none: nothing is prepared for this table"]
+    out = [
+        f"phase      {d['phase']} ({d['direction']}, {d['mode']} capture, run {d['run_id']})"
+        + (", PAUSED" if d["paused"] else ""),
+        f"pending    {d['pending_changes']:,} changes",
+    ]
+    for t in d["tables"]:
+        out.append(f"table      {t['name']}: {t['state']}, {t['rows_copied']:,} of ~{t['rows_estimate']:,} rows backfilled")
+    v = d["verification"]
+    out.append(f"verified   {v['verdict']}, {duration(v['age_s'])} ago ({v['method']}, {v['direction']})" if v else "verified   never")
+    out.append(f"revert     {'possible' if d['revert']['possible'] else 'not possible'}: {d['revert']['reason']}")
+    if d["last_attempt"]:
+        a = d["last_attempt"]
+        out.append(f"attempt    {a['kind']} {a['outcome']} at {a['at']}" + (f": {a['detail']}" if a["detail"] else ""))
+    return out

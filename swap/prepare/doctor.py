@@ -1,0 +1,219 @@
+"""`swap doctor`: every preflight check, as findings. It changes nothing: index definitions are tried out in
+temporary tables of transactions that are rolled back, data is read in bounded, read-only transactions.
+
+While a run of the source exists, its objects have the very names that would otherwise be taken, and after the
+cutover the key is a uuid: then only what stays true in every phase is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from swap.core.catalog.load import load_catalog, query
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.errors import RefusedError, UsageError
+from swap.core.journal import Journal, Phase, Run
+from swap.core.names import TableName, parse_table, quote
+from swap.core.plan import INTEGERS, Plan, RefColumns, make_plan, reference_columns
+from swap.core.rewrite import RewriteFailure, rewrite_indexes
+from swap.prepare.checks_base import Finding, Subject, accept, blocker, ok, read, warning
+from swap.prepare.checks_data import check_data
+from swap.prepare.checks_dependents import check_dependents
+from swap.prepare.checks_disk import check_disk, check_locks, free_bytes, needed_bytes
+from swap.prepare.checks_key import check_identity, check_identity_data, check_key
+from swap.prepare.checks_names import check_names
+from swap.prepare.checks_privileges import check_ownership, check_privileges, check_row_security, read_relations
+from swap.prepare.checks_references import check_references
+from swap.prepare.checks_server import Server, check_server, check_version, read_server
+from swap.prepare.checks_tables import check_exclusions, check_kind, check_rewrite, check_tables
+from swap.prepare.lookalikes import check_look_alikes, look_alikes
+
+__all__ = ["Finding", "examine", "refuse"]
+
+SCAN_TIMEOUT_MS = 30_000
+OVER = (Phase.FINALIZED, Phase.ABORTED)
+
+
+def examine(conn: Connection, config: Config, *, scan_timeout_ms: int = SCAN_TIMEOUT_MS) -> list[Finding]:
+    """Every finding, `ok` ones included. Holds ACCESS SHARE on the tables while a scan runs (`scan_timeout_ms` each).
+
+    Raises UsageError when the source does not exist at all.
+    """
+    return _with_accept(_examine(conn, config, scan_timeout_ms), config)
+
+
+def refuse(findings: Sequence[Finding], config: Config) -> None:
+    """Raises RefusedError (exit 3) with the first blocker that was not accepted, and how many more there are."""
+    blockers = [f for f in accept(findings, config.accept.findings) if f.status == "blocker"]
+    if not blockers:
+        return
+    first, more = blockers[0], len(blockers) - 1
+    others = f" And {more} more blocker{'s' if more > 1 else ''}." if more else ""
+    hint = f"{first.hint} `swap doctor` lists every finding with its remedy."
+    raise RefusedError(f"{first.name}: {first.object}: {first.detail}.{others}", hint=hint.strip())
+
+
+def _with_accept(findings: list[Finding], config: Config) -> list[Finding]:
+    labels = config.accept.findings
+    known = {f.label for f in findings}
+    unused = [
+        warning("accept", label, "[accept] names this finding, and there is none of that name", "Remove it.")
+        for label in labels
+        if label not in known
+    ]
+    return [*accept(findings, labels), *unused]
+
+
+def _examine(conn: Connection, config: Config, scan_timeout_ms: int) -> list[Finding]:
+    version = check_version(conn.info.server_version)
+    if version.status == "blocker":
+        return [version]
+    server = read_server(conn)
+    state, run, state_exists = _state(conn, config, server)
+    active = run is not None and run.phase is not Phase.ABORTED
+    out = [*check_server(conn, server, config, state_exists=state_exists, running=active), *state]
+    if run is not None and active:
+        return out if run.phase in OVER else [*out, *_during(conn, server, run)]
+    return [*out, *_before(conn, config, server, scan_timeout_ms)]
+
+
+def _state(conn: Connection, config: Config, server: Server) -> tuple[list[Finding], Run | None, bool]:
+    """The state schema: free, ours, or somebody else's. The run of this source, if there is one."""
+    schema = config.names.state_schema
+    rows = read(conn, "checks_state.sql", schema=schema)
+    if not rows:
+        return [ok("state-schema", schema, "does not exist: `prepare` creates it")], None, False
+    owner, owned = rows[0]
+    try:
+        journal = Journal(conn, schema)
+        journal.exists()
+        if not owned:
+            hint = f"GRANT {quote(owner)} TO {quote(server.role)};"
+            return [blocker("state-schema", schema, f"belongs to {owner}, who runs swap here", hint)], None, True
+        run = journal.current(config.source.name)
+    except RefusedError as e:
+        return [blocker("state-schema", schema, e.message, e.hint)], None, True
+    if run is None:
+        return [ok("state-schema", schema, "exists; no run of this table")], None, True
+    detail = f"run {run.id} of {run.source} is {run.phase.value.replace('_', ' ')}"
+    if run.phase not in OVER:
+        detail += ": names, key and references belong to it and are not checked again"
+    return [ok("run", run.source, detail)], run, True
+
+
+def _during(conn: Connection, server: Server, run: Run) -> list[Finding]:
+    """What can still go wrong while a run exists: rights on the tables as they are now, and room."""
+    plan = run.plan
+    names = {plan.source, plan.shadow, plan.retired, *(r.table for r in plan.references)}
+    found = {n: query(conn, "resolve.sql", schema=n.schema, name=n.name) for n in sorted(names)}
+    relations = read_relations(conn, [int(rows[0][0]) for rows in found.values() if rows])
+    subject = Subject(plan.catalog, Config.model_validate({"source": {"table": str(plan.source), "key": plan.key}}))
+    return [
+        *check_ownership(relations, server.role),
+        *check_row_security(relations, server.role),
+        check_locks(subject, server),
+    ]
+
+
+def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: int) -> list[Finding]:
+    """No run exists: can one begin? Stops early where nothing further could be made sense of."""
+    kinds = _kinds(conn, config)
+    if kinds:
+        return kinds
+    declared = [parse_table(r.table) for r in config.reference]
+    catalog = load_catalog(conn, config.source.name, declared)
+    subject = Subject(catalog, config)
+    out = [*check_key(catalog.source, config), *check_identity(catalog.source, config, catalog.server_version)]
+    try:
+        references = reference_columns(catalog, config)
+    except RefusedError as e:
+        return [
+            *out,
+            blocker("reference", catalog.source.name, e.message, "Correct [[reference]] in the configuration."),
+        ]
+    subject = Subject(catalog, config, references)
+    usable = not any(f.status == "blocker" for f in out)
+    plan, tails, trial = _plan(conn, subject, server) if usable else (None, {}, [])
+    subject = Subject(catalog, config, references, plan)
+    privileges = check_privileges(conn, subject, server)
+    about = check_references(subject, tails) if usable else []
+    out += [
+        *check_tables(subject),
+        *privileges,
+        *about,
+        *trial,
+        *check_exclusions(subject),
+        *check_names(conn, subject),
+        *check_dependents(conn, subject),
+        check_disk(needed_bytes(subject), free_bytes(conn, server.data_directory, catalog.source)),
+        check_locks(subject, server),
+    ]
+    if usable:
+        out += _data(conn, subject, [*privileges, *about], scan_timeout_ms)
+    return out
+
+
+def _kinds(conn: Connection, config: Config) -> list[Finding]:
+    """The source must exist (UsageError) and, like every declared table, be an ordinary table."""
+    found = []
+    for name in dict.fromkeys([config.source.name, *(parse_table(r.table) for r in config.reference)]):
+        rows = query(conn, "resolve.sql", schema=name.schema, name=name.name)
+        if rows:
+            found += check_kind(name, rows[0][1], source=name == config.source.name)
+        elif name == config.source.name:
+            hint = "Check [source] table (schema.table) and the database in the connection string."
+            raise UsageError(f"There is no table {name} in this database.", hint=hint)
+        else:
+            hint = "Correct or remove this [[reference]]."
+            found.append(blocker("reference", name, "there is no table of this name in this database", hint))
+    return found
+
+
+def _plan(
+    conn: Connection, subject: Subject, server: Server
+) -> tuple[Plan | None, dict[tuple[TableName, str], str], list[Finding]]:
+    """Try every index definition over uuids, and plan. Without TEMP nothing can be tried."""
+    config, catalog, references = subject.config, subject.catalog, _rewritable(subject)
+    tails: dict[tuple[TableName, str], str] = {}
+    failures: tuple[RewriteFailure, ...] = ()
+    trial: list[Finding] = []
+    if server.may_temp and not server.standby:
+        try:
+            tails, failures = rewrite_indexes(
+                conn, catalog, references, config.source.key, config.identity.column, config.names.legacy_key
+            )
+        except psycopg.Error as e:
+            detail = f"the tables could not be tried out with a uuid key: {e.diag.message_primary}"
+            trial.append(
+                blocker("index", catalog.source.name, detail, "Mend the findings about names and columns first.")
+            )
+    plan = make_plan(catalog, config, references, tails)
+    return plan, tails, [*check_rewrite(subject, failures), *trial]
+
+
+def _rewritable(subject: Subject) -> tuple[RefColumns, ...]:
+    """References whose columns are of the right types: only those can be tried out."""
+
+    def fits(ref: RefColumns) -> bool:
+        table = subject.catalog.table(ref.table)
+        column, uuid = table.column(ref.column), table.column(ref.uuid_column)
+        return column is not None and column.type in INTEGERS and (uuid is None or uuid.type == "uuid")
+
+    return tuple(r for r in subject.references if fits(r))
+
+
+def _data(conn: Connection, subject: Subject, about: list[Finding], timeout_ms: int) -> list[Finding]:
+    """Checks that read rows: only where the columns are what they should be and no policy hides any."""
+    if any(f.status == "blocker" and f.name in {"reference", "row-security", "ownership"} for f in about):
+        return [warning("reference-data", subject.source.name, "not checked", "Mend the blockers first.")]
+    config = subject.config
+    found = look_alikes(conn, subject.source.name, config.source.key, config.names.state_schema)
+    declared = {(r.table, r.column) for r in subject.references}
+    return [
+        *check_identity_data(conn, subject, timeout_ms),
+        *check_data(conn, subject, timeout_ms),
+        *check_look_alikes(found, declared, config.ignore),
+    ]

@@ -1,0 +1,201 @@
+"""`swap init`: writes a commented swap.toml from what the catalog says. It guesses nothing: foreign keys are found
+again by every command, and what merely looks like a reference comes out as a comment to uncomment or to ignore.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from swap.core.catalog.load import load_catalog
+from swap.core.catalog.model import Catalog, Table
+from swap.core.config import Config, Cutover, Identity, Names, Sync, Verify
+from swap.core.connection import Connection
+from swap.core.errors import RefusedError, UsageError
+from swap.core.names import TableName, quote
+from swap.core.plan import RefColumns, is_identity_index, reference_columns
+from swap.prepare.checks_key import check_key
+from swap.prepare.lookalikes import LookAlike, look_alikes, singular
+
+COMMENTS = {
+    "shadow": "the table that is built beside the source",
+    "retired": "the old table after the cutover, until `finalize`",
+    "legacy_key": "the integer key's column after the cutover",
+    "state_schema": "swap keeps its own state here",
+    "mode": "trigger | logical: how changes are captured",
+    "jobs": "sessions that copy and build indexes at once",
+    "chunk_target_ms": "how long one backfill transaction should take",
+    "max_replica_lag_bytes": "the backfill waits while a replica is further behind",
+    "max_age_s": "`cutover` refuses a verification older than this",
+    "lock_timeout_ms": "longest wait for a lock; other sessions queue behind it for as long",
+    "max_attempts": "how often `cutover` tries for its locks",
+    "max_lock_hold_ms": "past this a cutover rolls back and is tried again",
+    "kill_blockers": "never | idle-in-transaction | all: sessions that `cutover` may end",
+}
+
+
+def render(conn: Connection, table: TableName) -> str:
+    """The text of a swap.toml for `table`. Reads the catalog and bounded samples; changes nothing.
+
+    Raises UsageError for an unknown table, RefusedError when its key cannot be migrated.
+    """
+    catalog = load_catalog(conn, table)
+    source = catalog.source
+    primary = source.primary_key
+    key = primary.key_columns[0] if primary and len(primary.key_columns) == 1 else "id"
+    config = Config.model_validate(
+        {"source": {"table": str(table), "key": key}, "identity": {"column": identity_of(source)}}
+    )
+    for finding in check_key(source, config):
+        if finding.status == "blocker":
+            raise RefusedError(f"{finding.object}: {finding.detail}.", hint=finding.hint)
+    references = reference_columns(catalog, config)
+    found = look_alikes(conn, table, key, config.names.state_schema)
+    return "\n".join(
+        [
+            *_head(found),
+            *_source(config, source),
+            *_identity(config, source),
+            *_section("names", Names()),
+            *_references(catalog, references),
+            *_look_alikes(found),
+            *_section("sync", Sync()),
+            *_section("verify", Verify()),
+            *_section("cutover", Cutover()),
+            *_tail(),
+        ]
+    )
+
+
+def write(path: Path, text: str, *, force: bool = False) -> None:
+    """Write `text` to `path`. Raises UsageError when it exists (without `force`) or cannot be written."""
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as f:
+            f.write(text)
+    except FileExistsError:
+        raise UsageError(
+            f"{path} exists already.", hint="Overwrite it with --force, or write elsewhere with --out FILE."
+        ) from None
+    except OSError as e:
+        raise UsageError(f"Cannot write {path}: {e.strerror}.", hint="Name another place with --out FILE.") from None
+
+
+def identity_of(source: Table) -> str:
+    """The one column that can hold the uuids already: uuid, unique, preferably NOT NULL; else a name for a new one."""
+    columns = [
+        c
+        for c in source.columns
+        if c.type == "uuid"
+        and not c.generated
+        and any(i.valid and is_identity_index(i, c.name) for i in source.indexes)
+    ]
+    candidates = [c.name for c in columns if c.not_null] or [c.name for c in columns]
+    if len(candidates) == 1:
+        return candidates[0]
+    usual = Identity().column
+    free = (
+        n for n in (usual, "uuid", f"{singular(source.name.name)}_uuid") if n in candidates or source.column(n) is None
+    )
+    return next(free, usual)
+
+
+def text(value: object) -> str:
+    """A TOML value. Strings are basic strings, with everything escaped that could end one."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'
+
+
+def plain(name: object) -> str:
+    """A name inside a comment: one line, without control characters."""
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in str(name))
+
+
+def _head(found: list[LookAlike]) -> list[str]:
+    labels = ", ".join(text(f"{x.table.schema}.{x.table.name}.{x.column}") for x in found)
+    return [
+        "# Configuration of swap: how this table's integer primary key becomes a uuid.",
+        "# Lines that begin with `# name =` show a default. `swap doctor` checks all of it; `swap plan` shows what will happen.",
+        "",
+        "# Columns that look like references and are none:",
+        f"# ignore = [{labels or text('schema.table.column')}]",
+        "",
+    ]
+
+
+def _source(config: Config, source: Table) -> list[str]:
+    column = source.column(config.source.key)
+    assert column is not None
+    return [
+        "[source]",
+        f"table = {text(config.source.table)}  # about {source.rows_estimate:,} rows",
+        f"key = {text(config.source.key)}  # {plain(column.type)}; becomes a uuid",
+        "",
+    ]
+
+
+def _identity(config: Config, source: Table) -> list[str]:
+    column = source.column(config.identity.column)
+    how = "exists: it is adopted, and its NULLs are filled" if column else "added by `swap prepare`"
+    default = f"; its own default {plain(column.default)} goes first" if column and column.default else ""
+    return [
+        "[identity]",
+        f"column = {text(config.identity.column)}  # holds each row's uuid before the cutover; {how}",
+        f"# generate = {text(config.identity.generate)}  # uuidv4 | uuidv7: how a row without one gets it{default}",
+        "",
+    ]
+
+
+def _section(name: str, defaults: BaseModel) -> list[str]:
+    lines = [f"# {key} = {text(value)}  # {COMMENTS[key]}" for key, value in defaults]
+    return [f"[{name}]", *lines, ""]
+
+
+def _references(catalog: Catalog, references: tuple[RefColumns, ...]) -> list[str]:
+    out = [
+        "# Foreign keys to the key, found in the catalog by every command. List one only to override its column names:"
+    ]
+    for r in references:
+        state = "exists, adopted" if r.adopted else "added"
+        at = f"{plain(r.table)}.{plain(quote(r.column))}"
+        out.append(
+            f"#   {at}: uuid column {plain(quote(r.uuid_column))} ({state}), afterwards the integer is {plain(quote(r.legacy_column))}"
+        )
+    if not references:
+        out.append(f"#   none refers to {plain(catalog.source.name)}")
+    return [*out, ""]
+
+
+def _look_alikes(found: list[LookAlike]) -> list[str]:
+    if not found:
+        return []
+    out = [
+        "# Look-alikes: no foreign key, but perhaps a reference. Uncomment each that is one; list the others in `ignore` above.",
+        "",
+    ]
+    for x in found:
+        out += [
+            f"# {plain(x.evidence)}",
+            "# [[reference]]",
+            f"# table = {text(x.table)}",
+            f"# column = {text(x.column)}",
+            *([f"# where = {text(x.where)}"] if x.where else []),
+            "",
+        ]
+    return out
+
+
+def _tail() -> list[str]:
+    return [
+        "# [hooks]",
+        '# pre_swap_snapshot = ["./hooks/pg_dump.sh"]  # argv, no shell; docs/hooks.md. Without one, `cutover` needs --no-snapshot',
+        "# timeout_s = 3600",
+        "",
+        "# [accept]",
+        '# findings = ["name:object"]  # findings of `swap doctor` that you take on; only some can be',
+        "",
+    ]

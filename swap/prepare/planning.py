@@ -1,0 +1,85 @@
+"""Catalog and configuration → plan, with what only the server can say: rewritten index definitions, canonical
+`where` clauses, dependent views. Reads only; the trial builds are rolled back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import psycopg
+from psycopg import sql
+
+from swap.core.catalog.load import load_catalog, load_views
+from swap.core.catalog.model import Catalog, Table
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.errors import RefusedError, UsageError
+from swap.core.names import parse_table
+from swap.core.plan import Plan, RefColumns, make_plan, reference_columns
+from swap.core.rewrite import RewriteFailure, rewrite_indexes
+from swap.core.text import verbatim
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read on the way to a plan; `failures` are index definitions that cannot hold a uuid."""
+
+    catalog: Catalog
+    references: tuple[RefColumns, ...]
+    tails: dict[tuple[object, str], str]
+    failures: tuple[RewriteFailure, ...]
+
+
+def read_plan(conn: Connection, config: Config) -> Plan:
+    """The plan for a source that is not being migrated yet. Raises UsageError and RefusedError."""
+    catalog = load_catalog(conn, config.source.name, [parse_table(r.table) for r in config.reference])
+    key = catalog.source.column(config.source.key)
+    if key is None:
+        raise UsageError(
+            f"{catalog.source.name} has no column {config.source.key}.", hint="Check [source] key in the configuration."
+        )
+    references = reference_columns(catalog, config)
+    references = tuple(_with_where(conn, catalog.table(r.table), r) for r in references)
+    columns = [(catalog.source.oid, 0)]
+    for r in references:
+        table = catalog.table(r.table)
+        columns += [(table.oid, c.attnum) for c in table.columns if c.name in (r.column, r.uuid_column)]
+    catalog = replace(catalog, views=load_views(conn, columns))
+    tails, failures = rewrite_indexes(
+        conn, catalog, references, config.source.key, config.identity.column, config.names.legacy_key
+    )
+    if failures:
+        f = failures[0]
+        raise RefusedError(
+            f"The index {f.index} of {f.table} cannot hold a uuid: {f.reason}.",
+            hint="Drop it or change its definition; `swap doctor` lists all of them.",
+        )
+    return make_plan(catalog, config, references, tails)
+
+
+def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:
+    """The reference's `where` as the server prints it: parsed as one expression over the table, or refused."""
+    if ref.where is None:
+        return ref
+    columns = sql.SQL(", ").join(
+        sql.SQL("{} ").format(sql.Identifier(c.name))
+        + verbatim(c.type + (f" COLLATE {c.collation}" if c.collation else ""))
+        for c in table.columns
+    )
+    create = sql.SQL("CREATE TEMPORARY TABLE swap_where ({}) ON COMMIT DROP").format(columns)
+    check = sql.SQL("ALTER TABLE pg_temp.swap_where ADD CONSTRAINT swap_where CHECK ({})").format(verbatim(ref.where))
+    try:
+        with conn.transaction(force_rollback=True):
+            conn.execute(create)
+            conn.execute(check.as_bytes(conn), prepare=True)  # the extended protocol takes one statement only
+            row = conn.execute(
+                "SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = 'pg_temp.swap_where'::regclass"
+                " AND conname = 'swap_where'"
+            ).fetchone()
+    except psycopg.Error as e:
+        raise UsageError(
+            f"The `where` of the reference {ref.table}.{ref.column} is not a condition over that table: "
+            f"{e.diag.message_primary or e}.",
+            hint="Write one SQL condition over the table's own columns, such as \"actor_type = 'User'\".",
+        ) from None
+    assert row is not None
+    return replace(ref, where=row[0])
