@@ -16,7 +16,7 @@ from swap.core.catalog.model import ForeignKey, Grant, View
 from swap.core.names import TableName, derive
 from swap.core.plan import IndexPlan, Plan, ReferencePlan
 from swap.core.statement import Statement
-from swap.core.text import verbatim
+from swap.core.text import Query, verbatim
 from swap.prepare import objects
 from swap.prepare.shadow import NAMED_NOT_NULL
 
@@ -109,9 +109,7 @@ def rename_index(schema: str, before: str, after: str) -> Statement:
 def rename_constraint(table: TableName, before: str, after: str) -> Statement:
     rename = sql.SQL("ALTER TABLE {} RENAME CONSTRAINT {} TO {}")
     a, b = sql.Identifier(before), sql.Identifier(after)
-    return Statement(
-        rename.format(table.sql, a, b), "constraint name", table, AX, rename.format(table.sql, b, a)
-    )
+    return Statement(rename.format(table.sql, a, b), "constraint name", table, AX, rename.format(table.sql, b, a))
 
 
 def quiet_triggers(plan: Plan) -> list[Statement]:
@@ -132,7 +130,7 @@ def user_triggers(plan: Plan) -> list[Statement]:
     out = []
     for t in plan.source_table.triggers:
         name = sql.Identifier(t.name)
-        create: sql.Composable = verbatim(t.definition)
+        create: Query = verbatim(t.definition)
         if t.enabled != "O":
             create += sql.SQL("; ALTER TABLE {} {} TRIGGER {}").format(plan.source.sql, verbatim(ENABLE[t.enabled]), name)
         if t.comment:
@@ -175,9 +173,7 @@ def own_sequences(plan: Plan) -> list[Statement]:
 def grants(table: TableName, entries: tuple[Grant, ...]) -> list[Statement]:
     """GRANTs in the ACL's own order, so that a dump prints them as before."""
     out = []
-    for (grantee, grantable), group in groupby(
-        (g for g in entries if g.column is None), key=lambda g: (g.grantee, g.grantable)
-    ):
+    for (grantee, grantable), group in groupby((g for g in entries if g.column is None), key=lambda g: (g.grantee, g.grantable)):
         out.append(_grant(table, grantee, [g.privilege for g in group], None, grantable))
     for (column, grantee, grantable), group in groupby(
         (g for g in entries if g.column is not None), key=lambda g: (g.column, g.grantee, g.grantable)
@@ -198,12 +194,10 @@ def _grant(table: TableName, grantee: str | None, privileges: list[str], column:
 
 def create_view(view: View) -> list[Statement]:
     """The view by its own text, with owner, grants and comment; it binds by name."""
-    options = sql.SQL("")
+    options: Query = sql.SQL("")
     if view.options:
         pairs = [o.split("=", 1) for o in view.options]
-        options = sql.SQL(" WITH ({})").format(
-            sql.SQL(", ").join(verbatim(f"{k} = ") + sql.Literal(v) for k, v in pairs)
-        )
+        options = sql.SQL(" WITH ({})").format(sql.SQL(", ").join(verbatim(f"{k} = ") + sql.Literal(v) for k, v in pairs))
     create = sql.SQL("CREATE VIEW {}").format(view.name.sql) + options + sql.SQL(" AS ")
     create += verbatim((view.definition or "").rstrip().rstrip(";"))
     create += sql.SQL("; ALTER VIEW {} OWNER TO {}").format(view.name.sql, sql.Identifier(view.owner))
@@ -263,7 +257,8 @@ def _drop_primary_key(index: IndexPlan, spare: IndexPlan) -> Statement:
 
 
 def _exchange_index(table: TableName, index: IndexPlan) -> list[Statement]:
-    assert index.app_name is not None and index.aside_name is not None
+    assert index.app_name is not None
+    assert index.aside_name is not None
     if index.constraint == "p":
         alter = sql.SQL("ALTER TABLE {} ").format(table.sql)
         name = sql.Identifier(index.app_name)

@@ -141,9 +141,7 @@ def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
     return [f"{r[0]}: {r[1]}" for r in rows]
 
 
-def finalize(
-    conn: Connection, journal: Journal, run: Run, config: Config, report: Reporter, *, drop_legacy: bool
-) -> None:
+def finalize(conn: Connection, journal: Journal, run: Run, config: Config, report: Reporter, *, drop_legacy: bool) -> None:
     """Raises PhaseError before a cutover, RefusedError while something needs an integer column."""
     if run.phase not in (Phase.CUT_OVER, Phase.FINALIZED):
         raise PhaseError(
@@ -156,7 +154,7 @@ def finalize(
                 "An integer column is still needed by: " + "; ".join(needed) + ".",
                 hint="Change or drop each of these first, or finalize without --drop-legacy.",
             )
-        _run(conn, run, config, report, finalize_steps(run.plan, drop_legacy=drop_legacy))
+        _run(conn, config, report, finalize_steps(run.plan, drop_legacy=drop_legacy))
         if run.phase is Phase.CUT_OVER:
             with conn.transaction():
                 journal.move(run, Phase.FINALIZED)
@@ -167,19 +165,20 @@ def abort(conn: Connection, journal: Journal, run: Run, config: Config, report: 
     """Raises PhaseError after a cutover."""
     if run.phase in (Phase.CUT_OVER, Phase.FINALIZED):
         raise PhaseError(
-            f"An abort is not possible: the run is {run.phase.public}.", hint="`swap revert` goes back first; then abort."
+            f"An abort is not possible: the run is {run.phase.public}.",
+            hint="`swap revert` goes back first; then abort.",
         )
     with only_operator(conn, run.plan.tag), taking_over(conn, run.plan.tag):
         run = journal.get(run.id)
         if run.phase is Phase.ABORTED:
             return
-        _run(conn, run, config, report, abort_steps(run.plan))
+        _run(conn, config, report, abort_steps(run.plan))
         with conn.transaction():
             journal.move(run, Phase.ABORTED)
             journal.event(run.id, "aborted", "everything that was added is removed")
 
 
-def _run(conn: Connection, run: Run, config: Config, report: Reporter, steps: list[Step]) -> None:
+def _run(conn: Connection, config: Config, report: Reporter, steps: list[Step]) -> None:
     budget = LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts)
     for step in steps:
         report.note(f"{step.name}")

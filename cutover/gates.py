@@ -91,7 +91,8 @@ def _verification(journal: Journal, run: Run, config: Config) -> Verified:
         raise RefusedError(f"The last verification says {verdict}{' (repaired)' if repaired else ''}.", hint=hint)
     if age_s > config.verify.max_age_s:
         raise RefusedError(
-            f"The last verification is {age_s:.0f} s old; [verify] max_age_s allows {config.verify.max_age_s}.", hint=hint
+            f"The last verification is {age_s:.0f} s old; [verify] max_age_s allows {config.verify.max_age_s}.",
+            hint=hint,
         )
     return Verified(identifier, Snapshot.parse(run.verified), float(age_s))
 
@@ -130,7 +131,5 @@ def _statistics(conn: Connection, run: Run) -> None:
 def obstacles(conn: Connection, run: Run) -> list[str]:
     """Why an attempt cannot succeed right now: prepared transactions, wraparound vacuum, old snapshots (H34, H36)."""
     oids = watched_tables(conn, run.plan)
-    rows = conn.execute(
-        load_sql("cutover", "obstacles.sql"), {"oids": oids, "complete": run.complete_xid or "0"}
-    ).fetchall()
+    rows = conn.execute(load_sql("cutover", "obstacles.sql"), {"oids": oids, "complete": run.complete_xid or "0"}).fetchall()
     return [r[0] for r in rows]

@@ -24,6 +24,7 @@ SNAPSHOT_CHARS = 500
 HINT_CHARS = 300
 KILL_AFTER_S = 5.0
 POLL_S = 0.1
+AFTERWARDS_S = 1.0  # for what is still in the pipes when the program has ended
 INHERITED = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SWAP_SNAPSHOT_DIR")
 INHERITED_PREFIXES = ("LC_", "PG")  # libpq's own variables hold what the DSN leaves out
 SECRETS = ("PGPASSWORD",)
@@ -78,13 +79,13 @@ def run_hook(argv: Sequence[str], *, env: Mapping[str, str], timeout_s: float, c
     started = time.monotonic()
     process = _start(argv, variables, cwd)
     output = _Output()
+    finished = False
     try:
         finished = _follow(process, output, started + timeout_s)
-    except BaseException:
-        _kill(process, _Output())
-        raise
-    if not finished:
-        _kill(process, output)
+    finally:
+        if not finished:
+            _kill(process, output)
+        _close(process)
     secrets = [v for k, v in variables.items() if k in SECRETS and v]
     result = HookResult(
         process.returncode,
@@ -137,11 +138,12 @@ def _follow(process: subprocess.Popen[bytes], output: _Output, deadline: float) 
     with _streams(process) as selector:
         while True:
             left = deadline - time.monotonic()
-            if left <= 0:
+            if ended := process.poll() is not None:
+                deadline = min(deadline, time.monotonic() + AFTERWARDS_S)
+            elif left <= 0:
                 return False
-            ended = process.poll() is not None
             busy = _read(selector, output, 0 if ended else min(left, POLL_S))
-            if ended and not busy:
+            if ended and (not busy or left <= 0):
                 output.end_line()
                 return True
             if not selector.get_map() and not ended:
@@ -183,6 +185,12 @@ def _kill(process: subprocess.Popen[bytes], output: _Output) -> None:
     process.wait()
 
 
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError, PermissionError):
@@ -193,9 +201,7 @@ def _judge(program: str, result: HookResult, timeout_s: float | None) -> HookRes
     said = " ".join(result.output.split())[-HINT_CHARS:]
     hint = f"Its output ends: {said}" if said else "It printed nothing."
     if timeout_s is not None:
-        raise StoppedError(
-            f"The snapshot hook {program} was still running after {timeout_s:g} s and was stopped.", hint=hint
-        )
+        raise StoppedError(f"The snapshot hook {program} was still running after {timeout_s:g} s and was stopped.", hint=hint)
     if result.exit_code < 0:
         raise StoppedError(f"The snapshot hook {program} was killed by signal {-result.exit_code}.", hint=hint)
     if result.exit_code:

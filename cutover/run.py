@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
+from verify.touched import compare_keys
 
 from cutover.gates import Verified, check_gates, check_phase, obstacles
 from cutover.transaction import (
@@ -34,7 +35,6 @@ from swap.core.worker import only_operator, taking_over
 from swap.sync.queue import due, read_watermark
 from swap.sync.replay import replay
 from swap.sync.settle import SETTLED, settle
-from verify.touched import compare_keys
 
 SMALL_BATCH = 500
 DRAIN_ROUNDS = 200

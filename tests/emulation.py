@@ -94,8 +94,7 @@ class Emulation:
             self._run("DROP TRIGGER IF EXISTS guard ON {table}", table, base)
             self.conn.execute(
                 sql.SQL(
-                    "CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON {} FOR EACH ROW"
-                    " EXECUTE FUNCTION emulation.guard({}, {})"
+                    "CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION emulation.guard({}, {})"
                 ).format(sql.Identifier(table), *(sql.Literal(names[column]) for column in columns))
             )
 
@@ -113,7 +112,8 @@ class Emulation:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One transaction with every table locked; attempts are short, as the tool's are."""
-        tables = sql.SQL(", ").join(sql.Identifier(table) for table in REFERENCE_COLUMNS)
+        # users first, as the application's transactions do: the other order meets them half-way, each time.
+        tables = sql.SQL(", ").join(sql.Identifier(table) for table in reversed(list(REFERENCE_COLUMNS)))
         for _ in range(500):
             try:
                 self.conn.execute("BEGIN; SET LOCAL lock_timeout = '100ms'")

@@ -43,9 +43,7 @@ def test_installs_what_it_says(example: ExampleFactory, connect: Connect, varian
     assert value(conn, "SELECT count(*) FROM users WHERE id = 50") == 0, "one key of 50 is missing"
     assert value(conn, "SELECT nextval('users_id_seq') > max(id) FROM users")
     assert value(conn, "SELECT max(pg_column_size(bio)) > 4000 FROM users"), "some are stored out of line"
-    assert value(conn, "SELECT count(*) FROM pg_index WHERE indrelid = 'users'::regclass") == (
-        6 if variant == "adopt" else 5
-    )
+    assert value(conn, "SELECT count(*) FROM pg_index WHERE indrelid = 'users'::regclass") == (6 if variant == "adopt" else 5)
     assert value(conn, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'users'::regclass AND attisdropped") == 1
     assert value(conn, "SELECT bool_and(reltuples > 0) FROM pg_class WHERE relname IN ('users', 'sessions')")
     orphans: dict[LiteralString, LiteralString] = {
@@ -107,9 +105,7 @@ def test_the_same_seed_gives_the_same_data(
     assert sums[0] == sums[1] != sums[2]
 
 
-def test_installs_into_several_databases_at_once(
-    server: DatabaseServer, admin: Execute, database_names: Iterator[str]
-) -> None:
+def test_installs_into_several_databases_at_once(server: DatabaseServer, admin: Execute, database_names: Iterator[str]) -> None:
     """Roles and the right to SET a parameter are shared by the cluster's databases."""
     names = [next(database_names) for _ in range(4)]
     ready = threading.Barrier(len(names))
@@ -205,9 +201,7 @@ def test_wait_for_says_why_it_waits_in_vain(example: ExampleFactory, connect: Co
     assert "permission denied for table users" in load.stats().errors[0]
 
 
-def test_survives_its_sessions_and_the_server(
-    example: ExampleFactory, connect: Connect, server: DatabaseServer
-) -> None:
+def test_survives_its_sessions_and_the_server(example: ExampleFactory, connect: Connect, server: DatabaseServer) -> None:
     """H37: what was acknowledged before the crash is there, and what was not is asked for."""
     database = example("adopt")
     conn = connect(database.superuser)
@@ -226,9 +220,7 @@ def test_survives_its_sessions_and_the_server(
     assert load.stats().reconnected > 0
 
 
-def test_a_commit_whose_acknowledgement_was_lost_is_asked_for(
-    example: ExampleFactory, connect: Connect, admin: Execute
-) -> None:
+def test_a_commit_whose_acknowledgement_was_lost_is_asked_for(example: ExampleFactory, connect: Connect, admin: Execute) -> None:
     """H37: COMMIT, durable already, waits for a standby that is not there; just then the session is ended."""
     database = example("fresh")
     conn = connect(database.superuser)
@@ -252,9 +244,7 @@ def test_a_commit_whose_acknowledgement_was_lost_is_asked_for(
 
 
 @pytest.mark.parametrize("committed", [True, False])
-def test_the_server_knows_what_became_of_a_transaction(
-    example: ExampleFactory, connect: Connect, committed: bool
-) -> None:
+def test_the_server_knows_what_became_of_a_transaction(example: ExampleFactory, connect: Connect, committed: bool) -> None:
     database = example("fresh")
     conn, other = connect(database.owner), connect(database.owner)
     conn.execute("BEGIN")
@@ -290,10 +280,7 @@ BY_HAND: dict[str, tuple[str, LiteralString]] = {
     ),
     "another owner": (
         "mismapped",
-        (
-            "UPDATE sessions SET user_id = (SELECT min(id) FROM users WHERE id > 0), user_uuid_id = NULL"
-            " WHERE token = {session}"
-        ),
+        ("UPDATE sessions SET user_id = (SELECT min(id) FROM users WHERE id > 0), user_uuid_id = NULL WHERE token = {session}"),
     ),
     "two owners": (
         "mismapped",

@@ -48,7 +48,7 @@ def run(args: list[str]) -> int:
             hint="Run the command again when ready: it resumes.",
         )
     except _CLICK_ERROR as e:
-        message = getattr(e, "format_message", lambda: str(e))()
+        message = e.format_message() if hasattr(e, "format_message") else str(e)
         error = UsageError(message if message.endswith((".", "?")) else f"{message}.")
     except Exception as e:  # noqa: BLE001 - the one place where an unforeseen error becomes exit code 1
         error = DefectError(f"Unforeseen: {type(e).__name__}: {e}.")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from verify.repair import queue_differences
+from verify.run import verify as run_verification
 
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, opened
@@ -24,8 +26,6 @@ from swap.prepare.init import render, write
 from swap.prepare.planning import read_plan
 from swap.prepare.run import resume_prepare
 from swap.sync.loop import Sync
-from verify.repair import queue_differences
-from verify.run import verify as run_verification
 
 
 class Method(StrEnum):
@@ -67,7 +67,7 @@ def init(
         raise UsageError(f"{e}.") from None
     with Database.from_options(dsn, "init").session() as conn:
         text = render(conn, name)
-    write(out, text, force)
+    write(out, text, force=force)
     if as_json:
         emit_json({"path": str(out), "table": str(name)})
     else:
@@ -78,9 +78,7 @@ def doctor(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, ve
     """Every preflight check: ok, warning or blocker, with why it matters and what mends it."""
     with opened("doctor", dsn, config, as_json=as_json) as s:
         findings = examine(s.journal.conn, s.config)
-    rows = [
-        {"name": f.name, "status": f.status, "object": f.object, "detail": f.detail, "hint": f.hint} for f in findings
-    ]
+    rows = [{"name": f.name, "status": f.status, "object": f.object, "detail": f.detail, "hint": f.hint} for f in findings]
     blockers = sum(1 for r in rows if r["status"] == "blocker")
     if as_json:
         emit_json({"checks": rows})
@@ -190,9 +188,7 @@ def sync(
         run = s.need_run("sync")
         if run.phase in (Phase.FINALIZED, Phase.ABORTED):
             raise PhaseError(f"There is nothing to sync: the run is {run.phase.public}.")
-        result = Sync(
-            s.database, s.config, s.journal, run, s.report, s.stop, jobs=jobs or s.config.sync.jobs, once=once
-        ).run()
+        result = Sync(s.database, s.config, s.journal, run, s.report, s.stop, jobs=jobs or s.config.sync.jobs, once=once).run()
     document = {
         "reason": result.reason, "phase": result.phase.public, "direction": result.direction,
         "replayed": result.replayed, "pending_changes": result.pending,
@@ -216,9 +212,7 @@ def verify(
             raise PhaseError(
                 f"There is nothing to verify yet: the run is {run.phase.public}.", hint="Run `swap sync --once` first."
             )
-        result = run_verification(
-            s.database, run, method=method.value, jobs=jobs or s.config.sync.jobs, reporter=s.report
-        )
+        result = run_verification(s.database, run, method=method.value, jobs=jobs or s.config.sync.jobs, reporter=s.report)
         queued = queue_differences(s.journal.conn, run, result.findings) if repair else 0
     document = json.loads(json.dumps(result.to_json(), default=str))
     if repair:
@@ -282,4 +276,3 @@ def pause(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, ver
 def resume(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> None:
     """Let a paused sync go on."""
     _set_paused("resume", False, dsn, config, as_json)
-

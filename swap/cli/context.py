@@ -20,9 +20,7 @@ from swap.core.connection import Database
 from swap.core.errors import PhaseError, UsageError
 from swap.core.journal import Journal, Run
 
-Dsn = Annotated[
-    str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")
-]
+Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Else SWAP_CONFIG, else ./swap.toml.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; progress goes to stderr.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Traceback when something unforeseen happens.")]

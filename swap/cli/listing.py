@@ -35,7 +35,9 @@ def phases(plan: Plan) -> list[Phase]:
     backfill: list[Statement] = []
     if plan.identity_added or identity_steps(plan):
         fill = fill_identity(plan, LOW, HIGH)
-        backfill.append(Statement(fill, "per range of heap blocks: a uuid for each row without one", plan.source, "ROW EXCLUSIVE"))
+        backfill.append(
+            Statement(fill, "per range of heap blocks: a uuid for each row without one", plan.source, "ROW EXCLUSIVE")
+        )
     if plan.identity_index:
         backfill.append(create_index(plan.identity_index, concurrently=True))
     backfill += _of(identity_steps(plan))

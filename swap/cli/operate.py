@@ -22,6 +22,7 @@ from swap.cli.output import emit_json, print_lines
 from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError, StoppedError
 from swap.core.journal import Phase, Run
+from swap.core.statement import Statement
 
 
 def register(app: typer.Typer) -> None:
@@ -80,9 +81,7 @@ def revert(
         _exchange(s, run, "revert", None, as_json=as_json)
 
 
-def _exchange(
-    s: Session, run: Run, kind: str, hook: Callable[[Connection, Run], str] | None, *, as_json: bool
-) -> None:
+def _exchange(s: Session, run: Run, kind: str, hook: Callable[[Connection, Run], str] | None, *, as_json: bool) -> None:
     operation = Operation(
         s.database, s.config, s.journal, run, kind, s.report, s.stop,
         lambda conn, r: hook(conn, r) if hook else None,
@@ -96,8 +95,8 @@ def _exchange(
         return
     print_lines(
         [
-            f"{kind} {outcome.outcome} in attempt {outcome.attempts}: writes were held {outcome.locked_ms:.0f} ms "
-            f"(lock granted after {outcome.lock_wait_ms:.0f} ms), at most {outcome.blocked_sessions_max} sessions waited",
+            f"{kind} {outcome.outcome} in attempt {outcome.attempts}: writes were held {outcome.locked_ms:.0f} ms",
+            f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; at most {outcome.blocked_sessions_max} sessions waited",
             f"{outcome.drained_changes:,} changes drained and {outcome.compared_keys:,} keys compared under the lock",
             *([f"snapshot: {outcome.snapshot}"] if outcome.snapshot else []),
             "foreign keys are validated; `swap sync` now keeps the "
@@ -156,10 +155,14 @@ def finalize(
         run = s.need_run("finalize")
         if run.phase not in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(
-                f"Nothing can be finalized: the run is {run.phase.public}.", hint="`swap cutover` first; then let it bake."
+                f"Nothing can be finalized: the run is {run.phase.public}.",
+                hint="`swap cutover` first; then let it bake.",
             )
         if dry_run:
-            _dry_run([st for step in finalize_steps(run.plan, drop_legacy=drop_legacy) for st in step.statements], as_json=as_json)
+            _dry_run(
+                [st for step in finalize_steps(run.plan, drop_legacy=drop_legacy) for st in step.statements],
+                as_json=as_json,
+            )
             return
         confirm(f"Drop {run.plan.retired} for good? There is no revert after this.", yes=yes)
         run_finalize(s.journal.conn, s.journal, run, s.config, s.report, drop_legacy=drop_legacy)
@@ -175,7 +178,8 @@ def abort(
         run = s.need_run("abort")
         if run.phase in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(
-                f"An abort is not possible: the run is {run.phase.public}.", hint="`swap revert` goes back first; then abort."
+                f"An abort is not possible: the run is {run.phase.public}.",
+                hint="`swap revert` goes back first; then abort.",
             )
         if dry_run:
             _dry_run([st for step in abort_steps(run.plan) for st in step.statements], as_json=as_json)
@@ -193,9 +197,8 @@ def _end(as_json: bool, phase: str, said: str) -> None:
         print_lines([said])
 
 
-def _dry_run(statements: list[listing.Statement], *, as_json: bool) -> None:
+def _dry_run(statements: list[Statement], *, as_json: bool) -> None:
     if as_json:
         emit_json({"statements": listing.as_json(statements)})
     else:
         print_lines(listing.as_text(statements))
-

@@ -72,10 +72,7 @@ def _verification(journal: Journal, run: Run) -> dict[str, Any] | None:
 def _attempt(journal: Journal, run: Run) -> dict[str, Any] | None:
     a = journal.t["attempt"]
     rows = journal.execute(
-        sa.select(a.c.kind, a.c.outcome, a.c.at, a.c.detail, a.c.xid)
-        .where(a.c.run_id == run.id)
-        .order_by(a.c.id.desc())
-        .limit(1)
+        sa.select(a.c.kind, a.c.outcome, a.c.at, a.c.detail, a.c.xid).where(a.c.run_id == run.id).order_by(a.c.id.desc()).limit(1)
     )
     if not rows:
         return None
@@ -85,12 +82,12 @@ def _attempt(journal: Journal, run: Run) -> dict[str, Any] | None:
 
 def _tables(journal: Journal, run: Run) -> list[dict[str, Any]]:
     chunk = journal.t["chunk"]
-    done = dict(
-        (r[0], int(r[1] or 0))
+    done = {
+        r[0]: int(r[1] or 0)
         for r in journal.execute(
             sa.select(chunk.c.part, sa.func.sum(chunk.c.rows)).where(chunk.c.run_id == run.id).group_by(chunk.c.part)
         )
-    )
+    }
     plan = run.plan
     parts = [(plan.source, plan.source.name)]
     parts += [(r.table, f"{r.table.name}.{r.columns.uuid_column}") for r in plan.references]
@@ -134,7 +131,9 @@ def status_lines(d: dict[str, Any]) -> list[str]:
     for t in d["tables"]:
         out.append(f"table      {t['name']}: {t['state']}, {t['rows_copied']:,} of ~{t['rows_estimate']:,} rows backfilled")
     v = d["verification"]
-    out.append(f"verified   {v['verdict']}, {duration(v['age_s'])} ago ({v['method']}, {v['direction']})" if v else "verified   never")
+    out.append(
+        f"verified   {v['verdict']}, {duration(v['age_s'])} ago ({v['method']}, {v['direction']})" if v else "verified   never"
+    )
     out.append(f"revert     {'possible' if d['revert']['possible'] else 'not possible'}: {d['revert']['reason']}")
     if d["last_attempt"]:
         a = d["last_attempt"]

@@ -76,9 +76,7 @@ class Database:
         """A new autocommit session with every setting of this module. Raises UnreachableError."""
         name = f"swap {self.command}" + (f" ({purpose})" if purpose else "")
         try:
-            conn = psycopg.connect(
-                self.conninfo, autocommit=True, application_name=name, prepare_threshold=None
-            )
+            conn = psycopg.connect(self.conninfo, autocommit=True, application_name=name, prepare_threshold=None)
         except psycopg.OperationalError as e:
             raise UnreachableError(self.scrub(_first_line(e))) from None
         conn.execute(_SET_ALL)
@@ -120,8 +118,7 @@ class Database:
 
 _SET_ALL = sql.SQL("SELECT {}").format(
     sql.SQL(", ").join(
-        sql.SQL("pg_catalog.set_config({}, {}, false)").format(sql.Literal(k), sql.Literal(v))
-        for k, v in SETTINGS.items()
+        sql.SQL("pg_catalog.set_config({}, {}, false)").format(sql.Literal(k), sql.Literal(v)) for k, v in SETTINGS.items()
     )
 )
 

@@ -24,7 +24,7 @@ from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError
 from swap.core.names import TableName, quote
 from swap.core.plan import PLAN, Plan
-from swap.core.text import verbatim
+from swap.core.text import Query, verbatim
 
 VERSION = 1
 MARK = "pg-uuid-swap state"
@@ -72,10 +72,9 @@ def tables(schema: str) -> dict[str, sa.Table]:
         return sa.Column("run_id", sa.BigInteger, nullable=False)
 
     phase = postgresql.ENUM(*[p.value for p in Phase], name="phase", schema=schema, create_type=False)
-    T = sa.Table
     made = [
-        T("meta", md, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False)),
-        T(
+        sa.Table("meta", md, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False)),
+        sa.Table(
             "run", md, ident(),
             sa.Column("source_schema", sa.Text, nullable=False),
             sa.Column("source_table", sa.Text, nullable=False),
@@ -90,29 +89,29 @@ def tables(schema: str) -> dict[str, sa.Table]:
             sa.Column("created_at", stamp, nullable=False, server_default=now),
             sa.Column("changed_at", stamp, nullable=False, server_default=now),
         ),
-        T(
+        sa.Table(
             "fence", md, sa.Column("tag", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
         ),
-        T(
+        sa.Table(
             "capture", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("watermark", sa.Text, nullable=False),
             sa.Column("active", sa.SmallInteger, nullable=False, server_default="0"),
             sa.Column("replayed", sa.BigInteger, nullable=False, server_default="0"),
             sa.Column("replayed_at", stamp),
         ),
-        T(
+        sa.Table(
             "chunk", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("part", sa.Text, primary_key=True), sa.Column("number", sa.Integer, primary_key=True),
             sa.Column("low", sa.BigInteger, nullable=False), sa.Column("high", sa.BigInteger, nullable=False),
             sa.Column("rows", sa.BigInteger), sa.Column("done_at", stamp),
         ),
-        T(
+        sa.Table(
             "step", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("name", sa.Text, primary_key=True),
             sa.Column("done_at", stamp, nullable=False, server_default=now),
         ),
-        T(
+        sa.Table(
             "verification", md, ident(), run(),
             sa.Column("method", sa.Text, nullable=False), sa.Column("direction", sa.Text, nullable=False),
             sa.Column("verdict", sa.Text, nullable=False), sa.Column("snapshot", sa.Text),
@@ -120,25 +119,25 @@ def tables(schema: str) -> dict[str, sa.Table]:
             sa.Column("report", JSONB), sa.Column("started_at", stamp, nullable=False),
             sa.Column("finished_at", stamp, nullable=False, server_default=now),
         ),
-        T(
+        sa.Table(
             "range_digest", md, sa.Column("verification_id", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("part", sa.Text, primary_key=True), sa.Column("number", sa.Integer, primary_key=True),
             sa.Column("low", sa.BigInteger), sa.Column("high", sa.BigInteger),
             sa.Column("rows", sa.BigInteger, nullable=False), sa.Column("digest", sa.Text, nullable=False),
         ),
-        T(
+        sa.Table(
             "attempt", md, ident(), run(),
             sa.Column("kind", sa.Text, nullable=False), sa.Column("xid", sa.Text),
             sa.Column("outcome", sa.Text, nullable=False), sa.Column("detail", sa.Text),
             sa.Column("at", stamp, nullable=False, server_default=now),
         ),
-        T(
+        sa.Table(
             "hook", md, ident(), run(),
             sa.Column("name", sa.Text, nullable=False), sa.Column("argv", JSONB, nullable=False),
             sa.Column("exit_code", sa.Integer), sa.Column("snapshot", sa.Text), sa.Column("output", sa.Text),
             sa.Column("started_at", stamp, nullable=False), sa.Column("finished_at", stamp),
         ),
-        T(
+        sa.Table(
             "event", md, ident(), run(),
             sa.Column("at", stamp, nullable=False, server_default=now),
             sa.Column("kind", sa.Text, nullable=False), sa.Column("message", sa.Text, nullable=False),
@@ -209,7 +208,7 @@ class Journal:
             )
         return True
 
-    def ddl(self) -> list[sql.Composable]:
+    def ddl(self) -> list[Query]:
         """CREATE SCHEMA and everything in it, in order; nobody but the owner gets any right on it."""
         name = sql.Identifier(self.schema)
         comment = sql.Literal(f"{MARK}, version {VERSION}")
@@ -265,8 +264,7 @@ class Journal:
             ).where(where).order_by(r.c.id)
         )  # fmt: skip
         return [
-            Run(row[0], TableName(row[1], row[2]), Phase(row[3]), row[4], PLAN.validate_python(row[5]), *row[6:])
-            for row in rows
+            Run(row[0], TableName(row[1], row[2]), Phase(row[3]), row[4], PLAN.validate_python(row[5]), *row[6:]) for row in rows
         ]
 
     def move(self, run: Run, to: Phase) -> None:

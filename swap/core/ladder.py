@@ -37,7 +37,7 @@ class LockBudget:
 def lock_tables(tables: Sequence[TableName], mode: str) -> sql.Composed:
     """One LOCK TABLE over `tables` in a fixed order. ONLY is not used: children belong to the table."""
     names = sql.SQL(", ").join(t.sql for t in sorted(set(tables)))
-    return sql.SQL("LOCK TABLE {} IN {} MODE").format(names, sql.SQL(mode))  # type: ignore[arg-type]
+    return sql.SQL("LOCK TABLE {} IN {} MODE").format(names, sql.SQL(mode))
 
 
 def local_timeout(name: str, ms: int) -> sql.Composed:

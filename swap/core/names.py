@@ -87,7 +87,7 @@ def parse_table(text: str) -> TableName:
 
 
 def _quoted(text: str, i: int) -> tuple[str, int]:
-    out = []
+    out: list[str] = []
     while i < len(text):
         if text[i] == '"':
             if text[i + 1 : i + 2] != '"':

@@ -219,7 +219,10 @@ def make_plan(
     shadow = table.renamed(config.names.shadow.replace("{table}", table.name))
     own = tuple(r for r in references if r.own)
     key_index = IndexPlan(
-        shadow, derive(f"{table.name}_{config.names.legacy_key}", "_key"), True, f"USING btree ({_q(config.source.key)})"
+        shadow,
+        derive(f"{table.name}_{config.names.legacy_key}", "_key"),
+        True,
+        f"USING btree ({_q(config.source.key)})",
     )
     has_identity = source.column(identity) is not None
     unique_identity = any(
@@ -293,9 +296,7 @@ def _reference_plan(
     mine = [
         i
         for i in info.indexes
-        if (ref.table, i.name) in rewritten
-        and ref.column in i.columns
-        and (first or not _earlier(i, ref, references))
+        if (ref.table, i.name) in rewritten and ref.column in i.columns and (first or not _earlier(i, ref, references))
     ]
     existing = {i.tail: i.name for i in info.indexes if i.constraint is None}
     plans, spare = [], None

@@ -68,9 +68,7 @@ def _rewrite(conn: Connection, table: Table, index: Index, renames: list[Rename]
             try:
                 unique = sql.SQL("UNIQUE " if index.unique else "")
                 with conn.transaction():
-                    conn.execute(
-                        sql.SQL("CREATE {}INDEX swap_trial_index ON {} ").format(unique, scratch) + verbatim(index.tail)
-                    )
+                    conn.execute(sql.SQL("CREATE {}INDEX swap_trial_index ON {} ").format(unique, scratch) + verbatim(index.tail))
             except psycopg.Error as e:
                 result = RewriteFailure(table.name, index.name, e.diag.message_primary or str(e))
                 raise _Undo from None

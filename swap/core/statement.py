@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from swap.core.names import TableName
+from swap.core.text import Query
 
 # PostgreSQL documentation, 13.3 "Explicit Locking", table 13.2: what each table lock makes others wait for.
 BLOCKS = {
@@ -30,11 +31,11 @@ class Statement:
     `transactional` False: it cannot run in a transaction block (CREATE INDEX CONCURRENTLY, VACUUM).
     """
 
-    sql: sql.Composable
+    sql: Query
     why: str
     table: TableName | None = None
     lock: str = ""
-    undo: sql.Composable | None = None
+    undo: Query | None = None
     transactional: bool = True
 
     @property

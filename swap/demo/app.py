@@ -85,8 +85,6 @@ def _grant_to_owner(conn: psycopg.Connection) -> None:
     # PARAMETER). Checked first because a second GRANT would rewrite the shared catalog row under a
     # concurrent install.
     if conn.info.server_version >= 150000:
-        granted = conn.execute(
-            "SELECT has_parameter_privilege(%s, 'session_replication_role', 'SET')", (OWNER,)
-        ).fetchone()
+        granted = conn.execute("SELECT has_parameter_privilege(%s, 'session_replication_role', 'SET')", (OWNER,)).fetchone()
         if granted != (True,):
             conn.execute(sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(owner))

@@ -63,9 +63,7 @@ class _Found:
 
 
 def check(conninfo_owner: str, load: "Load") -> LedgerReport:
-    """Pause the load, compare, let it go on. Connects as the owner of the tables, whom row security does
-    not filter.
-    """
+    """Pause the load, compare, let it go on. Connects as the owner of the tables, whom row security does not filter."""
     findings = _Findings()
     with load.quiet():
         _resolve(conninfo_owner, load.ledgers)
@@ -169,9 +167,7 @@ def _compare_children(
             findings.add("mismapped", f"{table} {token}: refers to {KeyPair(*pair)}, should to {child}")
 
 
-def _right_owner(
-    table: str, child: ChildRow, pair: KeyPair, ledger: Ledger, users: dict[str, _Found], shape: Shape
-) -> bool:
+def _right_owner(table: str, child: ChildRow, pair: KeyPair, ledger: Ledger, users: dict[str, _Found], shape: Shape) -> bool:
     if child.owner is not None and child.owner not in ledger.users:
         # The user is gone, and a row without a foreign key still names it: by one key at least, and by no
         # other.

@@ -1,6 +1,4 @@
-"""What the load's threads share: run, pause, stop, and what was counted. One condition variable, no
-polling.
-"""
+"""What the load's threads share: run, pause, stop, and what was counted. One condition variable, no polling."""
 
 import threading
 import time

@@ -104,9 +104,7 @@ class Ledger:
         self.acknowledged += changes.writes
 
     def resolve(self, conn: psycopg.Connection[TupleRow]) -> bool | None:
-        """Ask the server what became of the uncertain transaction: committed, not, or None while it is in
-        progress.
-        """
+        """Ask the server what became of the uncertain transaction: committed, not, or None while it is in progress."""
         if self.uncertain is None:
             return False
         status = _xact_status(conn, self.uncertain.xid)
@@ -118,9 +116,7 @@ class Ledger:
         return status == "committed"
 
     def forget_uuids(self) -> None:
-        """The uuid column is gone (`swap abort` of a run that had added it): the next one will hold other
-        uuids.
-        """
+        """The uuid column is gone (`swap abort` of a run that had added it): the next one will hold other uuids."""
         for serial, user in self.users.items():
             self.users[serial] = dataclasses.replace(user, key=KeyPair(user.key.integer))
         for child_id, child in self.children.items():

@@ -1,9 +1,11 @@
 """The example application under load, whichever shape its tables are in, and while they change.
 
-with Load(app_conninfo, workers=4) as load:
-    load.wait_for(200, timeout=30)
-    ...                                # migrate
-    report = check(owner_conninfo, load)
+Used like this:
+
+    with Load(app_conninfo, workers=4) as load:
+        load.wait_for(200, timeout=30)
+        ...                                # migrate
+        report = check(owner_conninfo, load)
 """
 
 import contextlib
@@ -39,9 +41,7 @@ class Load:
         self._conninfo = conninfo_app
         self._control = Control()
         pace_s = 0.0 if rate is None else workers / rate
-        self._workers = [
-            Worker(conninfo_app, index, self.label, seed, self._control, pace_s) for index in range(workers)
-        ]
+        self._workers = [Worker(conninfo_app, index, self.label, seed, self._control, pace_s) for index in range(workers)]
 
     def start(self) -> Self:
         """Take a checksum of the rows that are there, which nobody is to touch, and start the workers."""
@@ -70,9 +70,7 @@ class Load:
         return self.stats()
 
     def pause(self, timeout: float = 60) -> None:
-        """Let every worker finish its transaction and wait. No transaction of the load is open when this
-        returns.
-        """
+        """Let every worker finish its transaction and wait. No transaction of the load is open when this returns."""
         self._control.pause(timeout)
 
     def resume(self) -> None:
@@ -109,9 +107,7 @@ class Load:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
 

@@ -58,9 +58,9 @@ def import_users(tx: Transaction) -> None:
         for values in rows.values():
             copy.write_row([values[name] for name in USER_COLUMNS])
     keys = tx.conn.execute(
-        sql.SQL(
-            "INSERT INTO public.users ({}, organization_id) SELECT {}, 1 FROM pg_temp.imported RETURNING email, {}"
-        ).format(columns, columns, tx.shape.key.selection())
+        sql.SQL("INSERT INTO public.users ({}, organization_id) SELECT {}, 1 FROM pg_temp.imported RETURNING email, {}").format(
+            columns, columns, tx.shape.key.selection()
+        )
     ).fetchall()
     tx.expect(len(keys) == len(rows), f"{len(rows)} rows copied, {len(keys)} inserted")
     pairs = {email: pair for email, *pair in keys}
@@ -93,9 +93,7 @@ def change_as_self(tx: Transaction) -> None:
 
 
 def exchange_codes(tx: Transaction) -> None:
-    """Two unique values change places in one statement; the constraint is deferrable, so it is checked at
-    its end.
-    """
+    """Two unique values change places in one statement; the constraint is deferrable, so it is checked at its end."""
     a, b = tx.rng.sample(tx.users(), 2)
     rows = tx.conn.execute(
         "UPDATE public.users SET revision = revision + 1,"
@@ -173,9 +171,7 @@ def set_inviter(tx: Transaction) -> None:
 
 
 def delete_user(tx: Transaction) -> None:
-    """Takes sessions, tokens and roles with it by cascade, and leaves partner applications without an
-    owner.
-    """
+    """Takes sessions, tokens and roles with it by cascade, and leaves partner applications without an owner."""
     tx.delete_user(any_user(tx))
 
 

@@ -64,9 +64,7 @@ def summarize(conn: psycopg.Connection[TupleRow], shape: Shape | None = None) ->
 
 
 def differences(before: Seeded, after: Seeded) -> Iterator[tuple[str, str]]:
-    """Kind (`lost`, `unexpected`, `mismatched`, `mismapped`) and detail, for each table that is not as it
-    was.
-    """
+    """Kind (`lost`, `unexpected`, `mismatched`, `mismapped`) and detail, for each table that is not as it was."""
     for table, was in before.items():
         now = after[table]
         if now.rows != was.rows:

@@ -60,9 +60,7 @@ class KeyColumns:
 
     def selection(self, alias: str | None = None) -> sql.Composed:
         """Two output columns, integer and uuid, each cast to what it must be."""
-        return sql.SQL("{}, {}").format(
-            _cast(self.integer, alias, sql.SQL("bigint")), _cast(self.uuid, alias, sql.SQL("uuid"))
-        )
+        return sql.SQL("{}, {}").format(_cast(self.integer, alias, sql.SQL("bigint")), _cast(self.uuid, alias, sql.SQL("uuid")))
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,7 @@ class Shape:
 def detect(conn: psycopg.Connection[TupleRow]) -> Shape:
     """Read the shape from the catalog: one statement, no lock on any of the tables."""
     query = resources.files(__package__).joinpath("shape.sql").read_bytes()
-    tables = {
-        name: (dict(zip(names, types, strict=True)), guarded) for name, names, types, guarded in conn.execute(query)
-    }
+    tables = {name: (dict(zip(names, types, strict=True)), guarded) for name, names, types, guarded in conn.execute(query)}
     missing = REFERENCE_COLUMNS.keys() - tables.keys()
     if missing:
         raise errors.UndefinedTable(f"the example application is not installed here: no {sorted(missing)}")

@@ -45,15 +45,11 @@ class ShapeChanged(Exception):
 
 
 class WrongRow(Exception):
-    """A row the ledger vouches for is missing or different: stale in an old snapshot, lost in READ
-    COMMITTED.
-    """
+    """A row the ledger vouches for is missing or different: stale in an old snapshot, lost in READ COMMITTED."""
 
 
 class Transaction:
-    """`rng` draws what is done and gives the same draws to every attempt; `how` draws only how it is
-    written.
-    """
+    """`rng` draws what is done and gives the same draws to every attempt; `how` draws only how it is written."""
 
     def __init__(
         self,
@@ -212,12 +208,8 @@ class Transaction:
         self.expect(len(rows) == 1, f"{len(rows)} rows where one was expected: {what}")
         return rows[0]
 
-    def _reference(
-        self, table: str, owner: UserRow | None, *, moved: bool
-    ) -> tuple[dict[str, sql.Composed], list[Any]]:
-        """Which columns to write so that a row of `table` refers to `owner`: placeholders by column, and
-        parameters.
-        """
+    def _reference(self, table: str, owner: UserRow | None, *, moved: bool) -> tuple[dict[str, sql.Composed], list[Any]]:
+        """Which columns to write so that a row of `table` refers to `owner`: placeholders by column, and parameters."""
         columns = self.shape.references[table]
         pair = NOBODY if owner is None else self.key_of(owner)
         both = [

@@ -1,6 +1,4 @@
-"""The columns of a user the load writes, how the ledger remembers each, and random values that are hard to
-copy.
-"""
+"""The columns of a user the load writes, how the ledger remembers each, and random values that are hard to copy."""
 
 import hashlib
 import random

@@ -136,9 +136,7 @@ class Worker:
         self._control.count(kind, failures[-1], self.name)
 
     def _give_up(self, operation: Operation, failures: list[str]) -> None:
-        """Stopping cancels statements; anything else that ends an operation is an error, told with each
-        attempt's.
-        """
+        """Stopping cancels statements; anything else that ends an operation is an error, told with each attempt's."""
         kinds = list(dict.fromkeys(failures))
         if not self._control.stopping:
             self._control.error(f"{self.name} {operation.__name__}, attempt {len(failures)}: {kinds[-5:]}")

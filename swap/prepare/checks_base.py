@@ -122,5 +122,7 @@ def bounded(conn: Connection, statement: sql.Composed, timeout_ms: int) -> Rows 
             return conn.execute(statement).fetchall()
     except errors.QueryCanceled:
         return f"not checked within {timeout_ms / 1000:g} s"
+    except errors.LockNotAvailable:
+        return "not checked: the table is locked by another session"
     except errors.InsufficientPrivilege as e:
         return f"not checked: {e.diag.message_primary}"

@@ -20,9 +20,7 @@ def check_data(conn: Connection, subject: Subject, timeout_ms: int) -> list[Find
     for ref in subject.references:
         if worth_a_scan(ref, subject):
             found += _check(conn, ref, subject, timeout_ms)
-    return or_ok(
-        found, "reference-data", subject.source.name, "no reference holds anything but what its foreign key vouches for"
-    )
+    return or_ok(found, "reference-data", subject.source.name, "no reference holds anything but what its foreign key vouches for")
 
 
 def worth_a_scan(ref: RefColumns, subject: Subject) -> bool:
@@ -39,11 +37,7 @@ def _check(conn: Connection, ref: RefColumns, subject: Subject, timeout_ms: int)
     except (psycopg.ProgrammingError, psycopg.DataError) as e:
         if ref.where is None:
             raise
-        return [
-            blocker(
-                "reference-where", at, f"`where` does not run: {e.diag.message_primary}", "Correct [[reference]] where."
-            )
-        ]
+        return [blocker("reference-where", at, f"`where` does not run: {e.diag.message_primary}", "Correct [[reference]] where.")]
     if isinstance(rows, str):
         hint = "`verify` compares every row before a cutover; orphans and contradictions show there at the latest."
         return [warning("reference-data", at, rows, hint)]
@@ -55,9 +49,7 @@ def _check(conn: Connection, ref: RefColumns, subject: Subject, timeout_ms: int)
         found.append(_orphans(ref, subject, orphans))
     if lonely:
         detail = f"{lonely:,} rows have a uuid in {quote(ref.uuid_column)} and no integer"
-        found.append(
-            warning("reference-data", at, detail, "They keep the uuid; set the integer if they refer to somebody.")
-        )
+        found.append(warning("reference-data", at, detail, "They keep the uuid; set the integer if they refer to somebody."))
     if ref.adopted and missing and not found:
         return [
             ok(
@@ -66,9 +58,7 @@ def _check(conn: Connection, ref: RefColumns, subject: Subject, timeout_ms: int)
                 f"no contradiction; {missing:,} rows have no uuid yet and get theirs in the backfill",
             )
         ]
-    return or_ok(
-        found, "reference-data", at, "every key is known" + (", no uuid contradicts it" if ref.adopted else "")
-    )
+    return or_ok(found, "reference-data", at, "every key is known" + (", no uuid contradicts it" if ref.adopted else ""))
 
 
 def _contradictions(conn: Connection, ref: RefColumns, subject: Subject, count: int, timeout_ms: int) -> Finding:

@@ -51,9 +51,7 @@ def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
         *_policies(subject, policies),
         *_grants(subject),
     ]
-    return or_ok(
-        found, "dependents", source.name, f"everything attached comes along ({len(subject.catalog.views)} views)"
-    )
+    return or_ok(found, "dependents", source.name, f"everything attached comes along ({len(subject.catalog.views)} views)")
 
 
 def _dependent(d: Dependent) -> Finding:
@@ -67,9 +65,7 @@ def _views(subject: Subject) -> Iterator[Finding]:
         if v.kind == "m":
             yield blocker("view", v.name, "a materialized view is not rebuilt in this version", hint)
         elif v.kind != "v":
-            yield blocker(
-                "view", v.name, "has a rule that reads the table", "DROP RULE, and create it again afterwards."
-            )
+            yield blocker("view", v.name, "has a rule that reads the table", "DROP RULE, and create it again afterwards.")
         elif v.extras:
             detail = "has triggers, rules, column defaults, column comments or users of its row type, which are not carried over"
             yield blocker("view", v.name, detail, hint)

@@ -36,9 +36,7 @@ def check_key(source: Table, config: Config) -> list[Finding]:
         return [blocker("key", name, "the table has no primary key", hint)]
     if len(primary.key_columns) != 1:
         columns = ", ".join(quote(c) for c in primary.key_columns)
-        return [
-            blocker("key", name, f"the primary key is composite ({columns})", "Only single-column keys are supported.")
-        ]
+        return [blocker("key", name, f"the primary key is composite ({columns})", "Only single-column keys are supported.")]
     if column is None:
         return [
             blocker(
@@ -70,14 +68,10 @@ def _default(source: Table, config: Config) -> list[Finding]:
         return [blocker("key", where, "the key is a generated column", "Only stored keys are migrated.")]
     if column.default is None:
         detail = "the key has no default: a row born after the cutover would have no legacy key, and a revert no place for it"
-        hint = (
-            f"CREATE SEQUENCE …; ALTER TABLE {source.name} ALTER COLUMN {quote(column.name)} SET DEFAULT nextval('…');"
-        )
+        hint = f"CREATE SEQUENCE …; ALTER TABLE {source.name} ALTER COLUMN {quote(column.name)} SET DEFAULT nextval('…');"
         return [blocker("key", where, detail, hint)]
     if "nextval(" not in column.default:
-        detail = (
-            f"the default is {column.default}, not a sequence: rows born after the cutover get their legacy key from it"
-        )
+        detail = f"the default is {column.default}, not a sequence: rows born after the cutover get their legacy key from it"
         return [warning("key", where, detail, "Make sure that it never gives a key twice.")]
     return []
 
@@ -87,9 +81,7 @@ def check_identity(source: Table, config: Config, version: int) -> list[Finding]
     column = source.column(config.identity.column)
     where = qualified(source.name, config.identity.column)
     if config.identity.column == config.source.key:
-        return [
-            blocker("identity", where, "the identity column is the key itself", "[identity] column: name another one.")
-        ]
+        return [blocker("identity", where, "the identity column is the key itself", "[identity] column: name another one.")]
     if config.identity.generate == "uuidv7" and version < UUIDV7_SINCE and not (column and column.default):
         hint = '[identity] generate = "uuidv4", or give the column a default of your own.'
         return [blocker("identity", where, "uuidv7() came with PostgreSQL 18; this server has none", hint)]

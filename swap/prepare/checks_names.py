@@ -30,11 +30,7 @@ def new_indexes(plan: Plan) -> Iterator[TableName]:
         yield plan.source.renamed(rename.after)
     for ref in plan.references:
         built = [i for i in ref.indexes if not i.adopted]
-        names = {
-            n
-            for i in (*built, *((ref.spare_primary,) if ref.spare_primary else ()))
-            for n in (i.build_name, i.aside_name)
-        }
+        names = {n for i in (*built, *((ref.spare_primary,) if ref.spare_primary else ())) for n in (i.build_name, i.aside_name)}
         names |= {i.aside_name for i in ref.indexes if i.adopted}
         yield from (ref.table.renamed(n) for n in sorted(n for n in names if n))
 
@@ -80,9 +76,7 @@ def _taken(rows: Rows, tables: dict[str, TableName]) -> Iterator[Finding]:
 def _same(indexes: list[TableName]) -> Iterator[Finding]:
     for name, count in Counter(indexes).items():
         if count > 1:
-            yield blocker(
-                "names", name, f"{count} new indexes would have this name", "Rename one of the indexes it comes from."
-            )
+            yield blocker("names", name, f"{count} new indexes would have this name", "Rename one of the indexes it comes from.")
 
 
 def _columns(subject: Subject) -> Iterator[Finding]:

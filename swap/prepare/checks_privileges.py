@@ -53,12 +53,8 @@ def check_ownership(relations: Sequence[Relation], role: str) -> list[Finding]:
             found.append(blocker("ownership", r.name, f"belongs to {r.owner}, of which {role} is no member", hint))
         elif r.owner != role and not r.can_become:
             detail = f"belongs to {r.owner}; {role} cannot give it a new table in its place"
-            found.append(
-                blocker("ownership", r.name, detail, f"GRANT {quote(r.owner)} TO {quote(role)} WITH SET TRUE;")
-            )
-    return or_ok(
-        found, "ownership", role, f"{len(relations)} relations belong to this role, or to one it is a member of"
-    )
+            found.append(blocker("ownership", r.name, detail, f"GRANT {quote(r.owner)} TO {quote(role)} WITH SET TRUE;"))
+    return or_ok(found, "ownership", role, f"{len(relations)} relations belong to this role, or to one it is a member of")
 
 
 def check_schemas(relations: Sequence[Relation], role: str) -> list[Finding]:
@@ -68,11 +64,9 @@ def check_schemas(relations: Sequence[Relation], role: str) -> list[Finding]:
         if not all(r.schema_usage and r.schema_create for r in mine):
             hint = f"GRANT USAGE, CREATE ON SCHEMA {quote(schema)} TO {quote(role)};"
             found.append(blocker("schema-privileges", schema, f"{role} cannot create or rename anything in it", hint))
-        for owner in sorted({r.owner for r in mine if r.owned and not r.owner_create}):
+        for owner in sorted({r.owner for r in mine if r.owned and r.owner != role and not r.owner_create}):
             hint = f"GRANT CREATE ON SCHEMA {quote(schema)} TO {quote(owner)};"
-            found.append(
-                blocker("schema-privileges", schema, f"{owner}, the tables' owner, may not own a new table there", hint)
-            )
+            found.append(blocker("schema-privileges", schema, f"{owner}, the tables' owner, may not own a new table there", hint))
     return or_ok(found, "schema-privileges", role, "USAGE and CREATE on every schema involved")
 
 
@@ -140,9 +134,7 @@ def check_backfill_triggers(subject: Subject, rows: Rows, server: Server) -> lis
             if replica:
                 hint = f"ALTER TABLE {by_oid[oid]} ENABLE TRIGGER {quote(name)}; (it is enabled ALWAYS or REPLICA)"
             found.append(
-                blocker(
-                    "backfill-triggers", qualified(by_oid[oid], name), detail, f"{hint} Or accept it.", acceptable=True
-                )
+                blocker("backfill-triggers", qualified(by_oid[oid], name), detail, f"{hint} Or accept it.", acceptable=True)
             )
     how = "user triggers are suppressed while it runs" if rows else "there are none"
     return or_ok(found, "backfill-triggers", subject.source.name, f"the backfill fires no user trigger: {how}")
@@ -177,9 +169,7 @@ def check_privileges(conn: Connection, subject: Subject, server: Server) -> list
         *check_ownership(changed, server.role),
         *check_schemas(changed, server.role),
         *check_targets(targets, columns, server.role),
-        *check_attached(
-            read(conn, "checks_attached.sql", source=source.oid, key=subject.config.source.key), server.role
-        ),
+        *check_attached(read(conn, "checks_attached.sql", source=source.oid, key=subject.config.source.key), server.role),
         *check_row_security([r for r in changed if r.oid in examined], server.role),
         *check_backfill_triggers(subject, fired, server),
     ]

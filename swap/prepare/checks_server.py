@@ -54,9 +54,7 @@ def check_session(server: Server, announced_pid: int) -> list[Finding]:
     found = []
     if server.standby:
         hint = "Connect to the primary (target_session_attrs=read-write)."
-        found.append(
-            blocker("connection", server.database, "this server is a standby: nothing can be built here", hint)
-        )
+        found.append(blocker("connection", server.database, "this server is a standby: nothing can be built here", hint))
     if announced_pid != server.backend_pid:
         detail = (
             f"the session announced itself as process {announced_pid} and is {server.backend_pid}: a pooler is in between. "
@@ -83,15 +81,11 @@ def check_database(server: Server, *, state_exists: bool) -> list[Finding]:
 
 def check_wal(server: Server, config: Config, *, slot_exists: bool) -> list[Finding]:
     if config.sync.mode != "logical":
-        return [
-            ok("wal-level", "server", f"wal_level = {server.wal_level}; capture by triggers needs none in particular")
-        ]
+        return [ok("wal-level", "server", f"wal_level = {server.wal_level}; capture by triggers needs none in particular")]
     found = []
     if server.wal_level != "logical":
         hint = "ALTER SYSTEM SET wal_level = 'logical'; then restart the server. Or use [sync] mode = \"trigger\"."
-        found.append(
-            blocker("wal-level", "server", f"wal_level is {server.wal_level}; mode logical needs logical", hint)
-        )
+        found.append(blocker("wal-level", "server", f"wal_level is {server.wal_level}; mode logical needs logical", hint))
     if not slot_exists and server.slots_used >= server.slots_max:
         detail = f"all {server.slots_max} replication slots are in use"
         found.append(blocker("wal-level", "server", detail, "Raise max_replication_slots and restart, or drop a slot."))
@@ -131,9 +125,7 @@ def check_prepared(rows: Rows) -> list[Finding]:
     for gid, owner, seconds in rows:
         literal = "'" + gid.replace("'", "''") + "'"
         detail = f"{owner} prepared it {seconds / 60:.0f} min ago; it holds its locks until it is finished"
-        found.append(
-            warning("prepared-transactions", gid, detail, f"COMMIT PREPARED {literal}; or ROLLBACK PREPARED {literal};")
-        )
+        found.append(warning("prepared-transactions", gid, detail, f"COMMIT PREPARED {literal}; or ROLLBACK PREPARED {literal};"))
     return or_ok(found, "prepared-transactions", "server", "none in this database")
 
 
@@ -162,9 +154,7 @@ def check_hook(config: Config) -> Finding:
     return warning("snapshot-hook", "[hooks]", "no snapshot hook is configured: `cutover` will refuse", hint)
 
 
-def check_server(
-    conn: Connection, server: Server, config: Config, *, state_exists: bool, running: bool
-) -> list[Finding]:
+def check_server(conn: Connection, server: Server, config: Config, *, state_exists: bool, running: bool) -> list[Finding]:
     """Everything that does not depend on the tables. Takes no lock."""
     return [
         check_version(conn.info.server_version),

@@ -16,11 +16,7 @@ def check_kind(name: TableName, kind: str, *, source: bool) -> list[Finding]:
     if kind == "r":
         return []
     what = "the source" if source else "a reference"
-    hint = (
-        "Only ordinary tables are migrated."
-        if source
-        else "Remove the foreign key or [[reference]], or migrate without it."
-    )
+    hint = "Only ordinary tables are migrated." if source else "Remove the foreign key or [[reference]], or migrate without it."
     return [blocker("table-kind", name, f"{what} is a {KINDS.get(kind, 'relation of another kind')}", hint)]
 
 
@@ -102,9 +98,7 @@ def check_rewrite(subject: Subject, failures: tuple[RewriteFailure, ...]) -> lis
         if not i.valid
     ]  # fmt: skip
     count = sum(len(t.indexes) for t in subject.tables)
-    return or_ok(
-        [*found, *invalid], "index", subject.source.name, f"{count} indexes, each valid and possible over a uuid"
-    )
+    return or_ok([*found, *invalid], "index", subject.source.name, f"{count} indexes, each valid and possible over a uuid")
 
 
 def check_columns(ref: RefColumns, table: Table) -> list[Finding]:
@@ -125,9 +119,7 @@ def check_columns(ref: RefColumns, table: Table) -> list[Finding]:
     uuid = table.column(ref.uuid_column)
     if uuid is not None and uuid.type != "uuid":
         hint = "[[reference]] uuid_column: name a uuid column, or a name that is free."
-        found.append(
-            blocker("reference", qualified(ref.table, ref.uuid_column), f"exists and is {uuid.type}, not uuid", hint)
-        )
+        found.append(blocker("reference", qualified(ref.table, ref.uuid_column), f"exists and is {uuid.type}, not uuid", hint))
     elif uuid is not None and uuid.generated:
         hint = "[[reference]] uuid_column: name an ordinary column."
         found.append(blocker("reference", qualified(ref.table, ref.uuid_column), "is a generated column", hint))

@@ -13,8 +13,8 @@ import psycopg
 
 from swap.core.catalog.load import load_catalog, query
 from swap.core.config import Config
-from swap.core.connection import Connection
-from swap.core.errors import RefusedError, UsageError
+from swap.core.connection import SETTINGS, Connection
+from swap.core.errors import LockError, RefusedError, UsageError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.names import TableName, parse_table, quote
 from swap.core.plan import INTEGERS, Plan, RefColumns, make_plan, reference_columns
@@ -34,15 +34,24 @@ from swap.prepare.lookalikes import check_look_alikes, look_alikes
 __all__ = ["Finding", "examine", "refuse"]
 
 SCAN_TIMEOUT_MS = 30_000
+LOCK_WAIT_MS = 5_000  # the server locks a table (ACCESS SHARE) even to print its definitions
 OVER = (Phase.FINALIZED, Phase.ABORTED)
 
 
 def examine(conn: Connection, config: Config, *, scan_timeout_ms: int = SCAN_TIMEOUT_MS) -> list[Finding]:
     """Every finding, `ok` ones included. Holds ACCESS SHARE on the tables while a scan runs (`scan_timeout_ms` each).
 
-    Raises UsageError when the source does not exist at all.
+    Raises UsageError when the source does not exist at all, LockError when a table is locked against reading.
     """
-    return _with_accept(_examine(conn, config, scan_timeout_ms), config)
+    conn.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_WAIT_MS}ms"])
+    try:
+        return _with_accept(_examine(conn, config, scan_timeout_ms), config)
+    except psycopg.errors.LockNotAvailable as e:
+        hint = "Another session holds ACCESS EXCLUSIVE (DDL, VACUUM FULL): wait for it; pg_locks shows which."
+        raise LockError(f"A table could not be read: {e.diag.message_primary}.", hint=hint) from None
+    finally:
+        if not conn.broken:
+            conn.execute("SELECT set_config('lock_timeout', %s, false)", [SETTINGS["lock_timeout"]])
 
 
 def refuse(findings: Sequence[Finding], config: Config) -> None:
@@ -187,9 +196,7 @@ def _plan(
             )
         except psycopg.Error as e:
             detail = f"the tables could not be tried out with a uuid key: {e.diag.message_primary}"
-            trial.append(
-                blocker("index", catalog.source.name, detail, "Mend the findings about names and columns first.")
-            )
+            trial.append(blocker("index", catalog.source.name, detail, "Mend the findings about names and columns first."))
     plan = make_plan(catalog, config, references, tails)
     return plan, tails, [*check_rewrite(subject, failures), *trial]
 

@@ -16,8 +16,7 @@ BEGIN
             RETURN NEW;
         ELSIF {leader}_changed AND NOT {follower}_changed THEN
             NEW.{follower_column} := NULL;
-        ELSIF {follower}_changed AND NOT {leader}_changed AND NEW.{follower_column} IS NOT NULL
-              AND OLD.{follower_column} IS NOT NULL THEN
+        ELSIF {follower}_changed AND NOT {leader}_changed AND NEW.{follower_column} IS NOT NULL THEN
             NEW.{leader_column} := NULL;
         END IF;
     END IF;

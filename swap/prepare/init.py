@@ -44,9 +44,7 @@ def render(conn: Connection, table: TableName) -> str:
     source = catalog.source
     primary = source.primary_key
     key = primary.key_columns[0] if primary and len(primary.key_columns) == 1 else "id"
-    config = Config.model_validate(
-        {"source": {"table": str(table), "key": key}, "identity": {"column": identity_of(source)}}
-    )
+    config = Config.model_validate({"source": {"table": str(table), "key": key}, "identity": {"column": identity_of(source)}})
     for finding in check_key(source, config):
         if finding.status == "blocker":
             raise RefusedError(f"{finding.object}: {finding.detail}.", hint=finding.hint)
@@ -86,17 +84,13 @@ def identity_of(source: Table) -> str:
     columns = [
         c
         for c in source.columns
-        if c.type == "uuid"
-        and not c.generated
-        and any(i.valid and is_identity_index(i, c.name) for i in source.indexes)
+        if c.type == "uuid" and not c.generated and any(i.valid and is_identity_index(i, c.name) for i in source.indexes)
     ]
     candidates = [c.name for c in columns if c.not_null] or [c.name for c in columns]
     if len(candidates) == 1:
         return candidates[0]
     usual = Identity().column
-    free = (
-        n for n in (usual, "uuid", f"{singular(source.name.name)}_uuid") if n in candidates or source.column(n) is None
-    )
+    free = (n for n in (usual, "uuid", f"{singular(source.name.name)}_uuid") if n in candidates or source.column(n) is None)
     return next(free, usual)
 
 
@@ -156,9 +150,7 @@ def _section(name: str, defaults: BaseModel) -> list[str]:
 
 
 def _references(catalog: Catalog, references: tuple[RefColumns, ...]) -> list[str]:
-    out = [
-        "# Foreign keys to the key, found in the catalog by every command. List one only to override its column names:"
-    ]
+    out = ["# Foreign keys to the key, found in the catalog by every command. List one only to override its column names:"]
     for r in references:
         state = "exists, adopted" if r.adopted else "added"
         at = f"{plain(r.table)}.{plain(quote(r.column))}"

@@ -126,11 +126,7 @@ def _polymorphic(conn: Connection, c: Candidate, source: TableName) -> list[Look
     if not values:
         return []
     literals = ", ".join("'" + v.replace("'", "''") + "'" for v in values)
-    where = (
-        f"{_sql_name(c.type_column)} = {literals}"
-        if len(values) == 1
-        else f"{_sql_name(c.type_column)} IN ({literals})"
-    )
+    where = f"{_sql_name(c.type_column)} = {literals}" if len(values) == 1 else f"{_sql_name(c.type_column)} IN ({literals})"
     return [LookAlike(c.table, c.column, where, f"{pair} is a polymorphic pair, and rows name {', '.join(values)}")]
 
 
@@ -175,9 +171,7 @@ def _sample(c: Candidate) -> sql.Composable:
     return sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(round(percent, 3)))
 
 
-def check_look_alikes(
-    found: Iterable[LookAlike], declared: set[tuple[TableName, str]], ignore: list[str]
-) -> list[Finding]:
+def check_look_alikes(found: Iterable[LookAlike], declared: set[tuple[TableName, str]], ignore: list[str]) -> list[Finding]:
     """A warning for each look-alike that is neither declared nor ignored."""
     left = [x for x in found if (x.table, x.column) not in declared and not _ignored(x, ignore)]
     rows = [

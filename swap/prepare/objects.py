@@ -12,7 +12,7 @@ from psycopg import sql
 from swap.core.names import TableName, quote
 from swap.core.plan import Plan, RefColumns
 from swap.core.statement import Statement
-from swap.core.text import load_sql, verbatim
+from swap.core.text import Query, load_sql, verbatim
 
 PACKAGE = "swap.prepare"
 CAPTURE, TRUNCATE, FENCE = "swap_capture", "swap_truncate", "swap_fence"
@@ -90,7 +90,7 @@ def source_guard_function(plan: Plan, direction: str) -> Statement:
     return function(plan.state(f"guard_{direction}"), body, row_security=True)
 
 
-def generator(plan: Plan) -> sql.Composable:
+def generator(plan: Plan) -> Query:
     """How a row gets its uuid: the column's own default where the application has one."""
     column = plan.source_table.column(plan.identity)
     if column is not None and column.default:
@@ -98,7 +98,7 @@ def generator(plan: Plan) -> sql.Composable:
     return sql.SQL("uuidv7()" if plan.generate == "uuidv7" else "gen_random_uuid()")
 
 
-def legacy_generator(plan: Plan) -> sql.Composable:
+def legacy_generator(plan: Plan) -> Query:
     """The old key's own default: nextval of its sequence, so a row born after the cutover can go back (invariant 6)."""
     column = plan.source_table.column(plan.key)
     return verbatim(column.default) if column is not None and column.default else sql.SQL("NULL")
@@ -141,19 +141,17 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: str) -> Sta
     return function(plan.state(f"guard_{ref.number}_{direction}"), body, row_security=True)
 
 
-def applies(ref: RefColumns, row: str = "NEW") -> sql.Composable:
+def applies(ref: RefColumns, row: str = "NEW") -> Query:
     """The reference's `where`, evaluated over the new row."""
     if ref.where is None:
         return sql.SQL("true")
     return sql.SQL("SELECT coalesce(({}), false) FROM (SELECT {}.*) r").format(verbatim(ref.where), verbatim(row))
 
 
-def _is_itself(ref: RefColumns, integer: str, uuid: str, live_integer: str, live_uuid: str) -> sql.Composable:
+def _is_itself(ref: RefColumns, integer: str, uuid: str, live_integer: str, live_uuid: str) -> Query:
     if not ref.own:
         return sql.SQL("false")
-    return sql.SQL("NEW.{} = NEW.{} OR NEW.{} = NEW.{}").format(
-        *map(sql.Identifier, (integer, live_integer, uuid, live_uuid))
-    )
+    return sql.SQL("NEW.{} = NEW.{} OR NEW.{} = NEW.{}").format(*map(sql.Identifier, (integer, live_integer, uuid, live_uuid)))
 
 
 def trigger(table: TableName, name: str, events: sql.Composable, procedure: TableName, why: str) -> Statement:
@@ -211,14 +209,11 @@ def source_guards(plan: Plan, table: TableName, direction: str) -> list[Statemen
 
 def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: str) -> list[Statement]:
     """The two triggers of a reference's guard: every INSERT, and UPDATEs that touch the pair or could complete it."""
-    integer, uuid = (
-        (ref.column, ref.uuid_column) if direction == "forward" else (ref.legacy_column, ref.column)
-    )
+    integer, uuid = (ref.column, ref.uuid_column) if direction == "forward" else (ref.legacy_column, ref.column)
     a, b = sql.Identifier(integer), sql.Identifier(uuid)
     procedure = plan.state(f"guard_{ref.number}_{direction}")
     changed = sql.SQL(
-        " WHEN (NEW.{a} IS DISTINCT FROM OLD.{a} OR NEW.{b} IS DISTINCT FROM OLD.{b}"
-        " OR (NEW.{a} IS NULL) <> (NEW.{b} IS NULL))"
+        " WHEN (NEW.{a} IS DISTINCT FROM OLD.{a} OR NEW.{b} IS DISTINCT FROM OLD.{b} OR (NEW.{a} IS NULL) <> (NEW.{b} IS NULL))"
     ).format(a=a, b=b)
     if ref.where is not None:
         changed = sql.Composed([])

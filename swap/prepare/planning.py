@@ -61,8 +61,7 @@ def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:
     if ref.where is None:
         return ref
     columns = sql.SQL(", ").join(
-        sql.SQL("{} ").format(sql.Identifier(c.name))
-        + verbatim(c.type + (f" COLLATE {c.collation}" if c.collation else ""))
+        sql.SQL("{} ").format(sql.Identifier(c.name)) + verbatim(c.type + (f" COLLATE {c.collation}" if c.collation else ""))
         for c in table.columns
     )
     create = sql.SQL("CREATE TEMPORARY TABLE swap_where ({}) ON COMMIT DROP").format(columns)

@@ -28,7 +28,7 @@ def add_identity(plan: Plan) -> list[Statement]:
     return [Statement(add, "the identity column; existing rows get their uuid in batches", plan.source, "ACCESS EXCLUSIVE", undo)]
 
 
-def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
+def add_reference_column(ref: ReferencePlan) -> list[Statement]:
     """A nullable uuid column beside the integer; instant, no rewrite."""
     if ref.columns.adopted:
         return []
@@ -110,6 +110,6 @@ def _range_where(ref: ReferencePlan, low: sql.Composable, high: sql.Composable) 
 
 def fill_identity(plan: Plan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
     """One batch of the identity's backfill over heap blocks [low, high) of the source."""
-    return sql.SQL(
-        "UPDATE {t} SET {c} = {generate} WHERE ctid >= {low}::tid AND ctid < {high}::tid AND {c} IS NULL"
-    ).format(t=plan.source.sql, c=sql.Identifier(plan.identity), generate=generator(plan), low=low, high=high)
+    return sql.SQL("UPDATE {t} SET {c} = {generate} WHERE ctid >= {low}::tid AND ctid < {high}::tid AND {c} IS NULL").format(
+        t=plan.source.sql, c=sql.Identifier(plan.identity), generate=generator(plan), low=low, high=high
+    )

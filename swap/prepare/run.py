@@ -57,7 +57,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
     ]
     steps.append(Step("capture", tuple(capture), (plan.source,), "SHARE ROW EXCLUSIVE"))
     for ref in plan.references:
-        column = add_reference_column(plan, ref)
+        column = add_reference_column(ref)
         guards = objects.reference_guards(plan, ref.columns, ref.table, "forward")
         lock = "ACCESS EXCLUSIVE" if column else "SHARE ROW EXCLUSIVE"
         steps.append(Step(f"reference {ref.columns.number}", (*column, *guards), (ref.table,), lock))
@@ -128,8 +128,7 @@ def watched_tables(conn: Connection, plan: Plan) -> list[int]:
     oids = []
     for name in sorted(names):
         row = conn.execute(
-            "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = %s AND c.relname = %s",
+            "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
             [name.schema, name.name],
         ).fetchone()
         if row:
@@ -148,4 +147,3 @@ def drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
     was = set(journal.baseline(run.id) or [])
     now = set(read_structure(conn, watched_tables(conn, run.plan)))
     return [f"+ {t}: {line}" for t, line in sorted(now - was)] + [f"- {t}: {line}" for t, line in sorted(was - now)]
-

@@ -9,7 +9,7 @@ from swap.core.catalog.model import Column, Policy
 from swap.core.names import TableName, derive
 from swap.core.plan import Plan
 from swap.core.statement import Statement
-from swap.core.text import verbatim
+from swap.core.text import Query, verbatim
 from swap.prepare.objects import generator
 
 COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
@@ -28,9 +28,7 @@ def create_shadow(plan: Plan) -> list[Statement]:
         if table.column(ref.uuid_column) is None:
             parts.append(_uuid_column(plan, ref.uuid_column, ref.column, None, not_null=False))
     parts += [
-        sql.SQL("CONSTRAINT {} ").format(sql.Identifier(c.name)) + verbatim(c.definition)
-        for c in table.checks
-        if c.validated
+        sql.SQL("CONSTRAINT {} ").format(sql.Identifier(c.name)) + verbatim(c.definition) for c in table.checks if c.validated
     ]
     create = sql.SQL("CREATE TABLE {} ({})").format(shadow.sql, sql.SQL(", ").join(parts))
     if table.options:
@@ -43,7 +41,7 @@ def create_shadow(plan: Plan) -> list[Statement]:
     return out
 
 
-def _column(plan: Plan, c: Column) -> sql.Composable:
+def _column(plan: Plan, c: Column) -> Query:
     text = sql.SQL("{} ").format(sql.Identifier(c.name)) + verbatim(c.type)
     if c.collation:
         text += verbatim(f" COLLATE {c.collation}")
@@ -71,17 +69,15 @@ def _not_null_name(plan: Plan, c: Column) -> str | None:
     return c.not_null_name
 
 
-def _not_null(plan: Plan, name: str | None) -> sql.Composable:
+def _not_null(plan: Plan, name: str | None) -> Query:
     if plan.catalog.server_version < NAMED_NOT_NULL or name is None:
         return sql.SQL(" NOT NULL")
     return sql.SQL(" CONSTRAINT {} NOT NULL").format(sql.Identifier(name))
 
 
-def _uuid_column(
-    plan: Plan, name: str, replaces: str, default: sql.Composable | None, *, not_null: bool
-) -> sql.Composable:
+def _uuid_column(plan: Plan, name: str, replaces: str, default: sql.Composable | None, *, not_null: bool) -> Query:
     old = plan.source_table.column(replaces)
-    text: sql.Composable = sql.SQL("{} uuid").format(sql.Identifier(name))
+    text: Query = sql.SQL("{} uuid").format(sql.Identifier(name))
     if default is not None:
         text = text + sql.SQL(" DEFAULT ") + default
     if not_null or (old and old.not_null):
@@ -95,10 +91,10 @@ def _options(options: tuple[str, ...]) -> sql.Composed:
     return sql.SQL(", ").join(verbatim(f"{k} = ") + sql.Literal(v) for k, v in pairs)
 
 
-def _attributes(plan: Plan) -> list[tuple[sql.Composable, str]]:
+def _attributes(plan: Plan) -> list[tuple[Query, str]]:
     table, name = plan.source_table, plan.shadow.sql
     alter = sql.SQL("ALTER TABLE {} ").format(name)
-    out: list[tuple[sql.Composable, str]] = []
+    out: list[tuple[Query, str]] = []
     if table.owner != plan.catalog.role:
         out.append((alter + sql.SQL("OWNER TO {}").format(sql.Identifier(table.owner)), "same owner"))
     for c in table.columns:
@@ -132,7 +128,7 @@ def _attributes(plan: Plan) -> list[tuple[sql.Composable, str]]:
     return out
 
 
-def create_policy(table: TableName, p: Policy) -> sql.Composable:
+def create_policy(table: TableName, p: Policy) -> Query:
     roles = sql.SQL(", ").join(sql.SQL("PUBLIC") if r == "public" else sql.Identifier(r) for r in p.roles)
     text = sql.SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(
         sql.Identifier(p.name), table.sql, verbatim("PERMISSIVE" if p.permissive else "RESTRICTIVE"),

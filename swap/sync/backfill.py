@@ -21,6 +21,7 @@ from swap.core.direction import Direction
 from swap.core.journal import Journal
 from swap.core.names import TableName
 from swap.core.report import Reporter
+from swap.core.text import Query, verbatim
 from swap.sync.control import Control, Interrupted
 
 FIRST_CHUNK = 5_000
@@ -39,7 +40,7 @@ class Part:
     unit: str
     bound: Callable[[Connection], tuple[int, int] | None]
     cut: Callable[[Connection, int, int, int], int]
-    statement: Callable[[sql.Composable, sql.Composable], sql.Composable]
+    statement: Callable[[sql.Composable, sql.Composable], Query]
     first_size: int
     setup: str = "SELECT"
     total_rows: int | None = None
@@ -100,7 +101,7 @@ def block_bound(table: TableName) -> Callable[[Connection], tuple[int, int] | No
     return bound
 
 
-def block_cut(conn: Connection, low: int, size: int, last: int) -> int:
+def block_cut(_conn: Connection, low: int, size: int, last: int) -> int:
     return min(last, low + size - 1)
 
 
@@ -113,9 +114,7 @@ def tid(block: sql.Composable, *, after: bool = False) -> sql.Composable:
 class Backfill:
     """Works one part through with `jobs` workers. Claims are serialised here; ranges run in parallel."""
 
-    def __init__(
-        self, database: Database, schema: str, run_id: int, part: Part, target_ms: int, control: Control
-    ) -> None:
+    def __init__(self, database: Database, schema: str, run_id: int, part: Part, target_ms: int, control: Control) -> None:
         self.database, self.schema, self.run_id, self.part = database, schema, run_id, part
         self.target_ms, self.control = target_ms, control
         self.size = part.first_size
@@ -208,7 +207,7 @@ class Backfill:
         number, low, high = claim
         began = time.monotonic()
         with conn.transaction():
-            conn.execute(sql.SQL(self.part.setup))  # type: ignore[arg-type]
+            conn.execute(verbatim(self.part.setup))
             count = conn.execute(self.part.statement(sql.Literal(low), sql.Literal(high))).rowcount
             chunk = journal.t["chunk"]
             journal.execute(

@@ -19,7 +19,7 @@ from swap.core.names import TableName
 from swap.core.plan import IndexPlan, Plan, ReferencePlan
 from swap.core.report import Reporter
 from swap.core.statement import Statement
-from swap.core.text import verbatim
+from swap.core.text import Query, verbatim
 from swap.prepare.references import create_index, not_null_check, reference_indexes
 from swap.prepare.run import Step, run_step
 
@@ -57,7 +57,7 @@ def constraint_statements(index: IndexPlan) -> list[Statement]:
     """The constraint that an index of the shadow backs, and what belongs to the index."""
     alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
     name = sql.Identifier(index.build_name)
-    out: list[sql.Composable] = []
+    out: list[Query] = []
     if index.constraint in ("p", "u"):
         kind = "PRIMARY KEY" if index.constraint == "p" else "UNIQUE"
         timing = " DEFERRABLE" if index.deferrable else ""
@@ -130,7 +130,12 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
     for index in ref.indexes:
         if index.constraint == "u":
             steps.append(
-                Step(f"constraint {index.build_name}", tuple(constraint_statements(index)[:1]), (ref.table,), "ACCESS EXCLUSIVE")
+                Step(
+                    f"constraint {index.build_name}",
+                    tuple(constraint_statements(index)[:1]),
+                    (ref.table,),
+                    "ACCESS EXCLUSIVE",
+                )
             )
     if ref.columns.not_null:
         add, validate = not_null_check(ref.table, ref.columns.uuid_column, ref.check_name)
@@ -139,7 +144,9 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
     return steps
 
 
-def build_reference(conn: Connection, journal: Journal, run: Run, ref: ReferencePlan, budget: LockBudget, report: Reporter) -> None:
+def build_reference(
+    conn: Connection, journal: Journal, run: Run, ref: ReferencePlan, budget: LockBudget, report: Reporter
+) -> None:
     """Indexes CONCURRENTLY, then the short steps through the ladder."""
     for index in reference_indexes(ref):
         ensure_index(conn, index, concurrently=True)

@@ -16,7 +16,7 @@ from swap.core.journal import Journal, Phase, Run
 from swap.core.ladder import LockBudget
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
-from swap.core.worker import handover_wanted, holder, release_worker, try_worker, WORKER
+from swap.core.worker import WORKER, handover_wanted, holder, release_worker, try_worker
 from swap.prepare.references import fill_identity, fill_reference
 from swap.prepare.run import run_step, store_baseline
 from swap.sync.backfill import (
@@ -74,9 +74,7 @@ class Sync:
         self.current = run
         self.replayed = 0
         limit = config.sync.max_replica_lag_bytes
-        self.control = Control(
-            self.conn, journal, run.id, run.plan.tag, report, stop, lag=lambda: replica_lag(self.conn, limit)
-        )
+        self.control = Control(self.conn, journal, run.id, run.plan.tag, report, stop, lag=lambda: replica_lag(self.conn, limit))
 
     def run(self) -> SyncResult:
         tag = self.current.plan.tag
@@ -157,9 +155,7 @@ class Sync:
         build_key_index(self.conn, self.journal, run, self.report)
         if not self.journal.step_done(run.id, "constraints"):
             self._drain(run)
-            build_shadow_indexes(
-                self.database, self.conn, self.journal, run, self.jobs, self.report, self._check_build
-            )
+            build_shadow_indexes(self.database, self.conn, self.journal, run, self.jobs, self.report, self._check_build)
         for ref in plan.references:
             self.control.gate()
             self._part(Part(
@@ -198,17 +194,13 @@ class Sync:
         ).fetchone()
         allowed = bool(row and row[0])
         if not allowed and self.conn.info.server_version >= 150000:
-            granted = self.conn.execute(
-                "SELECT has_parameter_privilege('session_replication_role', 'SET')"
-            ).fetchone()
+            granted = self.conn.execute("SELECT has_parameter_privilege('session_replication_role', 'SET')").fetchone()
             allowed = bool(granted and granted[0])
         return "SET LOCAL session_replication_role = replica" if allowed else "SELECT"
 
     def _part(self, part: Part) -> None:
         schema, run_id = self.journal.schema, self.current.id
-        Backfill(self.database, schema, run_id, part, self.config.sync.chunk_target_ms, self.control).run(
-            self.jobs, self.report
-        )
+        Backfill(self.database, schema, run_id, part, self.config.sync.chunk_target_ms, self.control).run(self.jobs, self.report)
 
     def _drain(self, run: Run) -> None:
         """Replay until one snapshot holds nothing more: the shadow equals the source in it."""

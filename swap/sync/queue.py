@@ -14,6 +14,7 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
+from swap.core.text import Query
 from swap.prepare.objects import changes
 
 
@@ -97,7 +98,7 @@ def next_batch(conn: Connection, plan: Plan, watermark: Snapshot, limit: int | N
 
 def batch_keys(conn: Connection, plan: Plan, batch: Batch, after: int | None, limit: int) -> list[int]:
     """Distinct keys of a batch in key order, `limit` at a time, above `after`: bounded memory for any batch."""
-    condition = sql.SQL("d.key IS NOT NULL")
+    condition: Query = sql.SQL("d.key IS NOT NULL")
     if after is not None:
         condition += sql.SQL(" AND d.key > {}").format(sql.Literal(after))
     rows: list[tuple[Any, ...]] = conn.execute(

@@ -115,9 +115,7 @@ def delete_gone(d: Direction, keys: list[int]) -> sql.Composed:
 
 
 def delete_keys(d: Direction, keys: list[int]) -> sql.Composed:
-    return sql.SQL("DELETE FROM {} t WHERE t.{} = ANY ({})").format(
-        d.target.sql, sql.Identifier(d.target_key), key_array(keys)
-    )
+    return sql.SQL("DELETE FROM {} t WHERE t.{} = ANY ({})").format(d.target.sql, sql.Identifier(d.target_key), key_array(keys))
 
 
 def delete_all_gone(d: Direction) -> sql.Composed:

@@ -47,9 +47,7 @@ def _truncate(conn: Connection, run: Run, slot: int, keep: Snapshot | None) -> b
     try:
         with conn.transaction():
             conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(name.sql))
-            row = conn.execute(
-                sql.SQL("SELECT xid::text FROM {} ORDER BY xid DESC LIMIT 1").format(name.sql)
-            ).fetchone()
+            row = conn.execute(sql.SQL("SELECT xid::text FROM {} ORDER BY xid DESC LIMIT 1").format(name.sql)).fetchone()
             floor = read_watermark(conn, run.plan, run.id).xmin
             if keep is not None:
                 floor = min(floor, keep.xmin)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence as Seq
-from typing import Any
+from typing import Any, TypeVar
 
 from swap.core.catalog.model import (
     Catalog,
@@ -81,9 +81,7 @@ def _load(conn: Connection, source: TableName, declared: Seq[TableName]) -> Cata
     version = conn.info.server_version
     head = conn.execute("SELECT current_database(), current_user").fetchone()
     assert head is not None
-    dependents = tuple(
-        Dependent(by_oid[r[0]].name, r[1], r[2], r[3]) for r in query(conn, "census.sql", oids=oids)
-    )
+    dependents = tuple(Dependent(by_oid[r[0]].name, r[1], r[2], r[3]) for r in query(conn, "census.sql", oids=oids))
     return Catalog(
         version, head[0], head[1], by_oid[source_oid], tables, foreign_keys,
         load_views(conn, [(source_oid, 0)]), dependents,
@@ -104,25 +102,32 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
     policies = _group(query(conn, "policies.sql", oids=oids))
     grants = _group(query(conn, "grants.sql", oids=oids))
     sequences = _group(query(conn, "sequences.sql", oids=oids))
-    return tuple(
-        Table(
-            oid, TableName(r[1], r[2]), r[3], r[4], r[5], r[6], r[7], tuple(r[8]), tuple(r[9]), *r[10:],
-            columns=tuple(Column(*c[:11], tuple(c[11]), *c[12:]) for c in _shift(columns[oid])),
-            indexes=tuple(
-                Index(*i[:10], tuple(i[10]), tuple(i[11]), *i[12:]) for i in _shift(indexes[oid])
-            ),
-            checks=tuple(Check(k[1], _bare(k[3]), k[4], k[13]) for k in constraints[oid] if k[2] == "c"),
-            triggers=tuple(Trigger(*t[1:]) for t in triggers[oid]),
-            policies=tuple(Policy(*p[1:4], tuple(p[4]), *p[5:]) for p in policies[oid]),
-            grants=tuple(Grant(*g[1:]) for g in grants[oid]),
-            sequences=tuple(Sequence(s[1], TableName(s[2], s[3]), s[4] == "i") for s in sequences[oid]),
-        )
-        for oid, *r in ((row[0], *row) for row in query(conn, "tables.sql", oids=oids))
-    )  # fmt: skip
+    tables = []
+    for r in query(conn, "tables.sql", oids=oids):
+        oid = int(r[0])
+        tables.append(
+            Table(
+                oid=oid, name=TableName(r[1], r[2]), owner=r[3], kind=r[4], persistence=r[5], rls=r[6], force_rls=r[7],
+                options=tuple(r[8]), toast_options=tuple(r[9]), comment=r[10], rows_estimate=r[11], heap_bytes=r[12],
+                total_bytes=r[13], replident=r[14], has_children=r[15], is_child=r[16], has_rules=r[17], tablespace=r[18],
+                columns=tuple(_make(Column, c) for c in columns[oid]),
+                indexes=tuple(_make(Index, i) for i in indexes[oid]),
+                checks=tuple(Check(k[1], _bare(k[3]), k[4], k[13]) for k in constraints[oid] if k[2] == "c"),
+                triggers=tuple(_make(Trigger, t) for t in triggers[oid]),
+                policies=tuple(_make(Policy, p) for p in policies[oid]),
+                grants=tuple(_make(Grant, g) for g in grants[oid]),
+                sequences=tuple(Sequence(s[1], TableName(s[2], s[3]), s[4] == "i") for s in sequences[oid]),
+            )
+        )  # fmt: skip
+    return tuple(tables)
 
 
-def _shift(rows: Rows) -> Rows:
-    return [r[1:] for r in rows]
+T = TypeVar("T")
+
+
+def _make(cls: type[T], row: tuple[Any, ...]) -> T:
+    """A dataclass from a row whose first column is the table's oid and whose rest are the fields, in order."""
+    return cls(*(tuple(v) if isinstance(v, list) else v for v in row[1:]))
 
 
 def load_views(conn: Connection, columns: list[tuple[int, int]]) -> tuple[View, ...]:
@@ -132,7 +137,7 @@ def load_views(conn: Connection, columns: list[tuple[int, int]]) -> tuple[View, 
     return tuple(
         View(
             r[0], TableName(r[1], r[2]), r[3], r[4], r[5], r[6], tuple(r[7]), r[8], tuple(r[9]),
-            tuple(Grant(*g[1:]) for g in grants[r[0]]), r[10],
+            tuple(_make(Grant, g) for g in grants[r[0]]), r[10],
         )
         for r in rows
     )  # fmt: skip

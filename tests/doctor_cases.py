@@ -1,0 +1,311 @@
+"""Small schemas, each with one thing in it that `doctor` must find by name, and how it finds it.
+
+Every case starts from BASE, runs `setup` as the tool's role (statements after `-- superuser` as superuser), and
+expects a finding `status name object`, with `said` in its detail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+BASE = """
+CREATE TABLE users (
+    id bigserial PRIMARY KEY, email text NOT NULL UNIQUE, class text NOT NULL DEFAULT 'a',
+    uuid_id uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE);
+CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users);
+CREATE INDEX ON sessions (user_id);
+INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 20) n;
+INSERT INTO sessions (user_id) SELECT id FROM users;
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """`config` is merged over `{"source": {"table": "public.users"}}`. Objects are given without `public.`."""
+
+    id: str
+    setup: str
+    status: str
+    name: str
+    object: str
+    said: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+def blocked(id_: str, setup: str, name: str, object_: str, said: str, **config: Any) -> Case:
+    return Case(id_, setup, "blocker", name, object_, said, config)
+
+
+def warned(id_: str, setup: str, name: str, object_: str, said: str, **config: Any) -> Case:
+    return Case(id_, setup, "warning", name, object_, said, config)
+
+
+def fine(id_: str, setup: str, name: str, object_: str, said: str = "", **config: Any) -> Case:
+    return Case(id_, setup, "ok", name, object_, said, config)
+
+
+LOGS = "CREATE TABLE logs (id bigserial PRIMARY KEY, actor_type text, actor_id {}); "
+LOG_REFERENCE = [{"table": "public.logs", "column": "actor_id"}]
+
+KEY = [
+    blocked("no-key", "CREATE TABLE t (id bigint)", "key", "t", "no primary key", source={"table": "public.t"}),
+    blocked("composite", "CREATE TABLE t (a int, b int, PRIMARY KEY (a, b))", "key", "t", "composite", source={"table": "public.t", "key": "a"}),
+    blocked("text-key", "CREATE TABLE t (id text PRIMARY KEY)", "key", "t.id", "is text", source={"table": "public.t"}),
+    blocked("uuid-key", "CREATE TABLE t (id uuid PRIMARY KEY)", "key", "t.id", "uuid already", source={"table": "public.t"}),
+    blocked("domain-key", "CREATE DOMAIN d AS bigint; CREATE TABLE t (id d PRIMARY KEY)", "key", "t.id", "not smallint", source={"table": "public.t"}),
+    blocked("wrong-key", "", "key", "users.email", "not the primary key", source={"table": "public.users", "key": "email"}),
+    blocked("absent-key", "", "key", "users.nope", "no such column", source={"table": "public.users", "key": "nope"}),
+    blocked("identity-key", "CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)", "key", "t.id", "IDENTITY", source={"table": "public.t"}),
+    blocked("no-default", "ALTER TABLE users ALTER id DROP DEFAULT", "key", "users.id", "no default"),
+    warned("odd-default", "ALTER TABLE users ALTER id SET DEFAULT 7", "key", "users.id", "not a sequence"),
+    fine("smallint-key", "CREATE TABLE t (id smallserial PRIMARY KEY)", "key", "t.id", "smallint", source={"table": "public.t"}),
+    fine("deferrable-unique", "ALTER TABLE users ADD UNIQUE (class, id) DEFERRABLE", "index", "users"),
+]  # fmt: skip
+
+IDENTITY = [
+    blocked("identity-text", "ALTER TABLE users ADD u text", "identity", "users.u", "is text", identity={"column": "u"}),
+    blocked("identity-is-key", "", "identity", "users.id", "key itself", identity={"column": "id"}),
+    blocked(
+        "identity-generated", "ALTER TABLE users ADD u uuid GENERATED ALWAYS AS (md5(email)::uuid) STORED",
+        "identity", "users.u", "generated", identity={"column": "u"},
+    ),
+    warned(
+        "identity-nulls", "ALTER TABLE users ALTER uuid_id DROP NOT NULL; UPDATE users SET uuid_id = NULL WHERE id < 4",
+        "identity-data", "users.uuid_id", "NULL in 3 rows",
+    ),
+    warned("identity-not-unique", "ALTER TABLE users DROP CONSTRAINT users_uuid_id_key", "identity-data", "users.uuid_id", "no unique index"),
+    blocked(
+        "identity-duplicates",
+        "ALTER TABLE users DROP CONSTRAINT users_uuid_id_key;"
+        "UPDATE users SET uuid_id = '00000000-0000-4000-8000-000000000000' WHERE id < 3",
+        "identity-data", "users.uuid_id", "00000000-0000-4000-8000-000000000000 (2 rows)",
+    ),
+    fine("identity-added", "", "identity", "users.key_uuid", "does not exist", identity={"column": "key_uuid"}),
+]  # fmt: skip
+
+TABLES = [
+    blocked("inheritance-parent", "CREATE TABLE kid () INHERITS (users)", "inheritance", "users", "children"),
+    blocked("inheritance-child", "CREATE TABLE ma (); ALTER TABLE users INHERIT ma", "inheritance", "users", "child"),
+    blocked("rule", "CREATE RULE r AS ON DELETE TO users DO INSTEAD NOTHING", "rules", "users", "rules"),
+    blocked("reference-rule", "CREATE RULE r AS ON DELETE TO sessions DO INSTEAD NOTHING", "rules", "sessions", "rules"),
+    blocked("unlogged", "ALTER TABLE sessions SET UNLOGGED; ALTER TABLE users SET UNLOGGED", "persistence", "users", "unlogged"),
+    blocked("replica-identity", "ALTER TABLE users REPLICA IDENTITY FULL", "replica-identity", "users", "replica identity"),
+    blocked(
+        "second-identity", "ALTER TABLE users ADD n bigint GENERATED ALWAYS AS IDENTITY",
+        "identity-sequence", "users.n", "IDENTITY",
+    ),
+    blocked(
+        "partitioned-reference",
+        "CREATE TABLE ev (id bigint, user_id bigint REFERENCES users) PARTITION BY RANGE (id);"
+        "CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (9)",
+        "table-kind", "ev", "partitioned",
+    ),
+    blocked(
+        "partition-reference",
+        "CREATE TABLE ev (id bigint, user_id bigint) PARTITION BY RANGE (id);"
+        "CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (9); ALTER TABLE ev1 ADD FOREIGN KEY (user_id) REFERENCES users",
+        "inheritance", "ev1", "partition",
+    ),
+    blocked(
+        "declared-view", "CREATE VIEW v AS SELECT 1::bigint AS user_id",
+        "table-kind", "v", "view", reference=[{"table": "public.v", "column": "user_id"}],
+    ),
+    blocked(
+        "partitioned-source", "CREATE TABLE p (id bigserial PRIMARY KEY) PARTITION BY RANGE (id)",
+        "table-kind", "p", "the source is a partitioned table", source={"table": "public.p"},
+    ),
+]  # fmt: skip
+
+REFERENCES = [
+    fine("reference", "", "reference", "sessions.user_id", "added"),
+    fine("self-reference", "ALTER TABLE users ADD boss_id bigint REFERENCES users", "reference", "users.boss_id", "foreign key"),
+    blocked("absent-column", "", "reference", "users", "no such column", reference=[{"table": "public.sessions", "column": "x"}]),
+    blocked("absent-table", "", "reference", "nope", "no table", reference=[{"table": "public.nope", "column": "x"}]),
+    blocked("text-reference", LOGS.format("text"), "reference", "logs.actor_id", "is text", reference=LOG_REFERENCE),
+    blocked("uuid-column-text", "ALTER TABLE sessions ADD user_uuid_id text", "reference", "sessions.user_uuid_id", "is text"),
+    blocked("reference-default", "ALTER TABLE sessions ALTER user_id SET DEFAULT 0", "reference", "sessions.user_id", "default (0"),
+    blocked(
+        "generated-reference", "CREATE TABLE g (a bigint, user_id bigint GENERATED ALWAYS AS (a + 1) STORED REFERENCES users)",
+        "reference", "g.user_id", "generated",
+    ),
+    blocked(
+        "not-null-undeclared", LOGS.format("bigint NOT NULL"), "not-null-reference", "logs.actor_id", "without a foreign key",
+        reference=LOG_REFERENCE,
+    ),
+    fine(
+        "not-null-polymorphic", LOGS.format("bigint NOT NULL"), "reference", "logs.actor_id", "declared",
+        reference=[{**LOG_REFERENCE[0], "where": "actor_type = 'User'"}],
+    ),
+    blocked(
+        "not-null-deferrable", "CREATE TABLE d (user_id bigint NOT NULL REFERENCES users DEFERRABLE)",
+        "not-null-reference", "d.user_id", "DEFERRABLE",
+    ),
+    blocked(
+        "where-in-primary-key", "CREATE TABLE k (kind text, ref bigint, PRIMARY KEY (kind, ref))",
+        "not-null-reference", "k.ref", "primary key",
+        reference=[{"table": "public.k", "column": "ref", "where": "kind = 'User'"}],
+    ),
+    blocked(
+        "chain", "CREATE TABLE roles (user_id bigint REFERENCES users PRIMARY KEY);"
+        "CREATE TABLE notes (role_id bigint CONSTRAINT notes_fk REFERENCES roles)",
+        "reference-chain", "notes.notes_fk", "itself is a reference",
+    ),
+    blocked(
+        "two-targets", "CREATE TABLE people (id bigint PRIMARY KEY);"
+        "ALTER TABLE sessions ADD CONSTRAINT also FOREIGN KEY (user_id) REFERENCES people NOT VALID",
+        "reference-chain", "sessions.also", "two keys",
+    ),
+    blocked(
+        "key-is-reference", "CREATE TABLE people (id bigint PRIMARY KEY);"
+        "ALTER TABLE users ADD CONSTRAINT up FOREIGN KEY (id) REFERENCES people NOT VALID",
+        "foreign-key", "users.up", "key itself refers",
+    ),
+    fine(
+        "composite-key", "ALTER TABLE users ADD UNIQUE (class, id);"
+        "CREATE TABLE c (cls text, user_id bigint, FOREIGN KEY (cls, user_id) REFERENCES users (class, id))",
+        "reference", "c.user_id",
+    ),
+    fine("other-unique", "CREATE TABLE m (mail text REFERENCES users (email))", "key", "users.id"),
+]  # fmt: skip
+
+NAMES = [
+    blocked("shadow", "CREATE TABLE users_new ()", "names", "users_new", "shadow"),
+    blocked("retired", "CREATE VIEW users_old AS SELECT 1 AS one", "names", "users_old", "retired"),
+    blocked("shadow-type", "CREATE TYPE users_new AS ENUM ('a')", "names", "users_new", "type"),
+    blocked("same", "", "names", "users_x", "same name", names={"shadow": "{table}_x", "retired": "{table}_x"}),
+    blocked("too-long", "", "names", f"users_{'x' * 60}", "longer than 63", names={"shadow": "{table}_" + "x" * 60}),
+    blocked("own-name", "", "names", "users", "own name", names={"retired": "users"}),
+    blocked("legacy-key", "ALTER TABLE users ADD legacy_id text", "names", "users.legacy_id", "already"),
+    blocked("legacy-reference", "ALTER TABLE sessions ADD user_legacy_id int", "names", "sessions.user_legacy_id", "already"),
+    blocked("index", "CREATE SEQUENCE sessions_user_id_idx_new", "names", "sessions_user_id_idx_new", "index"),
+    blocked("index-aside", "CREATE SEQUENCE users_pkey_old", "names", "users_pkey_old", "index"),
+    blocked(
+        "two-references-one-name", "ALTER TABLE sessions ADD by_id bigint REFERENCES users",
+        "names", "sessions.who", "two columns",
+        reference=[{"table": "public.sessions", "column": c, "uuid_column": "who"} for c in ("user_id", "by_id")],
+    ),
+    blocked(
+        "shared-uuid-column", "ALTER TABLE sessions ADD by_id bigint REFERENCES users, ADD who uuid",
+        "names", "sessions.who", "share",
+        reference=[{"table": "public.sessions", "column": c, "uuid_column": "who"} for c in ("user_id", "by_id")],
+    ),
+    blocked("foreign-state", "CREATE SCHEMA swap", "state-schema", "swap", "not made by this tool"),
+]  # fmt: skip
+
+INDEXES = [
+    blocked("sentinel", "CREATE INDEX zero ON sessions (COALESCE(user_id, 0))", "index", "zero", "COALESCE"),
+    blocked("arithmetic", "CREATE INDEX odd ON users ((id % 2))", "index", "odd", "uuid"),
+    blocked("predicate", "CREATE INDEX guests ON sessions (id) WHERE user_id = 0", "index", "guests", "uuid"),
+    blocked(
+        "exclusion", "ALTER TABLE sessions ADD CONSTRAINT ex EXCLUDE USING gist (int8range(user_id, user_id, '[]') WITH &&)",
+        "exclusion", "sessions.ex", "exclusion",
+    ),
+]  # fmt: skip
+
+DEPENDENTS = [
+    blocked("row-type", "CREATE FUNCTION f(users) RETURNS int LANGUAGE sql AS 'SELECT 1'", "dependent", "function f(users)", "bound"),
+    blocked("returns-setof", "CREATE FUNCTION g() RETURNS SETOF users LANGUAGE sql AS 'SELECT * FROM public.users'", "dependent", "function g()", "bound"),
+    blocked(
+        "sql-body", "CREATE FUNCTION h() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM users; END",
+        "dependent", "function h()", "bound",
+    ),
+    blocked(
+        "other-policy", "CREATE POLICY p ON sessions USING (EXISTS (SELECT FROM users u WHERE u.id = user_id))",
+        "dependent", "policy p on table sessions", "policy elsewhere",
+    ),
+    blocked("publication", "-- superuser\nCREATE PUBLICATION pub FOR TABLE users", "dependent", "publication pub", "publishes"),
+    blocked("publication-all", "-- superuser\nCREATE PUBLICATION pub FOR ALL TABLES", "dependent", "publication pub (all tables)", "shadow"),
+    blocked(
+        "publication-schema", "-- superuser\nCREATE PUBLICATION pub FOR TABLES IN SCHEMA public",
+        "dependent", "publication pub (all tables of a schema)", "shadow",
+    ),
+    blocked("statistics", "CREATE STATISTICS st ON class, email FROM users", "dependent", "statistics object st", "statistics"),
+    blocked("row-type-column", "CREATE TABLE keeps (u users)", "dependent", "column u of table keeps", "row type"),
+    blocked("materialized", "CREATE MATERIALIZED VIEW mv AS SELECT id FROM users", "view", "mv", "materialized"),
+    blocked("nested-materialized", "CREATE VIEW v AS SELECT id FROM users; CREATE MATERIALIZED VIEW mv AS SELECT * FROM v", "view", "mv", "materialized"),
+    blocked(
+        "instead-of", "CREATE VIEW v AS SELECT id FROM users; CREATE RULE r AS ON DELETE TO v DO INSTEAD NOTHING",
+        "view", "v", "rules",
+    ),
+    blocked("view-uuid", "CREATE VIEW v AS SELECT uuid_id FROM users", "view", "v", "uuid_id"),
+    blocked(
+        "view-reference-uuid", "ALTER TABLE sessions ADD user_uuid_id uuid; CREATE VIEW v AS SELECT user_uuid_id FROM sessions",
+        "view", "v", "user_uuid_id",
+    ),
+    blocked("view-reference", "CREATE VIEW v AS SELECT user_id FROM sessions", "view", "v", "go on showing the integer"),
+    fine("plain-view", "CREATE VIEW v AS SELECT id, email FROM users; CREATE VIEW w AS SELECT * FROM v", "dependents", "users", "2 views"),
+    blocked(
+        "self-policy", "CREATE POLICY p ON users USING (id IN (SELECT max(u.id) FROM users u))",
+        "policy", "users.p", "retired",
+    ),
+    fine("plain-policy", "CREATE POLICY p ON users USING (id = current_setting('a.b', true)::bigint)", "dependents", "users"),
+    blocked(
+        "update-of-reference", "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER tr AFTER UPDATE OF user_id ON sessions FOR EACH ROW EXECUTE FUNCTION tf()",
+        "trigger", "sessions.tr", "another name",
+    ),
+    blocked(
+        "when-uuid", "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER tr AFTER INSERT ON users FOR EACH ROW WHEN (NEW.uuid_id IS NULL) EXECUTE FUNCTION tf()",
+        "trigger", "users.tr", "uuid_id",
+    ),
+    warned(
+        "update-of-key", "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER tr AFTER UPDATE OF id ON users FOR EACH ROW EXECUTE FUNCTION tf()",
+        "trigger", "users.tr", "over the uuid",
+    ),
+    blocked(
+        "grantor", "GRANT SELECT ON users TO app WITH GRANT OPTION;\n-- superuser\n"
+        "SET ROLE app; GRANT SELECT (email) ON users TO pg_monitor; RESET ROLE",
+        "grants", "users", "app granted",
+    ),
+]  # fmt: skip
+
+UUIDS = "ALTER TABLE sessions ADD user_uuid_id uuid; UPDATE sessions s SET user_uuid_id = u.uuid_id FROM users u WHERE u.id = s.user_id;"
+DATA = [
+    blocked(
+        "contradiction", UUIDS + "UPDATE sessions SET user_uuid_id = gen_random_uuid() WHERE user_id = 5",
+        "reference-data", "sessions.user_id", "1 rows hold a uuid that contradicts",
+    ),
+    fine("missing", UUIDS + "UPDATE sessions SET user_uuid_id = NULL WHERE user_id < 8", "reference-data", "sessions.user_id", "7 rows have no uuid yet"),
+    fine("complete", UUIDS, "reference-data", "sessions.user_id", "no uuid contradicts"),
+    warned(
+        "orphans", LOGS.format("bigint") + "INSERT INTO logs (actor_id) VALUES (1), (99), (100)",
+        "reference-data", "logs.actor_id", "2 rows refer to a key", reference=LOG_REFERENCE,
+    ),
+    warned(
+        "where", LOGS.format("bigint") + "INSERT INTO logs (actor_type, actor_id) VALUES ('User', 77), ('Robot', 78)",
+        "reference-data", "logs.actor_id", "1 rows refer to a key",
+        reference=[{**LOG_REFERENCE[0], "where": "actor_type = 'User'"}],
+    ),
+    blocked("where-broken", LOGS.format("bigint"), "reference-where", "logs.actor_id", "nope", reference=[{**LOG_REFERENCE[0], "where": "nope = 1"}]),
+    blocked(
+        "not-null-orphans", "CREATE TABLE o (user_id bigint NOT NULL); INSERT INTO o VALUES (999);"
+        "ALTER TABLE o ADD FOREIGN KEY (user_id) REFERENCES users NOT VALID",
+        "reference-data", "o.user_id", "1 rows refer",
+    ),
+    warned(
+        "uuid-without-integer", "CREATE TABLE n (user_id bigint REFERENCES users, user_uuid_id uuid);"
+        "INSERT INTO n SELECT NULL, uuid_id FROM users LIMIT 4",
+        "reference-data", "n.user_id", "4 rows have a uuid",
+    ),
+]  # fmt: skip
+
+MANY = "INSERT INTO {} SELECT id FROM users"
+LOOK_ALIKES = [
+    warned("by-name", "CREATE TABLE a (user_id int)", "look-alike", "a.user_id", "called after"),
+    warned("by-ending", "CREATE TABLE a (\"createdByUserId\" bigint)", "look-alike", 'a."createdByUserId"', "called after"),
+    warned("by-value", "CREATE TABLE a (author_id bigint);" + MANY.format("a"), "look-alike", "a.author_id", "20 of 20"),
+    warned(
+        "pair", "CREATE TABLE a (owner_type text, owner_id bigint); INSERT INTO a VALUES ('App::User', 1), ('Robot', 2)",
+        "look-alike", "a.owner_id", "App::User",
+    ),
+    fine("pair-of-others", "CREATE TABLE a (owner_type text, owner_id bigint); INSERT INTO a VALUES ('Robot', 2)", "look-alike", "database"),
+    fine("no-values", "CREATE TABLE a (author_id bigint); INSERT INTO a SELECT n + 1000 FROM generate_series(1, 9) n", "look-alike", "database"),
+    fine("explained", "CREATE TABLE robots (id bigint); CREATE TABLE a (robot_id bigint);" + MANY.format("a"), "look-alike", "database"),
+    fine("ignored", "CREATE TABLE a (user_id int)", "look-alike", "database", ignore=["public.a.user_id"]),
+    fine("declared", "CREATE TABLE a (user_id int)", "look-alike", "database", reference=[{"table": "public.a", "column": "user_id"}]),
+]  # fmt: skip
+
+CASES = [*KEY, *IDENTITY, *TABLES, *REFERENCES, *NAMES, *INDEXES, *DEPENDENTS, *DATA, *LOOK_ALIKES]

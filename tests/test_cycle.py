@@ -1,0 +1,127 @@
+"""The whole cycle under load, by the real commands, as a role that is not a superuser (I1, I3 to I6, I8, I9, H43, H46)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from swap.demo.load import Load, check, visible_to_app
+from tests.dump import schema_dump
+from tests.fix_cli import CliResult, RunningCli
+from tests.fix_server import Database
+from tests.waiting import wait_until
+
+LEGACY_USERS = (1, 2, 17)
+MORE = 60
+
+
+class Operator:
+    """Runs commands on one example database and knows its load."""
+
+    def __init__(self, cli: Callable[..., CliResult], start: Callable[..., RunningCli], db: Database, path: Path) -> None:
+        self.cli, self.start, self.db, self.config = cli, start, db, path / "swap.toml"
+        self("init", "public.users", "--out", str(self.config))
+
+    def __call__(self, *args: str, check: bool = True) -> CliResult:
+        return self.cli(*args, "--json", config=self.config, dsn=self.db.owner, check=check)
+
+    def status(self) -> dict[str, object]:
+        return dict(self("status").json)
+
+    def visible(self) -> list[object]:
+        return [visible_to_app(self.db.app, u) for u in LEGACY_USERS]
+
+
+@pytest.fixture
+def operator(cli, example, tmp_path) -> Callable[[str], Operator]:  # type: ignore[no-untyped-def]
+    def make(variant: str) -> Operator:
+        return Operator(cli, cli.start, example(variant, users=500), tmp_path)
+
+    return make
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("variant", ["adopt", "fresh"])
+def test_cycle_loses_nothing(operator, server, variant: str) -> None:  # type: ignore[no-untyped-def]
+    op: Operator = operator(variant)
+    before_prepare = schema_dump(server, op.db.dbname)
+    visible = op.visible()
+    with Load(op.db.app, workers=3, rate=120) as load:
+        assert op("doctor").code == 0
+        op("prepare")
+        sync = op.start("sync", config=op.config, dsn=op.db.owner)
+        wait_until(lambda: op.status()["phase"] == "syncing", 60, "the build to finish")
+        assert op.visible() == visible
+        assert op("verify").json["verdict"] == "identical"
+        with load.quiet():
+            before_cutover = schema_dump(server, op.db.dbname)
+        done = op("cutover", "--yes", "--no-snapshot").json
+        assert done["outcome"] == "committed"
+        load.wait_for(MORE, timeout=60)
+        assert op.visible() == visible
+        status = op.status()
+        assert (status["phase"], status["direction"]) == ("cut_over", "reverse")
+        assert op("verify", "--method", "exact").json["verdict"] == "identical"
+        op("revert", "--yes")
+        load.wait_for(MORE, timeout=60)
+        assert op.visible() == visible
+        assert op.status()["phase"] == "syncing"
+        assert schema_dump(server, op.db.dbname) == before_cutover
+        assert op("verify").json["verdict"] == "identical"
+        op("cutover", "--yes", "--no-snapshot")
+        load.wait_for(MORE, timeout=60)
+        assert op("verify").json["verdict"] == "identical"
+        assert op.visible() == visible
+        stats = load.stop()
+        report = check(op.db.superuser, load)
+        assert stats.errors == ()
+        assert report.ok, report.details
+        assert report.acknowledged > 0
+    op("finalize", "--yes")
+    assert sync.wait().code == 0  # sync ends by itself
+    assert op.status()["phase"] == "finalized"
+    assert op.visible() == visible
+    assert op("revert", "--yes", check=False).code == 8
+    assert before_prepare != before_cutover
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("variant", ["adopt", "fresh"])
+def test_abort_leaves_no_trace(operator, server, variant: str) -> None:  # type: ignore[no-untyped-def]
+    """H46: also after a cutover and a revert."""
+    op: Operator = operator(variant)
+    before = schema_dump(server, op.db.dbname)
+    op("prepare")
+    op("abort", "--yes")
+    assert schema_dump(server, op.db.dbname) == before
+    op("prepare")
+    op("sync", "--once")
+    op("verify")
+    op("cutover", "--yes", "--no-snapshot")
+    op("sync", "--once")
+    assert op("abort", "--yes", check=False).code == 8
+    op("verify")
+    op("revert", "--yes")
+    op("abort", "--yes")
+    assert schema_dump(server, op.db.dbname) == before
+    assert op.status()["phase"] == "aborted"
+    assert op("abort", "--yes").code == 0
+
+
+def test_dry_run_prints_what_runs(operator, server) -> None:  # type: ignore[no-untyped-def]
+    """Dry run, plan and the real run share their statements; a dry run changes nothing."""
+    op: Operator = operator("adopt")
+    before = schema_dump(server, op.db.dbname)
+    dry = op("prepare", "--dry-run").json["statements"]
+    plan = {p["name"]: p["statements"] for p in op("plan").json["phases"]}
+    assert [s["sql"] for s in plan["prepare"]] == [s["sql"] for s in dry]
+    assert schema_dump(server, op.db.dbname) == before
+    op("prepare")
+    op("sync", "--once")
+    op("verify")
+    script = op("cutover", "--dry-run").json["statements"]
+    assert json.dumps(script) == json.dumps(plan["cutover"])
+    assert {s["lock"] for s in script} <= {"ACCESS EXCLUSIVE", "SHARE ROW EXCLUSIVE", None}

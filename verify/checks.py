@@ -1,0 +1,127 @@
+"""Named checks that follow from the catalog: pure functions of what was loaded, plus the few that ask the server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+
+from swap.core.catalog.load import query
+from swap.core.catalog.model import Table
+from swap.core.connection import Connection
+from swap.core.direction import Direction
+from swap.core.names import TableName, parse_table
+from swap.core.plan import Plan
+from swap.core.statement import Statement
+from swap.core.text import load_sql
+from swap.prepare import objects
+from verify.findings import Check
+from verify.references import PairResult
+
+_NEXTVAL = re.compile(r"nextval\('((?:[^']|'')+)'::regclass\)")
+
+
+def check(name: str, problems: Sequence[str], good: str) -> Check:
+    """`failed` with every problem, or `ok` with what was looked at."""
+    return Check(name, "failed", "; ".join(problems)) if problems else Check(name, "ok", good)
+
+
+def indexes_valid(tables: Iterable[Table]) -> Check:
+    indexes = [(t, i) for t in tables for i in t.indexes]
+    problems = [f"{t.name}: {i.name} is not valid" for t, i in indexes if not i.valid]
+    return check("indexes_valid", problems, f"{len(indexes)} indexes are valid and ready")
+
+
+def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) -> Check:
+    """Every foreign key that was validated before `prepare` and is there is validated now."""
+    was_valid = {(f.table, f.name) for f in plan.catalog.foreign_keys if f.validated}
+    now = [
+        (TableName(r[7], r[8]), r[1], r[4])
+        for r in query(conn, "constraints.sql", oids=[t.oid for t in tables])
+        if r[2] == "f"
+    ]
+    judged = [(t, n, valid) for t, n, valid in now if (t, n) in was_valid]
+    problems = [f"{t}: {n} is not validated" for t, n, valid in judged if not valid]
+    return check("foreign_keys_valid", problems, f"{len(judged)} foreign keys are valid")
+
+
+def sequences_ahead(conn: Connection, plan: Plan, d: Direction) -> Check:
+    """The next value of the integer key's sequence is beyond every key. Sequences are not transactional: its
+    position is read after the keys' snapshot, so it can only be further on."""
+    name = key_sequence(plan)
+    if name is None:
+        return Check("sequences_ahead", "ok", f"{d.origin}.{d.origin_key} has no sequence")
+    row = conn.execute(
+        load_sql("verify", "sequence.sql").format(
+            sequence=name.sql, name=sql.Literal(str(name)), table=d.origin.sql, key=sql.Identifier(d.origin_key)
+        )
+    ).fetchone()
+    if row is None:
+        return Check("sequences_ahead", "failed", f"there is no sequence {name}")
+    low, high, last, called, increment = row
+    extreme = high if increment > 0 else low
+    ahead = extreme is None or (last - extreme) * increment > 0 or (last == extreme and called)
+    problems = [] if ahead else [f"{name} is at {last}, {d.origin} has {extreme}"]
+    return check("sequences_ahead", problems, f"{name} is at {last}, the keys end at {extreme}")
+
+
+def key_sequence(plan: Plan) -> TableName | None:
+    """The sequence the integer key belongs to: owned by it, or named in its default."""
+    for s in plan.source_table.sequences:
+        if s.column == plan.key:
+            return s.name
+    column = plan.source_table.column(plan.key)
+    found = _NEXTVAL.search(column.default or "") if column else None
+    return parse_table(found.group(1).replace("''", "'")) if found else None
+
+
+def capture_installed(conn: Connection, plan: Plan, mode: str, direction: str, tables: Iterable[Table]) -> Check:
+    """Capture and guards are there, always enabled, and do what `prepare` made them do."""
+    found = {
+        (r[0], r[1]): (r[2], r[3])
+        for r in conn.execute(load_sql("verify", "triggers.sql"), {"oids": [t.oid for t in tables]})
+    }
+    oids = {t.name: t.oid for t in tables}
+    problems, expected = [], expected_triggers(plan, mode, direction)
+    for table, name, bodies in expected:
+        enabled, body = found.get((oids.get(table, 0), name), (None, None))
+        if enabled is None:
+            problems.append(f"{table}: trigger {name} is missing")
+        elif enabled != "A":
+            problems.append(f"{table}: trigger {name} is not ENABLE ALWAYS")
+        elif not any(sql.Literal(body).as_string(None) in b.text for b in bodies):
+            problems.append(f"{table}: the function of trigger {name} was altered")
+    return check("capture_installed", problems, f"{len(expected)} triggers are enabled and unaltered")
+
+
+def expected_triggers(plan: Plan, mode: str, direction: str) -> list[tuple[TableName, str, list[Statement]]]:
+    """(table, trigger, its function as any of these statements makes it)."""
+    live, out = plan.source, []
+    if mode == "trigger":
+        out.append((live, objects.CAPTURE, [objects.capture_function(plan, direction, slot) for slot in (0, 1)]))
+        out.append((live, objects.TRUNCATE, [objects.truncate_function(plan)]))
+    guard = [objects.source_guard_function(plan, direction)]
+    out += [(live, f"{objects.GUARD}_{event}", guard) for event in ("insert", "update")]
+    refs = [r.columns for r in plan.references]
+    refs += plan.own_references if direction == "reverse" else ()
+    for ref in refs:
+        body = [objects.reference_guard_function(plan, ref, direction)]
+        out += [(ref.table, f"{objects.GUARD}_{ref.number}_{event}", body) for event in ("insert", "update")]
+    return out
+
+
+def reference_checks(results: Sequence[PairResult]) -> list[Check]:
+    """What the comparison of the references says, by name."""
+    rows = sum(r.rows for r in results)
+    wrong = [f"{r.pair.label}: {r.wrong} of {r.rows} rows" for r in results if r.wrong]
+    nulls = [f"{r.pair.table}.{r.pair.uuid}: {r.nulls} rows" for r in results if r.pair.not_null and r.nulls]
+    orphans = [r for r in results if r.orphans]
+    lines = [f"{r.pair.label}: {r.orphans} rows whose key is nobody's" for r in orphans]
+    held = [r for r in orphans if not r.pair.declared]
+    no_orphans = Check("no_orphans", "warning", "; ".join(lines)) if lines else Check("no_orphans", "ok", "none")
+    return [
+        check("references_resolve", wrong, f"{rows} rows of {len(results)} references resolve to the same row"),
+        check("no_null_where_none_was", nulls, "every reference that must not be NULL has a uuid"),
+        Check("no_orphans", "failed", "; ".join(lines)) if held else no_orphans,
+    ]

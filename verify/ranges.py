@@ -1,0 +1,77 @@
+"""Key ranges that cover every integer: the first is open below, the last above, on both sides alike.
+
+Cut points come from a sample of both tables' blocks. They only balance the work: whatever they are, the ranges
+neither overlap nor leave a key out, and the rows seen in them are summed and compared with an independent count.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from swap.core.connection import Connection
+from swap.core.direction import Direction
+
+ROWS_PER_RANGE = 50_000
+MAX_RANGES = 4_000
+SAMPLE_PER_RANGE = 1_000
+
+
+@dataclass(frozen=True)
+class Range:
+    """low <= key < high; None: no bound."""
+
+    number: int
+    low: int | None = None
+    high: int | None = None
+
+    def where(self, key: sql.Composable) -> sql.Composable:
+        """The condition over the expression `key`."""
+        parts: list[sql.Composable] = []
+        if self.low is not None:
+            parts.append(sql.SQL("{} >= {}").format(key, sql.Literal(self.low)))
+        if self.high is not None:
+            parts.append(sql.SQL("{} < {}").format(key, sql.Literal(self.high)))
+        return sql.SQL(" AND ").join(parts) if parts else sql.SQL("true")
+
+    def of(self, keys: array[int]) -> array[int]:
+        """The part of sorted `keys` that lies in this range."""
+        first = 0 if self.low is None else bisect_left(keys, self.low)
+        last = len(keys) if self.high is None else bisect_left(keys, self.high)
+        return keys[first:last]
+
+
+def key_ranges(cuts: Iterable[int]) -> tuple[Range, ...]:
+    """n distinct cut points make n + 1 ranges; none makes one, open on both ends."""
+    bounds = [None, *sorted(set(cuts)), None]
+    return tuple(Range(n, low, high) for n, (low, high) in enumerate(zip(bounds, bounds[1:], strict=False), 1))
+
+
+def wanted_ranges(rows: int) -> int:
+    return max(1, min(MAX_RANGES, -(-rows // ROWS_PER_RANGE)))
+
+
+def cut_points(conn: Connection, d: Direction, rows: int, wanted: int) -> list[int]:
+    """Up to `wanted` - 1 quantiles of the keys of both sides, from about a thousand sampled rows per range."""
+    if wanted < 2:
+        return []
+    percent = sql.Literal(min(100.0, 100.0 * wanted * SAMPLE_PER_RANGE / max(rows, 1)))
+    fractions = ",".join(f"{n / wanted:.9f}" for n in range(1, wanted))
+    sample = sql.SQL("SELECT s.{}::bigint AS k FROM {} s TABLESAMPLE SYSTEM ({}) REPEATABLE (0)")
+    row = conn.execute(
+        sql.SQL("SELECT percentile_disc({}::float8[]) WITHIN GROUP (ORDER BY x.k) FROM ({} UNION ALL {}) x").format(
+            sql.Literal("{" + fractions + "}"),
+            sample.format(sql.Identifier(d.origin_key), d.origin.sql, percent),
+            sample.format(sql.Identifier(d.target_key), d.target.sql, percent),
+        )
+    ).fetchone()
+    return [] if row is None or row[0] is None else list(row[0])
+
+
+def bigints(keys: Sequence[int]) -> sql.Composable:
+    """The keys as one bigint[] literal."""
+    return sql.SQL("{}::bigint[]").format(sql.Literal("{" + ",".join(map(str, keys)) + "}"))
