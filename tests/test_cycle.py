@@ -3,56 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from swap.demo.load import Load, check, visible_to_app
+from swap.demo.load import Load, check
 from tests.dump import schema_dump
-from tests.fix_cli import CliResult, RunningCli
-from tests.fix_server import Database
+from tests.fix_server import DatabaseServer
+from tests.operating import MakeOperator
 from tests.waiting import wait_until
 
-LEGACY_USERS = (1, 2, 17)
 MORE = 60
-
-
-class Operator:
-    """Runs commands on one example database and knows its load."""
-
-    def __init__(self, cli: Callable[..., CliResult], start: Callable[..., RunningCli], db: Database, path: Path) -> None:
-        self.cli, self.start, self.db, self.config = cli, start, db, path / "swap.toml"
-        self("init", "public.users", "--out", str(self.config))
-
-    def __call__(self, *args: str, check: bool = True) -> CliResult:
-        return self.cli(*args, "--json", config=self.config, dsn=self.db.owner, check=check)
-
-    def status(self) -> dict[str, object]:
-        return dict(self("status").json)
-
-    def visible(self) -> list[object]:
-        return [visible_to_app(self.db.app, u) for u in LEGACY_USERS]
-
-
-@pytest.fixture
-def operator(cli, example, tmp_path) -> Callable[[str], Operator]:  # type: ignore[no-untyped-def]
-    def make(variant: str) -> Operator:
-        return Operator(cli, cli.start, example(variant, users=500), tmp_path)
-
-    return make
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("variant", ["adopt", "fresh"])
-def test_cycle_loses_nothing(operator, server, variant: str) -> None:  # type: ignore[no-untyped-def]
-    op: Operator = operator(variant)
+def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, variant: str) -> None:
+    op = operator(variant)
     before_prepare = schema_dump(server, op.db.dbname)
     visible = op.visible()
     with Load(op.db.app, workers=3, rate=120) as load:
         assert op("doctor").code == 0
         op("prepare")
-        sync = op.start("sync", config=op.config, dsn=op.db.owner)
+        sync = op.start("sync")
         wait_until(lambda: op.status()["phase"] == "syncing", 60, "the build to finish")
         assert op.visible() == visible
         assert op("verify").json["verdict"] == "identical"
@@ -90,9 +62,9 @@ def test_cycle_loses_nothing(operator, server, variant: str) -> None:  # type: i
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("variant", ["adopt", "fresh"])
-def test_abort_leaves_no_trace(operator, server, variant: str) -> None:  # type: ignore[no-untyped-def]
+def test_abort_leaves_no_trace(operator: MakeOperator, server: DatabaseServer, variant: str) -> None:
     """H46: also after a cutover and a revert."""
-    op: Operator = operator(variant)
+    op = operator(variant)
     before = schema_dump(server, op.db.dbname)
     op("prepare")
     op("abort", "--yes")
@@ -111,9 +83,9 @@ def test_abort_leaves_no_trace(operator, server, variant: str) -> None:  # type:
     assert op("abort", "--yes").code == 0
 
 
-def test_dry_run_prints_what_runs(operator, server) -> None:  # type: ignore[no-untyped-def]
+def test_dry_run_prints_what_runs(operator: MakeOperator, server: DatabaseServer) -> None:
     """Dry run, plan and the real run share their statements; a dry run changes nothing."""
-    op: Operator = operator("adopt")
+    op = operator("adopt")
     before = schema_dump(server, op.db.dbname)
     dry = op("prepare", "--dry-run").json["statements"]
     plan = {p["name"]: p["statements"] for p in op("plan").json["phases"]}

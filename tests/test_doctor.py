@@ -26,7 +26,7 @@ from swap.prepare.doctor import examine, refuse
 from swap.prepare.lookalikes import names_class, names_source, singular
 from tests.doctor_cases import BASE, CASES, Case
 from tests.dump import schema_dump
-from tests.fix_server import Database, DatabaseServer, Execute, ExampleFactory
+from tests.fix_server import Database, DatabaseServer, ExampleFactory, Execute
 
 NUMBERS = itertools.count(1)
 
@@ -166,18 +166,18 @@ PRIVILEGES = {
     "view-owner": ("CREATE VIEW v AS SELECT id FROM users; ALTER VIEW v OWNER TO {other}", "ownership", "public.v"),
     "schema-create": ("REVOKE CREATE ON SCHEMA public FROM {role}", "schema-privileges", "public"),
     "owner-schema-create": (
-        "GRANT {other} TO {role}; ALTER TABLE users OWNER TO {other}; ALTER TABLE sessions OWNER TO {other};"
-        "REVOKE ALL ON SCHEMA public FROM {other}",
+        ("GRANT {other} TO {role}; ALTER TABLE users OWNER TO {other}; ALTER TABLE sessions OWNER TO {other};"
+        "REVOKE ALL ON SCHEMA public FROM {other}"),
         "schema-privileges", "public",
     ),
     "target-references": (
-        "CREATE TABLE orgs (id bigint PRIMARY KEY); GRANT TRUNCATE ON orgs TO {role};"
-        "ALTER TABLE users ADD org_id bigint REFERENCES orgs",
+        ("CREATE TABLE orgs (id bigint PRIMARY KEY); GRANT TRUNCATE ON orgs TO {role};"
+        "ALTER TABLE users ADD org_id bigint REFERENCES orgs"),
         "target-privileges", "public.orgs",
     ),
     "target-lock": (
-        "CREATE TABLE orgs (id bigint PRIMARY KEY); GRANT REFERENCES ON orgs TO {role};"
-        "ALTER TABLE users ADD org_id bigint REFERENCES orgs",
+        ("CREATE TABLE orgs (id bigint PRIMARY KEY); GRANT REFERENCES ON orgs TO {role};"
+        "ALTER TABLE users ADD org_id bigint REFERENCES orgs"),
         "target-privileges", "public.orgs",
     ),
     "type": (
@@ -185,8 +185,8 @@ PRIVILEGES = {
         "attached-privileges", "public.mood",
     ),
     "trigger-function": (
-        "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; REVOKE ALL ON FUNCTION tf() FROM PUBLIC;"
-        "CREATE TRIGGER tr AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION tf()",
+        ("CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; REVOKE ALL ON FUNCTION tf() FROM PUBLIC;"
+        "CREATE TRIGGER tr AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION tf()"),
         "attached-privileges", "public.tf()",
     ),
     "shared-sequence": (

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -186,12 +187,14 @@ def test_an_interrupt_ends_the_group_and_propagates(script: Script, tmp_path: Pa
     process = subprocess.Popen([sys.executable, "-c", program], cwd=HOOKS.parent, stderr=subprocess.PIPE, text=True)
     pid_file = tmp_path / "pid"
     wait_until(lambda: pid_file.exists() and pid_file.read_text().strip(), what="the hook runs")
+    leader = int(pid_file.read_text())
+    assert os.getsid(leader) == leader
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=20)
     assert "KeyboardInterrupt" in stderr
     for name in ("pid", "child"):
         pid = int((tmp_path / name).read_text())
-        wait_until(lambda pid=pid: gone(pid), what="the hook's processes are gone")
+        wait_until(partial(gone, pid), what="the hook's processes are gone")
 
 
 # The two ready hooks, on a real server.

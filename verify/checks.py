@@ -37,9 +37,7 @@ def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) ->
     """Every foreign key that was validated before `prepare` and is there is validated now."""
     was_valid = {(f.table, f.name) for f in plan.catalog.foreign_keys if f.validated}
     now = [
-        (TableName(r[7], r[8]), r[1], r[4])
-        for r in query(conn, "constraints.sql", oids=[t.oid for t in tables])
-        if r[2] == "f"
+        (TableName(r[7], r[8]), r[1], r[4]) for r in query(conn, "constraints.sql", oids=[t.oid for t in tables]) if r[2] == "f"
     ]
     judged = [(t, n, valid) for t, n, valid in now if (t, n) in was_valid]
     problems = [f"{t}: {n} is not validated" for t, n, valid in judged if not valid]
@@ -79,8 +77,7 @@ def key_sequence(plan: Plan) -> TableName | None:
 def capture_installed(conn: Connection, plan: Plan, mode: str, direction: str, tables: Iterable[Table]) -> Check:
     """Capture and guards are there, always enabled, and do what `prepare` made them do."""
     found = {
-        (r[0], r[1]): (r[2], r[3])
-        for r in conn.execute(load_sql("verify", "triggers.sql"), {"oids": [t.oid for t in tables]})
+        (r[0], r[1]): (r[2], r[3]) for r in conn.execute(load_sql("verify", "triggers.sql"), {"oids": [t.oid for t in tables]})
     }
     oids = {t.name: t.oid for t in tables}
     problems, expected = [], expected_triggers(plan, mode, direction)

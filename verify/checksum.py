@@ -24,7 +24,23 @@ from verify.ranges import Range
 
 # Types whose equality is identity of the stored value (and which hash): pg_type.typname.
 IDENTICAL = frozenset(
-    "bool int2 int4 int8 oid uuid text varchar bytea date timestamp timestamptz time char name".split()
+    [
+        "bool",
+        "int2",
+        "int4",
+        "int8",
+        "oid",
+        "uuid",
+        "text",
+        "varchar",
+        "bytea",
+        "date",
+        "timestamp",
+        "timestamptz",
+        "time",
+        "char",
+        "name",
+    ]
 )
 # The wire format is exact (numeric's scale, -0.0, array bounds, trailing blanks) and cheaper than text.
 _ELEMENTS = (*sorted(IDENTICAL), "numeric", "float4", "float8", "bpchar")

@@ -64,7 +64,8 @@ def compare_range(conn: Connection, d: Direction, r: Range, pending: array[int],
     ).format(limit=sql.Literal(limit), changed=changed(d), joined=joined(d, comparable(r, pending)))
     row = conn.execute(query).fetchone()
     assert row is not None
-    return RangeResult(r, *row[:5], tuple(row[5] or ()))
+    origin_rows, target_rows, missing, extra, different, keys = row
+    return RangeResult(r, origin_rows, target_rows, missing, extra, different, tuple(keys or ()))
 
 
 def by_index(conn: Connection, r: Range) -> None:
@@ -80,9 +81,7 @@ def surplus(conn: Connection, d: Direction, r: Range, pending: array[int], limit
     found = []
     for target in (False, True):
         table, key, other, other_key = (
-            (d.target, d.target_key, d.origin, d.origin_key)
-            if target
-            else (d.origin, d.origin_key, d.target, d.target_key)
+            (d.target, d.target_key, d.origin, d.origin_key) if target else (d.origin, d.origin_key, d.target, d.target_key)
         )
         k = sql.Identifier("s", key)
         query = sql.SQL(

@@ -41,9 +41,7 @@ def target_side(d: Direction, where: Where, columns: Sequence[Mapped]) -> sql.Co
 def _side(table: TableName, key: str, values: Sequence[sql.Composable], where: Where) -> sql.Composed:
     k = sql.Identifier("s", key)
     named = [sql.SQL("{} AS {}").format(v, sql.Identifier(f"c{n}")) for n, v in enumerate(values)]
-    return sql.SQL("SELECT {} FROM {} s WHERE {}").format(
-        COMMA.join([sql.SQL("{} AS k").format(k), *named]), table.sql, where(k)
-    )
+    return sql.SQL("SELECT {} FROM {} s WHERE {}").format(COMMA.join([sql.SQL("{} AS k").format(k), *named]), table.sql, where(k))
 
 
 def row(alias: str, count: int) -> sql.Composed:

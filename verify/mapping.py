@@ -43,10 +43,7 @@ def key_columns(d: Direction, origin: Table, target: Table) -> list[KeyColumn]:
 
 def _key_column(table: Table, name: str) -> KeyColumn:
     column = table.column(name)
-    unique = any(
-        i.unique and i.valid and not i.partial and not i.expressions and i.key_columns == (name,)
-        for i in table.indexes
-    )
+    unique = any(i.unique and i.valid and not i.partial and not i.expressions and i.key_columns == (name,) for i in table.indexes)
     return KeyColumn(table.name, name, column is None or not column.not_null, not unique)
 
 

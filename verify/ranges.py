@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from psycopg import sql
 
@@ -48,7 +49,7 @@ class Range:
 def key_ranges(cuts: Iterable[int]) -> tuple[Range, ...]:
     """n distinct cut points make n + 1 ranges; none makes one, open on both ends."""
     bounds = [None, *sorted(set(cuts)), None]
-    return tuple(Range(n, low, high) for n, (low, high) in enumerate(zip(bounds, bounds[1:], strict=False), 1))
+    return tuple(Range(n, low, high) for n, (low, high) in enumerate(pairwise(bounds), 1))
 
 
 def wanted_ranges(rows: int) -> int:

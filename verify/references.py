@@ -6,7 +6,9 @@ the writer's own transaction, so nothing is ever pending here. What is wrong is 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 from psycopg import sql
 
@@ -17,7 +19,7 @@ from swap.core.plan import INTEGERS, Plan, RefColumns
 from swap.core.text import load_sql, verbatim
 from verify.findings import Finding
 
-BLOCKS_PER_PART = 4096
+BLOCKS_PER_PART = 32_768
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class PairResult:
     nulls: int
     orphans: int
     findings: tuple[Finding, ...]
+    seconds: float
 
 
 def pairs(plan: Plan, direction: str, tables: dict[TableName, Table]) -> list[Pair]:
@@ -87,18 +90,19 @@ def parts(blocks: int, jobs: int) -> list[tuple[int | None, int | None]]:
     """Block ranges of a heap, the last open: one per worker at most, since each builds its own hash of the keys."""
     count = max(1, min(jobs, blocks // BLOCKS_PER_PART))
     bounds = [None, *(blocks * n // count for n in range(1, count)), None]
-    return list(zip(bounds, bounds[1:], strict=False))
+    return list(pairwise(bounds))
 
 
 def compare_part(conn: Connection, pair: Pair, part: tuple[int | None, int | None], limit: int) -> PairResult:
     """Compare the pairs in a range of heap blocks."""
+    began = time.monotonic()
     low, high = part
     bounds = [
         sql.SQL("s.ctid {} {}::tid").format(verbatim(operator), sql.Literal(f"({block},0)"))
         for operator, block in ((">=", low), ("<", high))
         if block is not None
     ]
-    key = [sql.SQL("{}::text").format(sql.Identifier("s", c)) for c in pair.key] or [sql.SQL("s.ctid::text")]
+    key = [sql.SQL("{}::text").format(sql.Identifier("s", c)) for c in pair.key or ("ctid",)]
     query = load_sql("verify", "references.sql").format(
         table=pair.table.sql,
         key=sql.SQL("concat_ws(',', {})").format(sql.SQL(", ").join(key)),
@@ -113,7 +117,7 @@ def compare_part(conn: Connection, pair: Pair, part: tuple[int | None, int | Non
     )
     row = conn.execute(query).fetchone()
     assert row is not None
-    keys = [int(k) if pair.key_is_integer else k for k in row[5] or ()]
+    seen, rows, wrong, nulls, orphans, keys = row
     columns = (pair.integer, pair.uuid)
-    findings = tuple(Finding(str(pair.table), k, "mapping", columns) for k in keys)
-    return PairResult(pair, *row[:5], findings)
+    findings = tuple(Finding(str(pair.table), int(k) if pair.key_is_integer else k, "mapping", columns) for k in keys or ())
+    return PairResult(pair, seen, rows, wrong, nulls, orphans, findings, time.monotonic() - began)

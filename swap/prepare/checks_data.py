@@ -34,7 +34,7 @@ def _check(conn: Connection, ref: RefColumns, subject: Subject, timeout_ms: int)
     names = _names(ref, subject)
     try:
         rows = bounded(conn, load_sql(PACKAGE, "checks_reference.sql").format(**names), timeout_ms)
-    except (psycopg.ProgrammingError, psycopg.DataError) as e:
+    except (psycopg.ProgrammingError, psycopg.DataError, psycopg.InternalError) as e:
         if ref.where is None:
             raise
         return [blocker("reference-where", at, f"`where` does not run: {e.diag.message_primary}", "Correct [[reference]] where.")]

@@ -1,0 +1,161 @@
+"""(c) Replay against PostgreSQL's own apply worker, for the same single-row updates in transactions of 100.
+
+Two databases of one server hold the same table. In one the keys are captured and replayed into the shadow; the
+other is published to a third, whose table has the same indexes. The subscription is enabled when its backlog is
+complete, and timed from its worker's start to the commit of the last change. Every key is updated once, so one
+key of replay is one change of the apply worker. Each database's backlog is made while nothing else runs.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+from psycopg import sql
+
+from bench.result import Row, Target, pairwise_ratio, series
+from bench.setting import USERS, CommandFailedError, Example, Setting, quiesce
+from swap.core.direction import direction
+from swap.sync.replay import replay
+
+NAME = "bench"  # of publication, slot and subscription
+PER_TRANSACTION = 100
+LIMIT_S = 600.0
+# A permutation of the keys, so that a batch does not sweep the table in its own order.
+BACKLOG = """
+DO $$
+DECLARE k bigint; n bigint := 0;
+BEGIN
+    FOR k IN SELECT id FROM public.users WHERE id > 0 ORDER BY hashint8extended(id, {seed}) LIMIT {count} LOOP
+        UPDATE public.users SET login_count = login_count + 1 WHERE id = k;
+        n := n + 1;
+        IF n % {per} = 0 THEN COMMIT; END IF;
+    END LOOP;
+END $$
+"""
+
+
+def measure(setting: Setting) -> list[Row]:
+    repetitions = setting.repetitions(5, 3)
+    keys = 3 * setting.users // 10
+    ours: list[float] = []
+    theirs: list[float] = []
+    with ExitStack() as stack:
+        captured = stack.enter_context(setting.example("c_captured", setting.users, references=False))
+        published = stack.enter_context(setting.example("c_published", setting.users, references=False))
+        subscribed = stack.enter_context(setting.example("c_subscribed", setting.users, references=False))
+        captured.swap("prepare")
+        captured.swap("sync", "--once")
+        _subscribe(published, subscribed)
+        stack.callback(_unsubscribe, published, subscribed)
+        for n in range(-1, repetitions):  # the first, small one warms up and is not counted
+            count = keys if n >= 0 else keys // 10
+            for swap_first in (True, False) if n % 2 == 0 else (False, True):
+                if swap_first:
+                    rate = _replay(captured, count, n)
+                    ours += [rate] if n >= 0 else []
+                else:
+                    rate = _apply(published, subscribed, count, n)
+                    theirs += [rate] if n >= 0 else []
+            setting.say(f"  repetition {n + 1} of {repetitions}")
+    raw = f"replay {series(ours, ' keys/s', 0)}, apply worker {series(theirs, ' changes/s', 0)}"
+    what = f"replay / PostgreSQL's apply worker, {keys:,} keys"
+    return [Row("c", what, pairwise_ratio(ours, theirs), raw, Target("at least", 1.5))]
+
+
+def _backlog(example: Example, count: int, seed: int) -> None:
+    values = {"seed": sql.Literal(seed), "count": sql.Literal(count), "per": sql.Literal(PER_TRANSACTION)}
+    example.execute(sql.SQL(BACKLOG).format(**values))
+    quiesce(example)
+
+
+def _replay(example: Example, count: int, seed: int) -> float:
+    """Keys per second, by the function that `swap sync` calls, until the queue is empty."""
+    _backlog(example, count, seed)
+    with example.database.session() as conn:
+        run = example.current_run(conn)
+        way = direction(run.plan, run.direction)
+        taken, complete = 0, False
+        began = time.perf_counter()
+        while not complete:
+            done = replay(conn, run.plan, way, run.id)
+            taken, complete = taken + done.entries, done.complete
+        seconds = time.perf_counter() - began
+    if taken != count:
+        raise CommandFailedError(f"{taken:,} keys were replayed, {count:,} were changed")
+    example.execute(*(sql.SQL("VACUUM {}").format(t.sql) for t in (USERS, run.plan.shadow)))
+    return taken / seconds
+
+
+def _subscribe(published: Example, subscribed: Example) -> None:
+    """Both tables are clones of one template: there is nothing to copy. On one server the slot has to come first."""
+    name = sql.Identifier(NAME)
+    published.execute(
+        sql.SQL("CREATE PUBLICATION {} FOR TABLE {}").format(name, USERS.sql),
+        sql.SQL("SELECT pg_create_logical_replication_slot({}, 'pgoutput')").format(sql.Literal(NAME)),
+    )
+    subscribed.execute(
+        sql.SQL(
+            "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {}"
+            " WITH (create_slot = false, slot_name = {}, copy_data = false, enabled = false)"
+        ).format(name, sql.Literal(published.superuser), name, sql.Literal(NAME))
+    )
+
+
+def _unsubscribe(published: Example, subscribed: Example) -> None:
+    name = sql.Identifier(NAME)
+    subscribed.execute(
+        sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(name),
+        sql.SQL("ALTER SUBSCRIPTION {} SET (slot_name = NONE)").format(name),
+        sql.SQL("DROP SUBSCRIPTION {}").format(name),
+    )
+    _slot_is_free(published)
+    published.execute(sql.SQL("SELECT pg_drop_replication_slot({})").format(sql.Literal(NAME)))
+
+
+def _apply(published: Example, subscribed: Example, count: int, seed: int) -> float:
+    """Changes per second from the worker's start until the last change is there."""
+    _slot_is_free(published)
+    # Nothing of what was written elsewhere meanwhile has to be decoded.
+    published.execute(sql.SQL("SELECT pg_replication_slot_advance({}, pg_current_wal_lsn())").format(sql.Literal(NAME)))
+    _backlog(published, count, seed)
+    total = sql.SQL("SELECT sum(login_count) FROM {}").format(USERS.sql)
+    wanted = published.execute(total)[0][0]
+    marker = sql.SQL("SELECT login_count FROM {} WHERE id = 0").format(USERS.sql)
+    published.execute(sql.SQL("UPDATE {} SET login_count = login_count + 1 WHERE id = 0").format(USERS.sql))
+    ((last,),) = published.execute(marker)
+    switch = sql.SQL("ALTER SUBSCRIPTION {} {}")
+    subscribed.execute(switch.format(sql.Identifier(NAME), sql.SQL("ENABLE")))
+    began = None
+    deadline = time.monotonic() + LIMIT_S
+    with subscribed.session() as conn:
+        while True:
+            if began is None:
+                row = conn.execute(
+                    "SELECT backend_start FROM pg_stat_activity WHERE backend_type = 'logical replication apply worker'"
+                ).fetchone()
+                began = row[0] if row else None
+            row = conn.execute(sql.SQL("SELECT clock_timestamp(), ({}) = {}").format(marker, sql.Literal(last))).fetchone()
+            assert row is not None
+            if row[1]:
+                break
+            if time.monotonic() > deadline:
+                raise CommandFailedError(f"the subscription did not catch up in {LIMIT_S:.0f} s")
+            time.sleep(0.01)
+    assert began is not None
+    subscribed.execute(switch.format(sql.Identifier(NAME), sql.SQL("DISABLE")))
+    ((sum_there,),) = subscribed.execute(total)
+    if sum_there != wanted + 1:
+        raise CommandFailedError("the apply worker did not apply every change")
+    for example in (published, subscribed):
+        example.execute(sql.SQL("VACUUM {}").format(USERS.sql))
+    return float(count / (row[0] - began).total_seconds())
+
+
+def _slot_is_free(published: Example) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    active = sql.SQL("SELECT active FROM pg_replication_slots WHERE slot_name = {}").format(sql.Literal(NAME))
+    while published.execute(active)[0][0]:
+        if time.monotonic() > deadline:
+            raise CommandFailedError("the replication slot stayed in use")
+        time.sleep(0.02)

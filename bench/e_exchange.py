@@ -1,0 +1,86 @@
+"""(e) Time under lock: cutovers and reverts of the whole example under load, at a tenth of the rows and at all of them.
+
+Each is preceded by the verification that its gate asks for, and `swap sync` runs beside it, as in production.
+At the end every write that was acknowledged must be there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import median
+
+from bench.result import Row, Target, series
+from bench.setting import CommandFailedError, Example, Setting, sizes
+from swap.demo.load import Load, check
+
+WORKERS, RATE = 4, 300.0
+BETWEEN = 150  # transactions of the load from one exchange to the next
+SAME = 1.25  # what still counts as the same at both sizes, on a machine that does other things too
+
+
+@dataclass
+class Exchanges:
+    """What the commands said of themselves."""
+
+    locked_ms: dict[str, list[float]] = field(default_factory=lambda: {"cutover": [], "revert": []})
+    attempts: list[float] = field(default_factory=list)
+    blocked: int = 0
+    drained: list[float] = field(default_factory=list)
+    stall_ms: float = 0.0
+    acknowledged: int = 0
+    tables: str = ""
+
+    @property
+    def all_ms(self) -> list[float]:
+        return [*self.locked_ms["cutover"], *self.locked_ms["revert"]]
+
+
+def measure(setting: Setting) -> list[Row]:
+    found = {users: _exchanges(setting, users) for users in (setting.users // 10, setting.users)}
+    rows = []
+    for users, x in found.items():
+        raw = (
+            f"cutover {series(x.locked_ms['cutover'], ' ms', 0)}, revert {series(x.locked_ms['revert'], ' ms', 0)},"
+            f" longest {max(x.all_ms):.0f} ms, attempts {series(x.attempts, '', 0)}, at most {x.blocked} sessions waited,"
+            f" keys drained under the lock {series(x.drained, '', 0)};"
+            f" {x.acknowledged:,} writes acknowledged and all there, longest stall {x.stall_ms:.0f} ms; {x.tables}"
+        )
+        rows.append(Row("e", f"locked_ms of {len(x.all_ms)} exchanges under load, {users:,} users",
+                        median(x.all_ms), raw, Target("at most", 60), " ms", 0))  # fmt: skip
+    small, large = (median(x.all_ms) for x in found.values())
+    raw = f"{large:.1f} ms / {small:.1f} ms; up to {SAME:g} counts as the same"
+    rows.append(Row("e", "locked_ms at all rows / at a tenth of them", large / small, raw, Target("at most", SAME)))
+    return rows
+
+
+def _exchanges(setting: Setting, users: int) -> Exchanges:
+    found = Exchanges()
+    rounds = setting.repetitions(10, 3)
+    with setting.example("e", users, references=True) as example:
+        found.tables = sizes(example)
+        example.swap("prepare")
+        setting.say(f"  building the shadow of {users:,} users")
+        example.swap("sync", "--once")
+        with Load(example.app, workers=WORKERS, rate=RATE) as load:
+            with example.syncing():
+                for n in range(rounds):
+                    for kind in ("cutover", "revert"):
+                        _exchange(example, load, kind, found)
+                    setting.say(f"  {users:,} users: cutover and revert {n + 1} of {rounds}")
+            stats = load.stop()
+            report = check(example.superuser, load)
+    if stats.errors or not report.ok:
+        raise CommandFailedError(f"writes were lost: {stats.errors[:3]} {report.details[:3]}")
+    found.stall_ms, found.acknowledged = stats.longest_stall_ms, stats.acknowledged
+    return found
+
+
+def _exchange(example: Example, load: Load, kind: str, found: Exchanges) -> None:
+    example.swap("verify", "--jobs", "2")
+    extra = ["--no-snapshot"] if kind == "cutover" else []
+    done = example.swap(kind, "--yes", *extra).document
+    found.locked_ms[kind].append(done["locked_ms"])
+    found.attempts.append(done["attempts"])
+    found.drained.append(done["drained_changes"])
+    found.blocked = max(found.blocked, done["blocked_sessions_max"])
+    load.wait_for(BETWEEN, timeout=120)

@@ -1,0 +1,217 @@
+"""What the measurements share: the server, example databases made once and cloned, and `swap` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from swap.core.connection import Database
+from swap.core.journal import Journal, Run
+from swap.core.names import TableName
+from swap.demo.app import OWNER, install
+from swap.demo.server import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+# The same for both sides of every ratio. Autovacuum would come and go as it likes; what it does is done by hand.
+SETTINGS = {
+    "shared_buffers": "1GB",
+    "maintenance_work_mem": "256MB",
+    "max_wal_size": "16GB",
+    "checkpoint_timeout": "1h",
+    "autovacuum": "off",
+}
+REFERENCES = ("sessions", "api_access_tokens", "partner_applications", "user_roles", "audit_logs")
+SMALL = 1000  # rows that stay in each reference where only users is to be large
+STATE = "swap"
+USERS = TableName("public", "users")
+
+Rows = list[tuple[Any, ...]]
+
+
+class CommandFailedError(RuntimeError):
+    """A command of `swap` did not do what the benchmark needs; the message ends with its output."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended with 0: wall time, the document of --json, and its peak memory where it was asked for."""
+
+    seconds: float
+    document: dict[str, Any]
+    peak_mib: float = 0.0
+
+
+@dataclass
+class Example:
+    """One example database and its swap.toml."""
+
+    server: Server
+    name: str
+    directory: Path
+
+    @property
+    def owner(self) -> str:
+        return self.server.conninfo(self.name, user=OWNER)
+
+    @property
+    def app(self) -> str:
+        return self.server.conninfo(self.name, user="app")
+
+    @property
+    def superuser(self) -> str:
+        return self.server.conninfo(self.name)
+
+    @property
+    def config(self) -> Path:
+        return self.directory / f"{self.name}.toml"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "SWAP_"))}
+        return kept | {"PYTHONPATH": str(ROOT), "SWAP_DSN": self.owner, "SWAP_CONFIG": str(self.config)}
+
+    def swap(self, *args: str, memory: bool = False) -> Finished:
+        """One command, with --json. Raises CommandFailedError."""
+        command = [sys.executable, "-m", "swap", *args, "--json"]
+        peak = self.directory / "peak"
+        if memory:
+            command = [sys.executable, "-I", "-S", str(ROOT / "bench" / "rusage.py"), str(peak), *command]
+        began = time.perf_counter()
+        done = subprocess.run(command, env=self.environment, cwd=self.directory, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - began
+        if done.returncode != 0:
+            raise CommandFailedError(f"swap {' '.join(args)} ended with {done.returncode}\n{done.stdout}{done.stderr}"[-4000:])
+        document = json.loads(done.stdout) if done.stdout else {}
+        return Finished(seconds, document, int(peak.read_text()) / 1024 if memory else 0.0)
+
+    @contextmanager
+    def syncing(self) -> Iterator[None]:
+        """A `swap sync` in the background, stopped by SIGTERM."""
+        with (self.directory / f"{self.name}.log").open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "swap", "sync"], env=self.environment, cwd=self.directory, stdout=log, stderr=log
+            )
+            try:
+                yield
+                if process.poll() is not None:
+                    raise CommandFailedError(f"swap sync ended with {process.returncode}\n{Path(log.name).read_text()}"[-4000:])
+            finally:
+                process.terminate()
+                process.wait(timeout=120)
+
+    @contextmanager
+    def session(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """A superuser's autocommit session."""
+        with psycopg.connect(self.superuser, autocommit=True) as conn:
+            yield conn
+
+    def execute(self, *statements: sql.SQL | sql.Composed) -> Rows:
+        """Statements one by one, each on its own (VACUUM and CREATE DATABASE may be among them); the last one's rows."""
+        rows: Rows = []
+        with self.session() as conn:
+            for statement in statements:
+                cursor = conn.execute(statement)
+                rows = cursor.fetchall() if cursor.description else []
+        return rows
+
+    @property
+    def database(self) -> Database:
+        """As the commands connect, for measurements that call their functions."""
+        return Database.from_options(self.owner, "bench")
+
+    def current_run(self, conn: psycopg.Connection[tuple[Any, ...]]) -> Run:
+        run = Journal(conn, STATE).current(USERS)
+        assert run is not None
+        return run
+
+
+@dataclass
+class Setting:
+    """The one server of this run, and how much is measured. `say` takes progress, for a person who waits."""
+
+    server: Server
+    directory: Path
+    users: int
+    quick: bool
+    _made: set[str] = field(default_factory=set)
+
+    def say(self, text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def repetitions(self, full: int, quick: int) -> int:
+        return quick if self.quick else full
+
+    @contextmanager
+    def example(self, name: str, users: int, *, references: bool) -> Iterator[Example]:
+        """A database of its own with the example, variant adopt, dropped at the end. Without `references`, their
+        tables keep SMALL rows each and only users is large."""
+        template = self._template(users, references=references)
+        made = self.clone(template, name)
+        try:
+            made.swap("init", str(USERS), "--out", str(made.config), "--force")
+            yield made
+        finally:
+            self._admin().execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def clone(self, template: str, name: str) -> Example:
+        """CREATE DATABASE … TEMPLATE, with the one right that is not copied."""
+        self._admin().execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(name), sql.Identifier(template)),
+            sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(sql.Identifier(name), sql.Identifier(OWNER)),
+        )
+        return Example(self.server, name, self.directory)
+
+    def _admin(self) -> Example:
+        return Example(self.server, "postgres", self.directory)
+
+    def _template(self, users: int, *, references: bool) -> str:
+        """Installed once per size, vacuumed: no reader pays for setting hint bits."""
+        name = f"example_{users}" if references else f"users_{users}"
+        if name in self._made:
+            return name
+        if references:
+            self.say(f"  installing the example with {users:,} users")
+            self._admin().execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            template = Example(self.server, name, self.directory)
+            install(template.superuser, "adopt", users=users)
+            template.execute(sql.SQL("VACUUM (ANALYZE)"))
+        else:
+            template = self.clone(self._template(users, references=True), name)
+            for table in REFERENCES:
+                column = "user_id" if table == "user_roles" else "id"
+                template.execute(
+                    sql.SQL("DELETE FROM {} WHERE {} > {}").format(
+                        sql.Identifier("public", table), sql.Identifier(column), sql.Literal(SMALL)
+                    ),
+                    sql.SQL("VACUUM (FULL, ANALYZE) {}").format(sql.Identifier("public", table)),
+                )
+        self._made.add(name)
+        return name
+
+
+def quiesce(example: Example) -> None:
+    """So that no side pays for what the other left behind."""
+    example.execute(sql.SQL("CHECKPOINT"))
+
+
+def sizes(example: Example) -> str:
+    """Rows of every table of the example, as the planner knows them."""
+    rows = example.execute(
+        sql.SQL(
+            "SELECT relname::text, reltuples::bigint, pg_relation_size(oid) FROM pg_class"
+            " WHERE relnamespace = 'public'::regnamespace AND relname = ANY (ARRAY[{}]) ORDER BY 2 DESC"
+        ).format(sql.SQL(", ").join(sql.Literal(t) for t in ("users", *REFERENCES)))
+    )
+    return ", ".join(f"{name} {count:,} rows {size / 2**20:,.0f} MiB" for name, count, size in rows)

@@ -1,0 +1,64 @@
+"""An operator at one example database: runs the real commands with one configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swap.demo.load import Visible, visible_to_app
+from tests.fix_cli import Cli, CliResult, RunningCli
+from tests.fix_server import Database, ExampleFactory
+
+LEGACY_USERS = (1, 2, 17)
+MakeOperator = Callable[..., "Operator"]
+
+
+class Operator:
+    """`op("verify")` runs `swap verify --json`, with the swap.toml that `init` writes or one made of `settings`."""
+
+    def __init__(self, cli: Cli, db: Database, directory: Path, settings: str = "") -> None:
+        self.cli, self.db, self.config = cli, db, directory / "swap.toml"
+        if settings:
+            self.config.write_text(f'[source]\ntable = "public.users"\n{settings}\n', encoding="utf-8")
+        else:
+            self("init", "public.users", "--out", str(self.config))
+
+    def __call__(self, *args: str, check: bool = True, **kwargs: Any) -> CliResult:
+        return self.cli(*args, "--json", config=self.config, dsn=self.db.owner, check=check, **kwargs)
+
+    def start(self, *args: str) -> RunningCli:
+        return self.cli.start(*args, config=self.config, dsn=self.db.owner)
+
+    def refused(self, *args: str, code: int) -> dict[str, Any]:
+        """The error document of a command that must end with `code`."""
+        result = self(*args, check=False)
+        assert result.code == code, result
+        error = dict(result.json["error"])
+        assert error["code"] == code
+        assert all(error[k] for k in ("message", "state", "hint"))
+        return error
+
+    def status(self) -> dict[str, Any]:
+        return dict(self("status").json)
+
+    def visible(self) -> list[Visible]:
+        return [visible_to_app(self.db.app, u) for u in LEGACY_USERS]
+
+    def ready(self) -> None:
+        """Prepared, caught up, verified: the gates are open."""
+        self("prepare")
+        self("sync", "--once")
+        assert self("verify").json["verdict"] == "identical"
+
+
+@pytest.fixture
+def operator(cli: Cli, example: ExampleFactory, tmp_path: Path) -> MakeOperator:
+    """Factory: an operator at a database of this test's own."""
+
+    def make(variant: str = "adopt", *, users: int = 300, settings: str = "") -> Operator:
+        return Operator(cli, example(variant, users=users), tmp_path, settings)  # type: ignore[arg-type]
+
+    return make

@@ -1,0 +1,27 @@
+"""What a running verification has found so far: whatever stops it, this is what gets reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from swap.core.names import TableName
+from verify.checksum import RangeDigest
+from verify.findings import Check, Finding, TableResult
+from verify.view import View
+
+
+@dataclass
+class Gathered:
+    """`unfinished`: every reason why something was not looked at; `capped`: more differs than is listed;
+    `storage`: the files that were compared, to see at the end that they still are the tables."""
+
+    unfinished: list[str] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    tables: list[TableResult] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    digests: list[RangeDigest] = field(default_factory=list)
+    ranges: int = 0
+    capped: bool = False
+    view: View | None = None
+    fingerprint: str | None = None
+    storage: dict[TableName, tuple[int, int]] = field(default_factory=dict)

@@ -1,0 +1,114 @@
+"""The verification's row: written in one transaction with the mark that a cutover asks for.
+
+In that transaction the run is still in the phase that was verified, and every table still is the file that was
+read: a TRUNCATE or a rewrite since (which may empty a table for older snapshots) or an exchange of names makes
+the look unfinished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from swap.core.connection import Connection, Database
+from swap.core.journal import Journal, Run
+from swap.core.names import TableName
+from verify.checksum import RangeDigest
+from verify.findings import Check, Method, Report, verdict
+from verify.gathered import Gathered
+from verify.view import storage
+
+
+def conclude(database: Database, run: Run, method: Method, started_at: datetime, found: Gathered, limit: int) -> Report:
+    """Make the report and write it. Locks the run's row for the length of that transaction.
+
+    `run.verified` becomes the watermark up to which every key was compared: pending keys, which were left out,
+    lie beyond it, so a cutover compares them with those that changed later.
+    """
+    with database.session("report") as conn, conn.transaction():
+        journal = Journal(conn, run.plan.state_schema)
+        found.unfinished += _changed_since(conn, journal, run, found)
+        if found.capped or len(found.findings) > limit:
+            found.unfinished.append(f"more rows differ than the {limit} that are listed")
+        report = _report(conn, run, method, started_at, found, limit)
+        report = replace(report, id=_write(journal, run, report, found))
+        if report.verdict == "identical":
+            journal.update_run(run.id, verified=report.covered)
+        journal.event(run.id, "verified", f"{report.verdict} ({method})")
+        return report
+
+
+def _changed_since(conn: Connection, journal: Journal, run: Run, found: Gathered) -> list[str]:
+    r = journal.t["run"]
+    phase = journal.execute(sa.select(r.c.phase).where(r.c.id == run.id).with_for_update())[0][0]
+    reasons = [] if phase == run.phase.value else [f"the run went from {run.phase.value} to {phase} meanwhile"]
+    now = storage(conn, list(found.storage))
+    reasons += [
+        f"{table} was truncated, rewritten or replaced meanwhile"
+        for table, file in found.storage.items()
+        if now.get(table) != file
+    ]
+    return reasons
+
+
+def _report(conn: Connection, run: Run, method: Method, started_at: datetime, found: Gathered, limit: int) -> Report:
+    view = found.view
+    reasons = list(dict.fromkeys(found.unfinished))
+    good = f"{found.ranges} of {found.ranges} ranges, every row of both sides, in one snapshot"
+    coverage = Check("coverage", "failed" if reasons else "ok", "; ".join(reasons) or good)
+    checks = (coverage, *found.checks)
+    return Report(
+        id=0,
+        verdict=verdict(reasons, found.tables, checks),
+        method=method,
+        direction=run.direction,
+        snapshot=view.text if view else None,
+        covered=str(view.watermark) if view else None,
+        lsn=view.lsn if view else None,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        fingerprint=found.fingerprint,
+        server_version=conn.info.server_version,
+        tables=tuple(found.tables),
+        findings=tuple(found.findings[:limit]),
+        checks=checks,
+    )
+
+
+def _write(journal: Journal, run: Run, report: Report, found: Gathered) -> int:
+    """The row and, with the checksum method, the digests of every range of both sides."""
+    table = journal.t["verification"]
+    ((number,),) = journal.execute(
+        sa.insert(table)
+        .values(
+            run_id=run.id, method=report.method, direction=report.direction, verdict=report.verdict,
+            snapshot=report.snapshot, fingerprint=report.fingerprint, repaired=False,
+            started_at=report.started_at,
+        )
+        .returning(table.c.id)
+    )  # fmt: skip
+    document = replace(report, id=number).to_json()
+    journal.execute(sa.update(table).where(table.c.id == number).values(report=document))
+    sides = list(_digests(run, found))
+    for n in range(0, len(sides), 500):
+        rows = [{"verification_id": number, **values} for values in sides[n : n + 500]]
+        journal.execute(sa.insert(journal.t["range_digest"]).values(rows))
+    return int(number)
+
+
+def _digests(run: Run, found: Gathered) -> Iterator[dict[str, object]]:
+    forward = run.direction == "forward"
+    sides: tuple[TableName, TableName] = (run.plan.source, run.plan.shadow if forward else run.plan.retired)
+    for d in found.digests:
+        for name, side in zip(sides, (d.origin, d.target), strict=True):
+            yield _digest(name, d, side.rows, side.digest)
+
+
+def _digest(name: TableName, d: RangeDigest, rows: int, digest: str) -> dict[str, object]:
+    return {
+        "part": str(name), "number": d.range.number, "low": d.range.low, "high": d.range.high,
+        "rows": rows, "digest": digest,
+    }  # fmt: skip
