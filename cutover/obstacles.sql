@@ -8,11 +8,4 @@ SELECT format('%%s of %%s (pid %%s) works on %%s', CASE WHEN a.backend_type = 'a
 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE l.granted AND l.mode = 'ShareUpdateExclusiveLock' AND l.relation = ANY (%(oids)s::oid[]) AND a.pid <> pg_backend_pid()
   AND (a.backend_type <> 'autovacuum worker' OR a.query LIKE '%%to prevent wraparound%%')
-UNION
-SELECT format('pid %%s (%%s, %%s) reads with a snapshot older than the shadow''s rows, since %%s', a.pid, a.usename, a.state,
-              date_trunc('second', a.xact_start))
-FROM pg_stat_activity a
-WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_xmin IS NOT NULL
-  AND a.backend_type = 'client backend' AND a.application_name NOT LIKE 'swap %%'
-  AND pg_snapshot_xmax(pg_current_snapshot())::text::numeric - age(a.backend_xmin)::numeric < %(complete)s::numeric
 ORDER BY 1

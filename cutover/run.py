@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
-from verify.touched import compare_keys
 
 from cutover.gates import Verified, check_gates, check_phase, obstacles
 from cutover.transaction import (
@@ -35,6 +34,7 @@ from swap.core.worker import only_operator, taking_over
 from swap.sync.queue import due, read_watermark
 from swap.sync.replay import replay
 from swap.sync.settle import SETTLED, settle
+from verify.touched import compare_keys
 
 SMALL_BATCH = 500
 DRAIN_ROUNDS = 200
@@ -97,7 +97,7 @@ class Operation:
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
             self._catch_up()
             compare_from = self._compare_ahead(compare_from)
-            reason = "; ".join(obstacles(conn, self.run))
+            reason = "; ".join(obstacles(conn, self.journal, self.run))
             if not reason:
                 with Watch(self.database, conn.info.backend_pid, cut.kill_blockers) as watch:
                     try:

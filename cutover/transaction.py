@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
-from verify.touched import compare_keys
 
 from cutover.exchange import exchange
 from swap.core.config import Config
@@ -31,6 +30,7 @@ from swap.prepare.run import drift
 from swap.sync.queue import due
 from swap.sync.replay import take
 from swap.sync.settle import SETTLED
+from verify.touched import compare_keys
 
 COMPARE_SLICE = 10_000
 

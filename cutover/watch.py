@@ -8,28 +8,11 @@ from types import TracebackType
 
 import psycopg
 
+from swap.core.blockers import Blocker, blockers
 from swap.core.connection import Connection, Database
 from swap.core.text import load_sql
 
 POLL_S = 0.02
-
-
-@dataclass(frozen=True)
-class Blocker:
-    """A session that held what the attempt asked for; `age_s` of its transaction."""
-
-    pid: int
-    user: str
-    application: str
-    state: str
-    query: str
-    age_s: float
-    backend_type: str
-    privileged: bool
-
-    def __str__(self) -> str:
-        who = f"pid {self.pid} {self.user} ({self.application or 'no application_name'})"
-        return f"{who}, {self.state or self.backend_type}, for {self.age_s:.1f} s: {' '.join(self.query.split()) or '-'}"
 
 
 @dataclass
@@ -73,8 +56,7 @@ class Watch:
         self.waiters_max = max(self.waiters_max, row[0] if row else 0)
         if self.locked.is_set():
             return
-        for r in conn.execute(load_sql("cutover", "watch.sql"), params).fetchall():
-            blocker = Blocker(*r)
+        for blocker in blockers(conn, self.pid):
             self.blockers[blocker.pid] = blocker
             self._maybe_kill(conn, blocker)
 

@@ -15,6 +15,8 @@ from tests.fix_server import Database, DatabaseServer
 from tests.operating import MakeOperator
 
 SECRET = "s3cret-pass-word"
+COMMANDS = ["init", "doctor", "plan", "prepare", "sync", "verify", "cutover", "revert", "finalize", "abort"]
+COMMANDS += ["status", "pause", "resume", "demo"]
 
 
 def judge(result: CliResult, code: int) -> str:
@@ -63,13 +65,11 @@ def test_malformed_dsn(cli: Cli, config: Path) -> None:
         ('[source]\ntable = "public.users"\n[sync]\njobs = 0\n', ["line 4", "sync.jobs", "1"]),
         ('[source]\ntable = "public.users"\n[sync]\nmode = "magic"\n', ["sync.mode", "trigger", "logical"]),
         ('[source\ntable = "public.users"\n', ["not valid TOML"]),
-        ('[sync]\njobs = 1\n', ["source", "missing"]),
+        ("[sync]\njobs = 1\n", ["source", "missing"]),
         ('[source]\ntable = "a.b.c"\n', ["source.table", "schema.table"]),
     ],
 )
-def test_configuration_errors_name_key_line_and_what_is_allowed(
-    cli: Cli, tmp_path: Path, text: str, names: list[str]
-) -> None:
+def test_configuration_errors_name_key_line_and_what_is_allowed(cli: Cli, tmp_path: Path, text: str, names: list[str]) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(text, encoding="utf-8")
     message = judge(cli("status", config=path, dsn="dbname=x", check=False), 2)
@@ -130,6 +130,5 @@ def test_errors_are_one_json_document(cli: Cli, config: Path) -> None:
 
 
 def test_help_has_an_example(cli: Cli) -> None:
-    commands = "init doctor plan prepare sync verify cutover revert finalize abort status pause resume demo".split()
-    for command in commands:
+    for command in COMMANDS:
         assert "Example: swap" in cli(command, "--help").stdout

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 import pytest
+from psycopg import sql
 
 from tests.fix_server import Connect
 from tests.operating import MakeOperator, Operator
@@ -20,7 +20,7 @@ QUICK = "[cutover]\nmax_attempts = 3\nlock_timeout_ms = 50\n"
 
 def update(dsn: str, statement: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute(statement)  # type: ignore[call-overload]
+        conn.execute(statement)
 
 
 def test_gate_no_verification(operator: MakeOperator) -> None:
@@ -79,6 +79,12 @@ def test_reader_in_the_way_is_named_and_nothing_changes(operator: MakeOperator, 
     reader.execute("SELECT count(*) FROM users")
     error = op.refused("cutover", "--yes", "--no-snapshot", code=4)
     assert f"pid {reader.info.backend_pid}" in error["message"]
+    assert "pg_monitor" in error["message"]  # without it the server hides the rest
+    update(op.db.superuser, "GRANT pg_monitor TO swap_owner")
+    try:
+        error = op.refused("cutover", "--yes", "--no-snapshot", code=4)
+    finally:
+        update(op.db.superuser, "REVOKE pg_monitor FROM swap_owner")
     assert "idle in transaction" in error["message"]
     reader.rollback()
     status = op.status()
@@ -161,36 +167,39 @@ def test_operator_stops_between_attempts(operator: MakeOperator, connect: Connec
     assert op.status()["phase"] == "syncing"
 
 
-def test_old_snapshot_waits(operator: MakeOperator, connect: Connect) -> None:
+@pytest.mark.parametrize("visible", [True, False], ids=["pg_monitor", "unprivileged"])
+def test_old_snapshot_waits(operator: MakeOperator, connect: Connect, visible: bool) -> None:
     """H36: a snapshot older than the shadow's rows would find an almost empty table after the rename."""
-    op = operator(settings=QUICK)
-    op("prepare")
+    op = operator(settings="[cutover]\nmax_attempts = 1\n")
+    op.ready()
     old = connect(op.db.superuser, autocommit=False)
     old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    old.execute("SELECT count(*) FROM organizations")
-    update(op.db.superuser, "GRANT pg_read_all_stats TO swap_owner")
+    old.execute("SELECT 1")  # takes the snapshot, and no lock on any table
+    conn = connect(op.db.superuser)
+    conn.execute("UPDATE swap.run SET complete_xid = (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 1)::text")
+    update(op.db.superuser, f"{'GRANT' if visible else 'REVOKE'} pg_monitor {'TO' if visible else 'FROM'} swap_owner")
     try:
-        op("sync", "--once")
-        op("verify")
+        message = op.refused("cutover", "--yes", "--no-snapshot", code=4)["message"]
+        assert "snapshot older than the shadow" in message
+        assert not visible or f"pid {old.info.backend_pid}" in message
         old.rollback()
-        old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        old.execute("SELECT 1")
+        assert op("cutover", "--yes", "--no-snapshot").json["outcome"] == "committed"
     finally:
-        update(op.db.superuser, "REVOKE pg_read_all_stats FROM swap_owner")
-    assert op("cutover", "--yes", "--no-snapshot").json["outcome"] == "committed"
+        update(op.db.superuser, "REVOKE pg_monitor FROM swap_owner")
 
 
 def test_stale_writer_is_told_to_retry(operator: MakeOperator, connect: Connect) -> None:
     """A REPEATABLE READ transaction with a snapshot from before the exchange gets 40001, not zero rows."""
     op = operator()
     op.ready()
-    stale = connect(op.db.superuser, autocommit=False)
-    stale.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    stale.execute("SELECT count(*) FROM organizations WHERE false")
-    stale.rollback()
-    stale.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    stale.execute("SELECT 1")  # takes the snapshot, and no lock on any table
-    assert op("cutover", "--yes", "--no-snapshot").json["outcome"] == "committed"
+    update(op.db.superuser, "GRANT pg_monitor TO swap_owner")
+    try:
+        stale = connect(op.db.superuser, autocommit=False)
+        stale.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        stale.execute("SELECT 1")  # takes the snapshot, and no lock on any table
+        assert op("cutover", "--yes", "--no-snapshot").json["outcome"] == "committed"
+    finally:
+        update(op.db.superuser, "REVOKE pg_monitor FROM swap_owner")
     with pytest.raises(psycopg.errors.SerializationFailure):
         stale.execute("UPDATE users SET login_count = 1 WHERE email = 'nobody'")
 
@@ -227,9 +236,7 @@ def _cutover_with_blocked_validation(op: Operator, blocker: psycopg.Connection[A
     reader.execute("SELECT count(*) FROM users")  # keeps the attempts failing until the blocker is in the queue
     running = op.start("cutover", "--yes", "--no-snapshot", "--json")
     running.wait_line("attempt 1 of")
-    running_pid = watcher.execute(
-        "SELECT pid FROM pg_stat_activity WHERE application_name = 'swap cutover'"
-    ).fetchone()
+    running_pid = watcher.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'swap cutover'").fetchone()
     assert running_pid is not None
     thread = threading.Thread(target=grab)
     reader.rollback()
@@ -310,7 +317,7 @@ def test_finalize_drop_legacy_lists_what_still_needs_an_integer(operator: MakeOp
     assert "policy users_self" in message
     conn = connect(op.db.superuser)
     assert conn.execute("SELECT to_regclass('users_old') IS NOT NULL").fetchone() == (True,)
-    for (name, table) in conn.execute(
+    for name, table in conn.execute(
         "SELECT polname, polrelid::regclass::text FROM pg_policy WHERE pg_get_expr(polqual, polrelid) LIKE '%user_id%'"
     ).fetchall():
         conn.execute(sql.SQL("DROP POLICY {} ON {}").format(sql.Identifier(name), sql.Identifier(table)))

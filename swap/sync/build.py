@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from psycopg import sql
 
+from swap.core.blockers import explained
 from swap.core.connection import Connection, Database
 from swap.core.journal import Journal, Run
 from swap.core.ladder import LockBudget
@@ -145,11 +146,12 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
 
 
 def build_reference(
-    conn: Connection, journal: Journal, run: Run, ref: ReferencePlan, budget: LockBudget, report: Reporter
+    database: Database, conn: Connection, journal: Journal, run: Run, ref: ReferencePlan, budget: LockBudget, report: Reporter
 ) -> None:
     """Indexes CONCURRENTLY, then the short steps through the ladder."""
     for index in reference_indexes(ref):
-        ensure_index(conn, index, concurrently=True)
+        with explained(database, conn, f"CREATE INDEX CONCURRENTLY {index.build_name}", report):
+            ensure_index(conn, index, concurrently=True)
     for step in reference_steps(ref):
         if not journal.step_done(run.id, step.name):
             run_step(conn, journal, run, step, budget, report)

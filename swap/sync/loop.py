@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from swap.core.blockers import explained
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import direction, forward
@@ -135,7 +136,8 @@ class Sync:
                 plan.source_table.rows_estimate,
             ))  # fmt: skip
         if plan.identity_index:
-            ensure_index(self.conn, plan.identity_index, concurrently=True)
+            with explained(self.database, self.conn, "CREATE INDEX CONCURRENTLY", self.report):
+                ensure_index(self.conn, plan.identity_index, concurrently=True)
         for step in identity:
             if not self.journal.step_done(run.id, step.name):
                 run_step(self.conn, self.journal, run, step, budget, self.report)
@@ -163,7 +165,7 @@ class Sync:
                 lambda low, high, ref=ref: fill_reference(plan, ref, tid(low), tid(high, after=True)),  # type: ignore[misc]
                 BLOCKS, f"{suppress}; {NESTED_LOOPS}", plan.catalog.table(ref.table).rows_estimate,
             ))  # fmt: skip
-            build_reference(self.conn, self.journal, run, ref, budget, self.report)
+            build_reference(self.database, self.conn, self.journal, run, ref, budget, self.report)
         self._drain(run)
         self.conn.execute(vacuum(plan).sql)
         with self.conn.transaction():

@@ -1,0 +1,490 @@
+"""Verification finds every planted difference by both methods, and never calls an unfinished look a success (I7)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from swap.core.report import Silent
+from swap.core.snapshot import Snapshot
+from swap.sync.queue import due
+from tests.fix_cli import Cli
+from tests.fix_server import Connect, Database, DatabaseServer, Execute, Variant
+from tests.operating import Operator
+from tests.verify_cases import SHADOW, Case
+from tests.verifying import AUDIT, METHODS, Verified, failed, plain, reason, status_of
+from tests.waiting import wait_for_lock_wait, wait_until
+from verify.findings import Method, Report
+from verify.ranges import Range, key_ranges
+from verify.repair import queue_differences
+from verify.touched import compare_keys
+
+by_both = pytest.mark.parametrize("method", METHODS)
+USERS = "public.users"
+
+
+@pytest.fixture(scope="module")
+def caught_up(
+    server: DatabaseServer,
+    admin: Execute,
+    example_template: Callable[[Variant, int, int], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[str, Path]]:
+    """The name of a database that is prepared and synced, to be copied, and the directory of its swap.toml."""
+    name, directory = "template_verify", tmp_path_factory.mktemp("verify")
+    ident, template = sql.Identifier(name), sql.Identifier(example_template("adopt", 300, 1))
+    admin(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(ident, template))
+    admin(sql.SQL("GRANT CREATE ON DATABASE {} TO swap_owner").format(ident))
+    db = Database(name, server.conninfo(name), server.conninfo(name, "swap_owner"), server.conninfo(name, "app"))
+    op = Operator(Cli(directory, []), db, directory, AUDIT)
+    op("prepare")
+    op("sync", "--once")
+    yield name, directory
+    admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(ident))
+
+
+@pytest.fixture
+def verified(
+    caught_up: tuple[str, Path], new_database: Callable[[str], Database], admin: Execute, cli: Cli
+) -> Iterator[Verified]:
+    """A copy of the caught-up example; several key ranges though it is small."""
+    template, directory = caught_up
+    db = new_database(template)
+    admin(sql.SQL("GRANT CREATE ON DATABASE {} TO swap_owner").format(sql.Identifier(db.dbname)))
+    with closing(psycopg.connect(db.owner, autocommit=True)) as owner:
+        yield Verified(db, owner, Operator(cli, db, directory, AUDIT))
+
+
+@pytest.fixture(autouse=True)
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 40)
+
+
+class OnProgress(Silent):
+    """A reporter that acts once, between two ranges."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act: Callable[[], object] | None = act
+
+    def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
+        if self.act is not None:
+            act, self.act = self.act, None
+            act()
+
+
+def without_guard(verified: Verified, table: LiteralString, statement: LiteralString) -> None:
+    """Run a statement that the reference's guard would reject or mend."""
+    on = sql.Identifier(table)
+    names = verified.owner.execute(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname LIKE '~swap%%'", [table]
+    ).fetchall()
+    for (name,) in names:
+        verified.owner.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER {}").format(on, sql.Identifier(name)))
+    verified.owner.execute(statement)
+    for (name,) in names:
+        verified.owner.execute(sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(on, sql.Identifier(name)))
+
+
+@by_both
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_no_difference(verified: Verified, method: Method, jobs: int) -> None:
+    report = verified(method, jobs=jobs)
+    assert report.verdict == "identical", report
+    assert not report.findings
+    assert failed(report) == set()
+    source = report.tables[0]
+    assert (source.name, source.rows, source.pending, source.differences) == (USERS, 300, 0, 0)
+    assert (source.checksum is not None) == (method == "checksum")
+    assert {t.name: t.rows for t in report.tables[1:]}["public.sessions"] == 300
+    assert status_of(report, "no_orphans") == "warning"  # audit rows of users who are gone, declared only
+
+
+@by_both
+def test_identical_is_journalled(verified: Verified, method: Method) -> None:
+    report = verified(method)
+    assert verified.run().verified == report.covered
+    row = verified.owner.execute(
+        "SELECT id, method, verdict, snapshot, repaired, report->>'verdict' FROM swap.verification"
+    ).fetchall()
+    assert row == [(report.id, method, "identical", report.snapshot, False, "identical")]
+    digests = verified.owner.execute(
+        "SELECT part, count(*), sum(rows)::int, bool_or(low IS NULL), bool_or(high IS NULL), string_agg(digest, ' ' ORDER BY number)"
+        " FROM swap.range_digest GROUP BY part ORDER BY part"
+    ).fetchall()
+    if method == "exact":
+        assert digests == []
+    else:
+        shadow, source = sorted(digests, key=lambda d: d[0] == USERS)
+        assert shadow[1:] == source[1:]
+        assert source[1] > 3
+        assert source[2:5] == (300, True, True)
+
+
+@pytest.mark.parametrize("case", SHADOW, ids=lambda c: c.name)
+def test_planted_in_the_shadow(verified: Verified, case: Case) -> None:
+    """HAZARDS, Verification: caught by both methods, with table, key, kind and columns."""
+    verified.owner.execute(case.sql)
+    by_method = {m: verified(m) for m in METHODS}
+    for method, report in by_method.items():
+        assert report.verdict == "different", (method, report)
+        if case.found:
+            assert plain(report) == [(USERS, *f) for f in case.found], method
+        else:
+            assert {(f.key, f.kind) for f in report.findings} == {(24, "different"), (27, "different")}
+        assert sum(t.differences for t in report.tables) == len(report.findings)
+        assert verified.run().verified is None
+    if case.name == "one uuid for two rows":
+        assert "mapping_one_to_one" in failed(by_method["exact"])
+    with verified.session() as conn:
+        keys = [k for k, _, _ in case.found] + [1, 2, 3, -5]
+        found = compare_keys(conn, verified.run().plan, verified.direction(), keys)
+        if case.found:
+            assert [(f.key, f.kind, f.columns) for f in found] == list(case.found)
+
+
+REFERENCES: tuple[tuple[LiteralString, LiteralString, int | str, tuple[str, str]], ...] = (
+    (
+        "sessions",
+        "UPDATE sessions SET user_uuid_id = (SELECT uuid_id FROM users WHERE id = 12) WHERE user_id = 11",
+        13,
+        ("user_id", "user_uuid_id"),
+    ),
+    (
+        "partner_applications",
+        "UPDATE partner_applications SET created_by_user_uuid_id = NULL WHERE id = 2",
+        2,
+        ("created_by_user_id", "created_by_user_uuid_id"),
+    ),
+    (
+        "partner_applications",
+        "UPDATE partner_applications SET created_by_user_id = NULL WHERE id = 2",
+        2,
+        ("created_by_user_id", "created_by_user_uuid_id"),
+    ),
+    (
+        "user_roles",
+        "UPDATE user_roles SET user_uuid_id = (SELECT uuid_id FROM users WHERE id = 13) WHERE (user_id, role) = (12, 'member')",
+        "12,member",
+        ("user_id", "user_uuid_id"),
+    ),
+    (
+        "audit_logs",
+        "UPDATE audit_logs SET actor_uuid_id = (SELECT uuid_id FROM users WHERE id = 13) WHERE id = 5",
+        5,
+        ("actor_id", "actor_uuid_id"),
+    ),
+)
+
+
+@by_both
+@pytest.mark.parametrize(("table", "statement", "key", "columns"), REFERENCES)
+def test_planted_in_a_reference(
+    verified: Verified, method: Method, table: LiteralString, statement: LiteralString, key: int | str, columns: tuple[str, str]
+) -> None:
+    """H19: a reference to the wrong uuid, without one, or without its integer."""
+    without_guard(verified, table, statement)
+    report = verified(method)
+    assert report.verdict == "different"
+    assert plain(report) == [(f"public.{table}", key, "mapping", columns)]
+    assert failed(report) == {"references_resolve"}
+    with verified.session() as conn:
+        assert queue_differences(conn, verified.run(), report.findings) == 0
+
+
+@by_both
+def test_pending_keys_are_left_out_and_counted(verified: Verified, method: Method) -> None:
+    """50,000 pending keys hide nothing else: a real difference among them is found as soon as it is not pending."""
+    verified.owner.execute("UPDATE users SET login_count = login_count + 1 WHERE id % 2 = 0")
+    verified.owner.execute("INSERT INTO users (organization_id, email) VALUES (1, 'new@example.com')")
+    verified.owner.execute("DELETE FROM users WHERE id = 2")
+    report = verified(method)
+    assert report.verdict == "identical", report
+    (pending,) = verified.owner.execute("SELECT count(*) + 2 FROM users WHERE id % 2 = 0").fetchone() or (None,)
+    assert report.tables[0].pending == pending
+    # The mark lies before what was left out: a cutover compares it once more.
+    covered = Snapshot.parse(report.covered or "")
+    assert covered.xmax < Snapshot.parse(report.snapshot or "").xmax
+    plan = verified.run().plan
+    entries = sql.SQL("SELECT count(DISTINCT d.key) FROM ({}) d").format(due(plan, covered, sql.SQL("c.key")))
+    assert verified.owner.execute(entries).fetchone() == (pending,)
+
+    changes = sql.Identifier("swap", f"users_{plan.tag}_changes_0")
+    verified.owner.execute(sql.SQL("INSERT INTO {} (key) SELECT generate_series(1000, 51000)").format(changes))
+    verified.owner.execute("UPDATE users_new SET login_count = 77 WHERE id IN (6, 7, 1500)")
+    report = verified(method)
+    assert plain(report) == [(USERS, 7, "different", ("login_count",))]
+    assert report.tables[0].pending > 50_000
+    verified.op("sync", "--once")
+    assert verified(method).tables[0].pending == 0
+    assert [f.key for f in verified(method).findings] == [7]
+
+
+def test_a_queued_truncate_leaves_nothing_to_compare(verified: Verified) -> None:
+    """H6."""
+    verified.owner.execute("TRUNCATE users CASCADE")
+    report = verified()
+    assert report.verdict == "incomplete"
+    assert "TRUNCATE is queued" in reason(report)
+
+
+@by_both
+@pytest.mark.parametrize("statement", ["TRUNCATE users CASCADE", "TRUNCATE users_new", "VACUUM FULL sessions"])
+def test_a_table_emptied_meanwhile_is_not_called_equal(verified: Verified, method: Method, statement: LiteralString) -> None:
+    """TRUNCATE empties a table for older snapshots too; no range holds a lock while it waits for its turn."""
+    report = verified(method, reporter=OnProgress(lambda: verified.owner.execute(statement)), jobs=1)
+    assert report.verdict == "incomplete"
+    assert "truncated, rewritten or replaced meanwhile" in reason(report)
+    assert verified.run().verified is None
+
+
+@by_both
+def test_both_empty_says_so(verified: Verified, method: Method) -> None:
+    verified.owner.execute("TRUNCATE users CASCADE; TRUNCATE users_new")
+    verified.owner.execute("UPDATE swap.capture SET watermark = pg_current_snapshot()::text")
+    report = verified(method)
+    assert report.verdict == "identical"
+    assert "both empty" in next(c.detail for c in report.checks if c.name == "rows")
+
+
+def terminate(conn: psycopg.Connection[Any], name: str) -> None:
+    found = conn.execute(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = %s",
+        [name],
+    ).fetchall()
+    assert found == [(True,)]
+
+
+@by_both
+@pytest.mark.parametrize("session", ["worker 1", "worker 2", "snapshot", "verify"])
+def test_a_killed_session_is_incomplete(verified: Verified, connect: Connect, method: Method, session: str) -> None:
+    admin = connect(verified.db.superuser)
+    report = verified(method, reporter=OnProgress(lambda: terminate(admin, f"swap verify ({session})")))
+    if session == "verify":  # its work was done by then
+        assert report.verdict == "identical"
+        return
+    assert report.verdict == "incomplete"
+    assert any(word in reason(report) for word in ("terminating connection", "lost", "closed"))
+    assert verified.run().verified is None
+
+
+@by_both
+@pytest.mark.parametrize("end", ["pg_cancel_backend", "pg_terminate_backend"])
+@pytest.mark.parametrize("table", ["users_new", "sessions"])
+def test_a_stopped_query_is_incomplete(
+    verified: Verified, connect: Connect, method: Method, end: LiteralString, table: LiteralString
+) -> None:
+    """Stopped while it waits for a lock, in the comparison and in a reference."""
+    admin, holder = connect(verified.db.superuser), connect(verified.db.superuser)
+    reports: list[Report] = []
+    held = threading.Event()
+
+    def hold() -> None:
+        holder.execute("BEGIN")
+        holder.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table)))
+        held.set()
+
+    thread = threading.Thread(target=lambda: reports.append(verified(method, jobs=1, reporter=OnProgress(hold))))
+    thread.start()
+    assert held.wait(30)
+    (pid,) = wait_until(
+        lambda: admin.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'swap verify (worker 1)'"
+            " AND datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone(),
+        what="the worker waits",
+    )
+    wait_for_lock_wait(admin, pid)
+    admin.execute(sql.SQL("SELECT {}(%s)").format(sql.Identifier(end)), [pid])
+    thread.join(30)
+    holder.execute("ROLLBACK")
+    (report,) = reports
+    assert report.verdict == "incomplete"
+    assert verified.run().verified is None
+
+
+def test_interrupt_leaves_no_session(verified: Verified, connect: Connect) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verified(reporter=OnProgress(interrupt))
+    admin = connect(verified.db.superuser)
+    wait_until(
+        lambda: (
+            admin.execute(
+                "SELECT FROM pg_stat_activity WHERE application_name LIKE 'swap verify%' AND datname = current_database()"
+            ).fetchone()
+            is None
+        ),
+        what="every session has ended",
+    )
+
+
+@by_both
+def test_a_cap_that_was_reached_is_incomplete(verified: Verified, method: Method) -> None:
+    verified.owner.execute("UPDATE users_new SET revision = -1 WHERE id BETWEEN 60 AND 69")
+    report = verified(method, limit=3)
+    assert report.verdict == "incomplete"
+    assert len(report.findings) == 3
+    assert report.tables[0].different == 10
+    assert "more rows differ than the 3" in reason(report)
+
+
+@by_both
+@pytest.mark.parametrize(
+    "lost",
+    [lambda ranges: ranges[1:], lambda ranges: ranges[:-1], lambda ranges: ranges[:2] + ranges[3:], lambda ranges: ()],
+    ids=["first", "last", "middle", "all"],
+)
+def test_a_range_that_was_left_out_is_noticed(
+    verified: Verified, method: Method, lost: Callable[[tuple[Range, ...]], tuple[Range, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verify.source.key_ranges", lambda cuts: lost(key_ranges(cuts)))
+    report = verified(method)
+    assert report.verdict == "incomplete"
+    assert "ranges" in reason(report)
+
+
+@pytest.mark.parametrize("cuts", [(), (0,), (5, -5, 5), range(-100, 100)])
+def test_ranges_cover_every_key_once(cuts: tuple[int, ...]) -> None:
+    ranges = key_ranges(cuts)
+    assert (ranges[0].low, ranges[-1].high) == (None, None)
+    assert all(a.high == b.low for a, b in pairwise(ranges))
+    assert [r.number for r in ranges] == list(range(1, len(ranges) + 1))
+
+
+def test_only_access_share_is_taken(verified: Verified, connect: Connect) -> None:
+    """Between two ranges nothing is locked but the queue, by the weakest lock there is."""
+    admin = connect(verified.db.superuser)
+    seen: list[tuple[str, str]] = []
+
+    def look() -> None:
+        seen.extend(
+            admin.execute(
+                "SELECT l.mode, n.nspname::text FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                " JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE a.application_name LIKE 'swap verify%' AND a.datname = current_database()"
+                " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            ).fetchall()
+        )
+
+    verified(reporter=OnProgress(look), jobs=1)
+    assert ("AccessShareLock", "swap") in seen
+    assert {mode for mode, _ in seen} == {"AccessShareLock"}
+    assert "public" not in {schema for _, schema in seen}
+
+
+CHECKS: tuple[tuple[str, LiteralString], ...] = (
+    ("capture_installed", "DROP TRIGGER swap_capture ON users"),
+    ("capture_installed", "ALTER TABLE users ENABLE TRIGGER swap_capture"),
+    ("capture_installed", 'ALTER TABLE sessions DISABLE TRIGGER "~swap_guard_4_insert"'),
+    ("structure", "ALTER TABLE users ADD COLUMN added int"),
+    ("structure", "ALTER TABLE users_new ADD COLUMN added int"),
+    ("structure", "ALTER TABLE users_new ALTER COLUMN revision TYPE bigint"),
+    ("structure", "ALTER TABLE users_new ALTER COLUMN revision DROP NOT NULL"),
+    ("drift", "CREATE INDEX stray ON users (revision)"),
+    ("sequences_ahead", "SELECT setval('users_id_seq', 17)"),
+    (
+        "foreign_keys_valid",
+        "ALTER TABLE sessions DROP CONSTRAINT sessions_user_id_fkey, ADD CONSTRAINT sessions_user_id_fkey"
+        " FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE NOT VALID",
+    ),
+)
+
+
+@pytest.mark.parametrize(("check", "statement"), CHECKS)
+def test_named_checks(verified: Verified, check: str, statement: LiteralString) -> None:
+    """H38, H31: what is equal row by row may still be unfit."""
+    verified.owner.execute(statement)
+    report = verified()
+    assert check in failed(report)
+    assert report.verdict == "different"
+    assert verified.run().verified is None
+
+
+def test_an_altered_capture_function(verified: Verified) -> None:
+    (name,) = verified.owner.execute(
+        "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE proname LIKE '%capture_forward'"
+    ).fetchone() or ("",)
+    (body,) = verified.owner.execute("SELECT pg_get_functiondef(%s::regprocedure)", [name]).fetchone() or ("",)
+    verified.owner.execute(sql.SQL(body.replace("RETURN NULL", "RETURN NEW")))
+    report = verified()
+    assert failed(report) == {"capture_installed"}
+
+
+def test_an_invalid_index(verified: Verified, connect: Connect) -> None:
+    connect(verified.db.superuser).execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'index_sessions_on_user_id'::regclass"
+    )
+    assert "indexes_valid" in failed(verified())
+
+
+@by_both
+@pytest.mark.parametrize("table", ["users", "users_new"])
+def test_a_column_that_is_gone_is_incomplete(verified: Verified, method: Method, table: LiteralString) -> None:
+    verified.owner.execute(sql.SQL("ALTER TABLE {} DROP COLUMN revision").format(sql.Identifier(table)))
+    report = verified(method)
+    assert report.verdict == "incomplete"
+    assert "has no column revision" in reason(report)
+
+
+def test_repair_goes_through_replay(verified: Verified) -> None:
+    """I7: a run that repaired needs another clean run."""
+    verified.owner.execute("DELETE FROM users_new WHERE id = 10")
+    verified.owner.execute("UPDATE users_new SET bio = 'wrong' WHERE id = 11")
+    verified.owner.execute("INSERT INTO users_new (id, organization_id, email) VALUES (50, 1, 'x@example.com')")
+    report = verified()
+    assert report.verdict == "different"
+    with verified.session() as conn:
+        assert queue_differences(conn, verified.run(), report.findings, report.id) == 3
+        assert verified.owner.execute("SELECT repaired FROM swap.verification").fetchall() == [(True,)]
+    assert verified.owner.execute("SELECT count(*) FROM users_new WHERE bio = 'wrong'").fetchone() == (1,)
+    verified.op("sync", "--once")
+    assert verified().verdict == "identical"
+
+
+@pytest.mark.timeout(180)
+def test_the_retired_side_after_a_cutover(verified: Verified) -> None:
+    """The same comparison backwards: names of before on the retired side, own references on the live one."""
+    verified.op("verify")
+    verified.op("cutover", "--yes", "--no-snapshot")
+    verified.op("sync", "--once")
+    for method in METHODS:
+        assert verified(method).verdict == "identical"
+    verified.owner.execute("UPDATE users_old SET bio = 'wrong' WHERE id = 11")
+    verified.owner.execute("DELETE FROM users_old WHERE id = 12")
+    verified.owner.execute("UPDATE users_old SET invited_by_id = 1 WHERE id = 18")
+    without_guard(verified, "users", "UPDATE users SET invited_by_legacy_id = 3 WHERE legacy_id = 23")
+    verified.op("sync", "--once")
+    for method in METHODS:
+        report = verified(method)
+        assert plain(report)[:3] == [
+            (USERS, 11, "different", ("bio",)),
+            (USERS, 12, "missing", ()),
+            (USERS, 18, "different", ("invited_by_id",)),
+        ]
+        assert [(f.kind, f.columns) for f in report.findings[3:]] == [("mapping", ("invited_by_legacy_id", "invited_by_id"))]
+
+
+def test_row_security_is_an_error_not_a_shorter_result(verified: Verified) -> None:
+    """H16: FORCE ROW LEVEL SECURITY would hide rows on both sides alike."""
+    verified.owner.execute("ALTER TABLE users FORCE ROW LEVEL SECURITY; ALTER TABLE users_new FORCE ROW LEVEL SECURITY")
+    report = verified()
+    assert report.verdict == "incomplete"
+    assert "row-level security" in reason(report)
+
+
+def test_the_report_is_plain_data(verified: Verified) -> None:
+    """And stays so through the journal."""
+    report = verified("checksum")
+    (stored,) = verified.owner.execute("SELECT report FROM swap.verification").fetchone() or (None,)
+    assert stored == report.to_json()

@@ -1,0 +1,223 @@
+"""What is planted in the shadow, and what a verification must say: HAZARDS, section Verification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import LiteralString
+
+
+@dataclass(frozen=True)
+class Case:
+    """`sql` runs as the owner; `found`: (key, kind, columns) of every finding, in key order."""
+
+    name: str
+    sql: LiteralString
+    found: tuple[tuple[int, str, tuple[str, ...]], ...]
+
+
+def different(key: int, *columns: str) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
+    return ((key, "different", columns),)
+
+
+def new_row(key: LiteralString) -> LiteralString:
+    return "INSERT INTO users_new (id, organization_id, email) VALUES (" + key + ", 1, 'planted@example.com')"
+
+
+SHADOW = (
+    Case("a missing row", "DELETE FROM users_new WHERE id = 10", ((10, "missing", ()),)),
+    Case("the lowest row missing", "DELETE FROM users_new WHERE id = -7", ((-7, "missing", ()),)),
+    Case(
+        "the highest row missing",
+        "DELETE FROM users_new WHERE id = (SELECT max(id) FROM users)",
+        ((303, "missing", ()),),
+    ),
+    Case("an extra row in a gap", new_row("50"), ((50, "extra", ()),)),
+    Case("below the lowest key", new_row("-9223372036854775808"), ((-(2**63), "extra", ()),)),
+    Case("above the highest key", new_row("9223372036854775807"), ((2**63 - 1, "extra", ()),)),
+    Case("key 0", "UPDATE users_new SET login_count = -1 WHERE id = 0", different(0, "login_count")),
+    Case("a negative key", "UPDATE users_new SET active = NOT active WHERE id = -7", different(-7, "active")),
+    Case(
+        "one byte inside a TOASTed value",
+        "UPDATE users_new SET bio = overlay(bio PLACING '!' FROM 3000) WHERE id = 1 AND length(bio) > 4000",
+        different(1, "bio"),
+    ),
+    Case("NULL for ''", "UPDATE users_new SET bio = NULL WHERE id = 4 AND bio = ''", different(4, "bio")),
+    Case("'' for NULL", "UPDATE users_new SET bio = '' WHERE id = 6 AND bio IS NULL", different(6, "bio")),
+    Case("'NULL' for NULL", "UPDATE users_new SET bio = 'NULL' WHERE id = 6 AND bio IS NULL", different(6, "bio")),
+    Case(
+        "a shift across a column boundary",
+        "UPDATE users_new SET handle = handle || left(referral_code, 1), referral_code = substr(referral_code, 2)"
+        " WHERE id = 9 AND handle IS NOT NULL AND referral_code IS NOT NULL",
+        different(9, "handle", "referral_code"),
+    ),
+    Case(
+        "trailing spaces",
+        "UPDATE users_new SET bio = rtrim(bio) WHERE id = 2 AND bio LIKE '%  '",
+        different(2, "bio"),
+    ),
+    Case(
+        "1.0 for 1.00",
+        "UPDATE users_new SET score = round(score, scale(score) + 1) WHERE id = 12 AND score IS NOT NULL",
+        different(12, "score"),
+    ),
+    Case("NaN", "UPDATE users_new SET score = 'NaN' WHERE id = 12", different(12, "score")),
+    Case("a cent", "UPDATE users_new SET balance = balance + 0.01 WHERE id = 12", different(12, "balance")),
+    Case(
+        "equal jsonb with another number scale",
+        "UPDATE users_new SET preferences = jsonb_set(preferences, '{page}', ((preferences->>'page') || '.0')::jsonb)"
+        " WHERE id = 20",
+        different(20, "preferences"),
+    ),
+    Case(
+        "array bounds",
+        "UPDATE users_new SET tags = ('[0:2]=' || tags::text)::text[] WHERE id = 5 AND cardinality(tags) = 3",
+        different(5, "tags"),
+    ),
+    Case("an empty array for NULL", "UPDATE users_new SET tags = '{}' WHERE id = 2 AND tags IS NULL", different(2, "tags")),
+    Case(
+        "one microsecond",
+        "UPDATE users_new SET created_at = created_at + interval '1 microsecond' WHERE id = 30",
+        different(30, "created_at"),
+    ),
+    Case("infinity", "UPDATE users_new SET last_seen_at = 'infinity' WHERE id = 30", different(30, "last_seen_at")),
+    Case(
+        "one bit of bytea",
+        "UPDATE users_new SET avatar = set_bit(avatar, 7, 1 - get_bit(avatar, 7)) WHERE id = 6 AND avatar IS NOT NULL",
+        different(6, "avatar"),
+    ),
+    Case("an enum", "UPDATE users_new SET status = 'suspended' WHERE id = 0", different(0, "status")),
+    Case(
+        "case of letters, with the column generated from it unchanged",
+        "UPDATE users_new SET email = upper(email) WHERE id = 40",
+        different(40, "email"),
+    ),
+    Case(
+        "payloads exchanged between two rows",
+        "UPDATE users_new a SET bio = b.bio, balance = b.balance FROM users b WHERE (a.id, b.id) IN ((21, 22), (22, 21))",
+        (*different(21, "balance", "bio"), *different(22, "balance", "bio")),
+    ),
+    Case(
+        "keys exchanged between two rows",
+        "UPDATE users_new SET id = 7000 WHERE id = 24; UPDATE users_new SET id = 24 WHERE id = 27;"
+        " UPDATE users_new SET id = 27 WHERE id = 7000",
+        (),
+    ),
+    Case(
+        "uuids exchanged between two rows",
+        "UPDATE users_new SET uuid_id = '00000000-0000-0000-0000-000000000000' WHERE id = 24;"
+        " UPDATE users_new SET uuid_id = (SELECT uuid_id FROM users WHERE id = 24) WHERE id = 27;"
+        " UPDATE users_new SET uuid_id = (SELECT uuid_id FROM users WHERE id = 27) WHERE id = 24",
+        (*different(24, "uuid_id"), *different(27, "uuid_id")),
+    ),
+    Case(
+        "one uuid for two rows",
+        "ALTER TABLE users_new DROP CONSTRAINT users_pkey_new;"
+        " UPDATE users_new SET uuid_id = (SELECT uuid_id FROM users WHERE id = 24) WHERE id = 27",
+        different(27, "uuid_id"),
+    ),
+    Case(
+        "a row that is there twice",
+        "DROP INDEX users_legacy_id_key; ALTER TABLE users_new DROP CONSTRAINT users_pkey_new;"
+        " ALTER TABLE users_new DROP CONSTRAINT users_email_key_new;"
+        " ALTER TABLE users_new DROP CONSTRAINT users_referral_code_key_new; DROP INDEX index_users_on_lower_handle_new;"
+        " CREATE TEMP TABLE twice AS SELECT * FROM users_new WHERE id = 33; ALTER TABLE twice DROP COLUMN email_lower;"
+        " INSERT INTO users_new (id, organization_id, email, handle, referral_code, invited_by_id, status, active,"
+        " balance, score, login_count, preferences, tags, bio, avatar, born_on, last_seen_at, revision, deleted_at,"
+        " created_at, updated_at, uuid_id, invited_by_uuid_id) SELECT * FROM twice",
+        ((33, "extra", ()),),
+    ),
+    Case(
+        "an own reference to the wrong uuid",
+        "UPDATE users_new SET invited_by_uuid_id = uuid_id WHERE id = 18 AND invited_by_uuid_id IS NOT NULL",
+        different(18, "invited_by_uuid_id"),
+    ),
+    Case(
+        "an own reference without a uuid",
+        "UPDATE users_new SET invited_by_uuid_id = NULL WHERE id = 18",
+        different(18, "invited_by_uuid_id"),
+    ),
+    Case(
+        "an own reference that should be NULL",
+        "UPDATE users_new SET invited_by_uuid_id = uuid_id WHERE id = 1",
+        different(1, "invited_by_uuid_id"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class TypeCase:
+    """A column of `type`, the value in the source, and another that is planted in the shadow: often an equal one."""
+
+    type: LiteralString
+    value: LiteralString
+    planted: LiteralString
+    setup: LiteralString = ""
+
+
+TYPES = (
+    TypeCase("double precision", "0.0", "'-0'"),
+    TypeCase("real", "'NaN'", "NULL"),
+    TypeCase("numeric", "1.0", "1.00"),
+    TypeCase("numeric(10,2)", "1.10", "1.11"),
+    TypeCase("smallint", "1", "2"),
+    TypeCase("money", "1.23", "1.24"),
+    TypeCase('"char"', "'a'", "'b'"),
+    TypeCase("name", "'a'", "'a '"),
+    TypeCase("char(5)", "'a'", "'b'"),
+    TypeCase("bpchar", "'a'", "'a '"),
+    TypeCase("varchar(10)", "'a'", "'a '"),
+    TypeCase("text COLLATE insensitive", "'Straße'", "'STRASSE'", "insensitive"),
+    TypeCase("bytea", r"'\x00'", r"'\x0000'"),
+    TypeCase("date", "'2020-01-01'", "'infinity'"),
+    TypeCase("time", "'24:00'", "'00:00'"),
+    TypeCase("timetz", "'12:00+00'", "'13:00+01'"),
+    TypeCase("timestamp", "'2020-01-01'", "'2020-01-01 00:00:00.000001'"),
+    TypeCase("interval", "'1 day'", "'24 hours'"),
+    TypeCase("interval", "'1 month'", "'30 days'"),
+    TypeCase("bit(4)", "B'1010'", "B'1011'"),
+    TypeCase("varbit", "B'1'", "B'10'"),
+    TypeCase("inet", "'10.0.0.1/24'", "'10.0.0.1'"),
+    TypeCase("macaddr", "'08:00:2b:01:02:03'", "'08:00:2b:01:02:04'"),
+    TypeCase("json", """'{"a": 1, "b": 2}'""", """'{"b": 2, "a": 1}'"""),
+    TypeCase("json", """'{"a":1}'""", """'{"a": 1}'"""),
+    TypeCase("jsonb", "'[1.0]'", "'[1.00]'"),
+    TypeCase("xml", "'<a></a>'", "'<a/>'"),
+    TypeCase("tsvector", "'a:1'", "'a:2'"),
+    TypeCase("tsquery", "'a & b'", "'a | b'"),
+    TypeCase("point", "'(1,2)'", "'(1,2.0000001)'"),
+    TypeCase("box", "'(0,0),(1,1)'", "'(0,0),(1,1.0000001)'"),
+    TypeCase("circle", "'<(0,0),1>'", "'<(1,0),1>'"),
+    TypeCase("path", "'[(0,0),(1,1)]'", "'((0,0),(1,1))'"),
+    TypeCase("int4range", "'[1,5)'", "'[1,6)'"),
+    TypeCase("numrange", "'[1.0,2)'", "'[1.00,2)'"),
+    TypeCase("nummultirange", "'{[1.0,2)}'", "'{[1.00,2)}'"),
+    TypeCase("int[]", "'{1,2}'", "'[0:1]={1,2}'"),
+    TypeCase("int[]", "'{1,NULL}'", "'{1,0}'"),
+    TypeCase("numeric[]", "'{1.0}'", "'{1.00}'"),
+    TypeCase("text[]", "'{a}'", "'{{a}}'"),
+    TypeCase("text[]", """'{"NULL"}'""", "'{NULL}'"),
+    TypeCase("json[]", "'{1}'", "'{1.0}'"),
+    TypeCase("mood", "'sad'", "'ok'"),
+    TypeCase("mood[]", "'{sad}'", "'{ok}'"),
+    TypeCase("pair", "'(1.0,x)'", "'(1.00,x)'"),
+    TypeCase("pair", "'(1,)'", """'(1,"")'"""),
+    TypeCase("pair[]", """'{"(1.0,x)"}'""", """'{"(1.00,x)"}'"""),
+    TypeCase("amount", "1.0", "1.00"),
+    TypeCase("label", "'x'", "'X'"),
+    TypeCase("label[]", "'{x}'", "'{X}'"),
+    TypeCase("blanks", "'a'", "'a '"),
+    TypeCase("oid", "1", "2"),
+    TypeCase("pg_lsn", "'0/1'", "'0/2'"),
+    TypeCase("uuid", "'00000000-0000-0000-0000-000000000000'", "'00000000-0000-0000-0000-000000000001'"),
+    TypeCase("citext", "'x'", "'X'", "citext"),
+    TypeCase("hstore", "'a=>1'", """'a=>"1 "'""", "hstore"),
+)
+
+TYPE_SETUP: LiteralString = """
+CREATE TYPE mood AS ENUM ('sad', 'ok');
+CREATE TYPE pair AS (amount numeric, label text);
+CREATE DOMAIN amount AS numeric;
+CREATE DOMAIN label AS text CHECK (VALUE <> '');
+CREATE DOMAIN blanks AS bpchar;
+CREATE COLLATION insensitive (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
+"""

@@ -1,0 +1,74 @@
+"""A prepared, caught-up copy of the example per test, and verification called as the command calls it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from swap.core.connection import Connection
+from swap.core.connection import Database as Target
+from swap.core.direction import Direction, direction
+from swap.core.journal import Journal, Run
+from swap.core.names import TableName
+from swap.core.report import Reporter, Silent
+from tests.fix_server import Database
+from tests.operating import Operator
+from verify.findings import Method, Report
+from verify.run import verify
+
+AUDIT = """
+[[reference]]
+table = "public.audit_logs"
+column = "actor_id"
+where = "actor_type = 'User'"
+"""
+USERS = TableName("public", "users")
+METHODS: tuple[Method, ...] = ("exact", "checksum")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """One test's database. `owner`: an autocommit session of the tables' owner, with its plain search_path."""
+
+    db: Database
+    owner: psycopg.Connection[Any]
+    op: Operator
+
+    def __call__(self, method: Method = "exact", *, jobs: int = 2, limit: int = 1000, reporter: Reporter | None = None) -> Report:
+        return verify(self.target, self.run(), method=method, jobs=jobs, reporter=reporter or Silent(), max_findings=limit)
+
+    @property
+    def target(self) -> Target:
+        return Target.from_options(self.db.owner, "verify")
+
+    def run(self) -> Run:
+        with self.session() as conn:
+            run = Journal(conn, "swap").current(USERS)
+        assert run is not None
+        return run
+
+    def session(self) -> closing[Connection]:
+        return closing(self.target.connect("test"))
+
+    def direction(self) -> Direction:
+        run = self.run()
+        return direction(run.plan, run.direction)
+
+
+def plain(report: Report) -> list[tuple[str, int | str, str, tuple[str, ...]]]:
+    return [(f.table, f.key, f.kind, f.columns) for f in report.findings]
+
+
+def status_of(report: Report, check: str) -> str:
+    return next(c.status for c in report.checks if c.name == check)
+
+
+def failed(report: Report) -> set[str]:
+    return {c.name for c in report.checks if c.status == "failed"}
+
+
+def reason(report: Report) -> str:
+    return next(c.detail for c in report.checks if c.name == "coverage")
