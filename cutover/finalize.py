@@ -181,7 +181,7 @@ def abort(conn: Connection, journal: Journal, run: Run, config: Config, report: 
 def _run(conn: Connection, config: Config, report: Reporter, steps: list[Step]) -> None:
     budget = LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts)
     for step in steps:
-        report.note(f"{step.name}")
+        report.note(f"removing: {step.name}")
         tables = [t for t in step.tables if _exists(conn, t)]
         if step.tables and not tables:
             continue

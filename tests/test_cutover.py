@@ -327,3 +327,18 @@ def test_finalize_drop_legacy_lists_what_still_needs_an_integer(operator: MakeOp
     assert "id" in columns
     assert not {c for c in columns if "legacy" in c}
     conn.execute("INSERT INTO users (email, organization_id) SELECT 'after-all@example.com', min(id) FROM organizations")
+
+
+def test_view_over_a_reference_alone_follows(operator: MakeOperator, connect: Connect) -> None:
+    """H26: the view does not mention the source; it shows the uuid after the cutover and the integer after the revert."""
+    op = operator()
+    conn = connect(op.db.superuser)
+    conn.execute("CREATE VIEW who AS SELECT user_id FROM sessions; ALTER VIEW who OWNER TO swap_owner; GRANT SELECT ON who TO app")
+    op.ready()
+    op("cutover", "--yes", "--no-snapshot")
+    shown = "SELECT pg_typeof(user_id)::text, has_table_privilege('app', 'who', 'SELECT') FROM who LIMIT 1"
+    assert conn.execute(shown).fetchone() == ("uuid", True)
+    op("sync", "--once")
+    op("verify")
+    op("revert", "--yes")
+    assert conn.execute(shown).fetchone() == ("bigint", True)

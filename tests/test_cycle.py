@@ -25,7 +25,7 @@ def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, var
         assert op("doctor").code == 0
         op("prepare")
         sync = op.start("sync")
-        wait_until(lambda: op.status()["phase"] == "syncing", 60, "the build to finish")
+        wait_until(lambda: op.status()["phase"] == "syncing", 120, "the build to finish")
         assert op.visible() == visible
         assert op("verify").json["verdict"] == "identical"
         with load.quiet():

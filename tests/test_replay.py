@@ -494,7 +494,7 @@ def test_a_unique_index_is_not_built_over_a_stale_shadow(wide: Migration, connec
 @pytest.mark.parametrize("rows", ["", "INSERT INTO users VALUES (-5, 'only', 1)", "INSERT INTO users VALUES (-9223372036854775808, 'low', 1), (0, 'zero', 1), (9223372036854775807, 'high', 1)"])
 def test_backfill_of_odd_tables(migrate: Migrate, database: Database, rows: str, connect: Connect) -> None:
     """An empty table, one negative key, both ends of the range."""
-    m = migrate(database, WIDE.split("INSERT")[0] + rows).synced()
+    m = migrate(database, WIDE.split("INSERT", maxsplit=1)[0] + rows).synced()
     m.assert_same()
     connect(database.app).execute("INSERT INTO users VALUES (1, 'later', 1)")
     m.drain()

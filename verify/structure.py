@@ -13,26 +13,27 @@ from verify.findings import Check
 
 
 def structure(plan: Plan, d: Direction, origin: Table, target: Table) -> tuple[Check, list[str]]:
-    """The check, and what makes a comparison impossible (a column that is missing on either side)."""
-    missing, problems = [], []
+    """The check, and what makes a comparison impossible (a column missing on either side, or of another type)."""
+    impossible, problems = [], []
     for m in d.columns:
         a, b = origin.column(m.origin), target.column(m.target)
         if a is None:
-            missing.append(f"{origin.name} has no column {m.origin}")
+            impossible.append(f"{origin.name} has no column {m.origin}")
         if b is None:
-            missing.append(f"{target.name} has no column {m.target}")
+            impossible.append(f"{target.name} has no column {m.target}")
         if a is None or b is None:
             continue
         if m.lookup:
-            a = origin.column(d.origin_uuid)
-            problems += [] if a and a.type == b.type else [f"{target.name}.{b.name} is {b.type}, not a uuid"]
+            a = origin.column(d.origin_uuid) or a
         else:
             problems += _unlike(plan, origin, a, target, b)
+        if a.type != b.type:
+            impossible.append(f"{origin.name}.{a.name} is {a.type}, {target.name}.{b.name} is {b.type}")
     for table, known in ((origin, _origin_columns(plan, d)), (target, {m.target for m in d.columns})):
         new = [c.name for c in table.columns if c.name not in known]
         problems += [f"{table.name} has a column that is not in the plan: {name}" for name in new]
     good = f"{len(d.columns)} columns are alike on {origin.name} and {target.name}"
-    return check("structure", [*missing, *problems], good), missing
+    return check("structure", [*impossible, *problems], good), impossible
 
 
 def _origin_columns(plan: Plan, d: Direction) -> set[str]:
@@ -48,7 +49,6 @@ def _origin_columns(plan: Plan, d: Direction) -> set[str]:
 def _unlike(plan: Plan, origin: Table, a: Column, target: Table, b: Column) -> list[str]:
     out = []
     for what, x, y in (
-        ("type", a.type, b.type),
         ("collation", a.collation, b.collation),
         ("generated", a.generated, b.generated),
         ("NOT NULL", _not_null(plan, a), _not_null(plan, b)),

@@ -108,6 +108,7 @@ class Workers:
                 conn.execute(self._set)
                 return task.work(conn)
         except psycopg.Error as e:
+            self._stop.set()  # here, so that this thread does not begin the next task before the failure is heard of
             raise _UnfinishedError(f"{task.what}: {_first_line(e)}") from None
         finally:
             self._idle.put(conn)

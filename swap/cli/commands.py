@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from verify.repair import queue_differences
-from verify.run import verify as run_verification
 
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, opened
@@ -26,6 +24,8 @@ from swap.prepare.init import render, write
 from swap.prepare.planning import read_plan
 from swap.prepare.run import resume_prepare
 from swap.sync.loop import Sync
+from verify.repair import queue_differences
+from verify.run import verify as run_verification
 
 
 class Method(StrEnum):
@@ -76,7 +76,7 @@ def init(
 
 def doctor(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> int:
     """Every preflight check: ok, warning or blocker, with why it matters and what mends it."""
-    with opened("doctor", dsn, config, as_json=as_json) as s:
+    with opened("doctor", dsn, config) as s:
         findings = examine(s.journal.conn, s.config)
     rows = [{"name": f.name, "status": f.status, "object": f.object, "detail": f.detail, "hint": f.hint} for f in findings]
     blockers = sum(1 for r in rows if r["status"] == "blocker")
@@ -93,7 +93,7 @@ def plan(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """What will happen, phase by phase: objects, locks, estimated rows and bytes."""
-    with opened("plan", dsn, config, as_json=as_json) as s:
+    with opened("plan", dsn, config) as s:
         the_plan = s.run.plan if s.run and _active(s.run) else read_plan(s.journal.conn, s.config)
     phases = listing.phases(the_plan)
     source = the_plan.source_table
@@ -133,7 +133,7 @@ def prepare(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Build the shadow table, the identity and reference columns, and start change capture. Resumes or does nothing."""
-    with opened("prepare", dsn, config, as_json=as_json) as s:
+    with opened("prepare", dsn, config) as s:
         if dry_run:
             the_plan = s.run.plan if s.run and _active(s.run) else read_plan(s.journal.conn, s.config)
             _print_statements(listing.prepare_phase(the_plan)[1], as_json=as_json)
@@ -184,7 +184,7 @@ def sync(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Backfill what is missing, build indexes, then replay changes until stopped. After a cutover: in reverse."""
-    with opened("sync", dsn, config, as_json=as_json, graceful=True) as s:
+    with opened("sync", dsn, config, graceful=True) as s:
         run = s.need_run("sync")
         if run.phase in (Phase.FINALIZED, Phase.ABORTED):
             raise PhaseError(f"There is nothing to sync: the run is {run.phase.public}.")
@@ -206,7 +206,7 @@ def verify(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Row-level verification of every table in the run, with the reference and structure checks. Blocks no writer."""
-    with opened("verify", dsn, config, as_json=as_json) as s:
+    with opened("verify", dsn, config) as s:
         run = s.need_run("verify")
         if run.phase not in (Phase.SYNCING, Phase.CUT_OVER):
             raise PhaseError(
@@ -244,7 +244,7 @@ def status(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Phase, direction, progress, lag, pending changes, last verification, and whether a revert is possible."""
-    with opened("status", dsn, config, as_json=as_json) as s:
+    with opened("status", dsn, config) as s:
         if as_json or not watch:
             document = read_status(s)
             _done(as_json, document, "\n".join(status_lines(document)))
@@ -259,7 +259,7 @@ def status(
 
 
 def _set_paused(command: str, value: bool, dsn: str | None, config: Path | None, as_json: bool) -> None:
-    with opened(command, dsn, config, as_json=as_json) as s:
+    with opened(command, dsn, config) as s:
         run = s.need_run(command)
         if not _active(run):
             raise PhaseError(f"There is nothing to {command}: the run is {run.phase.public}.")

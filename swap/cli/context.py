@@ -52,7 +52,7 @@ class Session:
 
 @contextmanager
 def opened(
-    command: str, dsn: str | None, config_file: Path | None, *, as_json: bool, graceful: bool = False
+    command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False
 ) -> Iterator[Session]:
     """Configuration, connection, journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting."""
     path = find_config(config_file)
@@ -62,7 +62,7 @@ def opened(
     with signals(stop, graceful=graceful), database.session() as conn:
         journal = Journal(conn, config.names.state_schema)
         run = journal.current(config.source.name) if journal.exists() else None
-        report = make_reporter(as_json=as_json)
+        report = make_reporter()
         try:
             yield Session(database, config, path, journal, run, report, stop)
         finally:

@@ -48,7 +48,7 @@ def cutover(
 ) -> None:  # fmt: skip
     """Gates, snapshot hook, one atomic rename transaction; reverse capture is live from its commit."""
     overrides = {"max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold}
-    with opened("cutover", dsn, config, as_json=as_json, graceful=True) as s:
+    with opened("cutover", dsn, config, graceful=True) as s:
         given = {k: v for k, v in overrides.items() if v is not None}
         s.config = s.config.model_copy(update={"cutover": s.config.cutover.model_copy(update=given)})
         run = s.need_run("cutover")
@@ -71,7 +71,7 @@ def revert(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """The same transaction backwards, keeping every write made after the cutover; then syncing forward again."""
-    with opened("revert", dsn, config, as_json=as_json, graceful=True) as s:
+    with opened("revert", dsn, config, graceful=True) as s:
         run = s.need_run("revert")
         check_phase(run, "revert")
         if dry_run:
@@ -151,7 +151,7 @@ def finalize(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """The only command that destroys: drops the retired table and capture; after it there is no revert."""
-    with opened("finalize", dsn, config, as_json=as_json) as s:
+    with opened("finalize", dsn, config) as s:
         run = s.need_run("finalize")
         if run.phase not in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(
@@ -174,7 +174,7 @@ def abort(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Before a cutover: remove everything swap added; the tables are as they were before prepare."""
-    with opened("abort", dsn, config, as_json=as_json) as s:
+    with opened("abort", dsn, config) as s:
         run = s.need_run("abort")
         if run.phase in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(

@@ -160,9 +160,9 @@ class LiveReporter:
         self.progress_bars.stop()
 
 
-def make_reporter(*, as_json: bool) -> PlainReporter | LiveReporter:
-    """Bars where stderr is a terminal and stdout is for people; plain lines otherwise."""
-    return LiveReporter() if sys.stderr.isatty() and not as_json else PlainReporter()
+def make_reporter() -> PlainReporter | LiveReporter:
+    """Bars where stderr is a terminal; plain lines otherwise. stdout is never touched."""
+    return LiveReporter() if sys.stderr.isatty() else PlainReporter()
 
 
 STATUS_STYLE = {"ok": "green", "warning": "yellow", "blocker": "bold red", "failed": "bold red"}

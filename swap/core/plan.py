@@ -225,9 +225,7 @@ def make_plan(
         f"USING btree ({_q(config.source.key)})",
     )
     has_identity = source.column(identity) is not None
-    unique_identity = any(
-        i.unique and not i.partial and not i.expressions and i.key_columns == (identity,) for i in source.indexes
-    )
+    unique_identity = any(i.valid and is_identity_index(i, identity) for i in source.indexes)
     identity_index = None
     if not unique_identity:
         name = derive(f"{table.name}_{identity}", "_key")

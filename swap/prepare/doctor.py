@@ -30,6 +30,7 @@ from swap.prepare.checks_references import check_references
 from swap.prepare.checks_server import Server, check_server, check_version, read_server
 from swap.prepare.checks_tables import check_exclusions, check_kind, check_rewrite, check_tables
 from swap.prepare.lookalikes import check_look_alikes, look_alikes
+from swap.prepare.planning import with_views
 
 __all__ = ["Finding", "examine", "refuse"]
 
@@ -143,6 +144,7 @@ def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: i
             *out,
             blocker("reference", catalog.source.name, e.message, "Correct [[reference]] in the configuration."),
         ]
+    catalog = with_views(conn, catalog, references)
     subject = Subject(catalog, config, references)
     usable = not any(f.status == "blocker" for f in out)
     plan, tails, trial = _plan(conn, subject, server) if usable else (None, {}, [])

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import psycopg
 from psycopg import sql
@@ -15,18 +15,8 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import parse_table
 from swap.core.plan import Plan, RefColumns, make_plan, reference_columns
-from swap.core.rewrite import RewriteFailure, rewrite_indexes
+from swap.core.rewrite import rewrite_indexes
 from swap.core.text import verbatim
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What was read on the way to a plan; `failures` are index definitions that cannot hold a uuid."""
-
-    catalog: Catalog
-    references: tuple[RefColumns, ...]
-    tails: dict[tuple[object, str], str]
-    failures: tuple[RewriteFailure, ...]
 
 
 def read_plan(conn: Connection, config: Config) -> Plan:
@@ -39,11 +29,7 @@ def read_plan(conn: Connection, config: Config) -> Plan:
         )
     references = reference_columns(catalog, config)
     references = tuple(_with_where(conn, catalog.table(r.table), r) for r in references)
-    columns = [(catalog.source.oid, 0)]
-    for r in references:
-        table = catalog.table(r.table)
-        columns += [(table.oid, c.attnum) for c in table.columns if c.name in (r.column, r.uuid_column)]
-    catalog = replace(catalog, views=load_views(conn, columns))
+    catalog = with_views(conn, catalog, references)
     tails, failures = rewrite_indexes(
         conn, catalog, references, config.source.key, config.identity.column, config.names.legacy_key
     )
@@ -54,6 +40,15 @@ def read_plan(conn: Connection, config: Config) -> Plan:
             hint="Drop it or change its definition; `swap doctor` lists all of them.",
         )
     return make_plan(catalog, config, references, tails)
+
+
+def with_views(conn: Connection, catalog: Catalog, references: tuple[RefColumns, ...]) -> Catalog:
+    """The catalog with every view that has to be built again: over the source, or over a reference's columns."""
+    columns = [(catalog.source.oid, 0)]
+    for r in references:
+        table = catalog.table(r.table)
+        columns += [(table.oid, c.attnum) for c in table.columns if c.name in (r.column, r.uuid_column)]
+    return replace(catalog, views=load_views(conn, columns))
 
 
 def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:

@@ -1,4 +1,5 @@
-"""Reads the catalog in one REPEATABLE READ transaction; takes no lock beyond the catalog's own ACCESS SHARE.
+"""Reads the catalog in one REPEATABLE READ transaction. Printing an expression (pg_get_expr and its kin) takes ACCESS
+SHARE on the table, so the wait for a table that somebody alters is bounded (psycopg's LockNotAvailable).
 
 Every text the server prints (definitions, expressions) is printed under `search_path = pg_catalog`, so it is
 fully qualified and can be run again from any session.
@@ -30,6 +31,7 @@ from swap.core.names import TableName
 from swap.core.text import load_sql
 
 Rows = list[tuple[Any, ...]]
+LOCK_WAIT_MS = 5_000
 
 
 def query(conn: Connection, file: str, **params: object) -> Rows:
@@ -60,6 +62,7 @@ def load_catalog(conn: Connection, source: TableName, declared: Seq[TableName] =
     """The catalog around `source`; `declared` are tables with references that no constraint shows."""
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        conn.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_WAIT_MS}ms"])
         return _load(conn, source, declared)
 
 
