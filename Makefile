@@ -47,8 +47,8 @@ format: venv  ## rewrite the sources in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-demo: venv  ## the whole cycle on a private server; MODE=trigger or MODE=logical
-	$(BIN)/swap demo $(if $(MODE),--mode $(MODE))
+demo: venv  ## the whole cycle on a private server; VARIANT=adopt or VARIANT=fresh
+	$(BIN)/swap demo $(if $(VARIANT),--variant $(VARIANT))
 
 bench: venv  ## the measurements
 	$(BIN)/python -m bench

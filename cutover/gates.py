@@ -14,7 +14,7 @@ from swap.core.errors import PhaseError, RefusedError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.snapshot import Snapshot
 from swap.core.text import load_sql
-from swap.prepare.run import drift, watched_tables
+from swap.prepare.baseline import drift, watched_tables
 from swap.sync.build import index_state
 from swap.sync.queue import count_due, read_watermark
 from swap.sync.settle import SETTLED
@@ -52,14 +52,16 @@ def check_phase(run: Run, kind: str) -> None:
     raise PhaseError(f"A cutover is not possible: the run is {run.phase.public}.", hint=hint)
 
 
-def check_gates(conn: Connection, journal: Journal, run: Run, config: Config) -> Verified:
-    """All gates in order, cheapest first. Raises RefusedError."""
+def check_gates(conn: Connection, journal: Journal, run: Run, config: Config, grace_s: float = 0.0) -> Verified:
+    """All gates in order, cheapest first; the verification may be older by `grace_s` (what the hook took).
+
+    Raises RefusedError."""
     if not journal.step_done(run.id, SETTLED):
         raise RefusedError(
             "The follow-up of the last exchange is not finished (foreign keys to validate, indexes to rebuild).",
             hint="`swap sync --once` finishes it.",
         )
-    verified = _verification(journal, run, config)
+    verified = _verification(journal, run, config.verify.max_age_s, grace_s)
     lines = drift(conn, journal, run)
     if lines:
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
@@ -78,7 +80,7 @@ def check_gates(conn: Connection, journal: Journal, run: Run, config: Config) ->
     return verified
 
 
-def _verification(journal: Journal, run: Run, config: Config) -> Verified:
+def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) -> Verified:
     v = journal.t["verification"]
     age = sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at)
     rows = journal.execute(
@@ -93,9 +95,9 @@ def _verification(journal: Journal, run: Run, config: Config) -> Verified:
     identifier, verdict, _, repaired, age_s = rows[0]
     if verdict != "identical" or repaired or run.verified is None:
         raise RefusedError(f"The last verification says {verdict}{' (repaired)' if repaired else ''}.", hint=hint)
-    if age_s > config.verify.max_age_s:
+    if float(age_s) > max_age_s + grace_s:
         raise RefusedError(
-            f"The last verification is {age_s:.0f} s old; [verify] max_age_s allows {config.verify.max_age_s}.",
+            f"The last verification is {age_s:.0f} s old; [verify] max_age_s allows {max_age_s}.",
             hint=hint,
         )
     return Verified(identifier, Snapshot.parse(run.verified), float(age_s))

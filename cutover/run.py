@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -78,13 +79,16 @@ class Operation:
             check_phase(self.run, self.kind)
             if not self.journal.step_done(self.run.id, SETTLED):
                 settle(conn, self.journal, self.run, self.report, wait=True)
-            verified = check_gates(conn, self.journal, self.run, self.config)
+            check_gates(conn, self.journal, self.run, self.config)
+            began = time.monotonic()
             taken = self.snapshot(conn, self.run)
+            self.run = self.journal.get(self.run.id)
+            verified = check_gates(conn, self.journal, self.run, self.config, grace_s=time.monotonic() - began)
             what = cutover_exchange(self.run.plan) if self.kind == "cutover" else revert_exchange(self.run.plan)
             with taking_over(conn, self.run.plan.tag):
                 outcome = replace(self._attempts(what, verified), snapshot=taken)
             self.run = self.journal.get(self.run.id)
-            settle(conn, self.journal, self.run, self.report, wait=True)
+            settle(self.journal.conn, self.journal, self.run, self.report, wait=True)
         return outcome
 
     def _attempts(self, what: Exchange, verified: Verified) -> Outcome:

@@ -26,7 +26,7 @@ from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
 from swap.core.statement import Statement, script, undo_all
 from swap.prepare import objects
-from swap.prepare.run import drift
+from swap.prepare.baseline import drift, store_baseline
 from swap.sync.queue import due
 from swap.sync.replay import take
 from swap.sync.settle import SETTLED
@@ -84,9 +84,8 @@ def lock_statement(plan: Plan, kind: str) -> sql.Composed:
     return sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names)
 
 
-def closing_statements(run: Run, what: Exchange, slot: int, generation: int) -> list[Statement]:
+def closing_statements(plan: Plan, what: Exchange, slot: int, generation: int) -> list[Statement]:
     """What the exchange changes in the state schema, in the same script."""
-    plan = run.plan
     fence = sql.SQL("UPDATE {} SET generation = {} WHERE tag = {}").format(
         sql.Identifier(plan.state_schema, "fence"), sql.Literal(generation), sql.Literal(plan.tag)
     )
@@ -120,7 +119,7 @@ def attempt(
             conn.execute(
                 local_timeout("statement_timeout", int(remaining) + 1)
                 + sql.SQL("; ")
-                + local_timeout("idle_in_transaction_session_timeout", hold_ms)
+                + local_timeout("idle_in_transaction_session_timeout", int(remaining) + 1)
             )
 
         left()
@@ -182,19 +181,26 @@ def _compare(conn: Connection, plan: Plan, d: Direction, since: Snapshot) -> int
 
 def _script(conn: Connection, journal: Journal, run: Run, what: Exchange) -> str:
     """The whole exchange in one round trip, then its journal rows."""
-    capture, fence = journal.t["capture"], journal.t["fence"]
-    slot = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
-    generation = journal.execute(sa.select(fence.c.generation).where(fence.c.tag == run.plan.tag))[0][0] + 1
-    conn.execute(script((*what.statements, *closing_statements(run, what, slot, generation))))
+    slot, generation = slot_and_generation(journal, run)
+    conn.execute(script((*what.statements, *closing_statements(run.plan, what, slot, generation))))
     journal.move(run, what.after)
     journal.forget_step(run.id, SETTLED)
     journal.update_run(run.id, verified=None)
+    store_baseline(conn, journal, run)
     row = journal.execute(
         sa.insert(journal.t["attempt"])
         .values(run_id=run.id, kind=what.kind, outcome="committed", xid=sa.text("pg_current_xact_id()::text"))
         .returning(journal.t["attempt"].c.xid)
     )
     return str(row[0][0])
+
+
+def slot_and_generation(journal: Journal, run: Run) -> tuple[int, int]:
+    """The change table in use, and the number of the exchange that is about to be made."""
+    capture, fence = journal.t["capture"], journal.t["fence"]
+    slot = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
+    generation = journal.execute(sa.select(fence.c.generation).where(fence.c.tag == run.plan.tag))[0][0]
+    return slot, generation + 1
 
 
 def _rollback(conn: Connection) -> None:

@@ -21,6 +21,7 @@ from swap.core.direction import direction
 from swap.core.journal import Journal, Run
 from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
+from swap.prepare.baseline import store_baseline
 from swap.prepare.objects import changes
 from swap.prepare.planning import read_plan
 from swap.prepare.run import resume_prepare
@@ -70,7 +71,9 @@ class Migration:
         self.plan = read_plan(self.conn, self.config)
         self.journal = Journal(self.conn, self.plan.state_schema)
         self.journal.create()
-        self.run: Run = self.journal.add_run(self.plan, "trigger")
+        with self.conn.transaction():
+            self.run: Run = self.journal.add_run(self.plan, "trigger")
+            store_baseline(self.conn, self.journal, self.run)
         self.stop = threading.Event()
 
     @property

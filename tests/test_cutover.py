@@ -342,3 +342,43 @@ def test_view_over_a_reference_alone_follows(operator: MakeOperator, connect: Co
     op("verify")
     op("revert", "--yes")
     assert conn.execute(shown).fetchone() == ("bigint", True)
+
+
+def test_ddl_before_the_end_of_the_build_is_refused(operator: MakeOperator) -> None:
+    """H38, I10: what was added to the source after `prepare` is not in the shadow; it stops the run by name."""
+    op = operator()
+    op("prepare")
+    update(op.db.owner, "CREATE INDEX sneaky ON users (born_on)")
+    assert "sneaky" in op.refused("sync", "--once", code=3)["message"]
+    update(op.db.owner, "DROP INDEX sneaky")
+    op("sync", "--once")
+    assert op("verify").json["verdict"] == "identical"
+
+
+def test_prepare_after_finalize_is_refused(operator: MakeOperator) -> None:
+    op = operator()
+    op.ready()
+    op("cutover", "--yes", "--no-snapshot")
+    op("finalize", "--yes")
+    assert "uuid already" in op.refused("prepare", code=8)["message"]
+    assert op.status()["phase"] == "finalized"
+
+
+def test_identity_column_without_a_default_becomes_a_key_with_one(operator: MakeOperator, connect: Connect) -> None:
+    op = operator()
+    update(op.db.owner, "ALTER TABLE users ALTER uuid_id DROP DEFAULT")
+    op.ready()
+    op("cutover", "--yes", "--no-snapshot")
+    conn = connect(op.db.superuser)
+    conn.execute("INSERT INTO users (email, organization_id) SELECT 'no-default@example.com', min(id) FROM organizations")
+
+
+def test_interrupt_ends_a_command_with_three_lines(operator: MakeOperator, connect: Connect) -> None:
+    op = operator(settings="[cutover]\nmax_attempts = 500\nlock_timeout_ms = 20\n")
+    reader = connect(op.db.superuser, autocommit=False)
+    reader.execute("LOCK TABLE users IN ROW EXCLUSIVE MODE")
+    running = op.start("prepare")
+    running.wait_line("was not free")
+    ended = running.interrupt()
+    assert ended.code == 6
+    assert [line.split(":")[0] for line in ended.stderr.splitlines()[-3:]] == ["error", "state", "next"]

@@ -9,10 +9,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from swap.core.direction import forward
 from swap.core.errors import DefectError
 from swap.prepare.objects import changes
 from swap.sync import rotate
 from swap.sync.backfill import copy_statement
+from swap.sync.replay import take
 from tests.fix_server import Connect, Database
 from tests.runs import Migrate, Migration, Session, background, migrations, waiting_for
 from tests.waiting import wait_for_lock_wait, wait_until
@@ -99,10 +101,11 @@ def test_each_change_arrives(m: Migration, app: Session) -> None:
 @pytest.mark.parametrize("limit", [0, 1, 2, 3, None])
 def test_batches_of_any_size(m: Migration, app: Session, limit: int | None) -> None:
     """Given a batch limit under one transaction's size, then whole transactions are taken, none twice and none left."""
+    changes_of_one_row = [change for name, change in CHANGES.items() if name != "bulk"]
     with app.transaction():
-        for change in list(CHANGES.values())[:5]:
+        for change in changes_of_one_row[:5]:
             app.execute(change)
-    for change in list(CHANGES.values())[5:]:
+    for change in changes_of_one_row[5:]:
         app.execute(change)
     queued = m.pending()
     first = m.replay(limit)
@@ -282,7 +285,8 @@ def test_replay_that_fails_takes_nothing(m: Migration, app: Session) -> None:
     app.execute("UPDATE users SET amount = 5 WHERE id = 1")
     watermark = str(m.watermark())
     with pytest.raises(RuntimeError, match="crash"), m.conn.transaction():
-        assert m.replay().entries == 1
+        m.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        assert take(m.conn, m.plan, forward(m.plan), m.run.id, None, two_pass=False).entries == 1
         raise RuntimeError("crash")
     assert str(m.watermark()) == watermark
     assert m.differences() == [1]
@@ -358,10 +362,11 @@ def test_an_own_reference_without_a_foreign_key(migrate: Migrate, database: Data
     assert m.differences() == []
 
 
-# Backfill beside writers (H1, H2): 12 000 rows with even keys, three ranges; the first waits before its commit.
+# Backfill beside writers (H1, H2): 12 000 rows with even keys; the first of several ranges waits before its commit.
 
 WIDE = """
-CREATE TABLE users (id bigint PRIMARY KEY DEFAULT 7, email text NOT NULL UNIQUE, n integer);
+CREATE TABLE users (id bigint PRIMARY KEY DEFAULT 7, email text NOT NULL UNIQUE, n integer,
+    uuid_id uuid NOT NULL UNIQUE DEFAULT gen_random_uuid());
 CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint REFERENCES users ON UPDATE CASCADE ON DELETE CASCADE);
 CREATE INDEX ON sessions (user_id);
 INSERT INTO users SELECT 2 * n, 'user' || 2 * n, 0 FROM generate_series(1, 12000) n;
@@ -371,7 +376,7 @@ INSERT INTO sessions (user_id) SELECT 2 * n FROM generate_series(1, 100) n;
 
 @pytest.fixture
 def wide(migrate: Migrate, database: Database) -> Migration:
-    m = migrate(database, WIDE)
+    m = migrate(database, WIDE, sync={"chunk_target_ms": 10})
     m.prepare()
     return m
 
@@ -393,9 +398,6 @@ def during_the_first_range(m: Migration, watcher: Session, change: Callable[[], 
         after()
         let_go()
         synced.result(30)
-    chunks = m.conn.execute("SELECT count(*) FROM swap.chunk WHERE part = 'users' AND rows > 0").fetchone()
-    assert chunks is not None
-    assert chunks[0] >= 3
     m.assert_same()
 
 
@@ -514,8 +516,6 @@ def test_narrow_keys(migrate: Migrate, database: Database, connect: Connect, kin
 def test_a_range_whose_first_owner_commits_late_is_not_copied_twice(wide: Migration, connect: Connect, database: Database) -> None:
     """I4: given a killed sync whose session still has a range's commit before it, when another sync does that range
     again, then its rows are there once."""
-    from swap.core.direction import forward
-
     wide.conn.execute("UPDATE swap.run SET phase = 'backfilling', bound = 24000")
     wide.conn.execute("INSERT INTO swap.chunk (run_id, part, number, low, high) VALUES (%s, 'users', 1, 2, 10000)", [wide.run.id])
     wide.run = wide.journal.get(wide.run.id)

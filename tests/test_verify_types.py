@@ -55,7 +55,7 @@ def planted(types: Verified, case: TypeCase, column: str) -> dict[Method, Report
 def prepare_types(superuser: psycopg.Connection[Any], database: Database, connect: Connect) -> psycopg.Connection[Any]:
     """A table with a column of each type; extensions that this server does not have are left out."""
     available = {r[0] for r in superuser.execute("SELECT name FROM pg_available_extensions")}
-    for extension in {c.setup for c in TYPES} & available:
+    for extension in {c.needs for c in TYPES} & available:
         superuser.execute(sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(extension)))
     available.add("")
     superuser.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO swap_owner").format(sql.Identifier(database.dbname)))
@@ -66,7 +66,7 @@ def prepare_types(superuser: psycopg.Connection[Any], database: Database, connec
         with suppress(psycopg.errors.FeatureNotSupported):  # a build without ICU or libxml
             owner.execute(probe)
             available.add(feature)
-    cases = [(sql.Identifier(f"c{n}"), c) for n, c in enumerate(TYPES) if c.setup in available]
+    cases = [(sql.Identifier(f"c{n}"), c) for n, c in enumerate(TYPES) if c.needs in available]
     columns = [sql.SQL("{} {}").format(name, sql.SQL(c.type)) for name, c in cases]
     owner.execute(sql.SQL("CREATE TABLE users (id bigserial PRIMARY KEY, {})").format(sql.SQL(", ").join(columns)))
     values = [sql.SQL(c.value) for _, c in cases]

@@ -151,7 +151,7 @@ class TypeCase:
     type: LiteralString
     value: LiteralString
     planted: LiteralString
-    setup: LiteralString = ""
+    needs: LiteralString = ""
 
 
 TYPES = (

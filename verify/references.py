@@ -1,14 +1,15 @@
 """References: every row that holds an integer key must hold the uuid of the same row of the live table.
 
-One set-based query per part of the referring table, in the shared snapshot. The pair is kept by a guard within
+One statement per slice compares all references at once, in the shared snapshot, so that the live table's keys
+are read and hashed once and not for each reference. The pair is kept by a guard within
 the writer's own transaction, so nothing is ever pending here. What is wrong is reported, never overwritten (H19).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from psycopg import sql
 
@@ -18,8 +19,6 @@ from swap.core.names import TableName
 from swap.core.plan import INTEGERS, Plan, RefColumns
 from swap.core.text import load_sql, verbatim
 from verify.findings import Finding
-
-BLOCKS_PER_PART = 32_768
 
 
 @dataclass(frozen=True)
@@ -86,38 +85,70 @@ def _pair(plan: Plan, ref: RefColumns, direction: str, table: Table) -> Pair:
     )
 
 
-def parts(blocks: int, jobs: int) -> list[tuple[int | None, int | None]]:
-    """Block ranges of a heap, the last open: one per worker at most, since each builds its own hash of the keys."""
-    count = max(1, min(jobs, blocks // BLOCKS_PER_PART))
-    bounds = [None, *(blocks * n // count for n in range(1, count)), None]
-    return list(pairwise(bounds))
-
-
-def compare_part(conn: Connection, pair: Pair, part: tuple[int | None, int | None], limit: int) -> PairResult:
-    """Compare the pairs in a range of heap blocks."""
-    began = time.monotonic()
-    low, high = part
+def blocks_of(part: int, parts: int, blocks: int) -> sql.Composable:
+    """The condition for slice `part` of `parts` of a heap, by its blocks: the first open below, the last above."""
     bounds = [
-        sql.SQL("s.ctid {} {}::tid").format(verbatim(operator), sql.Literal(f"({block},0)"))
-        for operator, block in ((">=", low), ("<", high))
-        if block is not None
+        sql.SQL("s.ctid {} {}::tid").format(verbatim(operator), sql.Literal(f"({blocks * n // parts},0)"))
+        for operator, n in ((">=", part), ("<", part + 1))
+        if 0 < n < parts
     ]
-    key = [sql.SQL("{}::text").format(sql.Identifier("s", c)) for c in pair.key or ("ctid",)]
+    return sql.SQL(" AND ").join(bounds) if bounds else sql.SQL("true")
+
+
+def compare_pairs(
+    conn: Connection, pairs: Sequence[Pair], blocks: Sequence[int], part: int, parts: int, limit: int
+) -> list[PairResult]:
+    """Compare slice `part` of every referring table (of about `blocks` heap blocks each), all in one statement."""
+    began = time.monotonic()
+    live = pairs[0]
+    rows = [
+        load_sql("verify", "reference_rows.sql").format(
+            n=sql.Literal(n),
+            table=pair.table.sql,
+            integer=sql.Identifier(pair.integer),
+            uuid=sql.Identifier(pair.uuid),
+            applies=verbatim(pair.where or "true"),
+            blocks=blocks_of(part, parts, blocks[n]),
+        )
+        for n, pair in enumerate(pairs)
+    ]
     query = load_sql("verify", "references.sql").format(
-        table=pair.table.sql,
-        key=sql.SQL("concat_ws(',', {})").format(sql.SQL(", ").join(key)),
-        integer=sql.Identifier(pair.integer),
-        uuid=sql.Identifier(pair.uuid),
-        applies=verbatim(pair.where or "true"),
-        blocks=sql.SQL(" AND ").join(bounds) if bounds else sql.SQL("true"),
-        live=pair.live.sql,
-        live_integer=sql.Identifier(pair.live_integer),
-        live_uuid=sql.Identifier(pair.live_uuid),
+        rows=sql.SQL(" UNION ALL ").join(rows),
+        live=live.live.sql,
+        live_integer=sql.Identifier(live.live_integer),
+        live_uuid=sql.Identifier(live.live_uuid),
         limit=sql.Literal(limit),
     )
-    row = conn.execute(query).fetchone()
-    assert row is not None
-    seen, rows, wrong, nulls, orphans, keys = row
+    found = {row[0]: row[1:] for row in conn.execute(query)}
+    seconds = time.monotonic() - began
+    out = []
+    for n, pair in enumerate(pairs):
+        seen, applying, wrong, nulls, orphans, places = found.get(n, (0, 0, 0, 0, 0, None))
+        findings = named(conn, pair, places) if places else ()
+        out.append(PairResult(pair, seen, applying, wrong, nulls, orphans, findings, seconds))
+    return out
+
+
+def named(conn: Connection, pair: Pair, places: Sequence[str]) -> tuple[Finding, ...]:
+    """The rows at these ctids by their keys; a snapshot's row versions stay where they are."""
+    key = [sql.SQL("{}::text").format(sql.Identifier("s", c)) for c in pair.key or ("ctid",)]
+    query = sql.SQL("SELECT concat_ws(',', {}) FROM {} s WHERE s.ctid = ANY ({}::tid[]) ORDER BY s.ctid").format(
+        sql.SQL(", ").join(key), pair.table.sql, sql.Literal(list(places))
+    )
     columns = (pair.integer, pair.uuid)
-    findings = tuple(Finding(str(pair.table), int(k) if pair.key_is_integer else k, "mapping", columns) for k in keys or ())
-    return PairResult(pair, seen, rows, wrong, nulls, orphans, findings, time.monotonic() - began)
+    return tuple(
+        Finding(str(pair.table), int(k) if pair.key_is_integer else k, "mapping", columns) for (k,) in conn.execute(query)
+    )
+
+
+def merge(parts: Sequence[PairResult]) -> PairResult:
+    """The slices of one reference as one result."""
+
+    def total(name: str) -> int:
+        return int(sum(getattr(r, name) for r in parts))
+
+    findings = tuple(f for r in parts for f in r.findings)
+    seconds = max(r.seconds for r in parts)
+    return PairResult(
+        parts[0].pair, total("seen"), total("rows"), total("wrong"), total("nulls"), total("orphans"), findings, seconds
+    )

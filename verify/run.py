@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
 
 import psycopg
 
@@ -22,13 +21,13 @@ from swap.core.journal import Journal, Run
 from swap.core.names import TableName
 from swap.core.plan import Plan
 from swap.core.report import Reporter
-from swap.prepare.run import drift, watched_tables
+from swap.prepare.baseline import drift, watched_tables
 from verify import checks as named
 from verify.findings import Check, Method, Report, TableResult
 from verify.gathered import Gathered
 from verify.mapping import key_columns, violations
 from verify.record import conclude
-from verify.references import Pair, PairResult, compare_part, pairs, parts
+from verify.references import PairResult, compare_pairs, merge, pairs
 from verify.source import SourceComparison, count_rows
 from verify.structure import structure
 from verify.view import View, open_view, still_open, storage
@@ -120,63 +119,43 @@ class _Look:
         self.found.checks.append(named.check("mapping_one_to_one", problems, good))
 
     def _references(self, workers: Workers, tables: dict[TableName, Table]) -> None:
-        """All parts of all references at once, and a count of each referring table."""
-        todo = []
+        """Every reference, in one slice per worker, and a count of each referring table."""
+        found, todo = self.found, []
         for pair in pairs(self.plan, self.d.name, tables):
             absent = [c for c in (pair.integer, pair.uuid) if tables[pair.table].column(c) is None]
-            if absent:
-                self.found.unfinished.append(f"{pair.table} has no column {absent[0]}")
-            else:
-                todo.append((pair, parts(tables[pair.table].heap_bytes // BLOCK, self.jobs)))
-        tasks = [
-            Task(f"reference {pair.label}", partial(compare_part, pair=pair, part=part, limit=self.limit))
-            for pair, blocks in todo
-            for part in blocks
-        ]
-        counted = list(dict.fromkeys(pair.table for pair, _ in todo))
-        counts = [Task(f"counting {t}", partial(count_rows, table=t)) for t in counted]
-        compared = workers.run(tasks, lambda r: self.reporter.progress(f"verify {r.pair.label}", r.seen, None))
-        rows = workers.run(counts)
-        totals, done = dict(zip(counted, rows, strict=True)), iter(compared)
-        results = [self._reference(pair, list(islice(done, len(blocks))), totals[pair.table]) for pair, blocks in todo]
-        self.found.checks += named.reference_checks([r for r in results if r is not None])
+            found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
+            todo += [] if absent else [pair]
+        if not todo:
+            return
+        blocks = [tables[p.table].heap_bytes // BLOCK for p in todo]
+        compare = partial(compare_pairs, pairs=todo, blocks=blocks, parts=self.jobs, limit=self.limit)
+        slices = workers.run([Task("the references", partial(compare, part=n)) for n in range(self.jobs)])
+        counted = list(dict.fromkeys(p.table for p in todo))
+        counts = workers.run([Task(f"counting {t}", partial(count_rows, table=t)) for t in counted])
+        totals = dict(zip(counted, counts, strict=True))
+        done = [s for s in slices if s is not None]
+        if len(done) != self.jobs or None in counts:
+            found.unfinished.append(f"{len(done)} of {self.jobs} slices of the references were compared")
+            return
+        results = [merge(of_one) for of_one in zip(*done, strict=True)]
+        for r in results:
+            self._reference(r, totals[r.pair.table])
+        found.checks += named.reference_checks(results)
 
-    def _reference(self, pair: Pair, compared: list[PairResult | None], total: int | None) -> PairResult | None:
-        done = [r for r in compared if r is not None]
-        if len(done) != len(compared) or total is None:
-            self.found.unfinished.append(f"{pair.label}: {len(done)} of {len(compared)} parts were compared")
-            return None
-        result = merge(pair, done)
-        if result.seen != total:
-            self.found.unfinished.append(f"{pair.label}: {result.seen} rows were seen, the table holds {total}")
-        self.found.findings += result.findings
-        self.found.capped |= result.wrong > len(result.findings)
-        self.found.tables.append(
+    def _reference(self, r: PairResult, total: int | None) -> None:
+        pair, found = r.pair, self.found
+        if r.seen != total:
+            found.unfinished.append(f"{pair.label}: {r.seen} rows were seen, the table holds {total}")
+        if r.wrong != len(r.findings):
+            found.capped = True
+        found.findings += r.findings
+        found.tables.append(
             TableResult(
-                name=str(pair.table), rows=result.rows, missing=0, extra=0, different=result.wrong, pending=0,
-                checksum=None, seconds=round(result.seconds, 3), columns=(pair.integer, pair.uuid),
+                name=str(pair.table), rows=r.rows, missing=0, extra=0, different=r.wrong, pending=0,
+                checksum=None, seconds=round(r.seconds, 3), columns=(pair.integer, pair.uuid),
             )
         )  # fmt: skip
-        return result
-
-
-def merge(pair: Pair, done: list[PairResult]) -> PairResult:
-    """The parts of one reference as one result."""
-
-    def total(name: str) -> int:
-        return int(sum(getattr(r, name) for r in done))
-
-    findings = tuple(f for r in done for f in r.findings)
-    return PairResult(
-        pair,
-        total("seen"),
-        total("rows"),
-        total("wrong"),
-        total("nulls"),
-        total("orphans"),
-        findings,
-        sum(r.seconds for r in done),
-    )
+        self.reporter.progress(f"verify {pair.label}", r.rows, r.rows)
 
 
 def _not_comparable(view: View, impossible: list[str]) -> str | None:

@@ -9,7 +9,8 @@ import psycopg
 import typer
 
 from swap.cli import commands, demo_command, operate
-from swap.cli.output import emit_json, print_error
+from swap.cli.context import INTERRUPTED, STOPPED
+from swap.cli.output import emit_json, error_document, print_error
 from swap.core.connection import translate
 from swap.core.errors import DefectError, StoppedError, SwapError, UsageError
 
@@ -34,19 +35,19 @@ def run(args: list[str]) -> int:
     as_json = "--json" in args
     try:
         result = app(args=args, standalone_mode=False, prog_name="swap")
-        return result if isinstance(result, int) else 0
+        if result != INTERRUPTED:
+            return result if isinstance(result, int) else 0
+        error: SwapError = StoppedError(**STOPPED)
     except typer.Exit as e:
-        return e.exit_code
+        if e.exit_code != INTERRUPTED:
+            return e.exit_code
+        error = StoppedError(**STOPPED)
     except SwapError as e:
         error = e
     except psycopg.Error as e:
         error = translate(e)
     except (typer.Abort, KeyboardInterrupt):
-        error = StoppedError(
-            "Stopped by the operator.",
-            state="What was committed before stays; the transaction in hand was rolled back.",
-            hint="Run the command again when ready: it resumes.",
-        )
+        error = StoppedError(**STOPPED)
     except _CLICK_ERROR as e:
         message = e.format_message() if hasattr(e, "format_message") else str(e)
         error = UsageError(message if message.endswith((".", "?")) else f"{message}.")
@@ -60,8 +61,7 @@ def _report(error: SwapError, *, as_json: bool, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
     if as_json:
-        code = int(error.exit_code)
-        emit_json({"error": {"code": code, "message": error.message, "state": error.state, "hint": error.hint}})
+        emit_json({"error": error_document(error)})
     else:
         print_error(error.message, error.state, error.hint)
     return int(error.exit_code)

@@ -12,16 +12,17 @@ import typer
 
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, opened
-from swap.cli.output import emit_json, print_checks, print_lines, print_table
+from swap.cli.output import emit_json, error_document, print_checks, print_error, print_lines, print_table
 from swap.cli.status import read_status, status_lines
 from swap.core.connection import Database
-from swap.core.errors import DifferenceError, ExitCode, PhaseError, UsageError
+from swap.core.errors import DifferenceError, PhaseError, RefusedError, SwapError, UsageError
 from swap.core.journal import Phase, Run
 from swap.core.names import parse_table
 from swap.core.worker import only_worker
+from swap.prepare.baseline import store_baseline
 from swap.prepare.doctor import examine, refuse
 from swap.prepare.init import render, write
-from swap.prepare.planning import read_plan
+from swap.prepare.planning import key_type, read_plan
 from swap.prepare.run import resume_prepare
 from swap.sync.loop import Sync
 from verify.repair import queue_differences
@@ -79,13 +80,15 @@ def doctor(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, ve
     with opened("doctor", dsn, config) as s:
         findings = examine(s.journal.conn, s.config)
     rows = [{"name": f.name, "status": f.status, "object": f.object, "detail": f.detail, "hint": f.hint} for f in findings]
-    blockers = sum(1 for r in rows if r["status"] == "blocker")
-    if as_json:
-        emit_json({"checks": rows})
-    else:
+    blockers = [r for r in rows if r["status"] == "blocker"]
+    error = None
+    if blockers:
+        first = blockers[0]
+        error = RefusedError(f"{len(blockers)} blockers, the first is {first['name']} of {first['object']}.", hint=first["hint"])
+    if not as_json:
         print_checks(rows)
-        print_lines([f"{len(rows)} checks, {blockers} blockers, {sum(r['status'] == 'warning' for r in rows)} warnings"])
-    return int(ExitCode.REFUSED if blockers else ExitCode.DONE)
+        print_lines([f"{len(rows)} checks, {len(blockers)} blockers, {sum(r['status'] == 'warning' for r in rows)} warnings"])
+    return conclude({"checks": rows}, error, as_json=as_json)
 
 
 def plan(
@@ -124,6 +127,15 @@ def plan(
         print_lines(listing.as_text(statements) if show_sql else [f"  {line}" for line in strongest])
 
 
+def conclude(document: dict[str, Any], error: SwapError | None, *, as_json: bool) -> int:
+    """End of a command that reports and may fail: the report, then the three lines (or `error` in the document)."""
+    if as_json:
+        emit_json(document | ({"error": error_document(error)} if error else {}))
+    elif error:
+        print_error(error.message, error.state, error.hint)
+    return int(error.exit_code) if error else 0
+
+
 def _active(run: Run) -> bool:
     return run.phase not in (Phase.FINALIZED, Phase.ABORTED)
 
@@ -149,6 +161,11 @@ def _prepare(s: Session) -> Run:
         raise PhaseError("The run is cut over; there is nothing to prepare.")
     if run is not None and _active(run) and run.phase is not Phase.PREPARING:
         return run
+    if run is not None and run.phase is Phase.FINALIZED and key_type(conn, run.source, s.config.source.key) == "uuid":
+        raise PhaseError(
+            f"The run is finalized: {run.source}.{s.config.source.key} is a uuid already.",
+            hint="There is nothing to prepare. Name another table in [source] to migrate it.",
+        )
     if run is None or not _active(run):
         refuse(examine(conn, s.config), s.config)
         the_plan = read_plan(conn, s.config)
@@ -158,7 +175,9 @@ def _prepare(s: Session) -> Run:
         s.journal.create()
         run = s.journal.current(the_plan.source)
         if run is None or not _active(run):
-            run = s.journal.add_run(the_plan, s.config.sync.mode)
+            with conn.transaction():
+                run = s.journal.add_run(the_plan, s.config.sync.mode)
+                store_baseline(conn, s.journal, run)
         if run.phase is not Phase.PREPARING:
             return run
         return resume_prepare(conn, s.journal, run, s.config, s.report)
@@ -213,17 +232,24 @@ def verify(
                 f"There is nothing to verify yet: the run is {run.phase.public}.", hint="Run `swap sync --once` first."
             )
         result = run_verification(s.database, run, method=method.value, jobs=jobs or s.config.sync.jobs, reporter=s.report)
-        queued = queue_differences(s.journal.conn, run, result.findings) if repair else 0
+        queued = queue_differences(s.journal.conn, run, result.findings, result.id) if repair else 0
     document = json.loads(json.dumps(result.to_json(), default=str))
     if repair:
         document["repaired"] = queued
     if report is not None:
         report.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    if as_json:
-        emit_json(document)
-    else:
+    error = None
+    if result.verdict != "identical":
+        count = len(result.findings)
+        said = "Verification did not finish" if result.verdict == "incomplete" else f"Verification found {count} differences"
+        failed = [c.detail for c in result.checks if c.status == "failed"]
+        error = DifferenceError(f"{said}{': ' + failed[0] if failed else ''}.", state=REPAIRED if repair else None)
+    if not as_json:
         _print_verification(document, queued, repair=repair)
-    return int(ExitCode.DONE if result.verdict == "identical" else DifferenceError.exit_code)
+    return conclude(document, error, as_json=as_json)
+
+
+REPAIRED = "Differing keys are queued for replay; nothing else was changed."
 
 
 def _print_verification(document: dict[str, Any], queued: int, *, repair: bool) -> None:

@@ -17,7 +17,7 @@ import typer
 from swap.cli.output import LiveReporter, PlainReporter, make_reporter
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
-from swap.core.errors import PhaseError, UsageError
+from swap.core.errors import PhaseError, StoppedError, UsageError
 from swap.core.journal import Journal, Run
 
 Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
@@ -26,6 +26,14 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout;
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Traceback when something unforeseen happens.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact SQL with its locks; change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed without a terminal.")]
+
+
+STOPPED = {
+    "message": "Stopped by the operator.",
+    "state": "What was committed before stays; the transaction in hand was rolled back.",
+    "hint": "Run the command again when ready: it resumes.",
+}
+INTERRUPTED = 130  # typer's own answer to Ctrl-C outside a command's work
 
 
 @dataclass
@@ -51,9 +59,7 @@ class Session:
 
 
 @contextmanager
-def opened(
-    command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False
-) -> Iterator[Session]:
+def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False) -> Iterator[Session]:
     """Configuration, connection, journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting."""
     path = find_config(config_file)
     config = load_config(path)
@@ -65,6 +71,8 @@ def opened(
         report = make_reporter()
         try:
             yield Session(database, config, path, journal, run, report, stop)
+        except KeyboardInterrupt:
+            raise StoppedError(**STOPPED) from None
         finally:
             report.close()
 

@@ -6,12 +6,11 @@ from typing import Any
 
 from psycopg import sql
 
-from cutover.exchange import exchange
 from cutover.finalize import abort_steps, finalize_steps
-from cutover.transaction import lock_statement
+from cutover.transaction import closing_statements, cutover_exchange, lock_statement, revert_exchange
 from swap.core.direction import forward
 from swap.core.plan import Plan
-from swap.core.statement import Statement, undo_all
+from swap.core.statement import Statement
 from swap.prepare.references import create_index, fill_identity, fill_reference, reference_indexes
 from swap.prepare.run import Step, prepare_steps
 from swap.sync.backfill import copy_statement
@@ -65,11 +64,11 @@ def phases(plan: Plan) -> list[Phase]:
     ]
 
 
-def exchange_statements(plan: Plan, kind: str) -> list[Statement]:
-    """The lock and the script of a cutover or a revert."""
-    script = exchange(plan) if kind == "cutover" else undo_all(exchange(plan))
+def exchange_statements(plan: Plan, kind: str, slot: int = 0, generation: int = 1) -> list[Statement]:
+    """The lock and the script of a cutover or a revert. Between them run: the drain, the comparison, the journal's rows."""
+    what = cutover_exchange(plan) if kind == "cutover" else revert_exchange(plan)
     lock = Statement(lock_statement(plan, kind), "everything involved, at once", plan.source, "ACCESS EXCLUSIVE")
-    return [lock, *script]
+    return [lock, *what.statements, *closing_statements(plan, what, slot, generation)]
 
 
 def as_json(statements: list[Statement]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from cutover.finalize import finalize as run_finalize
 from cutover.gates import check_phase
 from cutover.hook import run_hook
 from cutover.run import Operation
+from cutover.transaction import slot_and_generation
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, Yes, confirm, opened
 from swap.cli.output import emit_json, print_lines
@@ -53,7 +54,9 @@ def cutover(
         s.config = s.config.model_copy(update={"cutover": s.config.cutover.model_copy(update=given)})
         run = s.need_run("cutover")
         if dry_run:
-            _dry_run(listing.exchange_statements(run.plan, "cutover"), as_json=as_json)
+            if run.phase not in (Phase.PREPARED, Phase.BACKFILLING):
+                check_phase(run, "cutover")
+            _dry_run(listing.exchange_statements(run.plan, "cutover", *slot_and_generation(s.journal, run)), as_json=as_json)
             return
         check_phase(run, "cutover")
         if s.config.hooks.pre_swap_snapshot is None and not no_snapshot:
@@ -75,7 +78,7 @@ def revert(
         run = s.need_run("revert")
         check_phase(run, "revert")
         if dry_run:
-            _dry_run(listing.exchange_statements(run.plan, "revert"), as_json=as_json)
+            _dry_run(listing.exchange_statements(run.plan, "revert", *slot_and_generation(s.journal, run)), as_json=as_json)
             return
         confirm(f"Exchange {run.source} back with {run.plan.retired} now?", yes=yes)
         _exchange(s, run, "revert", None, as_json=as_json)

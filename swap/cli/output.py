@@ -17,6 +17,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from swap.core.errors import SwapError
+
 PLAIN_EVERY_S = 5.0
 MIN_SAMPLE_S = 1.0
 
@@ -195,6 +197,11 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
 def print_lines(lines: list[str]) -> None:
     for line in lines:
         console().print(line, markup=False)
+
+
+def error_document(error: SwapError) -> dict[str, Any]:
+    """`error` of a --json document."""
+    return {"code": int(error.exit_code), "message": error.message, "state": error.state, "hint": error.hint}
 
 
 def print_error(message: str, state: str, hint: str) -> None:

@@ -15,7 +15,7 @@ from swap.sync.queue import count_due, read_watermark
 EMPTY: dict[str, Any] = {
     "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "lag_bytes": None,
     "tables": [], "revert": {"possible": False, "reason": "nothing was cut over yet"}, "verification": None,
-    "paused": False,
+    "paused": False, "last_attempt": None, "snapshot": None,
 }  # fmt: skip
 
 
@@ -39,6 +39,7 @@ def read_status(s: Session) -> dict[str, Any]:
         "verification": _verification(s.journal, run),
         "paused": run.paused,
         "last_attempt": _attempt(s.journal, run),
+        "snapshot": _snapshot(s.journal, run),
     }
 
 
@@ -78,6 +79,15 @@ def _attempt(journal: Journal, run: Run) -> dict[str, Any] | None:
         return None
     kind, outcome, at, detail, xid = rows[0]
     return {"kind": kind, "outcome": outcome, "at": at.isoformat(), "detail": detail, "xid": xid}
+
+
+def _snapshot(journal: Journal, run: Run) -> str | None:
+    """What the last successful snapshot hook returned."""
+    h = journal.t["hook"]
+    rows = journal.execute(
+        sa.select(h.c.snapshot).where(h.c.run_id == run.id, h.c.exit_code == 0).order_by(h.c.id.desc()).limit(1)
+    )
+    return rows[0][0] if rows else None
 
 
 def _tables(journal: Journal, run: Run) -> list[dict[str, Any]]:
@@ -135,6 +145,8 @@ def status_lines(d: dict[str, Any]) -> list[str]:
         f"verified   {v['verdict']}, {duration(v['age_s'])} ago ({v['method']}, {v['direction']})" if v else "verified   never"
     )
     out.append(f"revert     {'possible' if d['revert']['possible'] else 'not possible'}: {d['revert']['reason']}")
+    if d["snapshot"]:
+        out.append(f"snapshot   {d['snapshot']}")
     if d["last_attempt"]:
         a = d["last_attempt"]
         out.append(f"attempt    {a['kind']} {a['outcome']} at {a['at']}" + (f": {a['detail']}" if a["detail"] else ""))

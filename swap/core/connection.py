@@ -132,6 +132,11 @@ def translate(error: psycopg.Error) -> SwapError:
     """The SwapError for a driver error that nothing nearer to it has handled."""
     code = error.sqlstate or ""
     message = error.diag.message_primary or _first_line(error)
+    if code == "25P03":
+        return LockError(
+            "The tool stalled while it held its lock, and the server ended the transaction.",
+            hint="The machine that runs swap, or the network, was too slow; run it again from nearer the server.",
+        )
     if code in ("55P03", "40P01"):
         return LockError(f"A lock was not obtained: {message}.")
     if code == "42501":

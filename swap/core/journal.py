@@ -73,7 +73,6 @@ def tables(schema: str) -> dict[str, sa.Table]:
 
     phase = postgresql.ENUM(*[p.value for p in Phase], name="phase", schema=schema, create_type=False)
     made = [
-        sa.Table("meta", md, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False)),
         sa.Table(
             "run", md, ident(),
             sa.Column("source_schema", sa.Text, nullable=False),

@@ -37,9 +37,7 @@ def _candidates(spec: str) -> Iterator[Path]:
     yield Path("/usr/lib/postgresql") / spec / "bin"
     pg_config = shutil.which("pg_config")
     if pg_config is not None:
-        told = subprocess.run(
-            [pg_config, "--version", "--bindir"], capture_output=True, text=True, check=False
-        ).stdout
+        told = subprocess.run([pg_config, "--version", "--bindir"], capture_output=True, text=True, check=False).stdout
         # pg_config answers in its own fixed order, not in the order of the options.
         match = re.search(rf"^PostgreSQL {spec}\b", told, re.MULTILINE)
         bindir = re.search(r"^/.*$", told, re.MULTILINE)

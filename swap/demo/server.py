@@ -120,9 +120,7 @@ class Server:
         server = cls(layout, take_ownership(layout), bindir, account, superuser_password)
         atexit.register(server.stop, "immediate")
         try:
-            server._create_cluster(
-                auth, {**SETTINGS, "fsync": "on" if durable else "off", **(settings or {})}
-            )
+            server._create_cluster(auth, {**SETTINGS, "fsync": "on" if durable else "off", **(settings or {})})
             server._launch(new_port=True)
         except BaseException:
             server.stop("immediate")
@@ -132,9 +130,7 @@ class Server:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
     @property
@@ -244,9 +240,7 @@ class Server:
                 raise ServerError(f"PostgreSQL ended with code {code} while starting\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 self._end("immediate")
-                raise ServerError(
-                    f"PostgreSQL was not ready after {READY_TIMEOUT_S:.0f} s\n{self.log_tail()}"
-                )
+                raise ServerError(f"PostgreSQL was not ready after {READY_TIMEOUT_S:.0f} s\n{self.log_tail()}")
             time.sleep(POLL_INTERVAL_S)
 
     def _end(self, mode: StopMode) -> None:
@@ -293,9 +287,7 @@ def _unprivileged_account() -> Account | None:
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
             return Account(entry.pw_uid, entry.pw_gid)
-    raise ServerError(
-        "PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody"
-    )
+    raise ServerError("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody")
 
 
 def free_port() -> int:

@@ -49,7 +49,8 @@ def _check(conn: Connection, ref: RefColumns, subject: Subject, timeout_ms: int)
         found.append(_orphans(ref, subject, orphans))
     if lonely:
         detail = f"{lonely:,} rows have a uuid in {quote(ref.uuid_column)} and no integer"
-        found.append(warning("reference-data", at, detail, "They keep the uuid; set the integer if they refer to somebody."))
+        hint = f"UPDATE {ref.table} r SET {quote(ref.column)} = s.{quote(subject.config.source.key)} FROM {subject.source.name} s WHERE …"
+        found.append(blocker("reference-data", at, detail, f"Set the integer ({hint}), or the uuid to NULL."))
     if ref.adopted and missing and not found:
         return [
             ok(
@@ -76,6 +77,9 @@ def _orphans(ref: RefColumns, subject: Subject, count: int) -> Finding:
     detail = f"{count:,} rows refer to a key that {subject.source.name} does not have"
     if ref.not_null and ref.where is None:
         hint = f"Delete or correct them: a NOT NULL reference needs a uuid in every row. Or ALTER COLUMN {quote(ref.column)} DROP NOT NULL."
+        return blocker("reference-data", at, detail, hint)
+    if not ref.declared:
+        hint = f"Delete them or set {quote(ref.column)} to NULL: `verify` fails on an orphan of a foreign key, and the cutover stays closed."
         return blocker("reference-data", at, detail, hint)
     return warning("reference-data", at, f"{detail}: they keep the integer and get no uuid", "Nothing has to be done.")
 

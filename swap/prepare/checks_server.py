@@ -44,7 +44,7 @@ def check_version(version: int) -> Finding:
         hint = "Upgrade the server: publications with column lists and parameter privileges begin with 15."
         return blocker("server-version", "server", f"PostgreSQL {shown} is too old; 15 is the oldest supported", hint)
     if version > NEWEST_TESTED:
-        hint = "Rehearse on a clone first: `swap rehearse`."
+        hint = "Rehearse the whole cycle on a clone first."
         return warning("server-version", "server", f"PostgreSQL {shown} is newer than the newest tested, 18", hint)
     return ok("server-version", "server", f"PostgreSQL {shown}")
 
@@ -82,7 +82,8 @@ def check_database(server: Server, *, state_exists: bool) -> list[Finding]:
 def check_wal(server: Server, config: Config, *, slot_exists: bool) -> list[Finding]:
     if config.sync.mode != "logical":
         return [ok("wal-level", "server", f"wal_level = {server.wal_level}; capture by triggers needs none in particular")]
-    found = []
+    hint = 'Set [sync] mode = "trigger".'
+    found = [blocker("capture-mode", "[sync] mode", "capture by logical replication is not in this version", hint)]
     if server.wal_level != "logical":
         hint = "ALTER SYSTEM SET wal_level = 'logical'; then restart the server. Or use [sync] mode = \"trigger\"."
         found.append(blocker("wal-level", "server", f"wal_level is {server.wal_level}; mode logical needs logical", hint))

@@ -23,7 +23,7 @@ COMMENTS = {
     "retired": "the old table after the cutover, until `finalize`",
     "legacy_key": "the integer key's column after the cutover",
     "state_schema": "swap keeps its own state here",
-    "mode": "trigger | logical: how changes are captured",
+    "mode": "how changes are captured; logical is not in this version",
     "jobs": "sessions that copy and build indexes at once",
     "chunk_target_ms": "how long one backfill transaction should take",
     "max_replica_lag_bytes": "the backfill waits while a replica is further behind",

@@ -13,7 +13,7 @@ from swap.core.catalog.model import Catalog, Table
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
-from swap.core.names import parse_table
+from swap.core.names import TableName, parse_table
 from swap.core.plan import Plan, RefColumns, make_plan, reference_columns
 from swap.core.rewrite import rewrite_indexes
 from swap.core.text import verbatim
@@ -42,6 +42,17 @@ def read_plan(conn: Connection, config: Config) -> Plan:
     return make_plan(catalog, config, references, tails)
 
 
+def key_type(conn: Connection, table: TableName, column: str) -> str | None:
+    """The type of a column, as format_type prints it; None when there is no such column."""
+    row = conn.execute(
+        "SELECT format_type(a.atttypid, NULL) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s AND a.attname = %s"
+        " AND NOT a.attisdropped",
+        [table.schema, table.name, column],
+    ).fetchone()
+    return row[0] if row else None
+
+
 def with_views(conn: Connection, catalog: Catalog, references: tuple[RefColumns, ...]) -> Catalog:
     """The catalog with every view that has to be built again: over the source, or over a reference's columns."""
     columns = [(catalog.source.oid, 0)]
@@ -66,8 +77,9 @@ def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:
             conn.execute(create)
             conn.execute(check.as_bytes(conn), prepare=True)  # the extended protocol takes one statement only
             row = conn.execute(
-                "SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = 'pg_temp.swap_where'::regclass"
-                " AND conname = 'swap_where'"
+                "SELECT pg_get_expr(k.conbin, k.conrelid), ARRAY(SELECT a.attname::text FROM pg_attribute a"
+                " WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))"
+                " FROM pg_constraint k WHERE k.conrelid = 'pg_temp.swap_where'::regclass AND k.conname = 'swap_where'"
             ).fetchone()
     except psycopg.Error as e:
         raise UsageError(
@@ -76,4 +88,9 @@ def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:
             hint="Write one SQL condition over the table's own columns, such as \"actor_type = 'User'\".",
         ) from None
     assert row is not None
+    if {ref.column, ref.uuid_column} & set(row[1]):
+        raise UsageError(
+            f"The `where` of the reference {ref.table}.{ref.column} uses the reference itself, which is a uuid afterwards.",
+            hint="Write it over the other columns of the table, such as the type column of a polymorphic pair.",
+        )
     return replace(ref, where=row[0])

@@ -7,13 +7,11 @@ where a trigger is, both through the ladder.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from psycopg import sql
 
-from swap.core.catalog.load import read_structure
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import PhaseError
@@ -25,6 +23,7 @@ from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
 from swap.core.statement import Statement, script
 from swap.prepare import objects
+from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.references import add_identity, add_reference_column
 from swap.prepare.shadow import create_shadow
 
@@ -77,6 +76,7 @@ def resume_prepare(conn: Connection, journal: Journal, run: Run, config: Config,
         report.note(f"prepare: {step.name}")
         run_step(conn, journal, run, step, budget, report, _after(conn, journal, run, step))
     with conn.transaction():
+        refuse_drift(foreign_drift(conn, journal, run), "the plan was made")
         store_baseline(conn, journal, run)
         journal.move(run, Phase.PREPARED)
         journal.event(run.id, "prepared", "capture is live; the shadow is empty")
@@ -120,30 +120,3 @@ def _after(conn: Connection, journal: Journal, run: Run, step: Step) -> Callable
         )
 
     return watermark if step.name == "capture" else lambda: None
-
-
-def watched_tables(conn: Connection, plan: Plan) -> list[int]:
-    """Oids of every table whose structure must not drift: source, references, shadow or retired table."""
-    names = {plan.source, *(r.table for r in plan.references), plan.shadow, plan.retired}
-    oids = []
-    for name in sorted(names):
-        row = conn.execute(
-            "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
-            [name.schema, name.name],
-        ).fetchone()
-        if row:
-            oids.append(int(row[0]))
-    return oids
-
-
-def store_baseline(conn: Connection, journal: Journal, run: Run) -> None:
-    """Journal the structure as it is now: what every later gate compares with."""
-    lines = read_structure(conn, watched_tables(conn, run.plan))
-    journal.update_run(run.id, baseline=json.loads(json.dumps(lines)))
-
-
-def drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
-    """What differs from the baseline, one line each (`+`: new, `-`: gone); empty when nothing does."""
-    was = set(journal.baseline(run.id) or [])
-    now = set(read_structure(conn, watched_tables(conn, run.plan)))
-    return [f"+ {t}: {line}" for t, line in sorted(now - was)] + [f"- {t}: {line}" for t, line in sorted(was - now)]

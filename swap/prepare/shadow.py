@@ -50,6 +50,8 @@ def _column(plan: Plan, c: Column) -> Query:
         text += verbatim(f" GENERATED ALWAYS AS ({c.default}) {kind}")
     elif c.default:
         text += verbatim(f" DEFAULT {c.default}")
+    elif c.name == plan.identity:
+        text += sql.SQL(" DEFAULT ") + generator(plan)  # it becomes the key: an INSERT without one must go on working
     if c.not_null or c.name in (plan.key, plan.identity):
         text += _not_null(plan, _not_null_name(plan, c))
     return text

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
+import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
@@ -210,11 +211,15 @@ class Backfill:
             conn.execute(verbatim(self.part.setup))
             count = conn.execute(self.part.statement(sql.Literal(low), sql.Literal(high))).rowcount
             chunk = journal.t["chunk"]
-            journal.execute(
+            mine = journal.execute(
                 sa.update(chunk)
                 .where(chunk.c.run_id == self.run_id, chunk.c.part == self.part.name, chunk.c.number == number)
+                .where(chunk.c.rows.is_(None))  # a killed worker's session may commit its range after all
                 .values(rows=count, done_at=sa.func.clock_timestamp())
+                .returning(chunk.c.number)
             )
+            if not mine:
+                raise psycopg.Rollback
         elapsed_ms = (time.monotonic() - began) * 1000
         with self.lock:
             self.rows += count

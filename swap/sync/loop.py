@@ -18,8 +18,9 @@ from swap.core.ladder import LockBudget
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
 from swap.core.worker import WORKER, handover_wanted, holder, release_worker, try_worker
+from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.references import fill_identity, fill_reference
-from swap.prepare.run import run_step, store_baseline
+from swap.prepare.run import run_step
 from swap.sync.backfill import (
     NESTED_LOOPS,
     Backfill,
@@ -85,28 +86,31 @@ class Sync:
                     f"Another swap is already at work on this table ({holder(self.conn, WORKER, tag) or 'just ended'}).",
                     hint="One worker at a time: wait for it, or stop it with SIGTERM (it finishes its batch).",
                 )
-            self._wait_for_handover(tag)
+            if not self._wait_for_handover(tag):
+                return self._result("stopped")
         while True:
             try:
                 done = self._work()
             except Interrupted as e:
                 release_worker(self.conn, tag)
-                if e.reason == "stop":
-                    return self._result("stopped")
-                self._wait_for_handover(tag)
-                continue
+                if e.reason == "handover" and self._wait_for_handover(tag):
+                    continue
+                return self._result("stopped")
             release_worker(self.conn, tag)
             return done
 
-    def _wait_for_handover(self, tag: int) -> None:
-        """Another command has taken over: wait until it is done, then go on in whichever direction holds then."""
+    def _wait_for_handover(self, tag: int) -> bool:
+        """Another command has taken over: wait until it is done, then go on in whichever direction holds then.
+
+        False when told to stop meanwhile."""
         self.report.waiting("another command has taken over")
         while handover_wanted(self.conn, tag) or not try_worker(self.conn, tag):
             if self.stop.wait(0.05):
-                raise Interrupted("stop")
+                return False
         self.report.waiting("")
         self.current = self.journal.get(self.current.id)
         self.control.poll(force=True)
+        return True
 
     def _work(self) -> SyncResult:
         run = self.current = self.journal.get(self.current.id)
@@ -169,6 +173,7 @@ class Sync:
         self._drain(run)
         self.conn.execute(vacuum(plan).sql)
         with self.conn.transaction():
+            refuse_drift(foreign_drift(self.conn, self.journal, run), "`prepare`")
             store_baseline(self.conn, self.journal, run)
             self.journal.mark_step(run.id, "settled")
             self.journal.update_run(run.id, complete_xid=str(current_snapshot(self.conn).xmax))
@@ -246,7 +251,8 @@ class Sync:
             .order_by(v.c.id.desc())
             .limit(1)
         )
-        fresh = bool(rows) and rows[0][0] < self.config.verify.max_age_s + 600
+        limit = self.config.verify.max_age_s + self.config.hooks.timeout_s + 600  # a cutover may wait for its hook
+        fresh = bool(rows) and rows[0][0] < limit
         return Snapshot.parse(run.verified) if fresh else None
 
     def _result(self, reason: str) -> SyncResult:

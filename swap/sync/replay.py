@@ -16,8 +16,8 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.direction import Direction
 from swap.core.errors import DefectError
+from swap.core.names import TableName
 from swap.core.plan import Plan
-from swap.prepare.objects import changes
 from swap.sync.backfill import NESTED_LOOPS
 from swap.sync.queue import Batch, advance, batch_keys, next_batch, read_watermark
 
@@ -74,9 +74,23 @@ def apply(conn: Connection, plan: Plan, d: Direction, batch: Batch, *, two_pass:
     if batch.truncated:
         conn.execute(delete_all_gone(d))
     conn.execute(sql.SQL(NESTED_LOOPS))
+    stale: list[int] = []
+
+    def delete(keys: list[int]) -> None:
+        stale.extend(_delete_gone(conn, plan, d, keys))
+        conn.execute(delete_keys(d, keys))
+
+    def put(keys: list[int]) -> None:
+        stale.extend(_delete_gone(conn, plan, d, keys))
+        conn.execute(upsert(d, keys))
+
     if two_pass:
-        _slices(conn, plan, batch, lambda keys: conn.execute(delete_keys(d, keys)))
-    _slices(conn, plan, batch, lambda keys: _apply_keys(conn, plan, d, keys))
+        _slices(conn, plan, batch, delete)
+    _slices(conn, plan, batch, put)
+    while stale:
+        keys = stale[:SLICE]
+        del stale[:SLICE]
+        put(keys)
 
 
 def _slices(conn: Connection, plan: Plan, batch: Batch, do: Callable[[list[int]], object]) -> None:
@@ -88,14 +102,24 @@ def _slices(conn: Connection, plan: Plan, batch: Batch, do: Callable[[list[int]]
             break
 
 
-def _apply_keys(conn: Connection, plan: Plan, d: Direction, keys: list[int]) -> None:
+def _delete_gone(conn: Connection, plan: Plan, d: Direction, keys: list[int]) -> list[int]:
+    """Delete what the captured side no longer has. Returns the keys of rows that look up the uuid of another row
+    than before: such rows are stale though they did not change themselves.
+
+    Behind a validated foreign key only a row that was deleted and inserted again under its key, with another uuid,
+    has them; without one, a row that came or went has them too.
+    """
     gone = [r[0] for r in conn.execute(delete_gone(d, keys)).fetchall()]
-    conn.execute(upsert(d, keys))
-    if gone and d.lookups and (gone := [r[0] for r in conn.execute(_still_there(d, gone)).fetchall()]):
-        # A key that is still there was given to another row (deleted and inserted again with another uuid):
-        # rows that look its uuid up are stale though they did not change themselves.
-        for m in d.lookups:
-            conn.execute(_queue_children(plan, d, m.origin, gone))
+    out: list[int] = []
+    for m in d.lookups:
+        changed = _among(conn, d.origin, d.origin_key, gone) if _backed(plan, m.origin) else _absent(conn, d, keys)
+        if changed:
+            out += _among(conn, d.origin, m.origin, changed, d.origin_key)
+    return out
+
+
+def _backed(plan: Plan, column: str) -> bool:
+    return any(f.validated and f.table == plan.source and column in f.columns for f in plan.catalog.incoming)
 
 
 def key_array(keys: list[int]) -> sql.Composable:
@@ -149,13 +173,18 @@ def upsert(d: Direction, keys: list[int]) -> sql.Composed:
     )
 
 
-def _still_there(d: Direction, keys: list[int]) -> sql.Composed:
-    k = sql.Identifier(d.origin_key)
-    return sql.SQL("SELECT s.{} FROM {} s WHERE s.{} = ANY ({})").format(k, d.origin.sql, k, key_array(keys))
+def _among(conn: Connection, table: TableName, column: str, values: list[int], wanted: str | None = None) -> list[int]:
+    """`wanted` (else `column`) of the rows whose `column` is one of `values`."""
+    if not values:
+        return []
+    query = sql.SQL("SELECT s.{} FROM {} s WHERE s.{} = ANY ({})").format(
+        sql.Identifier(wanted or column), table.sql, sql.Identifier(column), key_array(values)
+    )
+    return [r[0] for r in conn.execute(query).fetchall()]
 
 
-def _queue_children(plan: Plan, d: Direction, column: str, keys: list[int]) -> sql.Composed:
-    return sql.SQL("INSERT INTO {c} (key) SELECT s.{k} FROM {s} s WHERE s.{ref} = ANY ({keys})").format(
-        c=changes(plan, 0).sql, k=sql.Identifier(d.origin_key), s=d.origin.sql, ref=sql.Identifier(column),
-        keys=key_array(keys),
-    )  # fmt: skip
+def _absent(conn: Connection, d: Direction, keys: list[int]) -> list[int]:
+    query = sql.SQL("SELECT k FROM unnest({}) k WHERE NOT EXISTS (SELECT FROM {} t WHERE t.{} = k)").format(
+        key_array(keys), d.target.sql, sql.Identifier(d.target_key)
+    )
+    return [r[0] for r in conn.execute(query).fetchall()]

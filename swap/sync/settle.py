@@ -17,7 +17,7 @@ from swap.core.plan import Plan
 from swap.core.report import Reporter
 from swap.core.statement import Statement
 from swap.core.worker import settling
-from swap.prepare.run import store_baseline
+from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
 from swap.sync.build import ensure_index
 
 SETTLED = "settled"
@@ -53,6 +53,7 @@ def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wa
                     if index is not None and (index.constraint == "p" or index is ref.spare_primary):
                         ensure_index(conn, index, concurrently=True)
         with conn.transaction():
+            refuse_drift(foreign_drift(conn, journal, run), "the exchange")
             store_baseline(conn, journal, run)
             journal.mark_step(run.id, SETTLED)
 

@@ -1,0 +1,95 @@
+"""The structure as it was last journalled, and what differs from it (H38).
+
+A new baseline is only ever written after the old one was compared: lines that `swap` itself changed on the way are
+its own, every other difference was made by somebody else and stops the run, because the shadow does not have it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+from swap.core.catalog.load import read_structure
+from swap.core.connection import Connection
+from swap.core.errors import RefusedError
+from swap.core.journal import Journal, Run
+from swap.core.names import TableName
+from swap.core.plan import Plan
+from swap.prepare.objects import CAPTURE, FENCE, GUARD, TRUNCATE
+
+NAME = r'("(?:[^"]|"")+"|[^\s]+)'
+SUBJECT = re.compile(
+    rf"^(?:column|constraint) {NAME}|^index CREATE (?:UNIQUE )?INDEX {NAME} ON|^trigger CREATE (?:CONSTRAINT )?TRIGGER {NAME}"
+)
+VALID = re.compile(r"( NOT VALID)?( valid=[tf])?$")
+
+
+def watched_tables(conn: Connection, plan: Plan) -> list[int]:
+    """Oids of every table whose structure must not drift: source, references, shadow or retired table."""
+    names = {plan.source, *(r.table for r in plan.references), plan.shadow, plan.retired}
+    return _oids(conn, names)
+
+
+def _oids(conn: Connection, names: Iterable[TableName]) -> list[int]:
+    rows = [
+        conn.execute(
+            "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
+            [name.schema, name.name],
+        ).fetchone()
+        for name in sorted(names)
+    ]
+    return [int(r[0]) for r in rows if r]
+
+
+def store_baseline(conn: Connection, journal: Journal, run: Run) -> None:
+    """Journal the structure as it is now: what every later gate compares with."""
+    lines = read_structure(conn, watched_tables(conn, run.plan))
+    journal.update_run(run.id, baseline=json.loads(json.dumps(lines)))
+
+
+def drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
+    """What differs from the baseline, one line each (`+`: new, `-`: gone); empty when nothing does."""
+    was = set(journal.baseline(run.id) or [])
+    now = set(read_structure(conn, watched_tables(conn, run.plan)))
+    return [f"+ {t}: {line}" for t, line in sorted(now - was)] + [f"- {t}: {line}" for t, line in sorted(was - now)]
+
+
+def foreign_drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
+    """`drift` without what `prepare` and `sync` themselves add, and without constraints that became validated."""
+    plan = run.plan
+    mine = own_names(plan)
+    was = {(t, VALID.sub("", line)) for t, line in journal.baseline(run.id) or []}
+    now = {(t, VALID.sub("", line)) for t, line in read_structure(conn, watched_tables(conn, plan))}
+    row = conn.execute("SELECT to_regclass(%s)::text", [plan.shadow.sql.as_string(conn)]).fetchone()
+    shadow = row[0] if row else None
+    changed = [("+", *x) for x in sorted(now - was)] + [("-", *x) for x in sorted(was - now)]
+    return [f"{sign} {table}: {line}" for sign, table, line in changed if table != shadow and _subject(line) not in mine]
+
+
+def own_names(plan: Plan) -> set[str]:
+    """Names of everything swap puts on the source and its references before a cutover."""
+    refs = plan.references
+    indexes = [i for r in refs for i in (*r.indexes, r.spare_primary) if i is not None and not i.adopted]
+    guards = [f"{GUARD}_{r.columns.number}_{on}" for r in refs for on in ("insert", "update")]
+    names = {CAPTURE, TRUNCATE, FENCE, f"{GUARD}_insert", f"{GUARD}_update", *guards, plan.identity}
+    names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {r.check_name for r in refs}
+    names |= {i.build_name for i in indexes} | {f"swap_{plan.tag}_identity_present"}
+    return names | ({plan.identity_index.build_name} if plan.identity_index else set())
+
+
+def _subject(line: str) -> str:
+    found = SUBJECT.match(line)
+    name = next((g for g in found.groups() if g), "") if found else ""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def refuse_drift(lines: list[str], since: str) -> None:
+    """Raises RefusedError naming the first change."""
+    if lines:
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise RefusedError(
+            f"The structure changed since {since}: {lines[0]}{more}.",
+            state="What was committed before stays; the source is untouched and capture goes on.",
+            hint="Undo that change, or `swap abort` and prepare again: the shadow does not have it.",
+        )
