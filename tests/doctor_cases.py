@@ -285,10 +285,15 @@ DATA = [
         "ALTER TABLE o ADD FOREIGN KEY (user_id) REFERENCES users NOT VALID",
         "reference-data", "o.user_id", "1 rows refer",
     ),
-    warned(
+    blocked(
         "uuid-without-integer", "CREATE TABLE n (user_id bigint REFERENCES users, user_uuid_id uuid);"
         "INSERT INTO n SELECT NULL, uuid_id FROM users LIMIT 4",
         "reference-data", "n.user_id", "4 rows have a uuid",
+    ),
+    blocked(
+        "orphans-of-a-foreign-key", "CREATE TABLE f (user_id bigint); INSERT INTO f VALUES (1), (999);"
+        "ALTER TABLE f ADD FOREIGN KEY (user_id) REFERENCES users NOT VALID",
+        "reference-data", "f.user_id", "1 rows refer to a key",
     ),
 ]  # fmt: skip
 

@@ -292,8 +292,9 @@ def test_a_pooler_a_standby_and_a_wal_level_are_recognised(tool: Tool) -> None:
     assert only(check_session(server._replace(standby=True), server.backend_pid)).status == "blocker"
     logical = configured(sync={"mode": "logical"})
     low = server._replace(wal_level="replica", may_replicate=True, slots_used=server.slots_max)
-    assert len(check_wal(low, logical, slot_exists=False)) == 2
-    assert "replica" in check_wal(low, logical, slot_exists=True)[0].detail
+    found = check_wal(low, logical, slot_exists=False)
+    assert [f.name for f in found] == ["capture-mode", "wal-level", "wal-level"]
+    assert "replica" in check_wal(low, logical, slot_exists=True)[1].detail
     assert only(check_wal(low, configured(), slot_exists=False)).status == "ok"
 
 
