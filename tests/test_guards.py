@@ -376,7 +376,7 @@ def answers(app: Session) -> list[Any]:
             d = e.diag
             out.append((text, e.sqlstate, d.constraint_name, d.table_name, d.column_name, d.message_primary))
         else:
-            out.append((text, cursor.rowcount, cursor.fetchall() if cursor.description else None))
+            out.append((text, cursor.rowcount, sorted(cursor.fetchall(), key=str) if cursor.description else None))
     return out
 
 

@@ -12,6 +12,9 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
         int_changed := NEW.{integer} IS DISTINCT FROM OLD.{integer};
         uuid_changed := NEW.{uuid} IS DISTINCT FROM OLD.{uuid};
+        IF NOT int_changed AND NOT uuid_changed AND NOT ({applied}) THEN
+            {leader}_changed := true; -- the row was not a reference before: its other side may be of another time
+        END IF;
         IF NOT int_changed AND NOT uuid_changed AND NEW.{integer} IS NOT NULL AND NEW.{uuid} IS NOT NULL THEN
             RETURN NEW;
         ELSIF {leader}_changed AND NOT {follower}_changed THEN

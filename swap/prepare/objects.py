@@ -119,6 +119,7 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: str) -> Sta
     new = sql.SQL("NEW.{}")
     body = load_sql(PACKAGE, "guard_reference.sql").format(
         applies=applies(ref),
+        applied=applies(ref, "OLD"),
         integer=sql.Identifier(integer),
         uuid=sql.Identifier(uuid),
         leader=verbatim(leader),
