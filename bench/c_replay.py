@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -21,6 +22,7 @@ from swap.sync.replay import replay
 NAME = "bench"  # of publication, slot and subscription
 PER_TRANSACTION = 100
 LIMIT_S = 600.0
+POLL_S = 0.01
 # A permutation of the keys, so that a batch does not sweep the table in its own order.
 BACKLOG = """
 DO $$
@@ -35,11 +37,19 @@ END $$
 """
 
 
+@dataclass(frozen=True)
+class Rate:
+    """Keys or changes per second, and the processor time that each took."""
+
+    per_second: float
+    microseconds: float
+
+
 def measure(setting: Setting) -> list[Row]:
     repetitions = setting.repetitions(5, 3)
     keys = 3 * setting.users // 10
-    ours: list[float] = []
-    theirs: list[float] = []
+    ours: list[Rate] = []
+    theirs: list[Rate] = []
     with ExitStack() as stack:
         captured = stack.enter_context(setting.example("c_captured", setting.users, references=False))
         published = stack.enter_context(setting.example("c_published", setting.users, references=False))
@@ -52,15 +62,20 @@ def measure(setting: Setting) -> list[Row]:
             count = keys if n >= 0 else keys // 10
             for swap_first in (True, False) if n % 2 == 0 else (False, True):
                 if swap_first:
-                    rate = _replay(captured, count, n)
-                    ours += [rate] if n >= 0 else []
+                    rate, rates = _replay(captured, count, n), ours
                 else:
-                    rate = _apply(published, subscribed, count, n)
-                    theirs += [rate] if n >= 0 else []
+                    rate, rates = _apply(published, subscribed, count, n), theirs
+                if n >= 0:
+                    rates.append(rate)
             setting.say(f"  repetition {n + 1} of {repetitions}")
-    raw = f"replay {series(ours, ' keys/s', 0)}, apply worker {series(theirs, ' changes/s', 0)}"
+    a, b = [r.per_second for r in ours], [r.per_second for r in theirs]
+    cost = [r.microseconds for r in ours], [r.microseconds for r in theirs]
+    raw = (
+        f"replay {series(a, ' keys/s', 0)}, apply worker {series(b, ' changes/s', 0)};"
+        f" processor time {series(cost[0], ' µs a key', 1)} / {series(cost[1], ' µs a change', 1)}"
+    )
     what = f"replay / PostgreSQL's apply worker, {keys:,} keys"
-    return [Row("c", what, pairwise_ratio(ours, theirs), raw, Target("at least", 1.5))]
+    return [Row("c", what, pairwise_ratio(a, b), raw, Target("at least", 1.5))]
 
 
 def _backlog(example: Example, count: int, seed: int) -> None:
@@ -69,22 +84,20 @@ def _backlog(example: Example, count: int, seed: int) -> None:
     quiesce(example)
 
 
-def _replay(example: Example, count: int, seed: int) -> float:
-    """Keys per second, by the function that `swap sync` calls, until the queue is empty."""
+def _replay(example: Example, count: int, seed: int) -> Rate:
+    """By the function that `swap sync` calls, until the queue is empty."""
     _backlog(example, count, seed)
-    with example.database.session() as conn:
+    with example.metered() as meter, example.database.session() as conn:
         run = example.current_run(conn)
         way = direction(run.plan, run.direction)
         taken, complete = 0, False
-        began = time.perf_counter()
         while not complete:
             done = replay(conn, run.plan, way, run.id)
             taken, complete = taken + done.entries, done.complete
-        seconds = time.perf_counter() - began
     if taken != count:
         raise CommandFailedError(f"{taken:,} keys were replayed, {count:,} were changed")
     example.execute(*(sql.SQL("VACUUM {}").format(t.sql) for t in (USERS, run.plan.shadow)))
-    return taken / seconds
+    return Rate(taken / meter.seconds, meter.cpu / taken * 1e6)
 
 
 def _subscribe(published: Example, subscribed: Example) -> None:
@@ -113,8 +126,8 @@ def _unsubscribe(published: Example, subscribed: Example) -> None:
     published.execute(sql.SQL("SELECT pg_drop_replication_slot({})").format(sql.Literal(NAME)))
 
 
-def _apply(published: Example, subscribed: Example, count: int, seed: int) -> float:
-    """Changes per second from the worker's start until the last change is there."""
+def _apply(published: Example, subscribed: Example, count: int, seed: int) -> Rate:
+    """From the worker's start until the last change is there."""
     _slot_is_free(published)
     # Nothing of what was written elsewhere meanwhile has to be decoded.
     published.execute(sql.SQL("SELECT pg_replication_slot_advance({}, pg_current_wal_lsn())").format(sql.Literal(NAME)))
@@ -125,31 +138,36 @@ def _apply(published: Example, subscribed: Example, count: int, seed: int) -> fl
     published.execute(sql.SQL("UPDATE {} SET login_count = login_count + 1 WHERE id = 0").format(USERS.sql))
     ((last,),) = published.execute(marker)
     switch = sql.SQL("ALTER SUBSCRIPTION {} {}")
-    subscribed.execute(switch.format(sql.Identifier(NAME), sql.SQL("ENABLE")))
-    began = None
-    deadline = time.monotonic() + LIMIT_S
-    with subscribed.session() as conn:
-        while True:
-            if began is None:
-                row = conn.execute(
-                    "SELECT backend_start FROM pg_stat_activity WHERE backend_type = 'logical replication apply worker'"
-                ).fetchone()
-                began = row[0] if row else None
-            row = conn.execute(sql.SQL("SELECT clock_timestamp(), ({}) = {}").format(marker, sql.Literal(last))).fetchone()
-            assert row is not None
-            if row[1]:
-                break
-            if time.monotonic() > deadline:
-                raise CommandFailedError(f"the subscription did not catch up in {LIMIT_S:.0f} s")
-            time.sleep(0.01)
-    assert began is not None
-    subscribed.execute(switch.format(sql.Identifier(NAME), sql.SQL("DISABLE")))
+    with subscribed.metered() as meter:
+        subscribed.execute(switch.format(sql.Identifier(NAME), sql.SQL("ENABLE")))
+        seconds = _caught_up(subscribed, sql.SQL("({}) = {}").format(marker, sql.Literal(last)))
+        subscribed.execute(switch.format(sql.Identifier(NAME), sql.SQL("DISABLE")))
+        _slot_is_free(published)
     ((sum_there,),) = subscribed.execute(total)
     if sum_there != wanted + 1:
         raise CommandFailedError("the apply worker did not apply every change")
     for example in (published, subscribed):
         example.execute(sql.SQL("VACUUM {}").format(USERS.sql))
-    return float(count / (row[0] - began).total_seconds())
+    return Rate(count / seconds, meter.cpu / count * 1e6)
+
+
+def _caught_up(subscribed: Example, condition: sql.Composed) -> float:
+    """Seconds, by the server's clock, from the start of the apply worker until the condition holds."""
+    began = None
+    deadline = time.monotonic() + LIMIT_S
+    worker = "SELECT backend_start FROM pg_stat_activity WHERE backend_type = 'logical replication apply worker'"
+    with subscribed.session() as conn:
+        while True:
+            if began is None:
+                row = conn.execute(worker).fetchone()
+                began = row[0] if row else None
+            row = conn.execute(sql.SQL("SELECT clock_timestamp(), {}").format(condition)).fetchone()
+            assert row is not None
+            if row[1] and began is not None:
+                return float((row[0] - began).total_seconds())
+            if time.monotonic() > deadline:
+                raise CommandFailedError(f"the subscription did not catch up in {LIMIT_S:.0f} s")
+            time.sleep(POLL_S)
 
 
 def _slot_is_free(published: Example) -> None:
@@ -158,4 +176,4 @@ def _slot_is_free(published: Example) -> None:
     while published.execute(active)[0][0]:
         if time.monotonic() > deadline:
             raise CommandFailedError("the replication slot stayed in use")
-        time.sleep(0.02)
+        time.sleep(POLL_S)

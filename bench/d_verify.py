@@ -7,7 +7,6 @@ mapping and structure, which the bare scan does not. Both sides run without para
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
@@ -15,7 +14,7 @@ from typing import Literal
 from psycopg import sql
 
 from bench.result import Row, Target, pairwise_ratio, series
-from bench.setting import USERS, CommandFailedError, Example, Setting, quiesce
+from bench.setting import USERS, CommandFailedError, Example, Meter, Setting, quiesce
 from swap.core.names import TableName
 from swap.core.report import Silent
 from verify.run import verify
@@ -27,7 +26,7 @@ JOBS = (1, 2)
 
 def measure(setting: Setting) -> list[Row]:
     repetitions = setting.repetitions(5, 3)
-    taken: dict[tuple[str, int], list[float]] = {}
+    taken: dict[tuple[str, int], list[Meter]] = {}
     with setting.example("d", setting.users, references=False) as example:
         example.swap("prepare")
         example.swap("sync", "--once")
@@ -35,19 +34,20 @@ def measure(setting: Setting) -> list[Row]:
             for jobs in JOBS:
                 for what, work in _work(example, jobs):
                     quiesce(example)
-                    began = time.perf_counter()
-                    work()
+                    with example.metered() as meter:
+                        work()
                     if n >= 0:
-                        taken.setdefault((what, jobs), []).append(time.perf_counter() - began)
+                        taken.setdefault((what, jobs), []).append(meter)
             setting.say(f"  repetition {n + 1} of {repetitions}")
     rows = []
     for method, target in TARGETS.items():
         for jobs in JOBS:
             ours, scan = taken[method, jobs], taken["scan", jobs]
-            raw = f"verify {series(ours, ' s')}, scan {series(scan, ' s')}"
-            rows.append(
-                Row("d", f"verify --method {method}, jobs = {jobs}, / bare hashing scan", pairwise_ratio(ours, scan), raw, target)
-            )
+            walls = [m.seconds for m in ours], [m.seconds for m in scan]
+            effort = pairwise_ratio([m.cpu for m in ours], [m.cpu for m in scan])
+            raw = f"verify {series(walls[0], ' s')}, scan {series(walls[1], ' s')}; processor time {effort:.2f}"
+            what = f"verify --method {method}, jobs = {jobs}, / bare hashing scan"
+            rows.append(Row("d", what, pairwise_ratio(*walls), raw, target))
     return rows
 
 

@@ -64,7 +64,7 @@ def series(values: Sequence[float], unit: str = "", digits: int = 2) -> str:
 
 def pairwise_ratio(over: Sequence[float], under: Sequence[float]) -> float:
     """The median of the ratios of repetitions that followed each other: a drift of the machine cancels out."""
-    return median([a / b for a, b in zip(over, under, strict=True)])
+    return median([a / b if b else float("nan") for a, b in zip(over, under, strict=True)])
 
 
 def markdown(title: Sequence[str], rows: Sequence[Row]) -> str:

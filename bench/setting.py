@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -34,6 +36,7 @@ SETTINGS = {
 REFERENCES = ("sessions", "api_access_tokens", "partner_applications", "user_roles", "audit_logs")
 SMALL = 1000  # rows that stay in each reference where only users is to be large
 STATE = "swap"
+REAPED_S = 5.0
 USERS = TableName("public", "users")
 
 Rows = list[tuple[Any, ...]]
@@ -50,6 +53,15 @@ class Finished:
     seconds: float
     document: dict[str, Any]
     peak_mib: float = 0.0
+
+
+@dataclass
+class Meter:
+    """Wall time, and the processor time that the server and (where it was one) the client's process took meanwhile:
+    the work itself, whatever else the machine does."""
+
+    seconds: float = 0.0
+    cpu: float = 0.0
 
 
 @dataclass
@@ -125,6 +137,19 @@ class Example:
                 rows = cursor.fetchall() if cursor.description else []
         return rows
 
+    @contextmanager
+    def metered(self) -> Iterator[Meter]:
+        """Measures the block, which leaves no session open: a process that has ended is counted by its parent."""
+        meter = Meter()
+        before = set(psutil.Process(self.server.pid).children())
+        cpu, began = _processor_seconds(self.server), time.perf_counter()
+        yield meter
+        meter.seconds = time.perf_counter() - began
+        deadline = time.monotonic() + REAPED_S
+        while not before.issuperset(psutil.Process(self.server.pid).children()) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        meter.cpu = _processor_seconds(self.server) - cpu
+
     @property
     def database(self) -> Database:
         """As the commands connect, for measurements that call their functions."""
@@ -199,6 +224,19 @@ class Setting:
                 )
         self._made.add(name)
         return name
+
+
+def _processor_seconds(server: Server) -> float:
+    """Of the postmaster, every session it ever had, and every process that this one has waited for."""
+    postmaster, me = psutil.Process(server.pid), psutil.Process()
+    total = 0.0
+    for times in (postmaster.cpu_times(), me.cpu_times()):
+        total += times.children_user + times.children_system
+    for process in (postmaster, me, *postmaster.children()):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return float(total)
 
 
 def quiesce(example: Example) -> None:

@@ -115,7 +115,9 @@ class Migration:
 
     def captured(self) -> list[int | None]:
         """Every key in the change tables, in the order of capture; None: a TRUNCATE."""
-        both = sql.SQL(" UNION ALL ").join(sql.SQL("SELECT xid, seq, key FROM {}").format(changes(self.plan, n).sql) for n in (0, 1))
+        both = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT xid, seq, key FROM {}").format(changes(self.plan, n).sql) for n in (0, 1)
+        )
         return [r[0] for r in self.conn.execute(sql.SQL("SELECT key FROM ({}) c ORDER BY xid, seq").format(both))]
 
     def forget(self) -> None:
@@ -152,15 +154,17 @@ class Migration:
         return keys if keys or surplus[0] == 0 else [f"{surplus[0]} rows more in the source"]
 
     def unmapped(self) -> list[tuple[str, Any, Any, Any]]:
-        """Rows of references whose uuid is not that of the row their integer names: (table, integer, uuid, expected)."""
+        """Rows of references whose uuid is not that of the row their integer names: (table, integer, uuid, expected).
+        A reference may outlive its row, and keeps the uuid then."""
         out: list[tuple[str, Any, Any, Any]] = []
         p = self.plan
         for ref in p.references:
             c, u = sql.Identifier(ref.columns.column), sql.Identifier(ref.columns.uuid_column)
-            where = sql.SQL(ref.columns.where or "true")  # type: ignore[arg-type]
+            where = sql.SQL(ref.columns.where or "true")
             query = sql.SQL(
                 "SELECT r.c, r.u, s.{identity} FROM (SELECT {c} AS c, {u} AS u FROM {table} WHERE {where}) r"
-                " LEFT JOIN {source} s ON s.{key} = r.c WHERE r.u IS DISTINCT FROM s.{identity} LIMIT 20"
+                " LEFT JOIN {source} s ON s.{key} = r.c WHERE r.u IS DISTINCT FROM s.{identity}"
+                " AND (s.{key} IS NOT NULL OR r.c IS NULL) LIMIT 20"
             ).format(
                 c=c, u=u, table=ref.table.sql, where=where, source=p.source.sql, key=sql.Identifier(p.key),
                 identity=sql.Identifier(p.identity),

@@ -169,7 +169,9 @@ def test_replica_role_writers_are_guarded(m: Migration, database: Database, conn
 
 def test_the_application_has_no_way_into_the_state_schema(m: Migration, app: Session) -> None:
     """I1: no table can be read or written, no function called or bound to a table of the application's own."""
-    tables = m.conn.execute("SELECT relname FROM pg_class WHERE relnamespace = 'swap'::regnamespace AND relkind IN ('r', 'S')").fetchall()
+    tables = m.conn.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'swap'::regnamespace AND relkind IN ('r', 'S')"
+    ).fetchall()
     assert len(tables) > 10
     for (name,) in tables:
         table = sql.Identifier("swap", name)
@@ -219,13 +221,17 @@ def test_nothing_a_session_creates_changes_the_definer_functions(
     app.execute("INSERT INTO public.sessions (user_id) VALUES (701)")
     assert sorted(map(str, m.captured())) == ["700", "700", "701"]
     assert app.execute("SELECT count(*) FROM pg_temp.users").fetchone() == (0,)
-    assert app.execute(sql.SQL("SELECT count(*) FROM pg_temp.{}").format(sql.Identifier(changes(m.plan, 0).name))).fetchone() == (0,)
+    assert app.execute(sql.SQL("SELECT count(*) FROM pg_temp.{}").format(sql.Identifier(changes(m.plan, 0).name))).fetchone() == (
+        0,
+    )
     m.drain()
     m.assert_same()
 
 
 def test_functions_that_run_with_the_owners_rights_pin_their_search_path(m: Migration) -> None:
-    rows = m.conn.execute("SELECT proname, prosecdef, proconfig FROM pg_proc WHERE pronamespace = 'swap'::regnamespace").fetchall()
+    rows = m.conn.execute(
+        "SELECT proname, prosecdef, proconfig FROM pg_proc WHERE pronamespace = 'swap'::regnamespace"
+    ).fetchall()
     assert rows
     for name, definer, settings in rows:
         assert definer, name
@@ -236,7 +242,9 @@ def test_functions_that_run_with_the_owners_rights_pin_their_search_path(m: Migr
 
 
 def triggers(m: Migration, table: str) -> list[str]:
-    rows = m.conn.execute("SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal ORDER BY 1", [f"public.{table}"])
+    rows = m.conn.execute(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal ORDER BY 1", [f"public.{table}"]
+    )
     return [r[0] for r in rows]
 
 
@@ -249,7 +257,9 @@ def test_prepare_waits_for_a_writer_in_flight(migrate: Migrate, database: Databa
     writer.execute("INSERT INTO users (id, email) VALUES (800, 'in flight')")
     with background(m.prepare, writer.close) as prepared:
         assert wait_for_lock_wait(watcher, m.pid) == [writer.info.backend_pid]
-        assert watcher.execute("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'public.users'::regclass AND NOT tgisinternal").fetchone() == (0,)
+        assert watcher.execute(
+            "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'public.users'::regclass AND NOT tgisinternal"
+        ).fetchone() == (0,)
         writer.execute("COMMIT")
         prepared.result()
     assert m.captured() == []

@@ -62,7 +62,15 @@ def uuid_of(app: Session, key: int) -> Any:
 def pair(app: Session, row: int = 1, table: LiteralString = "apps") -> tuple[Any, Any]:
     """(integer, the integer of the row that the uuid names), of one row."""
     column: LiteralString = "creator" if table == "apps" else "user"
-    text: LiteralString = "SELECT r." + column + "_id, u.id FROM " + table + " r LEFT JOIN users u ON u.uuid_id = r." + column + "_uuid_id WHERE r.id = %s"
+    text: LiteralString = (
+        "SELECT r."
+        + column
+        + "_id, u.id FROM "
+        + table
+        + " r LEFT JOIN users u ON u.uuid_id = r."
+        + column
+        + "_uuid_id WHERE r.id = %s"
+    )
     found = app.execute(text, [row]).fetchone()
     assert found is not None
     return found[0], found[1]
@@ -123,7 +131,10 @@ def test_update_follows_the_side_that_changed(m: Migration, app: Session) -> Non
 def test_update_to_a_contradiction_is_refused(m: Migration, app: Session) -> None:
     """H20."""
     u3 = uuid_of(app, 3)
-    assert refused(lambda: app.execute("UPDATE apps SET creator_id = 2, creator_uuid_id = %s WHERE id = 1", [u3])) == ("23514", "swap_guard")
+    assert refused(lambda: app.execute("UPDATE apps SET creator_id = 2, creator_uuid_id = %s WHERE id = 1", [u3])) == (
+        "23514",
+        "swap_guard",
+    )
     assert pair(app) == (1, 1)
 
 
@@ -159,7 +170,10 @@ def test_a_reference_to_nobody_gets_the_foreign_keys_own_error(m: Migration, app
     assert refused(lambda: app.execute("INSERT INTO apps (creator_id) VALUES (999)")) == ("23503", "apps_creator_id_fkey")
     assert refused(lambda: app.execute("UPDATE apps SET creator_id = 999 WHERE id = 1")) == ("23503", "apps_creator_id_fkey")
     assert refused(lambda: app.execute("INSERT INTO apps (creator_uuid_id) VALUES (%s)", [nobody])) == ("23503", "apps_by_uuid")
-    assert refused(lambda: app.execute("UPDATE apps SET creator_uuid_id = %s WHERE id = 1", [nobody])) == ("23503", "apps_by_uuid")
+    assert refused(lambda: app.execute("UPDATE apps SET creator_uuid_id = %s WHERE id = 1", [nobody])) == (
+        "23503",
+        "apps_by_uuid",
+    )
 
 
 ADOPTED_NOT_NULL = """
@@ -237,7 +251,9 @@ def test_the_identity_never_changes(m: Migration, app: Session) -> None:
 
 def test_parent_and_child_in_one_statement(m: Migration, app: Session) -> None:
     """I1: given a child whose parent is inserted by the same statement, whichever of the two runs first."""
-    app.execute("WITH u AS (INSERT INTO users (id) VALUES (80) RETURNING id) INSERT INTO sessions (id, user_id) SELECT 80, id FROM u")
+    app.execute(
+        "WITH u AS (INSERT INTO users (id) VALUES (80) RETURNING id) INSERT INTO sessions (id, user_id) SELECT 80, id FROM u"
+    )
     assert pair(app, 80, "sessions") == (80, 80)
     app.execute("WITH u AS (INSERT INTO users (id) VALUES (81)) INSERT INTO apps (id, creator_id) VALUES (81, 81)")
     assert pair(app, 81) == (81, 81)
@@ -327,11 +343,11 @@ STATEMENTS: list[LiteralString] = [
     "INSERT INTO users (id, organization_id, email) VALUES (9004, 1, NULL)",
     "INSERT INTO users (id, organization_id, email, invited_by_id) VALUES (9005, 1, 'p5@example.org', 99999)",
     "INSERT INTO users (id, organization_id, email, invited_by_id) VALUES (9006, 1, 'p6@example.org', 9006) RETURNING invited_by_id",
-    "INSERT INTO users (id, organization_id, email) SELECT 9007, 1, email FROM users WHERE id = 2"
-    " ON CONFLICT (email) DO UPDATE SET login_count = users.login_count + 1 RETURNING id, login_count",
+    ("INSERT INTO users (id, organization_id, email) SELECT 9007, 1, email FROM users WHERE id = 2"
+    " ON CONFLICT (email) DO UPDATE SET login_count = users.login_count + 1 RETURNING id, login_count"),
     "UPDATE users SET balance = -2000 WHERE id = 3",
-    "UPDATE users SET referral_code = CASE id WHEN 1 THEN (SELECT referral_code FROM users WHERE id = 2)"
-    " ELSE (SELECT referral_code FROM users WHERE id = 1) END WHERE id IN (1, 2)",
+    ("UPDATE users SET referral_code = CASE id WHEN 1 THEN (SELECT referral_code FROM users WHERE id = 2)"
+    " ELSE (SELECT referral_code FROM users WHERE id = 1) END WHERE id IN (1, 2)"),
     "UPDATE users SET id = 9100 WHERE id = 9001 RETURNING id",
     "UPDATE users SET id = 2 WHERE id = 9100",
     "UPDATE users SET login_count = login_count + 1 WHERE id < 20 RETURNING id, login_count, revision",
@@ -344,8 +360,8 @@ STATEMENTS: list[LiteralString] = [
     "UPDATE sessions SET user_id = NULL WHERE id = 9001",
     "INSERT INTO api_access_tokens (id, user_id, name, digest) VALUES (9001, 3, 'parity', 'x'), (9002, 4, 'parity', 'x')",
     "UPDATE api_access_tokens SET user_id = 4 WHERE id = 9001",
-    "INSERT INTO api_access_tokens (id, user_id, name, digest) VALUES (9003, 4, 'parity', 'y')"
-    " ON CONFLICT (user_id, name) DO UPDATE SET digest = EXCLUDED.digest RETURNING id, digest",
+    ("INSERT INTO api_access_tokens (id, user_id, name, digest) VALUES (9003, 4, 'parity', 'y')"
+    " ON CONFLICT (user_id, name) DO UPDATE SET digest = EXCLUDED.digest RETURNING id, digest"),
     "INSERT INTO user_roles (user_id, role) VALUES (3, 'parity') RETURNING user_id",
     "INSERT INTO user_roles (user_id, role) VALUES (3, 'parity')",
     "INSERT INTO user_roles (user_id, role) VALUES (99999, 'parity')",
@@ -355,11 +371,11 @@ STATEMENTS: list[LiteralString] = [
     "INSERT INTO audit_logs (id, actor_type, actor_id, action, request_id) VALUES (9001, 'User', 99999, 'parity', 'r')",
     "INSERT INTO audit_logs (id, actor_type, actor_id, action, request_id) VALUES (9002, 'Nobody', 1, 'parity', 'r')",
     "INSERT INTO audit_logs (id, actor_type, actor_id, action, request_id) VALUES (9003, 'System', NULL, 'parity', 'r') RETURNING actor_id",
-    "WITH u AS (INSERT INTO users (id, organization_id, email) VALUES (9010, 1, 'p10@example.org') RETURNING id)"
-    " INSERT INTO sessions (id, user_id, token) SELECT 9010, id, 'parity10' FROM u RETURNING user_id",
+    ("WITH u AS (INSERT INTO users (id, organization_id, email) VALUES (9010, 1, 'p10@example.org') RETURNING id)"
+    " INSERT INTO sessions (id, user_id, token) SELECT 9010, id, 'parity10' FROM u RETURNING user_id"),
     "DELETE FROM users WHERE id = 3 RETURNING id",
-    "SELECT (SELECT count(*) FROM sessions WHERE user_id = 3), (SELECT count(*) FROM users WHERE invited_by_id = 3),"
-    " (SELECT count(*) FROM partner_applications WHERE created_by_user_id IS NULL), (SELECT count(*) FROM users)",
+    ("SELECT (SELECT count(*) FROM sessions WHERE user_id = 3), (SELECT count(*) FROM users WHERE invited_by_id = 3),"
+    " (SELECT count(*) FROM partner_applications WHERE created_by_user_id IS NULL), (SELECT count(*) FROM users)"),
     "TRUNCATE users CASCADE",
     "ALTER TABLE users ADD COLUMN x integer",
 ]  # fmt: skip

@@ -82,7 +82,6 @@ def build_key_index(conn: Connection, journal: Journal, run: Run, report: Report
     if not journal.step_done(run.id, "key index"):
         report.note("index on the integer key")
         ensure_index(conn, run.plan.key_index, concurrently=False)
-        conn.execute(sql.SQL("ANALYZE {}").format(run.plan.shadow.sql))
         journal.mark_step(run.id, "key index")
 
 
