@@ -34,7 +34,7 @@ test-matrix: venv  ## the suite on each of VERSIONS that is installed
 	    else echo "== PostgreSQL $$version is not installed here: skipped"; fi; \
 	done
 
-soak: venv  ## the long runs under load and faults
+soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0
 
 lint: venv  ## ruff, mypy and the import contracts

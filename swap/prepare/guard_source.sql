@@ -2,7 +2,12 @@
 -- references of other tables already carry it.
 BEGIN
     IF NEW.{column} IS NULL THEN
-        NEW.{column} := CASE WHEN TG_OP = 'UPDATE' THEN OLD.{column} ELSE {generate} END;
+        IF TG_OP = 'UPDATE' THEN
+            NEW.{column} := OLD.{column};
+        END IF;
+        IF NEW.{column} IS NULL THEN
+            NEW.{column} := {generate};
+        END IF;
     ELSIF TG_OP = 'UPDATE' AND OLD.{column} IS NOT NULL AND NEW.{column} <> OLD.{column} THEN
         RAISE EXCEPTION '% of % cannot change from % to % while its key is being migrated',
             {label}, TG_TABLE_NAME, OLD.{column}, NEW.{column}

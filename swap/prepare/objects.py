@@ -187,7 +187,11 @@ def fence_trigger(plan: Plan, table: TableName) -> Statement:
 
 
 def source_guards(plan: Plan, table: TableName, direction: str) -> list[Statement]:
-    """Guards of the live table itself. WHEN keeps statements that touch neither key free of a function call."""
+    """Guards of the live table itself. WHEN keeps statements that touch neither key free of a function call.
+
+    An UPDATE of a row that has no second key yet gives it one: the row moves to a heap block that the backfill may
+    have passed already.
+    """
     column = sql.Identifier(plan.identity if direction == "forward" else plan.legacy_key)
     procedure = plan.state(f"guard_{direction}")
     out = [
@@ -198,7 +202,7 @@ def source_guards(plan: Plan, table: TableName, direction: str) -> list[Statemen
         ),
         trigger(
             table, f"{GUARD}_update",
-            sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW WHEN (NEW.{c} IS DISTINCT FROM OLD.{c})").format(table.sql, c=column),
+            sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW WHEN (NEW.{c} IS DISTINCT FROM OLD.{c} OR NEW.{c} IS NULL)").format(table.sql, c=column),
             procedure, "the second key of a row never changes",
         ),
     ]  # fmt: skip
