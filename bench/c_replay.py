@@ -79,9 +79,11 @@ def measure(setting: Setting) -> list[Row]:
 
 
 def _backlog(example: Example, count: int, seed: int) -> None:
+    """The checkpoint comes before the changes: afterwards, as in an application that writes all the time, their pages
+    have been logged in full already."""
+    quiesce(example)
     values = {"seed": sql.Literal(seed), "count": sql.Literal(count), "per": sql.Literal(PER_TRANSACTION)}
     example.execute(sql.SQL(BACKLOG).format(**values))
-    quiesce(example)
 
 
 def _replay(example: Example, count: int, seed: int) -> Rate:

@@ -27,7 +27,7 @@ from swap.demo.server import Server
 ROOT = Path(__file__).resolve().parent.parent
 # The same for both sides of every ratio. Autovacuum would come and go as it likes; what it does is done by hand.
 SETTINGS = {
-    "shared_buffers": "1GB",
+    "shared_buffers": "2GB",  # what a million users need fits in it, on both sides
     "maintenance_work_mem": "256MB",
     "max_wal_size": "16GB",
     "checkpoint_timeout": "1h",

@@ -44,7 +44,7 @@ def _drop_queue(plan: Plan) -> list[Statement]:
 def _guard_names(plan: Plan) -> list[str]:
     refs = [*(r.columns for r in plan.references), *plan.own_references]
     return [f"guard_{d}" for d in ("forward", "reverse")] + [
-        f"guard_{r.number}_{d}" for r in refs for d in ("forward", "reverse")
+        f"{kind}_{r.number}_{d}" for r in refs for d in ("forward", "reverse") for kind in ("guard", "complete")
     ]
 
 

@@ -93,7 +93,7 @@ def test_only_keys_are_kept(m: Migration, app: Session) -> None:
             " ORDER BY attnum",
             [str(name)],
         ).fetchall()
-        assert columns == [("xid", "xid8"), ("seq", "bigint"), ("key", "bigint")]
+        assert columns == [("xid", "xid8"), ("seq", "bigint"), ("key", "bigint"), ("gone", "boolean")]
     assert m.captured() == [1]
 
 

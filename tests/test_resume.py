@@ -169,6 +169,9 @@ def test_sync_killed_in_the_middle_of_a_range(op: Operator, connect: Connect, pa
 
 def test_sync_killed_between_ranges_again_and_again(op: Operator) -> None:
     """I4: every call goes on where the last one was killed."""
+    # Ranges at most double: 5, 10 and 20 thousand rows, so there is a fourth on the fastest machine.
+    op.watcher.execute("INSERT INTO users SELECT n, 'user' || n FROM generate_series(12001, 42000) n")
+    op.watcher.execute("SELECT setval('users_id_seq', 50000)")
     op("prepare")
     op.hold("users", 2)
     kept = 0

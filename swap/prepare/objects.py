@@ -16,6 +16,7 @@ from swap.core.text import Query, load_sql, verbatim
 
 PACKAGE = "swap.prepare"
 CAPTURE, TRUNCATE, FENCE = "swap_capture", "swap_truncate", "swap_fence"
+COMPLETE = "0swap_complete"  # sorts before RI_…: it fires before the foreign key's check
 GUARD = "~swap_guard"  # sorts after letters: the last BEFORE trigger, so it judges what will be stored
 
 
@@ -30,7 +31,7 @@ def change_tables(plan: Plan) -> list[Statement]:
         name = changes(plan, slot)
         create = sql.SQL(
             "CREATE TABLE IF NOT EXISTS {} (xid xid8 NOT NULL DEFAULT pg_current_xact_id(),"
-            " seq bigint GENERATED ALWAYS AS IDENTITY, key bigint, PRIMARY KEY (xid, seq))"
+            " seq bigint GENERATED ALWAYS AS IDENTITY, key bigint, gone boolean NOT NULL DEFAULT true, PRIMARY KEY (xid, seq))"
             " WITH (autovacuum_vacuum_insert_threshold = 1000000)"
         ).format(name.sql)
         out.append(Statement(create, "the queue of changed keys", name, "", _drop("TABLE", name)))
@@ -135,11 +136,37 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: str) -> Sta
         integer_label=sql.Literal(integer),
         uuid_label=sql.Literal(uuid),
         live_label=sql.Literal(plan.source.name),
-        column_label=sql.Literal(ref.column),
         required=sql.SQL("true" if required else "false"),
-        constraint=sql.Literal(fk.name if fk else ""),
+        placeholder=placeholder(direction),
     )
     return function(plan.state(f"guard_{ref.number}_{direction}"), body, row_security=True)
+
+
+def placeholder(direction: str) -> sql.Composable:
+    """What stands in a required column until its row is there; the foreign key beside it lets it live no longer than
+    one statement (one transaction, where it is deferred)."""
+    return sql.SQL("'00000000-0000-0000-0000-000000000000'::uuid" if direction == "forward" else "0")
+
+
+def completing_function(plan: Plan, ref: RefColumns, direction: str) -> Statement:
+    """The function behind the completing trigger of a reference."""
+    ahead = direction == "forward"
+    body = load_sql(PACKAGE, "complete_reference.sql").format(
+        applies=applies(ref),
+        table=ref.table.sql,
+        live=plan.source.sql,
+        live_leader=sql.Identifier(plan.key),
+        live_follower=sql.Identifier(plan.identity if ahead else plan.legacy_key),
+        leader_column=sql.Identifier(ref.column),
+        follower_column=sql.Identifier(ref.uuid_column if ahead else ref.legacy_column),
+        follower_type=sql.SQL("uuid" if ahead else "bigint"),
+        placeholder=placeholder(direction),
+    )
+    return function(plan.state(f"complete_{ref.number}_{direction}"), body, row_security=True)
+
+
+def reference_functions(plan: Plan, ref: RefColumns, direction: str) -> list[Statement]:
+    return [reference_guard_function(plan, ref, direction), completing_function(plan, ref, direction)]
 
 
 def applies(ref: RefColumns, row: str = "NEW") -> Query:
@@ -155,11 +182,13 @@ def _is_itself(ref: RefColumns, integer: str, uuid: str, live_integer: str, live
     return sql.SQL("NEW.{} = NEW.{} OR NEW.{} = NEW.{}").format(*map(sql.Identifier, (integer, live_integer, uuid, live_uuid)))
 
 
-def trigger(table: TableName, name: str, events: sql.Composable, procedure: TableName, why: str) -> Statement:
+def trigger(
+    table: TableName, name: str, events: sql.Composable, procedure: TableName, why: str, kind: str = "TRIGGER"
+) -> Statement:
     """CREATE TRIGGER + ENABLE ALWAYS in one statement list entry; SHARE ROW EXCLUSIVE on the table."""
     ident = sql.Identifier(name)
-    create = sql.SQL("CREATE TRIGGER {} {} EXECUTE FUNCTION {}(); ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(
-        ident, events, procedure.sql, table.sql, ident
+    create = sql.SQL("CREATE {} {} {} EXECUTE FUNCTION {}(); ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(
+        verbatim(kind), ident, events, procedure.sql, table.sql, ident
     )
     undo = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(ident, table.sql)
     return Statement(create, why, table, "SHARE ROW EXCLUSIVE", undo)
@@ -213,7 +242,8 @@ def source_guards(plan: Plan, table: TableName, direction: str) -> list[Statemen
 
 
 def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: str) -> list[Statement]:
-    """The two triggers of a reference's guard: every INSERT, and UPDATEs that touch the pair or could complete it."""
+    """The triggers of a reference's guard: every INSERT, UPDATEs that touch the pair or could complete it, and the
+    completion of pairs whose parent was not there yet."""
     integer, uuid = (ref.column, ref.uuid_column) if direction == "forward" else (ref.legacy_column, ref.column)
     a, b = sql.Identifier(integer), sql.Identifier(uuid)
     procedure = plan.state(f"guard_{ref.number}_{direction}")
@@ -224,6 +254,11 @@ def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: s
         changed = sql.Composed([])
     some = sql.SQL(" WHEN (NEW.{a} IS NOT NULL OR NEW.{b} IS NOT NULL)").format(a=a, b=b)
     why = f"guard: keeps {quote(integer)} and {quote(uuid)} together, rejects a contradiction"
+    leader, follower = (a, b) if direction == "forward" else (b, a)
+    deferred = sql.SQL("DEFERRABLE INITIALLY DEFERRED ") if ref.deferrable else sql.SQL("")
+    incomplete = sql.SQL(
+        "AFTER INSERT OR UPDATE ON {} {}FOR EACH ROW WHEN (NEW.{} IS NOT NULL AND (NEW.{} IS NULL OR NEW.{} = {}))"
+    ).format(table.sql, deferred, leader, follower, follower, placeholder(direction))
     return [
         trigger(
             table, f"{GUARD}_{ref.number}_insert",
@@ -232,5 +267,9 @@ def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: s
         trigger(
             table, f"{GUARD}_{ref.number}_update",
             sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW").format(table.sql) + changed, procedure, why,
+        ),
+        trigger(
+            table, f"{COMPLETE}_{ref.number}", incomplete, plan.state(f"complete_{ref.number}_{direction}"),
+            "a pair whose parent came later is completed", "CONSTRAINT TRIGGER" if ref.deferrable else "TRIGGER",
         ),
     ]  # fmt: skip

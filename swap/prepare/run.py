@@ -46,8 +46,10 @@ def prepare_steps(plan: Plan) -> list[Step]:
     functions = [objects.truncate_function(plan), objects.fence_function(plan, None)]
     for way in ("forward", "reverse"):
         functions += [objects.capture_function(plan, way, 0), objects.source_guard_function(plan, way)]
-        functions += [objects.reference_guard_function(plan, r.columns, way) for r in plan.references]
-    functions += [objects.reference_guard_function(plan, r, "reverse") for r in plan.own_references]
+        for ref in plan.references:
+            functions += objects.reference_functions(plan, ref.columns, way)
+    for own in plan.own_references:
+        functions += objects.reference_functions(plan, own, "reverse")
     steps.append(Step("queue", (*objects.change_tables(plan), *functions)))
     capture = [
         *objects.capture_triggers(plan, plan.source, "forward"),

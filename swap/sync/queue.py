@@ -99,17 +99,20 @@ def next_batch(conn: Connection, plan: Plan, watermark: Snapshot, limit: int | N
     return Batch(watermark, end, row[0], row[1])
 
 
-def batch_keys(conn: Connection, plan: Plan, batch: Batch, after: int | None, limit: int) -> list[int]:
-    """Distinct keys of a batch in key order, `limit` at a time, above `after`: bounded memory for any batch."""
+def batch_keys(conn: Connection, plan: Plan, batch: Batch, after: int | None, limit: int) -> list[tuple[int, bool]]:
+    """Distinct keys of a batch in key order, `limit` at a time, above `after`: bounded memory for any batch.
+
+    With each key, whether a row may have left it (an entry of a DELETE, of a key's change, or put there by hand).
+    """
     condition: Query = sql.SQL("d.key IS NOT NULL")
     if after is not None:
         condition += sql.SQL(" AND d.key > {}").format(sql.Literal(after))
     rows: list[tuple[Any, ...]] = conn.execute(
-        sql.SQL("SELECT DISTINCT d.key FROM ({}) d WHERE {} ORDER BY 1 LIMIT {}").format(
-            due(plan, batch.start, sql.SQL("c.key"), batch.end.xmax), condition, sql.Literal(limit)
+        sql.SQL("SELECT d.key, bool_or(d.gone) FROM ({}) d WHERE {} GROUP BY d.key ORDER BY d.key LIMIT {}").format(
+            due(plan, batch.start, sql.SQL("c.key, c.gone"), batch.end.xmax), condition, sql.Literal(limit)
         )
     ).fetchall()
-    return [r[0] for r in rows]
+    return [(r[0], r[1]) for r in rows]
 
 
 def advance(conn: Connection, plan: Plan, run_id: int, batch: Batch) -> None:

@@ -76,12 +76,12 @@ def apply(conn: Connection, plan: Plan, d: Direction, batch: Batch, *, two_pass:
     conn.execute(sql.SQL(NESTED_LOOPS))
     stale: list[int] = []
 
-    def delete(keys: list[int]) -> None:
-        stale.extend(_delete_gone(conn, plan, d, keys))
+    def delete(keys: list[int], left: list[int]) -> None:
+        stale.extend(_delete_gone(conn, plan, d, keys, left))
         conn.execute(delete_keys(d, keys))
 
-    def put(keys: list[int]) -> None:
-        stale.extend(_delete_gone(conn, plan, d, keys))
+    def put(keys: list[int], left: list[int]) -> None:
+        stale.extend(_delete_gone(conn, plan, d, keys, left))
         conn.execute(upsert(d, keys))
 
     if two_pass:
@@ -90,29 +90,33 @@ def apply(conn: Connection, plan: Plan, d: Direction, batch: Batch, *, two_pass:
     while stale:
         keys = stale[:SLICE]
         del stale[:SLICE]
-        put(keys)
+        put(keys, keys)
 
 
-def _slices(conn: Connection, plan: Plan, batch: Batch, do: Callable[[list[int]], object]) -> None:
+def _slices(conn: Connection, plan: Plan, batch: Batch, do: Callable[[list[int], list[int]], None]) -> None:
+    """`do(keys, left)` for each slice of the batch; `left`: those of the keys that a row may have left."""
     after = None
-    while keys := batch_keys(conn, plan, batch, after, SLICE):
-        do(keys)
-        after = keys[-1]
-        if len(keys) < SLICE:
+    while entries := batch_keys(conn, plan, batch, after, SLICE):
+        do([key for key, _ in entries], [key for key, gone in entries if gone])
+        after = entries[-1][0]
+        if len(entries) < SLICE:
             break
 
 
-def _delete_gone(conn: Connection, plan: Plan, d: Direction, keys: list[int]) -> list[int]:
+def _delete_gone(conn: Connection, plan: Plan, d: Direction, keys: list[int], left: list[int]) -> list[int]:
     """Delete what the captured side no longer has. Returns the keys of rows that look up the uuid of another row
     than before: such rows are stale though they did not change themselves.
 
     Behind a validated foreign key only a row that was deleted and inserted again under its key, with another uuid,
     has them; without one, a row that came or went has them too.
     """
-    gone = [r[0] for r in conn.execute(delete_gone(d, keys)).fetchall()]
+    gone = [r[0] for r in conn.execute(delete_gone(d, left)).fetchall()] if left else []
     out: list[int] = []
     for m in d.lookups:
-        changed = _among(conn, d.origin, d.origin_key, gone) if _backed(plan, m.origin) else _absent(conn, d, keys)
+        if not _backed(plan, m.origin):
+            changed = _absent(conn, d, keys)
+        else:
+            changed = _among(conn, d.origin, d.origin_key, gone) if gone else []
         if changed:
             out += _among(conn, d.origin, m.origin, changed, d.origin_key)
     return out
