@@ -11,7 +11,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bench import a_backfill, b_capture, c_replay, d_verify, e_exchange, f_memory
@@ -19,7 +19,7 @@ from bench.result import Row, markdown
 from bench.setting import SETTINGS, Setting
 from swap.demo.server import Server
 
-MEASUREMENTS: dict[str, Callable[[Setting], list[Row]]] = {
+MEASUREMENTS: dict[str, Callable[[Setting], Iterable[Row]]] = {
     "a": a_backfill.measure,
     "b": b_capture.measure,
     "c": c_replay.measure,

@@ -6,6 +6,7 @@ At the end every write that was acknowledged must be there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -35,22 +36,22 @@ class Exchanges:
         return [*self.locked_ms["cutover"], *self.locked_ms["revert"]]
 
 
-def measure(setting: Setting) -> list[Row]:
-    found = {users: _exchanges(setting, users) for users in (setting.users // 10, setting.users)}
-    rows = []
-    for users, x in found.items():
+def measure(setting: Setting) -> Iterator[Row]:
+    medians = []
+    for users in (setting.users // 10, setting.users):
+        x = _exchanges(setting, users)
         raw = (
             f"cutover {series(x.locked_ms['cutover'], ' ms', 0)}, revert {series(x.locked_ms['revert'], ' ms', 0)},"
             f" longest {max(x.all_ms):.0f} ms, attempts {series(x.attempts, '', 0)}, at most {x.blocked} sessions waited,"
             f" keys drained under the lock {series(x.drained, '', 0)};"
             f" {x.acknowledged:,} writes acknowledged and all there, longest stall {x.stall_ms:.0f} ms; {x.tables}"
         )
-        rows.append(Row("e", f"locked_ms of {len(x.all_ms)} exchanges under load, {users:,} users",
-                        median(x.all_ms), raw, Target("at most", 60), " ms", 0))  # fmt: skip
-    small, large = (median(x.all_ms) for x in found.values())
+        what = f"locked_ms of {len(x.all_ms)} exchanges under load, {users:,} users"
+        yield Row("e", what, median(x.all_ms), raw, Target("at most", 60), " ms", 0)
+        medians.append(median(x.all_ms))
+    small, large = medians
     raw = f"{large:.1f} ms / {small:.1f} ms; up to {SAME:g} counts as the same"
-    rows.append(Row("e", "locked_ms at all rows / at a tenth of them", large / small, raw, Target("at most", SAME)))
-    return rows
+    yield Row("e", "locked_ms at all rows / at a tenth of them", large / small, raw, Target("at most", SAME))
 
 
 def _exchanges(setting: Setting, users: int) -> Exchanges:

@@ -32,9 +32,7 @@ class DockerServer:
             DockerContainer(image)
             .with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
             .with_env("POSTGRES_INITDB_ARGS", "--no-locale --encoding=UTF8")
-            .with_bind_ports(
-                "5432/tcp", cast(Any, ("127.0.0.1", port))
-            )  # an address, as Docker's own API takes it
+            .with_bind_ports("5432/tcp", cast(Any, ("127.0.0.1", port)))  # an address, as Docker's own API takes it
             .with_kwargs(shm_size="512m")
             .with_command(["postgres", *(f"--{name}={value}" for name, value in settings.items())])
         )
@@ -50,9 +48,7 @@ class DockerServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.container.stop()
 
     @property

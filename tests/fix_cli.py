@@ -161,9 +161,7 @@ class Cli:
         running = self.start(*args, config=config, dsn=dsn, env=env, stdin=stdin)
         result = running.wait(timeout_s)
         if check and result.code != 0:
-            raise AssertionError(
-                f"swap {' '.join(args)}: exit code {result.code}\n{result.stdout}{result.stderr}"
-            )
+            raise AssertionError(f"swap {' '.join(args)}: exit code {result.code}\n{result.stdout}{result.stderr}")
         return result
 
     def start(

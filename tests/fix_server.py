@@ -98,17 +98,13 @@ def database_names() -> Iterator[str]:
 
 
 @pytest.fixture
-def new_database(
-    server: DatabaseServer, admin: Execute, database_names: Iterator[str]
-) -> Iterator[Callable[[str], Database]]:
+def new_database(server: DatabaseServer, admin: Execute, database_names: Iterator[str]) -> Iterator[Callable[[str], Database]]:
     """Factory: a database copied from a template, dropped after the test whatever still uses it."""
     made: list[str] = []
 
     def make(template: str) -> Database:
         name = next(database_names)
-        admin(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
+        admin(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
         made.append(name)
         return Database(
             dbname=name,

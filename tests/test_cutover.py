@@ -333,7 +333,9 @@ def test_view_over_a_reference_alone_follows(operator: MakeOperator, connect: Co
     """H26: the view does not mention the source; it shows the uuid after the cutover and the integer after the revert."""
     op = operator()
     conn = connect(op.db.superuser)
-    conn.execute("CREATE VIEW who AS SELECT user_id FROM sessions; ALTER VIEW who OWNER TO swap_owner; GRANT SELECT ON who TO app")
+    conn.execute(
+        "CREATE VIEW who AS SELECT user_id FROM sessions; ALTER VIEW who OWNER TO swap_owner; GRANT SELECT ON who TO app"
+    )
     op.ready()
     op("cutover", "--yes", "--no-snapshot")
     shown = "SELECT pg_typeof(user_id)::text, has_table_privilege('app', 'who', 'SELECT') FROM who LIMIT 1"

@@ -23,9 +23,7 @@ from tests.fix_server import Connect, Database, DatabaseServer
 from tests.waiting import wait_for_lock_wait, wait_until
 
 MAJOR = os.environ.get("SWAP_TEST_PG", "18")
-pytestmark = pytest.mark.skipif(
-    not MAJOR.isdecimal(), reason="private servers are not used with SWAP_TEST_PG=docker:…"
-)
+pytestmark = pytest.mark.skipif(not MAJOR.isdecimal(), reason="private servers are not used with SWAP_TEST_PG=docker:…")
 
 
 @pytest.fixture
@@ -185,12 +183,8 @@ def test_a_copied_wheel_runs_with_its_own_libraries(tmp_path: Path) -> None:
         assert f" {MAJOR}." in done.stdout
 
 
-def test_fixture_database_is_fresh_and_dumps_without_noise(
-    server: DatabaseServer, database: Database, connect: Connect
-) -> None:
-    connect(database.superuser).execute(
-        "CREATE TABLE t (id bigint PRIMARY KEY); CREATE SCHEMA swap; CREATE TABLE swap.run ()"
-    )
+def test_fixture_database_is_fresh_and_dumps_without_noise(server: DatabaseServer, database: Database, connect: Connect) -> None:
+    connect(database.superuser).execute("CREATE TABLE t (id bigint PRIMARY KEY); CREATE SCHEMA swap; CREATE TABLE swap.run ()")
     dump = schema_dump(server, database.dbname)
     assert "CREATE TABLE public.t" in dump
     assert "swap" not in dump
@@ -202,17 +196,13 @@ def test_wait_for_lock_wait_names_the_session_in_the_way(database: Database, con
     observer, holder = connect(database.superuser), connect(database.superuser, autocommit=False)
     observer.execute("CREATE TABLE t ()")
     holder.execute("LOCK TABLE t")
-    with subprocess.Popen(
-        [sys.executable, "-c", WAITER, database.superuser], stdout=subprocess.PIPE
-    ) as waiter:
+    with subprocess.Popen([sys.executable, "-c", WAITER, database.superuser], stdout=subprocess.PIPE) as waiter:
         assert waiter.stdout is not None
         pid = int(waiter.stdout.readline())
         assert wait_for_lock_wait(observer, pid) == [holder.info.backend_pid]
         holder.rollback()
         assert waiter.wait(30) == 0
-    wait_until(
-        lambda: observer.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() is None
-    )
+    wait_until(lambda: observer.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() is None)
 
 
 WAITER = """

@@ -86,7 +86,7 @@ def _alive(pid: int) -> bool:
 def test_soak(operator: MakeOperator, server: DatabaseServer, variant: str, capsys: pytest.CaptureFixture[str]) -> None:
     op = operator(variant, users=2000, settings="[sync]\nchunk_target_ms = 20\n")
     tally = Tally()
-    soak = Soak(op, server, random.Random(f"{SEED} {variant}"), tally)  # noqa: S311
+    soak = Soak(op, server, random.Random(f"{SEED} {variant}"), tally)
     until = time.monotonic() + SECONDS / 2
     with Load(op.db.app, workers=3, rate=100) as load:
         soak.command("prepare", done="prepared")
@@ -102,6 +102,6 @@ def test_soak(operator: MakeOperator, server: DatabaseServer, variant: str, caps
         stats = load.stop()
         report = check(op.db.superuser, load)
     with capsys.disabled():
-        print(f"\nsoak {variant}: {tally}, acknowledged {report.acknowledged}, lost {report.lost}, details {report.details[:5]}")  # noqa: T201
+        print(f"\nsoak {variant}: {tally}, acknowledged {report.acknowledged}, lost {report.lost}, details {report.details[:5]}")
     assert report.ok, report.details
     assert stats.errors == ()

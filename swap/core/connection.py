@@ -7,6 +7,7 @@ overridden here, because a run must not depend on who configured the role (H18).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,8 @@ class Database:
         except psycopg.OperationalError as e:
             raise UnreachableError(self.scrub(_first_line(e))) from None
         conn.execute(_SET_ALL)
+        with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # refused where the platform cannot look
+            conn.execute("SET client_connection_check_interval = '1s'")  # a killed swap's statement ends, and with it its locks
         return conn
 
     @contextmanager
