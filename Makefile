@@ -2,7 +2,7 @@ PYTHON ?= python3
 # Test processes, each with a server of its own: `make test WORKERS=0` runs in one process, for a debugger.
 WORKERS ?= 2
 PYTEST_ARGS ?=
-MODE ?=
+VARIANT ?=
 VERSIONS ?= 15 16 17 18
 
 VENV := .venv
