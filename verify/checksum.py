@@ -2,8 +2,11 @@
 
 The hash is over the key and every column in a canonical form, so it tells apart whatever a byte-by-byte
 comparison does: where a type's equality is coarser than identity (1.0 = 1.00, -0.0 = 0.0, citext, jsonb's
-numbers, array bounds, …) the value is first turned into its wire format or text. The sum is order-independent,
-and because the key is hashed with its row, rows that exchanged their contents do not cancel out.
+numbers, array bounds, …) the value is first turned into its wire format or text. The sum is order-independent.
+
+The row's key is the *seed* of every column's hash. hash_record_extended combines its columns linearly (31 * h + column,
+src/backend/utils/adt/rowtypes.c), so with one seed for all rows the sum would not change when two rows exchange a
+value: adding the key as one more column does not help.
 A range that differs is looked through by the exact method.
 """
 
@@ -97,7 +100,7 @@ def canonical(column: Column | None, value: sql.Composable) -> tuple[sql.Composa
 
 
 def row_hash(key: sql.Composable, columns: Sequence[Column | None], values: Sequence[sql.Composable]) -> sql.Composed:
-    """The hash of one row. What is left for text goes through record_out in one piece: a type's own output
+    """The hash of one row, seeded with its key. What is left for text goes through record_out in one piece: a type's own output
     function, never a cast that someone defined, and NULL apart from ''."""
     parts: list[sql.Composable] = [sql.SQL("{}::bigint").format(key)]
     texts: list[sql.Composable] = []
@@ -106,7 +109,7 @@ def row_hash(key: sql.Composable, columns: Sequence[Column | None], values: Sequ
         (parts if exact else texts).append(form)
     if texts:
         parts.append(sql.SQL("ROW({})::text").format(COMMA.join(texts)))
-    return sql.SQL("hash_record_extended(ROW({})::record, 0)").format(COMMA.join(parts))
+    return sql.SQL("hash_record_extended(ROW({})::record, {}::bigint)").format(COMMA.join(parts), key)
 
 
 def digest_range(conn: Connection, d: Direction, r: Range, pending: array[int]) -> RangeDigest:
