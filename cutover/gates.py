@@ -10,11 +10,11 @@ from psycopg import sql
 
 from swap.core.config import Config
 from swap.core.connection import Connection
-from swap.core.errors import PhaseError, RefusedError
+from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.snapshot import Snapshot
 from swap.core.text import load_sql
-from swap.prepare.baseline import drift, watched_tables
+from swap.prepare.baseline import drift, refuse_drift, watched_tables
 from swap.sync.build import index_state
 from swap.sync.queue import count_due, read_watermark
 from swap.sync.settle import SETTLED
@@ -62,13 +62,7 @@ def check_gates(conn: Connection, journal: Journal, run: Run, config: Config, gr
             hint="`swap sync --once` finishes it.",
         )
     verified = _verification(journal, run, config.verify.max_age_s, grace_s)
-    lines = drift(conn, journal, run)
-    if lines:
-        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        raise RefusedError(
-            f"The structure changed since it was last recorded: {lines[0]}{more}.",
-            hint="Undo the change, or `swap abort` and prepare again.",
-        )
+    refuse_drift(drift(conn, journal, run), "it was last recorded", NOTHING_CHANGED)
     _indexes(conn, run)
     _statistics(conn, run)
     pending = count_due(conn, run.plan, read_watermark(conn, run.plan, run.id))

@@ -19,14 +19,14 @@ from cutover.exchange import exchange
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import Direction, direction
-from swap.core.errors import DifferenceError, RefusedError, UnknownOutcomeError, UnreachableError
+from swap.core.errors import NOTHING_CHANGED, DifferenceError, UnknownOutcomeError, UnreachableError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.ladder import local_timeout
 from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
 from swap.core.statement import Statement, script, undo_all
 from swap.prepare import objects
-from swap.prepare.baseline import drift, store_baseline
+from swap.prepare.baseline import drift, refuse_drift, store_baseline
 from swap.sync.queue import due
 from swap.sync.replay import take
 from swap.sync.settle import SETTLED
@@ -123,13 +123,7 @@ def attempt(
             )
 
         left()
-        lines = drift(conn, journal, run)
-        if lines:
-            raise RefusedError(
-                f"The structure changed since it was last recorded: {lines[0]}"
-                + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""),
-                hint="Undo that change, or `swap abort` and prepare again; `swap verify` lists every difference.",
-            )
+        refuse_drift(drift(conn, journal, run), "it was last recorded", NOTHING_CHANGED)
         drained = _drain(conn, plan, d, run)
         compared = _compare(conn, plan, d, compare_from)
         left()

@@ -76,10 +76,6 @@ class IndexPlan:
     clustered: bool = False
     replident: bool = False
 
-    @property
-    def definition_tail(self) -> str:
-        return self.tail
-
 
 @dataclass(frozen=True)
 class ReferencePlan:

@@ -85,12 +85,15 @@ def _subject(line: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-def refuse_drift(lines: list[str], since: str) -> None:
-    """Raises RefusedError naming the first change."""
+KEPT = "What was committed before stays; the source is untouched and capture goes on."
+
+
+def refuse_drift(lines: list[str], since: str, state: str = KEPT) -> None:
+    """Raises RefusedError naming the first change. `state`: what the refused command leaves behind."""
     if lines:
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         raise RefusedError(
             f"The structure changed since {since}: {lines[0]}{more}.",
-            state="What was committed before stays; the source is untouched and capture goes on.",
+            state=state,
             hint="Undo that change, or `swap abort` and prepare again: the shadow does not have it.",
         )
