@@ -10,6 +10,8 @@ from psycopg import sql
 from swap.core.names import TableName
 from swap.core.text import Query
 
+AX = "ACCESS EXCLUSIVE"
+
 # PostgreSQL documentation, 13.3 "Explicit Locking", table 13.2: what each table lock makes others wait for.
 BLOCKS = {
     "": "nothing",

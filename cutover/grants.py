@@ -1,0 +1,34 @@
+"""GRANTs as statements, in the order of the ACL."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from psycopg import sql
+
+from swap.core.catalog.model import Grant
+from swap.core.names import TableName
+from swap.core.statement import Statement
+from swap.core.text import verbatim
+
+
+def grants(table: TableName, entries: tuple[Grant, ...]) -> list[Statement]:
+    """GRANTs in the ACL's own order, so that a dump prints them as before."""
+    out = []
+    for (grantee, grantable), group in groupby((g for g in entries if g.column is None), key=lambda g: (g.grantee, g.grantable)):
+        out.append(_grant(table, grantee, [g.privilege for g in group], None, grantable))
+    for (column, grantee, grantable), group in groupby(
+        (g for g in entries if g.column is not None), key=lambda g: (g.column, g.grantee, g.grantable)
+    ):
+        out.append(_grant(table, grantee, [g.privilege for g in group], column, grantable))
+    return out
+
+
+def _grant(table: TableName, grantee: str | None, privileges: list[str], column: str | None, option: bool) -> Statement:
+    who = sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee)
+    on = sql.SQL(" ({})").format(sql.Identifier(column)) if column else sql.SQL("")
+    what = sql.SQL(", ").join(verbatim(p) + on for p in privileges)
+    tail = sql.SQL(" WITH GRANT OPTION" if option else "")
+    grant = sql.SQL("GRANT {} ON {} TO {}").format(what, table.sql, who) + tail
+    revoke = sql.SQL("REVOKE {} ON {} FROM {}").format(what, table.sql, who)
+    return Statement(grant, "grants", table, "", revoke)
