@@ -1,0 +1,148 @@
+"""One directory of `tests/fixtures` through the real commands, in this process: starting one for each would take
+longer than its work. What is compared is text: the server's own schema dump, and what `doctor` says.
+
+    before.sql     the application's schema with some rows; run as superuser under SET SESSION AUTHORIZATION swap_owner,
+                   so that a case may RESET it. `-- requires: 17` in it skips the case on older servers.
+    swap.toml      the configuration
+    expected.sql   the schema after the cutover, or
+    refused.txt    what `doctor` stops on: `check:object: detail`, and below it what to do
+    warned.txt     optional: what `doctor` warns of in a schema that is not refused
+    after.sql      optional: run as `app` after the cutover, as one transaction
+
+`SWAP_ACCEPT_FIXTURES=1` writes what was found in place of comparing it; the difference is then git's to show, and
+yours to read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from contextlib import closing, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from swap.cli import run
+from tests.dump import schema_dump
+from tests.fix_server import Database, DatabaseServer
+from tests.runs import ROLES
+
+DIRECTORY = Path(__file__).parent / "fixtures"
+ACCEPT = os.environ.get("SWAP_ACCEPT_FIXTURES") == "1"
+TEXT_VERSION = 18
+"""pg_dump words the same thing differently in other versions (a NOT NULL has a name from 18 on)."""
+
+READER = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'reader') THEN CREATE ROLE reader; END IF;
+END $$
+"""
+
+# What is the same in every case: settings of pg_dump's session, the roles' rights, the usual owner. And what swap itself keeps on the tables: its functions are in its own schema.
+PREAMBLE = re.compile(r"^(SET |SELECT pg_catalog\.set_config|GRANT .* ON SCHEMA public TO |ALTER .* OWNER TO swap_owner;$)")
+# `check:object` of a finding; objects may contain anything but ": ".
+LABEL = re.compile(r"^(\S.*?): ", re.MULTILINE)
+OWN_TRIGGER = re.compile(r"^(CREATE .*TRIGGER .* EXECUTE FUNCTION swap\.|ALTER TABLE .* TRIGGER \"?(~swap_|0swap_|swap_))")
+
+
+@dataclass(frozen=True)
+class Case:
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path.relative_to(DIRECTORY))
+
+    def text(self, file: str) -> str | None:
+        path = self.path / file
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    @property
+    def before(self) -> str:
+        text = self.text("before.sql")
+        assert text is not None, f"{self.path} has no before.sql"
+        return text
+
+    @property
+    def requires(self) -> int:
+        """The oldest major version that understands `before.sql`."""
+        found = re.search(r"^-- requires: (\d+)", self.before, re.MULTILINE)
+        return int(found[1]) if found else 15
+
+
+def cases() -> list[Case]:
+    return [Case(p.parent) for p in sorted(DIRECTORY.rglob("before.sql"))]
+
+
+def normalised(dump: str) -> str:
+    """The dump as a reviewer reads it: without what is the same in every case (so an owner is named where it is not
+    swap_owner), and without swap's own triggers, which are there until `finalize` and call what is in its own schema.
+    """
+    return "".join(f"{line}\n" for line in dump.splitlines() if not PREAMBLE.match(line) and not OWN_TRIGGER.match(line))
+
+
+@dataclass
+class Cycle:
+    """The commands, on one database, as swap_owner."""
+
+    case: Case
+    db: Database
+    server: DatabaseServer
+
+    def install(self) -> None:
+        with closing(psycopg.connect(self.db.superuser, autocommit=True)) as conn:
+            conn.execute(ROLES)
+            conn.execute(READER)
+            conn.execute("SET SESSION AUTHORIZATION swap_owner")
+            conn.execute(self.case.before.encode())
+            conn.execute("RESET SESSION AUTHORIZATION")
+            conn.execute("ANALYZE")
+
+    def run(self, *args: str, code: int = 0) -> Any:
+        """The command's document. Another exit code than `code` fails the test with all that was said."""
+        out, err = io.StringIO(), io.StringIO()
+        config = str(self.case.path / "swap.toml")
+        with redirect_stdout(out), redirect_stderr(err):
+            found = run([*args, "--json", "--config", config, "--dsn", self.db.owner])
+        assert found == code, f"swap {' '.join(args)}: exit code {found}\n{out.getvalue()}{err.getvalue()}"
+        return json.loads(out.getvalue())
+
+    def dump(self) -> str:
+        return schema_dump(self.server, self.db.dbname)
+
+    @property
+    def major(self) -> int:
+        with closing(psycopg.connect(self.db.superuser)) as conn:
+            return conn.info.server_version // 10000
+
+    def findings(self, status: str, *, code: int) -> str:
+        """`doctor`'s findings of that status, as refused.txt and warned.txt hold them; without the texts, which quote
+        the server's, where the version is another one.
+        """
+        found = [c for c in self.run("doctor", code=code)["checks"] if c["status"] == status]
+        whole = self.major == TEXT_VERSION
+        lines = [f"{c['name']}:{c['object']}" + (f": {c['detail']}\n    {c['hint']}".rstrip() if whole else "") for c in found]
+        return "".join(f"{line}\n" for line in lines)
+
+    def compare(self, file: str, found: str) -> None:
+        """With the case's own file. Schema text is compared on the one version that it was written by."""
+        if file == "expected.sql" and self.major != TEXT_VERSION:
+            return
+        if ACCEPT:
+            (self.case.path / file).write_text(found, encoding="utf-8")
+            return
+        wanted = self.case.text(file) or ""
+        if self.major != TEXT_VERSION:
+            wanted = "".join(f"{label}\n" for label in LABEL.findall(wanted))
+        assert found == wanted, f"{self.case.name}/{file} is not what was found (SWAP_ACCEPT_FIXTURES=1 writes it anew)"
+
+    def write_afterwards(self) -> None:
+        script = self.case.text("after.sql")
+        if script is not None:
+            with closing(psycopg.connect(self.db.app)) as conn:
+                conn.execute(script.encode())
+                conn.commit()
