@@ -201,7 +201,6 @@ def test_wait_for_says_why_it_waits_in_vain(example: ExampleFactory, connect: Co
     assert "permission denied for table users" in load.stats().errors[0]
 
 
-@pytest.mark.soak
 def test_survives_its_sessions_and_the_server(example: ExampleFactory, connect: Connect, server: DatabaseServer) -> None:
     """H37: what was acknowledged before the crash is there, and what was not is asked for."""
     database = example("adopt")
