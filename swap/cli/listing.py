@@ -14,7 +14,7 @@ from swap.core.statement import Statement
 from swap.prepare.references import create_index, fill_identity, fill_reference, reference_indexes
 from swap.prepare.run import Step, prepare_steps
 from swap.sync.backfill import copy_statement
-from swap.sync.build import constraint_statements, identity_steps, reference_steps, shadow_indexes, vacuum
+from swap.sync.build import analyze, constraint_statements, identity_steps, reference_steps, shadow_indexes, vacuum
 from swap.sync.settle import validations
 
 Phase = tuple[str, list[Statement]]
@@ -42,7 +42,7 @@ def phases(plan: Plan) -> list[Phase]:
     backfill += _of(identity_steps(plan))
     copy = copy_statement(forward(plan), LOW, HIGH)
     backfill.append(Statement(copy, "per key range, sized by time; no row is locked", plan.source, "ACCESS SHARE"))
-    build = [create_index(plan.key_index, concurrently=False)]
+    build = [create_index(plan.key_index, concurrently=False), vacuum(plan)]
     build += [create_index(i, concurrently=False) for i in shadow_indexes(plan)]
     build += [s for i in plan.indexes for s in constraint_statements(i)]
     references: list[Statement] = []
@@ -55,7 +55,7 @@ def phases(plan: Plan) -> list[Phase]:
         prepare_phase(plan),
         ("backfill", backfill),
         ("build", build),
-        ("references", [*references, vacuum(plan)]),
+        ("references", [*references, analyze(plan)]),
         ("cutover", exchange_statements(plan, "cutover")),
         ("validate", validations(plan)),
         ("revert", exchange_statements(plan, "revert")),

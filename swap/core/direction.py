@@ -44,13 +44,14 @@ class Direction:
     def value(self, mapped: Mapped, alias: str = "s") -> sql.Composed:
         """The SQL expression over the captured row `alias` that gives the maintained column's value.
 
-        A lookup is a scalar subquery: per row one index probe, whatever the planner thinks of the rest.
+        A lookup is a scalar subquery: per row one index probe, whatever the planner thinks of the rest, and none for
+        a row that refers to nobody.
         """
         column = sql.Identifier(alias, mapped.origin)
         if not mapped.lookup:
             return sql.Composed([column])
-        return sql.SQL("(SELECT p.{} FROM {} p WHERE p.{} = {})").format(
-            sql.Identifier(self.origin_uuid), self.origin.sql, sql.Identifier(self.origin_key), column
+        return sql.SQL("CASE WHEN {c} IS NOT NULL THEN (SELECT p.{u} FROM {t} p WHERE p.{k} = {c}) END").format(
+            c=column, u=sql.Identifier(self.origin_uuid), t=self.origin.sql, k=sql.Identifier(self.origin_key)
         )
 
     @property

@@ -1,8 +1,8 @@
 """What follows the backfill, in the order that keeps it right and fast (DESIGN section 5).
 
-1. the unique index on the integer key, 2. a drain that ends in one snapshot, 3. every other index, in parallel,
-with replay paused: uniqueness holds because the source satisfied it in that snapshot, 4. replay again, then
-VACUUM (ANALYZE), because a table without statistics is an outage. On references: everything CONCURRENTLY.
+1. the unique index on the integer key, 2. a drain that ends in one snapshot, and VACUUM, 3. every other index, in
+parallel, with replay paused: uniqueness holds because the source satisfied it in that snapshot, 4. replay again, then
+ANALYZE, because a table without statistics is an outage. On references: everything CONCURRENTLY.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def ensure_index(conn: Connection, index: IndexPlan, *, concurrently: bool) -> N
 
 def shadow_indexes(plan: Plan) -> list[IndexPlan]:
     """Every index of the shadow but the one on the integer key, largest work first."""
-    return sorted(plan.indexes, key=lambda i: (i.constraint != "p", i.build_name))
+    size = {i.name: i.size_bytes for i in plan.source_table.indexes}
+    return sorted(plan.indexes, key=lambda i: (-size.get(i.app_name or "", 0), i.build_name))
 
 
 def constraint_statements(index: IndexPlan) -> list[Statement]:
@@ -117,11 +118,15 @@ def build_shadow_indexes(
 
 
 def vacuum(plan: Plan) -> Statement:
-    """Visibility map and statistics, before any gate can open."""
+    """Hint bits and the visibility map, before the index builds have to look every row's transaction up."""
     return Statement(
-        sql.SQL("VACUUM (ANALYZE) {}").format(plan.shadow.sql), "statistics", plan.shadow,
-        "SHARE UPDATE EXCLUSIVE", transactional=False,
-    )  # fmt: skip
+        sql.SQL("VACUUM {}").format(plan.shadow.sql), "visibility map", plan.shadow, "SHARE UPDATE EXCLUSIVE", transactional=False
+    )
+
+
+def analyze(plan: Plan) -> Statement:
+    """Statistics of columns and of expression indexes, before any gate can open."""
+    return Statement(sql.SQL("ANALYZE {}").format(plan.shadow.sql), "statistics", plan.shadow, "SHARE UPDATE EXCLUSIVE")
 
 
 def reference_steps(ref: ReferencePlan) -> list[Step]:

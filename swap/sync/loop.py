@@ -33,6 +33,7 @@ from swap.sync.backfill import (
     tid,
 )
 from swap.sync.build import (
+    analyze,
     build_key_index,
     build_reference,
     build_shadow_indexes,
@@ -161,6 +162,7 @@ class Sync:
         build_key_index(self.conn, self.journal, run, self.report)
         if not self.journal.step_done(run.id, "constraints"):
             self._drain(run)
+            self.conn.execute(vacuum(plan).sql)
             build_shadow_indexes(self.database, self.conn, self.journal, run, self.jobs, self.report, self._check_build)
         for ref in plan.references:
             self.control.gate()
@@ -171,7 +173,7 @@ class Sync:
             ))  # fmt: skip
             build_reference(self.database, self.conn, self.journal, run, ref, budget, self.report)
         self._drain(run)
-        self.conn.execute(vacuum(plan).sql)
+        self.conn.execute(analyze(plan).sql)
         with self.conn.transaction():
             refuse_drift(foreign_drift(self.conn, self.journal, run), "`prepare`")
             store_baseline(self.conn, self.journal, run)
