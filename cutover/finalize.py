@@ -17,14 +17,14 @@ from swap.core.ladder import LockBudget, with_locks
 from swap.core.names import TableName
 from swap.core.plan import Plan, ReferencePlan
 from swap.core.report import Reporter
-from swap.core.statement import Statement, script
+from swap.core.statement import AX, Statement, script
 from swap.core.text import load_sql
 from swap.core.worker import only_operator, taking_over
 from swap.prepare import objects
 from swap.prepare.references import reference_indexes
 from swap.prepare.run import Step
 
-AX = "ACCESS EXCLUSIVE"
+CAPTURES = ("capture_forward", "gone_forward", "capture_reverse", "gone_reverse", "truncate", "fence")
 
 
 def _drop_triggers(plan: Plan, direction: str) -> list[Statement]:
@@ -77,7 +77,7 @@ def abort_steps(plan: Plan) -> list[Step]:
             own.append(Statement(drop, "as before", plan.source, AX))
     steps.append(Step("source", tuple(own), (plan.source,), AX))
     shadow = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql), "the shadow", plan.shadow, AX)
-    names = ["capture_forward", "capture_reverse", "truncate", "fence", *_guard_names(plan)]
+    names = [*CAPTURES, *_guard_names(plan)]
     steps.append(Step("objects", (shadow, *_drop_queue(plan), *_drop_functions(plan, names))))
     return steps
 
@@ -104,7 +104,7 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool) -> list[Step]:
     off = [s.reversed() for s in live_objects(plan, plan.source, "reverse") if s not in keep]
     steps = [Step("capture", tuple(off), (plan.source,), AX)]
     retired = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.retired.sql), "the retired table", plan.retired, AX)
-    functions = _drop_functions(plan, ["capture_forward", "capture_reverse", "truncate", "fence", "guard_forward"])
+    functions = _drop_functions(plan, [*CAPTURES, "guard_forward"])
     steps.append(Step("retired", (retired, *_drop_queue(plan), *functions)))
     steps += [Step(f"check {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null]
     if not drop_legacy:

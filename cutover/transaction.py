@@ -90,7 +90,7 @@ def closing_statements(plan: Plan, what: Exchange, slot: int, generation: int) -
         sql.Identifier(plan.state_schema, "fence"), sql.Literal(generation), sql.Literal(plan.tag)
     )
     return [
-        objects.capture_function(plan, what.next_direction, slot),
+        *objects.capture_functions(plan, what.next_direction, slot),
         objects.fence_function(plan, generation),
         Statement(fence, "snapshots of before the exchange are told to retry"),
     ]

@@ -11,7 +11,7 @@ from psycopg import errors, sql
 
 from swap.core.errors import LockError
 from swap.core.journal import Phase
-from swap.prepare.objects import changes
+from swap.prepare.objects import changes, fence_function
 from tests.fix_server import Connect, Database, ExampleFactory
 from tests.runs import Migrate, Migration, Session, background, migrations
 from tests.waiting import wait_for_lock_wait
@@ -200,6 +200,7 @@ CREATE OPERATOR evil.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = evil.trap);
 CREATE FUNCTION evil.pg_current_xact_id() RETURNS xid8 LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
 CREATE FUNCTION evil.gen_random_uuid() RETURNS uuid LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
 CREATE TABLE evil.users (id bigint, uuid_id uuid);
+GRANT USAGE ON SCHEMA evil TO PUBLIC;
 """
 
 
@@ -215,6 +216,8 @@ def test_nothing_a_session_creates_changes_the_definer_functions(
     for slot in (0, 1):
         name = sql.Identifier("pg_temp", changes(m.plan, slot).name)
         app.execute(sql.SQL("CREATE TEMPORARY TABLE {} (xid xid8, seq bigint, key bigint)").format(name))
+    m.conn.execute(fence_function(m.plan, 0).sql)  # as it is after an exchange
+    app.execute("CREATE TEMPORARY TABLE fence (tag bigint, generation bigint)")
     app.execute("SET search_path = pg_temp, evil, public, pg_catalog")
     app.execute("INSERT INTO public.users (id, email, uuid_id) VALUES (700, 'h', NULL)")
     app.execute("UPDATE public.users SET id = 701 WHERE email OPERATOR(pg_catalog.=) 'h'")
@@ -229,13 +232,18 @@ def test_nothing_a_session_creates_changes_the_definer_functions(
 
 
 def test_functions_that_run_with_the_owners_rights_pin_their_search_path(m: Migration) -> None:
+    """But for those that leave nothing to be looked up in it."""
+    bare = {m.plan.state(n).name for n in ("capture_forward", "capture_reverse", "gone_forward", "gone_reverse", "fence")}
     rows = m.conn.execute(
         "SELECT proname, prosecdef, proconfig FROM pg_proc WHERE pronamespace = 'swap'::regnamespace"
     ).fetchall()
     assert rows
     for name, definer, settings in rows:
         assert definer, name
-        assert "search_path=pg_catalog, pg_temp" in settings, name
+        if name in bare:
+            assert settings is None, name
+        else:
+            assert "search_path=pg_catalog, pg_temp" in settings, name
 
 
 # Where capture begins.

@@ -96,7 +96,9 @@ def expected_triggers(plan: Plan, mode: str, direction: str) -> list[tuple[Table
     """(table, trigger, its function as any of these statements makes it)."""
     live, out = plan.source, []
     if mode == "trigger":
-        out.append((live, objects.CAPTURE, [objects.capture_function(plan, direction, slot) for slot in (0, 1)]))
+        put, gone = zip(*(objects.capture_functions(plan, direction, slot) for slot in (0, 1)), strict=True)
+        out.append((live, objects.CAPTURE, list(put)))
+        out += [(live, name, list(gone)) for name in (objects.DELETED, objects.MOVED)]
         out.append((live, objects.TRUNCATE, [objects.truncate_function(plan)]))
     guard = [objects.source_guard_function(plan, direction)]
     out += [(live, f"{objects.GUARD}_{event}", guard) for event in ("insert", "update")]

@@ -16,7 +16,7 @@ from swap.core.errors import RefusedError
 from swap.core.journal import Journal, Run
 from swap.core.names import TableName
 from swap.core.plan import Plan
-from swap.prepare.objects import CAPTURE, COMPLETE, FENCE, GUARD, TRUNCATE
+from swap.prepare.objects import CAPTURE, COMPLETE, DELETED, FENCE, GUARD, MOVED, TRUNCATE
 
 NAME = r'("(?:[^"]|"")+"|[^\s]+)'
 SUBJECT = re.compile(
@@ -73,7 +73,7 @@ def own_names(plan: Plan) -> set[str]:
     indexes = [i for r in refs for i in (*r.indexes, r.spare_primary) if i is not None and not i.adopted]
     guards = [f"{GUARD}_{r.columns.number}_{on}" for r in refs for on in ("insert", "update")]
     guards += [f"{COMPLETE}_{r.columns.number}" for r in refs]
-    names = {CAPTURE, TRUNCATE, FENCE, f"{GUARD}_insert", f"{GUARD}_update", *guards, plan.identity}
+    names = {CAPTURE, DELETED, MOVED, TRUNCATE, FENCE, f"{GUARD}_insert", f"{GUARD}_update", *guards, plan.identity}
     names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {r.check_name for r in refs}
     names |= {i.build_name for i in indexes} | {f"swap_{plan.tag}_identity_present"}
     return names | ({plan.identity_index.build_name} if plan.identity_index else set())

@@ -45,7 +45,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
         steps.append(Step("identity", tuple(add_identity(plan)), (plan.source,), "ACCESS EXCLUSIVE"))
     functions = [objects.truncate_function(plan), objects.fence_function(plan, None)]
     for way in ("forward", "reverse"):
-        functions += [objects.capture_function(plan, way, 0), objects.source_guard_function(plan, way)]
+        functions += [*objects.capture_functions(plan, way, 0), objects.source_guard_function(plan, way)]
         for ref in plan.references:
             functions += objects.reference_functions(plan, ref.columns, way)
     for own in plan.own_references:

@@ -13,7 +13,8 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.journal import Journal, Run
 from swap.core.snapshot import Snapshot
-from swap.prepare.objects import capture_function, changes
+from swap.core.statement import script
+from swap.prepare.objects import capture_functions, changes
 from swap.sync.queue import read_watermark
 
 SWITCH_BYTES = 32 * 1024 * 1024
@@ -29,7 +30,7 @@ def rotate(conn: Connection, journal: Journal, run: Run, keep: Snapshot | None) 
     if _size(conn, run, active) < SWITCH_BYTES:
         return False
     with conn.transaction():
-        conn.execute(capture_function(run.plan, run.direction, idle).sql)
+        conn.execute(script(capture_functions(run.plan, run.direction, idle)))
         journal.execute(sa.update(capture).where(capture.c.run_id == run.id).values(active=idle))
     return True
 
