@@ -2,7 +2,8 @@
 
 Inside the cutover every table named here is held in ACCESS EXCLUSIVE. Nothing scans or rewrites a table: names
 change, constraints are added NOT VALID (validated after the commit), indexes exist already.
-What binds by column number (policies, checks, generated columns, index predicates) goes on meaning the integer;
+What binds by column number (policies, checks, generated columns, index predicates) goes on meaning the integer:
+it was created under the old column names, or is (policies) between the tables' renames and the columns';
 what is created here by its text (views, foreign keys, user triggers) binds by name and so means the uuid.
 """
 
@@ -13,6 +14,7 @@ from psycopg import sql
 from cutover.exchange_references import exchange_reference
 from cutover.foreign_keys import add_foreign_key, drop_foreign_key, is_adopted, moved_foreign_keys
 from cutover.grants import grants
+from cutover.policies import bind_policies, release_policies
 from cutover.rename import rename_column, rename_index, rename_table
 from cutover.triggers import quiet_triggers, user_triggers
 from cutover.views import create_view
@@ -28,6 +30,7 @@ def exchange(plan: Plan) -> list[Statement]:
     live, shadow, retired = plan.source, plan.shadow, plan.retired
     return [
         *(s.reversed() for v in reversed(plan.catalog.views) for s in reversed(create_view(v))),
+        *release_policies(plan),
         *(drop_foreign_key(fk) for fk in moved_foreign_keys(plan)),
         *(s.reversed() for s in reversed(live_objects(plan, live, "forward"))),
         *quiet_triggers(plan),
@@ -35,6 +38,7 @@ def exchange(plan: Plan) -> list[Statement]:
         rename_table(live, retired),
         *(rename_index(live.schema, r.before, r.after) for r in plan.retired_indexes),
         rename_table(shadow, live),
+        *bind_policies(plan),
         *(rename_column(live, r.before, r.after) for r in plan.renames),
         *(rename_index(live.schema, i.build_name, i.app_name) for i in plan.indexes if i.app_name),
         *own_sequences(plan),

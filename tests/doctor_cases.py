@@ -210,9 +210,19 @@ DEPENDENTS = [
         "sql-body", "CREATE FUNCTION h() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM users; END",
         "dependent", "function h()", "bound",
     ),
-    blocked(
+    fine(
         "other-policy", "CREATE POLICY p ON sessions USING (EXISTS (SELECT FROM users u WHERE u.id = user_id))",
-        "dependent", "policy p on table sessions", "policy elsewhere",
+        "dependents", "users",
+    ),
+    blocked(
+        "policy-of-a-stranger", "-- superuser\nCREATE TABLE theirs (user_id int);"
+        "CREATE POLICY p ON theirs USING (EXISTS (SELECT FROM users u WHERE u.id = user_id))",
+        "ownership", "theirs", "belongs to",
+    ),
+    blocked(
+        "policy-over-view", "CREATE VIEW v AS SELECT id FROM users;"
+        "CREATE POLICY p ON sessions USING (EXISTS (SELECT FROM v WHERE v.id = user_id))",
+        "policy", "sessions.p", "reads the view public.v",
     ),
     blocked("publication", "-- superuser\nCREATE PUBLICATION pub FOR TABLE users", "dependent", "publication pub", "publishes"),
     blocked("publication-all", "-- superuser\nCREATE PUBLICATION pub FOR ALL TABLES", "dependent", "publication pub (all tables)", "shadow"),
@@ -235,10 +245,7 @@ DEPENDENTS = [
     ),
     fine("view-reference", "CREATE VIEW v AS SELECT user_id FROM sessions", "dependents", "users", "1 views"),
     fine("plain-view", "CREATE VIEW v AS SELECT id, email FROM users; CREATE VIEW w AS SELECT * FROM v", "dependents", "users", "2 views"),
-    blocked(
-        "self-policy", "CREATE POLICY p ON users USING (id IN (SELECT max(u.id) FROM users u))",
-        "policy", "users.p", "retired",
-    ),
+    fine("self-policy", "CREATE POLICY p ON users USING (id IN (SELECT max(u.id) FROM users u))", "dependents", "users"),
     fine("plain-policy", "CREATE POLICY p ON users USING (id = current_setting('a.b', true)::bigint)", "dependents", "users"),
     blocked(
         "update-of-reference", "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"

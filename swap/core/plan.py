@@ -134,7 +134,8 @@ class Plan:
         """Every table the cutover takes ACCESS EXCLUSIVE on, before the cutover's renames."""
         fks = {t for f in self.catalog.foreign_keys if self.touches(f) for t in (f.table, f.target)}
         refs = {r.table for r in self.references}
-        return tuple(sorted({self.source, *fks, *refs}))
+        policies = {p.table for p in self.catalog.policies}
+        return tuple(sorted({self.source, *fks, *refs, *policies}))
 
     @property
     def fingerprint(self) -> str:

@@ -8,13 +8,14 @@ from swap.core.catalog.model import Dependent
 from swap.core.connection import Connection
 from swap.core.names import quote
 from swap.prepare.checks_base import Finding, Rows, Subject, blocker, or_ok, qualified, read, warning
+from swap.prepare.checks_policies import check_policies
 
 REASONS = {
     "pg_proc": (
         "its signature or body is bound to the table",
         "DROP FUNCTION before, and CREATE it again after the cutover.",
     ),
-    "pg_policy": ("a policy elsewhere reads the table", "DROP POLICY before, and CREATE it again after the cutover."),
+    "pg_policy": ("its expression names the table's row type", "DROP POLICY before, and CREATE it again after the cutover."),
     "pg_publication": ("publishes the table, and would publish its shadow", "Publish listed tables, without this one."),
     "pg_publication_rel": ("publishes the table", "ALTER PUBLICATION … DROP TABLE, and ADD TABLE after the cutover."),
     "pg_publication_namespace": (
@@ -42,13 +43,12 @@ def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
     columns = [(source.oid, config.source.key), (source.oid, config.identity.column)]
     columns += [(r.oid, c) for r in subject.references for c in (r.column, r.uuid_column)]
     bound = read(conn, "checks_bound.sql", oids=[o for o, _ in columns], columns=[c for _, c in columns])
-    policies = read(conn, "checks_self_queries.sql", source=source.oid)
     found = [
         *(_dependent(d) for d in subject.catalog.dependents),
         *_views(subject),
         *_view_columns(subject, bound),
         *_triggers(subject, bound),
-        *_policies(subject, policies),
+        *check_policies(conn, subject),
         *_grants(subject),
     ]
     return or_ok(found, "dependents", source.name, f"everything attached comes along ({len(subject.catalog.views)} views)")
@@ -102,14 +102,6 @@ def _triggers(subject: Subject, bound: Rows) -> Iterator[Finding]:
             yield blocker(
                 "trigger", at, detail, f"DROP TRIGGER {quote(trigger)} ON {names[rel]}, and create it again afterwards."
             )
-
-
-def _policies(subject: Subject, rows: Rows) -> Iterator[Finding]:
-    source = subject.source.name
-    for (policy,) in rows:
-        detail = "reads the table itself in a subquery: it would go on reading the retired table"
-        hint = f"DROP POLICY {quote(policy)} ON {source}, and create it again after the cutover."
-        yield blocker("policy", qualified(source, policy), detail, hint)
 
 
 def _grants(subject: Subject) -> Iterator[Finding]:

@@ -44,7 +44,8 @@ def read_relations(conn: Connection, oids: Sequence[int]) -> list[Relation]:
 
 
 def check_ownership(relations: Sequence[Relation], role: str) -> list[Finding]:
-    """Source, references, dependent views and owned sequences: each is altered, renamed or created again."""
+    """Source, references, dependent views, owned sequences, tables whose policies read the source: each is altered,
+    renamed or created again."""
     found = []
     for r in relations:
         kind = KINDS.get(r.kind, "TABLE")
@@ -160,13 +161,14 @@ def check_privileges(conn: Connection, subject: Subject, server: Server) -> list
     sequences = read(conn, "checks_sequences.sql", oids=[source.oid])
     views = [v.oid for v in subject.catalog.views]
     changed = read_relations(conn, [*(t.oid for t in subject.catalog.tables), *views, *(int(s[0]) for s in sequences)])
+    under_policy = {p.oid for p in subject.catalog.policies} - {r.oid for r in changed}
     columns = read(conn, "checks_targets.sql", source=source.oid)
     targets = read_relations(conn, sorted({int(c[0]) for c in columns}))
     to_fill = backfilled(subject)
     examined = {t.oid for t in subject.tables}
     fired = read(conn, "checks_backfill.sql", oids=[o for o, _ in to_fill], columns=[c for _, c in to_fill])
     return [
-        *check_ownership(changed, server.role),
+        *check_ownership([*changed, *read_relations(conn, sorted(under_policy))], server.role),
         *check_schemas(changed, server.role),
         *check_targets(targets, columns, server.role),
         *check_attached(read(conn, "checks_attached.sql", source=source.oid, key=subject.config.source.key), server.role),

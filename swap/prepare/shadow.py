@@ -1,18 +1,17 @@
 """The shadow table as statements: the source's columns under their old names, without any index, foreign key,
-user trigger or grant. No lock on the source: everything comes from the catalog already read."""
+user trigger, policy or grant. No lock on the source: everything comes from the catalog already read."""
 
 from __future__ import annotations
 
 from psycopg import sql
 
-from swap.core.catalog.model import Column, Policy
-from swap.core.names import TableName, derive
+from swap.core.catalog.model import Column
+from swap.core.names import derive
 from swap.core.plan import Plan
 from swap.core.statement import Statement
 from swap.core.text import Query, verbatim
 from swap.prepare.objects import generator
 
-COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
 STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
 COMPRESSION = {"p": "pglz", "l": "lz4"}
 NAMED_NOT_NULL = 180000  # from 18 on a NOT NULL is a named constraint (pg_constraint.contype = 'n')
@@ -118,26 +117,8 @@ def _attributes(plan: Plan) -> list[tuple[Query, str]]:
         if check.validated and check.comment:
             on = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
             out.append((on.format(sql.Identifier(check.name), name, sql.Literal(check.comment)), "same comment"))
-    for p in table.policies:
-        out.append((create_policy(plan.shadow, p), "the policy, over the same (integer) columns"))
-        if p.comment:
-            on = sql.SQL("COMMENT ON POLICY {} ON {} IS {}")
-            out.append((on.format(sql.Identifier(p.name), name, sql.Literal(p.comment)), "same comment"))
     if table.rls:
         out.append((alter + sql.SQL("ENABLE ROW LEVEL SECURITY"), "row security as on the source"))
     if table.force_rls:
         out.append((alter + sql.SQL("FORCE ROW LEVEL SECURITY"), "row security as on the source"))
     return out
-
-
-def create_policy(table: TableName, p: Policy) -> Query:
-    roles = sql.SQL(", ").join(sql.SQL("PUBLIC") if r == "public" else sql.Identifier(r) for r in p.roles)
-    text = sql.SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(
-        sql.Identifier(p.name), table.sql, verbatim("PERMISSIVE" if p.permissive else "RESTRICTIVE"),
-        verbatim(COMMANDS[p.command]), roles,
-    )  # fmt: skip
-    if p.using is not None:
-        text += verbatim(f" USING ({p.using})")
-    if p.check is not None:
-        text += verbatim(f" WITH CHECK ({p.check})")
-    return text

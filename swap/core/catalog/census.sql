@@ -4,11 +4,10 @@ SELECT d.refobjid::bigint, pg_describe_object(d.classid, d.objid, d.objsubid), d
                  AND d.refobjsubid > 0), '')
 FROM pg_depend d
 WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (%(oids)s::oid[])
-  AND d.classid NOT IN ('pg_constraint'::regclass, 'pg_attrdef'::regclass, 'pg_trigger'::regclass, 'pg_rewrite'::regclass)
+  AND d.classid NOT IN ('pg_constraint'::regclass, 'pg_attrdef'::regclass, 'pg_trigger'::regclass, 'pg_rewrite'::regclass,
+                        'pg_policy'::regclass)
   AND NOT (d.classid = 'pg_class'::regclass AND (SELECT c.relkind FROM pg_class c WHERE c.oid = d.objid) IN ('i', 'S', 't', 'I'))
   AND NOT (d.classid = 'pg_type'::regclass AND d.deptype = 'i')
-  AND NOT (d.classid = 'pg_policy'::regclass
-           AND (SELECT p.polrelid FROM pg_policy p WHERE p.oid = d.objid) = d.refobjid)
 UNION
 SELECT c.oid::bigint, pg_describe_object(d.classid, d.objid, d.objsubid), d.classid::regclass::text, ''
 FROM pg_class c JOIN pg_type t ON t.oid = c.reltype JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass

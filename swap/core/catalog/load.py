@@ -12,6 +12,7 @@ from collections.abc import Sequence as Seq
 from typing import Any, TypeVar
 
 from swap.core.catalog.model import (
+    BoundPolicy,
     Catalog,
     Check,
     Column,
@@ -87,7 +88,7 @@ def _load(conn: Connection, source: TableName, declared: Seq[TableName]) -> Cata
     dependents = tuple(Dependent(by_oid[r[0]].name, r[1], r[2], r[3]) for r in query(conn, "census.sql", oids=oids))
     return Catalog(
         version, head[0], head[1], by_oid[source_oid], tables, foreign_keys,
-        load_views(conn, [(source_oid, 0)]), dependents,
+        load_views(conn, [(source_oid, 0)]), dependents, load_policies(conn, source_oid),
     )  # fmt: skip
 
 
@@ -144,6 +145,12 @@ def load_views(conn: Connection, columns: list[tuple[int, int]]) -> tuple[View, 
         )
         for r in rows
     )  # fmt: skip
+
+
+def load_policies(conn: Connection, source: int) -> tuple[BoundPolicy, ...]:
+    """Policies of other tables that read the source."""
+    rows = query(conn, "policies_elsewhere.sql", source=source)
+    return tuple(BoundPolicy(int(r[0]), TableName(r[8], r[9]), _make(Policy, r[:8])) for r in rows)
 
 
 def _group(rows: Rows) -> dict[int, Rows]:

@@ -108,6 +108,15 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class BoundPolicy:
+    """A policy of another table that reads the source: it is bound to the source's oid, not to its name."""
+
+    oid: int
+    table: TableName
+    policy: Policy
+
+
+@dataclass(frozen=True)
 class Grant:
     """One ACL entry. `column` None: the whole relation; `grantee` None: PUBLIC."""
 
@@ -200,6 +209,7 @@ class Catalog:
     foreign_keys: tuple[ForeignKey, ...]
     views: tuple[View, ...]
     dependents: tuple[Dependent, ...]
+    policies: tuple[BoundPolicy, ...] = ()
 
     def table(self, name: TableName) -> Table:
         return next(t for t in self.tables if t.name == name)

@@ -24,6 +24,11 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
                   pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
     FROM pg_policy p WHERE p.polrelid = c.oid
     UNION ALL
+    SELECT DISTINCT format('policy %%I of %%s permissive=%%s cmd=%%s roles=%%s using=%%s check=%%s', p.polname, p.polrelid::regclass,
+                           p.polpermissive, p.polcmd, p.polroles::regrole[], pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+    FROM pg_depend dp JOIN pg_policy p ON p.oid = dp.objid AND p.polrelid <> c.oid
+    WHERE dp.classid = 'pg_policy'::regclass AND dp.refclassid = 'pg_class'::regclass AND dp.refobjid = c.oid
+    UNION ALL
     SELECT DISTINCT format('view %%s %%s', r.ev_class::regclass, pg_get_viewdef(r.ev_class)) FROM pg_depend dv JOIN pg_rewrite r ON r.oid = dv.objid
     WHERE dv.classid = 'pg_rewrite'::regclass AND dv.refclassid = 'pg_class'::regclass AND dv.refobjid = c.oid AND r.ev_class <> c.oid
 ) x

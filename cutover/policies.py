@@ -1,0 +1,49 @@
+"""Policies: the source's own, and those of other tables that read the source.
+
+An expression binds columns by number and tables by oid. So each is created by its own text at the one moment when
+the tables have exchanged their names and no column has been renamed yet: every name in the text means the new table
+and the integer columns, and the renames that follow carry both along. A policy that compares a setting with the
+integer goes on doing so (H29); one of another table that joins the source joins the new one.
+
+A policy that reads a reference's table alone needs nothing: that table stays, and so does the column's number.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.catalog.model import Policy
+from swap.core.names import TableName
+from swap.core.plan import Plan
+from swap.core.statement import AX, Statement
+from swap.core.text import verbatim
+
+COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
+
+
+def release_policies(plan: Plan) -> list[Statement]:
+    """Policies of other tables let go of the source; the way back creates them by their text when every name is back."""
+    why = "a policy that reads the table: bound to the one that is retired"
+    return [create_policy(b.table, b.policy, why).reversed() for b in reversed(plan.catalog.policies)]
+
+
+def bind_policies(plan: Plan) -> list[Statement]:
+    """The source's own policies on the new table, and those of other tables that read it."""
+    own = [create_policy(plan.source, p, "the policy, over the same (integer) columns") for p in plan.source_table.policies]
+    return [*own, *(create_policy(b.table, b.policy, "the policy, bound to the new table") for b in plan.catalog.policies)]
+
+
+def create_policy(table: TableName, p: Policy, why: str) -> Statement:
+    """The policy by its text, with its comment; undo: DROP POLICY."""
+    name = sql.Identifier(p.name)
+    roles = sql.SQL(", ").join(sql.SQL("PUBLIC") if r == "public" else sql.Identifier(r) for r in p.roles)
+    text = sql.SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(
+        name, table.sql, verbatim("PERMISSIVE" if p.permissive else "RESTRICTIVE"), verbatim(COMMANDS[p.command]), roles,
+    )  # fmt: skip
+    if p.using is not None:
+        text += verbatim(f" USING ({p.using})")
+    if p.check is not None:
+        text += verbatim(f" WITH CHECK ({p.check})")
+    if p.comment:
+        text += sql.SQL("; COMMENT ON POLICY {} ON {} IS {}").format(name, table.sql, sql.Literal(p.comment))
+    return Statement(text, why, table, AX, sql.SQL("DROP POLICY {} ON {}").format(name, table.sql))

@@ -1,0 +1,18 @@
+"""Policies that cannot follow (H29): everything else about them is carried over, see cutover/policies.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swap.core.connection import Connection
+from swap.core.names import TableName, quote
+from swap.prepare.checks_base import Finding, Subject, blocker, qualified, read
+
+
+def check_policies(conn: Connection, subject: Subject) -> Iterator[Finding]:
+    """A policy holds on to a view that it reads, and the views over the source are dropped and created again."""
+    for schema, table, policy, view in read(conn, "checks_policies.sql", views=[v.oid for v in subject.catalog.views]):
+        on = TableName(schema, table)
+        detail = f"reads the view {view}, which is built again with uuids and cannot be while a policy needs it"
+        hint = f"Read the tables instead of {view}, or DROP POLICY {quote(policy)} ON {on} for the migration."
+        yield blocker("policy", qualified(on, policy), detail, hint)
