@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from cutover.exchange_references import exchange_reference
+from cutover.exchange_references import exchange_references
 from cutover.foreign_keys import add_foreign_key, drop_foreign_key, is_adopted, moved_foreign_keys
 from cutover.grants import grants
 from cutover.policies import bind_policies, release_policies
@@ -42,7 +42,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *(rename_column(live, r.before, r.after) for r in plan.renames),
         *(rename_index(live.schema, i.build_name, i.app_name) for i in plan.indexes if i.app_name),
         *own_sequences(plan),
-        *(s for ref in plan.references for s in exchange_reference(plan, ref)),
+        *exchange_references(plan),
         *(add_foreign_key(fk) for fk in moved_foreign_keys(plan) if not is_adopted(plan, fk)),
         *not_valid_checks(plan),
         *user_triggers(plan),

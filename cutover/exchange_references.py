@@ -1,4 +1,4 @@
-"""What the exchange does to one reference: guard, NOT NULL, primary key, column and index names."""
+"""What the exchange does to the references: guard, NOT NULL, primary key, column and index names."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from swap.prepare import objects
 from swap.prepare.shadow import NAMED_NOT_NULL
 
 
-def exchange_reference(plan: Plan, ref: ReferencePlan) -> list[Statement]:
-    """One reference: guard off, NOT NULL, primary key, column names, index names, guard on."""
-    columns, table = ref.columns, ref.table
+def exchange_references(plan: Plan) -> list[Statement]:
+    """All references, phase by phase: guards off, NOT NULL, primary keys off, column names, indexes, guards on.
+
+    By phase and not by reference, because a table may have several in one primary key: the way back may drop a
+    column's NOT NULL only when the key is gone.
+    """
+    refs = plan.references
+    keys = [(i, r.spare_primary) for r in refs for i in r.indexes if i.constraint == "p" and r.spare_primary]
     return [
-        *(s.reversed() for s in reversed(objects.reference_guards(plan, columns, table, "forward"))),
-        *_not_null(plan, ref),
-        *(_drop_primary_key(i, ref.spare_primary) for i in ref.indexes if i.constraint == "p" and ref.spare_primary),
-        *(rename_column(table, r.before, r.after) for r in columns.renames),
-        *(s for i in ref.indexes for s in _exchange_index(table, i)),
-        *objects.reference_guards(plan, columns, table, "reverse"),
+        *(s.reversed() for r in refs for s in reversed(objects.reference_guards(plan, r.columns, r.table, "forward"))),
+        *(s for r in refs for s in _not_null(plan, r)),
+        *(_drop_primary_key(index, spare) for index, spare in keys),
+        *(rename_column(r.table, n.before, n.after) for r in refs for n in r.columns.renames),
+        *(s for r in refs for i in r.indexes for s in _exchange_index(r.table, i)),
+        *(s for r in refs for s in objects.reference_guards(plan, r.columns, r.table, "reverse")),
     ]
 
 

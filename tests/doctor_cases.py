@@ -137,19 +137,28 @@ REFERENCES = [
         "not-null-polymorphic", LOGS.format("bigint NOT NULL"), "reference", "logs.actor_id", "declared",
         reference=[{**LOG_REFERENCE[0], "where": "actor_type = 'User'"}],
     ),
-    blocked(
+    fine(
         "not-null-deferrable", "CREATE TABLE d (user_id bigint NOT NULL REFERENCES users DEFERRABLE)",
-        "not-null-reference", "d.user_id", "DEFERRABLE",
+        "reference", "d.user_id", "foreign key",
+    ),
+    blocked(
+        "not-null-partly-checked", "ALTER TABLE users ADD UNIQUE (class, id);"
+        "CREATE TABLE d (cls text, user_id bigint NOT NULL, FOREIGN KEY (cls, user_id) REFERENCES users (class, id))",
+        "not-null-reference", "d.user_id", "checked for every row",
     ),
     blocked(
         "where-in-primary-key", "CREATE TABLE k (kind text, ref bigint, PRIMARY KEY (kind, ref))",
         "not-null-reference", "k.ref", "primary key",
         reference=[{"table": "public.k", "column": "ref", "where": "kind = 'User'"}],
     ),
-    blocked(
+    fine(
         "chain", "CREATE TABLE roles (user_id bigint REFERENCES users PRIMARY KEY);"
         "CREATE TABLE notes (role_id bigint CONSTRAINT notes_fk REFERENCES roles)",
-        "reference-chain", "notes.notes_fk", "itself is a reference",
+        "reference", "notes.role_id", "foreign key",
+    ),
+    fine(
+        "chain-from-the-key", "CREATE TABLE roles (user_id bigint REFERENCES users, n int, PRIMARY KEY (user_id, n));"
+        "ALTER TABLE users ADD n int, ADD FOREIGN KEY (id, n) REFERENCES roles", "reference", "roles.user_id", "foreign key",
     ),
     blocked(
         "two-targets", "CREATE TABLE people (id bigint PRIMARY KEY);"

@@ -8,11 +8,13 @@ number and so keeps comparing the integers it always compared.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
 from swap.core.catalog.model import Catalog, ForeignKey, Index, Table
+from swap.core.chains import key_columns, vouches
 from swap.core.config import Config
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, derive, parse_table, with_part
@@ -33,7 +35,8 @@ class RefColumns:
     """One reference: which columns of which table, under their names before the cutover.
 
     `own`: it is in the source itself, so its uuid lives in the shadow only and is looked up when a row is copied.
-    `adopted`: the uuid column was there before; `declared`: from the configuration, no foreign key backs it.
+    `adopted`: the uuid column was there before; `declared`: no foreign key vouches for every row, so a row may refer
+    to nobody. `not_null`: each row has a key; not so where only some rows (`where`) are references at all.
     """
 
     number: int
@@ -143,8 +146,11 @@ class Plan:
         return hashlib.sha256(PLAN.dump_json(self)).hexdigest()[:16]
 
     def touches(self, fk: ForeignKey) -> bool:
-        """Whether the foreign key goes into or out of the source."""
-        return self.source in (fk.table, fk.target)
+        """Whether the foreign key goes into or out of the source, or to a reference (a chain): it is made anew then."""
+        if self.source in (fk.table, fk.target):
+            return True
+        refs = {r.columns.column for r in self.references if r.table == fk.target}
+        return not refs.isdisjoint(fk.target_columns)
 
     @property
     def source_table(self) -> Table:
@@ -159,13 +165,7 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
     source = catalog.source
     key, identity = config.source.key, config.identity.column
     declared = {(str(r.table), r.column): r for r in config.reference}
-    found: dict[tuple[TableName, str], ForeignKey | None] = {}
-    for fk in catalog.incoming:
-        for column, target in zip(fk.columns, fk.target_columns, strict=True):
-            if target == key:
-                found.setdefault((fk.table, column), fk)
-    for r in config.reference:
-        found.setdefault((parse_table(r.table), r.column), None)
+    found = key_columns(catalog, key, [(parse_table(r.table), r.column) for r in config.reference])
     by_name = {(parse_table(t), c): r for (t, c), r in declared.items()}
     adopted_by_fk = {
         fk.table: fk.columns[0]
@@ -173,7 +173,7 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
         if fk.target_columns == (identity,) and _only_reference(found, fk.table)
     }
     out = []
-    for number, ((table, column), maybe_fk) in enumerate(sorted(found.items(), key=lambda kv: kv[0]), 1):
+    for number, ((table, column), fks) in enumerate(sorted(found.items(), key=lambda kv: kv[0]), 1):
         override = by_name.get((table, column))
         info = catalog.table(table)
         col = info.column(column)
@@ -190,17 +190,17 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
                 uuid_column=uuid_column,
                 legacy_column=(override and override.legacy_column) or with_part(column, "legacy"),
                 adopted=existing is not None,
-                declared=maybe_fk is None,
+                declared=not any(vouches(fk, column, catalog) for fk in fks),
                 own=table == source.name,
-                not_null=col.not_null,
-                deferrable=maybe_fk is not None and maybe_fk.deferrable,
+                not_null=col.not_null and not (override and override.where),
+                deferrable=bool(fks) and all(fk.deferrable for fk in fks),
                 where=override.where if override else None,
             )
         )
     return tuple(out)
 
 
-def _only_reference(found: dict[tuple[TableName, str], ForeignKey | None], table: TableName) -> bool:
+def _only_reference(found: Iterable[tuple[TableName, str]], table: TableName) -> bool:
     return sum(1 for t, _ in found if t == table) == 1
 
 

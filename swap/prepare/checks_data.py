@@ -8,6 +8,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
+from swap.core.chains import vouches
 from swap.core.connection import Connection
 from swap.core.names import quote
 from swap.core.plan import RefColumns
@@ -25,7 +26,10 @@ def check_data(conn: Connection, subject: Subject, timeout_ms: int) -> list[Find
 
 def worth_a_scan(ref: RefColumns, subject: Subject) -> bool:
     """A validated foreign key vouches for the integers; only an adopted uuid column can contradict them."""
-    valid = any(f.validated and f.table == ref.table and ref.column in f.columns for f in subject.catalog.incoming)
+    valid = any(
+        f.validated and f.table == ref.table and ref.column in f.columns and vouches(f, ref.column, subject.catalog)
+        for f in subject.catalog.foreign_keys
+    )
     return ref.adopted or ref.where is not None or not valid
 
 

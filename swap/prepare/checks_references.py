@@ -20,7 +20,7 @@ def check_references(subject: Subject, tails: Tails) -> list[Finding]:
         found = [
             *check_columns(ref, subject.catalog.table(ref.table)),
             *_nullability(ref, subject),
-            *_chains(ref, subject),
+            *_two_targets(ref, subject),
         ]
         where = qualified(ref.table, ref.column)
         if not found:
@@ -38,13 +38,13 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
     where = qualified(ref.table, ref.column)
     drop = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP NOT NULL;"
     found = []
-    if ref.not_null and ref.where is None and ref.declared:
-        detail = "is NOT NULL without a foreign key: a row that refers to nobody has no uuid, and could not be written"
+    if ref.not_null and ref.declared:
+        detail = (
+            "is NOT NULL without a foreign key that is checked for every row: a row that refers to nobody has no uuid, "
+            "and could not be written"
+        )
         hint = f"{drop} or ADD FOREIGN KEY ({quote(ref.column)}) REFERENCES {subject.source.name} NOT VALID."
         found.append(blocker("not-null-reference", where, detail, hint))
-    if ref.not_null and ref.deferrable:
-        detail = "is NOT NULL under a DEFERRABLE foreign key: a row written before the one it refers to has no uuid yet"
-        found.append(blocker("not-null-reference", where, detail, f"{drop} or ALTER CONSTRAINT … NOT DEFERRABLE."))
     primary = subject.catalog.table(ref.table).primary_key
     if ref.where is not None and primary and ref.column in primary.columns:
         detail = "is part of the primary key, but only some rows (`where`) refer to the source: the others would have no uuid"
@@ -52,24 +52,28 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
     return found
 
 
-def _chains(ref: RefColumns, subject: Subject) -> list[Finding]:
-    """Foreign keys that hold on to the integer column from elsewhere."""
-    if ref.own:
-        return []
+def _two_targets(ref: RefColumns, subject: Subject) -> list[Finding]:
+    """A column that holds keys of two tables; a chain (a foreign key to another reference) is none."""
+    keys = {(r.table, r.column) for r in subject.references} | {(subject.source.name, subject.config.source.key)}
     found = []
     for fk in subject.catalog.foreign_keys:
-        at = qualified(fk.table, fk.name)
-        if fk.target == ref.table and ref.column in fk.target_columns:
-            detail = f"refers to {qualified(ref.table, ref.column)}, which itself is a reference: chains are not rebuilt in this version"
-            found.append(blocker("reference-chain", at, detail, _drop(fk)))
-        elif fk.table == ref.table and ref.column in fk.columns and fk.target != subject.source.name:
-            detail = f"{quote(ref.column)} also refers to {fk.target}: one column cannot follow two keys"
-            found.append(blocker("reference-chain", at, detail, _drop(fk)))
+        for column, target in zip(fk.columns, fk.target_columns, strict=True):
+            if (fk.table, column) == (ref.table, ref.column) and (fk.target, target) not in keys:
+                at = qualified(fk.target, target)
+                detail = f"{quote(column)} also refers to {at}, which is no reference: one column cannot follow two keys"
+                hint = f"{_drop(fk)} Or, where {at} holds the same keys: declare it as a [[reference]]."
+                found.append(blocker("reference-chain", qualified(fk.table, fk.name), detail, hint))
     return found
 
 
 def _drop(fk: ForeignKey) -> str:
     return f"ALTER TABLE {fk.table} DROP CONSTRAINT {quote(fk.name)};"
+
+
+def _to_itself(fk: ForeignKey, subject: Subject) -> bool:
+    """The key refers to one of its own references: `users (id, org_id)` to `memberships (user_id, org_id)`."""
+    target = fk.target_columns[fk.columns.index(subject.config.source.key)]
+    return (fk.target, target) in {(r.table, r.column) for r in subject.references}
 
 
 def _foreign_key(fk: ForeignKey, subject: Subject, tails: Tails) -> list[Finding]:
@@ -79,7 +83,7 @@ def _foreign_key(fk: ForeignKey, subject: Subject, tails: Tails) -> list[Finding
     if source.name in (fk.table, fk.target) and fk.inherited:
         detail = "belongs to a partitioned table or is inherited: not supported in this version"
         found.append(blocker("foreign-key", at, detail, _drop(fk)))
-    if fk.table == source.name and key in fk.columns:
+    if fk.table == source.name and key in fk.columns and not _to_itself(fk, subject):
         detail = "the key itself refers to another table: it cannot become a uuid of its own"
         found.append(blocker("foreign-key", at, detail, _drop(fk)))
     if fk.target == source.name and key in fk.target_columns and len(fk.target_columns) > 1:

@@ -133,7 +133,7 @@ def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: i
     kinds = _kinds(conn, config)
     if kinds:
         return kinds
-    declared = [parse_table(r.table) for r in config.reference]
+    declared = [(parse_table(r.table), r.column) for r in config.reference]
     catalog = load_catalog(conn, config.source.name, declared)
     subject = Subject(catalog, config)
     out = [*check_key(catalog.source, config), *check_identity(catalog.source, config, catalog.server_version)]

@@ -126,11 +126,7 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: str) -> Sta
     ahead = direction == "forward"
     integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.column)
     live_integer, live_uuid = (plan.key, plan.identity) if ahead else (plan.legacy_key, plan.key)
-    fk = next(
-        (f for f in plan.catalog.incoming if f.table == ref.table and ref.column in f.columns),
-        None,
-    )
-    required = ref.not_null and fk is not None and not fk.deferrable
+    required = ref.not_null and not ref.declared
     leader, follower = ("int", "uuid") if ahead else ("uuid", "int")
     leader_column, follower_column = (integer, uuid) if ahead else (uuid, integer)
     new = sql.SQL("NEW.{}")

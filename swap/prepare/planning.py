@@ -21,7 +21,7 @@ from swap.core.text import verbatim
 
 def read_plan(conn: Connection, config: Config) -> Plan:
     """The plan for a source that is not being migrated yet. Raises UsageError and RefusedError."""
-    catalog = load_catalog(conn, config.source.name, [parse_table(r.table) for r in config.reference])
+    catalog = load_catalog(conn, config.source.name, [(parse_table(r.table), r.column) for r in config.reference])
     key = catalog.source.column(config.source.key)
     if key is None:
         raise UsageError(

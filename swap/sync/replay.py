@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from swap.core.chains import vouches
 from swap.core.connection import Connection
 from swap.core.direction import Direction
 from swap.core.errors import DefectError
@@ -123,7 +124,10 @@ def _delete_gone(conn: Connection, plan: Plan, d: Direction, keys: list[int], le
 
 
 def _backed(plan: Plan, column: str) -> bool:
-    return any(f.validated and f.table == plan.source and column in f.columns for f in plan.catalog.incoming)
+    return any(
+        f.validated and f.table == plan.source and column in f.columns and vouches(f, column, plan.catalog)
+        for f in plan.catalog.incoming
+    )
 
 
 def key_array(keys: list[int]) -> sql.Composable:

@@ -59,19 +59,19 @@ def resolve(conn: Connection, table: TableName) -> int:
     return int(oid)
 
 
-def load_catalog(conn: Connection, source: TableName, declared: Seq[TableName] = ()) -> Catalog:
-    """The catalog around `source`; `declared` are tables with references that no constraint shows."""
+def load_catalog(conn: Connection, source: TableName, declared: Seq[tuple[TableName, str]] = ()) -> Catalog:
+    """The catalog around `source`; `declared` are references (table, column) that no constraint shows."""
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         conn.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_WAIT_MS}ms"])
         return _load(conn, source, declared)
 
 
-def _load(conn: Connection, source: TableName, declared: Seq[TableName]) -> Catalog:
+def _load(conn: Connection, source: TableName, declared: Seq[tuple[TableName, str]]) -> Catalog:
     source_oid = resolve(conn, source)
-    fks = [r for r in query(conn, "constraints.sql", oids=[source_oid]) if r[2] == "f"]
-    referring = {int(r[0]) for r in fks if r[6] == source_oid}
-    oids = sorted({source_oid, *referring, *(resolve(conn, t) for t in declared)})
+    named = [resolve(conn, t) for t, _ in declared]
+    chains = query(conn, "chains.sql", source=source_oid, oids=named, columns=[c for _, c in declared])
+    oids = sorted({*(int(r[0]) for r in chains), *named})
     tables = load_tables(conn, oids)
     by_oid = {t.oid: t for t in tables}
     foreign_keys = tuple(

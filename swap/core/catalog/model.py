@@ -80,6 +80,11 @@ class ForeignKey:
     comment: str
     inherited: bool
 
+    @property
+    def enforced(self) -> bool:
+        """False for NOT ENFORCED (18): it is never checked."""
+        return not self.definition.endswith(" NOT ENFORCED")
+
 
 @dataclass(frozen=True)
 class Trigger:

@@ -1,0 +1,14 @@
+-- Tables with a foreign key to the source, whatever column it names, and those whose columns hold its keys through a
+-- chain: a foreign key to a column that is itself a reference. `columns`: references that only the configuration knows.
+WITH RECURSIVE fk AS (
+    SELECT k.conrelid AS rel, u.col, k.confrelid AS target, u.target_col
+    FROM pg_constraint k, unnest(k.conkey, k.confkey) u(col, target_col) WHERE k.contype = 'f'
+), refs(rel, col) AS (
+    SELECT i.indrelid, a.num FROM pg_index i, unnest(i.indkey::int2[]) a(num) WHERE i.indrelid = %(source)s AND i.indisprimary
+    UNION
+    SELECT a.attrelid, a.attnum FROM unnest(%(oids)s::oid[], %(columns)s::text[]) d(rel, name)
+    JOIN pg_attribute a ON a.attrelid = d.rel AND a.attname = d.name AND NOT a.attisdropped
+    UNION
+    SELECT fk.rel, fk.col FROM refs JOIN fk ON fk.target = refs.rel AND fk.target_col = refs.col
+)
+SELECT r.rel::bigint FROM refs r UNION SELECT fk.rel::bigint FROM fk WHERE fk.target = %(source)s UNION SELECT %(source)s::bigint ORDER BY 1
