@@ -42,12 +42,17 @@ DO $$ BEGIN
 END $$
 """
 
-# What is the same in every case: settings of pg_dump's session, the roles' rights, the usual owner. And what swap itself keeps on the tables: its functions are in its own schema.
-PREAMBLE = re.compile(r"^(SET (?!default_.* = [^h'])|SET default_.* = (heap|'');|SELECT pg_catalog\.set_config|GRANT .* ON SCHEMA public TO |ALTER .* OWNER TO swap_owner;$)")
+# What is the same in every case: settings of pg_dump's session, the roles' rights, the usual owner.
+PREAMBLE = re.compile(
+    r"^(SET (?!default_)|SET default_tablespace = '';|SET default_table_access_method = heap;|SELECT pg_catalog\.set_config"
+    r"|GRANT .* ON SCHEMA public TO |ALTER .* OWNER TO swap_owner;$)"
+)
+# What swap keeps on the tables: triggers whose functions are in its own schema.
+OWN_TRIGGER = re.compile(r"^(CREATE .*TRIGGER .* EXECUTE FUNCTION swap\.|ALTER TABLE .* TRIGGER \"?(~swap_|0swap_|swap_))")
 # `check:object` of a finding; objects may contain anything but ": ".
 LABEL = re.compile(r"^(\S.*?): ", re.MULTILINE)
-ENVIRONMENT = {"statistics-visible", "snapshot-hook", "disk"}  # what doctor says of this server and configuration, not of a schema
-OWN_TRIGGER = re.compile(r"^(CREATE .*TRIGGER .* EXECUTE FUNCTION swap\.|ALTER TABLE .* TRIGGER \"?(~swap_|0swap_|swap_))")
+# What doctor says of this server and configuration, not of the schema.
+ENVIRONMENT = {"statistics-visible", "snapshot-hook", "disk"}
 
 
 @dataclass(frozen=True)
