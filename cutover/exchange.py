@@ -16,6 +16,7 @@ from cutover.foreign_keys import add_foreign_key, drop_foreign_key, is_adopted, 
 from cutover.grants import grants
 from cutover.policies import bind_policies, release_policies
 from cutover.rename import rename_column, rename_index, rename_table
+from cutover.sequences import release_sequences, take_sequences
 from cutover.triggers import quiet_triggers, user_triggers
 from cutover.views import create_view
 from swap.core.names import TableName
@@ -35,13 +36,14 @@ def exchange(plan: Plan) -> list[Statement]:
         *(s.reversed() for s in reversed(live_objects(plan, live, "forward"))),
         *quiet_triggers(plan),
         *(s.reversed() for s in reversed(grants(live, plan.source_table.grants))),
+        *release_sequences(plan),
         rename_table(live, retired),
         *(rename_index(live.schema, r.before, r.after) for r in plan.retired_indexes),
         rename_table(shadow, live),
         *bind_policies(plan),
         *(rename_column(live, r.before, r.after) for r in plan.renames),
         *(rename_index(live.schema, i.build_name, i.app_name) for i in plan.indexes if i.app_name),
-        *own_sequences(plan),
+        *take_sequences(plan),
         *exchange_references(plan),
         *(add_foreign_key(fk) for fk in moved_foreign_keys(plan) if not is_adopted(plan, fk)),
         *not_valid_checks(plan),
@@ -73,19 +75,4 @@ def not_valid_checks(plan: Plan) -> list[Statement]:
         )
         for c in plan.source_table.checks
         if not c.validated
-    ]  # fmt: skip
-
-
-def own_sequences(plan: Plan) -> list[Statement]:
-    """Sequences owned by the source's columns follow to the new table: dropping the retired one must not take them."""
-    after = {r.before: r.after for r in plan.renames}
-    owned = sql.SQL("ALTER SEQUENCE {} OWNED BY {}.{}")
-    return [
-        Statement(
-            owned.format(s.name.sql, plan.source.sql, sql.Identifier(after.get(s.column, s.column))),
-            "the sequence follows", s.name, "SHARE ROW EXCLUSIVE",
-            owned.format(s.name.sql, plan.retired.sql, sql.Identifier(s.column)),
-        )
-        for s in plan.source_table.sequences
-        if not s.identity
     ]  # fmt: skip

@@ -136,6 +136,7 @@ def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
             "schemas": [t.schema for t, _ in columns],
             "tables": [t.name for t, _ in columns],
             "columns": [c for _, c in columns],
+            "retired": plan.retired.sql.as_string(conn),
         },
     ).fetchall()
     return [f"{r[0]}: {r[1]}" for r in rows]

@@ -12,4 +12,17 @@ WHERE NOT (d.classid = 'pg_class'::regclass AND (SELECT x.relkind FROM pg_class 
         SELECT FROM pg_trigger t WHERE t.oid = d.objid AND (t.tgname LIKE '~swap\_guard%%' OR t.tgname LIKE '0swap\_complete%%')))
   AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (
         SELECT FROM pg_constraint k WHERE k.oid = d.objid AND (k.contype = 'n' OR k.contype IN ('p', 'u'))))
+UNION
+-- The sequence of the column goes with it, and what draws from that one elsewhere.
+SELECT format('%%I.%%I.%%I', n.nspname, c.relname, a.attname), pg_describe_object(d.classid, d.objid, d.objsubid)
+FROM unnest(%(schemas)s::text[], %(tables)s::text[], %(columns)s::text[]) w(schema, tab, col)
+JOIN pg_namespace n ON n.nspname = w.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.tab
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = w.col AND NOT a.attisdropped
+JOIN pg_depend o ON o.classid = 'pg_class'::regclass AND o.refclassid = 'pg_class'::regclass AND o.refobjid = c.oid
+     AND o.refobjsubid = a.attnum AND o.deptype IN ('a', 'i')
+JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = o.objid AND d.deptype = 'n'
+JOIN pg_class s ON s.oid = o.objid AND s.relkind = 'S'
+LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid
+WHERE f.adrelid IS NULL OR f.adrelid <> coalesce(to_regclass(%(retired)s), 0)
 ORDER BY 1, 2

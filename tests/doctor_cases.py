@@ -56,9 +56,9 @@ KEY = [
     blocked("domain-key", "CREATE DOMAIN d AS bigint; CREATE TABLE t (id d PRIMARY KEY)", "key", "t.id", "not smallint", source={"table": "public.t"}),
     blocked("wrong-key", "", "key", "users.email", "not the primary key", source={"table": "public.users", "key": "email"}),
     blocked("absent-key", "", "key", "users.nope", "no such column", source={"table": "public.users", "key": "nope"}),
-    blocked("identity-key", "CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)", "key", "t.id", "IDENTITY", source={"table": "public.t"}),
     blocked("no-default", "ALTER TABLE users ALTER id DROP DEFAULT", "key", "users.id", "no default"),
     warned("odd-default", "ALTER TABLE users ALTER id SET DEFAULT 7", "key", "users.id", "not a sequence"),
+    fine("identity-key", "CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)", "key", "t.id", "bigint", source={"table": "public.t"}),
     fine("smallint-key", "CREATE TABLE t (id smallserial PRIMARY KEY)", "key", "t.id", "smallint", source={"table": "public.t"}),
     fine("deferrable-unique", "ALTER TABLE users ADD UNIQUE (class, id) DEFERRABLE", "index", "users"),
 ]  # fmt: skip
@@ -92,8 +92,9 @@ TABLES = [
     blocked("unlogged", "ALTER TABLE sessions SET UNLOGGED; ALTER TABLE users SET UNLOGGED", "persistence", "users", "unlogged"),
     blocked("replica-identity", "ALTER TABLE users REPLICA IDENTITY FULL", "replica-identity", "users", "replica identity"),
     blocked(
-        "second-identity", "ALTER TABLE users ADD n bigint GENERATED ALWAYS AS IDENTITY",
-        "identity-sequence", "users.n", "IDENTITY",
+        "identity-sequence", "ALTER TABLE users ADD n bigint GENERATED ALWAYS AS IDENTITY;"
+        "CREATE TABLE more (id bigint DEFAULT nextval('users_n_seq'))",
+        "identity-sequence", "users.n", "used by default value for column id of table public.more",
     ),
     blocked(
         "partitioned-reference",

@@ -65,13 +65,12 @@ def sequences_ahead(conn: Connection, plan: Plan, d: Direction) -> Check:
 
 
 def key_sequence(plan: Plan) -> TableName | None:
-    """The sequence the integer key belongs to: owned by it, or named in its default."""
-    for s in plan.source_table.sequences:
-        if s.column == plan.key:
-            return s.name
+    """The sequence the integer key comes from: the one its default names, which another table may own, or its own."""
     column = plan.source_table.column(plan.key)
     found = _NEXTVAL.search(column.default or "") if column else None
-    return parse_table(found.group(1).replace("''", "'")) if found else None
+    if found:
+        return parse_table(found.group(1).replace("''", "'"))
+    return next((s.name for s in plan.source_table.sequences if s.column == plan.key), None)
 
 
 def capture_installed(conn: Connection, plan: Plan, mode: str, direction: str, tables: Iterable[Table]) -> Check:

@@ -39,7 +39,6 @@ class Direction:
     origin_uuid: str
     target_uuid: str
     columns: tuple[Mapped, ...]
-    overriding: bool
 
     def value(self, mapped: Mapped, alias: str = "s") -> sql.Composed:
         """The SQL expression over the captured row `alias` that gives the maintained column's value.
@@ -71,7 +70,6 @@ def forward(plan: Plan) -> Direction:
     columns += [Mapped(r.uuid_column, r.column, True, True, None) for r in own.values()]
     return Direction(
         "forward", plan.source, plan.shadow, plan.key, plan.key, plan.identity, plan.identity, tuple(columns),
-        _overriding(plan),
     )  # fmt: skip
 
 
@@ -86,12 +84,7 @@ def reverse(plan: Plan) -> Direction:
     columns.append(Mapped(plan.identity, plan.key, False, True, plan.source_table.column(plan.identity)))
     return Direction(
         "reverse", plan.source, plan.retired, plan.legacy_key, plan.key, plan.key, plan.identity, tuple(columns),
-        _overriding(plan),
     )  # fmt: skip
-
-
-def _overriding(plan: Plan) -> bool:
-    return any(c.identity == "a" for c in plan.source_table.columns)
 
 
 def direction(plan: Plan, name: str) -> Direction:

@@ -62,8 +62,7 @@ def _default(source: Table, config: Config) -> list[Finding]:
     assert column is not None
     where = qualified(source.name, column.name)
     if column.identity:
-        hint = f"ALTER TABLE {source.name} ALTER COLUMN {quote(column.name)} DROP IDENTITY, and SET DEFAULT nextval(…) of a sequence."
-        return [blocker("key", where, "GENERATED … AS IDENTITY is not supported in this version", hint)]
+        return []
     if column.generated:
         return [blocker("key", where, "the key is a generated column", "Only stored keys are migrated.")]
     if column.default is None:

@@ -34,14 +34,6 @@ def check_tables(subject: Subject) -> list[Finding]:
             detail = "has rules, which rewrite statements before triggers see them"
             found.append(blocker("rules", t.name, detail, "DROP RULE, or write it as a trigger."))
     found += _replica_identity(subject)
-    found += [
-        blocker(
-            "identity-sequence", qualified(subject.source.name, c.name),
-            "GENERATED … AS IDENTITY is not supported in this version", "DROP IDENTITY, and a default on a sequence instead.",
-        )
-        for c in subject.source.columns
-        if c.identity and c.name != subject.config.source.key
-    ]  # fmt: skip
     return or_ok(found, "tables", subject.source.name, f"{len(subject.tables)} ordinary tables")
 
 

@@ -19,6 +19,7 @@ from swap.core.journal import Journal, Phase, Run
 from swap.core.names import TableName, parse_table, quote
 from swap.core.plan import INTEGERS, Plan, RefColumns, make_plan, reference_columns
 from swap.core.rewrite import RewriteFailure, rewrite_indexes
+from swap.prepare.checks_attached import check_attached_objects
 from swap.prepare.checks_base import Finding, Subject, accept, blocker, ok, read, warning
 from swap.prepare.checks_data import check_data
 from swap.prepare.checks_dependents import check_dependents
@@ -158,6 +159,7 @@ def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: i
         *trial,
         *check_exclusions(subject),
         *check_names(conn, subject),
+        *check_attached_objects(conn, subject),
         *check_dependents(conn, subject),
         check_disk(needed_bytes(subject), free_bytes(conn, server.data_directory, catalog.source)),
         check_locks(subject, server),

@@ -116,7 +116,12 @@ def generator(plan: Plan) -> Query:
 
 
 def legacy_generator(plan: Plan) -> Query:
-    """The old key's own default: nextval of its sequence, so a row born after the cutover can go back (invariant 6)."""
+    """The old key's own default: nextval of its sequence, so a row born after the cutover can go back (invariant 6).
+
+    An identity column fills itself, without any right on its sequence; only an explicit NULL gets here."""
+    for s in plan.source_table.sequences:
+        if s.identity and s.column == plan.key:
+            return sql.SQL("nextval({}::regclass)").format(sql.Literal(s.name.sql.as_string(None)))
     column = plan.source_table.column(plan.key)
     return verbatim(column.default) if column is not None and column.default else sql.SQL("NULL")
 

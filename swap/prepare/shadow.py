@@ -1,5 +1,9 @@
 """The shadow table as statements: the source's columns under their old names, without any index, foreign key,
-user trigger, policy or grant. No lock on the source: everything comes from the catalog already read."""
+user trigger, policy or grant. No lock on the source: everything comes from the catalog already read.
+
+The integer key has no default here: the guard gives a row born after the cutover its legacy key. A default would be
+evaluated with the writer's own rights, and a role that always brought its keys along has none on the sequence (H31).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from swap.core.names import derive
 from swap.core.plan import Plan
 from swap.core.statement import Statement
 from swap.core.text import Query, verbatim
+from swap.prepare.acl import bare_acl
 from swap.prepare.objects import generator
 
 STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
@@ -37,6 +42,7 @@ def create_shadow(plan: Plan) -> list[Statement]:
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(shadow.sql)
     out = [Statement(create, "the shadow table, empty and without indexes", shadow, "", drop)]
     out += [Statement(s, why, shadow) for s, why in _attributes(plan)]
+    out.append(Statement(bare_acl(shadow), "no grant before the cutover, whatever the default privileges say", shadow))
     return out
 
 
@@ -47,7 +53,7 @@ def _column(plan: Plan, c: Column) -> Query:
     if c.generated:
         kind = "STORED" if c.generated == "s" else "VIRTUAL"
         text += verbatim(f" GENERATED ALWAYS AS ({c.default}) {kind}")
-    elif c.default:
+    elif c.default and c.name != plan.key:
         text += verbatim(f" DEFAULT {c.default}")
     elif c.name == plan.identity:
         text += sql.SQL(" DEFAULT ") + generator(plan)  # it becomes the key: an INSERT without one must go on working

@@ -50,10 +50,9 @@ class Part:
 def copy_statement(d: Direction, low: sql.Composable, high: sql.Composable) -> sql.Composed:
     """INSERT … SELECT of one key range [low, high]."""
     written = [m for m in d.columns if m.written]
-    return sql.SQL("INSERT INTO {} ({}){} SELECT {} FROM {} s WHERE s.{} BETWEEN {} AND {}").format(
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} s WHERE s.{} BETWEEN {} AND {}").format(
         d.target.sql,
         sql.SQL(", ").join(sql.Identifier(m.target) for m in written),
-        sql.SQL(" OVERRIDING SYSTEM VALUE" if d.overriding else ""),
         sql.SQL(", ").join(d.value(m) for m in written),
         d.origin.sql,
         sql.Identifier(d.origin_key),

@@ -163,14 +163,13 @@ def upsert(d: Direction, keys: list[int]) -> sql.Composed:
     names = [sql.Identifier(m.target) for m in written]
     comma = sql.SQL(", ")
     return sql.SQL(
-        "INSERT INTO {t} AS t ({columns}){overriding} SELECT {values} FROM {s} s WHERE s.{sk} = ANY ({keys})"
+        "INSERT INTO {t} AS t ({columns}) SELECT {values} FROM {s} s WHERE s.{sk} = ANY ({keys})"
         " ON CONFLICT ({tk}) DO UPDATE SET {sets}"
         " WHERE ROW({old})::record *<> ROW({new})::record"
     ).format(
         t=d.target.sql,
         s=d.origin.sql,
         columns=comma.join(names),
-        overriding=sql.SQL(" OVERRIDING SYSTEM VALUE" if d.overriding else ""),
         values=comma.join(d.value(m) for m in written),
         sk=sql.Identifier(d.origin_key),
         tk=sql.Identifier(d.target_key),

@@ -105,7 +105,7 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
     triggers = _group(query(conn, "triggers.sql", oids=oids))
     policies = _group(query(conn, "policies.sql", oids=oids))
     grants = _group(query(conn, "grants.sql", oids=oids))
-    sequences = _group(query(conn, "sequences.sql", oids=oids))
+    sequences = load_sequences(conn, oids)
     tables = []
     for r in query(conn, "tables.sql", oids=oids):
         oid = int(r[0])
@@ -120,10 +120,21 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
                 triggers=tuple(_make(Trigger, t) for t in triggers[oid]),
                 policies=tuple(_make(Policy, p) for p in policies[oid]),
                 grants=tuple(_make(Grant, g) for g in grants[oid]),
-                sequences=tuple(Sequence(s[1], TableName(s[2], s[3]), s[4] == "i") for s in sequences[oid]),
+                sequences=tuple(sequences[oid]),
             )
         )  # fmt: skip
     return tuple(tables)
+
+
+def load_sequences(conn: Connection, oids: list[int]) -> dict[int, list[Sequence]]:
+    """By table: the sequences its columns own."""
+    rows = query(conn, "sequences.sql", oids=oids)
+    grants = _group(query(conn, "grants.sql", oids=[r[15] for r in rows]))
+    out: dict[int, list[Sequence]] = defaultdict(list)
+    for r in rows:
+        held = tuple(_make(Grant, g) for g in grants[r[15]])
+        out[int(r[0])].append(_make(Sequence, (r[0], r[1], TableName(r[2], r[3]), *r[4:15], held)))
+    return out
 
 
 T = TypeVar("T")

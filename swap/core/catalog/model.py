@@ -134,9 +134,22 @@ class Grant:
 
 @dataclass(frozen=True)
 class Sequence:
+    """A sequence that a column owns. `identity`: it is the column's own, made by GENERATED (`kind`: a | d) AS IDENTITY."""
+
     column: str
     name: TableName
     identity: bool
+    kind: str
+    type: str
+    start: int
+    increment: int
+    minimum: int
+    maximum: int
+    cache: int
+    cycle: bool
+    persistence: str
+    comment: str | None
+    grants: tuple[Grant, ...]
 
 
 @dataclass(frozen=True)

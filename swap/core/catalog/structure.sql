@@ -31,5 +31,11 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     UNION ALL
     SELECT DISTINCT format('view %%s %%s', r.ev_class::regclass, pg_get_viewdef(r.ev_class)) FROM pg_depend dv JOIN pg_rewrite r ON r.oid = dv.objid
     WHERE dv.classid = 'pg_rewrite'::regclass AND dv.refclassid = 'pg_class'::regclass AND dv.refobjid = c.oid AND r.ev_class <> c.oid
+    UNION ALL
+    SELECT format('sequence %%s of %%I %%s start=%%s increment=%%s bounds=%%s..%%s cache=%%s cycle=%%s acl=%%s', s.oid::regclass, a.attname,
+                  q.seqtypid::regtype, q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcache, q.seqcycle, s.relacl)
+    FROM pg_depend ds JOIN pg_class s ON s.oid = ds.objid AND s.relkind = 'S' JOIN pg_sequence q ON q.seqrelid = s.oid
+    JOIN pg_attribute a ON a.attrelid = ds.refobjid AND a.attnum = ds.refobjsubid
+    WHERE ds.classid = 'pg_class'::regclass AND ds.refclassid = 'pg_class'::regclass AND ds.refobjid = c.oid AND ds.deptype IN ('a', 'i')
 ) x
 WHERE c.oid = ANY (%(oids)s::oid[]) ORDER BY 1, 2
