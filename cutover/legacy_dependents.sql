@@ -9,7 +9,8 @@ WHERE NOT (d.classid = 'pg_class'::regclass AND (SELECT x.relkind FROM pg_class 
   AND NOT (d.classid = 'pg_attrdef'::regclass AND EXISTS (
         SELECT FROM pg_attrdef f WHERE f.oid = d.objid AND f.adnum = a.attnum))
   AND NOT (d.classid = 'pg_trigger'::regclass AND EXISTS (
-        SELECT FROM pg_trigger t WHERE t.oid = d.objid AND (t.tgname LIKE '~swap\_guard%%' OR t.tgname LIKE '0swap\_complete%%')))
+        SELECT FROM pg_trigger t WHERE t.oid = d.objid AND (t.tgname LIKE '~swap\_guard%%' OR t.tgname LIKE '0swap\_complete%%'
+                                         OR t.tgname LIKE 'swap\_capture%%')))
   AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (
         SELECT FROM pg_constraint k WHERE k.oid = d.objid AND (k.contype = 'n' OR k.contype IN ('p', 'u'))))
 UNION
