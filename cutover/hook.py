@@ -41,6 +41,14 @@ class HookResult:
     seconds: float
 
 
+class HookError(StoppedError):
+    """The hook ran and did not do its work; `result` is what it left, for the journal."""
+
+    def __init__(self, message: str, hint: str, result: HookResult) -> None:
+        super().__init__(message, hint=hint)
+        self.result = result
+
+
 @dataclass
 class _Output:
     """The tail of everything, and the last non-empty line of stdout: bounded, however much is printed."""
@@ -201,14 +209,14 @@ def _judge(program: str, result: HookResult, timeout_s: float | None) -> HookRes
     said = " ".join(result.output.split())[-HINT_CHARS:]
     hint = f"Its output ends: {said}" if said else "It printed nothing."
     if timeout_s is not None:
-        raise StoppedError(f"The snapshot hook {program} was still running after {timeout_s:g} s and was stopped.", hint=hint)
+        raise HookError(f"The snapshot hook {program} was still running after {timeout_s:g} s and was stopped.", hint, result)
     if result.exit_code < 0:
-        raise StoppedError(f"The snapshot hook {program} was killed by signal {-result.exit_code}.", hint=hint)
+        raise HookError(f"The snapshot hook {program} was killed by signal {-result.exit_code}.", hint, result)
     if result.exit_code:
-        raise StoppedError(f"The snapshot hook {program} failed with exit code {result.exit_code}.", hint=hint)
+        raise HookError(f"The snapshot hook {program} failed with exit code {result.exit_code}.", hint, result)
     if not result.snapshot:
         hint += " A hook must print the snapshot's id or path as its last line on stdout."
-        raise StoppedError(f"The snapshot hook {program} succeeded without naming a snapshot.", hint=hint)
+        raise HookError(f"The snapshot hook {program} succeeded without naming a snapshot.", hint, result)
     return result
 
 

@@ -268,15 +268,21 @@ def test_hook_gets_its_environment_and_names_the_snapshot(operator: MakeOperator
 
 
 @pytest.mark.parametrize(
-    ("text", "timeout"), [("exit 3\n", 60), ("sleep 600\n", 1), ("exit 0\n", 60)], ids=["fails", "hangs", "silent"]
+    ("text", "timeout", "code"),
+    [("exit 3\n", 60, 3), ("sleep 600\n", 1, -15), ("exit 0\n", 60, 0)],
+    ids=["fails", "hangs", "silent"],
 )
-def test_failing_hook_stops_the_cutover(operator: MakeOperator, tmp_path: Path, text: str, timeout: int) -> None:
-    """H41: exit 6, nothing changed."""
-    path = hook(tmp_path, text)
+def test_failing_hook_stops_the_cutover(operator: MakeOperator, tmp_path: Path, text: str, timeout: int, code: int) -> None:
+    """H41: exit 6, nothing changed; what the hook said is in the journal."""
+    path = hook(tmp_path, f"echo disk full >&2\n{text}")
     op = operator(settings=f'[hooks]\npre_swap_snapshot = ["{path}"]\ntimeout_s = {timeout}\n')
     op.ready()
     op.refused("cutover", "--yes", code=6)
     assert op.status()["phase"] == "syncing"
+    with psycopg.connect(op.db.owner) as conn:
+        ((journalled, output),) = conn.execute("SELECT exit_code, output FROM swap.hook").fetchall()
+    assert journalled == code
+    assert "disk full" in output
 
 
 def test_missing_hook_program(operator: MakeOperator) -> None:

@@ -14,7 +14,7 @@ from cutover.finalize import abort as run_abort
 from cutover.finalize import abort_steps, finalize_steps
 from cutover.finalize import finalize as run_finalize
 from cutover.gates import check_phase
-from cutover.hook import run_hook
+from cutover.hook import HookError, run_hook
 from cutover.run import Operation
 from cutover.transaction import slot_and_generation
 from swap.cli import listing
@@ -131,7 +131,9 @@ def _snapshot_hook(s: Session) -> Callable[[Connection, Run], str]:
         try:
             result = run_hook(argv, env=env, timeout_s=s.config.hooks.timeout_s, cwd=_directory(s.config_path))
         except StoppedError as e:
-            s.journal.execute(done.values(exit_code=-1, output=e.message, finished_at=sa.func.clock_timestamp()))
+            code, output = (e.result.exit_code, e.result.output) if isinstance(e, HookError) else (-1, "")
+            said = f"{e.message}\n{output}".strip()
+            s.journal.execute(done.values(exit_code=code, output=said, finished_at=sa.func.clock_timestamp()))
             raise
         s.journal.execute(
             done.values(
