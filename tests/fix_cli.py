@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,17 +108,29 @@ class RunningCli:
         return self.wait(timeout_s)
 
     def end(self) -> None:
-        """Kill the command's process group: itself, if it still runs, and what it left behind. Idempotent."""
+        """Kill the command's process group: itself, if it still runs, and what it left behind. Idempotent.
+
+        A group without its leader is known by its session: the number of a leader that was reaped may be anybody's.
+        """
         if self._ended:
             return
         self._ended = True
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.returncode is None or self._left_behind():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(TIMEOUT_S)
         self._join_readers()
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
+
+    def _left_behind(self) -> bool:
+        """Whether a process of the command's own session lives on; a new process of that number would lead another."""
+        for pid in psutil.pids():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getsid(pid) == self.process.pid and pid != self.process.pid:
+                    return True
+        return False
 
     def _join_readers(self) -> None:
         """Read what is left. A child that outlives the command keeps its pipes open, so not for ever."""
