@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 
 import psycopg
 import sqlalchemy as sa
-from psycopg import sql
 
+from cutover.compare import refuse_differences, touched_keys
 from cutover.gates import Verified, check_gates, check_phase, obstacles
 from cutover.transaction import (
-    COMPARE_SLICE,
     Exchange,
     Exchanged,
     HoldExceededError,
@@ -27,15 +26,14 @@ from cutover.watch import Watch
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import direction
-from swap.core.errors import DifferenceError, LockError, StoppedError, UnknownOutcomeError
+from swap.core.errors import LockError, StoppedError, UnknownOutcomeError
 from swap.core.journal import Journal, Run
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
 from swap.core.worker import only_operator, taking_over
-from swap.sync.queue import due, read_watermark
+from swap.sync.queue import read_watermark
 from swap.sync.replay import replay
 from swap.sync.settle import SETTLED, settle
-from verify.touched import compare_keys
 
 SMALL_BATCH = 500
 DRAIN_ROUNDS = 200
@@ -149,18 +147,8 @@ class Operation:
         with conn.transaction():
             conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             watermark = read_watermark(conn, plan, self.run.id)
-            keys = sql.SQL("SELECT DISTINCT d.key FROM ({}) d WHERE d.key IS NOT NULL")
-            touched = {r[0] for r in conn.execute(keys.format(due(plan, since, sql.SQL("c.key")))).fetchall()}
-            pending = {r[0] for r in conn.execute(keys.format(due(plan, watermark, sql.SQL("c.key")))).fetchall()}
-            todo = sorted(touched - pending)
-            for i in range(0, len(todo), COMPARE_SLICE):
-                findings = compare_keys(conn, plan, d, todo[i : i + COMPARE_SLICE])
-                if findings:
-                    raise DifferenceError(
-                        f"{len(findings)} keys touched since the verification differ, the first is {findings[0].key}.",
-                        state="Nothing was changed; syncing goes on.",
-                        hint="Run `swap verify --method exact`; see RUNBOOK.md, 'Differences'.",
-                    )
+            pending = touched_keys(conn, plan, watermark)
+            refuse_differences(conn, plan, d, touched_keys(conn, plan, since) - pending)
         return watermark
 
     def _note_failure(self, what: Exchange, reason: str) -> None:

@@ -15,11 +15,12 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
+from cutover.compare import refuse_differences, touched_keys
 from cutover.exchange import exchange
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import Direction, direction
-from swap.core.errors import NOTHING_CHANGED, DifferenceError, UnknownOutcomeError, UnreachableError
+from swap.core.errors import NOTHING_CHANGED, UnknownOutcomeError, UnreachableError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.ladder import local_timeout
 from swap.core.plan import Plan
@@ -27,12 +28,8 @@ from swap.core.snapshot import Snapshot
 from swap.core.statement import Statement, script, undo_all
 from swap.prepare import objects
 from swap.prepare.baseline import drift, refuse_drift, store_baseline
-from swap.sync.queue import due
 from swap.sync.replay import take
 from swap.sync.settle import SETTLED
-from verify.touched import compare_keys
-
-COMPARE_SLICE = 10_000
 
 
 class HoldExceededError(Exception):
@@ -125,7 +122,7 @@ def attempt(
         left()
         refuse_drift(drift(conn, journal, run), "it was last recorded", NOTHING_CHANGED)
         drained = _drain(conn, plan, d, run)
-        compared = _compare(conn, plan, d, compare_from)
+        compared = refuse_differences(conn, plan, d, touched_keys(conn, plan, compare_from))
         left()
         xid = _script(conn, journal, run, what)
         left()
@@ -151,26 +148,6 @@ def _drain(conn: Connection, plan: Plan, d: Direction, run: Run) -> int:
     if taken:
         conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
     return taken
-
-
-def _compare(conn: Connection, plan: Plan, d: Direction, since: Snapshot) -> int:
-    """Every key touched since `since`, once more, on both sides. A difference rolls everything back."""
-    keys = [
-        r[0]
-        for r in conn.execute(
-            sql.SQL("SELECT DISTINCT d.key FROM ({}) d WHERE d.key IS NOT NULL").format(due(plan, since, sql.SQL("c.key")))
-        ).fetchall()
-    ]
-    for i in range(0, len(keys), COMPARE_SLICE):
-        findings = compare_keys(conn, plan, d, keys[i : i + COMPARE_SLICE])
-        if findings:
-            raise DifferenceError(
-                f"{len(findings)} keys touched since the verification differ, the first is {findings[0].key} "
-                f"({findings[0].kind} in {d.target}).",
-                state="Nothing was changed; syncing goes on.",
-                hint="Run `swap verify --method exact`; see RUNBOOK.md, 'Differences'.",
-            )
-    return len(keys)
 
 
 def _script(conn: Connection, journal: Journal, run: Run, what: Exchange) -> str:
