@@ -17,7 +17,7 @@ from cutover.grants import grants
 from cutover.policies import bind_policies, release_policies
 from cutover.rename import rename_column, rename_index, rename_table
 from cutover.sequences import release_sequences, take_sequences
-from cutover.triggers import quiet_triggers, user_triggers
+from cutover.triggers import bind_triggers, quiet_triggers, release_triggers, user_triggers
 from cutover.views import create_view
 from swap.core.names import TableName
 from swap.core.plan import Plan
@@ -32,6 +32,7 @@ def exchange(plan: Plan) -> list[Statement]:
     return [
         *(s.reversed() for v in reversed(plan.catalog.views) for s in reversed(create_view(v))),
         *release_policies(plan),
+        *release_triggers(plan),
         *(drop_foreign_key(fk) for fk in moved_foreign_keys(plan)),
         *(s.reversed() for s in reversed(live_objects(plan, live, "forward"))),
         *quiet_triggers(plan),
@@ -41,6 +42,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *(rename_index(live.schema, r.before, r.after) for r in plan.retired_indexes),
         rename_table(shadow, live),
         *bind_policies(plan),
+        *bind_triggers(plan),
         *(rename_column(live, r.before, r.after) for r in plan.renames),
         *(rename_index(live.schema, i.build_name, i.app_name) for i in plan.indexes if i.app_name),
         *take_sequences(plan),

@@ -1,9 +1,14 @@
-"""The source's own triggers: quiet on the retired table, created by their text on the new one."""
+"""User triggers: the source's own, quiet on the retired table and created on the new one; and those of reference
+tables that are bound to an exchanged column or to the source (swap/core/bindings.py says how each is bound).
+"""
 
 from __future__ import annotations
 
 from psycopg import sql
 
+from swap.core.bindings import Binding, binding, plan_pairs, refers_to
+from swap.core.catalog.model import Table, Trigger
+from swap.core.names import TableName
 from swap.core.plan import Plan
 from swap.core.statement import AX, Statement
 from swap.core.text import Query, verbatim
@@ -24,16 +29,46 @@ def quiet_triggers(plan: Plan) -> list[Statement]:
     ]  # fmt: skip
 
 
+def release_triggers(plan: Plan) -> list[Statement]:
+    """Triggers of reference tables that have to be bound anew; the way back creates them when every name is back."""
+    return [create_trigger(t.name, g).reversed() for t in _references(plan) for g in reversed(t.triggers) if _rebuilt(plan, t, g)]
+
+
+def bind_triggers(plan: Plan) -> list[Statement]:
+    """Triggers that follow uuid columns by number: created while the tables have their new names, the columns the old."""
+    return _created(plan, Binding.numbers)
+
+
 def user_triggers(plan: Plan) -> list[Statement]:
-    """The source's triggers on the new table, by their own text: column names now mean the new columns."""
-    out = []
-    for t in plan.source_table.triggers:
-        name = sql.Identifier(t.name)
-        create: Query = verbatim(t.definition)
-        if t.enabled != "O":
-            create += sql.SQL("; ALTER TABLE {} {} TRIGGER {}").format(plan.source.sql, verbatim(ENABLE[t.enabled]), name)
-        if t.comment:
-            create += sql.SQL("; COMMENT ON TRIGGER {} ON {} IS {}").format(name, plan.source.sql, sql.Literal(t.comment))
-        drop = sql.SQL("DROP TRIGGER {} ON {}").format(name, plan.source.sql)
-        out.append(Statement(create, "user trigger", plan.source, AX, drop))
-    return out
+    """All the others, by their own text: column names now mean the new columns."""
+    return [*_created(plan, Binding.free), *_created(plan, Binding.names)]
+
+
+def _created(plan: Plan, how: Binding) -> list[Statement]:
+    return [
+        create_trigger(t.name, g)
+        for t in (plan.source_table, *_references(plan))
+        for g in t.triggers
+        if binding(g, plan_pairs(plan, t)) is how and (t.oid == plan.source_table.oid or _rebuilt(plan, t, g))
+    ]
+
+
+def _rebuilt(plan: Plan, table: Table, trigger: Trigger) -> bool:
+    return binding(trigger, plan_pairs(plan, table)) is Binding.names or refers_to(trigger, plan.source_table.oid)
+
+
+def _references(plan: Plan) -> list[Table]:
+    return [t for t in plan.catalog.tables if t.oid != plan.source_table.oid]
+
+
+def create_trigger(table: TableName, t: Trigger) -> Statement:
+    """The trigger by its text, in its enabled state, with its comment and what it depends on; undo: DROP TRIGGER."""
+    name = sql.Identifier(t.name)
+    create: Query = verbatim(t.definition)
+    if t.enabled != "O":
+        create += sql.SQL("; ALTER TABLE {} {} TRIGGER {}").format(table.sql, verbatim(ENABLE[t.enabled]), name)
+    if t.comment:
+        create += sql.SQL("; COMMENT ON TRIGGER {} ON {} IS {}").format(name, table.sql, sql.Literal(t.comment))
+    for e in t.extensions:
+        create += sql.SQL("; ALTER TRIGGER {} ON {} DEPENDS ON EXTENSION {}").format(name, table.sql, sql.Identifier(e))
+    return Statement(create, "user trigger", table, AX, sql.SQL("DROP TRIGGER {} ON {}").format(name, table.sql))

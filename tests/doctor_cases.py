@@ -213,6 +213,7 @@ INDEXES = [
     ),
 ]  # fmt: skip
 
+TF = "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
 DEPENDENTS = [
     blocked("row-type", "CREATE FUNCTION f(users) RETURNS int LANGUAGE sql AS 'SELECT 1'", "dependent", "function f(users)", "bound"),
     blocked("returns-setof", "CREATE FUNCTION g() RETURNS SETOF users LANGUAGE sql AS 'SELECT * FROM public.users'", "dependent", "function g()", "bound"),
@@ -257,20 +258,29 @@ DEPENDENTS = [
     fine("plain-view", "CREATE VIEW v AS SELECT id, email FROM users; CREATE VIEW w AS SELECT * FROM v", "dependents", "users", "2 views"),
     fine("self-policy", "CREATE POLICY p ON users USING (id IN (SELECT max(u.id) FROM users u))", "dependents", "users"),
     fine("plain-policy", "CREATE POLICY p ON users USING (id = current_setting('a.b', true)::bigint)", "dependents", "users"),
-    blocked(
-        "update-of-reference", "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
-        "CREATE TRIGGER tr AFTER UPDATE OF user_id ON sessions FOR EACH ROW EXECUTE FUNCTION tf()",
-        "trigger", "sessions.tr", "another name",
+    fine(
+        "update-of-reference", TF + "CREATE TRIGGER tr AFTER UPDATE OF user_id ON sessions FOR EACH ROW EXECUTE FUNCTION tf()",
+        "dependents", "users",
     ),
-    blocked(
-        "when-uuid", "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
-        "CREATE TRIGGER tr AFTER INSERT ON users FOR EACH ROW WHEN (NEW.uuid_id IS NULL) EXECUTE FUNCTION tf()",
-        "trigger", "users.tr", "uuid_id",
-    ),
+    fine("update-of-key", TF + "CREATE TRIGGER tr AFTER UPDATE OF id ON users FOR EACH ROW EXECUTE FUNCTION tf()", "dependents", "users"),
     warned(
-        "update-of-key", "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
-        "CREATE TRIGGER tr AFTER UPDATE OF id ON users FOR EACH ROW EXECUTE FUNCTION tf()",
-        "trigger", "users.tr", "over the uuid",
+        "when-uuid", TF + "CREATE TRIGGER tr AFTER INSERT ON users FOR EACH ROW WHEN (NEW.uuid_id IS NULL) EXECUTE FUNCTION tf()",
+        "trigger", "users.tr", "bound to uuid_id",
+    ),
+    blocked(
+        "update-of-one-when-other", "ALTER TABLE sessions ADD user_uuid_id uuid;" + TF
+        + "CREATE TRIGGER tr AFTER UPDATE OF user_id ON sessions FOR EACH ROW WHEN (NEW.user_uuid_id IS NULL) EXECUTE FUNCTION tf()",
+        "trigger", "sessions.tr", "no text of it serves both",
+    ),
+    blocked(
+        "two-pairs-torn", "ALTER TABLE sessions ADD by_id bigint REFERENCES users, ADD by_uuid_id uuid;" + TF
+        + "CREATE TRIGGER tr AFTER UPDATE OF user_id, by_uuid_id ON sessions FOR EACH ROW EXECUTE FUNCTION tf()",
+        "trigger", "sessions.tr", "names user_id",
+    ),
+    blocked(
+        "from-source", "CREATE TABLE strangers (a int);" + TF
+        + "CREATE CONSTRAINT TRIGGER tr AFTER INSERT ON strangers FROM users FOR EACH ROW EXECUTE FUNCTION tf()",
+        "trigger", "strangers.tr", "dropped with it",
     ),
     blocked(
         "grantor", "GRANT SELECT ON users TO app WITH GRANT OPTION;\n-- superuser\n"

@@ -1,11 +1,4 @@
--- What binds single columns of the given tables: triggers (UPDATE OF, WHEN) and views, by column.
-SELECT DISTINCT 'trigger', t.tgrelid::bigint, t.tgname::text, w.rel::bigint, a.attname::text
-FROM unnest(%(oids)s::oid[], %(columns)s::text[]) w(rel, name)
-JOIN pg_attribute a ON a.attrelid = w.rel AND a.attname = w.name
-JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.refclassid = 'pg_class'::regclass
-     AND d.refobjid = w.rel AND d.refobjsubid = a.attnum
-JOIN pg_trigger t ON t.oid = d.objid AND NOT t.tgisinternal
-UNION
+-- Views that bind single columns of the given tables, by column.
 SELECT DISTINCT 'view', r.ev_class::bigint, r.ev_class::regclass::text, w.rel::bigint, a.attname::text
 FROM unnest(%(oids)s::oid[], %(columns)s::text[]) w(rel, name)
 JOIN pg_attribute a ON a.attrelid = w.rel AND a.attname = w.name

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from swap.core.catalog.model import Dependent
 from swap.core.connection import Connection
 from swap.core.names import quote
-from swap.prepare.checks_base import Finding, Rows, Subject, blocker, or_ok, qualified, read, warning
+from swap.prepare.checks_base import Finding, Rows, Subject, blocker, or_ok, qualified, read
 from swap.prepare.checks_policies import check_policies
+from swap.prepare.checks_triggers import check_triggers
 
 REASONS = {
     "pg_proc": (
@@ -47,7 +48,7 @@ def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
         *(_dependent(d) for d in subject.catalog.dependents),
         *_views(subject),
         *_view_columns(subject, bound),
-        *_triggers(subject, bound),
+        *check_triggers(conn, subject),
         *check_policies(conn, subject),
         *_grants(subject),
     ]
@@ -83,25 +84,6 @@ def _view_columns(subject: Subject, bound: Rows) -> Iterator[Finding]:
         if (rel, column) in renamed:
             detail = f"uses {at}, a name that is gone after the cutover"
             yield blocker("view", view, detail, f"Rewrite {view} without it, or drop it for the migration.")
-
-
-def _triggers(subject: Subject, bound: Rows) -> Iterator[Finding]:
-    """H28: a trigger bound to a column by number silently follows it to its new name, or is lost with it."""
-    key = subject.config.source.key
-    names = {t.oid: t.name for t in subject.tables}
-    own = {r.column for r in subject.references if r.own} | {key}
-    for kind, _oid, trigger, rel, column in bound:
-        if kind != "trigger":
-            continue
-        at = qualified(names[rel], trigger)
-        if names[rel] == subject.source.name and column in own:
-            detail = f"names {quote(column)} (UPDATE OF or WHEN): it is created again by its text, over the uuid"
-            yield warning("trigger", at, detail, "Make sure that its WHEN condition holds for a uuid.")
-        else:
-            detail = f"is bound to {quote(column)} (UPDATE OF or WHEN), and would follow it to another name"
-            yield blocker(
-                "trigger", at, detail, f"DROP TRIGGER {quote(trigger)} ON {names[rel]}, and create it again afterwards."
-            )
 
 
 def _grants(subject: Subject) -> Iterator[Finding]:

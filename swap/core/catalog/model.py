@@ -88,6 +88,9 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Trigger:
+    """`columns`: what UPDATE OF and WHEN bind, by number; `head` and `tail`: its definition before and after `ON table`;
+    `other_oid`: FROM table of a constraint trigger; `extensions`: what it DEPENDS ON."""
+
     name: str
     definition: str
     enabled: str
@@ -99,6 +102,12 @@ class Trigger:
     function: str
     comment: str
     constraint: bool
+    columns: tuple[str, ...]
+    update_of: tuple[str, ...]
+    head: str
+    tail: str
+    other_oid: int
+    extensions: tuple[str, ...]
 
 
 @dataclass(frozen=True)

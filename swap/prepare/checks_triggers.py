@@ -1,0 +1,47 @@
+"""Triggers that cannot follow, and those that need a look (H28); cutover/triggers.py carries the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swap.core.bindings import Binding, Pair, binding, pairs
+from swap.core.catalog.model import Table, Trigger
+from swap.core.connection import Connection
+from swap.core.names import TableName, quote
+from swap.prepare.checks_base import Finding, Subject, blocker, qualified, read, warning
+
+
+def check_triggers(conn: Connection, subject: Subject) -> Iterator[Finding]:
+    """Triggers of the source and of references by what they are bound to; triggers elsewhere that name the source."""
+    key = Pair(subject.config.source.key, subject.config.identity.column)
+    for table in subject.tables:
+        among = pairs(table, subject.source.oid, key, subject.references)
+        for t in table.triggers:
+            yield from _check(table, t, among)
+    oids = [t.oid for t in subject.catalog.tables]
+    for schema, name, trigger in read(conn, "checks_triggers.sql", source=subject.source.oid, oids=oids):
+        on = TableName(schema, name)
+        detail = (
+            f"is a constraint trigger FROM {subject.source.name}: it would stay with the retired table, and be dropped with it"
+        )
+        yield blocker("trigger", qualified(on, trigger), detail, _drop(trigger, on))
+
+
+def _check(table: Table, t: Trigger, among: tuple[Pair, ...]) -> Iterator[Finding]:
+    at = qualified(table.name, t.name)
+    uuids = ", ".join(quote(p.uuid) for p in among if p.uuid in t.columns)
+    how = binding(t, among)
+    if how is Binding.torn:
+        alone = ", ".join(quote(p.integer) for p in among if p.integer in t.columns)
+        detail = (
+            f"names {alone} (UPDATE OF or WHEN), to be bound to the uuid of that name, and {uuids}, a name that is gone"
+            " after the cutover: no text of it serves both"
+        )
+        yield blocker("trigger", at, detail, f"Name both columns of each pair, or {_drop(t.name, table.name)}")
+    elif how is Binding.numbers:
+        detail = f"is bound to {uuids} and follows it to its new name; its function {t.function} may still use the old one"
+        yield warning("trigger", at, detail, "If it keeps the two columns together: the guard does that, drop it.")
+
+
+def _drop(trigger: str, table: TableName) -> str:
+    return f"DROP TRIGGER {quote(trigger)} ON {table}; and create it again after the cutover."

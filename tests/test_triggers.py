@@ -1,0 +1,114 @@
+"""User triggers come along and fire for the same statements (H28, I10); a backfill fires none of them (H14)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.cycling import Cycle
+from tests.fix_server import Database, DatabaseServer
+
+SCHEMA = """
+CREATE TABLE users (
+    id bigserial PRIMARY KEY, email text NOT NULL, uuid_id uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE);
+CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint REFERENCES users, user_uuid_id uuid, note text);
+CREATE TABLE fired (n bigserial PRIMARY KEY, what text);
+INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 9) n;
+INSERT INTO sessions (user_id) SELECT id FROM users;
+CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS
+    'BEGIN INSERT INTO fired (what) VALUES (concat_ws('' '', TG_NAME, TG_OP, TG_ARGV[0])); RETURN NULL; END';
+CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS
+    'BEGIN INSERT INTO fired (what) SELECT concat_ws('' '', TG_NAME, count(*)) FROM was JOIN becomes USING (note); RETURN NULL; END';
+"""
+TRIGGERS = """
+CREATE TRIGGER b_key AFTER UPDATE OF id ON users FOR EACH ROW EXECUTE FUNCTION fire();
+CREATE TRIGGER a_mail AFTER UPDATE OF email ON users FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION fire('it''s');
+CREATE TRIGGER c_when AFTER INSERT ON users FOR EACH ROW WHEN (NEW.id IS NOT NULL) EXECUTE FUNCTION fire();
+CREATE TRIGGER d_uuid AFTER UPDATE OF uuid_id, id ON users FOR EACH ROW EXECUTE FUNCTION fire('by number');
+CREATE TRIGGER e_off AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION fire();
+CREATE TRIGGER f_always AFTER UPDATE ON users FOR EACH STATEMENT EXECUTE FUNCTION fire();
+CREATE TRIGGER g_replica AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION fire();
+ALTER TABLE users DISABLE TRIGGER e_off, ENABLE ALWAYS TRIGGER f_always, ENABLE REPLICA TRIGGER g_replica;
+COMMENT ON TRIGGER a_mail ON users IS 'a comment';
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fire();
+CREATE TRIGGER moved AFTER UPDATE OF user_id ON sessions FOR EACH ROW WHEN (OLD.user_id IS DISTINCT FROM NEW.user_id)
+    EXECUTE FUNCTION fire();
+CREATE TRIGGER either AFTER UPDATE OF user_id, user_uuid_id ON sessions FOR EACH ROW EXECUTE FUNCTION fire();
+CREATE TRIGGER noted AFTER UPDATE ON sessions REFERENCING OLD TABLE AS was NEW TABLE AS becomes
+    FOR EACH STATEMENT EXECUTE FUNCTION counted();
+CREATE CONSTRAINT TRIGGER from_users AFTER UPDATE OF user_id ON sessions FROM users DEFERRABLE FOR EACH ROW EXECUTE FUNCTION fire();
+"""
+WORK = (
+    "UPDATE users SET email = 'a' WHERE email = 'user1'",
+    "UPDATE users SET email = email WHERE email = 'a'",
+    "UPDATE users SET email = 'user1' WHERE email = 'a'",
+    "UPDATE users SET id = id WHERE email = 'user2'",
+    "INSERT INTO users (email) VALUES ('new')",
+    "DELETE FROM users WHERE email = 'new'",
+    "UPDATE sessions SET user_id = (SELECT id FROM users WHERE email = 'user3') WHERE note IS NULL AND id = 1",
+    "UPDATE sessions SET user_id = (SELECT id FROM users WHERE email = 'user1'), note = NULL WHERE id = 1",
+    "UPDATE sessions SET note = 'x' WHERE id = 2",
+    "UPDATE sessions SET note = NULL WHERE id = 2",
+)
+
+
+@pytest.fixture
+def cycle(server: DatabaseServer, database: Database) -> Iterator[Callable[..., Cycle]]:
+    made: list[Cycle] = []
+
+    def make(ddl: str, **config: Any) -> Cycle:
+        made.append(Cycle(server, database, ddl, **config))
+        return made[-1]
+
+    yield make
+    for c in made:
+        c.m.conn.close()
+
+
+def fired(db: Database, *statements: str, role: str = "origin") -> list[str]:
+    """What the application's triggers did for these statements, in order."""
+    with closing(psycopg.connect(db.owner, autocommit=True)) as conn:
+        conn.execute("TRUNCATE fired")
+        conn.execute("SELECT set_config('session_replication_role', %s, false)", [role])
+        for statement in statements:
+            conn.execute(statement.encode())
+        return [r[0] for r in conn.execute("SELECT what FROM fired ORDER BY n")]
+
+
+def count(db: Database) -> int:
+    with closing(psycopg.connect(db.owner)) as conn:
+        row = conn.execute("SELECT count(*) FROM fired").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+EXPECTED = [
+    "a_mail UPDATE it's", "f_always UPDATE",
+    "f_always UPDATE",
+    "a_mail UPDATE it's", "f_always UPDATE",
+    "b_key UPDATE", "d_uuid UPDATE by number", "f_always UPDATE",
+    "c_when INSERT", "late INSERT",
+    "either UPDATE", "from_users UPDATE", "moved UPDATE", "noted 0",
+    "either UPDATE", "from_users UPDATE", "moved UPDATE", "noted 0",
+    "noted 0", "noted 0",
+]  # fmt: skip
+
+
+def test_triggers_fire_for_the_same_statements(cycle: Callable[..., Cycle]) -> None:
+    """H28: before, between and after; in every enabled state, in order of their names, with their arguments."""
+    c = cycle(SCHEMA + TRIGGERS)
+    replica = ["f_always UPDATE", "g_replica UPDATE"]
+    for turn in (c.ready, c.cutover, c.revert):
+        turn()
+        assert fired(c.db, *WORK) == EXPECTED, turn
+        assert fired(c.db, WORK[0], role="replica")[-2:] == sorted(replica, reverse=True)
+        fired(c.db, WORK[2])
+        before = count(c.db)
+        c.caught_up()
+        assert count(c.db) == before, "replay fires nothing, into the shadow or into the retired table"
+    assert [f.object for f in c.findings if f.name == "trigger"] == ["public.sessions.either", "public.users.d_uuid"]
+    c.abort()
