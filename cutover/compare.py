@@ -27,7 +27,7 @@ def refuse_differences(conn: Connection, plan: Plan, d: Direction, keys: Iterabl
     """How many keys were compared and found equal. Raises DifferenceError at the first slice that is not."""
     todo = sorted(keys)
     for i in range(0, len(todo), SLICE):
-        findings = compare_keys(conn, plan, d, todo[i : i + SLICE])
+        findings = compare_keys(conn, d, todo[i : i + SLICE])
         if findings:
             raise DifferenceError(
                 f"{len(findings)} keys touched since the verification differ, the first is {findings[0].key} "

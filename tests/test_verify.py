@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
@@ -16,54 +14,16 @@ from psycopg import sql
 from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
 from swap.sync.queue import due
-from tests.fix_cli import Cli
-from tests.fix_server import Connect, Database, DatabaseServer, Execute, Variant
-from tests.operating import Operator
-from tests.verify_cases import SHADOW, Case
-from tests.verifying import AUDIT, METHODS, Verified, failed, plain, reason, status_of
+from tests.fix_server import Connect
+from tests.verifying import METHODS, Verified, failed, plain, reason, status_of
 from tests.waiting import wait_until
 from verify.checksum import row_hash
 from verify.findings import Method, Report
 from verify.ranges import Range, key_ranges
 from verify.repair import queue_differences
-from verify.touched import compare_keys
 
 by_both = pytest.mark.parametrize("method", METHODS)
 USERS = "public.users"
-
-
-@pytest.fixture(scope="module")
-def caught_up(
-    server: DatabaseServer,
-    admin: Execute,
-    example_template: Callable[[Variant, int, int], str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[str, Path]]:
-    """The name of a database that is prepared and synced, to be copied, and the directory of its swap.toml."""
-    name, directory = "template_verify", tmp_path_factory.mktemp("verify")
-    ident, template = sql.Identifier(name), sql.Identifier(example_template("adopt", 300, 1))
-    admin(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(ident, template))
-    admin(sql.SQL("GRANT CREATE ON DATABASE {} TO swap_owner").format(ident))
-    db = Database(name, server.conninfo(name), server.conninfo(name, "swap_owner"), server.conninfo(name, "app"))
-    op = Operator(Cli(directory, []), db, directory, AUDIT)
-    op("prepare")
-    op("sync", "--once")
-    for running in op.cli.started:
-        running.end()
-    yield name, directory
-    admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(ident))
-
-
-@pytest.fixture
-def verified(
-    caught_up: tuple[str, Path], new_database: Callable[[str], Database], admin: Execute, cli: Cli
-) -> Iterator[Verified]:
-    """A copy of the caught-up example; several key ranges though it is small."""
-    template, directory = caught_up
-    db = new_database(template)
-    admin(sql.SQL("GRANT CREATE ON DATABASE {} TO swap_owner").format(sql.Identifier(db.dbname)))
-    with closing(psycopg.connect(db.owner, autocommit=True)) as owner:
-        yield Verified(db, owner, Operator(cli, db, directory, AUDIT))
 
 
 @pytest.fixture(autouse=True)
@@ -81,19 +41,6 @@ class OnProgress(Silent):
         if self.act is not None:
             act, self.act = self.act, None
             act()
-
-
-def without_guard(verified: Verified, table: LiteralString, statement: LiteralString) -> None:
-    """Run a statement that the reference's guard would reject or mend."""
-    on = sql.Identifier(table)
-    names = verified.owner.execute(
-        "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND (tgname LIKE '~swap%%' OR tgname LIKE '0swap%%')", [table]
-    ).fetchall()
-    for (name,) in names:
-        verified.owner.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER {}").format(on, sql.Identifier(name)))
-    verified.owner.execute(statement)
-    for (name,) in names:
-        verified.owner.execute(sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(on, sql.Identifier(name)))
 
 
 @by_both
@@ -129,77 +76,6 @@ def test_identical_is_journalled(verified: Verified, method: Method) -> None:
         assert shadow[1:] == source[1:]
         assert source[1] > 3
         assert source[2:5] == (300, True, True)
-
-
-@pytest.mark.parametrize("case", SHADOW, ids=lambda c: c.name)
-def test_planted_in_the_shadow(verified: Verified, case: Case) -> None:
-    """HAZARDS, Verification: caught by both methods, with table, key, kind and columns."""
-    verified.owner.execute(case.sql)
-    by_method = {m: verified(m) for m in METHODS}
-    for method, report in by_method.items():
-        assert report.verdict == "different", (method, report)
-        if case.found:
-            assert plain(report) == [(USERS, *f) for f in case.found], method
-        else:
-            assert {(f.key, f.kind) for f in report.findings} == {(24, "different"), (27, "different")}
-        assert sum(t.differences for t in report.tables) == len(report.findings)
-        assert verified.run().verified is None
-    if case.name == "one uuid for two rows":
-        assert "mapping_one_to_one" in failed(by_method["exact"])
-    with verified.session() as conn:
-        keys = [k for k, _, _ in case.found] + [1, 2, 3, -5]
-        found = compare_keys(conn, verified.run().plan, verified.direction(), keys)
-        if case.found:
-            assert [(f.key, f.kind, f.columns) for f in found] == list(case.found)
-
-
-REFERENCES: tuple[tuple[LiteralString, LiteralString, int | str, tuple[str, str]], ...] = (
-    (
-        "sessions",
-        "UPDATE sessions SET user_uuid_id = (SELECT uuid_id FROM users WHERE id = 12) WHERE user_id = 11",
-        13,
-        ("user_id", "user_uuid_id"),
-    ),
-    (
-        "partner_applications",
-        "UPDATE partner_applications SET created_by_user_uuid_id = NULL WHERE id = 2",
-        2,
-        ("created_by_user_id", "created_by_user_uuid_id"),
-    ),
-    (
-        "partner_applications",
-        "UPDATE partner_applications SET created_by_user_id = NULL WHERE id = 2",
-        2,
-        ("created_by_user_id", "created_by_user_uuid_id"),
-    ),
-    (
-        "user_roles",
-        "UPDATE user_roles SET user_uuid_id = (SELECT uuid_id FROM users WHERE id = 13) WHERE (user_id, role) = (20, 'admin')",
-        "20,admin",
-        ("user_id", "user_uuid_id"),
-    ),
-    (
-        "audit_logs",
-        "UPDATE audit_logs SET actor_uuid_id = (SELECT uuid_id FROM users WHERE id = 13) WHERE id = 5",
-        5,
-        ("actor_id", "actor_uuid_id"),
-    ),
-)
-
-
-@by_both
-@pytest.mark.parametrize(("table", "statement", "key", "columns"), REFERENCES)
-def test_planted_in_a_reference(
-    verified: Verified, method: Method, table: LiteralString, statement: LiteralString, key: int | str, columns: tuple[str, str]
-) -> None:
-    """H19: a reference to the wrong uuid, without one, or without its integer."""
-    without_guard(verified, table, statement)
-    report = verified(method)
-    assert report.verdict == "different"
-    assert plain(report) == [(f"public.{table}", key, "mapping", columns)]
-    assert failed(report) == {"references_resolve"}
-    with verified.session() as conn:
-        assert queue_differences(conn, verified.run(), report.findings) == 0
 
 
 @by_both
@@ -462,29 +338,6 @@ def test_repair_goes_through_replay(verified: Verified) -> None:
     assert verified.owner.execute("SELECT count(*) FROM users_new WHERE bio = 'wrong'").fetchone() == (1,)
     verified.op("sync", "--once")
     assert verified().verdict == "identical"
-
-
-@pytest.mark.timeout(180)
-def test_the_retired_side_after_a_cutover(verified: Verified) -> None:
-    """The same comparison backwards: names of before on the retired side, own references on the live one."""
-    verified.op("verify")
-    verified.op("cutover", "--yes", "--no-snapshot")
-    verified.op("sync", "--once")
-    for method in METHODS:
-        assert verified(method).verdict == "identical"
-    verified.owner.execute("UPDATE users_old SET bio = 'wrong' WHERE id = 11")
-    verified.owner.execute("DELETE FROM users_old WHERE id = 12")
-    verified.owner.execute("UPDATE users_old SET invited_by_id = 1 WHERE id = 18")
-    without_guard(verified, "users", "UPDATE users SET invited_by_legacy_id = 4 WHERE legacy_id = 23")
-    verified.op("sync", "--once")
-    for method in METHODS:
-        report = verified(method)
-        assert plain(report)[:3] == [
-            (USERS, 11, "different", ("bio",)),
-            (USERS, 12, "missing", ()),
-            (USERS, 18, "different", ("invited_by_id",)),
-        ]
-        assert [(f.kind, f.columns) for f in report.findings[3:]] == [("mapping", ("invited_by_legacy_id", "invited_by_id"))]
 
 
 def test_row_security_is_an_error_not_a_shorter_result(verified: Verified) -> None:

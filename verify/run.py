@@ -104,7 +104,7 @@ class _Look:
         ]
 
     def _source(self, workers: Workers, view: View, tables: dict[TableName, Table]) -> None:
-        comparison = SourceComparison(workers, self.plan, self.d, view, self.method, self.limit, self.reporter, self.found)
+        comparison = SourceComparison(workers, self.d, view, self.method, self.limit, self.reporter, self.found)
         comparison.run(tables[self.d.origin], tables[self.d.target])
 
     def _mapping(self, workers: Workers, tables: dict[TableName, Table]) -> None:

@@ -17,7 +17,6 @@ from swap.core.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.direction import Direction
 from swap.core.names import TableName
-from swap.core.plan import Plan
 from swap.core.report import Reporter
 from verify.checksum import RangeDigest, digest_range, hexdigest
 from verify.exact import RangeResult, Surplus, compare_range, surplus
@@ -46,12 +45,12 @@ class SourceComparison:
     """One comparison of the two sides in `view`, by the sessions of `workers`; results go to `found`."""
 
     def __init__(
-        self, workers: Workers, plan: Plan, d: Direction, view: View, method: Method, limit: int,
+        self, workers: Workers, d: Direction, view: View, method: Method, limit: int,
         reporter: Reporter, found: Gathered,
     ) -> None:  # fmt: skip
-        self.workers, self.plan, self.d, self.view = workers, plan, d, view
+        self.workers, self.d, self.view = workers, d, view
         self.method, self.limit, self.reporter, self.found = method, limit, reporter, found
-        self.name = str(plan.source)
+        self.name = str(d.origin)
         self.seen = Counter[str]()
         self.total = Counter[str]()
         self.keys: set[int] = set()
@@ -182,9 +181,7 @@ class SourceComparison:
         self.found.capped |= len(self.keys) > self.limit
         keys = sorted(self.keys)[: self.limit]
         slices = [keys[n : n + DETAIL_BATCH] for n in range(0, len(keys), DETAIL_BATCH)]
-        tasks = [
-            Task("naming the columns", partial(compare_keys, plan=self.plan, direction=self.d, keys=part)) for part in slices
-        ]
+        tasks = [Task("naming the columns", partial(compare_keys, direction=self.d, keys=part)) for part in slices]
         findings = [f for found in self.workers.run(tasks) for f in found or ()]
         if len(findings) != len(keys):
             self.found.unfinished.append(f"{len(keys)} keys differ, {len(findings)} of them could be named")

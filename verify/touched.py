@@ -8,13 +8,12 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.direction import Direction
-from swap.core.plan import Plan
 from verify.findings import Finding, Kind
 from verify.images import Where, changed, joined, one
 from verify.ranges import bigints
 
 
-def compare_keys(conn: Connection, plan: Plan, direction: Direction, keys: Sequence[int]) -> list[Finding]:
+def compare_keys(conn: Connection, direction: Direction, keys: Sequence[int]) -> list[Finding]:
     """Findings among `keys`, in key order, in the caller's transaction; ACCESS SHARE on both tables.
 
     One statement, by the key indexes of both sides; made for up to some ten thousand keys.
@@ -25,7 +24,7 @@ def compare_keys(conn: Connection, plan: Plan, direction: Direction, keys: Seque
     for key, kind, columns in conn.execute(_statement(direction, keys)):
         found[key] = (kind, columns)  # a surplus row comes last and says the most
     return [
-        Finding(str(plan.source), key, kind, tuple(direction.columns[n].target for n in columns))
+        Finding(str(direction.origin), key, kind, tuple(direction.columns[n].target for n in columns))
         for key, (kind, columns) in sorted(found.items())
     ]
 
