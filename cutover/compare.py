@@ -23,7 +23,7 @@ def touched_keys(conn: Connection, plan: Plan, since: Snapshot) -> set[int]:
     return {r[0] for r in conn.execute(keys.format(due(plan, since, sql.SQL("c.key")))).fetchall()}
 
 
-def refuse_differences(conn: Connection, plan: Plan, d: Direction, keys: Iterable[int]) -> int:
+def refuse_differences(conn: Connection, d: Direction, keys: Iterable[int]) -> int:
     """How many keys were compared and found equal. Raises DifferenceError at the first slice that is not."""
     todo = sorted(keys)
     for i in range(0, len(todo), SLICE):

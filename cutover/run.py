@@ -148,7 +148,7 @@ class Operation:
             conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             watermark = read_watermark(conn, plan, self.run.id)
             pending = touched_keys(conn, plan, watermark)
-            refuse_differences(conn, plan, d, touched_keys(conn, plan, since) - pending)
+            refuse_differences(conn, d, touched_keys(conn, plan, since) - pending)
         return watermark
 
     def _note_failure(self, what: Exchange, reason: str) -> None:

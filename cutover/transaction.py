@@ -122,7 +122,7 @@ def attempt(
         left()
         refuse_drift(drift(conn, journal, run), "it was last recorded", NOTHING_CHANGED)
         drained = _drain(conn, plan, d, run)
-        compared = refuse_differences(conn, plan, d, touched_keys(conn, plan, compare_from))
+        compared = refuse_differences(conn, d, touched_keys(conn, plan, compare_from))
         left()
         xid = _script(conn, journal, run, what)
         left()

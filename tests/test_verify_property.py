@@ -271,7 +271,7 @@ def compare(target: Target, conn: Connection, example: Example, method: Method) 
     oids = [conn.execute("SELECT %s::regclass::oid::bigint", [str(t)]).fetchone() or (0,) for t in (ORIGIN, TARGET)]
     origin, maintained = load_tables(conn, [oid for (oid,) in oids])
     mapped = tuple(Mapped(c.name, c.name, False, True, c) for c in origin.columns if c.name != "k")
-    d = Direction("forward", ORIGIN, TARGET, "k", "k", "k", "k", mapped, False)
+    d = Direction("forward", ORIGIN, TARGET, "k", "k", "k", "k", mapped)
     found = Gathered()
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
