@@ -1,9 +1,10 @@
-"""What the exchange does to the references: guard, NOT NULL, primary key, column and index names."""
+"""What the exchange does to the references: guards, NOT NULL, primary keys, column and index names, marks of indexes."""
 
 from __future__ import annotations
 
 from psycopg import sql
 
+from cutover.exchange_columns import exchange_column
 from cutover.rename import rename_column, rename_constraint, rename_index
 from swap.core.names import TableName, derive
 from swap.core.plan import IndexPlan, Plan, ReferencePlan
@@ -21,14 +22,35 @@ def exchange_references(plan: Plan) -> list[Statement]:
     """
     refs = plan.references
     keys = [(i, r.spare_primary) for r in refs for i in r.indexes if i.constraint == "p" and r.spare_primary]
+    marked = [i for r in refs for i in r.indexes if i.clustered or i.replident]
     return [
         *(s.reversed() for r in refs for s in reversed(objects.reference_guards(plan, r.columns, r.table, "forward"))),
         *(s for r in refs for s in _not_null(plan, r)),
+        *(s for i in marked for s in _marks(i, off=True)),
         *(_drop_primary_key(index, spare) for index, spare in keys),
         *(rename_column(r.table, n.before, n.after) for r in refs for n in r.columns.renames),
+        *(s for r in refs for s in exchange_column(plan, r.columns)),
         *(s for r in refs for i in r.indexes for s in _exchange_index(r.table, i)),
+        *(s for r in refs for i in r.indexes for s in _comments(i, _comment_before(plan, i))),
+        *(s for i in marked for s in _marks(i, off=False)),
         *(s for r in refs for s in objects.reference_guards(plan, r.columns, r.table, "reverse")),
     ]
+
+
+def _marks(index: IndexPlan, *, off: bool) -> list[Statement]:
+    """CLUSTER mark and replica identity belong to the index that bears the application's name: taken from the one
+    before the names change, given to the other after it. The same two, backwards, are the way back."""
+    assert index.app_name is not None
+    alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
+    name = sql.Identifier(index.app_name)
+    pairs = []
+    if index.clustered:
+        pairs.append((alter + sql.SQL("SET WITHOUT CLUSTER"), alter + sql.SQL("CLUSTER ON {}").format(name)))
+    if index.replident:
+        identity = alter + sql.SQL("REPLICA IDENTITY ")
+        pairs.append((identity + sql.SQL("DEFAULT"), identity + sql.SQL("USING INDEX {}").format(name)))
+    why = "the mark of the index"
+    return [Statement(a, why, index.table, AX, b) if off else Statement(b, why, index.table, AX, a) for a, b in pairs]
 
 
 def _not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
@@ -59,10 +81,34 @@ def _drop_primary_key(index: IndexPlan, spare: IndexPlan) -> Statement:
     assert index.app_name is not None
     alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
     name = sql.Identifier(index.app_name)
+    back = alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(spare.build_name))
+    comments = (s.sql for s in _comments(index, None))
     return Statement(
         alter + sql.SQL("DROP CONSTRAINT {}").format(name), "the primary key moves to the uuid column", index.table, AX,
-        alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(spare.build_name)),
+        sql.SQL("; ").join([back, *comments]),
     )  # fmt: skip
+
+
+def _comments(index: IndexPlan, before: str | None) -> list[Statement]:
+    """On the index that bears the application's name; the one it replaced keeps its own. `before`: an adopted index's."""
+    assert index.app_name is not None
+    on_index = sql.SQL("INDEX {}").format(sql.Identifier(index.table.schema, index.app_name))
+    on_constraint = sql.SQL("CONSTRAINT {} ON {}").format(sql.Identifier(index.app_name), index.table.sql)
+    texts = [(on_index, index.comment, before), (on_constraint, index.constraint_comment, None)]
+    comment = sql.SQL("COMMENT ON {} IS {}")
+    return [
+        Statement(
+            comment.format(on, sql.Literal(text)), "the comment", index.table, "", comment.format(on, sql.Literal(undo))
+        )
+        for on, text, undo in texts
+        if text
+    ]  # fmt: skip
+
+
+def _comment_before(plan: Plan, index: IndexPlan) -> str | None:
+    """What was said of an index of the application's own that is adopted."""
+    indexes = plan.catalog.table(index.table).indexes
+    return next((i.comment or None for i in indexes if i.name == index.build_name), None)
 
 
 def _exchange_index(table: TableName, index: IndexPlan) -> list[Statement]:

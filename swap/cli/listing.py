@@ -11,7 +11,7 @@ from cutover.transaction import closing_statements, cutover_exchange, lock_state
 from swap.core.direction import forward
 from swap.core.plan import Plan
 from swap.core.statement import Statement
-from swap.prepare.references import create_index, fill_identity, fill_reference, reference_indexes
+from swap.prepare.references import analyze_reference, create_index, fill_identity, fill_reference, reference_indexes
 from swap.prepare.run import Step, prepare_steps
 from swap.sync.backfill import copy_statement
 from swap.sync.build import analyze, constraint_statements, identity_steps, reference_steps, shadow_indexes, vacuum
@@ -50,7 +50,7 @@ def phases(plan: Plan) -> list[Phase]:
         fill = fill_reference(plan, ref, LOW, HIGH)
         references.append(Statement(fill, "per range of heap blocks: rows without their uuid", ref.table, "ROW EXCLUSIVE"))
         references += [create_index(i, concurrently=True) for i in reference_indexes(ref)]
-        references += _of(reference_steps(ref))
+        references += [*_of(reference_steps(ref)), analyze_reference(ref.table)]
     return [
         prepare_phase(plan),
         ("backfill", backfill),

@@ -51,6 +51,8 @@ def rewrite_indexes(
                 continue
             if uuids.intersection(index.columns):
                 continue  # written for the uuid column itself: it follows the rename by number
+            if index.exclusion and not own:
+                continue  # it stays on the integer: there is no way to build one beside writers
             result = _rewrite(conn, table, index, renames)
             if isinstance(result, str):
                 tails[(table.name, index.name)] = result

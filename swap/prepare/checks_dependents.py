@@ -90,6 +90,9 @@ def _grants(subject: Subject) -> Iterator[Finding]:
     """A grant is repeated by the owner; one that somebody else gave would change hands."""
     relations = [(t.name, t.owner, t.grants) for t in (subject.source,)]
     relations += [(v.name, v.owner, v.grants) for v in subject.catalog.views]
+    for t in (t for t in subject.tables if t is not subject.source):
+        columns = {r.column for r in subject.references if r.table == t.name}
+        relations.append((t.name, t.owner, tuple(g for g in t.grants if g.column in columns)))
     for name, owner, grants in relations:
         for grantor in sorted({g.grantor for g in grants if g.grantor != owner}):
             detail = f"{grantor} granted rights on it with its grant option; only {owner}'s own grants are carried over"

@@ -86,14 +86,19 @@ def _foreign_key(fk: ForeignKey, subject: Subject, tails: Tails) -> list[Finding
     if fk.table == source.name and key in fk.columns and not _to_itself(fk, subject):
         detail = "the key itself refers to another table: it cannot become a uuid of its own"
         found.append(blocker("foreign-key", at, detail, _drop(fk)))
-    if fk.target == source.name and key in fk.target_columns and len(fk.target_columns) > 1:
+    refs = {r.column for r in subject.references if r.table == fk.target} | ({key} if fk.target == source.name else set())
+    if refs.intersection(fk.target_columns) and (fk.target, fk.target_columns) != (source.name, (key,)):
         unique = (
             i
-            for i in source.indexes
-            if i.unique and not i.partial and not i.expressions and set(i.key_columns) == set(fk.target_columns)
+            for i in subject.catalog.table(fk.target).indexes
+            if i.unique
+            and not i.exclusion
+            and not i.partial
+            and not i.expressions
+            and set(i.key_columns) == set(fk.target_columns)
         )
-        if not any((source.name, i.name) in tails for i in unique):
+        if not any((fk.target, i.name) in tails for i in unique):
             columns = ", ".join(quote(c) for c in fk.target_columns)
-            detail = f"the unique constraint over ({columns}) cannot be rebuilt with a uuid"
+            detail = f"the unique constraint of {fk.target} over ({columns}) cannot be rebuilt with a uuid"
             found.append(blocker("foreign-key", at, detail, _drop(fk)))
     return found

@@ -6,7 +6,7 @@ from swap.core.catalog.model import Table
 from swap.core.names import TableName, quote
 from swap.core.plan import INTEGERS, RefColumns
 from swap.core.rewrite import RewriteFailure
-from swap.prepare.checks_base import Finding, Subject, blocker, in_schema, or_ok, qualified
+from swap.prepare.checks_base import Finding, Subject, blocker, in_schema, or_ok, qualified, warning
 
 KINDS = {"p": "partitioned table", "f": "foreign table", "v": "view", "m": "materialized view"}
 
@@ -48,10 +48,7 @@ def _replica_identity(subject: Subject) -> list[Finding]:
     found = []
     hint = "ALTER TABLE {} REPLICA IDENTITY DEFAULT; and back afterwards."
     for t in subject.tables:
-        columns = {r.column for r in subject.references if r.table == t.name}
-        own = t.name == subject.source.name
-        bound = any(i.replident and columns.intersection(i.columns) for i in t.indexes)
-        if t.replident != "d" and (own or bound):
+        if t.replident != "d" and t.name == subject.source.name:
             detail = "a replica identity other than the default is not carried over in this version"
             found.append(blocker("replica-identity", t.name, detail, hint.format(t.name)))
     return found
@@ -64,7 +61,14 @@ def check_exclusions(subject: Subject) -> list[Finding]:
         if t.name == subject.source.name:
             columns |= {subject.config.source.key, subject.config.identity.column}
         for i in t.indexes:
-            if i.exclusion and columns.intersection(i.columns):
+            if i.exclusion and columns.intersection(i.columns) and t.name != subject.source.name:
+                detail = (
+                    "an exclusion constraint is built under ACCESS EXCLUSIVE only: it goes on over the integer, which the guard "
+                    "keeps equal to the uuid; a search by the uuid finds no index in it"
+                )
+                hint = "Create an index over the uuid column if searches need one; rebuild it before `finalize --drop-legacy`."
+                found.append(warning("exclusion", qualified(t.name, i.name), detail, hint))
+            elif i.exclusion and columns.intersection(i.columns):
                 detail = "an exclusion constraint over a key column is not rebuilt in this version"
                 hint = f"ALTER TABLE {t.name} DROP CONSTRAINT {quote(i.constraint or i.name)};"
                 found.append(blocker("exclusion", qualified(t.name, i.name), detail, hint))

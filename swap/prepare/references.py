@@ -28,21 +28,29 @@ def add_identity(plan: Plan) -> list[Statement]:
     return [Statement(add, "the identity column; existing rows get their uuid in batches", plan.source, "ACCESS EXCLUSIVE", undo)]
 
 
-def add_reference_column(ref: ReferencePlan) -> list[Statement]:
-    """A nullable uuid column beside the integer; instant, no rewrite."""
+def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
+    """A nullable uuid column beside the integer, with its statistics target; instant, no rewrite."""
     if ref.columns.adopted:
         return []
     alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
     column = sql.Identifier(ref.columns.uuid_column)
-    return [
-        Statement(
-            alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid").format(column),
-            "the reference's uuid column, nullable",
-            ref.table,
-            "ACCESS EXCLUSIVE",
-            alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column),
+    add = alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid").format(column)
+    integer = plan.catalog.table(ref.table).column(ref.columns.column)
+    if integer is not None and integer.statistics is not None:
+        add += (
+            sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET STATISTICS ").format(column) + verbatim(str(integer.statistics))
         )
-    ]
+    if integer is not None and integer.options:
+        pairs = (o.split("=", 1) for o in integer.options)
+        options = sql.SQL(", ").join(verbatim(f"{name} = ") + sql.Literal(value) for name, value in pairs)
+        add += sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET ({})").format(column, options)
+    undo = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column)
+    return [Statement(add, "the reference's uuid column, nullable", ref.table, "ACCESS EXCLUSIVE", undo)]
+
+
+def analyze_reference(table: TableName) -> Statement:
+    """After its backfill: the uuid column and the indexes over it have no statistics yet, and no gate asks for them."""
+    return Statement(sql.SQL("ANALYZE {}").format(table.sql), "statistics of the uuid column", table, "SHARE UPDATE EXCLUSIVE")
 
 
 def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:

@@ -58,7 +58,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
     ]
     steps.append(Step("capture", tuple(capture), (plan.source,), "SHARE ROW EXCLUSIVE"))
     for ref in plan.references:
-        column = add_reference_column(ref)
+        column = add_reference_column(plan, ref)
         guards = objects.reference_guards(plan, ref.columns, ref.table, "forward")
         lock = "ACCESS EXCLUSIVE" if column else "SHARE ROW EXCLUSIVE"
         steps.append(Step(f"reference {ref.columns.number}", (*column, *guards), (ref.table,), lock))

@@ -21,7 +21,7 @@ from swap.core.plan import IndexPlan, Plan, ReferencePlan
 from swap.core.report import Reporter
 from swap.core.statement import Statement
 from swap.core.text import Query, verbatim
-from swap.prepare.references import create_index, not_null_check, reference_indexes
+from swap.prepare.references import analyze_reference, create_index, not_null_check, reference_indexes
 from swap.prepare.run import Step, run_step
 
 VALID = (
@@ -159,6 +159,10 @@ def build_reference(
     for step in reference_steps(ref):
         if not journal.step_done(run.id, step.name):
             run_step(conn, journal, run, step, budget, report)
+    analyzed = f"analyze {ref.columns.number}"
+    if not journal.step_done(run.id, analyzed):
+        conn.execute(analyze_reference(ref.table).sql)
+        journal.mark_step(run.id, analyzed)
 
 
 def identity_steps(plan: Plan) -> list[Step]:

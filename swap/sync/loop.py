@@ -167,7 +167,7 @@ class Sync:
         for ref in plan.references:
             self.control.gate()
             self._part(Part(
-                f"{ref.table.name}.{ref.columns.uuid_column}", "blocks", block_bound(ref.table), block_cut,
+                f"{ref.table}.{ref.columns.uuid_column}", "blocks", block_bound(ref.table), block_cut,
                 lambda low, high, ref=ref: fill_reference(plan, ref, tid(low), tid(high, after=True)),  # type: ignore[misc]
                 BLOCKS, f"{suppress}; {NESTED_LOOPS}", plan.catalog.table(ref.table).rows_estimate,
             ))  # fmt: skip

@@ -1,0 +1,34 @@
+"""What belongs to a reference's column and not to its table: rights and comment.
+
+Both are held by column number, and so stay with the integer when the names change. The uuid column gets the same
+while it bears the application's name; the integer keeps its own, which the way back needs.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from cutover.grants import grants
+from swap.core.plan import Plan, RefColumns
+from swap.core.statement import AX, Statement
+
+
+def exchange_column(plan: Plan, ref: RefColumns) -> list[Statement]:
+    """Run after the rename: `ref.column` is the uuid. What an adopted column has already is not given, nor taken."""
+    table = plan.catalog.table(ref.table)
+    column, uuid = table.column(ref.column), table.column(ref.uuid_column)
+    has = {(g.grantee, g.privilege, g.grantable) for g in table.grants if g.column == ref.uuid_column}
+    out = grants(
+        ref.table,
+        tuple(g for g in table.grants if g.column == ref.column and (g.grantee, g.privilege, g.grantable) not in has),
+    )
+    if column is not None and column.comment is not None:
+        comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}")
+        name = sql.Identifier(ref.column)
+        out.append(
+            Statement(
+                comment.format(ref.table.sql, name, sql.Literal(column.comment)), "the column's comment", ref.table, AX,
+                comment.format(ref.table.sql, name, sql.Literal(uuid.comment if uuid else None)),
+            )
+        )  # fmt: skip
+    return out
