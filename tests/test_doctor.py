@@ -268,9 +268,11 @@ def test_only_what_is_acceptable_can_be_accepted(tool: Tool) -> None:
     assert only(named(findings, "accept")).object == "index:public.nothing"
 
 
-def test_refusal_names_the_first_blocker_and_counts_the_others() -> None:
+def test_refusal_names_every_blocker() -> None:
     found = [blocker("key", f"public.t{n}", "is wrong", "Mend it.") for n in range(3)]
-    with pytest.raises(RefusedError, match=r"key: public\.t0: is wrong\. And 2 more blockers\.") as raised:
+    with pytest.raises(
+        RefusedError, match=r"key: public\.t0: is wrong\. And 2 more blockers: key:public\.t1, key:public\.t2\."
+    ) as raised:
         refuse(found, configured())
     assert raised.value.exit_code == ExitCode.REFUSED
     assert raised.value.hint.startswith("Mend it.")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cutover.trial import try_out
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, opened
 from swap.cli.output import emit_json, error_document, print_checks, print_error, print_lines, print_table
@@ -18,6 +19,7 @@ from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, RefusedError, SwapError, UsageError
 from swap.core.journal import Phase, Run
 from swap.core.names import parse_table
+from swap.core.plan import Plan
 from swap.core.worker import only_worker
 from swap.prepare.baseline import store_baseline
 from swap.prepare.doctor import examine, refuse
@@ -44,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
 EXAMPLES = {
     "init": "swap init public.users --out swap.toml",
-    "doctor": "swap doctor --json",
+    "doctor": "swap doctor --trial --json",
     "plan": "swap plan --sql > plan.sql",
     "prepare": "swap prepare --dry-run",
     "sync": "swap sync --once --jobs 4",
@@ -75,10 +77,13 @@ def init(
         print_lines([f"Wrote {out}. Read it, declare or ignore the look-alikes, then run `swap doctor`."])
 
 
-def doctor(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> int:
+def doctor(
+    trial: Annotated[bool, typer.Option("--trial", help="Build the whole target schema, empty, and roll it back.")] = False,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> int:  # fmt: skip
     """Every preflight check: ok, warning or blocker, with why it matters and what mends it."""
     with opened("doctor", dsn, config) as s:
-        findings = examine(s.journal.conn, s.config)
+        findings = examine(s.journal.conn, s.config, trial=try_out if trial else None)
     rows = [{"name": f.name, "status": f.status, "object": f.object, "detail": f.detail, "hint": f.hint} for f in findings]
     blockers = [r for r in rows if r["status"] == "blocker"]
     error = None
@@ -97,7 +102,7 @@ def plan(
 ) -> None:  # fmt: skip
     """What will happen, phase by phase: objects, locks, estimated rows and bytes."""
     with opened("plan", dsn, config) as s:
-        the_plan = s.run.plan if s.run and _active(s.run) else read_plan(s.journal.conn, s.config)
+        the_plan = _plan_of(s)
     phases = listing.phases(the_plan)
     source = the_plan.source_table
     index_bytes = sum(i.size_bytes for i in source.indexes)
@@ -127,6 +132,15 @@ def plan(
         print_lines(listing.as_text(statements) if show_sql else [f"  {line}" for line in strongest])
 
 
+def _plan_of(s: Session) -> Plan:
+    """The run's own plan; before there is one, a new one that was tried out. Raises RefusedError."""
+    if s.run and _active(s.run):
+        return s.run.plan
+    made = read_plan(s.journal.conn, s.config)
+    refuse(try_out(s.journal.conn, made), s.config)
+    return made
+
+
 def conclude(document: dict[str, Any], error: SwapError | None, *, as_json: bool) -> int:
     """End of a command that reports and may fail: the report, then the three lines (or `error` in the document)."""
     if as_json:
@@ -147,7 +161,7 @@ def prepare(
     """Build the shadow table, the identity and reference columns, and start change capture. Resumes or does nothing."""
     with opened("prepare", dsn, config) as s:
         if dry_run:
-            the_plan = s.run.plan if s.run and _active(s.run) else read_plan(s.journal.conn, s.config)
+            the_plan = _plan_of(s)
             _print_statements(listing.prepare_phase(the_plan)[1], as_json=as_json)
             return
         run = _prepare(s)
@@ -167,7 +181,7 @@ def _prepare(s: Session) -> Run:
             hint="There is nothing to prepare. Name another table in [source] to migrate it.",
         )
     if run is None or not _active(run):
-        refuse(examine(conn, s.config), s.config)
+        refuse(examine(conn, s.config, trial=try_out), s.config)
         the_plan = read_plan(conn, s.config)
     else:
         the_plan = run.plan

@@ -7,7 +7,7 @@ cutover the key is a uuid: then only what stays true in every phase is checked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import psycopg
 
@@ -38,16 +38,23 @@ __all__ = ["Finding", "examine", "refuse"]
 SCAN_TIMEOUT_MS = 30_000
 LOCK_WAIT_MS = 5_000  # the server locks a table (ACCESS SHARE) even to print its definitions
 OVER = (Phase.FINALIZED, Phase.ABORTED)
+UNTRIED = {"key", "identity", "reference", "table-kind", "inheritance", "names", "connection", "database-privileges"}
+
+TrialBuild = Callable[[Connection, Plan], list[Finding]]
 
 
-def examine(conn: Connection, config: Config, *, scan_timeout_ms: int = SCAN_TIMEOUT_MS) -> list[Finding]:
+def examine(
+    conn: Connection, config: Config, *, scan_timeout_ms: int = SCAN_TIMEOUT_MS, trial: TrialBuild | None = None
+) -> list[Finding]:
     """Every finding, `ok` ones included. Holds ACCESS SHARE on the tables while a scan runs (`scan_timeout_ms` each).
+
+    `trial` builds the whole target schema and rolls it back (cutover.trial); without it that is not tried out.
 
     Raises UsageError when the source does not exist at all, LockError when a table is locked against reading.
     """
     conn.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_WAIT_MS}ms"])
     try:
-        return _with_accept(_examine(conn, config, scan_timeout_ms), config)
+        return _with_accept(_examine(conn, config, scan_timeout_ms, trial), config, tried=trial is not None)
     except psycopg.errors.LockNotAvailable as e:
         hint = "Another session holds ACCESS EXCLUSIVE (DDL, VACUUM FULL): wait for it; pg_locks shows which."
         raise LockError(f"A table could not be read: {e.diag.message_primary}.", hint=hint) from None
@@ -57,18 +64,19 @@ def examine(conn: Connection, config: Config, *, scan_timeout_ms: int = SCAN_TIM
 
 
 def refuse(findings: Sequence[Finding], config: Config) -> None:
-    """Raises RefusedError (exit 3) with the first blocker that was not accepted, and how many more there are."""
+    """Raises RefusedError (exit 3) with the first blocker that was not accepted, and the names of all the others."""
     blockers = [f for f in accept(findings, config.accept.findings) if f.status == "blocker"]
     if not blockers:
         return
     first, more = blockers[0], len(blockers) - 1
-    others = f" And {more} more blocker{'s' if more > 1 else ''}." if more else ""
-    hint = f"{first.hint} `swap doctor` lists every finding with its remedy."
+    others = f" And {more} more blocker{'s' if more > 1 else ''}: {', '.join(f.label for f in blockers[1:])}." if more else ""
+    flag = " --trial" if any(f.name == "trial" for f in blockers) else ""
+    hint = f"{first.hint} `swap doctor{flag}` lists every finding with its remedy."
     raise RefusedError(f"{first.name}: {first.object}: {first.detail}.{others}", hint=hint.strip())
 
 
-def _with_accept(findings: list[Finding], config: Config) -> list[Finding]:
-    labels = config.accept.findings
+def _with_accept(findings: list[Finding], config: Config, *, tried: bool) -> list[Finding]:
+    labels = [x for x in config.accept.findings if tried or not x.startswith("trial:")]
     known = {f.label for f in findings}
     unused = [
         warning("accept", label, "[accept] names this finding, and there is none of that name", "Remove it.")
@@ -78,7 +86,7 @@ def _with_accept(findings: list[Finding], config: Config) -> list[Finding]:
     return [*accept(findings, labels), *unused]
 
 
-def _examine(conn: Connection, config: Config, scan_timeout_ms: int) -> list[Finding]:
+def _examine(conn: Connection, config: Config, scan_timeout_ms: int, trial: TrialBuild | None) -> list[Finding]:
     version = check_version(conn.info.server_version)
     if version.status == "blocker":
         return [version]
@@ -88,7 +96,7 @@ def _examine(conn: Connection, config: Config, scan_timeout_ms: int) -> list[Fin
     out = [*check_server(conn, server, config, state_exists=state_exists, running=active), *state]
     if run is not None and active:
         return out if run.phase in OVER else [*out, *_during(conn, server, run)]
-    return [*out, *_before(conn, config, server, scan_timeout_ms)]
+    return [*out, *_before(conn, config, server, scan_timeout_ms, trial)]
 
 
 def _state(conn: Connection, config: Config, server: Server) -> tuple[list[Finding], Run | None, bool]:
@@ -129,7 +137,7 @@ def _during(conn: Connection, server: Server, run: Run) -> list[Finding]:
     ]
 
 
-def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: int) -> list[Finding]:
+def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: int, trial: TrialBuild | None) -> list[Finding]:
     """No run exists: can one begin? Stops early where nothing further could be made sense of."""
     kinds = _kinds(conn, config)
     if kinds:
@@ -148,7 +156,7 @@ def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: i
     catalog = with_views(conn, catalog, references)
     subject = Subject(catalog, config, references)
     usable = not any(f.status == "blocker" for f in out)
-    plan, tails, trial = _plan(conn, subject, server) if usable else (None, {}, [])
+    plan, tails, rewritten = _plan(conn, subject, server) if usable else (None, {}, [])
     subject = Subject(catalog, config, references, plan)
     privileges = check_privileges(conn, subject, server)
     about = check_references(subject, tails) if usable else []
@@ -156,7 +164,7 @@ def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: i
         *check_tables(subject),
         *privileges,
         *about,
-        *trial,
+        *rewritten,
         *check_exclusions(subject),
         *check_names(conn, subject),
         *check_attached_objects(conn, subject),
@@ -164,6 +172,10 @@ def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: i
         check_disk(needed_bytes(subject), free_bytes(conn, server.data_directory, catalog.source)),
         check_locks(subject, server),
     ]
+    if trial is not None and not any(f.status == "blocker" and f.name in UNTRIED for f in out) and plan is not None:
+        out += trial(conn, plan)
+    elif trial is not None:
+        out.append(warning("trial", catalog.source.name, "the target schema was not tried out", "Mend the blockers first."))
     if usable:
         out += _data(conn, subject, [*privileges, *about], scan_timeout_ms)
     return out

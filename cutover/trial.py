@@ -1,0 +1,209 @@
+"""The trial build (H25, H27): the target schema, empty, is really built before anything else is, and rolled back.
+
+One transaction makes schemas of its own, empty copies of the tables in them, and the same plan with those schemas'
+names in it (`swap.core.requalify`). Then every statement of `prepare`, of the build and of the exchange runs on the
+copies, each under a savepoint: what cannot be built over a uuid fails here, in the server's own words, and all of it is
+reported, not the first only. No application table is locked beyond ACCESS SHARE, which a view over an untouched table
+takes while it is created: statements that would touch a relation outside the trial's schemas are left out.
+
+The tool's own triggers and functions are left out too. What takes something back (drops a view, a trigger, a grant) runs
+where the copies have it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import psycopg
+from psycopg import errors, sql
+
+from cutover.exchange import exchange
+from cutover.trial_functions import review
+from cutover.trial_tables import copies
+from swap.core.catalog.load import load_tables, query
+from swap.core.catalog.model import Table
+from swap.core.connection import Connection
+from swap.core.ladder import local_timeout
+from swap.core.names import derive, quote
+from swap.core.plan import Plan
+from swap.core.requalify import Moves
+from swap.core.statement import Statement
+from swap.prepare.checks_base import Finding, blocker, ok
+from swap.prepare.references import create_index, reference_indexes
+from swap.prepare.run import prepare_steps
+from swap.sync.build import constraint_statements, reference_steps, shadow_indexes
+
+STATEMENT_MS = 30_000
+LOCK_MS = 2_000
+CANNOT = "cannot be built over a uuid"
+HINT = (
+    "Write it so that it holds for a uuid (no arithmetic, no sentinel like 0, no function of an integer), or drop it"
+    " before `prepare` and create it again after the cutover."
+)
+GONE = "Mend what it needs first."
+
+
+class _RollBack(Exception):
+    """Ends the trial's transaction; nothing of it remains."""
+
+
+@dataclass
+class Trial:
+    """What was found. `left_out`: statements that could not be tried out, with the reason; none of them builds anything."""
+
+    findings: list[Finding] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    built: int = 0
+
+
+def try_out(conn: Connection, plan: Plan) -> list[Finding]:
+    """Build everything that `plan` will build, on empty copies, and roll it back. CREATE on the database is needed.
+
+    Raises psycopg's LockNotAvailable and QueryCanceled: a table that a view reads is locked, or the server is too busy.
+    """
+    trial = run_trial(conn, plan)
+    if not trial.built or any(f.status == "blocker" and not f.acceptable for f in trial.findings):
+        return trial.findings
+    return [
+        *trial.findings,
+        ok("trial", plan.source, f"the target schema was built empty and rolled back: {trial.built} statements"),
+    ]
+
+
+def run_trial(conn: Connection, plan: Plan) -> Trial:
+    """`try_out` with everything that tests want to know."""
+    trial = Trial()
+    try:
+        with conn.transaction():
+            conn.execute(local_timeout("statement_timeout", STATEMENT_MS))
+            conn.execute(local_timeout("lock_timeout", LOCK_MS))
+            _build(conn, plan, trial)
+            raise _RollBack
+    except _RollBack:
+        pass
+    except errors.InsufficientPrivilege as e:
+        detail = f"the target schema could not be tried out: {e.diag.message_primary}"
+        grant = f"GRANT CREATE ON DATABASE … TO {plan.catalog.role};"
+        trial.findings.append(blocker("trial", plan.source, detail, grant, acceptable=True))
+    return trial
+
+
+def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
+    outside = _targets(conn, plan)
+    moves = _scratch(conn, plan, outside)
+    moved = replace(moves.plan(plan), state_schema=_schema(conn, "state"))
+    failed: dict[str, str] = {}
+    for statement in (*copies(moved, moves.plan(outside)), *_statements(moved)):
+        if not _inside(statement, moved, moves):
+            continue
+        error = _run(conn, statement)
+        if _takes_back(statement):
+            continue  # what the copies never had cannot be taken off them
+        if error is None:
+            trial.built += 1
+        elif not _creates(statement):
+            trial.left_out.append(f"{statement.text}: {error.diag.message_primary}")
+        else:
+            label = _label(statement, moves)
+            trial.findings.append(_finding(label, error, moves, failed))
+            failed.setdefault(label.rpartition(".")[2], label)
+    trial.findings += review(conn, plan, moves)
+
+
+def _statements(plan: Plan) -> Iterator[Statement]:
+    """Everything that is built from `prepare` to the exchange, in that order."""
+    for step in prepare_steps(plan):
+        yield from step.statements
+    yield create_index(plan.key_index, concurrently=False)
+    for index in shadow_indexes(plan):
+        yield create_index(index, concurrently=False)
+    for index in plan.indexes:
+        yield from constraint_statements(index)
+    for ref in plan.references:
+        yield from (create_index(i, concurrently=False) for i in reference_indexes(ref))
+        yield from (s for step in reference_steps(ref) for s in step.statements)
+    yield from exchange(plan)
+
+
+def _inside(statement: Statement, plan: Plan, moves: Moves) -> bool:
+    """Whether it is about something of the application's, on the copies alone."""
+    if f'"{plan.state_schema}".' in statement.text:
+        return False
+    if statement.table is None:
+        return not _takes_back(statement)
+    return statement.table.schema in moves.schemas.values()
+
+
+def _takes_back(statement: Statement) -> bool:
+    return statement.why.startswith("undo: ")
+
+
+def _creates(statement: Statement) -> bool:
+    return bool(re.match(r"CREATE\b|ALTER POLICY\b|ALTER TABLE \S+ ADD CONSTRAINT\b", statement.text))
+
+
+def _run(conn: Connection, statement: Statement) -> psycopg.Error | None:
+    try:
+        with conn.transaction():
+            conn.execute(statement.sql)
+    except (errors.LockNotAvailable, errors.QueryCanceled):
+        raise
+    except psycopg.Error as e:
+        if conn.broken:
+            raise
+        return e
+    return None
+
+
+def _targets(conn: Connection, plan: Plan) -> tuple[Table, ...]:
+    """What the source itself refers to: a foreign key to the real table would lock it against writers."""
+    known = {t.name for t in plan.catalog.tables}
+    names = sorted({fk.target for fk in plan.catalog.outgoing} - known)
+    oids = [int(query(conn, "resolve.sql", schema=n.schema, name=n.name)[0][0]) for n in names]
+    return tuple(replace(t, checks=(), triggers=()) for t in load_tables(conn, oids)) if oids else ()
+
+
+def _schema(conn: Connection, part: str) -> str:
+    """A schema's name that is nobody else's: two trials at a time would wait for each other on one name."""
+    return derive(f"swap_trial_{conn.info.backend_pid}", f"_{part}")
+
+
+def _scratch(conn: Connection, plan: Plan, outside: tuple[Table, ...]) -> Moves:
+    """One schema for each one involved: two tables of one name stay two. Owners of views must be able to create there."""
+    tables = {plan.shadow, plan.retired, *(t.name for t in (*plan.catalog.tables, *outside))}
+    tables |= {v.name for v in plan.catalog.views}
+    schemas = {s: _schema(conn, str(n)) for n, s in enumerate(sorted({t.schema for t in tables}))}
+    for scratch in schemas.values():
+        name = sql.Identifier(scratch)
+        conn.execute(sql.SQL("CREATE SCHEMA {}; GRANT ALL ON SCHEMA {} TO PUBLIC").format(name, name))
+    return Moves({t: schemas[t.schema] for t in tables})
+
+
+NAME = r'("(?:[^"]|"")+"|[^\s(]+)'
+PART_OF = re.compile(rf"\b(?:CONSTRAINT (?!TRIGGER)|TRIGGER |POLICY |INDEX ){NAME}")
+ROUTINE = re.compile(r"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE|AGGREGATE) ([^()]+\([^()]*\))")
+
+
+def _label(statement: Statement, moves: Moves) -> str:
+    """What `[accept]` and the reader call the object: `public.view`, `public.table.trigger`, `public.function(bigint)`."""
+    text = statement.text
+    if routine := ROUTINE.match(text):
+        return moves.readable(routine.group(1))
+    table = str(moves.back(statement.table)) if statement.table else ""
+    head = text if re.match(r"ALTER|CREATE (?:\w+ )*(?:TRIGGER|POLICY|INDEX)\b", text) else ""
+    part = PART_OF.search(head)
+    if part is None:
+        return table or statement.why
+    name = part.group(1)
+    plain = name[1:-1].replace('""', '"') if name.startswith('"') else name
+    return f"{table}.{quote(plain)}"
+
+
+def _finding(label: str, error: psycopg.Error, moves: Moves, failed: dict[str, str]) -> Finding:
+    message = moves.readable(error.diag.message_primary or str(error))
+    missing = re.search(r'relation "(?:.*\.)?([^".]+)"', message) if error.sqlstate == "42P01" else None
+    if missing and missing.group(1) in failed:
+        return blocker("trial", label, f"needs {failed[missing.group(1)]}, which {CANNOT}", GONE)
+    return blocker("trial", label, f"{CANNOT}: {message}", HINT)

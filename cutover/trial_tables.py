@@ -1,0 +1,64 @@
+"""Empty copies of the tables involved, as they are before `prepare`, for the trial build. Pure: from the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from swap.core.catalog.model import Column, Index, Table
+from swap.core.plan import Plan
+from swap.core.statement import Statement
+from swap.core.text import Query, verbatim
+from swap.prepare.shadow import NAMED_NOT_NULL
+
+
+def copies(plan: Plan, others: tuple[Table, ...]) -> list[Statement]:
+    """Source, references and `others` (what the source refers to): columns, constraints, indexes, triggers.
+
+    No foreign key: those that touch the source are added by the exchange itself, and no other one matters here.
+    """
+    tables = (*plan.catalog.tables, *others)
+    made = [s for t in tables for s in _copy(t, plan.catalog.server_version)]
+    # A constraint trigger may be FROM another table: the tables come first.
+    return made + [_made(t, verbatim(trigger.definition)) for t in tables for trigger in t.triggers]
+
+
+def _copy(table: Table, version: int) -> Iterator[Statement]:
+    columns = sql.SQL(", ").join(_column(c, version) for c in table.columns)
+    yield _made(table, sql.SQL("CREATE TABLE {} ({})").format(table.name.sql, columns))
+    for check in table.checks:
+        add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(check.name))
+        yield _made(table, add + verbatim(check.definition))
+    for index in table.indexes:
+        if index.valid and not index.exclusion:
+            yield from (_made(table, s) for s in _index(table, index))
+
+
+def _made(table: Table, text: Query) -> Statement:
+    return Statement(text, "an empty copy", table.name)
+
+
+def _column(c: Column, version: int) -> Query:
+    text: Query = sql.SQL("{} ").format(sql.Identifier(c.name)) + verbatim(c.type)
+    if c.collation:
+        text += verbatim(f" COLLATE {c.collation}")
+    if c.generated:
+        text += verbatim(f" GENERATED ALWAYS AS ({c.default}) {'STORED' if c.generated == 's' else 'VIRTUAL'}")
+    elif c.default:
+        text += verbatim(f" DEFAULT {c.default}")
+    if c.not_null and version >= NAMED_NOT_NULL and c.not_null_name:
+        text += sql.SQL(" CONSTRAINT {}").format(sql.Identifier(c.not_null_name))
+    return text + sql.SQL(" NOT NULL" if c.not_null else "")
+
+
+def _index(table: Table, index: Index) -> Iterator[Query]:
+    name = sql.Identifier(index.name)
+    unique = sql.SQL("UNIQUE " if index.unique else "")
+    yield sql.SQL("CREATE {}INDEX {} ON {} ").format(unique, name, table.name.sql) + verbatim(index.tail)
+    if index.constraint and index.constraint_type in ("p", "u"):
+        kind = "PRIMARY KEY" if index.constraint_type == "p" else "UNIQUE"
+        timing = " DEFERRABLE" if index.deferrable else ""
+        timing += " INITIALLY DEFERRED" if index.deferred else ""
+        add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(index.constraint))
+        yield add + verbatim(kind) + sql.SQL(" USING INDEX {}").format(name) + verbatim(timing)
