@@ -366,3 +366,13 @@ def test_pause_holds_the_backfill(op: Operator) -> None:
     wait_until(lambda: op.phase() == "syncing", 30, "the build to finish")
     assert running.terminate().code == 0
     op.assert_finished()
+
+
+def test_watching_ends_in_order(op: Operator) -> None:
+    op("prepare")
+    watching = op.start("status", "--watch")
+    here = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'swap status' AND state = 'idle'"
+    wait_until(lambda: op.ask(here) == 1, what="status has asked")
+    ended = watching.interrupt()
+    assert ended.code == 0
+    assert "prepared" in ended.stdout

@@ -153,7 +153,7 @@ def test_a_meter_counts_what_this_process_did() -> None:
 
 
 def test_an_estimate_that_was_too_low_moves_with_the_rows() -> None:
-    assert Meter(0.0, 0, 1_200, 1_000).line("users", 10.0) == "users: 1,200 of ~1,200 rows (100 %), 120/s"
+    assert Meter(0.0, 0, 1_200, 1_000).line("users", 10.0) == "users: 1,200 rows (100 %), 120/s"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -284,7 +283,7 @@ def status(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Phase, direction, progress, lag, pending changes, last verification, and whether a revert is possible."""
-    with opened("status", dsn, config) as s:
+    with opened("status", dsn, config, graceful=watch) as s:
         if as_json or not watch:
             document = read_status(s)
             _done(as_json, document, "\n".join(status_lines(document)))
@@ -292,10 +291,11 @@ def status(
         from rich.live import Live
 
         with Live(refresh_per_second=2, screen=False) as live:
-            while not s.stop.is_set():
+            stopped = False
+            while not stopped:
                 s.run = s.journal.current(s.config.source.name) if s.journal.exists() else None
                 live.update("\n".join(status_lines(read_status(s))))
-                time.sleep(0.5)
+                stopped = s.stop.wait(0.5)
 
 
 def _set_paused(command: str, value: bool, dsn: str | None, config: Path | None, as_json: bool) -> None:

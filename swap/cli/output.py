@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -61,7 +62,8 @@ class Meter:
         text = f"{part}: {self.done:,}"
         percent, rate, eta = self.percent(), self.rate(now), self.eta_s(now)
         if percent is not None and self.total:
-            text += f" of ~{max(self.total, self.done):,} {self.unit} ({percent:.0f} %)"
+            of = f" of ~{self.total:,}" if self.done < self.total else ""  # the total of rows is the server's estimate
+            text += f"{of} {self.unit} ({percent:.0f} %)"
         else:
             text += f" {self.unit}"
         if rate is not None:
@@ -123,9 +125,9 @@ class LiveReporter:
 
     def __init__(self) -> None:
         self.progress_bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),  # a long reason wraps, the name stays
             BarColumn(bar_width=30),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[said]}", table_column=Column(overflow="fold")),
             console=Console(stderr=True, highlight=False),
             transient=False,
         )

@@ -139,7 +139,8 @@ def status_lines(d: dict[str, Any]) -> list[str]:
         f"pending    {d['pending_changes']:,} changes",
     ]
     for t in d["tables"]:
-        out.append(f"table      {t['name']}: {t['state']}, {t['rows_copied']:,} of ~{t['rows_estimate']:,} rows backfilled")
+        of = f" of ~{t['rows_estimate']:,}" if t["rows_copied"] < t["rows_estimate"] else ""
+        out.append(f"table      {t['name']}: {t['state']}, {t['rows_copied']:,}{of} rows backfilled")
     v = d["verification"]
     out.append(
         f"verified   {v['verdict']}, {duration(v['age_s'])} ago ({v['method']}, {v['direction']})" if v else "verified   never"

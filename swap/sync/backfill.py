@@ -120,6 +120,7 @@ class Backfill:
         self.size = part.first_size
         self.lock = threading.Lock()
         self.rows = 0
+        self.covered = 0  # keys or blocks of the ranges that are done
         self.last: int | None = None
         self.next_low: int | None = None
         self.number = 0
@@ -130,7 +131,7 @@ class Backfill:
         with self.database.session(f"{self.part.name} planner") as conn:
             if not self._plan(conn):
                 return self.rows
-        report.progress(self.part.name, self.rows, self.part.total_rows)
+        self._say(report)
         with ThreadPoolExecutor(jobs, thread_name_prefix="backfill") as pool:
             futures = {pool.submit(self._worker, report) for _ in range(jobs)}
             self._supervise(futures)
@@ -162,6 +163,7 @@ class Backfill:
         )
         bound = self.part.bound(conn)
         self.rows = sum(r[3] or 0 for r in rows)
+        self.covered = sum(r[2] - r[1] + 1 for r in rows if r[3] is not None)
         self.todo = [(r[0], r[1], r[2]) for r in rows if r[3] is None]
         self.number = max((r[0] for r in rows), default=0)
         if bound is None:
@@ -223,8 +225,16 @@ class Backfill:
         with self.lock:
             self.rows += count
             self.size = next_size(self.size, elapsed_ms, self.target_ms, self.part.first_size)
-            done = self.rows
-        report.progress(self.part.name, done, self.part.total_rows)
+            self.covered += high - low + 1
+        self._say(report)
+
+    def _say(self, report: Reporter) -> None:
+        """Rows of about all rows; a part that writes only some of the rows it passes says how far through the heap it is."""
+        if self.part.unit == "blocks":
+            total = None if self.last is None else self.last + 1
+            report.progress(self.part.name, self.covered, total, f"blocks, {self.rows:,} rows filled")
+        else:
+            report.progress(self.part.name, self.rows, self.part.total_rows)
 
 
 def next_size(size: int, elapsed_ms: float, target_ms: int, first: int) -> int:

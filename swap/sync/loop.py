@@ -138,7 +138,6 @@ class Sync:
             self._part(Part(
                 "identity", "blocks", block_bound(plan.source), block_cut,
                 lambda low, high: fill_identity(plan, tid(low), tid(high, after=True)), BLOCKS, suppress,
-                plan.source_table.rows_estimate,
             ))  # fmt: skip
         if plan.identity_index:
             with explained(self.database, self.conn, "CREATE INDEX CONCURRENTLY", self.report):
@@ -169,7 +168,7 @@ class Sync:
             self._part(Part(
                 f"{ref.table}.{ref.columns.uuid_column}", "blocks", block_bound(ref.table), block_cut,
                 lambda low, high, ref=ref: fill_reference(plan, ref, tid(low), tid(high, after=True)),  # type: ignore[misc]
-                BLOCKS, f"{suppress}; {NESTED_LOOPS}", plan.catalog.table(ref.table).rows_estimate,
+                BLOCKS, f"{suppress}; {NESTED_LOOPS}",
             ))  # fmt: skip
             build_reference(self.database, self.conn, self.journal, run, ref, budget, self.report)
         self._drain(run)
