@@ -13,7 +13,7 @@ from psycopg import sql
 
 from cutover.exchange_references import exchange_references
 from cutover.foreign_keys import add_foreign_key, drop_foreign_key, is_adopted, moved_foreign_keys
-from cutover.grants import grants
+from cutover.grants import by_new_names, grants
 from cutover.policies import bind_policies, release_policies
 from cutover.rename import rename_column, rename_index, rename_table
 from cutover.sequences import release_sequences, take_sequences
@@ -50,7 +50,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *(add_foreign_key(fk) for fk in moved_foreign_keys(plan) if not is_adopted(plan, fk)),
         *not_valid_checks(plan),
         *user_triggers(plan),
-        *grants(live, plan.source_table.grants),
+        *grants(live, by_new_names(plan)),
         *live_objects(plan, live, "reverse"),
         *(s for v in plan.catalog.views for s in create_view(v)),
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 
 from psycopg import sql
 
 from swap.core.catalog.model import Grant
 from swap.core.names import TableName
+from swap.core.plan import Plan
 from swap.core.statement import Statement
 from swap.core.text import verbatim
 
@@ -22,6 +24,13 @@ def grants(table: TableName, entries: tuple[Grant, ...]) -> list[Statement]:
     ):
         out.append(_grant(table, grantee, [g.privilege for g in group], column, grantable))
     return out
+
+
+def by_new_names(plan: Plan) -> tuple[Grant, ...]:
+    """The source's grants as they are given on the new table: a right on a uuid column is one on the name it takes."""
+    uuids = {plan.identity: plan.key, **{r.uuid_column: r.column for r in plan.own_references}}
+    renamed = (replace(g, column=uuids.get(g.column, g.column)) if g.column else g for g in plan.source_table.grants)
+    return tuple(dict.fromkeys(renamed))
 
 
 def _grant(table: TableName, grantee: str | None, privileges: list[str], column: str | None, option: bool) -> Statement:

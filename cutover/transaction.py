@@ -28,7 +28,7 @@ from swap.core.snapshot import Snapshot
 from swap.core.statement import Statement, script, undo_all
 from swap.prepare import objects
 from swap.prepare.baseline import drift, refuse_drift, store_baseline
-from swap.sync.replay import take
+from swap.sync.replay import CONFLICT, take
 from swap.sync.settle import SETTLED
 
 
@@ -142,7 +142,7 @@ def _drain(conn: Connection, plan: Plan, d: Direction, run: Run) -> int:
     try:
         with conn.transaction():
             taken = take(conn, plan, d, run.id, None, two_pass=False).entries
-    except psycopg.errors.UniqueViolation:
+    except CONFLICT:
         with conn.transaction():
             taken = take(conn, plan, d, run.id, None, two_pass=True).entries
     if taken:

@@ -90,7 +90,7 @@ TABLES = [
     blocked("rule", "CREATE RULE r AS ON DELETE TO users DO INSTEAD NOTHING", "rules", "users", "rules"),
     blocked("reference-rule", "CREATE RULE r AS ON DELETE TO sessions DO INSTEAD NOTHING", "rules", "sessions", "rules"),
     blocked("unlogged", "ALTER TABLE sessions SET UNLOGGED; ALTER TABLE users SET UNLOGGED", "persistence", "users", "unlogged"),
-    blocked("replica-identity", "ALTER TABLE users REPLICA IDENTITY FULL", "replica-identity", "users", "replica identity"),
+    blocked("typed", "CREATE TYPE row_of AS (id bigint); CREATE TABLE t OF row_of (id PRIMARY KEY)", "table-kind", "t", "composite type", source={"table": "public.t"}),
     blocked(
         "identity-sequence", "ALTER TABLE users ADD n bigint GENERATED ALWAYS AS IDENTITY;"
         "CREATE TABLE more (id bigint DEFAULT nextval('users_n_seq'))",
@@ -281,6 +281,15 @@ DEPENDENTS = [
         "from-source", "CREATE TABLE strangers (a int);" + TF
         + "CREATE CONSTRAINT TRIGGER tr AFTER INSERT ON strangers FROM users FOR EACH ROW EXECUTE FUNCTION tf()",
         "trigger", "strangers.tr", "dropped with it",
+    ),
+    blocked("owner-rights", "REVOKE TRUNCATE ON users FROM CURRENT_USER", "grants", "users", "given up TRUNCATE"),
+    blocked(
+        "extension", "-- superuser\nCREATE EXTENSION citext; ALTER EXTENSION citext ADD TABLE users",
+        "extension", "table users", "citext",
+    ),
+    blocked(
+        "extension-index", "-- superuser\nCREATE EXTENSION citext; ALTER INDEX users_email_key DEPENDS ON EXTENSION citext",
+        "extension", "index users_email_key", "citext",
     ),
     blocked(
         "grantor", "GRANT SELECT ON users TO app WITH GRANT OPTION;\n-- superuser\n"

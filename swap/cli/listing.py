@@ -11,10 +11,17 @@ from cutover.transaction import closing_statements, cutover_exchange, lock_state
 from swap.core.direction import forward
 from swap.core.plan import Plan
 from swap.core.statement import Statement
-from swap.prepare.references import analyze_reference, create_index, fill_identity, fill_reference, reference_indexes
+from swap.prepare.references import (
+    analyze_reference,
+    create_index,
+    fill_identity,
+    fill_reference,
+    index_attributes,
+    reference_indexes,
+)
 from swap.prepare.run import Step, prepare_steps
 from swap.sync.backfill import copy_statement
-from swap.sync.build import analyze, constraint_statements, identity_steps, reference_steps, shadow_indexes, vacuum
+from swap.sync.build import analyze, identity_steps, reference_steps, shadow_constraints, shadow_indexes, vacuum
 from swap.sync.settle import validations
 
 Phase = tuple[str, list[Statement]]
@@ -44,12 +51,14 @@ def phases(plan: Plan) -> list[Phase]:
     backfill.append(Statement(copy, "per key range, sized by time; no row is locked", plan.source, "ACCESS SHARE"))
     build = [create_index(plan.key_index, concurrently=False), vacuum(plan)]
     build += [create_index(i, concurrently=False) for i in shadow_indexes(plan)]
-    build += [s for i in plan.indexes for s in constraint_statements(i)]
+    build += [s for i in shadow_indexes(plan) for s in index_attributes(i)]
+    build += shadow_constraints(plan)
     references: list[Statement] = []
     for ref in plan.references:
         fill = fill_reference(plan, ref, LOW, HIGH)
         references.append(Statement(fill, "per range of heap blocks: rows without their uuid", ref.table, "ROW EXCLUSIVE"))
         references += [create_index(i, concurrently=True) for i in reference_indexes(ref)]
+        references += [s for i in reference_indexes(ref) for s in index_attributes(i)]
         references += [*_of(reference_steps(ref)), analyze_reference(ref.table)]
     return [
         prepare_phase(plan),

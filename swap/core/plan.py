@@ -70,7 +70,10 @@ class IndexPlan:
     tail: str
     app_name: str | None = None
     aside_name: str | None = None
-    constraint: str | None = None  # p | u, of the index it replaces
+    constraint: str | None = None  # p | u | x, of the index it replaces
+    exclusion: bool = False  # `tail` is the constraint's definition: it is built as one
+    tablespace: str = ""
+    statistics: tuple[tuple[int, int], ...] = ()
     deferrable: bool = False
     deferred: bool = False
     comment: str = ""
@@ -264,7 +267,7 @@ def _shadow_indexes(
             table=shadow,
             build_name=derive(i.name, "_new"),
             unique=i.unique,
-            tail=rewritten.get((source.name, i.name), i.tail),
+            tail=rewritten.get((source.name, i.name), i.recipe),
             app_name=i.name,
             aside_name=derive(i.name, "_old"),
             constraint=i.constraint_type,
@@ -274,6 +277,9 @@ def _shadow_indexes(
             constraint_comment=i.constraint_comment,
             clustered=i.clustered,
             replident=i.replident,
+            exclusion=i.exclusion,
+            tablespace=i.tablespace,
+            statistics=i.statistics,
         )
         for i in source.indexes
         if i.valid and not is_identity_index(i, identity)
@@ -314,6 +320,7 @@ def _reference_plan(
                 adopted=adopted is not None,
                 clustered=i.clustered,
                 replident=i.replident,
+                statistics=i.statistics,
             )
         )
         if i.primary:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from swap.core.catalog.load import load_indexes
 from swap.core.catalog.model import Catalog, Index, Table
 from swap.core.connection import Connection
 from swap.core.names import TableName
@@ -68,9 +69,8 @@ def _rewrite(conn: Connection, table: Table, index: Index, renames: list[Rename]
         with conn.transaction():
             conn.execute(_scratch_table(table, renames))
             try:
-                unique = sql.SQL("UNIQUE " if index.unique else "")
                 with conn.transaction():
-                    conn.execute(sql.SQL("CREATE {}INDEX swap_trial_index ON {} ").format(unique, scratch) + verbatim(index.tail))
+                    conn.execute(_create(scratch, index))
             except psycopg.Error as e:
                 result = RewriteFailure(table.name, index.name, e.diag.message_primary or str(e))
                 raise _Undo from None
@@ -80,13 +80,21 @@ def _rewrite(conn: Connection, table: Table, index: Index, renames: list[Rename]
                         scratch, sql.Identifier(r.after), sql.Identifier(r.before)
                     )
                 )
-            row = conn.execute("SELECT pg_get_indexdef('pg_temp.swap_trial_index'::regclass)").fetchone()
-            assert row is not None
-            result = "USING " + row[0].split(" USING ", 1)[1]
+            oid = conn.execute("SELECT 'pg_temp.swap_trial'::regclass::oid::bigint").fetchone()
+            assert oid is not None
+            (made,) = load_indexes(conn, [oid[0]])[oid[0]]
+            result = made.recipe
             raise _Undo
     except _Undo:
         pass
     return result
+
+
+def _create(scratch: sql.Identifier, index: Index) -> sql.Composed:
+    if index.exclusion:
+        return sql.SQL("ALTER TABLE {} ADD CONSTRAINT swap_trial_index ").format(scratch) + verbatim(index.recipe)
+    unique = sql.SQL("UNIQUE " if index.unique else "")
+    return sql.SQL("CREATE {}INDEX swap_trial_index ON {} ").format(unique, scratch) + verbatim(index.recipe)
 
 
 def _scratch_table(table: Table, renames: list[Rename]) -> sql.Composed:

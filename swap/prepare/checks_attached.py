@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from swap.core.connection import Connection
+from swap.core.names import quote
 from swap.prepare.checks_base import Finding, Subject, blocker, or_ok, qualified, read
 
 
 def check_attached_objects(conn: Connection, subject: Subject) -> list[Finding]:
     """Reads the catalog only."""
-    return [*_identity_sequences(conn, subject)]
+    return [*_identity_sequences(conn, subject), *_extensions(conn, subject), *_owner_rights(conn, subject)]
+
+
+def _extensions(conn: Connection, subject: Subject) -> list[Finding]:
+    """H32: what an extension made, or what goes when the extension goes, is bound to the object and not to its name."""
+    return [
+        blocker(
+            "extension", what, f"belongs to or depends on the extension {extension}: a new object in its place would not",
+            f"ALTER EXTENSION {quote(extension)} DROP …, or ALTER … NO DEPENDS ON EXTENSION, and again after the cutover.",
+        )
+        for what, extension in read(conn, "checks_extensions.sql", oids=[t.oid for t in subject.tables])
+    ]  # fmt: skip
+
+
+def _owner_rights(conn: Connection, subject: Subject) -> list[Finding]:
+    """An owner that gave up a right has it again on a new table, and replay needs it on the retired one."""
+    source = subject.source
+    return [
+        blocker(
+            "grants", source.name, f"its owner {source.owner} has given up {privilege} on it",
+            f"GRANT {privilege} ON {source.name} TO {quote(source.owner)}; and REVOKE it again afterwards.",
+        )
+        for (privilege,) in read(conn, "checks_owner_rights.sql", source=source.oid)
+    ]  # fmt: skip
 
 
 def _identity_sequences(conn: Connection, subject: Subject) -> list[Finding]:

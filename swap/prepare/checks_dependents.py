@@ -93,6 +93,7 @@ def _grants(subject: Subject) -> Iterator[Finding]:
     for t in (t for t in subject.tables if t is not subject.source):
         columns = {r.column for r in subject.references if r.table == t.name}
         relations.append((t.name, t.owner, tuple(g for g in t.grants if g.column in columns)))
+    relations += [(s.name, subject.source.owner, s.grants) for s in subject.source.sequences if s.identity]
     for name, owner, grants in relations:
         for grantor in sorted({g.grantor for g in grants if g.grantor != owner}):
             detail = f"{grantor} granted rights on it with its grant option; only {owner}'s own grants are carried over"

@@ -21,7 +21,7 @@ def check_kind(name: TableName, kind: str, *, source: bool) -> list[Finding]:
 
 
 def check_tables(subject: Subject) -> list[Finding]:
-    """Inheritance, partitions, rules, unlogged tables, replica identities: source and references alike (H15)."""
+    """Inheritance, partitions, rules, unlogged and typed tables: source and references alike (H15)."""
     found = []
     for t in subject.tables:
         found += check_kind(t.name, t.kind, source=t.name == subject.source.name)
@@ -30,10 +30,12 @@ def check_tables(subject: Subject) -> list[Finding]:
             what = "has children or partitions" if t.has_children else "is a partition or an inheritance child"
             detail = f"{what}: their rows are beyond the parent's triggers and indexes"
             found.append(blocker("inheritance", t.name, detail, "Detach it, or leave this table out."))
+        if t.of_type:
+            detail = f"is a table of the composite type {t.of_type}: its columns cannot be renamed"
+            found.append(blocker("table-kind", t.name, detail, f"ALTER TABLE {t.name} NOT OF;"))
         if t.has_rules:
             detail = "has rules, which rewrite statements before triggers see them"
             found.append(blocker("rules", t.name, detail, "DROP RULE, or write it as a trigger."))
-    found += _replica_identity(subject)
     return or_ok(found, "tables", subject.source.name, f"{len(subject.tables)} ordinary tables")
 
 
@@ -44,35 +46,20 @@ def _storage(t: Table) -> list[Finding]:
     return [blocker("persistence", t.name, f"the table is {what}", f"ALTER TABLE {t.name} SET LOGGED;")]
 
 
-def _replica_identity(subject: Subject) -> list[Finding]:
-    found = []
-    hint = "ALTER TABLE {} REPLICA IDENTITY DEFAULT; and back afterwards."
-    for t in subject.tables:
-        if t.replident != "d" and t.name == subject.source.name:
-            detail = "a replica identity other than the default is not carried over in this version"
-            found.append(blocker("replica-identity", t.name, detail, hint.format(t.name)))
-    return found
-
-
 def check_exclusions(subject: Subject) -> list[Finding]:
+    """On the shadow one is built like any index. On a table in use it cannot be: neither CONCURRENTLY nor NOT VALID."""
     found = []
     for t in subject.tables:
-        columns = {r.column for r in subject.references if r.table == t.name}
-        if t.name == subject.source.name:
-            columns |= {subject.config.source.key, subject.config.identity.column}
+        columns = {r.column for r in subject.others if r.table == t.name}
         for i in t.indexes:
-            if i.exclusion and columns.intersection(i.columns) and t.name != subject.source.name:
+            if i.exclusion and columns.intersection(i.columns):
                 detail = (
                     "an exclusion constraint is built under ACCESS EXCLUSIVE only: it goes on over the integer, which the guard "
                     "keeps equal to the uuid; a search by the uuid finds no index in it"
                 )
                 hint = "Create an index over the uuid column if searches need one; rebuild it before `finalize --drop-legacy`."
                 found.append(warning("exclusion", qualified(t.name, i.name), detail, hint))
-            elif i.exclusion and columns.intersection(i.columns):
-                detail = "an exclusion constraint over a key column is not rebuilt in this version"
-                hint = f"ALTER TABLE {t.name} DROP CONSTRAINT {quote(i.constraint or i.name)};"
-                found.append(blocker("exclusion", qualified(t.name, i.name), detail, hint))
-    return or_ok(found, "exclusion", subject.source.name, "no exclusion constraint contains a key column")
+    return or_ok(found, "exclusion", subject.source.name, "no exclusion constraint contains a reference")
 
 
 def check_rewrite(subject: Subject, failures: tuple[RewriteFailure, ...]) -> list[Finding]:

@@ -7,7 +7,7 @@ from psycopg import sql
 from swap.core.names import TableName
 from swap.core.plan import IndexPlan, Plan, ReferencePlan
 from swap.core.statement import Statement
-from swap.core.text import verbatim
+from swap.core.text import Query, verbatim
 from swap.prepare.objects import generator
 
 
@@ -54,7 +54,14 @@ def analyze_reference(table: TableName) -> Statement:
 
 
 def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
-    """CREATE INDEX; CONCURRENTLY on tables the application uses, plainly on the shadow."""
+    """CREATE INDEX; CONCURRENTLY on tables the application uses, plainly on the shadow. An exclusion constraint builds
+    its index itself."""
+    if index.exclusion:
+        alter = sql.SQL("ALTER TABLE {} {} CONSTRAINT {}")
+        name = sql.Identifier(index.build_name)
+        add = alter.format(index.table.sql, verbatim("ADD"), name) + verbatim(f" {index.tail}")
+        drop = alter.format(index.table.sql, verbatim("DROP"), name)
+        return Statement(add, f"equivalent of {index.app_name}", index.table, "ACCESS EXCLUSIVE", drop)
     text = sql.SQL("CREATE {}INDEX {}{} ON {} ").format(
         sql.SQL("UNIQUE " if index.unique else ""),
         sql.SQL("CONCURRENTLY " if concurrently else ""),
@@ -67,6 +74,17 @@ def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
     lock = "SHARE UPDATE EXCLUSIVE" if concurrently else "SHARE"
     why = f"equivalent of {index.app_name}" if index.app_name else "an index the exchange needs"
     return Statement(text, why, index.table, lock, undo, transactional=not concurrently)
+
+
+def index_attributes(index: IndexPlan) -> list[Statement]:
+    """What CREATE INDEX does not say, but for comments: statistics targets of expressions. Can be repeated."""
+    on = sql.Identifier(index.table.schema, index.build_name)
+    out: list[Query] = []
+    if index.exclusion and index.tablespace:
+        out.append(sql.SQL("ALTER INDEX {} SET TABLESPACE {}").format(on, sql.Identifier(index.tablespace)))
+    for number, target in index.statistics:
+        out.append(sql.SQL("ALTER INDEX {} ALTER COLUMN {} SET STATISTICS {}").format(on, number, target))
+    return [Statement(s, f"as on {index.app_name}", index.table, "SHARE UPDATE EXCLUSIVE") for s in out]
 
 
 def reference_indexes(ref: ReferencePlan) -> list[IndexPlan]:

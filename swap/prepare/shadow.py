@@ -35,8 +35,10 @@ def create_shadow(plan: Plan) -> list[Statement]:
         sql.SQL("CONSTRAINT {} ").format(sql.Identifier(c.name)) + verbatim(c.definition) for c in table.checks if c.validated
     ]
     create = sql.SQL("CREATE TABLE {} ({})").format(shadow.sql, sql.SQL(", ").join(parts))
-    if table.options:
-        create += sql.SQL(" WITH ({})").format(_options((*table.options, *(f"toast.{o}" for o in table.toast_options))))
+    if table.access_method not in ("", "heap"):
+        create += sql.SQL(" USING {}").format(sql.Identifier(table.access_method))
+    if options := (*table.options, *(f"toast.{o}" for o in table.toast_options)):
+        create += sql.SQL(" WITH ({})").format(_options(options))
     if table.tablespace:
         create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(table.tablespace))
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(shadow.sql)
@@ -110,13 +112,12 @@ def _attributes(plan: Plan) -> list[tuple[Query, str]]:
             out.append((column + verbatim(f"SET STORAGE {STORAGE[c.storage]}"), "same storage"))
         if c.compression:
             out.append((column + verbatim(f"SET COMPRESSION {COMPRESSION[c.compression]}"), "same compression"))
-        if c.statistics is not None:
-            out.append((column + verbatim(f"SET STATISTICS {c.statistics}"), "same statistics target"))
         if c.options:
             out.append((column + sql.SQL("SET ({})").format(_options(c.options)), "same attribute options"))
-        if c.comment:
-            comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(name, sql.Identifier(c.name), sql.Literal(c.comment))
-            out.append((comment, "same comment"))
+    out += [(alter + s, "same statistics target") for s in _statistics(plan)]
+    for column_name, text in _comments(plan).items():
+        comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(name, sql.Identifier(column_name), sql.Literal(text))
+        out.append((comment, "same comment"))
     if table.comment:
         out.append((sql.SQL("COMMENT ON TABLE {} IS {}").format(name, sql.Literal(table.comment)), "same comment"))
     for check in table.checks:
@@ -128,3 +129,26 @@ def _attributes(plan: Plan) -> list[tuple[Query, str]]:
     if table.force_rls:
         out.append((alter + sql.SQL("FORCE ROW LEVEL SECURITY"), "row security as on the source"))
     return out
+
+
+def _taken_names(plan: Plan) -> dict[str, str]:
+    """Each uuid column, and the integer column whose name it takes in the cutover."""
+    return {plan.identity: plan.key, **{r.uuid_column: r.column for r in plan.own_references}}
+
+
+def _statistics(plan: Plan) -> list[Query]:
+    """Statistics targets; a uuid column gets the one that its name will have had."""
+    targets = {c.name: c.statistics for c in plan.source_table.columns}
+    for uuid, integer in _taken_names(plan).items():
+        targets[uuid] = targets.get(uuid) if targets.get(uuid) is not None else targets[integer]
+    return [
+        sql.SQL("ALTER COLUMN {} SET STATISTICS {}").format(sql.Identifier(name), target)
+        for name, target in targets.items()
+        if target is not None
+    ]
+
+
+def _comments(plan: Plan) -> dict[str, str]:
+    """Comments by column; after the cutover each name still has the comment it had, and the integers keep theirs."""
+    comments = {c.name: c.comment for c in plan.source_table.columns if c.comment}
+    return comments | {uuid: comments[integer] for uuid, integer in _taken_names(plan).items() if integer in comments}

@@ -21,7 +21,7 @@ from swap.core.plan import IndexPlan, Plan, ReferencePlan
 from swap.core.report import Reporter
 from swap.core.statement import Statement
 from swap.core.text import Query, verbatim
-from swap.prepare.references import analyze_reference, create_index, not_null_check, reference_indexes
+from swap.prepare.references import analyze_reference, create_index, index_attributes, not_null_check, reference_indexes
 from swap.prepare.run import Step, run_step
 
 VALID = (
@@ -40,13 +40,14 @@ def ensure_index(conn: Connection, index: IndexPlan, *, concurrently: bool) -> N
     """Build the index unless it is there; one left invalid by an interrupted build is dropped first (H38)."""
     name = index.table.renamed(index.build_name)
     state = index_state(conn, name)
-    if state:
-        return
-    statement = create_index(index, concurrently=concurrently)
-    if state is False:
-        assert statement.undo is not None
-        conn.execute(statement.undo)
-    conn.execute(statement.sql)
+    if not state:
+        statement = create_index(index, concurrently=concurrently)
+        if state is False:
+            assert statement.undo is not None
+            conn.execute(statement.undo)
+        conn.execute(statement.sql)
+    for attribute in index_attributes(index):
+        conn.execute(attribute.sql)
 
 
 def shadow_indexes(plan: Plan) -> list[IndexPlan]:
@@ -56,11 +57,11 @@ def shadow_indexes(plan: Plan) -> list[IndexPlan]:
 
 
 def constraint_statements(index: IndexPlan) -> list[Statement]:
-    """The constraint that an index of the shadow backs, and what belongs to the index."""
+    """The constraint that an index backs. An exclusion constraint is there already."""
     alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
     name = sql.Identifier(index.build_name)
     out: list[Query] = []
-    if index.constraint in ("p", "u"):
+    if index.constraint in ("p", "u") and not index.exclusion:
         kind = "PRIMARY KEY" if index.constraint == "p" else "UNIQUE"
         timing = " DEFERRABLE" if index.deferrable else ""
         timing += " INITIALLY DEFERRED" if index.deferred else ""
@@ -68,15 +69,37 @@ def constraint_statements(index: IndexPlan) -> list[Statement]:
             alter + sql.SQL("ADD CONSTRAINT {} ").format(name) + verbatim(kind)
             + sql.SQL(" USING INDEX {}").format(name) + verbatim(timing)
         )  # fmt: skip
-        if index.constraint_comment:
-            comment = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
-            out.append(comment.format(name, index.table.sql, sql.Literal(index.constraint_comment)))
-    if index.comment:
-        on = sql.Identifier(index.table.schema, index.build_name)
-        out.append(sql.SQL("COMMENT ON INDEX {} IS {}").format(on, sql.Literal(index.comment)))
-    if index.clustered:
-        out.append(alter + sql.SQL("CLUSTER ON {}").format(name))
+    if index.constraint and index.constraint_comment:
+        comment = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
+        out.append(comment.format(name, index.table.sql, sql.Literal(index.constraint_comment)))
     return [Statement(s, f"as on {index.app_name}", index.table, "ACCESS EXCLUSIVE") for s in out]
+
+
+def shadow_marks(plan: Plan) -> list[Statement]:
+    """The index that CLUSTER uses, and what identifies a row in the write-ahead log (H30)."""
+    alter = sql.SQL("ALTER TABLE {} ").format(plan.shadow.sql)
+    marks = [sql.SQL("CLUSTER ON {}").format(sql.Identifier(i.build_name)) for i in plan.indexes if i.clustered]
+    kind = plan.source_table.replident
+    if kind in "fn":
+        marks.append(sql.SQL("REPLICA IDENTITY FULL" if kind == "f" else "REPLICA IDENTITY NOTHING").format())
+    marks += [
+        sql.SQL("REPLICA IDENTITY USING INDEX {}").format(sql.Identifier(i.build_name)) for i in plan.indexes if i.replident
+    ]
+    return [Statement(alter + m, "as on the source", plan.shadow, "ACCESS EXCLUSIVE") for m in marks]
+
+
+def shadow_constraints(plan: Plan) -> list[Statement]:
+    """Everything that rests on the shadow's finished indexes."""
+    comment = sql.SQL("COMMENT ON INDEX {} IS {}")
+    comments = [
+        Statement(
+            comment.format(sql.Identifier(i.table.schema, i.build_name), sql.Literal(i.comment)), f"as on {i.app_name}",
+            i.table, "SHARE UPDATE EXCLUSIVE",
+        )
+        for i in plan.indexes
+        if i.comment
+    ]  # fmt: skip
+    return [*(s for i in plan.indexes for s in constraint_statements(i)), *comments, *shadow_marks(plan)]
 
 
 def build_key_index(conn: Connection, journal: Journal, run: Run, report: Reporter) -> None:
@@ -108,8 +131,7 @@ def build_shadow_indexes(
     with ThreadPoolExecutor(jobs, thread_name_prefix="index") as pool:
         for future in [pool.submit(one, i) for i in missing]:
             future.result()
-    statements = tuple(s for i in plan.indexes for s in constraint_statements(i))
-    step = Step("constraints", statements)
+    step = Step("constraints", tuple(shadow_constraints(plan)))
     if not journal.step_done(run.id, step.name):
         with conn.transaction():
             for statement in step.statements:
@@ -137,7 +159,7 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
             steps.append(
                 Step(
                     f"constraint {index.build_name}",
-                    tuple(constraint_statements(index)[:1]),
+                    tuple(constraint_statements(index)),
                     (ref.table,),
                     "ACCESS EXCLUSIVE",
                 )

@@ -24,6 +24,7 @@ from swap.sync.queue import Batch, advance, batch_keys, next_batch, read_waterma
 
 BATCH = 20_000
 SLICE = 5_000
+CONFLICT = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,16 @@ class Replayed:
 def replay(conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | None = BATCH) -> Replayed:
     """One batch in a transaction of its own.
 
-    A unique violation means that another stale row still holds the value, and its key is queued too: then the
+    A violation of a unique or exclusion constraint means that another stale row still holds the value, and its key is queued too: then the
     whole visible queue is taken, and every row of it is deleted before any is inserted. A second violation, or
     any other conflict, is a defect and nothing is applied.
     """
     try:
         return _replay(conn, plan, d, run_id, limit, two_pass=False)
-    except psycopg.errors.UniqueViolation:
+    except CONFLICT:
         try:
             return _replay(conn, plan, d, run_id, None, two_pass=True)
-        except psycopg.errors.UniqueViolation as e:
+        except CONFLICT as e:
             raise DefectError(
                 f"Replay into {d.target} met a conflict that no queued change explains: {e.diag.message_primary}."
                 f" {e.diag.message_detail or ''}",

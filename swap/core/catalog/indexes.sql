@@ -1,8 +1,7 @@
--- One row per index. `tail` is everything from USING on: it holds columns, never the table's or index's name.
+-- One row per index. `tail` is everything from USING on: it holds columns, never the table's or index's name. pg_get_indexdef
+-- leaves the tablespace out, which belongs before WHERE.
 SELECT i.indrelid::bigint, c.relname, i.indisunique, i.indisprimary, i.indisvalid AND i.indisready, i.indisexclusion,
-       substr(pg_get_indexdef(i.indexrelid),
-              length(format('CREATE %%sINDEX %%I ON %%s%%I.%%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END,
-                            c.relname, CASE WHEN tc.relkind = 'p' THEN 'ONLY ' ELSE '' END, tn.nspname, tc.relname)) + 1),
+       left(x.tail, length(x.tail) - length(x.predicate)) || x.space || x.predicate,
        k.conname, k.contype::text, coalesce(k.condeferrable, false), coalesce(k.condeferred, false),
        (SELECT coalesce(array_agg(DISTINCT x.attname ORDER BY x.attname), '{}')::text[] FROM (
             SELECT a.attname::text FROM pg_depend d JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
@@ -16,11 +15,23 @@ SELECT i.indrelid::bigint, c.relname, i.indisunique, i.indisprimary, i.indisvali
        i.indpred IS NOT NULL, i.indexprs IS NOT NULL,
        coalesce(obj_description(i.indexrelid, 'pg_class'), ''),
        coalesce(obj_description(k.oid, 'pg_constraint'), ''),
-       i.indisclustered, i.indisreplident, pg_relation_size(i.indexrelid)
+       i.indisclustered, i.indisreplident, pg_relation_size(i.indexrelid),
+       CASE WHEN i.indisexclusion THEN pg_get_constraintdef(k.oid) ELSE '' END, coalesce(ts.spcname, ''),
+       ARRAY(SELECT a.attnum::int FROM pg_attribute a WHERE a.attrelid = i.indexrelid AND coalesce(a.attstattarget, -1) <> -1 ORDER BY 1),
+       ARRAY(SELECT a.attstattarget::int FROM pg_attribute a WHERE a.attrelid = i.indexrelid AND coalesce(a.attstattarget, -1) <> -1
+             ORDER BY a.attnum)
 FROM pg_index i
 JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_class tc ON tc.oid = i.indrelid
 JOIN pg_namespace tn ON tn.oid = tc.relnamespace
+LEFT JOIN pg_tablespace ts ON ts.oid = c.reltablespace
+CROSS JOIN LATERAL (
+    SELECT substr(pg_get_indexdef(i.indexrelid),
+                  length(format('CREATE %%sINDEX %%I ON %%s%%I.%%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END,
+                                c.relname, CASE WHEN tc.relkind = 'p' THEN 'ONLY ' ELSE '' END,
+                                CASE WHEN tn.oid = pg_my_temp_schema() THEN 'pg_temp' ELSE tn.nspname END, tc.relname)) + 1) AS tail,
+           coalesce(' WHERE ' || pg_get_expr(i.indpred, i.indrelid), '') AS predicate,
+           coalesce(' TABLESPACE ' || quote_ident(ts.spcname), '') AS space) x
 LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
 WHERE i.indrelid = ANY (%(oids)s::oid[])
 ORDER BY i.indrelid, c.relname

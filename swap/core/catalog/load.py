@@ -100,7 +100,7 @@ def _bare(definition: str) -> str:
 def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
     """Tables with all their parts, ordered by name."""
     columns = _group(query(conn, "columns.sql", oids=oids))
-    indexes = _group(query(conn, "indexes.sql", oids=oids))
+    indexes = load_indexes(conn, oids)
     constraints = _group(query(conn, "constraints.sql", oids=oids))
     triggers = _group(query(conn, "triggers.sql", oids=oids))
     policies = _group(query(conn, "policies.sql", oids=oids))
@@ -114,8 +114,9 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
                 oid=oid, name=TableName(r[1], r[2]), owner=r[3], kind=r[4], persistence=r[5], rls=r[6], force_rls=r[7],
                 options=tuple(r[8]), toast_options=tuple(r[9]), comment=r[10], rows_estimate=r[11], heap_bytes=r[12],
                 total_bytes=r[13], replident=r[14], has_children=r[15], is_child=r[16], has_rules=r[17], tablespace=r[18],
+                access_method=r[19], of_type=r[20],
                 columns=tuple(_make(Column, c) for c in columns[oid]),
-                indexes=tuple(_make(Index, i) for i in indexes[oid]),
+                indexes=tuple(indexes[oid]),
                 checks=tuple(Check(k[1], _bare(k[3]), k[4], k[13]) for k in constraints[oid] if k[2] == "c"),
                 triggers=tuple(_make(Trigger, t) for t in triggers[oid]),
                 policies=tuple(_make(Policy, p) for p in policies[oid]),
@@ -124,6 +125,14 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
             )
         )  # fmt: skip
     return tuple(tables)
+
+
+def load_indexes(conn: Connection, oids: list[int]) -> dict[int, list[Index]]:
+    """By table: its indexes, ordered by name."""
+    out: dict[int, list[Index]] = defaultdict(list)
+    for r in query(conn, "indexes.sql", oids=oids):
+        out[int(r[0])].append(_make(Index, r))
+    return out
 
 
 def load_sequences(conn: Connection, oids: list[int]) -> dict[int, list[Sequence]]:

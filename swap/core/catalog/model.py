@@ -34,7 +34,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Index:
-    """`tail` is the definition from USING on; `columns` every column it mentions; `key_columns` in index order."""
+    """`tail` is the definition from USING on, tablespace included; `columns` every column it mentions; `key_columns` in index order."""
 
     name: str
     unique: bool
@@ -55,6 +55,20 @@ class Index:
     clustered: bool
     replident: bool
     size_bytes: int
+    exclusion_definition: str
+    tablespace: str
+    statistics_columns: tuple[int, ...]
+    statistics_targets: tuple[int, ...]
+
+    @property
+    def recipe(self) -> str:
+        """What makes it again: an exclusion constraint's own text (no index can become one), else the index's tail."""
+        return self.exclusion_definition or self.tail
+
+    @property
+    def statistics(self) -> tuple[tuple[int, int], ...]:
+        """Statistics targets of expressions, by their number in the index."""
+        return tuple(zip(self.statistics_columns, self.statistics_targets, strict=True))
 
 
 @dataclass(frozen=True)
@@ -181,6 +195,8 @@ class Table:
     is_child: bool
     has_rules: bool
     tablespace: str
+    access_method: str
+    of_type: str
     columns: tuple[Column, ...]
     indexes: tuple[Index, ...]
     checks: tuple[Check, ...]

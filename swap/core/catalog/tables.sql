@@ -9,7 +9,9 @@ SELECT c.oid::bigint, n.nspname, c.relname, pg_get_userbyid(c.relowner), c.relki
        EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid),
        EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid),
        EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND c.relkind IN ('r', 'p')),
-       coalesce((SELECT spcname FROM pg_tablespace s WHERE s.oid = c.reltablespace), '')
+       coalesce((SELECT spcname FROM pg_tablespace s WHERE s.oid = c.reltablespace), ''),
+       coalesce((SELECT m.amname FROM pg_am m WHERE m.oid = c.relam), ''),
+       CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) ELSE '' END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = ANY (%(oids)s::oid[])
 ORDER BY n.nspname, c.relname
