@@ -159,7 +159,7 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
             steps.append(
                 Step(
                     f"constraint {index.build_name}",
-                    tuple(constraint_statements(index)),
+                    tuple(constraint_statements(index)[:1]),
                     (ref.table,),
                     "ACCESS EXCLUSIVE",
                 )
