@@ -334,6 +334,9 @@ DATA = [
 ]  # fmt: skip
 
 MANY = "INSERT INTO {} SELECT id FROM users"
+DOCUMENTS = """CREATE TABLE a (d jsonb); INSERT INTO a VALUES
+    ('{"user_id": 3, "session": {"userId": "4"}, "deep": {"er": {"user_id": 5, "too deep": {"user_id": 6}}}}'),
+    ('{"user_id": 777, "user_ids": [1, "2"], "items": [{"user_id": 9}, {"other": 10}], "Odd key": {"user_id": 1}}')"""
 LOOK_ALIKES = [
     warned("by-name", "CREATE TABLE a (user_id int)", "look-alike", "a.user_id", "called after"),
     warned("by-ending", "CREATE TABLE a (\"createdByUserId\" bigint)", "look-alike", 'a."createdByUserId"', "called after"),
@@ -346,6 +349,30 @@ LOOK_ALIKES = [
     fine("no-values", "CREATE TABLE a (author_id bigint); INSERT INTO a SELECT n + 1000 FROM generate_series(1, 9) n", "look-alike", "database"),
     fine("explained", "CREATE TABLE robots (id bigint); CREATE TABLE a (robot_id bigint);" + MANY.format("a"), "look-alike", "database"),
     fine("ignored", "CREATE TABLE a (user_id int)", "look-alike", "database", ignore=["public.a.user_id"]),
+    warned("share", "CREATE TABLE a (user_id int); INSERT INTO a VALUES (1), (2), (999)", "look-alike", "a.user_id", "2 of 3 sampled values"),
+    warned("array-by-name", "CREATE TABLE a (user_ids bigint[]); INSERT INTO a VALUES ('{1,2}'), ('{2,77}')", "look-alike", "a.user_ids", "2 of 3"),
+    warned("array-by-value", "CREATE TABLE a (watchers int[]); INSERT INTO a SELECT ARRAY[n, 20] FROM generate_series(1, 9) n", "look-alike", "a.watchers", "10 of 10"),
+    fine("array-explained", "CREATE TABLE tags (id int); CREATE TABLE a (tag_ids int[]); INSERT INTO a SELECT ARRAY[n] FROM generate_series(1, 9) n", "look-alike", "database"),
+    fine("array-of-others", "CREATE TABLE a (points int[]); INSERT INTO a SELECT ARRAY[n * 1000] FROM generate_series(1, 9) n", "look-alike", "database"),
+    warned("document", DOCUMENTS, "look-alike", "a.d.user_id", "1 of 2 sampled values"),
+    warned("document-string", DOCUMENTS, "look-alike", 'a.d.session."userId"', "1 of 1"),
+    warned("document-third-level", DOCUMENTS, "look-alike", "a.d.deep.er.user_id", "1 of 1"),
+    warned("document-array", DOCUMENTS, "look-alike", "a.d.user_ids", "2 of 2"),
+    warned("document-objects", DOCUMENTS, "look-alike", "a.d.items.user_id", "1 of 1"),
+    warned("document-odd-key", DOCUMENTS, "look-alike", 'a.d."Odd key".user_id', "1 of 1"),
+    warned(
+        "document-by-value", "CREATE TABLE a (d jsonb); INSERT INTO a SELECT jsonb_build_object('author_id', n) FROM generate_series(1, 9) n",
+        "look-alike", "a.d.author_id", "9 of 9",
+    ),
+    warned("bad-document", r"""CREATE TABLE a (d json); INSERT INTO a VALUES ('{"x": "\u0000"}')""", "look-alike", "a.d", "not checked"),
+    fine("document-of-others", "CREATE TABLE a (d jsonb); INSERT INTO a VALUES ('{\"id\": 3, \"tag_id\": 4, \"text\": \"5\"}'), ('[7]'), ('8')", "look-alike", "database"),
+    fine("document-ignored", DOCUMENTS, "look-alike", "database", ignore=["public.a.d"]),
+    fine("path-ignored", "CREATE TABLE a (d jsonb); INSERT INTO a VALUES ('{\"user_id\": 3}')", "look-alike", "database", ignore=["public.a.d.user_id"]),
+    warned(
+        "partitions-once", "CREATE TABLE a (user_id int, d jsonb) PARTITION BY RANGE (user_id); CREATE TABLE a1 PARTITION OF a DEFAULT",
+        "look-alike", "a.user_id", "called after",
+    ),
+    fine("views", "CREATE TABLE a (x int); CREATE VIEW b AS SELECT x AS user_id, ARRAY[x] AS user_ids FROM a", "look-alike", "database"),
     fine("declared", "CREATE TABLE a (user_id int)", "look-alike", "database", reference=[{"table": "public.a", "column": "user_id"}]),
 ]  # fmt: skip
 

@@ -19,12 +19,13 @@ from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import ExitCode, LockError, RefusedError, UsageError
 from swap.core.journal import Journal, Phase
+from swap.prepare import lookalikes
 from swap.prepare.checks_base import Finding, blocker
 from swap.prepare.checks_disk import check_disk
 from swap.prepare.checks_server import check_session, check_version, check_wal, read_server
 from swap.prepare.doctor import examine, refuse
 from swap.prepare.lookalikes import names_class, names_source, singular
-from tests.doctor_cases import BASE, CASES, Case
+from tests.doctor_cases import BASE, CASES, DOCUMENTS, Case
 from tests.dump import schema_dump
 from tests.fix_server import Database, DatabaseServer, ExampleFactory, Execute
 
@@ -440,6 +441,28 @@ def test_hostile_names(tool: Tool) -> None:
     findings = tool.doctor(source={"table": source, "key": 'i"d %'}, identity={"column": "u {0}"})
     assert blockers(findings) == ['index:public."x%"']
     assert any(f.object == 'public."look%"."us""er%(a)s_id"' for f in named(findings, "look-alike"))
+
+
+def test_partitions_are_listed_once_and_documents_by_path(tool: Tool) -> None:
+    """H24: neither each partition, nor views, nor what is deeper than the third level."""
+    tool.run(
+        DOCUMENTS
+        + """; CREATE TABLE p (user_id int, d jsonb) PARTITION BY RANGE (user_id); CREATE TABLE p1 PARTITION OF p DEFAULT;
+        INSERT INTO p VALUES (1, '{"user_id": 1}'); CREATE VIEW v AS SELECT * FROM p; CREATE MATERIALIZED VIEW m AS SELECT * FROM p"""
+    )
+    assert {f.object for f in named(tool.doctor(), "look-alike")} == {
+        "public.a.d.user_id", "public.a.d.session.\"userId\"", "public.a.d.deep.er.user_id", "public.a.d.user_ids",
+        "public.a.d.items.user_id", 'public.a.d."Odd key".user_id', "public.p.user_id", "public.p.d.user_id",
+    }  # fmt: skip
+
+
+def test_samples_together_are_bounded_in_time(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """H24: past the time for all samples, what is left is listed as not checked."""
+    monkeypatch.setattr(lookalikes, "ALL_SAMPLES_S", -1.0)
+    tool.run("CREATE TABLE a (author_id bigint, watchers int[], d jsonb)")
+    found = {f.object: f.detail for f in named(tool.doctor(), "look-alike")}
+    assert set(found) == {"public.a.author_id", "public.a.watchers", "public.a.d"}
+    assert all("all samples together" in detail for detail in found.values())
 
 
 # Names of look-alikes: pure.

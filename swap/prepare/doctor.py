@@ -30,7 +30,8 @@ from swap.prepare.checks_privileges import check_ownership, check_privileges, ch
 from swap.prepare.checks_references import check_references
 from swap.prepare.checks_server import Server, check_server, check_version, read_server
 from swap.prepare.checks_tables import check_exclusions, check_kind, check_rewrite, check_tables
-from swap.prepare.lookalikes import check_look_alikes, look_alikes
+from swap.prepare.lookalikes import check_look_alikes
+from swap.prepare.lookalikes_nested import look_alikes
 from swap.prepare.planning import with_views
 
 __all__ = ["Finding", "examine", "refuse"]

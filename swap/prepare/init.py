@@ -16,7 +16,8 @@ from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, quote
 from swap.core.plan import RefColumns, is_identity_index, reference_columns
 from swap.prepare.checks_key import check_key
-from swap.prepare.lookalikes import LookAlike, look_alikes, singular
+from swap.prepare.lookalikes import LookAlike, singular
+from swap.prepare.lookalikes_nested import look_alikes
 
 COMMENTS = {
     "shadow": "the table that is built beside the source",
@@ -110,7 +111,7 @@ def plain(name: object) -> str:
 
 
 def _head(found: list[LookAlike]) -> list[str]:
-    labels = ", ".join(text(f"{x.table.schema}.{x.table.name}.{x.column}") for x in found)
+    labels = ", ".join(text(x.plain) for x in found)
     return [
         "# Configuration of swap: how this table's integer primary key becomes a uuid.",
         "# Lines that begin with `# name =` show a default. `swap doctor` checks all of it; `swap plan` shows what will happen.",
@@ -170,6 +171,9 @@ def _look_alikes(found: list[LookAlike]) -> list[str]:
         "",
     ]
     for x in found:
+        if x.nested:
+            out += [f"# {plain(x.label)}: {plain(x.evidence)}", "# It cannot be a reference: the application converts it.", ""]
+            continue
         out += [
             f"# {plain(x.evidence)}",
             "# [[reference]]",

@@ -2,13 +2,15 @@
 
 Three kinds of evidence: the name (`user_id`, `created_by_user_id` for `users`), a polymorphic pair whose type
 column names the source (`actor_type = 'User'`), and values (a column `author_id` whose sampled values are keys of
-the source while no other table would explain the name). Samples are bounded in rows and in time.
+the source while no other table would explain the name). Samples are bounded in rows and in time, each and together.
+What is inside arrays and documents is in `lookalikes_nested`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from psycopg import sql
@@ -16,9 +18,10 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.core.text import load_sql
-from swap.prepare.checks_base import PACKAGE, Finding, bounded, or_ok, qualified, read, warning
+from swap.prepare.checks_base import PACKAGE, Finding, Rows, bounded, or_ok, qualified, read, warning
 
 SAMPLE_MS = 2000
+ALL_SAMPLES_S = 60.0
 WHOLE_TABLE_ROWS = 100_000  # up to here a sample reads from the beginning; above, random pages
 ENOUGH_VALUES = 5
 IRREGULAR = {"people": "person", "children": "child", "men": "man", "women": "woman", "data": "datum"}
@@ -26,17 +29,50 @@ IRREGULAR = {"people": "person", "children": "child", "men": "man", "women": "wo
 
 @dataclass(frozen=True)
 class LookAlike:
-    """A column that may hold keys of the source. `where` as `[[reference]]` wants it, for polymorphic pairs."""
+    """A column that may hold keys of the source. `where` as `[[reference]]` wants it, for polymorphic pairs.
+
+    `nested`: the keys are inside its values, so it cannot be a reference; `path`: under which keys of a document.
+    """
 
     table: TableName
     column: str
     where: str | None
     evidence: str
+    nested: bool = False
+    path: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
-        """What `ignore` calls it: schema.table.column."""
-        return qualified(self.table, self.column)
+        """What `ignore` calls it: schema.table.column, and the path inside a document."""
+        return ".".join([qualified(self.table, self.column), *map(quote, self.path)])
+
+    @property
+    def plain(self) -> str:
+        """The label without quotes, which `ignore` takes too."""
+        return ".".join([self.table.schema, self.table.name, self.column, *self.path])
+
+
+@dataclass
+class Samples:
+    """Reads samples, each bounded by `SAMPLE_MS`, until the time for all of them is up."""
+
+    until: float = field(default_factory=lambda: time.monotonic() + ALL_SAMPLES_S)
+
+    def read(self, conn: Connection, statement: sql.Composed) -> Rows | str:
+        """Rows, or why there are none."""
+        if time.monotonic() > self.until:
+            return f"not checked: all samples together took longer than {ALL_SAMPLES_S:g} s"
+        return bounded(conn, statement, SAMPLE_MS)
+
+
+def convincing(values: int, known: int) -> bool:
+    """Whether enough of a sample's values are keys to list a column whose name says nothing."""
+    return values >= ENOUGH_VALUES and known >= 0.9 * values
+
+
+def shown(values: int, known: int, source: TableName) -> str:
+    """The evidence of a sample."""
+    return f"{known} of {values} sampled values are keys of {source}" if values else "no value in the sample"
 
 
 class Candidate(NamedTuple):
@@ -96,29 +132,41 @@ def names_class(value: str, source: str) -> bool:
     return snake(last) in {table, singular(table)}
 
 
-def look_alikes(conn: Connection, source: TableName, key: str, state_schema: str = "swap") -> list[LookAlike]:
-    """Every look-alike in the database. Reads samples: ACCESS SHARE, at most `SAMPLE_MS` each."""
+def read_relations(conn: Connection) -> set[str]:
+    """Names that a column may be called after."""
+    return {r[0] for r in read(conn, "lookalikes_relations.sql")}
+
+
+def whole_columns(
+    conn: Connection, source: TableName, key: str, relations: set[str], samples: Samples, state_schema: str
+) -> list[LookAlike]:
+    """Every integer column that may hold keys of the source, views and partitions aside."""
     candidates = [Candidate(*r) for r in read(conn, "lookalikes_columns.sql", state_schema=state_schema)]
-    relations = {r[0] for r in read(conn, "lookalikes_relations.sql")}
     out = []
     for c in candidates:
         if c.table == source and c.column == key:
             continue
         if names_source(c.column, source.name, key):
-            out.append(LookAlike(c.table, c.column, None, f"an integer without a foreign key, called after {source}"))
+            out.append(_by_name(conn, c, source, key, samples))
         elif c.type_column is not None:
-            out += _polymorphic(conn, c, source)
-        elif _unexplained(c.column, relations):
-            out += _by_value(conn, c, source, key)
+            out += _polymorphic(conn, c, source, samples)
+        elif unexplained(c.column, relations):
+            out += _by_value(conn, c, source, key, samples)
     return out
 
 
-def _polymorphic(conn: Connection, c: Candidate, source: TableName) -> list[LookAlike]:
+def _by_name(conn: Connection, c: Candidate, source: TableName, key: str, samples: Samples) -> LookAlike:
+    rows = _sampled(conn, c, source, key, samples)
+    said = f"its values were {rows}" if isinstance(rows, str) else shown(rows[0][0], rows[0][1], source)
+    return LookAlike(c.table, c.column, None, f"an integer without a foreign key, called after {source}; {said}")
+
+
+def _polymorphic(conn: Connection, c: Candidate, source: TableName, samples: Samples) -> list[LookAlike]:
     assert c.type_column is not None
     statement = load_sql(PACKAGE, "lookalikes_types.sql").format(
-        type=sql.Identifier(c.type_column), column=sql.Identifier(c.column), table=c.table.sql, sample=_sample(c)
+        type=sql.Identifier(c.type_column), column=sql.Identifier(c.column), table=c.table.sql, sample=sample(c)
     )
-    rows = bounded(conn, statement, SAMPLE_MS)
+    rows = samples.read(conn, statement)
     pair = f"{quote(c.type_column)} + {quote(c.column)}"
     if isinstance(rows, str):
         return [LookAlike(c.table, c.column, None, f"{pair} looks like a polymorphic pair; its types were {rows}")]
@@ -134,7 +182,7 @@ def _sql_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"' if quote(name) != name else name
 
 
-def _unexplained(column: str, relations: set[str]) -> bool:
+def unexplained(column: str, relations: set[str]) -> bool:
     """`author_id` or `created_by` where no table is called author(s)."""
     name = snake(column)
     if name.endswith("_by"):
@@ -146,25 +194,30 @@ def _unexplained(column: str, relations: set[str]) -> bool:
     return not any(stem == k or stem.endswith("_" + k) for k in known)
 
 
-def _by_value(conn: Connection, c: Candidate, source: TableName, key: str) -> list[LookAlike]:
+def _by_value(conn: Connection, c: Candidate, source: TableName, key: str, samples: Samples) -> list[LookAlike]:
+    rows = _sampled(conn, c, source, key, samples)
+    if isinstance(rows, str):
+        return [LookAlike(c.table, c.column, None, f"no table explains its name; its values were {rows}")]
+    values, known = rows[0]
+    if not convincing(values, known):
+        return []
+    return [LookAlike(c.table, c.column, None, f"{shown(values, known, source)}, and no table explains its name")]
+
+
+def _sampled(conn: Connection, c: Candidate, source: TableName, key: str, samples: Samples) -> Rows | str:
+    """How many distinct values a sample has, and how many of them are keys."""
     statement = load_sql(PACKAGE, "lookalikes_values.sql").format(
         column=sql.Identifier(c.column),
         table=c.table.sql,
         key=sql.Identifier(key),
         source=source.sql,
-        sample=_sample(c),
+        sample=sample(c),
     )
-    rows = bounded(conn, statement, SAMPLE_MS)
-    if isinstance(rows, str):
-        return [LookAlike(c.table, c.column, None, f"no table explains its name; its values were {rows}")]
-    values, known = rows[0]
-    if values < ENOUGH_VALUES or known < 0.9 * values:
-        return []
-    evidence = f"{known} of {values} sampled values are keys of {source}, and no table explains its name"
-    return [LookAlike(c.table, c.column, None, evidence)]
+    return samples.read(conn, statement)
 
 
-def _sample(c: Candidate) -> sql.Composable:
+def sample(c: Candidate) -> sql.Composable:
+    """All of a small table; random pages of a large one."""
     if c.rows_estimate <= WHOLE_TABLE_ROWS:
         return sql.SQL("")
     percent = max(100 * WHOLE_TABLE_ROWS / c.rows_estimate, 0.001)
@@ -177,13 +230,20 @@ def check_look_alikes(found: Iterable[LookAlike], declared: set[tuple[TableName,
     rows = [
         warning(
             "look-alike", x.label, f"{x.evidence}. If it refers to the source, the migration would leave it behind",
-            f"Declare it with [[reference]]{f' and the condition ({x.where})' if x.where else ''}, or list it in `ignore`.",
+            _remedy(x),
         )
         for x in left
     ]  # fmt: skip
     return or_ok(rows, "look-alike", "database", "no undeclared column looks like a reference")
 
 
+def _remedy(x: LookAlike) -> str:
+    if x.nested:
+        return "Have the application convert it (`legacy_id` finds the uuid), and list it in `ignore`."
+    return f"Declare it with [[reference]]{f' and the condition ({x.where})' if x.where else ''}, or list it in `ignore`."
+
+
 def _ignored(x: LookAlike, ignore: list[str]) -> bool:
-    plain = f"{x.table.schema}.{x.table.name}.{x.column}"
-    return x.label in ignore or plain in ignore
+    """By its label, with or without quotes; a document also as a whole."""
+    whole = LookAlike(x.table, x.column, None, "")
+    return any(name in ignore for name in (x.label, x.plain, whole.label, whole.plain))

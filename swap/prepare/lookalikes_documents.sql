@@ -1,0 +1,19 @@
+-- Numbers, and strings of digits, under keys that end like an id's name; objects and arrays inside a document to the
+-- third level. `path` is the keys on the way; elements of an array stand under the array's own path.
+WITH RECURSIVE node(path, value, level) AS (
+    SELECT '{{}}'::text[], x.v, 0 FROM (SELECT {column}::jsonb AS v FROM {table} {sample} WHERE {column} IS NOT NULL LIMIT 2000) x
+    UNION ALL
+    SELECT n.path || e.name, e.value, n.level + (e.name IS NOT NULL)::int
+    FROM node n CROSS JOIN LATERAL (
+        SELECT ARRAY[o.key] AS name, o.value
+        FROM jsonb_each(CASE jsonb_typeof(n.value) WHEN 'object' THEN n.value ELSE '{{}}' END) o
+        UNION ALL
+        SELECT NULL, i.value
+        FROM jsonb_array_elements(CASE jsonb_typeof(n.value) WHEN 'array' THEN n.value ELSE '[]' END) i) e
+    WHERE n.level < 3 OR jsonb_typeof(n.value) = 'array'
+), found AS (
+    SELECT DISTINCT n.path, (n.value #>> '{{}}')::bigint AS v FROM node n
+    WHERE jsonb_typeof(n.value) IN ('number', 'string') AND n.value #>> '{{}}' ~ '^-?[0-9]{{1,18}}$'
+      AND n.path[cardinality(n.path)] ~* '(id|ids|by)$'
+)
+SELECT f.path, count(*), count(s.{key}) FROM found f LEFT JOIN {source} s ON s.{key} = f.v GROUP BY f.path ORDER BY f.path LIMIT 200
