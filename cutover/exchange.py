@@ -4,7 +4,7 @@ Inside the cutover every table named here is held in ACCESS EXCLUSIVE. Nothing s
 change, constraints are added NOT VALID (validated after the commit), indexes exist already.
 What binds by column number (policies, checks, generated columns, index predicates) goes on meaning the integer:
 it was created under the old column names, or is (policies) between the tables' renames and the columns';
-what is created here by its text (views, foreign keys, user triggers) binds by name and so means the uuid.
+what is created here by its text (views, functions, foreign keys, user triggers) binds by name and so means the uuid.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from psycopg import sql
 
 from cutover.exchange_references import exchange_references
 from cutover.foreign_keys import add_foreign_key, drop_foreign_key, is_adopted, moved_foreign_keys
+from cutover.functions import create_function, reset_functions
 from cutover.grants import by_new_names, grants
 from cutover.policies import bind_policies, release_policies
 from cutover.rename import rename_column, rename_index, rename_table
 from cutover.sequences import release_sequences, take_sequences
+from cutover.set_aside import followers, set_aside
 from cutover.triggers import bind_triggers, quiet_triggers, release_triggers, user_triggers
 from cutover.views import create_view
+from swap.core.catalog.model import View
 from swap.core.names import TableName
 from swap.core.plan import Plan
 from swap.core.statement import AX, Statement
@@ -30,7 +33,7 @@ def exchange(plan: Plan) -> list[Statement]:
     """Every statement of the cutover's script, in order."""
     live, shadow, retired = plan.source, plan.shadow, plan.retired
     return [
-        *(s.reversed() for v in reversed(plan.catalog.views) for s in reversed(create_view(v))),
+        *set_aside(plan),
         *release_policies(plan),
         *release_triggers(plan),
         *(drop_foreign_key(fk) for fk in moved_foreign_keys(plan)),
@@ -52,7 +55,8 @@ def exchange(plan: Plan) -> list[Statement]:
         *user_triggers(plan),
         *grants(live, by_new_names(plan)),
         *live_objects(plan, live, "reverse"),
-        *(s for v in plan.catalog.views for s in create_view(v)),
+        *(s for f in followers(plan) for s in (create_view(f) if isinstance(f, View) else create_function(f))),
+        *reset_functions(plan),
     ]
 
 

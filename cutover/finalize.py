@@ -9,6 +9,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from cutover.exchange import live_objects
+from cutover.set_aside import drop_aside
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError
@@ -105,6 +106,8 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool) -> list[Step]:
     steps = [Step("capture", tuple(off), (plan.source,), AX)]
     retired = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.retired.sql), "the retired table", plan.retired, AX)
     functions = _drop_functions(plan, [*CAPTURES, "guard_forward"])
+    if kept := drop_aside(plan):
+        steps.append(Step("kept views and functions", tuple(kept)))
     steps.append(Step("retired", (retired, *_drop_queue(plan), *functions)))
     steps += [Step(f"check {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null]
     if not drop_legacy:
@@ -137,6 +140,7 @@ def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
             "tables": [t.name for t, _ in columns],
             "columns": [c for _, c in columns],
             "retired": plan.retired.sql.as_string(conn),
+            "state_schema": plan.state_schema,
         },
     ).fetchall()
     return [f"{r[0]}: {r[1]}" for r in rows]

@@ -11,7 +11,7 @@ from swap.core.catalog.model import Grant
 from swap.core.names import TableName
 from swap.core.plan import Plan
 from swap.core.statement import Statement
-from swap.core.text import verbatim
+from swap.core.text import Query, verbatim
 
 
 def grants(table: TableName, entries: tuple[Grant, ...]) -> list[Statement]:
@@ -31,6 +31,16 @@ def by_new_names(plan: Plan) -> tuple[Grant, ...]:
     uuids = {plan.identity: plan.key, **{r.uuid_column: r.column for r in plan.own_references}}
     renamed = (replace(g, column=uuids.get(g.column, g.column)) if g.column else g for g in plan.source_table.grants)
     return tuple(dict.fromkeys(renamed))
+
+
+def owner_rights(what: Query, owner: str, privileges: tuple[str, ...] | None) -> list[Query]:
+    """What is left to the owner of `what` (TABLE name, ROUTINE name); None: everything, as it was born."""
+    if privileges is None:
+        return []
+    who = sql.Identifier(owner)
+    revoke = sql.SQL("REVOKE ALL ON {} FROM {}").format(what, who)
+    grant = sql.SQL("GRANT {} ON {} TO {}").format(verbatim(", ".join(privileges)), what, who)
+    return [revoke, grant] if privileges else [revoke]
 
 
 def _grant(table: TableName, grantee: str | None, privileges: list[str], column: str | None, option: bool) -> Statement:

@@ -13,6 +13,10 @@ WHERE NOT (d.classid = 'pg_class'::regclass AND (SELECT x.relkind FROM pg_class 
                                          OR t.tgname LIKE 'swap\_capture%%')))
   AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (
         SELECT FROM pg_constraint k WHERE k.oid = d.objid AND (k.contype = 'n' OR k.contype IN ('p', 'u'))))
+  AND NOT EXISTS (SELECT FROM pg_rewrite r JOIN pg_class v ON v.oid = r.ev_class JOIN pg_namespace vn ON vn.oid = v.relnamespace
+                  WHERE d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND vn.nspname = %(state_schema)s)
+  AND NOT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace pn ON pn.oid = p.pronamespace
+                  WHERE d.classid = 'pg_proc'::regclass AND p.oid = d.objid AND pn.nspname = %(state_schema)s)
 UNION
 -- The sequence of the column goes with it, and what draws from that one elsewhere.
 SELECT format('%%I.%%I.%%I', n.nspname, c.relname, a.attname), pg_describe_object(d.classid, d.objid, d.objsubid)

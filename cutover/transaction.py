@@ -17,6 +17,7 @@ from psycopg import sql
 
 from cutover.compare import refuse_differences, touched_keys
 from cutover.exchange import exchange
+from cutover.set_aside import WORDS
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import Direction, direction
@@ -26,6 +27,7 @@ from swap.core.ladder import local_timeout
 from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
 from swap.core.statement import Statement, script, undo_all
+from swap.core.text import verbatim
 from swap.prepare import objects
 from swap.prepare.baseline import drift, refuse_drift, store_baseline
 from swap.sync.replay import CONFLICT, take
@@ -67,18 +69,23 @@ def revert_exchange(plan: Plan) -> Exchange:
 
 
 def lock_statement(plan: Plan, kind: str) -> sql.Composed:
-    """LOCK TABLE of everything involved, in one statement and a fixed order.
+    """Views, then LOCK TABLE of every table involved, in a fixed order.
 
-    Views come first, topmost first: a reader holds its view before it asks for the tables under it. Then the
+    Views come first, topmost first: a reader holds its view before it asks for the tables under it. LOCK TABLE on a
+    view would lock every table under it as well, and refuses a materialized view; giving it the owner it has takes
+    the same lock on it alone, and changes nothing. Then the
     source: applications reach its children through it, in the same transaction, far more often than the other
     way round, and a lock order that opposes theirs is refused again and again (seen under load: seconds of
     attempts with the source last, well under one with it first).
     """
-    views = [v.name.sql for v in reversed(plan.catalog.views)]
+    views = [
+        sql.SQL("ALTER {} {} OWNER TO {}; ").format(verbatim(WORDS[v.kind]), v.name.sql, sql.Identifier(v.owner))
+        for v in reversed(plan.catalog.views)
+    ]
     others = [t.sql for t in plan.locked_tables if t != plan.source]
     maintained = plan.shadow if kind == "cutover" else plan.retired
-    names = sql.SQL(", ").join([*views, plan.source.sql, *others, maintained.sql])
-    return sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names)
+    names = sql.SQL(", ").join([plan.source.sql, *others, maintained.sql])
+    return sql.SQL("").join([*views, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names)])
 
 
 def closing_statements(plan: Plan, what: Exchange, slot: int, generation: int) -> list[Statement]:

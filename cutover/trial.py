@@ -20,6 +20,8 @@ import psycopg
 from psycopg import errors, sql
 
 from cutover.exchange import exchange
+from cutover.functions import RESET
+from cutover.set_aside import KEPT, followers
 from cutover.trial_functions import review
 from cutover.trial_tables import copies
 from swap.core.catalog.load import load_tables, query
@@ -129,8 +131,8 @@ def _statements(plan: Plan) -> Iterator[Statement]:
 
 def _inside(statement: Statement, plan: Plan, moves: Moves) -> bool:
     """Whether it is about something of the application's, on the copies alone."""
-    if f'"{plan.state_schema}".' in statement.text:
-        return False
+    if f'"{plan.state_schema}".' in statement.text or statement.why in (KEPT, RESET):
+        return False  # the copies have no old views to set aside; functions that mention the tables are the application's
     if statement.table is None:
         return not _takes_back(statement)
     return statement.table.schema in moves.schemas.values()
@@ -171,9 +173,9 @@ def _schema(conn: Connection, part: str) -> str:
 
 
 def _scratch(conn: Connection, plan: Plan, outside: tuple[Table, ...]) -> Moves:
-    """One schema for each one involved: two tables of one name stay two. Owners of views must be able to create there."""
+    """One schema for each one involved: two tables of one name stay two. Owners of views and functions must be able to create there."""
     tables = {plan.shadow, plan.retired, *(t.name for t in (*plan.catalog.tables, *outside))}
-    tables |= {v.name for v in plan.catalog.views}
+    tables |= {f.name for f in followers(plan)}
     schemas = {s: _schema(conn, str(n)) for n, s in enumerate(sorted({t.schema for t in tables}))}
     for scratch in schemas.values():
         name = sql.Identifier(scratch)

@@ -215,11 +215,24 @@ INDEXES = [
 
 TF = "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
 DEPENDENTS = [
-    blocked("row-type", "CREATE FUNCTION f(users) RETURNS int LANGUAGE sql AS 'SELECT 1'", "dependent", "function f(users)", "bound"),
-    blocked("returns-setof", "CREATE FUNCTION g() RETURNS SETOF users LANGUAGE sql AS 'SELECT * FROM public.users'", "dependent", "function g()", "bound"),
-    blocked(
+    fine("row-type", "CREATE FUNCTION f(users) RETURNS int LANGUAGE sql AS 'SELECT 1'", "dependents", "users", "1 functions"),
+    fine(
         "sql-body", "CREATE FUNCTION h() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM users; END",
-        "dependent", "function h()", "bound",
+        "dependents", "users", "1 functions",
+    ),
+    blocked(
+        "index-over-row-type", "CREATE FUNCTION f(users) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1.email';"
+        "CREATE INDEX whole ON users (f(users.*))", "dependent", "index whole", "bound to it",
+    ),
+    blocked(
+        "recursive-body", "CREATE FUNCTION f(n int) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM users; END;"
+        "CREATE OR REPLACE FUNCTION f(n int) RETURNS bigint LANGUAGE sql BEGIN ATOMIC"
+        " SELECT count(*) + CASE WHEN n > 0 THEN f(n - 1) END FROM users; END",
+        "dependent", "function f(integer)", "calls itself",
+    ),
+    blocked(
+        "circle", "CREATE VIEW a AS SELECT id FROM users; CREATE VIEW b AS SELECT id FROM a; CREATE RULE r AS ON DELETE TO a"
+        " DO INSTEAD DELETE FROM b WHERE id = OLD.id", "dependent", "b", "in turn",
     ),
     fine(
         "other-policy", "CREATE POLICY p ON sessions USING (EXISTS (SELECT FROM users u WHERE u.id = user_id))",
@@ -243,11 +256,18 @@ DEPENDENTS = [
     ),
     blocked("statistics", "CREATE STATISTICS st ON class, email FROM users", "dependent", "statistics object st", "statistics"),
     blocked("row-type-column", "CREATE TABLE keeps (u users)", "dependent", "column u of table keeps", "row type"),
-    blocked("materialized", "CREATE MATERIALIZED VIEW mv AS SELECT id FROM users", "view", "mv", "materialized"),
-    blocked("nested-materialized", "CREATE VIEW v AS SELECT id FROM users; CREATE MATERIALIZED VIEW mv AS SELECT * FROM v", "view", "mv", "materialized"),
+    fine("nested-materialized", "CREATE VIEW v AS SELECT id FROM users; CREATE MATERIALIZED VIEW mv AS SELECT * FROM v", "dependents", "users", "2 views"),
     blocked(
+        "unfilled", "CREATE MATERIALIZED VIEW m AS SELECT id FROM users; CREATE MATERIALIZED VIEW n AS SELECT * FROM m;"
+        "REFRESH MATERIALIZED VIEW m WITH NO DATA", "view", "n", "could not be filled again",
+    ),
+    fine(
         "instead-of", "CREATE VIEW v AS SELECT id FROM users; CREATE RULE r AS ON DELETE TO v DO INSTEAD NOTHING",
-        "view", "v", "rules",
+        "dependents", "users", "1 views",
+    ),
+    blocked(
+        "function-uuid", "CREATE FUNCTION f() RETURNS uuid LANGUAGE sql BEGIN ATOMIC SELECT uuid_id FROM users; END",
+        "function", "f()", "gone after the cutover",
     ),
     blocked("view-uuid", "CREATE VIEW v AS SELECT uuid_id FROM users", "view", "v", "uuid_id"),
     blocked(

@@ -7,15 +7,12 @@ from collections.abc import Iterator
 from swap.core.catalog.model import Dependent
 from swap.core.connection import Connection
 from swap.core.names import quote
-from swap.prepare.checks_base import Finding, Rows, Subject, blocker, or_ok, qualified, read
+from swap.prepare.checks_base import Finding, Subject, blocker, or_ok, read
+from swap.prepare.checks_followers import check_followers
 from swap.prepare.checks_policies import check_policies
 from swap.prepare.checks_triggers import check_triggers
 
 REASONS = {
-    "pg_proc": (
-        "its signature or body is bound to the table",
-        "DROP FUNCTION before, and CREATE it again after the cutover.",
-    ),
     "pg_policy": ("its expression names the table's row type", "DROP POLICY before, and CREATE it again after the cutover."),
     "pg_publication": ("publishes the table, and would publish its shadow", "Publish listed tables, without this one."),
     "pg_publication_rel": ("publishes the table", "ALTER PUBLICATION … DROP TABLE, and ADD TABLE after the cutover."),
@@ -46,44 +43,18 @@ def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
     bound = read(conn, "checks_bound.sql", oids=[o for o, _ in columns], columns=[c for _, c in columns])
     found = [
         *(_dependent(d) for d in subject.catalog.dependents),
-        *_views(subject),
-        *_view_columns(subject, bound),
+        *check_followers(conn, subject, bound),
         *check_triggers(conn, subject),
         *check_policies(conn, subject),
         *_grants(subject),
     ]
-    return or_ok(found, "dependents", source.name, f"everything attached comes along ({len(subject.catalog.views)} views)")
+    views, functions = len(subject.catalog.views), len(subject.catalog.functions)
+    return or_ok(found, "dependents", source.name, f"everything attached comes along ({views} views, {functions} functions)")
 
 
 def _dependent(d: Dependent) -> Finding:
     detail, hint = REASONS.get(d.catalog, UNKNOWN)
     return blocker("dependent", d.description, f"{detail} ({d.table})", hint)
-
-
-def _views(subject: Subject) -> Iterator[Finding]:
-    for v in subject.catalog.views:
-        hint = f"DROP {'MATERIALIZED ' if v.kind == 'm' else ''}VIEW {v.name}, and create it again after the cutover."
-        if v.kind == "m":
-            yield blocker("view", v.name, "a materialized view is not rebuilt in this version", hint)
-        elif v.kind != "v":
-            yield blocker("view", v.name, "has a rule that reads the table", "DROP RULE, and create it again afterwards.")
-        elif v.extras:
-            detail = "has triggers, rules, column defaults, column comments or users of its row type, which are not carried over"
-            yield blocker("view", v.name, detail, hint)
-
-
-def _view_columns(subject: Subject, bound: Rows) -> Iterator[Finding]:
-    """Views are created again by their text: columns whose name is gone after the cutover must not be in it."""
-    renamed = {(subject.source.oid, subject.config.identity.column)}
-    renamed |= {(r.oid, r.uuid_column) for r in subject.references}
-    names = {t.oid: t.name for t in subject.tables}
-    for kind, _oid, view, rel, column in bound:
-        if kind != "view":
-            continue
-        at = qualified(names[rel], column)
-        if (rel, column) in renamed:
-            detail = f"uses {at}, a name that is gone after the cutover"
-            yield blocker("view", view, detail, f"Rewrite {view} without it, or drop it for the migration.")
 
 
 def _grants(subject: Subject) -> Iterator[Finding]:
@@ -94,7 +65,8 @@ def _grants(subject: Subject) -> Iterator[Finding]:
         columns = {r.column for r in subject.references if r.table == t.name}
         relations.append((t.name, t.owner, tuple(g for g in t.grants if g.column in columns)))
     relations += [(s.name, subject.source.owner, s.grants) for s in subject.source.sequences if s.identity]
-    for name, owner, grants in relations:
+    routines = [(f.signature, f.owner, f.grants) for f in subject.catalog.functions]
+    for name, owner, grants in (*relations, *routines):
         for grantor in sorted({g.grantor for g in grants if g.grantor != owner}):
             detail = f"{grantor} granted rights on it with its grant option; only {owner}'s own grants are carried over"
             hint = f"Grant them as {owner}, then: REVOKE GRANT OPTION FOR … ON {name} FROM {quote(grantor)} CASCADE;"

@@ -8,7 +8,8 @@ from dataclasses import replace
 import psycopg
 from psycopg import sql
 
-from swap.core.catalog.load import load_catalog, load_views
+from swap.core.catalog.followers import load_followers
+from swap.core.catalog.load import load_catalog
 from swap.core.catalog.model import Catalog, Table
 from swap.core.config import Config
 from swap.core.connection import Connection
@@ -54,12 +55,13 @@ def key_type(conn: Connection, table: TableName, column: str) -> str | None:
 
 
 def with_views(conn: Connection, catalog: Catalog, references: tuple[RefColumns, ...]) -> Catalog:
-    """The catalog with every view that has to be built again: over the source, or over a reference's columns."""
-    columns = [(catalog.source.oid, 0)]
+    """The catalog with every view and function that has to be built again: over the source, or a reference's columns."""
+    columns = []
     for r in references:
         table = catalog.table(r.table)
-        columns += [(table.oid, c.attnum) for c in table.columns if c.name in (r.column, r.uuid_column)]
-    return replace(catalog, views=load_views(conn, columns))
+        columns += [(table.oid, c.attnum) for c in table.columns if not r.own and c.name in (r.column, r.uuid_column)]
+    found = load_followers(conn, catalog.source.oid, columns, {t.oid: t.name for t in catalog.tables})
+    return replace(catalog, views=found.views, functions=found.functions, unfollowed=found.unfollowed)
 
 
 def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:

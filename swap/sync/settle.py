@@ -1,4 +1,5 @@
-"""What follows an exchange outside its lock: validate the foreign keys, rebuild the spare indexes, note the structure.
+"""What follows an exchange outside its lock: validate the foreign keys, rebuild the spare indexes, fill
+materialized views, note the structure.
 
 Done by `cutover` and `revert` after their commit, and by `sync` when they were killed before: the journal's
 `settled` row is removed by the exchange itself and written here.
@@ -19,6 +20,7 @@ from swap.core.statement import Statement
 from swap.core.worker import settling
 from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
 from swap.sync.build import ensure_index
+from swap.sync.matviews import settle_matviews
 
 SETTLED = "settled"
 PENDING = (
@@ -52,6 +54,7 @@ def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wa
                 for index in (*ref.indexes, ref.spare_primary):
                     if index is not None and (index.constraint == "p" or index is ref.spare_primary):
                         ensure_index(conn, index, concurrently=True)
+        settle_matviews(conn, run, report)
         with conn.transaction():
             refuse_drift(foreign_drift(conn, journal, run), "the exchange")
             store_baseline(conn, journal, run)

@@ -5,13 +5,15 @@ SELECT d.refobjid::bigint, pg_describe_object(d.classid, d.objid, d.objsubid), d
 FROM pg_depend d
 WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (%(oids)s::oid[])
   AND d.classid NOT IN ('pg_constraint'::regclass, 'pg_attrdef'::regclass, 'pg_trigger'::regclass, 'pg_rewrite'::regclass,
-                        'pg_policy'::regclass)
+                        'pg_policy'::regclass, 'pg_proc'::regclass)
   AND NOT (d.classid = 'pg_class'::regclass AND (SELECT c.relkind FROM pg_class c WHERE c.oid = d.objid) IN ('i', 'S', 't', 'I'))
   AND NOT (d.classid = 'pg_type'::regclass AND d.deptype = 'i')
 UNION
 SELECT c.oid::bigint, pg_describe_object(d.classid, d.objid, d.objsubid), d.classid::regclass::text, ''
 FROM pg_class c JOIN pg_type t ON t.oid = c.reltype JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass
-     AND d.refobjid IN (t.oid, t.typarray) AND d.deptype = 'n'
+     AND d.refobjid IN (t.oid, t.typarray) AND d.deptype = 'n' AND d.classid <> 'pg_proc'::regclass
+     AND NOT (d.classid = 'pg_class'::regclass AND (SELECT v.relkind FROM pg_class v WHERE v.oid = d.objid) IN ('v', 'm'))
+     AND d.classid <> 'pg_rewrite'::regclass
 WHERE c.oid = ANY (%(oids)s::oid[])
 UNION
 SELECT pr.prrelid::bigint, 'publication ' || quote_ident(p.pubname), 'pg_publication_rel', ''

@@ -24,7 +24,6 @@ from swap.core.catalog.model import (
     Sequence,
     Table,
     Trigger,
-    View,
 )
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
@@ -87,8 +86,7 @@ def _load(conn: Connection, source: TableName, declared: Seq[tuple[TableName, st
     assert head is not None
     dependents = tuple(Dependent(by_oid[r[0]].name, r[1], r[2], r[3]) for r in query(conn, "census.sql", oids=oids))
     return Catalog(
-        version, head[0], head[1], by_oid[source_oid], tables, foreign_keys,
-        load_views(conn, [(source_oid, 0)]), dependents, load_policies(conn, source_oid),
+        version, head[0], head[1], by_oid[source_oid], tables, foreign_keys, (), dependents, load_policies(conn, source_oid),
     )  # fmt: skip
 
 
@@ -154,19 +152,6 @@ def _make(cls: type[T], row: tuple[Any, ...]) -> T:
     return cls(*(tuple(v) if isinstance(v, list) else v for v in row[1:]))
 
 
-def load_views(conn: Connection, columns: list[tuple[int, int]]) -> tuple[View, ...]:
-    """Views that bind any of (table oid, attnum; 0 for the whole table), with those above them."""
-    rows = query(conn, "views.sql", oids=[c[0] for c in columns], attnums=[c[1] for c in columns])
-    grants = _group(query(conn, "grants.sql", oids=[r[0] for r in rows]))
-    return tuple(
-        View(
-            r[0], TableName(r[1], r[2]), r[3], r[4], r[5], r[6], tuple(r[7]), r[8], tuple(r[9]),
-            tuple(_make(Grant, g) for g in grants[r[0]]), r[10],
-        )
-        for r in rows
-    )  # fmt: skip
-
-
 def load_policies(conn: Connection, source: int) -> tuple[BoundPolicy, ...]:
     """Policies of other tables that read the source."""
     rows = query(conn, "policies_elsewhere.sql", source=source)
@@ -182,4 +167,4 @@ def _group(rows: Rows) -> dict[int, Rows]:
 
 def read_structure(conn: Connection, oids: list[int]) -> list[tuple[str, str]]:
     """The structure of the tables as (table, line) pairs, for the fingerprint and for naming what drifted."""
-    return [(r[0], r[1]) for r in query(conn, "structure.sql", oids=oids)]
+    return [(r[0], r[1]) for file in ("structure.sql", "structure_followers.sql") for r in query(conn, file, oids=oids)]

@@ -214,20 +214,87 @@ class Table:
 
 
 @dataclass(frozen=True)
+class ViewPart:
+    """What is attached to a view: kind column (text: its default) | statistics | storage | compression | options (of a
+    column) | index (more: its tablespace) | index statistics | cluster | replica identity | trigger | rule."""
+
+    kind: str
+    name: str
+    text: str
+    more: str
+    number: int
+    comment: str
+
+
+@dataclass(frozen=True)
 class View:
-    """A view that has to be dropped and created again by its own text. `depth` orders creation."""
+    """A view (kind v) or materialized view (m) that is set aside at the cutover and created again by its own text.
+
+    `rank` orders creation among views and functions. `owner_privileges`: what is left to the owner, None: everything.
+    `reads_bytes`: the size of the tables under a materialized view, which filling it has to read; `unfilled`: one that is not populated, itself or under it.
+    """
 
     oid: int
     name: TableName
     owner: str
     kind: str
-    depth: int
-    definition: str | None
+    definition: str
     options: tuple[str, ...]
-    comment: str | None
-    columns: tuple[str, ...]
+    comment: str
+    owner_privileges: tuple[str, ...] | None
+    persistence: str
+    extension: str
+    tablespace: str
+    access_method: str
+    toast_options: tuple[str, ...]
+    populated: bool
+    replident: str
+    reads_bytes: int
+    unfilled: str
+    parts: tuple[ViewPart, ...]
     grants: tuple[Grant, ...]
-    extras: int
+    rank: int
+
+    def of(self, *kinds: str) -> tuple[ViewPart, ...]:
+        return tuple(p for p in self.parts if p.kind in kinds)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function bound to a changing type or column by its signature or its SQL-standard body: set aside, and created
+    again by its own text. kind: f | p | w | a. `returns`: the relation whose row type it returns, and `lists_columns`: its
+    SQL-standard body names every column of that one. `restricted`: its ACL is not the default, `grants` say what it is."""
+
+    oid: int
+    name: TableName
+    arguments: str
+    kind: str
+    definition: str
+    owner: str
+    comment: str
+    restricted: bool
+    owner_executes: bool
+    extension: str
+    superuser_only: bool
+    lists_columns: bool
+    returns: int
+    owned: bool
+    creatable: bool
+    grants: tuple[Grant, ...]
+    rank: int
+
+    @property
+    def signature(self) -> str:
+        return f"{self.name}({self.arguments})"
+
+
+@dataclass(frozen=True)
+class Unfollowed:
+    """Something that depends on a view or function that has to be built again, and is not carried over itself."""
+
+    description: str
+    on: str
+    catalog: str
 
 
 @dataclass(frozen=True)
@@ -253,6 +320,8 @@ class Catalog:
     views: tuple[View, ...]
     dependents: tuple[Dependent, ...]
     policies: tuple[BoundPolicy, ...] = ()
+    functions: tuple[Function, ...] = ()
+    unfollowed: tuple[Unfollowed, ...] = ()
 
     def table(self, name: TableName) -> Table:
         return next(t for t in self.tables if t.name == name)

@@ -29,9 +29,6 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     FROM pg_depend dp JOIN pg_policy p ON p.oid = dp.objid AND p.polrelid <> c.oid
     WHERE dp.classid = 'pg_policy'::regclass AND dp.refclassid = 'pg_class'::regclass AND dp.refobjid = c.oid
     UNION ALL
-    SELECT DISTINCT format('view %%s %%s', r.ev_class::regclass, pg_get_viewdef(r.ev_class)) FROM pg_depend dv JOIN pg_rewrite r ON r.oid = dv.objid
-    WHERE dv.classid = 'pg_rewrite'::regclass AND dv.refclassid = 'pg_class'::regclass AND dv.refobjid = c.oid AND r.ev_class <> c.oid
-    UNION ALL
     SELECT format('sequence %%s of %%I %%s start=%%s increment=%%s bounds=%%s..%%s cache=%%s cycle=%%s acl=%%s', s.oid::regclass, a.attname,
                   q.seqtypid::regtype, q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcache, q.seqcycle, s.relacl)
     FROM pg_depend ds JOIN pg_class s ON s.oid = ds.objid AND s.relkind = 'S' JOIN pg_sequence q ON q.seqrelid = s.oid

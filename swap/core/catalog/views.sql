@@ -1,24 +1,37 @@
--- Views that bind the given columns (attnum 0: the whole table), and views on those, deepest last.
-WITH RECURSIVE wanted AS (
-    SELECT * FROM unnest(%(oids)s::oid[], %(attnums)s::int[]) w(oid, attnum)
-), dep AS (
-    SELECT DISTINCT r.ev_class AS view, d.refobjid AS on_rel, d.refobjsubid AS on_att
-    FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
-    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND r.ev_class <> d.refobjid
-), tree AS (
-    SELECT dep.view, 1 AS depth FROM dep JOIN wanted w ON w.oid = dep.on_rel AND (w.attnum = 0 OR dep.on_att IN (0, w.attnum))
-    UNION
-    SELECT dep.view, tree.depth + 1 FROM tree JOIN dep ON dep.on_rel = tree.view
-)
-SELECT c.oid::bigint, n.nspname, c.relname, pg_get_userbyid(c.relowner), c.relkind::text, max(tree.depth)::int,
-       CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
-       coalesce(c.reloptions, '{}'::text[]), obj_description(c.oid, 'pg_class'),
-       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum),
-       (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid)
-         + (SELECT count(*) FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
-         + (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
-              AND (a.atthasdef OR col_description(c.oid, a.attnum) IS NOT NULL))
-         + (SELECT count(*) FROM pg_depend d WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid = c.reltype
-              AND d.deptype = 'n')
-FROM tree JOIN pg_class c ON c.oid = tree.view JOIN pg_namespace n ON n.oid = c.relnamespace
-GROUP BY c.oid, n.nspname ORDER BY max(tree.depth), n.nspname, c.relname
+-- Views and materialized views with everything that CREATE and ALTER say about them.
+SELECT c.oid::bigint, n.nspname, c.relname, pg_get_userbyid(c.relowner), c.relkind::text, pg_get_viewdef(c.oid),
+       coalesce(c.reloptions, '{}'::text[]), coalesce(obj_description(c.oid, 'pg_class'), ''),
+       (SELECT array_agg(x.privilege_type ORDER BY x.ord) FROM aclexplode(c.relacl) WITH ORDINALITY x(a, grantee, privilege_type, b, ord)
+        WHERE x.grantee = c.relowner
+          AND (SELECT count(*) FROM aclexplode(c.relacl) o WHERE o.grantee = c.relowner)
+              < (SELECT count(*) FROM aclexplode(acldefault('r', c.relowner)) o)),
+       c.relacl IS NOT NULL AND NOT EXISTS (SELECT FROM aclexplode(c.relacl) o WHERE o.grantee = c.relowner),
+       c.relpersistence::text,
+       coalesce((SELECT e.extname FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+                 WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_extension'::regclass LIMIT 1), ''),
+       coalesce((SELECT s.spcname FROM pg_tablespace s WHERE s.oid = c.reltablespace), ''),
+       coalesce((SELECT m.amname FROM pg_am m WHERE m.oid = c.relam), ''),
+       coalesce((SELECT t.reloptions FROM pg_class t WHERE t.oid = c.reltoastrelid), '{}'::text[]),
+       c.relispopulated, c.relreplident::text,
+       CASE WHEN c.relkind = 'm' THEN (
+           WITH RECURSIVE under(rel) AS (
+               SELECT c.oid
+               UNION
+               SELECT d.refobjid FROM under u JOIN pg_rewrite r ON r.ev_class = u.rel
+               JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+                    AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class
+           ), tables(rel) AS (
+               SELECT u.rel FROM under u UNION SELECT p.relid FROM under u, pg_partition_tree(u.rel) p
+           )
+           SELECT coalesce(sum(pg_table_size(x.oid)), 0)::bigint FROM tables t JOIN pg_class x ON x.oid = t.rel AND x.relkind IN ('r', 'm')
+       ) ELSE 0 END,
+       (WITH RECURSIVE under(rel) AS (
+            SELECT c.oid
+            UNION
+            SELECT d.refobjid FROM under u JOIN pg_rewrite r ON r.ev_class = u.rel
+            JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+                 AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> r.ev_class
+        ) SELECT coalesce(min(x.oid::regclass::text), '') FROM under u JOIN pg_class x ON x.oid = u.rel
+          WHERE c.relkind = 'm' AND x.relkind = 'm' AND NOT x.relispopulated)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = ANY (%(oids)s::oid[]) ORDER BY c.oid

@@ -1,0 +1,46 @@
+"""What an exchange leaves to do about materialized views, outside its lock (swap/core/matviews.py).
+
+After a cutover: those that were too large for it are filled, and all get statistics. After a revert the old ones are
+back with the rows they had at the cutover, so they are refreshed: large ones CONCURRENTLY where that is possible, since
+a plain REFRESH keeps their readers out meanwhile; else the operator is told.
+Locks: ACCESS EXCLUSIVE on the materialized view alone (EXCLUSIVE with CONCURRENTLY); killed, it is done again.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.catalog.model import View
+from swap.core.connection import Connection
+from swap.core.journal import Run
+from swap.core.matviews import is_small, refresh
+from swap.core.report import Reporter
+
+STATE = (
+    "SELECT c.relispopulated, EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid"
+    " AND i.indpred IS NULL AND i.indexprs IS NULL) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'm'"
+)
+
+
+def settle_matviews(conn: Connection, run: Run, report: Reporter) -> None:
+    """Those that were populated when the plan was made, in the order in which they rest on each other."""
+    for view in run.plan.catalog.views:
+        if view.kind == "m" and view.populated:
+            _settle(conn, view, report, back=run.direction == "forward")
+
+
+def _settle(conn: Connection, view: View, report: Reporter, *, back: bool) -> None:
+    row = conn.execute(STATE, [view.name.schema, view.name.name]).fetchone()
+    if row is None:
+        return
+    populated, unique = row
+    if back and populated and not is_small(view) and not unique:
+        report.note(f"{view.name} has the rows it had at the cutover: REFRESH MATERIALIZED VIEW when its readers can wait")
+        return
+    if back or not populated:
+        report.note(f"refreshing {view.name}")
+        with conn.transaction():
+            for statement in refresh(view, concurrently=bool(populated and unique)):
+                conn.execute(statement)
+    conn.execute(sql.SQL("ANALYZE {}").format(view.name.sql))
