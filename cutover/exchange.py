@@ -15,7 +15,7 @@ from cutover.exchange_references import exchange_references
 from cutover.foreign_keys import add_foreign_key, drop_foreign_key, is_adopted, moved_foreign_keys
 from cutover.functions import create_function, reset_functions
 from cutover.grants import by_new_names, grants
-from cutover.policies import bind_policies, release_policies
+from cutover.policies import bind_policies, release_policies, replace_policies
 from cutover.rename import rename_column, rename_index, rename_table
 from cutover.sequences import release_sequences, take_sequences
 from cutover.set_aside import followers, set_aside
@@ -57,6 +57,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *live_objects(plan, live, "reverse"),
         *(s for f in followers(plan) for s in (create_view(f) if isinstance(f, View) else create_function(f))),
         *reset_functions(plan),
+        *replace_policies(plan),
     ]
 
 

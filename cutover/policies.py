@@ -6,6 +6,7 @@ and the integer columns, and the renames that follow carry both along. A policy 
 integer goes on doing so (H29); one of another table that joins the source joins the new one.
 
 A policy that reads a reference's table alone needs nothing: that table stays, and so does the column's number.
+A policy that the configuration replaces is created last, over the new columns; its old text comes back in a revert.
 """
 
 from __future__ import annotations
@@ -22,15 +23,25 @@ COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELET
 
 
 def release_policies(plan: Plan) -> list[Statement]:
-    """Policies of other tables let go of the source; the way back creates them by their text when every name is back."""
-    why = "a policy that reads the table: bound to the one that is retired"
-    return [create_policy(b.table, b.policy, why).reversed() for b in reversed(plan.catalog.policies)]
+    """Policies of other tables that cannot stay as they are; the way back creates them by their text when every name is
+    back."""
+    why = "a policy that is bound to the retired table, or that [[policy]] replaces"
+    moved = {(b.table, b.policy.name): b.policy for b in plan.catalog.policies if b.reads_source}
+    moved |= {(n.table, n.old.name): n.old for n in plan.new_policies if n.table != plan.source}
+    return [create_policy(table, p, why).reversed() for (table, _), p in sorted(moved.items(), reverse=True)]
 
 
 def bind_policies(plan: Plan) -> list[Statement]:
     """The source's own policies on the new table, and those of other tables that read it."""
-    own = [create_policy(plan.source, p, "the policy, over the same (integer) columns") for p in plan.source_table.policies]
-    return [*own, *(create_policy(b.table, b.policy, "the policy, bound to the new table") for b in plan.catalog.policies)]
+    new = {(n.table, n.old.name) for n in plan.new_policies}
+    own = [(plan.source, p, "the policy, over the same (integer) columns") for p in plan.source_table.policies]
+    others = [(b.table, b.policy, "the policy, bound to the new table") for b in plan.catalog.policies if b.reads_source]
+    return [create_policy(t, p, why) for t, p, why in (*own, *others) if (t, p.name) not in new]
+
+
+def replace_policies(plan: Plan) -> list[Statement]:
+    """[[policy]]: expressions over the new columns, when everything has its new name."""
+    return [create_policy(n.table, n.policy, "the policy, with the expression of [[policy]]") for n in plan.new_policies]
 
 
 def create_policy(table: TableName, p: Policy, why: str) -> Statement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -9,8 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from swap.core.config import Config
+from swap.core.connection import Database as Conninfo
+from swap.core.errors import RefusedError, UsageError
+from swap.prepare.planning import read_plan
 from tests.cycling import Cycle, doctor
 from tests.fix_server import Database, DatabaseServer
+from tests.runs import install
 
 SCHEMA = """
 CREATE TABLE users (
@@ -118,9 +124,69 @@ def test_a_policy_changed_elsewhere_is_drift(cycle: Cycle) -> None:
     cycle.ready()
     with closing(psycopg.connect(cycle.db.owner, autocommit=True)) as conn:
         conn.execute("ALTER POLICY written ON notes USING (author IN (SELECT u.id FROM users u))")
-    with pytest.raises(Exception, match="written") as caught:
+    with pytest.raises(RefusedError, match="written"):
         cycle.exchange("cutover")
-    assert type(caught.value).__name__ == "RefusedError"
+
+
+UUID = "current_setting('app.uuid', true)::uuid"
+REPLACED = [
+    {"table": "public.users", "name": "me", "using": f"id = {UUID} -- the key", "check": f"id = {UUID} AND team < 3"},
+    {"table": "public.sessions", "name": "own", "using": f"user_id = {UUID}"},
+    {"table": "public.notes", "name": "written", "check": "true",
+     "using": f"author IN (SELECT u.legacy_id FROM public.users u WHERE u.id = {UUID})"},
+    {"table": "public.audits", "name": "seen",
+     "using": f"EXISTS (SELECT FROM public.sessions s WHERE s.id = session_id AND s.user_id = {UUID})"},
+]  # fmt: skip
+
+
+def test_a_policy_is_replaced_at_the_cutover_and_comes_back(server: DatabaseServer, database: Database) -> None:
+    """[[policy]]: of the source, of a reference, of tables elsewhere; the dumps of the way back are compared (H46)."""
+    cycle = Cycle(server, database, SCHEMA + FUNCTION + POLICIES, policy=REPLACED)
+    before = seen(database)
+    cycle.ready()
+    assert seen(database) == before
+    cycle.cutover()
+    with closing(psycopg.connect(database.app, autocommit=True)) as conn:
+        conn.execute("SELECT set_config('app.user', '4', false)")
+        (uuid,) = conn.execute("SELECT id FROM users WHERE email = 'user4'").fetchone() or (None,)
+        for table in ("sessions", "notes", "audits"):
+            assert conn.execute(f"SELECT id FROM {table}").fetchall() == [], f"{table} still asks for the integer"
+        conn.execute("SELECT set_config('app.uuid', %s, false)", [str(uuid)])
+        for table in ("sessions", "notes", "audits"):
+            assert conn.execute(f"SELECT id FROM {table}").fetchall() == [(4,)]
+    comment = "SELECT obj_description(oid, 'pg_policy') FROM pg_policy WHERE polname = 'written'"
+    assert cycle.m.conn.execute(comment).fetchall() == [("reads the users",)]
+    cycle.caught_up()
+    cycle.revert()
+    assert seen(database) == before
+    cycle.abort()
+    cycle.m.conn.close()
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"name": "nobody", "using": "true"}, r"names no policy .* those of public.users are .*me"),
+        ({"name": "me", "using": "true"}, "has a WITH CHECK expression"),
+        ({"name": "me", "check": "true"}, "has a USING expression"),
+        ({"table": "public.audits", "name": "seen", "using": "true", "check": "true"}, None),
+        ({"table": "public.other", "name": "x", "using": "true"}, "names no policy"),
+    ],
+)
+def test_an_entry_that_fits_no_policy_is_refused(database: Database, entry: dict[str, str], said: str | None) -> None:
+    install(database, SCHEMA + FUNCTION + POLICIES)
+    entries = [{"table": "public.users", **entry}]
+    blockers = [f.detail for f in doctor(database, policy=entries) if f.status == "blocker"]
+    with closing(Conninfo.from_options(database.owner, "test").connect()) as conn:
+        config = Config.model_validate({"source": {"table": "public.users"}, "policy": entries})
+        if said is None:
+            assert blockers == []
+            read_plan(conn, config)
+            return
+        assert len(blockers) == 1
+        assert re.search(said, blockers[0])
+        with pytest.raises(UsageError, match=said):
+            read_plan(conn, config)
 
 
 def test_doctor_is_content(cycle: Cycle) -> None:

@@ -7,9 +7,9 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from swap.core.errors import UsageError
 from swap.core.names import MAX_BYTES, TableName, parse_table
@@ -72,6 +72,21 @@ class Reference(_Section):
     legacy_column: Name | None = None
 
 
+class PolicyText(_Section):
+    """What a policy says after the cutover, in place of what it says now."""
+
+    table: Table
+    name: Name
+    using: str | None = None
+    check: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> PolicyText:
+        if not (self.using or "").strip() and not (self.check or "").strip():
+            raise ValueError("needs `using`, `check` or both: the policy's new expressions")
+        return self
+
+
 class Sync(_Section):
     mode: Literal["trigger", "logical"] = "trigger"
     jobs: int = Field(2, ge=1, le=64)
@@ -106,6 +121,7 @@ class Config(_Section):
     identity: Identity = Identity()
     names: Names = Names()
     reference: list[Reference] = []
+    policy: list[PolicyText] = []
     ignore: list[str] = []
     sync: Sync = Sync()
     verify: Verify = Verify()
@@ -156,10 +172,9 @@ def _allowed(loc: list[str]) -> list[str]:
         if part.isdigit():
             continue
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        if part == "reference":
-            model = Reference
-        elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        for candidate in (annotation, *get_args(annotation)):  # a section, or the elements of a list of sections
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
     return sorted(model.model_fields)
 
 
@@ -173,9 +188,9 @@ def _line_of(text: str, loc: list[str]) -> int | None:
         header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", raw)
         if header:
             current = [header.group(1).strip('"')]
-            if current == section[:1] and raw.lstrip().startswith("[["):
+            if current == (section[:1] or [key]) and raw.lstrip().startswith("[["):
                 seen += 1
-            if [key] == current and not section:
+            if [key] == current and not section and (seen < 0 or seen == index):
                 return number
             continue
         in_section = current == section[:1] and (seen < 0 or seen == index)

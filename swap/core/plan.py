@@ -18,6 +18,7 @@ from swap.core.chains import key_columns, vouches
 from swap.core.config import Config
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, derive, parse_table, with_part
+from swap.core.policies import NewPolicy, new_policies
 
 INTEGERS = ("smallint", "integer", "bigint")
 
@@ -119,6 +120,7 @@ class Plan:
     identity_index: IndexPlan | None
     indexes: tuple[IndexPlan, ...]
     retired_indexes: tuple[Rename, ...]
+    new_policies: tuple[NewPolicy, ...] = ()
 
     def state(self, suffix: str) -> TableName:
         """A name in the state schema that belongs to this source alone: several sources share the schema."""
@@ -140,7 +142,7 @@ class Plan:
         """Every table the cutover takes ACCESS EXCLUSIVE on, before the cutover's renames."""
         fks = {t for f in self.catalog.foreign_keys if self.touches(f) for t in (f.table, f.target)}
         refs = {r.table for r in self.references}
-        policies = {p.table for p in self.catalog.policies}
+        policies = {p.table for p in self.catalog.policies if p.reads_source} | {p.table for p in self.new_policies}
         return tuple(sorted({self.source, *fks, *refs, *policies}))
 
     @property
@@ -247,6 +249,7 @@ def make_plan(
         identity_index=identity_index,
         indexes=_shadow_indexes(source, shadow, identity, rewritten),
         retired_indexes=tuple(Rename(i.name, derive(i.name, "_old")) for i in source.indexes),
+        new_policies=new_policies(catalog, config)[0],
     )
 
 

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
+from swap.core.policies import new_policies
 from swap.prepare.checks_base import Finding, Subject, blocker, qualified, read
 
 
 def check_policies(conn: Connection, subject: Subject) -> Iterator[Finding]:
-    """A policy holds on to a view that it reads, and the views over the source are dropped and created again."""
+    """A policy holds on to a view that it reads, and the views over the source are dropped and created again. Entries
+    of [[policy]] must name a policy and replace all of it."""
+    for p in new_policies(subject.catalog, subject.config)[1]:
+        yield blocker("policy", p.object, p.detail, p.hint)
     for schema, table, policy, view in read(conn, "checks_policies.sql", views=[v.oid for v in subject.catalog.views]):
         on = TableName(schema, table)
         detail = f"reads the view {view}, which is built again with uuids and cannot be while a policy needs it"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
+from swap.core.policies import new_policies
 from swap.prepare.checks_base import Finding, Rows, Subject, blocker, or_ok, qualified, read
 from swap.prepare.checks_server import Server
 
@@ -161,7 +162,9 @@ def check_privileges(conn: Connection, subject: Subject, server: Server) -> list
     sequences = read(conn, "checks_sequences.sql", oids=[source.oid])
     views = [v.oid for v in subject.catalog.views]
     changed = read_relations(conn, [*(t.oid for t in subject.catalog.tables), *views, *(int(s[0]) for s in sequences)])
-    under_policy = {p.oid for p in subject.catalog.policies} - {r.oid for r in changed}
+    under_policy = {p.oid for p in subject.catalog.policies if p.reads_source}
+    under_policy |= {p.oid for p in new_policies(subject.catalog, subject.config)[0]}
+    under_policy -= {r.oid for r in changed}
     columns = read(conn, "checks_targets.sql", source=source.oid)
     targets = read_relations(conn, sorted({int(c[0]) for c in columns}))
     to_fill = backfilled(subject)

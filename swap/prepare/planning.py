@@ -16,6 +16,7 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, parse_table
 from swap.core.plan import Plan, RefColumns, make_plan, reference_columns
+from swap.core.policies import new_policies
 from swap.core.rewrite import rewrite_indexes
 from swap.core.text import verbatim
 
@@ -28,6 +29,8 @@ def read_plan(conn: Connection, config: Config) -> Plan:
         raise UsageError(
             f"{catalog.source.name} has no column {config.source.key}.", hint="Check [source] key in the configuration."
         )
+    if problems := new_policies(catalog, config)[1]:
+        raise UsageError(f"The policy {problems[0].object} {problems[0].detail}.", hint=problems[0].hint)
     references = reference_columns(catalog, config)
     references = tuple(_with_where(conn, catalog.table(r.table), r) for r in references)
     catalog = with_views(conn, catalog, references)

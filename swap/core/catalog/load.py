@@ -86,7 +86,8 @@ def _load(conn: Connection, source: TableName, declared: Seq[tuple[TableName, st
     assert head is not None
     dependents = tuple(Dependent(by_oid[r[0]].name, r[1], r[2], r[3]) for r in query(conn, "census.sql", oids=oids))
     return Catalog(
-        version, head[0], head[1], by_oid[source_oid], tables, foreign_keys, (), dependents, load_policies(conn, source_oid),
+        version, head[0], head[1], by_oid[source_oid], tables, foreign_keys, (), dependents, 
+        load_policies(conn, source_oid, oids),
     )  # fmt: skip
 
 
@@ -152,10 +153,10 @@ def _make(cls: type[T], row: tuple[Any, ...]) -> T:
     return cls(*(tuple(v) if isinstance(v, list) else v for v in row[1:]))
 
 
-def load_policies(conn: Connection, source: int) -> tuple[BoundPolicy, ...]:
-    """Policies of other tables that read the source."""
-    rows = query(conn, "policies_elsewhere.sql", source=source)
-    return tuple(BoundPolicy(int(r[0]), TableName(r[8], r[9]), _make(Policy, r[:8])) for r in rows)
+def load_policies(conn: Connection, source: int, oids: list[int]) -> tuple[BoundPolicy, ...]:
+    """Policies of other tables that read the source or another of the tables."""
+    rows = query(conn, "policies_elsewhere.sql", source=source, oids=oids)
+    return tuple(BoundPolicy(int(r[0]), TableName(r[8], r[9]), r[10], _make(Policy, r[:8])) for r in rows)
 
 
 def _group(rows: Rows) -> dict[int, Rows]:

@@ -137,10 +137,12 @@ class Policy:
 
 @dataclass(frozen=True)
 class BoundPolicy:
-    """A policy of another table that reads the source: it is bound to the source's oid, not to its name."""
+    """A policy of another table that reads the source or a reference's table. `reads_source`: it is bound to the source's
+    oid, not to its name."""
 
     oid: int
     table: TableName
+    reads_source: bool
     policy: Policy
 
 

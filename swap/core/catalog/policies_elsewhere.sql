@@ -1,10 +1,11 @@
--- Policies of other tables whose expressions read the source.
+-- Policies, not of the source, whose expressions read the source or another of the tables than their own.
 SELECT p.polrelid::bigint, p.polname, p.polpermissive, p.polcmd::text,
        ARRAY(SELECT CASE WHEN r = 0 THEN 'public' ELSE pg_get_userbyid(r) END FROM unnest(p.polroles) r)::text[],
        pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid),
-       coalesce(obj_description(p.oid, 'pg_policy'), ''), n.nspname, c.relname
-FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE p.polrelid <> %(source)s
-  AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
-              AND d.refclassid = 'pg_class'::regclass AND d.refobjid = %(source)s)
+       coalesce(obj_description(p.oid, 'pg_policy'), ''), n.nspname, c.relname, d.reads_source
+FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
+     LATERAL (SELECT bool_or(d.refobjid = %(source)s) AS reads_source FROM pg_depend d
+              WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass
+                AND d.refobjid = ANY (%(oids)s::oid[]) AND d.refobjid <> p.polrelid) d
+WHERE p.polrelid <> %(source)s AND d.reads_source IS NOT NULL
 ORDER BY n.nspname, c.relname, p.polname
