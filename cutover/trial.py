@@ -160,9 +160,10 @@ def _run(conn: Connection, statement: Statement) -> psycopg.Error | None:
 
 
 def _targets(conn: Connection, plan: Plan) -> tuple[Table, ...]:
-    """What the source itself refers to: a foreign key to the real table would lock it against writers."""
+    """What the source itself refers to, and tables whose policies are created again: either would lock the real table."""
     known = {t.name for t in plan.catalog.tables}
-    names = sorted({fk.target for fk in plan.catalog.outgoing} - known)
+    under_policy = {b.table for b in plan.catalog.policies if b.reads_source} | {n.table for n in plan.new_policies}
+    names = sorted(({fk.target for fk in plan.catalog.outgoing} | under_policy) - known)
     oids = [int(query(conn, "resolve.sql", schema=n.schema, name=n.name)[0][0]) for n in names]
     return tuple(replace(t, checks=(), triggers=()) for t in load_tables(conn, oids)) if oids else ()
 

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from cutover.trial import try_out
 from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError, UsageError
@@ -192,3 +193,27 @@ def test_an_entry_that_fits_no_policy_is_refused(database: Database, entry: dict
 def test_doctor_is_content(cycle: Cycle) -> None:
     assert doctor(cycle.db)[-1].status in {"ok", "warning"}
     assert not [f for f in cycle.findings if f.status == "blocker"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "object_", "said"),
+    [
+        ({"table": "public.users", "name": "active", "using": "id = 4"}, "public.users.active", "operator does not exist: uuid = integer"),
+        ({"table": "public.sessions", "name": "own", "using": "nope = 1"}, "public.sessions.own", 'column "nope" does not exist'),
+        (
+            {"table": "public.audits", "name": "seen", "using": "session_id IN (SELECT s.user_id FROM public.sessions s)"},
+            "public.audits.seen", "operator does not exist: bigint = uuid",
+        ),
+        ({"table": "public.users", "name": "active", "using": "true) TO reader USING (true"}, "public.users.active", "syntax error"),
+    ],
+)  # fmt: skip
+def test_an_expression_that_does_not_fit_is_found_before_anything_is_built(
+    database: Database, entry: dict[str, str], object_: str, said: str
+) -> None:
+    """H29: on tables of the run and on a table elsewhere, whose policy reads what becomes a uuid."""
+    install(database, SCHEMA + FUNCTION + POLICIES)
+    config = Config.model_validate({"source": {"table": "public.users"}, "policy": [entry]})
+    with closing(Conninfo.from_options(database.owner, "test").connect()) as conn:
+        found = [f for f in try_out(conn, read_plan(conn, config)) if f.status == "blocker"]
+    assert [f.object for f in found] == [object_]
+    assert said in found[0].detail

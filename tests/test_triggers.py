@@ -9,8 +9,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from cutover.trial import try_out
+from swap.core.config import Config
+from swap.core.connection import Database as Conninfo
+from swap.prepare.planning import read_plan
 from tests.cycling import Cycle
 from tests.fix_server import Database, DatabaseServer
+from tests.runs import install
 
 SCHEMA = """
 CREATE TABLE users (
@@ -112,3 +117,17 @@ def test_triggers_fire_for_the_same_statements(cycle: Callable[..., Cycle]) -> N
         assert count(c.db) == before, "replay fires nothing, into the shadow or into the retired table"
     assert [f.object for f in c.findings if f.name == "trigger"] == ["public.sessions.either", "public.users.d_uuid"]
     c.abort()
+
+
+@pytest.mark.parametrize(
+    ("table", "when"), [("users", "NEW.id > 100"), ("sessions", "NEW.user_id = 0"), ("sessions", "OLD.user_id < NEW.user_id + 1")]
+)
+def test_a_condition_that_cannot_hold_a_uuid_is_found_before_anything_is_built(database: Database, table: str, when: str) -> None:
+    """H25, H28: by really creating the trigger."""
+    trigger = f"CREATE TRIGGER tr AFTER UPDATE ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION fire();"
+    install(database, SCHEMA + trigger)
+    config = Config.model_validate({"source": {"table": "public.users"}})
+    with closing(Conninfo.from_options(database.owner, "test").connect()) as conn:
+        found = [f for f in try_out(conn, read_plan(conn, config)) if f.status == "blocker"]
+    assert [f.object for f in found] == [f"public.{table}.tr"]
+    assert "operator does not exist: uuid" in found[0].detail

@@ -86,7 +86,7 @@ def _load(conn: Connection, source: TableName, declared: Seq[tuple[TableName, st
     assert head is not None
     dependents = tuple(Dependent(by_oid[r[0]].name, r[1], r[2], r[3]) for r in query(conn, "census.sql", oids=oids))
     return Catalog(
-        version, head[0], head[1], by_oid[source_oid], tables, foreign_keys, (), dependents, 
+        version, head[0], head[1], by_oid[source_oid], tables, foreign_keys, (), dependents,
         load_policies(conn, source_oid, oids),
     )  # fmt: skip
 
