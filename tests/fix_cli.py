@@ -1,4 +1,7 @@
-"""The real command, as users run it: a subprocess with its own environment, no terminal, and a time limit."""
+"""The real command, as users run it: a process with its own environment, no terminal, and a time limit.
+
+It is forked from one that has imported `swap` already (`tests.zygote`); SWAP_TEST_FORK=0 starts an interpreter instead.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ from typing import IO, Any
 import psutil
 import pytest
 
+from tests.zygote import Forked, Zygote
+
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 60.0
 DRAIN_TIMEOUT_S = 1.0
@@ -38,7 +43,7 @@ class CliResult:
 class RunningCli:
     """A started command. Its output is read as it comes, so a full pipe never stops it."""
 
-    def __init__(self, args: tuple[str, ...], process: subprocess.Popen[str]) -> None:
+    def __init__(self, args: tuple[str, ...], process: subprocess.Popen[str] | Forked) -> None:
         self.args = args
         self.process = process
         self._lines: list[str] = []
@@ -157,6 +162,7 @@ class Cli:
 
     cwd: Path
     started: list[RunningCli]
+    zygote: Zygote | None = None
 
     def __call__(
         self,
@@ -195,16 +201,8 @@ class Cli:
             variables["SWAP_DSN"] = dsn
         if config is not None:
             variables["SWAP_CONFIG"] = str(config)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "swap", *args],
-            cwd=self.cwd,
-            env=variables | dict(env or {}),
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        variables |= dict(env or {})
+        process = self._forked(args, variables, stdin) if self.zygote else self._interpreted(args, variables, stdin)
         running = RunningCli(args, process)
         self.started.append(running)
         if stdin is not None and process.stdin is not None:
@@ -214,11 +212,38 @@ class Cli:
                 process.stdin.close()
         return running
 
+    def _forked(self, args: tuple[str, ...], env: dict[str, str], stdin: str | None) -> Forked:
+        assert self.zygote is not None
+        return self.zygote.start(list(args), self.cwd, env, stdin=stdin is not None)
+
+    def _interpreted(self, args: tuple[str, ...], env: dict[str, str], stdin: str | None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "swap", *args],
+            cwd=self.cwd,
+            env=env,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote | None]:
+    """None where commands are started by an interpreter of their own."""
+    if sys.platform != "linux" or os.environ.get("SWAP_TEST_FORK") == "0":
+        yield None
+        return
+    made = Zygote()
+    yield made
+    made.close()
+
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Iterator[Cli]:
+def cli(tmp_path: Path, zygote: Zygote | None) -> Iterator[Cli]:
     """The command, in a working directory of the test's own (no stray swap.toml)."""
-    made = Cli(tmp_path, [])
+    made = Cli(tmp_path, [], zygote)
     yield made
     for running in made.started:
         running.end()

@@ -142,7 +142,7 @@ def test_prepare_killed_while_it_waits_for_a_lock(
     assert comparable(schema_dump(server, op.db.dbname), tag) == undisturbed()
 
 
-@pytest.mark.parametrize("part", ["identity", "users", "sessions.user_uuid_id"])
+@pytest.mark.parametrize("part", ["identity", "users", "public.sessions.user_uuid_id"])
 def test_sync_killed_in_the_middle_of_a_range(op: Operator, connect: Connect, part: str) -> None:
     """I4: given SIGKILL with a range's rows written and not committed, and writes meanwhile, when it is run again,
     then nothing is missing and nothing is there twice."""
@@ -206,7 +206,7 @@ def test_sync_killed_while_it_builds_an_index_concurrently(op: Operator, connect
     op("prepare")
     reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
     invalid = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid AND i.indrelid = 'public.sessions'::regclass"
-    op.hold("sessions.user_uuid_id", 1)
+    op.hold("public.sessions.user_uuid_id", 1)
     running = op.start("sync")
     wait_until(lambda: waiting_for(op.watcher, HOLD), 20, "the reference is being filled")
     reader.execute("SELECT count(*) FROM sessions")  # a snapshot that the index build has to wait for
