@@ -16,6 +16,7 @@ from cutover.foreign_keys import add_foreign_key, drop_foreign_key, is_adopted, 
 from cutover.functions import create_function, reset_functions
 from cutover.grants import by_new_names, grants
 from cutover.policies import bind_policies, release_policies, replace_policies
+from cutover.publications import release_publications, take_publications
 from cutover.rename import rename_column, rename_index, rename_table
 from cutover.sequences import release_sequences, take_sequences
 from cutover.set_aside import followers, set_aside
@@ -41,6 +42,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *quiet_triggers(plan),
         *(s.reversed() for s in reversed(grants(live, plan.source_table.grants))),
         *release_sequences(plan),
+        *release_publications(plan),
         rename_table(live, retired),
         *(rename_index(live.schema, r.before, r.after) for r in plan.retired_indexes),
         rename_table(shadow, live),
@@ -51,6 +53,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *take_sequences(plan),
         *exchange_references(plan),
         *(add_foreign_key(fk) for fk in moved_foreign_keys(plan) if not is_adopted(plan, fk)),
+        *take_publications(plan),
         *not_valid_checks(plan),
         *user_triggers(plan),
         *grants(live, by_new_names(plan)),

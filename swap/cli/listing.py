@@ -21,7 +21,7 @@ from swap.prepare.references import (
 )
 from swap.prepare.run import Step, prepare_steps
 from swap.sync.backfill import copy_statement
-from swap.sync.build import analyze, identity_steps, reference_steps, shadow_constraints, shadow_indexes, vacuum
+from swap.sync.build import analyze, identity_steps, publishable, reference_steps, shadow_constraints, shadow_indexes, vacuum
 from swap.sync.settle import validations
 
 Phase = tuple[str, list[Statement]]
@@ -49,7 +49,7 @@ def phases(plan: Plan) -> list[Phase]:
     backfill += _of(identity_steps(plan))
     copy = copy_statement(forward(plan), LOW, HIGH)
     backfill.append(Statement(copy, "per key range, sized by time; no row is locked", plan.source, "ACCESS SHARE"))
-    build = [create_index(plan.key_index, concurrently=False), vacuum(plan)]
+    build = [create_index(plan.key_index, concurrently=False), *publishable(plan), vacuum(plan)]
     build += [create_index(i, concurrently=False) for i in shadow_indexes(plan)]
     build += [s for i in shadow_indexes(plan) for s in index_attributes(i)]
     build += shadow_constraints(plan)

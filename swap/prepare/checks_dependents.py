@@ -14,12 +14,6 @@ from swap.prepare.checks_triggers import check_triggers
 
 REASONS = {
     "pg_policy": ("its expression names the table's row type", "DROP POLICY before, and CREATE it again after the cutover."),
-    "pg_publication": ("publishes the table, and would publish its shadow", "Publish listed tables, without this one."),
-    "pg_publication_rel": ("publishes the table", "ALTER PUBLICATION … DROP TABLE, and ADD TABLE after the cutover."),
-    "pg_publication_namespace": (
-        "publishes the table, and would publish its shadow",
-        "ALTER PUBLICATION … DROP TABLES IN SCHEMA.",
-    ),
     "pg_statistic_ext": (
         "extended statistics are not rebuilt in this version",
         "DROP STATISTICS, and CREATE them again afterwards.",

@@ -27,6 +27,7 @@ from swap.prepare.checks_disk import check_disk, check_locks, free_bytes, needed
 from swap.prepare.checks_key import check_identity, check_identity_data, check_key
 from swap.prepare.checks_names import check_names
 from swap.prepare.checks_privileges import check_ownership, check_privileges, check_row_security, read_relations
+from swap.prepare.checks_publications import check_publications
 from swap.prepare.checks_references import check_references
 from swap.prepare.checks_server import Server, check_server, check_version, read_server
 from swap.prepare.checks_tables import check_exclusions, check_kind, check_rewrite, check_tables
@@ -169,6 +170,7 @@ def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: i
         *check_exclusions(subject),
         *check_names(conn, subject),
         *check_attached_objects(conn, subject),
+        *check_publications(subject),
         *check_dependents(conn, subject),
         check_disk(needed_bytes(subject), free_bytes(conn, server.data_directory, catalog.source)),
         check_locks(subject, server),

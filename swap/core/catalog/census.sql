@@ -5,7 +5,7 @@ SELECT d.refobjid::bigint, pg_describe_object(d.classid, d.objid, d.objsubid), d
 FROM pg_depend d
 WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (%(oids)s::oid[])
   AND d.classid NOT IN ('pg_constraint'::regclass, 'pg_attrdef'::regclass, 'pg_trigger'::regclass, 'pg_rewrite'::regclass,
-                        'pg_policy'::regclass, 'pg_proc'::regclass)
+                        'pg_policy'::regclass, 'pg_proc'::regclass, 'pg_publication_rel'::regclass)
   AND NOT (d.classid = 'pg_class'::regclass AND (SELECT c.relkind FROM pg_class c WHERE c.oid = d.objid) IN ('i', 'S', 't', 'I'))
   AND NOT (d.classid = 'pg_type'::regclass AND d.deptype = 'i')
 UNION
@@ -15,16 +15,6 @@ FROM pg_class c JOIN pg_type t ON t.oid = c.reltype JOIN pg_depend d ON d.refcla
      AND NOT (d.classid = 'pg_class'::regclass AND (SELECT v.relkind FROM pg_class v WHERE v.oid = d.objid) IN ('v', 'm'))
      AND d.classid <> 'pg_rewrite'::regclass
 WHERE c.oid = ANY (%(oids)s::oid[])
-UNION
-SELECT pr.prrelid::bigint, 'publication ' || quote_ident(p.pubname), 'pg_publication_rel', ''
-FROM pg_publication_rel pr JOIN pg_publication p ON p.oid = pr.prpubid WHERE pr.prrelid = ANY (%(oids)s::oid[])
-UNION
-SELECT c.oid::bigint, 'publication ' || quote_ident(p.pubname) || ' (all tables of a schema)', 'pg_publication_namespace', ''
-FROM pg_class c JOIN pg_publication_namespace pn ON pn.pnnspid = c.relnamespace JOIN pg_publication p ON p.oid = pn.pnpubid
-WHERE c.oid = ANY (%(oids)s::oid[])
-UNION
-SELECT c.oid::bigint, 'publication ' || quote_ident(p.pubname) || ' (all tables)', 'pg_publication', ''
-FROM pg_class c, pg_publication p WHERE p.puballtables AND c.oid = ANY (%(oids)s::oid[])
 UNION
 SELECT c.oid::bigint, 'security label of ' || c.oid::regclass, 'pg_seclabel', ''
 FROM pg_class c JOIN pg_seclabel l ON l.classoid = 'pg_class'::regclass AND l.objoid = c.oid WHERE c.oid = ANY (%(oids)s::oid[])

@@ -21,6 +21,7 @@ from swap.core.catalog.model import (
     Grant,
     Index,
     Policy,
+    Publication,
     Sequence,
     Table,
     Trigger,
@@ -105,6 +106,7 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
     policies = _group(query(conn, "policies.sql", oids=oids))
     grants = _group(query(conn, "grants.sql", oids=oids))
     sequences = load_sequences(conn, oids)
+    publications = _group(query(conn, "publications.sql", oids=oids))
     tables = []
     for r in query(conn, "tables.sql", oids=oids):
         oid = int(r[0])
@@ -121,6 +123,7 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
                 policies=tuple(_make(Policy, p) for p in policies[oid]),
                 grants=tuple(_make(Grant, g) for g in grants[oid]),
                 sequences=tuple(sequences[oid]),
+                publications=tuple(_make(Publication, p) for p in publications[oid]),
             )
         )  # fmt: skip
     return tuple(tables)

@@ -178,6 +178,19 @@ class Sequence:
 
 
 @dataclass(frozen=True)
+class Publication:
+    """One that publishes a table. `kind`: table (listed by name) | schema | all; `columns` empty: all of them."""
+
+    name: str
+    owner: str
+    owned: bool
+    kind: str
+    columns: tuple[str, ...]
+    filter: str | None
+    filter_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Table:
     oid: int
     name: TableName
@@ -206,6 +219,7 @@ class Table:
     policies: tuple[Policy, ...]
     grants: tuple[Grant, ...]
     sequences: tuple[Sequence, ...]
+    publications: tuple[Publication, ...]
 
     def column(self, name: str) -> Column | None:
         return next((c for c in self.columns if c.name == name), None)

@@ -34,5 +34,13 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     FROM pg_depend ds JOIN pg_class s ON s.oid = ds.objid AND s.relkind = 'S' JOIN pg_sequence q ON q.seqrelid = s.oid
     JOIN pg_attribute a ON a.attrelid = ds.refobjid AND a.attnum = ds.refobjsubid
     WHERE ds.classid = 'pg_class'::regclass AND ds.refclassid = 'pg_class'::regclass AND ds.refobjid = c.oid AND ds.deptype IN ('a', 'i')
+    UNION ALL
+    SELECT format('publication %%I columns=%%s where=%%s', p.pubname,
+                  ARRAY(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (pr.prattrs::int2[]) ORDER BY a.attnum),
+                  pg_get_expr(pr.prqual, pr.prrelid))
+    FROM pg_publication_rel pr JOIN pg_publication p ON p.oid = pr.prpubid WHERE pr.prrelid = c.oid
+    UNION ALL
+    SELECT format('publication %%I of more than this table', p.pubname) FROM pg_publication p
+    WHERE p.puballtables OR EXISTS (SELECT FROM pg_publication_namespace pn WHERE pn.pnpubid = p.oid AND pn.pnnspid = c.relnamespace)
 ) x
 WHERE c.oid = ANY (%(oids)s::oid[]) ORDER BY 1, 2

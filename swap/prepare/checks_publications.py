@@ -1,0 +1,50 @@
+"""Publications of the source and of references (H17): what changes for subscribers has to be taken on by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swap.core.catalog.model import Publication, Table
+from swap.core.names import quote
+from swap.prepare.checks_base import Finding, Subject, blocker, or_ok
+from swap.prepare.checks_names import new_tables
+
+BEFORE = " See docs/limits.md, 'Publications'; then take it on in [accept] findings."
+
+
+def check_publications(subject: Subject) -> list[Finding]:
+    """Pure. Accepted, the publications that list a table come along; the others publish what there is by themselves."""
+    found = [f for t in subject.tables for p in t.publications for f in _publication(subject, t, p)]
+    return or_ok(found, "publication", subject.source.name, "no publication contains the table or a reference to it")
+
+
+def _publication(subject: Subject, table: Table, p: Publication) -> Iterator[Finding]:
+    at = f"{quote(p.name)} of {table.name}"
+    changed = {c for r in subject.references if r.table == table.name for c in (r.column, r.uuid_column)}
+    if table.name == subject.source.name:
+        changed |= {subject.config.source.key, subject.config.identity.column}
+    if bound := changed.intersection(p.filter_columns):
+        names = ", ".join(map(quote, sorted(bound)))
+        hint = f"ALTER PUBLICATION {quote(p.name)} DROP TABLE {table.name}; and ADD TABLE with a filter over a uuid afterwards."
+        yield blocker("publication", at, f"its row filter compares {names}, which is a uuid afterwards", hint)
+        return
+    if p.kind != "table":
+        yield _wholesale(subject, table, p, at)
+        return
+    if not p.owned and (table.name == subject.source.name or changed.intersection(p.columns)):
+        hint = f"GRANT {quote(p.owner)} TO {quote(subject.catalog.role)}; or ALTER PUBLICATION {quote(p.name)} OWNER TO …;"
+        yield blocker("publication", at, f"the publication belongs to {p.owner}, and only its owner can change it", hint)
+    lists = "its column list goes on by name" if p.columns else "the new columns are published as soon as they are there"
+    detail = f"from the cutover on its subscribers get uuids in {', '.join(map(quote, sorted(changed)))}; {lists}"
+    yield blocker("publication", at, detail, "Change the subscribers' tables in step." + BEFORE, acceptable=True)
+
+
+def _wholesale(subject: Subject, table: Table, p: Publication, at: str) -> Finding:
+    names = new_tables(subject)
+    state = subject.config.names.state_schema
+    what = (
+        f"every table of {quote(table.name.schema)}" if p.kind == "schema" else f"every table, those of schema {quote(state)} too"
+    )
+    detail = f"publishes {what}: {names['shadow'].name} from its creation on, {names['retired'].name} after the cutover"
+    hint = "Publish listed tables instead, or create these on every subscriber first." + BEFORE
+    return blocker("publication", at, detail, hint, acceptable=True)
