@@ -11,11 +11,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
 from swap.sync.queue import due
 from tests.fix_server import Connect
-from tests.verifying import METHODS, Verified, failed, plain, reason, status_of
+from tests.verifying import METHODS, OnProgress, Verified, failed, plain, reason, status_of
 from tests.waiting import wait_until
 from verify.checksum import row_hash
 from verify.findings import Method, Report
@@ -29,18 +28,6 @@ USERS = "public.users"
 @pytest.fixture(autouse=True)
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 40)
-
-
-class OnProgress(Silent):
-    """A reporter that acts once, between two ranges."""
-
-    def __init__(self, act: Callable[[], object]) -> None:
-        self.act: Callable[[], object] | None = act
-
-    def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
-        if self.act is not None:
-            act, self.act = self.act, None
-            act()
 
 
 @by_both
@@ -143,7 +130,7 @@ def terminate(conn: psycopg.Connection[Any], name: str) -> None:
 
 
 @by_both
-@pytest.mark.parametrize("session", ["worker 1", "worker 2", "snapshot", "verify"])
+@pytest.mark.parametrize("session", ["worker 1", "worker 2", "snapshot", "queue", "verify"])
 def test_a_killed_session_is_incomplete(verified: Verified, connect: Connect, method: Method, session: str) -> None:
     admin = connect(verified.db.superuser)
     report = verified(method, reporter=OnProgress(lambda: terminate(admin, f"swap verify ({session})")))

@@ -6,6 +6,7 @@ its own: the text that PostgreSQL prints of a row.
 
 from __future__ import annotations
 
+import math
 import os
 from array import array
 from collections.abc import Iterator, Mapping
@@ -30,7 +31,7 @@ from verify.checksum import row_hash
 from verify.findings import Method
 from verify.gathered import Gathered
 from verify.source import SourceComparison
-from verify.view import View
+from verify.view import View, Views
 from verify.workers import Workers
 
 ORIGIN, TARGET = TableName("public", "a"), TableName("public", "a_new")
@@ -277,7 +278,10 @@ def compare(target: Target, conn: Connection, example: Example, method: Method) 
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         (exported,) = conn.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
         view = View(exported, "", "", Snapshot(1), array("q", sorted(example.pending)), False, False)
-        with Workers(target, exported, 1) as workers:
-            SourceComparison(workers, d, view, method, 100, Silent(), found).run(origin, maintained)
+        with Workers(target, 1) as workers:
+            views = Views(conn, None, 0, workers, math.inf)  # type: ignore[arg-type]
+            views.taken.append(view)
+            workers.use(exported)
+            SourceComparison(workers, d, views, method, 100, Silent(), found).run(origin, maintained)
             found.unfinished += workers.unfinished
     return found

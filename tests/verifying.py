@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -38,8 +39,19 @@ class Verified:
     owner: psycopg.Connection[Any]
     op: Operator
 
-    def __call__(self, method: Method = "exact", *, jobs: int = 2, limit: int = 1000, reporter: Reporter | None = None) -> Report:
-        return verify(self.target, self.run(), method=method, jobs=jobs, reporter=reporter or Silent(), max_findings=limit)
+    def __call__(
+        self,
+        method: Method = "exact",
+        *,
+        jobs: int = 2,
+        limit: int = 1000,
+        reporter: Reporter | None = None,
+        snapshot_max_s: float = 900,
+    ) -> Report:
+        return verify(
+            self.target, self.run(), method=method, jobs=jobs, reporter=reporter or Silent(), max_findings=limit,
+            snapshot_max_s=snapshot_max_s,
+        )  # fmt: skip
 
     @property
     def target(self) -> Target:
@@ -57,6 +69,18 @@ class Verified:
     def direction(self) -> Direction:
         run = self.run()
         return direction(run.plan, run.direction)
+
+
+class OnProgress(Silent):
+    """A reporter that acts once, between two ranges."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act: Callable[[], object] | None = act
+
+    def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
+        if self.act is not None:
+            act, self.act = self.act, None
+            act()
 
 
 def without_triggers(verified: Verified, table: str, statement: sql.SQL | sql.Composed) -> None:

@@ -61,10 +61,34 @@ class TableResult:
 
 
 @dataclass(frozen=True)
+class RangeSeen:
+    """What one key range held. `snapshot`: which of the run's snapshots it was compared in, counted from 1; digests
+    with the checksum method only."""
+
+    number: int
+    low: int | None
+    high: int | None
+    snapshot: int
+    origin_rows: int
+    target_rows: int
+    origin_digest: str | None
+    target_digest: str | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One of the run's snapshots: pg_snapshot text, WAL position, replay watermark."""
+
+    snapshot: str
+    lsn: str
+    watermark: str
+
+
+@dataclass(frozen=True)
 class Report:
-    """The whole verification. `snapshot`: what was compared (pg_snapshot text), at WAL position `lsn`;
-    `covered`: the changes up to which every key was compared (a watermark: pending keys lie beyond it);
-    `id`: its row in the journal."""
+    """The whole verification. `snapshot`: the first of those that were compared (pg_snapshot text), at WAL position
+    `lsn`; `covered`: the changes up to which every key was compared (the watermark in that one, the oldest: pending
+    keys lie beyond it); `id`: its row in the journal; `plan_fingerprint`: of the plan that the run follows."""
 
     id: int
     verdict: Verdict
@@ -80,9 +104,17 @@ class Report:
     tables: tuple[TableResult, ...]
     findings: tuple[Finding, ...]
     checks: tuple[Check, ...]
+    snapshots: tuple[Seen, ...] = ()
+    ranges: tuple[RangeSeen, ...] = ()
+    tool_version: str = ""
+    plan_fingerprint: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: the document of `swap verify --json`."""
+        """Plain data: the document of `swap verify --json`, and what the journal keeps."""
+        return {k: v for k, v in self.evidence().items() if k != "ranges"}
+
+    def evidence(self) -> dict[str, Any]:
+        """The same with every range: the document of `--report`."""
         return {k: _plain(v) for k, v in asdict(self).items()}
 
 

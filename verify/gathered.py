@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 from swap.core.names import TableName
 from verify.checksum import RangeDigest
-from verify.findings import Check, Finding, TableResult
+from verify.findings import Check, Finding, RangeSeen, TableResult
 from verify.view import View
 
 
 @dataclass
 class Gathered:
     """`unfinished`: every reason why something was not looked at; `capped`: more differs than is listed;
+    `views`: the snapshots, in order;
     `storage`: the files that were compared, to see at the end that they still are the tables."""
 
     unfinished: list[str] = field(default_factory=list)
@@ -21,7 +22,9 @@ class Gathered:
     findings: list[Finding] = field(default_factory=list)
     digests: list[RangeDigest] = field(default_factory=list)
     ranges: int = 0
+    ranges_done: int = 0
+    ranges_seen: list[RangeSeen] = field(default_factory=list)
     capped: bool = False
-    view: View | None = None
+    views: list[View] = field(default_factory=list)
     fingerprint: str | None = None
     storage: dict[TableName, tuple[int, int]] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 
 import sqlalchemy as sa
 
@@ -17,7 +18,7 @@ from swap.core.connection import Connection, Database
 from swap.core.journal import Journal, Run
 from swap.core.names import TableName
 from verify.checksum import RangeDigest
-from verify.findings import Check, Method, Report, verdict
+from verify.findings import Check, Method, Report, Seen, verdict
 from verify.gathered import Gathered
 from verify.view import storage
 
@@ -55,9 +56,10 @@ def _changed_since(conn: Connection, journal: Journal, run: Run, found: Gathered
 
 
 def _report(conn: Connection, run: Run, method: Method, started_at: datetime, found: Gathered, limit: int) -> Report:
-    view = found.view
+    view = found.views[0] if found.views else None
     reasons = list(dict.fromkeys(found.unfinished))
-    good = f"{found.ranges} of {found.ranges} ranges, every row of both sides, in one snapshot"
+    snapshots = "one snapshot" if len(found.views) == 1 else f"{len(found.views)} snapshots, one after the other"
+    good = f"{found.ranges_done} of {found.ranges} ranges, every row of both sides, in {snapshots}"
     coverage = Check("coverage", "failed" if reasons else "ok", "; ".join(reasons) or good)
     checks = (coverage, *found.checks)
     return Report(
@@ -75,7 +77,19 @@ def _report(conn: Connection, run: Run, method: Method, started_at: datetime, fo
         tables=tuple(found.tables),
         findings=tuple(found.findings[:limit]),
         checks=checks,
+        snapshots=tuple(Seen(v.text, v.lsn, str(v.watermark)) for v in found.views),
+        ranges=tuple(sorted(found.ranges_seen, key=lambda r: r.number)),
+        tool_version=tool_version(),
+        plan_fingerprint=run.plan.fingerprint,
     )
+
+
+def tool_version() -> str:
+    """Of the installed package; empty when it runs from a checkout that was not installed."""
+    try:
+        return version("pg-uuid-swap")
+    except PackageNotFoundError:
+        return ""
 
 
 def _write(journal: Journal, run: Run, report: Report, found: Gathered) -> int:

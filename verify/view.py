@@ -1,13 +1,19 @@
-"""The one snapshot everything is compared in, and what was pending in it.
+"""The snapshots that everything is compared in, and what was pending in each.
 
-The coordinator's transaction exports the snapshot and reads no table but the queue; its ACCESS SHARE on the
-two change tables is taken *before* the snapshot (LOCK TABLE needs none) and kept to the end, so no queue entry
-that this verification relies on, or that a cutover has to compare once more because of it, can be truncated
-away meanwhile: TRUNCATE is not MVCC-safe. Writers and replay are not hindered; rotation tries again later.
+Three sessions, because three things have to last differently long. The *queue* session holds ACCESS SHARE on the two
+change tables from before the first snapshot to the end, in a READ COMMITTED transaction that has no snapshot of its
+own between statements: no queue entry that this verification relies on, or that a cutover has to compare once more
+because of it, can be truncated away meanwhile (TRUNCATE is not MVCC-safe), and vacuum is not held back. The *snapshot*
+session exports a snapshot and is given up with it after `max_s`. The workers import it for one range at a time.
+
+What was compared in an earlier snapshot stays true: a key that changed since has an entry that the earlier watermark
+does not see. So the run as a whole vouches for every key but those touched since the watermark of its *oldest*
+snapshot, which is what a cutover compares again.
 """
 
 from __future__ import annotations
 
+import time
 from array import array
 from dataclasses import dataclass
 
@@ -21,6 +27,7 @@ from swap.core.snapshot import Snapshot
 from swap.core.text import load_sql
 from swap.prepare.objects import changes
 from swap.sync.queue import due, read_watermark
+from verify.workers import Workers
 
 MAX_PENDING = 1_000_000
 
@@ -38,13 +45,71 @@ class View:
     everything_pending: bool
     overflow: bool
 
+    @property
+    def unusable(self) -> str | None:
+        """Why the source cannot be compared in this snapshot."""
+        if self.everything_pending:
+            return "a TRUNCATE is queued and not replayed yet: every row is pending"
+        if self.overflow:
+            return f"more than {len(self.pending) - 1} keys are pending: let the replay catch up first"
+        return None
+
+
+class Views:
+    """The snapshots of one verification, one after the other. `taken`: all of them, in order."""
+
+    def __init__(self, holder: Connection, plan: Plan, run_id: int, workers: Workers, max_s: float) -> None:
+        self._holder, self._plan, self._run_id, self._workers, self._max_s = holder, plan, run_id, workers, max_s
+        self._opened = 0.0
+        self.taken: list[View] = []
+
+    @property
+    def current(self) -> View:
+        return self.taken[-1]
+
+    def over(self) -> bool:
+        """Whether the current snapshot is old enough to be given up."""
+        return time.monotonic() - self._opened > self._max_s
+
+    def renew(self) -> View:
+        """Give the snapshot up, if there is one, and take another."""
+        if self.taken:
+            self._holder.execute("ROLLBACK")
+        self.taken.append(open_view(self._holder, self._plan, self._run_id))
+        self._opened = time.monotonic()
+        self._workers.use(self.current.exported)
+        return self.current
+
+    def lost(self) -> str | None:
+        """None while the last snapshot is still held, else why it is not."""
+        try:
+            row = self._holder.execute("SELECT pg_current_snapshot()::text").fetchone()
+        except psycopg.Error as e:
+            return f"the session that held the snapshot was lost: {str(e).splitlines()[0]}"
+        return None if row is not None and row[0] == self.current.text else "the snapshot was not held to the end"
+
+
+def hold_queue(conn: Connection, plan: Plan) -> None:
+    """Begin a transaction that keeps every queue entry: ACCESS SHARE on the change tables. Writers and replay are not
+    hindered; rotation tries again later. The caller ends it by closing the session."""
+    tables = sql.SQL(", ").join(changes(plan, slot).sql for slot in (0, 1))
+    conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
+    conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
+
+
+def queue_lost(conn: Connection) -> str | None:
+    """None while the queue's entries are still held, else why they are not."""
+    try:
+        conn.execute("SELECT 1")
+    except psycopg.Error as e:
+        return f"the session that held the queue was lost: {str(e).splitlines()[0]}"
+    held = conn.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+    return None if held else "the queue was not held to the end"
+
 
 def open_view(conn: Connection, plan: Plan, run_id: int) -> View:
-    """Begin the coordinator's transaction on `conn` (autocommit) and export its snapshot. The caller ends it by
-    closing the session."""
+    """Begin a transaction on `conn` (autocommit) and export its snapshot; it reads no table but the queue."""
     conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    tables = sql.SQL(", ").join(changes(plan, slot).sql for slot in (0, 1))
-    conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
     row = conn.execute(load_sql("verify", "export.sql")).fetchone()
     assert row is not None
     watermark = read_watermark(conn, plan, run_id)
@@ -58,15 +123,6 @@ def open_view(conn: Connection, plan: Plan, run_id: int) -> View:
     truncated = conn.execute(truncate.format(due(plan, watermark, sql.SQL("c.key")))).fetchone()
     everything = truncated is not None and bool(truncated[0])
     return View(row[0], row[1], row[2], watermark, pending, everything, len(keys) > MAX_PENDING)
-
-
-def still_open(conn: Connection, view: View) -> str | None:
-    """None while the coordinator still holds the snapshot, else why it does not."""
-    try:
-        row = conn.execute("SELECT pg_current_snapshot()::text").fetchone()
-    except psycopg.Error as e:
-        return f"the session that held the snapshot was lost: {str(e).splitlines()[0]}"
-    return None if row is not None and row[0] == view.text else "the snapshot was not held to the end"
 
 
 def storage(conn: Connection, tables: list[TableName]) -> dict[TableName, tuple[int, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -23,6 +23,7 @@ from swap.core.errors import SwapError
 
 T = TypeVar("T")
 # Parallelism is `jobs`; a query per range is too short to be worth compiling.
+POLL_S = 0.25
 SETTINGS = "SET jit = off; SET max_parallel_workers_per_gather = 0; SET work_mem = '64MB'"
 
 
@@ -38,12 +39,28 @@ class _UnfinishedError(Exception):
     """A task that did not finish, and why."""
 
 
-class Workers:
-    """The sessions. After the first failure nothing more is started: `unfinished` says why, and results stay None."""
+class _LateError(Exception):
+    """A task that was not started, because the snapshot is to be given up."""
 
-    def __init__(self, database: Database, snapshot: str, jobs: int) -> None:
+
+def never() -> bool:
+    return False
+
+
+def no_reason() -> str:
+    return ""
+
+
+class Workers:
+    """The sessions. After the first failure nothing more is started: `unfinished` says why, and results stay None.
+
+    `give_up` is asked all the while: a reason ends the work at once.
+    """
+
+    def __init__(self, database: Database, jobs: int, give_up: Callable[[], str] = no_reason) -> None:
         self.unfinished: list[str] = []
-        self._set = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot))
+        self._set: sql.Composed | None = None
+        self._ask = give_up
         self._stop = threading.Event()
         self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._all: list[Connection] = []
@@ -62,6 +79,10 @@ class Workers:
         conn.read_only = True
         self._idle.put(conn)
 
+    def use(self, snapshot: str) -> None:
+        """Every task from now on reads this exported snapshot."""
+        self._set = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot))
+
     def __enter__(self) -> Workers:
         return self
 
@@ -69,26 +90,39 @@ class Workers:
         """Nothing outlives this: running queries are cancelled when an exception (Ctrl-C) ends the run."""
         self._stop.set()
         if error is not None:
-            for conn in self._all:
-                with suppress(psycopg.Error):
-                    conn.cancel_safe(timeout=5)
+            self._cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
         for conn in self._all:
             conn.close()
 
-    def run(self, tasks: Sequence[Task[T]], done: Callable[[T], None] = lambda _: None) -> list[T | None]:
-        """The tasks' results in order; None for what did not finish. `done` is called as results come."""
-        futures = [self._pool.submit(self._one, task) for task in tasks]
-        for future in as_completed(futures):
-            result = self._result(future)
-            if result is not None:
-                done(result)
+    def _cancel(self) -> None:
+        for conn in self._all:
+            with suppress(psycopg.Error):
+                conn.cancel_safe(timeout=5)
+
+    def run(
+        self, tasks: Sequence[Task[T]], done: Callable[[T], None] = lambda _: None, until: Callable[[], bool] = never
+    ) -> list[T | None]:
+        """The tasks' results in order; None for what did not finish. `done` is called as results come. When `until` says
+        so no further task is started, but always the first."""
+        futures = [self._pool.submit(self._one, task, until if n else never) for n, task in enumerate(tasks)]
+        waiting = set(futures)
+        while waiting:
+            ended, waiting = wait(waiting, timeout=POLL_S, return_when=FIRST_COMPLETED)
+            for future in ended:
+                result = self._result(future)
+                if result is not None:
+                    done(result)
+            reason = "" if self._stop.is_set() else self._ask()
+            if reason:
+                self._give_up(reason)
+                self._cancel()
         return [self._result(future) for future in futures]
 
     def _result(self, future: Future[T]) -> T | None:
         try:
             return future.result()
-        except CancelledError:
+        except (CancelledError, _LateError):
             return None
         except _UnfinishedError as e:
             self._give_up(str(e))
@@ -99,9 +133,12 @@ class Workers:
         if reason and reason not in self.unfinished:
             self.unfinished.append(reason)
 
-    def _one(self, task: Task[T]) -> T:
+    def _one(self, task: Task[T], until: Callable[[], bool]) -> T:
         if self._stop.is_set():
             raise _UnfinishedError("")
+        if until():
+            raise _LateError
+        assert self._set is not None
         conn = self._idle.get()
         try:
             with conn.transaction():

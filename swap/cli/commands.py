@@ -244,7 +244,10 @@ def verify(
             raise PhaseError(
                 f"There is nothing to verify yet: the run is {run.phase.public}.", hint="Run `swap sync --once` first."
             )
-        result = run_verification(s.database, run, method=method.value, jobs=jobs or s.config.sync.jobs, reporter=s.report)
+        result = run_verification(
+            s.database, run, method=method.value, jobs=jobs or s.config.sync.jobs, reporter=s.report,
+            snapshot_max_s=s.config.verify.snapshot_max_s,
+        )  # fmt: skip
         queued = queue_differences(s.journal.conn, run, result.findings, result.id) if repair else 0
     document = json.loads(json.dumps(result.to_json(), default=str))
     if repair:

@@ -96,6 +96,7 @@ class Sync(_Section):
 
 class Verify(_Section):
     max_age_s: int = Field(3600, ge=1)
+    snapshot_max_s: int = Field(900, ge=1)
 
 
 class Cutover(_Section):
