@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 import sqlalchemy as sa
@@ -32,6 +33,15 @@ class Verified:
     id: int
     watermark: Snapshot
     age_s: float
+    method: str
+    finished_at: datetime
+    rows: int
+
+    def quoted(self) -> dict[str, object]:
+        """For the account of the exchange."""
+        return {
+            "id": self.id, "method": self.method, "finished_at": self.finished_at.isoformat(), "rows": self.rows,
+        }  # fmt: skip
 
 
 def check_phase(run: Run, kind: str) -> None:
@@ -78,7 +88,7 @@ def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) ->
     v = journal.t["verification"]
     age = sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at)
     rows = journal.execute(
-        sa.select(v.c.id, v.c.verdict, v.c.direction, v.c.repaired, age)
+        sa.select(v.c.id, v.c.verdict, v.c.direction, v.c.repaired, age, v.c.method, v.c.finished_at, v.c.report)
         .where(v.c.run_id == run.id)
         .order_by(v.c.id.desc())
         .limit(1)
@@ -86,7 +96,7 @@ def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) ->
     hint = "Run `swap verify`; it blocks no writer."
     if not rows or rows[0][2] != run.direction or (run.verified is None and rows[0][1] == "identical"):
         raise RefusedError("There is no verification of this direction yet.", hint=hint)
-    identifier, verdict, _, repaired, age_s = rows[0]
+    identifier, verdict, _, repaired, age_s, method, finished_at, report = rows[0]
     if verdict != "identical" or repaired or run.verified is None:
         raise RefusedError(f"The last verification says {verdict}{' (repaired)' if repaired else ''}.", hint=hint)
     if float(age_s) > max_age_s + grace_s:
@@ -94,7 +104,8 @@ def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) ->
             f"The last verification is {age_s:.0f} s old; [verify] max_age_s allows {max_age_s}.",
             hint=hint,
         )
-    return Verified(identifier, Snapshot.parse(run.verified), float(age_s))
+    compared = sum(t["rows"] for t in report["tables"])
+    return Verified(identifier, Snapshot.parse(run.verified), float(age_s), method, finished_at, compared)
 
 
 def _indexes(conn: Connection, run: Run) -> None:

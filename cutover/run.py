@@ -41,7 +41,8 @@ DRAIN_ROUNDS = 200
 
 @dataclass(frozen=True)
 class Outcome:
-    """CLI.md's fields of `cutover` and `revert`. `waited` names who stood in the way, attempt by attempt."""
+    """CLI.md's fields of `cutover` and `revert`. `waited` names who stood in the way, attempt by attempt;
+    `verification` is the one that was relied on."""
 
     outcome: str
     attempts: int
@@ -53,6 +54,7 @@ class Outcome:
     snapshot: str | None
     xid: str
     waited: tuple[str, ...] = ()
+    verification: dict[str, object] | None = None
 
 
 @dataclass
@@ -84,7 +86,7 @@ class Operation:
             verified = check_gates(conn, self.journal, self.run, self.config, grace_s=time.monotonic() - began)
             what = cutover_exchange(self.run.plan) if self.kind == "cutover" else revert_exchange(self.run.plan)
             with taking_over(conn, self.run.plan.tag):
-                outcome = replace(self._attempts(what, verified), snapshot=taken)
+                outcome = replace(self._attempts(what, verified), snapshot=taken, verification=verified.quoted())
             self.run = self.journal.get(self.run.id)
             settle(self.journal.conn, self.journal, self.run, self.report, wait=True)
         return outcome

@@ -8,7 +8,7 @@ import traceback
 import psycopg
 import typer
 
-from swap.cli import commands, demo_command, operate
+from swap.cli import commands, demo_command, operate, verify_command
 from swap.cli.context import INTERRUPTED, STOPPED
 from swap.cli.output import emit_json, error_document, print_error
 from swap.core.connection import translate
@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 commands.register(app)
+verify_command.register(app)
 operate.register(app)
 demo_command.register(app)
 

@@ -1,9 +1,7 @@
-"""init, doctor, plan, prepare, sync, verify, status, pause, resume."""
+"""init, doctor, plan, prepare, sync, status, pause, resume."""
 
 from __future__ import annotations
 
-import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +10,10 @@ import typer
 from cutover.trial import try_out
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, opened
-from swap.cli.output import emit_json, error_document, print_checks, print_error, print_lines, print_table
+from swap.cli.output import emit_json, error_document, print_checks, print_error, print_lines
 from swap.cli.status import read_status, status_lines
 from swap.core.connection import Database
-from swap.core.errors import DifferenceError, PhaseError, RefusedError, SwapError, UsageError
+from swap.core.errors import PhaseError, RefusedError, SwapError, UsageError
 from swap.core.journal import Phase, Run
 from swap.core.names import parse_table
 from swap.core.plan import Plan
@@ -26,20 +24,12 @@ from swap.prepare.init import render, write
 from swap.prepare.planning import key_type, read_plan
 from swap.prepare.run import resume_prepare
 from swap.sync.loop import Sync
-from verify.repair import queue_differences
-from verify.run import verify as run_verification
-
-
-class Method(StrEnum):
-    exact = "exact"
-    checksum = "checksum"
-
 
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Sessions at work. Else [sync] jobs.")]
 
 
 def register(app: typer.Typer) -> None:
-    for function in (init, doctor, plan, prepare, sync, verify, status, pause, resume):
+    for function in (init, doctor, plan, prepare, sync, status, pause, resume):
         app.command(epilog=f"Example: {EXAMPLES[function.__name__]}")(function)
 
 
@@ -49,7 +39,6 @@ EXAMPLES = {
     "plan": "swap plan --sql > plan.sql",
     "prepare": "swap prepare --dry-run",
     "sync": "swap sync --once --jobs 4",
-    "verify": "swap verify --method exact --report verify.json",
     "status": "swap status --watch",
     "pause": "swap pause",
     "resume": "swap resume",
@@ -228,57 +217,6 @@ def sync(
     said = {"caught_up": "caught up", "stopped": "stopped after the batch in hand", "finished": "the run has ended"}
     text = f"{said[result.reason]}: {result.phase.public}, {result.replayed:,} changes replayed, {result.pending:,} pending"
     _done(as_json, document, text)
-
-
-def verify(
-    method: Annotated[Method, typer.Option("--method", help="checksum drills down with exact where sums differ.")] = Method.checksum,
-    jobs: Jobs = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Queue differing keys for replay; verify again after.")] = False,
-    report: Annotated[Path | None, typer.Option("--report", help="Also write the JSON document to this file.")] = None,
-    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
-) -> int:  # fmt: skip
-    """Row-level verification of every table in the run, with the reference and structure checks. Blocks no writer."""
-    with opened("verify", dsn, config) as s:
-        run = s.need_run("verify")
-        if run.phase not in (Phase.SYNCING, Phase.CUT_OVER):
-            raise PhaseError(
-                f"There is nothing to verify yet: the run is {run.phase.public}.", hint="Run `swap sync --once` first."
-            )
-        result = run_verification(
-            s.database, run, method=method.value, jobs=jobs or s.config.sync.jobs, reporter=s.report,
-            snapshot_max_s=s.config.verify.snapshot_max_s,
-        )  # fmt: skip
-        queued = queue_differences(s.journal.conn, run, result.findings, result.id) if repair else 0
-    document = json.loads(json.dumps(result.to_json(), default=str))
-    if repair:
-        document["repaired"] = queued
-    if report is not None:
-        report.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    error = None
-    if result.verdict != "identical":
-        count = len(result.findings)
-        said = "Verification did not finish" if result.verdict == "incomplete" else f"Verification found {count} differences"
-        failed = [c.detail for c in result.checks if c.status == "failed"]
-        error = DifferenceError(f"{said}{': ' + failed[0] if failed else ''}.", state=REPAIRED if repair else None)
-    if not as_json:
-        _print_verification(document, queued, repair=repair)
-    return conclude(document, error, as_json=as_json)
-
-
-REPAIRED = "Differing keys are queued for replay; nothing else was changed."
-
-
-def _print_verification(document: dict[str, Any], queued: int, *, repair: bool) -> None:
-    columns = ["name", "rows", "missing", "extra", "different", "pending", "seconds"]
-    print_table("", columns, [[t.get(c) for c in columns] for t in document["tables"]])
-    print_checks(document["checks"])
-    for f in document["findings"][:20]:
-        print_lines([f"{f['kind']:10} {f['table']} key {f['key']}: {', '.join(f['columns'])}"])
-    if len(document["findings"]) > 20:
-        print_lines([f"... and {len(document['findings']) - 20} more (--json or --report has all)"])
-    print_lines([f"verdict: {document['verdict']} ({document['method']})"])
-    if repair:
-        print_lines([f"REPAIRED: {queued} keys queued for replay; run `swap verify` again before a cutover"])
 
 
 def status(

@@ -101,11 +101,17 @@ def _exchange(s: Session, run: Run, kind: str, hook: Callable[[Connection, Run],
             f"{kind} {outcome.outcome} in attempt {outcome.attempts}: writes were held {outcome.locked_ms:.0f} ms",
             f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; at most {outcome.blocked_sessions_max} sessions waited",
             f"{outcome.drained_changes:,} changes drained and {outcome.compared_keys:,} keys compared under the lock",
+            *([quoted(outcome.verification)] if outcome.verification else []),
             *([f"snapshot: {outcome.snapshot}"] if outcome.snapshot else []),
             "foreign keys are validated; `swap sync` now keeps the "
             + ("retired table in sync: `swap revert` is possible" if kind == "cutover" else "shadow in sync again"),
         ]
     )
+
+
+def quoted(v: dict[str, object]) -> str:
+    """The verification that was relied on."""
+    return f"it relied on verification {v['id']} ({v['method']}, {v['rows']:,} rows, {v['finished_at']})"
 
 
 def _snapshot_hook(s: Session) -> Callable[[Connection, Run], str]:

@@ -1,0 +1,112 @@
+"""verify: the command that lets an operator press the button."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from swap.cli.commands import Jobs, conclude
+from swap.cli.context import ConfigFile, Dsn, Json, Session, Verbose, opened
+from swap.cli.output import print_checks, print_lines, print_table
+from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
+from swap.core.journal import Phase, Run
+from verify.evidence import write_evidence
+from verify.findings import Report
+from verify.repair import queue_differences, repair_statement, repairable
+from verify.run import verify as run_verification
+
+REPAIRED = "Differing keys are queued for replay; nothing else was changed."
+
+
+class Method(StrEnum):
+    exact = "exact"
+    checksum = "checksum"
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: swap verify --method exact --report verify.json")(verify)
+
+
+def verify(
+    method: Annotated[Method, typer.Option("--method", help="checksum drills down with exact where sums differ.")] = Method.checksum,
+    jobs: Jobs = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Queue differing keys for replay; verify again after.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --repair: print what would queue them.")] = False,
+    report: Annotated[Path | None, typer.Option("--report", help="Also write JSON and Markdown: FILE, and FILE with the other suffix.")] = None,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> int:  # fmt: skip
+    """Row-level verification of every table in the run, with the reference and structure checks. Blocks no writer."""
+    if dry_run and not repair:
+        raise UsageError("--dry-run says what --repair would do.", hint="Add --repair; without it `verify` changes nothing.")
+    with opened("verify", dsn, config) as s:
+        run = verifiable(s)
+        result = run_verification(
+            s.database, run, method=method.value, jobs=jobs or s.config.sync.jobs, reporter=s.report,
+            snapshot_max_s=s.config.verify.snapshot_max_s,
+        )  # fmt: skip
+        document = result.to_json()
+        if repair:
+            document |= _repair(s, run, result, dry_run=dry_run)
+    if report is not None:
+        _write(result, report)
+    if not as_json:
+        _print(document)
+    return conclude(document, failure(result, repaired=bool(document.get("repaired"))), as_json=as_json)
+
+
+def verifiable(s: Session) -> Run:
+    """The run, or PhaseError while there is nothing to compare."""
+    run = s.need_run("verify")
+    if run.phase not in (Phase.SYNCING, Phase.CUT_OVER):
+        raise PhaseError(f"There is nothing to verify yet: the run is {run.phase.public}.", hint="Run `swap sync --once` first.")
+    return run
+
+
+def _repair(s: Session, run: Run, result: Report, *, dry_run: bool) -> dict[str, Any]:
+    if not dry_run:
+        return {"repaired": queue_differences(s.journal.conn, run, result.findings, result.id)}
+    keys = repairable(run.plan, result.findings)
+    text = repair_statement(run.plan, keys).as_string(s.journal.conn) + ";" if keys else None
+    return {"repaired": 0, "statements": [{"sql": text, "why": "the keys are replayed like any changed key"}] if text else []}
+
+
+def _write(result: Report, path: Path) -> None:
+    try:
+        write_evidence(result, path)
+    except OSError as e:
+        raise UsageError(
+            f"The report was not written: {e.strerror}: {e.filename}.",
+            state=f"Verification {result.id} says {result.verdict}; it is journalled.",
+            hint="Name a file that can be written with --report.",
+        ) from None
+
+
+def failure(result: Report, *, repaired: bool) -> SwapError | None:
+    """None for `identical`."""
+    if result.verdict == "identical":
+        return None
+    said = (
+        "Verification did not finish"
+        if result.verdict == "incomplete"
+        else f"Verification found {len(result.findings)} differences"
+    )
+    failed = [c.detail for c in result.checks if c.status == "failed"]
+    return DifferenceError(f"{said}{': ' + failed[0] if failed else ''}.", state=REPAIRED if repaired else None)
+
+
+def _print(document: dict[str, Any]) -> None:
+    columns = ["name", "rows", "missing", "extra", "different", "pending", "seconds"]
+    print_table("", columns, [[t.get(c) for c in columns] for t in document["tables"]])
+    print_checks(document["checks"])
+    for f in document["findings"][:20]:
+        print_lines([f"{f['kind']:10} {f['table']} key {f['key']}: {', '.join(f['columns'])}"])
+    if len(document["findings"]) > 20:
+        print_lines([f"... and {len(document['findings']) - 20} more (--json or --report has all)"])
+    print_lines([f"verdict: {document['verdict']} ({document['method']})"])
+    for statement in document.get("statements", ()):
+        print_lines([statement["sql"]])
+    if document.get("repaired"):
+        print_lines([f"REPAIRED: {document['repaired']} keys queued for replay; run `swap verify` again before a cutover"])

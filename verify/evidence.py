@@ -1,0 +1,76 @@
+"""The report as evidence: one file for programs and one for people, with everything that was looked at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from verify.findings import Report
+
+
+def write_evidence(report: Report, path: Path) -> tuple[Path, Path]:
+    """JSON and Markdown side by side: `path` is the one that its suffix says (JSON if it says neither), the other one has
+    the other suffix. Returns both. Raises OSError."""
+    data, text = (path.with_suffix(".json"), path) if path.suffix == ".md" else (path, path.with_suffix(".md"))
+    data.write_text(json.dumps(report.evidence(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text.write_text(markdown(report), encoding="utf-8")
+    return data, text
+
+
+def markdown(r: Report) -> str:
+    seconds = (r.finished_at - r.started_at).total_seconds()
+    facts: list[tuple[str, object]] = [
+        ("verification", r.id),
+        ("verdict", f"**{r.verdict}**"),
+        ("method", r.method),
+        ("direction", r.direction),
+        ("began", r.started_at.isoformat()),
+        ("ended", f"{r.finished_at.isoformat()} ({seconds:.1f} s)"),
+        ("plan", r.plan_fingerprint),
+        ("structure", r.fingerprint),
+        ("server", r.server_version),
+        ("swap", r.tool_version or "not installed as a package"),
+    ]
+    parts = [
+        f"# Verification {r.id}: {r.verdict}",
+        table(("", ""), facts),
+        "## Compared",
+        table(
+            ("table", "columns", "rows", "missing", "extra", "different", "pending", "digest", "seconds"),
+            (
+                (t.name, ", ".join(t.columns), t.rows, t.missing, t.extra, t.different, t.pending, t.checksum, t.seconds)
+                for t in r.tables
+            ),
+        ),
+        "## Checks",
+        table(("check", "status", "detail"), ((c.name, c.status, c.detail) for c in r.checks)),
+        "## Findings",
+        table(("table", "key", "kind", "columns"), ((f.table, f.key, f.kind, ", ".join(f.columns)) for f in r.findings))
+        if r.findings
+        else "None.",
+        "## Snapshots",
+        table(
+            ("", "snapshot", "WAL position", "replay watermark"),
+            ((n, s.snapshot, s.lsn, s.watermark) for n, s in enumerate(r.snapshots, 1)),
+        ),
+        "## Ranges",
+        "Integer keys from `low` (included) to `high` (excluded); rows and digest of either side, pending keys left out.",
+        table(
+            ("range", "low", "high", "snapshot", "rows", "maintained rows", "digest", "maintained digest"),
+            (
+                (x.number, x.low, x.high, x.snapshot, x.origin_rows, x.target_rows, x.origin_digest, x.target_digest)
+                for x in r.ranges
+            ),
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [_line(head), "|" + "---|" * len(head)]
+    return "\n".join([*lines, *(_line(row) for row in rows)])
+
+
+def _line(cells: Sequence[object]) -> str:
+    return "| " + " | ".join("" if c is None else str(c).replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
