@@ -1,3 +1,3 @@
 """The suite's fixtures, one plugin per subject."""
 
-pytest_plugins = ["tests.fix_server", "tests.fix_cli", "tests.operating", "tests.whole", "tests.fix_verify"]
+pytest_plugins = ["tests.fix_server", "tests.fix_cli", "tests.operating", "tests.whole", "tests.fix_verify", "tests.cycling"]

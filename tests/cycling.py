@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
 import psycopg
+import pytest
 
 from cutover.finalize import abort
 from cutover.run import Operation, Outcome
@@ -99,3 +101,20 @@ class Cycle:
         m = self.m
         abort(m.conn, m.journal, m.run, m.config, Silent())
         assert self.dump() == self.original
+
+
+Start = Callable[..., Cycle]
+
+
+@pytest.fixture
+def start(server: DatabaseServer, database: Database) -> Iterator[Start]:
+    """Factory: `start(ddl, **configuration)`, whose session is closed after the test."""
+    made: list[Cycle] = []
+
+    def make(ddl: str, **config: Any) -> Cycle:
+        made.append(Cycle(server, database, ddl, **config))
+        return made[-1]
+
+    yield make
+    for cycle in made:
+        cycle.m.conn.close()

@@ -1,0 +1,132 @@
+"""Materialized views across the exchange: their rows are those of the new key, and the old ones are kept (H26)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+import cutover.run
+import swap.core.matviews
+from cutover.finalize import finalize
+from swap.core.errors import LockError
+from swap.core.report import Silent
+from tests.cycling import Start, doctor
+from tests.fix_server import Connect, Database
+from tests.runs import install
+
+SCHEMA = """
+CREATE TABLE users (id bigserial PRIMARY KEY, email text NOT NULL, uuid_id uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE);
+CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users);
+INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 9) n;
+INSERT INTO sessions (user_id) SELECT id FROM users;
+CREATE FUNCTION label(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1 || (SELECT count(*) FROM public.sessions)';
+CREATE VIEW town AS SELECT id, email FROM users;
+CREATE MATERIALIZED VIEW counts AS SELECT t.id, label(t.email) AS email FROM town t;
+CREATE UNIQUE INDEX counts_id ON counts (id);
+CREATE MATERIALIZED VIEW above AS SELECT count(id) AS n, min(id::text) AS id FROM counts;
+CREATE MATERIALIZED VIEW never AS SELECT id FROM users WITH NO DATA;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;
+"""
+LARGE = ["view:public.counts", "view:public.above"]
+POPULATED = "SELECT relname::text FROM pg_class WHERE relkind = 'm' AND relispopulated AND relnamespace = 'public'::regnamespace ORDER BY 1"
+KEPT = "SELECT count(*) FROM pg_class WHERE relnamespace = 'swap'::regnamespace AND relkind IN ('v', 'm')"
+
+
+def one(conn: psycopg.Connection[Any], statement: str) -> Any:
+    row = conn.execute(statement.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def names(conn: psycopg.Connection[Any], statement: str) -> list[str]:
+    return [r[0] for r in conn.execute(statement.encode())]
+
+
+def test_rows_follow_and_come_back(start: Start, database: Database, connect: Connect) -> None:
+    """Filled at the cutover, one over the other; the revert gives back the old ones at once. What was empty stays empty."""
+    admin = connect(database.superuser)
+    # Before 17 a function in the query may rely on the session's search_path (17 fills with a safe one of its own).
+    old_style = admin.info.server_version < 170000
+    cycle = start(SCHEMA.replace("public.sessions", "sessions") if old_style else SCHEMA)
+    cycle.ready()
+    app = connect(database.app)
+    old = one(admin, "SELECT 'counts'::regclass::oid")
+    admin.execute("DELETE FROM sessions WHERE id = 9")
+    cycle.verified()
+    assert one(app, "SELECT min(email) FROM counts") == "user19"
+    cycle.cutover()
+    assert one(app, "SELECT bool_and(c.id = u.id AND c.email = u.email || '8') FROM counts c JOIN users u ON c.email ^@ u.email")
+    assert one(app, "SELECT n FROM above") == 9
+    assert one(app, "SELECT pg_typeof(id)::text FROM counts LIMIT 1") == "uuid"
+    assert names(app, POPULATED) == ["above", "counts"]
+    assert one(admin, KEPT) == 4
+    assert one(admin, f"SELECT reltuples FROM pg_class WHERE oid = {old}") is not None
+    cycle.revert()
+    assert one(admin, "SELECT 'counts'::regclass::oid") == old
+    assert one(app, "SELECT bool_and(email = 'user' || id || '8') FROM counts"), "refreshed after the revert"
+    assert names(app, POPULATED) == ["above", "counts"]
+    assert one(admin, KEPT) == 0
+
+
+def test_large_ones_are_filled_after_the_commit(
+    start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By name before, and only if that is accepted: empty at the commit, filled by the follow-up, killed or not (I2, I4)."""
+    monkeypatch.setattr(swap.core.matviews, "REFRESH_BYTES", 0)
+    install(database, SCHEMA)
+    found = [f for f in doctor(database) if f.status == "blocker"]
+    assert [f.label for f in found] == LARGE
+    assert all(f.acceptable and "empty, an error to its readers" in f.detail for f in found)
+    cycle = start("SELECT 1", accept={"findings": LARGE})
+    cycle.ready()
+
+    class KilledError(Exception):
+        """What a kill between the commit and the follow-up is to the rest."""
+
+    def killed(*args: object, **options: object) -> None:
+        raise KilledError
+
+    app = connect(database.app)
+    with monkeypatch.context() as patch:
+        patch.setattr(cutover.run, "settle", killed)
+        with pytest.raises(KilledError):
+            cycle.exchange("cutover")
+    assert names(app, POPULATED) == []
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="has not been populated"):
+        app.execute("SELECT * FROM counts")
+    cycle.m.run = cycle.m.journal.get(cycle.m.run.id)
+    cycle.caught_up()
+    assert names(app, POPULATED) == ["above", "counts"]
+    assert one(app, "SELECT reltuples FROM pg_class WHERE oid = 'counts'::regclass") == 9, "and analysed"
+    cycle.revert()
+    assert names(app, POPULATED) == ["above", "counts"], "a revert never empties one"
+
+
+def test_a_reader_of_the_materialized_view_is_waited_for(start: Start, database: Database, connect: Connect) -> None:
+    """H33: its lock is asked for before the source's, so that nobody waits behind a cutover that cannot have it."""
+    cycle = start(SCHEMA, cutover={"max_attempts": 2, "lock_timeout_ms": 50})
+    cycle.ready()
+    reader = connect(database.app, autocommit=False)
+    reader.execute("SELECT * FROM above")
+    with pytest.raises(LockError) as refused:
+        cycle.exchange("cutover")
+    assert str(reader.info.backend_pid) in refused.value.message
+    reader.rollback()
+    cycle.cutover()
+
+
+def test_finalize_drops_what_was_kept(start: Start, database: Database, connect: Connect) -> None:
+    """Nothing of the old views is left, and they are nothing that still needs an integer column (H45)."""
+    extra = "CREATE VIEW who AS SELECT user_id FROM sessions; CREATE FUNCTION f(u users) RETURNS int LANGUAGE sql AS 'SELECT 1'"
+    cycle = start(SCHEMA + extra)
+    cycle.ready()
+    cycle.cutover()
+    admin = connect(database.superuser)
+    functions = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'swap'::regnamespace"
+    assert one(admin, KEPT) == 5
+    m = cycle.m
+    finalize(m.conn, m.journal, m.run, m.config, Silent(), drop_legacy=True)
+    assert (one(admin, KEPT), one(admin, functions)) == (0, 0)
+    assert one(admin, "SELECT count(*) FROM counts JOIN who ON who.user_id = counts.id") == 9
