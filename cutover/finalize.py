@@ -9,17 +9,17 @@ from __future__ import annotations
 from psycopg import sql
 
 from cutover.exchange import live_objects
+from cutover.legacy import check_finalize
 from cutover.set_aside import drop_aside
 from swap.core.config import Config
 from swap.core.connection import Connection
-from swap.core.errors import PhaseError, RefusedError
+from swap.core.errors import PhaseError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.ladder import LockBudget, with_locks
 from swap.core.names import TableName
 from swap.core.plan import Plan, ReferencePlan
 from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
-from swap.core.text import load_sql
 from swap.core.worker import only_operator, taking_over
 from swap.prepare import objects
 from swap.prepare.references import reference_indexes
@@ -126,39 +126,15 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool) -> list[Step]:
     return steps
 
 
-def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
-    """What still needs an integer column (H45), by name."""
-    columns = [
-        (plan.source, plan.legacy_key),
-        *((plan.source, r.legacy_column) for r in plan.own_references),
-        *((r.table, r.columns.legacy_column) for r in plan.references),
-    ]
-    rows = conn.execute(
-        load_sql("cutover", "legacy_dependents.sql"),
-        {
-            "schemas": [t.schema for t, _ in columns],
-            "tables": [t.name for t, _ in columns],
-            "columns": [c for _, c in columns],
-            "retired": plan.retired.sql.as_string(conn),
-            "state_schema": plan.state_schema,
-        },
-    ).fetchall()
-    return [f"{r[0]}: {r[1]}" for r in rows]
-
-
 def finalize(conn: Connection, journal: Journal, run: Run, config: Config, report: Reporter, *, drop_legacy: bool) -> None:
-    """Raises PhaseError before a cutover, RefusedError while something needs an integer column."""
+    """Raises PhaseError before a cutover, RefusedError while something else needs what goes."""
     if run.phase not in (Phase.CUT_OVER, Phase.FINALIZED):
         raise PhaseError(
             f"Nothing can be finalized: the run is {run.phase.public}.", hint="`swap cutover` first; then let it bake."
         )
     with only_operator(conn, run.plan.tag), taking_over(conn, run.plan.tag):
         run = journal.get(run.id)
-        if drop_legacy and (needed := legacy_dependents(conn, run.plan)):
-            raise RefusedError(
-                "An integer column is still needed by: " + "; ".join(needed) + ".",
-                hint="Change or drop each of these first, or finalize without --drop-legacy.",
-            )
+        check_finalize(conn, run.plan, config, drop_legacy=drop_legacy)
         _run(conn, config, report, finalize_steps(run.plan, drop_legacy=drop_legacy))
         if run.phase is Phase.CUT_OVER:
             with conn.transaction():

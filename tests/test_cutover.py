@@ -321,6 +321,8 @@ def test_finalize_drop_legacy_lists_what_still_needs_an_integer(operator: MakeOp
     op("cutover", "--yes", "--no-snapshot")
     message = op.refused("finalize", "--yes", "--drop-legacy", code=3)["message"]
     assert "policy users_self" in message
+    assert op.refused("finalize", "--dry-run", "--drop-legacy", code=3)["message"] == message
+    assert op("finalize", "--dry-run").json["statements"]
     conn = connect(op.db.superuser)
     assert conn.execute("SELECT to_regclass('users_old') IS NOT NULL").fetchone() == (True,)
     for name, table in conn.execute(

@@ -15,6 +15,7 @@ from cutover.finalize import abort_steps, finalize_steps
 from cutover.finalize import finalize as run_finalize
 from cutover.gates import check_phase
 from cutover.hook import HookError, run_hook
+from cutover.legacy import check_finalize
 from cutover.run import Operation
 from cutover.transaction import slot_and_generation
 from swap.cli import listing
@@ -170,6 +171,7 @@ def finalize(
                 hint="`swap cutover` first; then let it bake.",
             )
         if dry_run:
+            check_finalize(s.journal.conn, run.plan, s.config, drop_legacy=drop_legacy)
             _dry_run(
                 [st for step in finalize_steps(run.plan, drop_legacy=drop_legacy) for st in step.statements],
                 as_json=as_json,

@@ -78,7 +78,8 @@ def refuse(findings: Sequence[Finding], config: Config) -> None:
 
 
 def _with_accept(findings: list[Finding], config: Config, *, tried: bool) -> list[Finding]:
-    labels = [x for x in config.accept.findings if tried or not x.startswith("trial:")]
+    later = ("legacy:",) if tried else ("legacy:", "trial:")  # what `finalize` finds, and what only a trial build does
+    labels = [x for x in config.accept.findings if not x.startswith(later)]
     known = {f.label for f in findings}
     unused = [
         warning("accept", label, "[accept] names this finding, and there is none of that name", "Remove it.")
