@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from swap.core.snapshot import Snapshot
+from swap.core.text import load_sql
 from swap.sync.queue import due
 from tests.fix_server import Connect
 from tests.verifying import METHODS, OnProgress, Verified, failed, plain, reason, status_of
@@ -288,6 +289,58 @@ def test_an_altered_capture_function(verified: Verified) -> None:
     verified.owner.execute(sql.SQL(body.replace("RETURN NULL", "RETURN NEW")))
     report = verified()
     assert failed(report) == {"capture_installed"}
+
+
+@pytest.mark.parametrize("setting", ["SECURITY INVOKER", "RESET search_path", "SET row_security = on"])
+def test_a_guard_function_with_other_settings(verified: Verified, setting: LiteralString) -> None:
+    name = in_state_schema(verified, "%guard_forward")
+    verified.owner.execute(sql.SQL("ALTER FUNCTION {} {}").format(name, sql.SQL(setting)))
+    assert failed(verified()) == {"capture_installed"}
+
+
+def test_functions_of_another_version_are_not_called_altered(verified: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade of swap while a run is under way: what counts is what was recorded when they were made."""
+    ours = load_sql("swap.prepare", "guard_source.sql")
+    newer = sql.SQL(ours.as_string(None).replace("BEGIN", "BEGIN /* said otherwise */", 1))
+    monkeypatch.setattr("swap.prepare.objects.load_sql", lambda p, n: newer if n == "guard_source.sql" else load_sql(p, n))
+    assert verified().verdict == "identical"
+    name = in_state_schema(verified, "%guard_forward")
+    verified.owner.execute(sql.SQL("COMMENT ON FUNCTION {} IS NULL").format(name))
+    assert failed(verified()) == {"capture_installed"}
+
+
+def test_a_function_without_a_digest_is_held_against_this_version(verified: Verified) -> None:
+    """Of a run that was prepared before digests were recorded."""
+    name = in_state_schema(verified, "%guard_forward")
+    verified.owner.execute(sql.SQL("COMMENT ON FUNCTION {} IS NULL").format(name))
+    assert verified().verdict == "identical"
+
+
+def in_state_schema(verified: Verified, like: str) -> sql.SQL:
+    (name,) = verified.owner.execute(
+        "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE proname LIKE %s", [like]
+    ).fetchone() or ("",)
+    return sql.SQL(name)
+
+
+@pytest.mark.parametrize("grant", ["INSERT ON users_new TO app", "UPDATE (bio) ON users_new TO PUBLIC"])
+def test_nobody_else_may_write_to_the_shadow(verified: Verified, grant: LiteralString) -> None:
+    """H38."""
+    verified.owner.execute(sql.SQL("GRANT ") + sql.SQL(grant))
+    report = verified()
+    assert "no_direct_writer" in failed(report)
+    assert report.verdict == "different"
+
+
+def test_somebody_else_is_writing_to_the_shadow(verified: Verified, connect: Connect) -> None:
+    """H38: by the lock of the session, though what it wrote is not visible yet."""
+    writer = connect(verified.db.owner)
+    writer.execute("BEGIN; UPDATE users_new SET bio = 'wrong' WHERE id = 11")
+    report = verified()
+    assert failed(report) == {"no_direct_writer"}
+    assert not report.findings
+    writer.execute("ROLLBACK")
+    assert verified().verdict == "identical"
 
 
 def test_an_invalid_index(verified: Verified, connect: Connect) -> None:

@@ -13,9 +13,8 @@ from swap.core.connection import Connection
 from swap.core.direction import Direction
 from swap.core.names import TableName, parse_table
 from swap.core.plan import Plan
-from swap.core.statement import Statement
 from swap.core.text import load_sql
-from swap.prepare import objects
+from swap.core.worker import WORKER
 from verify.findings import Check
 from verify.references import PairResult
 
@@ -73,40 +72,13 @@ def key_sequence(plan: Plan) -> TableName | None:
     return next((s.name for s in plan.source_table.sequences if s.column == plan.key), None)
 
 
-def capture_installed(conn: Connection, plan: Plan, mode: str, direction: str, tables: Iterable[Table]) -> Check:
-    """Capture and guards are there, always enabled, and do what `prepare` made them do."""
-    found = {
-        (r[0], r[1]): (r[2], r[3]) for r in conn.execute(load_sql("verify", "triggers.sql"), {"oids": [t.oid for t in tables]})
-    }
-    oids = {t.name: t.oid for t in tables}
-    problems, expected = [], expected_triggers(plan, mode, direction)
-    for table, name, bodies in expected:
-        enabled, body = found.get((oids.get(table, 0), name), (None, None))
-        if enabled is None:
-            problems.append(f"{table}: trigger {name} is missing")
-        elif enabled != "A":
-            problems.append(f"{table}: trigger {name} is not ENABLE ALWAYS")
-        elif not any(sql.Literal(body).as_string(None) in b.text for b in bodies):
-            problems.append(f"{table}: the function of trigger {name} was altered")
-    return check("capture_installed", problems, f"{len(expected)} triggers are enabled and unaltered")
-
-
-def expected_triggers(plan: Plan, mode: str, direction: str) -> list[tuple[TableName, str, list[Statement]]]:
-    """(table, trigger, its function as any of these statements makes it)."""
-    live, out = plan.source, []
-    if mode == "trigger":
-        put, gone = zip(*(objects.capture_functions(plan, direction, slot) for slot in (0, 1)), strict=True)
-        out.append((live, objects.CAPTURE, list(put)))
-        out += [(live, name, list(gone)) for name in (objects.DELETED, objects.MOVED)]
-        out.append((live, objects.TRUNCATE, [objects.truncate_function(plan)]))
-    guard = [objects.source_guard_function(plan, direction)]
-    out += [(live, f"{objects.GUARD}_{event}", guard) for event in ("insert", "update")]
-    refs = [r.columns for r in plan.references]
-    refs += plan.own_references if direction == "reverse" else ()
-    for ref in refs:
-        body = [objects.reference_guard_function(plan, ref, direction)]
-        out += [(ref.table, f"{objects.GUARD}_{ref.number}_{event}", body) for event in ("insert", "update")]
-    return out
+def no_direct_writer(conn: Connection, plan: Plan, target: Table) -> Check:
+    """Nobody but replay writes to the maintained table: no other role may, and no other session is at it. What its owner
+    or a superuser wrote and did not undo is what the comparison of the rows finds."""
+    rows = conn.execute(
+        load_sql("verify", "writers.sql"), {"oid": target.oid, "worker": WORKER, "tag": plan.tag & 0x7FFFFFFF}
+    ).fetchall()
+    return check("no_direct_writer", [f"{target.name}: {r[0]}" for r in rows], f"only replay writes to {target.name}")
 
 
 def reference_checks(results: Sequence[PairResult]) -> list[Check]:

@@ -24,6 +24,7 @@ from swap.core.plan import Plan
 from swap.core.report import Reporter
 from swap.prepare.baseline import drift, watched_tables
 from verify import checks as named
+from verify.capture import capture_installed
 from verify.findings import Check, Method, Report
 from verify.gathered import Gathered
 from verify.mapping import key_columns, violations
@@ -110,14 +111,16 @@ class _Look:
         followed = [t for t in tables.values() if t.name != maintained]
         lines = read_structure(now, watched_tables(now, plan))
         found.fingerprint = hashlib.sha256(repr(sorted(lines)).encode()).hexdigest()
-        drifted = drift(now, Journal(now, plan.state_schema), self.run)
+        journal = Journal(now, plan.state_schema)
+        drifted = drift(now, journal, self.run)
         found.checks += [
             alike,
             named.check("drift", drifted[:20], "the structure is what it was when last journalled"),
             named.indexes_valid(tables.values()),
             named.foreign_keys_valid(now, plan, followed),
             named.sequences_ahead(now, plan, d),
-            named.capture_installed(now, plan, self.run.mode, d.name, followed),
+            capture_installed(now, plan, self.run.mode, d.name, followed, journal.baseline(self.run.id) or []),
+            named.no_direct_writer(now, plan, tables[maintained]),
         ]
 
     def _source(self, workers: Workers, views: Views, tables: dict[TableName, Table]) -> None:

@@ -9,6 +9,7 @@ session_replication_role = replica counts too (H7).
 
 from __future__ import annotations
 
+import hashlib
 from typing import LiteralString
 
 from psycopg import sql
@@ -20,6 +21,7 @@ from swap.core.text import Query, load_sql, verbatim
 
 PACKAGE = "swap.prepare"
 CAPTURE, TRUNCATE, FENCE = "swap_capture", "swap_truncate", "swap_fence"
+DIGEST = "swap, digest "
 DELETED, MOVED = "swap_capture_deleted", "swap_capture_moved"
 COMPLETE = "0swap_complete"  # sorts before RI_…: it fires before the foreign key's check
 GUARD = "~swap_guard"  # sorts after letters: the last BEFORE trigger, so it judges what will be stored
@@ -54,13 +56,18 @@ def _drop(kind: str, name: TableName) -> sql.Composed:
 def function(name: TableName, body: sql.Composable, *, row_security: bool = False, pinned: bool = True) -> Statement:
     """CREATE OR REPLACE of a trigger function. The body travels as a literal: no delimiter it could close.
 
-    `pinned` False: for a body that names every object and operator with its schema.
+    `pinned` False: for a body that names every object and operator with its schema. A digest of what it does goes into its
+    comment: verification holds the function against it, whichever version of swap made it.
     """
     path = sql.SQL(" SET search_path = pg_catalog, pg_temp" if pinned else "")
     filtered = sql.SQL(" SET row_security = off" if row_security else "")
-    create = sql.SQL("CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{}{} AS {}").format(
-        name.sql, path, filtered, sql.Literal(body.as_string(None))
-    )
+    text = body.as_string(None)
+    settings = ",".join(["search_path=pg_catalog, pg_temp"] * pinned + ["row_security=off"] * row_security)
+    digest = hashlib.md5("\n".join([text, "t", *([settings] if settings else [])]).encode(), usedforsecurity=False).hexdigest()
+    create = sql.SQL(
+        "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{path}{filtered} AS {text};"
+        " COMMENT ON FUNCTION {name}() IS {digest}"
+    ).format(name=name.sql, path=path, filtered=filtered, text=sql.Literal(text), digest=sql.Literal(DIGEST + digest))
     return Statement(create, "a trigger function", None, "", sql.SQL("DROP FUNCTION IF EXISTS {}()").format(name.sql))
 
 
