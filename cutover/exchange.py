@@ -26,6 +26,7 @@ from swap.core.catalog.model import View
 from swap.core.names import TableName
 from swap.core.plan import Plan
 from swap.core.statement import AX, Statement
+from swap.core.statistics import exchange_statistics
 from swap.core.text import verbatim
 from swap.prepare import objects
 
@@ -50,6 +51,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *bind_triggers(plan),
         *(rename_column(live, r.before, r.after) for r in plan.renames),
         *(rename_index(live.schema, i.build_name, i.app_name) for i in plan.indexes if i.app_name),
+        *exchange_statistics(plan),
         *take_sequences(plan),
         *exchange_references(plan),
         *(add_foreign_key(fk) for fk in moved_foreign_keys(plan) if not is_adopted(plan, fk)),

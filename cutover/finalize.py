@@ -20,6 +20,7 @@ from swap.core.names import TableName
 from swap.core.plan import Plan, ReferencePlan
 from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
+from swap.core.statistics import drop_statistics
 from swap.core.worker import only_operator, taking_over
 from swap.prepare import objects
 from swap.prepare.references import reference_indexes
@@ -61,7 +62,8 @@ def abort_steps(plan: Plan) -> list[Step]:
     steps = []
     for ref in plan.references:
         guards = [s.reversed() for s in reversed(objects.reference_guards(plan, ref.columns, ref.table, "forward"))]
-        steps.append(Step(f"reference {ref.table}", (*guards, *_drop_reference(ref)), (ref.table,), AX))
+        statistics = [drop_statistics(x) for x in plan.catalog.statistics if x.table == ref.table]
+        steps.append(Step(f"reference {ref.table}", (*guards, *statistics, *_drop_reference(ref)), (ref.table,), AX))
     alter = sql.SQL("ALTER TABLE {} ").format(plan.source.sql)
     column = sql.Identifier(plan.identity)
     own: list[Statement] = _drop_triggers(plan, "forward")

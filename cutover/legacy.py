@@ -13,6 +13,7 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName
 from swap.core.plan import Plan
+from swap.core.statistics import aside_name
 from swap.core.text import load_sql
 
 ACCEPT = "legacy:"
@@ -65,7 +66,7 @@ def retired_dependents(conn: Connection, plan: Plan) -> list[str]:
 
 def _parameters(conn: Connection, plan: Plan) -> dict[str, Any]:
     columns = legacy_columns(plan)
-    own = [plan.key_index.build_name]
+    own = [plan.key_index.build_name, *(aside_name(plan, x).name for x in plan.catalog.statistics)]
     for ref in plan.references:
         own += [i.aside_name for i in ref.indexes if i.aside_name]
         own += [ref.spare_primary.build_name] if ref.spare_primary else []

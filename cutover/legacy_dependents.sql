@@ -29,6 +29,7 @@ FROM bound b
 LEFT JOIN pg_class x ON b.classid = 'pg_class'::regclass AND x.oid = b.objid
 LEFT JOIN pg_constraint k ON b.classid = 'pg_constraint'::regclass AND k.oid = b.objid
 LEFT JOIN pg_trigger t ON b.classid = 'pg_trigger'::regclass AND t.oid = b.objid
+LEFT JOIN pg_statistic_ext e ON b.classid = 'pg_statistic_ext'::regclass AND e.oid = b.objid
 LEFT JOIN pg_policy p ON b.classid = 'pg_policy'::regclass AND p.oid = b.objid
 LEFT JOIN pg_proc r ON b.classid = 'pg_proc'::regclass AND r.oid = b.objid
 LEFT JOIN pg_attrdef f ON b.classid = 'pg_attrdef'::regclass AND f.oid = b.objid
@@ -41,6 +42,7 @@ WHERE coalesce(x.relkind, '') <> 'S'
   AND ik.oid IS NULL  -- its constraint is in the list
   -- What swap itself keeps there, and drops before the column or with it.
   AND NOT (x.oid IS NOT NULL AND x.relname = ANY (%(own)s::text[]))
+  AND NOT (e.oid IS NOT NULL AND e.stxname = ANY (%(own)s::text[]))
   AND NOT (k.oid IS NOT NULL AND (k.contype = 'n' OR k.conname = ANY (%(own)s::text[])))
   AND NOT (t.oid IS NOT NULL AND (SELECT n.nspname FROM pg_proc q JOIN pg_namespace n ON n.oid = q.pronamespace
                                   WHERE q.oid = t.tgfoid) = %(state_schema)s)

@@ -260,7 +260,9 @@ DEPENDENTS = [
     ),
     blocked("publication-all", "-- superuser\nCREATE PUBLICATION pub FOR ALL TABLES", "publication", "pub of users", "users_new"),
     blocked("publication-schema", "-- superuser\nCREATE PUBLICATION pub FOR TABLES IN SCHEMA public", "publication", "pub of users", "users_new"),
-    blocked("statistics", "CREATE STATISTICS st ON class, email FROM users", "dependent", "statistics object st", "statistics"),
+    blocked("statistics", "CREATE STATISTICS st ON (id % 7), email FROM users", "statistics", "st", "cannot be built over a uuid"),
+    blocked("statistics-name", "CREATE STATISTICS st ON id, email FROM users; CREATE STATISTICS st_new ON class, email FROM users", "names", "st_new", "needs"),
+    blocked("statistics-owner", "-- superuser\nCREATE STATISTICS st ON id, email FROM users", "ownership", "st", "belong to"),
     blocked("row-type-column", "CREATE TABLE keeps (u users)", "dependent", "column u of table keeps", "row type"),
     fine("nested-materialized", "CREATE VIEW v AS SELECT id FROM users; CREATE MATERIALIZED VIEW mv AS SELECT * FROM v", "dependents", "users", "2 views"),
     blocked(

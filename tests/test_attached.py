@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
+from typing import Any
 
 import psycopg
 import pytest
@@ -113,3 +115,48 @@ def test_values_that_exclude_each_other_are_exchanged(whole: MakeWhole) -> None:
         one.query(f"UPDATE users SET email = '{email}' WHERE id = {key}")
     replay(one.conn, one.run.plan, direction(one.run.plan, "forward"), one.run.id, 0)
     one.verify()
+
+
+STATISTICS = """
+CREATE STATISTICS "of users" (ndistinct, mcv) ON id, email, (lower(email)) FROM users; COMMENT ON STATISTICS "of users" IS 'a %s';
+ALTER STATISTICS "of users" SET STATISTICS 50;
+CREATE STATISTICS one ON (lower(email)) FROM users; CREATE STATISTICS uuids ON uuid_id, email FROM users;
+CREATE SCHEMA s; CREATE STATISTICS s."of sessions" ON user_id, n FROM sessions; CREATE STATISTICS s.untouched ON id, n FROM sessions
+"""
+DEFINED = """
+SELECT stxname::text, pg_get_statisticsobjdef(s.oid), stxstattarget, obj_description(s.oid, 'pg_statistic_ext'),
+       stxdndistinct IS NOT NULL
+FROM pg_statistic_ext s LEFT JOIN pg_statistic_ext_data d ON d.stxoid = s.oid
+WHERE stxname !~ '(_old|_new|_legacy)$' ORDER BY 1
+"""
+
+
+def defined(one: Whole) -> list[tuple[Any, ...]]:
+    """Lists are printed in column order, which is another one for the uuids."""
+    return [
+        (name, sorted(re.split(r"[ ,]+", text)), *more) for name, text, *more in one.query(DEFINED, role="superuser")
+    ]  # fmt: skip
+
+
+def test_extended_statistics(whole: MakeWhole) -> None:
+    """H30, H22: each name is that of statistics over the columns that bear their names now, and they are there at once."""
+    one = whole(TABLES, later=STATISTICS + "; ANALYZE users; ANALYZE sessions")
+    before = defined(one)
+    assert [name for name, *_ in before] == ["of sessions", "of users", "one", "untouched", "uuids"]
+    one.exchange("cutover")
+    after = defined(one)
+    assert [row for row in after if row[0] != "uuids"] == [row for row in before if row[0] != "uuids"]
+    assert "ON id, email" in one.query("SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext WHERE stxname = 'uuids'")[0][0]
+    one.exchange("revert")
+    assert defined(one) == before
+    one.assert_dump("cutover")
+    one.abort()
+    one.assert_dump("prepare")
+
+
+def test_statistics_go_with_the_integer(whole: MakeWhole) -> None:
+    """H45: those over an integer column are no reason to keep it."""
+    one = whole(TABLES, later=STATISTICS)
+    one.exchange("cutover")
+    one.finalize(drop_legacy=True)
+    assert len(defined(one)) == 5

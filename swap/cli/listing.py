@@ -21,7 +21,16 @@ from swap.prepare.references import (
 )
 from swap.prepare.run import Step, prepare_steps
 from swap.sync.backfill import copy_statement
-from swap.sync.build import analyze, identity_steps, publishable, reference_steps, shadow_constraints, shadow_indexes, vacuum
+from swap.sync.build import (
+    analyze,
+    identity_steps,
+    publishable,
+    reference_steps,
+    shadow_constraints,
+    shadow_indexes,
+    statistics_of,
+    vacuum,
+)
 from swap.sync.settle import validations
 
 Phase = tuple[str, list[Statement]]
@@ -59,7 +68,7 @@ def phases(plan: Plan) -> list[Phase]:
         references.append(Statement(fill, "per range of heap blocks: rows without their uuid", ref.table, "ROW EXCLUSIVE"))
         references += [create_index(i, concurrently=True) for i in reference_indexes(ref)]
         references += [s for i in reference_indexes(ref) for s in index_attributes(i)]
-        references += [*_of(reference_steps(ref)), analyze_reference(ref.table)]
+        references += [*_of(reference_steps(ref)), *statistics_of(plan, ref.table), analyze_reference(ref.table)]
     return [
         prepare_phase(plan),
         ("backfill", backfill),

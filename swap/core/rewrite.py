@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from swap.core.catalog.load import load_indexes
-from swap.core.catalog.model import Catalog, Index, Table
+from swap.core.catalog.model import Catalog, Index, Statistics, Table
 from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.plan import RefColumns, Rename, is_identity_index
@@ -24,11 +24,12 @@ from swap.core.text import verbatim
 
 @dataclass(frozen=True)
 class RewriteFailure:
-    """An index whose definition cannot hold the new type."""
+    """An index, or a statistics object, whose definition cannot hold the new type."""
 
     table: TableName
     index: str
     reason: str
+    kind: str = "index"
 
 
 class _Undo(Exception):
@@ -88,6 +89,28 @@ def _rewrite(conn: Connection, table: Table, index: Index, renames: list[Rename]
     except _Undo:
         pass
     return result
+
+
+def rewritten_statistics(conn: Connection, table: Table, s: Statistics, renames: list[Rename]) -> str | RewriteFailure:
+    """The list of extended statistics over the uuids, by the same trial."""
+    made = "pg_temp.swap_trial_statistics"
+    kinds = f" ({', '.join(s.kinds)})" if s.kinds else ""
+    create = verbatim(f"CREATE STATISTICS {made}{kinds} ON {s.body} FROM pg_temp.swap_trial")
+    with conn.transaction(force_rollback=True):
+        conn.execute(_scratch_table(table, renames))
+        try:
+            with conn.transaction():
+                conn.execute(create)
+        except psycopg.Error as e:
+            return RewriteFailure(table.name, str(s.name), e.diag.message_primary or str(e), "statistics")
+        for r in reversed(renames):
+            rename = sql.SQL("ALTER TABLE pg_temp.swap_trial RENAME COLUMN {} TO {}")
+            conn.execute(rename.format(sql.Identifier(r.after), sql.Identifier(r.before)))
+        row = conn.execute(
+            "SELECT pg_get_statisticsobjdef_columns(oid) FROM pg_statistic_ext WHERE stxrelid = 'pg_temp.swap_trial'::regclass"
+        ).fetchone()
+        assert row is not None
+        return str(row[0])
 
 
 def _create(scratch: sql.Identifier, index: Index) -> sql.Composed:

@@ -16,11 +16,12 @@ from swap.core.errors import RefusedError
 from swap.core.journal import Journal, Run
 from swap.core.names import TableName
 from swap.core.plan import Plan
+from swap.core.statistics import build_name
 from swap.prepare.objects import CAPTURE, COMPLETE, DELETED, FENCE, GUARD, MOVED, TRUNCATE
 
 NAME = r'("(?:[^"]|"")+"|[^\s]+)'
 SUBJECT = re.compile(
-    rf"^(?:column|constraint) {NAME}|^index CREATE (?:UNIQUE )?INDEX {NAME} ON|^trigger CREATE (?:CONSTRAINT )?TRIGGER {NAME}"
+    rf"^(?:column|constraint|statistics) {NAME}|^index CREATE (?:UNIQUE )?INDEX {NAME} ON|^trigger CREATE (?:CONSTRAINT )?TRIGGER {NAME}"
 )
 VALID = re.compile(r"( NOT VALID)?( valid=[tf])?$")
 
@@ -76,6 +77,7 @@ def own_names(plan: Plan) -> set[str]:
     names = {CAPTURE, DELETED, MOVED, TRUNCATE, FENCE, f"{GUARD}_insert", f"{GUARD}_update", *guards, plan.identity}
     names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {r.check_name for r in refs}
     names |= {i.build_name for i in indexes} | {f"swap_{plan.tag}_identity_present"}
+    names |= {build_name(s).name for s in plan.catalog.statistics}
     return names | ({plan.identity_index.build_name} if plan.identity_index else set())
 
 

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from swap.core.connection import Connection
 from swap.core.names import quote
+from swap.core.statistics import aside_name, build_name
 from swap.prepare.checks_base import Finding, Subject, blocker, or_ok, qualified, read
 
 
 def check_attached_objects(conn: Connection, subject: Subject) -> list[Finding]:
     """Reads the catalog only."""
-    return [*_identity_sequences(conn, subject), *_extensions(conn, subject), *_owner_rights(conn, subject)]
+    return [
+        *_identity_sequences(conn, subject),
+        *_extensions(conn, subject),
+        *_owner_rights(conn, subject),
+        *_statistics(conn, subject),
+    ]
+
+
+def _statistics(conn: Connection, subject: Subject) -> list[Finding]:
+    """Extended statistics are renamed, which their owner alone may do, and need two names more."""
+    if subject.plan is None:
+        return []
+    found = []
+    for s in subject.plan.catalog.statistics:
+        if not s.owned:
+            hint = f"GRANT {quote(s.owner)} TO {quote(subject.catalog.role)};"
+            found.append(blocker("ownership", s.name, f"these statistics belong to {s.owner}", hint))
+        for name in (build_name(s), aside_name(subject.plan, s)):
+            if read(conn, "checks_statistics_name.sql", schema=name.schema, name=name.name):
+                found.append(blocker("names", name, f"statistics of this name exist, which {s.name} needs", f"Rename {name}."))
+    return found
 
 
 def _extensions(conn: Connection, subject: Subject) -> list[Finding]:

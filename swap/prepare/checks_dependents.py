@@ -14,10 +14,6 @@ from swap.prepare.checks_triggers import check_triggers
 
 REASONS = {
     "pg_policy": ("its expression names the table's row type", "DROP POLICY before, and CREATE it again after the cutover."),
-    "pg_statistic_ext": (
-        "extended statistics are not rebuilt in this version",
-        "DROP STATISTICS, and CREATE them again afterwards.",
-    ),
     "pg_seclabel": (
         "security labels are not carried over in this version",
         "SECURITY LABEL … IS NULL, and again afterwards.",

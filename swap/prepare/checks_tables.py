@@ -64,13 +64,11 @@ def check_exclusions(subject: Subject) -> list[Finding]:
 
 def check_rewrite(subject: Subject, failures: tuple[RewriteFailure, ...]) -> list[Finding]:
     """H25: index definitions that cannot hold a uuid, as the server itself says."""
-    found = [
-        blocker(
-            "index", in_schema(f.table, f.index), f"cannot be built over a uuid: {f.reason}",
-            f"Define it without integer arithmetic or sentinels, or DROP INDEX {in_schema(f.table, f.index)};",
-        )
-        for f in failures
-    ]  # fmt: skip
+    found = []
+    for f in failures:
+        name = in_schema(f.table, f.index) if f.kind == "index" else f.index
+        hint = f"Define it without integer arithmetic or sentinels, or DROP {f.kind.upper()} {name};"
+        found.append(blocker(f.kind, name, f"cannot be built over a uuid: {f.reason}", hint))
     invalid = [
         blocker(
             "index", in_schema(t.name, i.name), "is not valid: a CREATE INDEX CONCURRENTLY failed here, or still runs",

@@ -19,6 +19,7 @@ from swap.core.journal import Journal, Phase, Run
 from swap.core.names import TableName, parse_table, quote
 from swap.core.plan import INTEGERS, Plan, RefColumns, make_plan, reference_columns
 from swap.core.rewrite import RewriteFailure, rewrite_indexes
+from swap.core.statistics import with_statistics
 from swap.prepare.checks_attached import check_attached_objects
 from swap.prepare.checks_base import Finding, Subject, accept, blocker, ok, read, warning
 from swap.prepare.checks_data import check_data
@@ -211,9 +212,10 @@ def _plan(
     trial: list[Finding] = []
     if server.may_temp and not server.standby:
         try:
-            tails, failures = rewrite_indexes(
-                conn, catalog, references, config.source.key, config.identity.column, config.names.legacy_key
-            )
+            names = (config.source.key, config.identity.column, config.names.legacy_key)
+            tails, failures = rewrite_indexes(conn, catalog, references, *names)
+            catalog, more = with_statistics(conn, catalog, references, *names)
+            failures += more
         except psycopg.Error as e:
             detail = f"the tables could not be tried out with a uuid key: {e.diag.message_primary}"
             trial.append(blocker("index", catalog.source.name, detail, "Mend the findings about names and columns first."))

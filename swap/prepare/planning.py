@@ -18,6 +18,7 @@ from swap.core.names import TableName, parse_table
 from swap.core.plan import Plan, RefColumns, make_plan, reference_columns
 from swap.core.policies import new_policies
 from swap.core.rewrite import rewrite_indexes
+from swap.core.statistics import with_statistics
 from swap.core.text import verbatim
 
 
@@ -34,13 +35,14 @@ def read_plan(conn: Connection, config: Config) -> Plan:
     references = reference_columns(catalog, config)
     references = tuple(_with_where(conn, catalog.table(r.table), r) for r in references)
     catalog = with_views(conn, catalog, references)
-    tails, failures = rewrite_indexes(
-        conn, catalog, references, config.source.key, config.identity.column, config.names.legacy_key
-    )
+    names = (config.source.key, config.identity.column, config.names.legacy_key)
+    tails, failures = rewrite_indexes(conn, catalog, references, *names)
+    catalog, more = with_statistics(conn, catalog, references, *names)
+    failures += more
     if failures:
         f = failures[0]
         raise RefusedError(
-            f"The index {f.index} of {f.table} cannot hold a uuid: {f.reason}.",
+            f"The {f.kind} {f.index} of {f.table} cannot hold a uuid: {f.reason}.",
             hint="Drop it or change its definition; `swap doctor` lists all of them.",
         )
     return make_plan(catalog, config, references, tails)

@@ -20,6 +20,7 @@ from swap.core.names import TableName
 from swap.core.plan import IndexPlan, Plan, ReferencePlan
 from swap.core.report import Reporter
 from swap.core.statement import Statement
+from swap.core.statistics import create_statistics
 from swap.core.text import Query, verbatim
 from swap.prepare.references import analyze_reference, create_index, index_attributes, not_null_check, reference_indexes
 from swap.prepare.run import Step, run_step
@@ -90,6 +91,11 @@ def shadow_marks(plan: Plan) -> list[Statement]:
     return [Statement(alter + m, "as on the source", plan.shadow, "ACCESS EXCLUSIVE") for m in marks]
 
 
+def statistics_of(plan: Plan, table: TableName) -> list[Statement]:
+    """Extended statistics that are built for the table, in time for its ANALYZE."""
+    return [x for s in plan.catalog.statistics if s.table == table for x in create_statistics(plan, s)]
+
+
 def shadow_constraints(plan: Plan) -> list[Statement]:
     """Everything that rests on the shadow's finished indexes."""
     comment = sql.SQL("COMMENT ON INDEX {} IS {}")
@@ -101,7 +107,12 @@ def shadow_constraints(plan: Plan) -> list[Statement]:
         for i in plan.indexes
         if i.comment
     ]  # fmt: skip
-    return [*(s for i in plan.indexes for s in constraint_statements(i)), *comments, *shadow_marks(plan)]
+    return [
+        *(s for i in plan.indexes for s in constraint_statements(i)),
+        *comments,
+        *shadow_marks(plan),
+        *statistics_of(plan, plan.source),
+    ]
 
 
 def publishable(plan: Plan) -> list[Statement]:
@@ -199,6 +210,9 @@ def build_reference(
     for step in reference_steps(ref):
         if not journal.step_done(run.id, step.name):
             run_step(conn, journal, run, step, budget, report)
+    step = Step(f"statistics {ref.table}", tuple(statistics_of(run.plan, ref.table)))
+    if step.statements and not journal.step_done(run.id, step.name):
+        run_step(conn, journal, run, step, budget, report)
     analyzed = f"analyze {ref.columns.number}"
     if not journal.step_done(run.id, analyzed):
         conn.execute(analyze_reference(ref.table).sql)

@@ -5,7 +5,8 @@ SELECT d.refobjid::bigint, pg_describe_object(d.classid, d.objid, d.objsubid), d
 FROM pg_depend d
 WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (%(oids)s::oid[])
   AND d.classid NOT IN ('pg_constraint'::regclass, 'pg_attrdef'::regclass, 'pg_trigger'::regclass, 'pg_rewrite'::regclass,
-                        'pg_policy'::regclass, 'pg_proc'::regclass, 'pg_publication_rel'::regclass)
+                        'pg_policy'::regclass, 'pg_proc'::regclass, 'pg_publication_rel'::regclass,
+                        'pg_statistic_ext'::regclass)
   AND NOT (d.classid = 'pg_class'::regclass AND (SELECT c.relkind FROM pg_class c WHERE c.oid = d.objid) IN ('i', 'S', 't', 'I'))
   AND NOT (d.classid = 'pg_type'::regclass AND d.deptype = 'i')
 UNION

@@ -23,6 +23,7 @@ from swap.core.catalog.model import (
     Policy,
     Publication,
     Sequence,
+    Statistics,
     Table,
     Trigger,
 )
@@ -88,7 +89,7 @@ def _load(conn: Connection, source: TableName, declared: Seq[tuple[TableName, st
     dependents = tuple(Dependent(by_oid[r[0]].name, r[1], r[2], r[3]) for r in query(conn, "census.sql", oids=oids))
     return Catalog(
         version, head[0], head[1], by_oid[source_oid], tables, foreign_keys, (), dependents,
-        load_policies(conn, source_oid, oids),
+        load_policies(conn, source_oid, oids), statistics=tuple(load_statistics(conn, tables)),
     )  # fmt: skip
 
 
@@ -135,6 +136,12 @@ def load_indexes(conn: Connection, oids: list[int]) -> dict[int, list[Index]]:
     for r in query(conn, "indexes.sql", oids=oids):
         out[int(r[0])].append(_make(Index, r))
     return out
+
+
+def load_statistics(conn: Connection, tables: Seq[Table]) -> list[Statistics]:
+    names = {t.oid: t.name for t in tables}
+    rows = query(conn, "statistics.sql", oids=list(names))
+    return [_make(Statistics, (r[0], names[r[0]], TableName(r[1], r[2]), *r[3:])) for r in rows]
 
 
 def load_sequences(conn: Connection, oids: list[int]) -> dict[int, list[Sequence]]:

@@ -314,6 +314,21 @@ class Unfollowed:
 
 
 @dataclass(frozen=True)
+class Statistics:
+    """An extended statistics object. `kinds` empty: of one expression; `body` is what stands after ON."""
+
+    table: TableName
+    name: TableName
+    owner: str
+    owned: bool
+    kinds: tuple[str, ...]
+    body: str
+    target: int | None
+    comment: str | None
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Dependent:
     """Something attached that no other query claims: refused by name (invariant 10)."""
 
@@ -338,6 +353,7 @@ class Catalog:
     policies: tuple[BoundPolicy, ...] = ()
     functions: tuple[Function, ...] = ()
     unfollowed: tuple[Unfollowed, ...] = ()
+    statistics: tuple[Statistics, ...] = ()
 
     def table(self, name: TableName) -> Table:
         return next(t for t in self.tables if t.name == name)

@@ -42,5 +42,8 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     UNION ALL
     SELECT format('publication %%I of more than this table', p.pubname) FROM pg_publication p
     WHERE p.puballtables OR EXISTS (SELECT FROM pg_publication_namespace pn WHERE pn.pnpubid = p.oid AND pn.pnnspid = c.relnamespace)
+    UNION ALL
+    SELECT format('statistics %%I target=%%s %%s', xs.stxname, coalesce(xs.stxstattarget, -1), pg_get_statisticsobjdef(xs.oid))
+    FROM pg_statistic_ext xs WHERE xs.stxrelid = c.oid
 ) x
 WHERE c.oid = ANY (%(oids)s::oid[]) ORDER BY 1, 2
