@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,10 +13,13 @@ import pytest
 from cutover.trial import try_out
 from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
+from swap.prepare.backfill_triggers import may_suppress, touched_by
 from swap.prepare.planning import read_plan
-from tests.cycling import Cycle
+from tests.cycling import Cycle, doctor
+from tests.fix_cli import Cli
 from tests.fix_server import Database, DatabaseServer
-from tests.runs import install
+from tests.runs import Migration, background, install
+from tests.waiting import wait_until
 
 SCHEMA = """
 CREATE TABLE users (
@@ -131,3 +135,93 @@ def test_a_condition_that_cannot_hold_a_uuid_is_found_before_anything_is_built(d
         found = [f for f in try_out(conn, read_plan(conn, config)) if f.status == "blocker"]
     assert [f.object for f in found] == [f"public.{table}.tr"]
     assert "operator does not exist: uuid" in found[0].detail
+
+
+AUDITED = """
+CREATE TRIGGER usual AFTER UPDATE ON sessions FOR EACH ROW EXECUTE FUNCTION fire();
+CREATE TRIGGER batch AFTER UPDATE ON sessions FOR EACH STATEMENT EXECUTE FUNCTION fire();
+CREATE TRIGGER off AFTER UPDATE ON sessions FOR EACH ROW EXECUTE FUNCTION fire();
+CREATE TRIGGER noted AFTER UPDATE OF note ON sessions FOR EACH ROW EXECUTE FUNCTION fire();
+CREATE TRIGGER uuids AFTER UPDATE OF user_uuid_id ON sessions FOR EACH ROW EXECUTE FUNCTION fire();
+CREATE TRIGGER replica AFTER UPDATE ON sessions FOR EACH ROW EXECUTE FUNCTION fire('r');
+CREATE TRIGGER always AFTER UPDATE ON sessions FOR EACH ROW EXECUTE FUNCTION fire('a');
+ALTER TABLE sessions DISABLE TRIGGER off, ENABLE REPLICA TRIGGER replica, ENABLE ALWAYS TRIGGER always;
+"""
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_backfill_fires_only_what_was_said(database: Database, allowed: bool) -> None:
+    """H14: `plan` says of each trigger whether it fires, `doctor` refuses those that do until they are accepted, and the
+    backfill fires exactly those; the guard fills the pair all the same, under either role."""
+    install(database, SCHEMA + AUDITED)
+    with closing(psycopg.connect(database.superuser, autocommit=True)) as conn:
+        conn.execute(
+            f"{'GRANT' if allowed else 'REVOKE'} SET ON PARAMETER session_replication_role {'TO' if allowed else 'FROM'} swap_owner"
+        )
+    try:
+        blockers = {
+            f.object.rpartition(".")[2] for f in doctor(database) if f.name == "backfill-triggers" and f.status == "blocker"
+        }
+        m = Migration(database)
+        assert may_suppress(m.conn) is allowed
+        met = {t.trigger.name: t.fires for t in touched_by(m.plan, suppressed=allowed)}
+        assert met == {"usual": not allowed, "batch": not allowed, "uuids": not allowed, "replica": allowed, "always": True}
+        assert blockers == {name for name, fires in met.items() if fires}
+        m.synced()
+        with closing(psycopg.connect(database.owner)) as conn:
+            names = {r[0].split()[0] for r in conn.execute("SELECT what FROM fired")}
+        assert names == blockers
+        m.assert_same()
+        with closing(psycopg.connect(database.app, autocommit=True)) as conn:
+            conn.execute("UPDATE sessions SET user_id = 2 WHERE id = 1")
+        m.assert_same()
+        m.conn.close()
+    finally:
+        with closing(psycopg.connect(database.superuser, autocommit=True)) as conn:
+            conn.execute("GRANT SET ON PARAMETER session_replication_role TO swap_owner")
+
+
+def test_plan_names_the_triggers_of_the_backfill(database: Database, cli: Cli, tmp_path: Path) -> None:
+    """H14: as text and as JSON."""
+    install(database, SCHEMA + AUDITED)
+    config = tmp_path / "swap.toml"
+    config.write_text('[source]\ntable = "public.users"\n', encoding="utf-8")
+    text = cli("plan", config=config, dsn=database.owner).stdout
+    assert "user triggers that the backfill's UPDATEs meet: 5" in text
+    assert "public.sessions.usual (enabled, public.fire()): suppressed while the backfill runs" in text
+    assert "public.sessions.always (enabled ALWAYS, public.fire()): FIRES for every row" in text
+    listed = cli("plan", "--json", config=config, dsn=database.owner).json["backfill_triggers"]
+    assert {
+        "table": "public.sessions",
+        "trigger": "replica",
+        "function": "public.fire()",
+        "state": "enabled REPLICA",
+        "fires": True,
+    } in listed
+
+
+def test_a_foreign_key_over_the_uuid_holds_though_its_check_is_suppressed(database: Database) -> None:
+    """H14: a row that is deleted while the backfill fills references to it leaves no orphan under the application's key."""
+    ddl = """CREATE TABLE logs (id bigserial PRIMARY KEY, actor_id bigint, actor_uuid uuid REFERENCES users (uuid_id) ON DELETE CASCADE);
+             INSERT INTO logs (actor_id) SELECT id FROM users;"""
+    install(database, SCHEMA + ddl)
+    m = Migration(database, reference=[{"table": "public.logs", "column": "actor_id"}])
+    m.prepare()
+    with (
+        closing(psycopg.connect(database.owner)) as deleting,
+        closing(psycopg.connect(database.superuser, autocommit=True)) as seeing,
+    ):
+        deleting.execute("DELETE FROM sessions WHERE user_id = 5")
+        deleting.execute("DELETE FROM users WHERE id = 5")
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        filled = "SELECT 1 FROM logs WHERE actor_uuid IS NOT NULL"
+        with background(m.sync, deleting.rollback) as work:
+            wait_until(
+                lambda: any(seeing.execute(q).fetchone() for q in (waiting, filled)), 60, "the backfill at the deleted row"
+            )
+            deleting.commit()
+            work.result(60)
+        orphans = "SELECT actor_id FROM logs WHERE actor_uuid IS NOT NULL AND actor_uuid NOT IN (SELECT uuid_id FROM users)"
+        assert seeing.execute(orphans).fetchall() == []
+        assert seeing.execute("SELECT actor_id, actor_uuid FROM logs WHERE actor_uuid IS NULL").fetchall() == [(5, None)]
+    m.conn.close()

@@ -18,6 +18,7 @@ from swap.core.journal import Phase, Run
 from swap.core.names import parse_table
 from swap.core.plan import Plan
 from swap.core.worker import only_worker
+from swap.prepare.backfill_triggers import may_suppress, touched_by
 from swap.prepare.baseline import store_baseline
 from swap.prepare.doctor import examine, refuse
 from swap.prepare.init import render, write
@@ -91,6 +92,7 @@ def plan(
     """What will happen, phase by phase: objects, locks, estimated rows and bytes."""
     with opened("plan", dsn, config) as s:
         the_plan = _plan_of(s)
+        met = touched_by(the_plan, suppressed=may_suppress(s.journal.conn))
     phases = listing.phases(the_plan)
     source = the_plan.source_table
     index_bytes = sum(i.size_bytes for i in source.indexes)
@@ -109,11 +111,13 @@ def plan(
                 "phases": [{"name": n, "statements": listing.as_json(st)} for n, st in phases],
                 "fingerprint": the_plan.fingerprint,
                 "estimate": estimate,
+                "backfill_triggers": listing.triggers_as_json(met),
             }
         )
         return
     print_lines([f"plan for {the_plan.source}, fingerprint {the_plan.fingerprint}"])
     print_lines([f"  {k}: {v:,}" for k, v in estimate.items()])
+    print_lines(listing.triggers_as_text(met))
     for name, statements in phases:
         strongest = sorted({f"{st.lock} on {st.table}" for st in statements if st.lock})
         print_lines([f"\n== {name}: {len(statements)} statements"])

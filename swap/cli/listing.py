@@ -9,8 +9,10 @@ from psycopg import sql
 from cutover.finalize import abort_steps, finalize_steps
 from cutover.transaction import closing_statements, cutover_exchange, lock_statement, revert_exchange
 from swap.core.direction import forward
+from swap.core.names import quote
 from swap.core.plan import Plan
 from swap.core.statement import Statement
+from swap.prepare.backfill_triggers import Touched
 from swap.prepare.references import (
     analyze_reference,
     create_index,
@@ -110,3 +112,21 @@ def as_text(statements: list[Statement]) -> list[str]:
         lock = f"{s.lock} on {s.table}: blocks {s.blocks}" if s.lock else "no lock on an application table"
         out += [f"-- {s.why}; {lock}", f"{s.text};", ""]
     return out
+
+
+def triggers_as_json(met: list[Touched]) -> list[dict[str, Any]]:
+    """User triggers that the backfill's UPDATEs meet, and whether each fires."""
+    return [
+        {"table": str(m.table), "trigger": m.trigger.name, "function": m.trigger.function, "state": m.state, "fires": m.fires}
+        for m in met
+    ]
+
+
+def triggers_as_text(met: list[Touched]) -> list[str]:
+    """The same, with what is done about each."""
+    fires = "FIRES for every row that the backfill fills: `prepare` asks for it in [accept] findings"
+    quiet = {"O": "suppressed while the backfill runs (session_replication_role = replica)"}
+    head = [f"  user triggers that the backfill's UPDATEs meet: {len(met) or 'none'}"]
+    done = [fires if m.fires else quiet.get(m.trigger.enabled, "does not fire for the backfill's role") for m in met]
+    what = [f"    {m.table}.{quote(m.trigger.name)} ({m.state}, {m.trigger.function})" for m in met]
+    return [*head, *(f"{w}: {d}" for w, d in zip(what, done, strict=True))]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.core.policies import new_policies
+from swap.prepare.backfill_triggers import filled_columns, touched
 from swap.prepare.checks_base import Finding, Rows, Subject, blocker, or_ok, qualified, read
 from swap.prepare.checks_server import Server
 
@@ -121,39 +122,23 @@ def check_row_security(relations: Sequence[Relation], role: str) -> list[Finding
     return or_ok(found, "row-security", role, "no policy hides a row from this role")
 
 
-def check_backfill_triggers(subject: Subject, rows: Rows, server: Server) -> list[Finding]:
-    """H14: a backfill's UPDATE must not fire a trigger with a side effect.
-
-    Under session_replication_role = replica, triggers fire that are enabled ALWAYS or REPLICA; without it, ORIGIN or ALWAYS.
-    """
-    replica = server.may_set_replica
-    by_oid = {t.oid: t.name for t in subject.catalog.tables}
+def check_backfill_triggers(subject: Subject, server: Server) -> list[Finding]:
+    """H14: a backfill's UPDATE must not fire a trigger with a side effect unless the operator takes that on."""
+    config, replica = subject.config, server.may_set_replica
+    columns = filled_columns(subject.catalog, config.identity.column, subject.references)
+    met = touched(subject.catalog, columns, config.names.state_schema, suppressed=replica)
     found = []
-    for oid, name, enabled, function in rows:
-        if enabled in (("A", "R") if replica else ("O", "A")):
-            detail = f"the backfill's UPDATE of {by_oid[oid]} would fire it for every row ({function})"
+    for m in met:
+        if m.fires:
+            detail = f"the backfill's UPDATE of {m.table} would fire it for every row ({m.trigger.function})"
             hint = f"GRANT SET ON PARAMETER session_replication_role TO {quote(server.role)};"
             if replica:
-                hint = f"ALTER TABLE {by_oid[oid]} ENABLE TRIGGER {quote(name)}; (it is enabled ALWAYS or REPLICA)"
-            found.append(
-                blocker("backfill-triggers", qualified(by_oid[oid], name), detail, f"{hint} Or accept it.", acceptable=True)
-            )
-    how = "user triggers are suppressed while it runs" if rows else "there are none"
-    return or_ok(found, "backfill-triggers", subject.source.name, f"the backfill fires no user trigger: {how}")
-
-
-def backfilled(subject: Subject) -> list[tuple[int, str]]:
-    """(table oid, column) of every column that a backfill may have to fill in place."""
-    source, column = subject.source, subject.config.identity.column
-    out = []
-    identity = source.column(column)
-    if identity is None or not identity.not_null:
-        out.append((source.oid, column))
-    for r in subject.others:
-        uuid = subject.catalog.table(r.table).column(r.uuid_column)
-        if uuid is None or not uuid.not_null:
-            out.append((r.oid, r.uuid_column))
-    return out
+                hint = f"ALTER TABLE {m.table} ENABLE TRIGGER {quote(m.trigger.name)}; (it is {m.state})"
+            at = qualified(m.table, m.trigger.name)
+            found.append(blocker("backfill-triggers", at, detail, f"{hint} Or accept it.", acceptable=True))
+    quiet = ", ".join(qualified(m.table, m.trigger.name) for m in met)
+    how = f"suppressed while it runs: {quiet}" if met else "there are none"
+    return or_ok(found, "backfill-triggers", subject.source.name, f"the backfill fires no user trigger; {how}")
 
 
 def check_privileges(conn: Connection, subject: Subject, server: Server) -> list[Finding]:
@@ -167,14 +152,12 @@ def check_privileges(conn: Connection, subject: Subject, server: Server) -> list
     under_policy -= {r.oid for r in changed}
     columns = read(conn, "checks_targets.sql", source=source.oid)
     targets = read_relations(conn, sorted({int(c[0]) for c in columns}))
-    to_fill = backfilled(subject)
     examined = {t.oid for t in subject.tables}
-    fired = read(conn, "checks_backfill.sql", oids=[o for o, _ in to_fill], columns=[c for _, c in to_fill])
     return [
         *check_ownership([*changed, *read_relations(conn, sorted(under_policy))], server.role),
         *check_schemas(changed, server.role),
         *check_targets(targets, columns, server.role),
         *check_attached(read(conn, "checks_attached.sql", source=source.oid, key=subject.config.source.key), server.role),
         *check_row_security([r for r in changed if r.oid in examined], server.role),
-        *check_backfill_triggers(subject, fired, server),
+        *check_backfill_triggers(subject, server),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.plan import IndexPlan, Plan, ReferencePlan
+from swap.core.plan import IndexPlan, Plan, RefColumns, ReferencePlan
 from swap.core.statement import Statement
 from swap.core.text import Query, verbatim
 from swap.prepare.objects import generator
@@ -112,19 +112,37 @@ def fill_reference(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sq
     A row updated meanwhile moves behind the bound, and the guard filled it as it moved.
     """
     update = sql.SQL(
-        "UPDATE {t} r SET {u} = s.{identity} FROM {source} s WHERE s.{key} = r.{c} AND r.{u} IS NULL"
+        "UPDATE {t} r SET {u} = s.{identity} FROM {rows} s WHERE s.{key} = r.{c} AND r.{u} IS NULL"
         " AND r.ctid >= {low}::tid AND r.ctid < {high}::tid"
     ).format(
+        rows=_held_rows(plan, ref, low, high) if _only_by_uuid(plan, ref.columns) else plan.source.sql,
         t=ref.table.sql,
         u=sql.Identifier(ref.columns.uuid_column),
         c=sql.Identifier(ref.columns.column),
         identity=sql.Identifier(plan.identity),
-        source=plan.source.sql,
         key=sql.Identifier(plan.key),
         low=low,
         high=high,
     )
     return update + _range_where(ref, low, high) if ref.columns.where else update
+
+
+def _only_by_uuid(plan: Plan, ref: RefColumns) -> bool:
+    """A foreign key of the application's over the uuid column and none over the integer: see `_held_rows`."""
+    return ref.declared and any(ref.uuid_column in fk.columns for fk in plan.catalog.incoming if fk.table == ref.table)
+
+
+def _held_rows(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """The rows referred to, locked as the foreign key's own check would lock them: under session_replication_role =
+    replica it does not run, and a row whose DELETE is about to commit would leave an orphan under a valid constraint
+    (seen so). Where the integer has a foreign key, that one's action meets the row being filled."""
+    return sql.SQL(
+        "(SELECT p.{key}, p.{identity} FROM {source} p WHERE p.{key} IN (SELECT x.{c} FROM {t} x WHERE x.{u} IS NULL"
+        " AND x.ctid >= {low}::tid AND x.ctid < {high}::tid) FOR KEY SHARE OF p)"
+    ).format(
+        key=sql.Identifier(plan.key), identity=sql.Identifier(plan.identity), source=plan.source.sql,
+        c=sql.Identifier(ref.columns.column), u=sql.Identifier(ref.columns.uuid_column), t=ref.table.sql, low=low, high=high,
+    )  # fmt: skip
 
 
 def _range_where(ref: ReferencePlan, low: sql.Composable, high: sql.Composable) -> sql.Composed:

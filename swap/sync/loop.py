@@ -18,6 +18,7 @@ from swap.core.ladder import LockBudget
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
 from swap.core.worker import WORKER, handover_wanted, holder, release_worker, try_worker
+from swap.prepare.backfill_triggers import SUPPRESS, may_suppress
 from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.references import fill_identity, fill_reference
 from swap.prepare.run import run_step
@@ -132,7 +133,7 @@ class Sync:
     def _build(self, run: Run) -> None:
         plan = run.plan
         budget = LockBudget(self.config.cutover.lock_timeout_ms, self.config.cutover.max_attempts)
-        suppress = self._suppress()
+        suppress = SUPPRESS if may_suppress(self.conn) else "SELECT"  # `doctor` has refused what would fire then (H14)
         identity = identity_steps(plan)
         if identity:
             self._part(Part(
@@ -194,17 +195,6 @@ class Sync:
 
     def _check_build(self) -> None:
         self.control.check()
-
-    def _suppress(self) -> str:
-        """Rows are updated with user triggers suppressed where the role may; `doctor` has refused the rest (H14)."""
-        row = self.conn.execute(
-            "SELECT pg_has_role(current_user, oid, 'USAGE') AND rolsuper FROM pg_roles WHERE rolname = current_user"
-        ).fetchone()
-        allowed = bool(row and row[0])
-        if not allowed and self.conn.info.server_version >= 150000:
-            granted = self.conn.execute("SELECT has_parameter_privilege('session_replication_role', 'SET')").fetchone()
-            allowed = bool(granted and granted[0])
-        return "SET LOCAL session_replication_role = replica" if allowed else "SELECT"
 
     def _part(self, part: Part) -> None:
         schema, run_id = self.journal.schema, self.current.id
