@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import psycopg
 import sqlalchemy as sa
 
-from cutover.compare import refuse_differences, touched_keys
+from cutover.compare import refuse_differences
 from cutover.gates import Verified, check_gates, check_phase, obstacles
 from cutover.transaction import (
     Exchange,
@@ -34,6 +34,7 @@ from swap.core.worker import only_operator, taking_over
 from swap.sync.queue import read_watermark
 from swap.sync.replay import replay
 from swap.sync.settle import SETTLED, settle
+from verify.touched import touched_keys
 
 SMALL_BATCH = 500
 DRAIN_ROUNDS = 200

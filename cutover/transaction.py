@@ -15,7 +15,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from cutover.compare import refuse_differences, touched_keys
+from cutover.compare import refuse_differences
 from cutover.exchange import exchange
 from cutover.set_aside import WORDS
 from swap.core.config import Config
@@ -32,6 +32,7 @@ from swap.prepare import objects
 from swap.prepare.baseline import drift, refuse_drift, store_baseline
 from swap.sync.replay import CONFLICT, take
 from swap.sync.settle import SETTLED
+from verify.touched import touched_keys
 
 
 class HoldExceededError(Exception):

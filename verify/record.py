@@ -92,8 +92,8 @@ def tool_version() -> str:
         return ""
 
 
-def _write(journal: Journal, run: Run, report: Report, found: Gathered) -> int:
-    """The row and, with the checksum method, the digests of every range of both sides."""
+def write_report(journal: Journal, run: Run, report: Report) -> int:
+    """The verification's row; returns its number, which the stored report has too."""
     table = journal.t["verification"]
     ((number,),) = journal.execute(
         sa.insert(table)
@@ -106,11 +106,17 @@ def _write(journal: Journal, run: Run, report: Report, found: Gathered) -> int:
     )  # fmt: skip
     document = replace(report, id=number).to_json()
     journal.execute(sa.update(table).where(table.c.id == number).values(report=document))
+    return int(number)
+
+
+def _write(journal: Journal, run: Run, report: Report, found: Gathered) -> int:
+    """The row and, with the checksum method, the digests of every range of both sides."""
+    number = write_report(journal, run, report)
     sides = list(_digests(run, found))
     for n in range(0, len(sides), 500):
         rows = [{"verification_id": number, **values} for values in sides[n : n + 500]]
         journal.execute(sa.insert(journal.t["range_digest"]).values(rows))
-    return int(number)
+    return number
 
 
 def _digests(run: Run, found: Gathered) -> Iterator[dict[str, object]]:

@@ -53,7 +53,7 @@ def verify(
     """Compare both sides, the references and what holds them together; write the result to the journal.
 
     A snapshot is given up, and another one taken, once it is older than `snapshot_max_s`. `give_up` is asked all the
-    while; a reason ends the run. Raises UnreachableError when the server cannot be reached at the beginning or for
+    while; a reason ends the run (GivenUp). Raises UnreachableError when the server cannot be reached at the beginning or for
     writing the result; any failure in between is a reason in an `incomplete` report.
     """
     started_at = datetime.now(UTC)
@@ -66,6 +66,10 @@ def verify(
             found.unfinished.append(f"the session was lost or refused: {str(e).splitlines()[0]}")
         # The queue's entries are held until the result is journalled.
         return conclude(database, run, method, started_at, found, max_findings)
+
+
+class GivenUp(Exception):
+    """The run was told to end; it is no verification, and nothing was journalled."""
 
 
 class _Look:
@@ -102,6 +106,8 @@ class _Look:
             self._mapping(workers, tables)
             self._references(workers, views, tables)
             found.unfinished += workers.unfinished
+        if workers.given_up:
+            raise GivenUp(workers.given_up)
         found.unfinished += [lost for lost in (views.lost(), queue_lost(queue)) if lost]
 
     def _catalog_checks(self, now: Connection, alike: Check, tables: dict[TableName, Table]) -> None:

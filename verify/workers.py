@@ -59,6 +59,7 @@ class Workers:
 
     def __init__(self, database: Database, jobs: int, give_up: Callable[[], str] = no_reason) -> None:
         self.unfinished: list[str] = []
+        self.given_up = ""
         self._set: sql.Composed | None = None
         self._ask = give_up
         self._stop = threading.Event()
@@ -115,6 +116,7 @@ class Workers:
                     done(result)
             reason = "" if self._stop.is_set() else self._ask()
             if reason:
+                self.given_up = reason
                 self._give_up(reason)
                 self._cancel()
         return [self._result(future) for future in futures]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,13 +11,15 @@ import typer
 
 from swap.cli.commands import Jobs, conclude
 from swap.cli.context import ConfigFile, Dsn, Json, Session, Verbose, opened
-from swap.cli.output import print_checks, print_lines, print_table
+from swap.cli.output import emit_json, print_checks, print_lines, print_table
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
 from swap.core.journal import Phase, Run
 from verify.evidence import write_evidence
 from verify.findings import Report
+from verify.metrics import Metrics
 from verify.repair import queue_differences, repair_statement, repairable
 from verify.run import verify as run_verification
+from verify.watch import Settings, Watch
 
 REPAIRED = "Differing keys are queued for replay; nothing else was changed."
 
@@ -36,9 +39,17 @@ def verify(
     repair: Annotated[bool, typer.Option("--repair", help="Queue differing keys for replay; verify again after.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --repair: print what would queue them.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Also write JSON and Markdown: FILE, and FILE with the other suffix.")] = None,
+    watch: Annotated[float | None, typer.Option("--watch", min=0.1, metavar="SECONDS", help="Compare changed keys this often, everything every [verify] full_pass_s, until stopped.")] = None,
+    metrics_port: Annotated[int | None, typer.Option("--metrics-port", min=0, max=65535, help="With --watch: metrics for Prometheus.")] = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Row-level verification of every table in the run, with the reference and structure checks. Blocks no writer."""
+    if watch is not None:
+        if repair:
+            raise UsageError("--watch only looks: it repairs nothing.", hint="Run `swap verify --repair` beside it.")
+        return _watch(watch, metrics_port, method, jobs, report, dsn, config, as_json=as_json)
+    if metrics_port is not None:
+        raise UsageError("--metrics-port belongs to --watch.")
     if dry_run and not repair:
         raise UsageError("--dry-run says what --repair would do.", hint="Add --repair; without it `verify` changes nothing.")
     with opened("verify", dsn, config) as s:
@@ -55,6 +66,34 @@ def verify(
     if not as_json:
         _print(document)
     return conclude(document, failure(result, repaired=bool(document.get("repaired"))), as_json=as_json)
+
+
+def _watch(
+    every_s: float, port: int | None, method: Method, jobs: int | None, report: Path | None, dsn: str | None,
+    config: Path | None, *, as_json: bool,
+) -> int:  # fmt: skip
+    with opened("verify", dsn, config, graceful=True) as s, ExitStack() as stack:
+        run = verifiable(s)
+        metrics = Metrics(str(run.source))
+        if port is not None:
+            s.report.note(f"metrics on port {stack.enter_context(metrics.served(port))}")
+        v = s.config.verify
+        settings = Settings(every_s, v.full_pass_s, method.value, jobs or s.config.sync.jobs, v.snapshot_max_s)
+        done = Watch(
+            s.database, s.journal, run.id, settings, s.report, metrics, s.stop,
+            on_pass=lambda r: _write(r, report) if report is not None else None,
+        ).run()  # fmt: skip
+    if as_json:
+        emit_json(
+            {
+                "reason": done.reason, "passes": done.passes, "looks": done.looks, "keys": done.keys,
+                "differences": done.differences, "last": done.last.to_json() if done.last else None,
+            }
+        )  # fmt: skip
+    else:
+        looked = f"{done.passes} full passes, {done.looks} looks at {done.keys:,} changed keys"
+        print_lines([f"{done.reason}: {looked}, {done.differences} differences known"])
+    return 0
 
 
 def verifiable(s: Session) -> Run:

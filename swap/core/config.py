@@ -97,6 +97,7 @@ class Sync(_Section):
 class Verify(_Section):
     max_age_s: int = Field(3600, ge=1)
     snapshot_max_s: int = Field(900, ge=1)
+    full_pass_s: int = Field(1800, ge=1)
 
 
 class Cutover(_Section):

@@ -29,6 +29,7 @@ COMMENTS = {
     "chunk_target_ms": "how long one backfill transaction should take",
     "max_replica_lag_bytes": "the backfill waits while a replica is further behind",
     "max_age_s": "`cutover` refuses a verification older than this",
+    "full_pass_s": "`verify --watch` compares everything this often, changed keys in between",
     "snapshot_max_s": "a verification that takes longer goes on in another snapshot",
     "lock_timeout_ms": "longest wait for a lock; other sessions queue behind it for as long",
     "max_attempts": "how often `cutover` tries for its locks",

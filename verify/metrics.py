@@ -1,0 +1,70 @@
+"""What a watching verification knows, for Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from swap.core.errors import UsageError
+from verify.findings import Report
+
+
+class Metrics:
+    """The metrics of one source, each with the label `table`, in a registry of their own: none of the process's."""
+
+    def __init__(self, table: str) -> None:
+        self.registry = CollectorRegistry()
+        self._clean_at: float | None = None
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(name, text, ["table"], registry=self.registry).labels(table)
+
+        self._rows = gauge("swap_verify_rows", "Rows compared by the last full pass, references included.")
+        self.differences = gauge("swap_verify_differences", "Rows known to differ, and failed checks of the last full pass.")
+        self.pending = gauge(
+            "swap_verify_pending_keys", "Keys that could not be compared because their change was not replayed yet."
+        )
+        self.lag = gauge("swap_replay_pending_changes", "Captured changes that wait for replay, counted up to a million.")
+        gauge("swap_verify_clean_pass_age_seconds", "Since the last full pass that found both sides identical.").set_function(
+            self._age_s
+        )
+        self.keys = Counter(
+            "swap_verify_changed_keys", "Changed keys compared between full passes.", ["table"], registry=self.registry
+        ).labels(table)
+        self._passes = Counter("swap_verify_passes", "Full passes by verdict.", ["table", "verdict"], registry=self.registry)
+        self._table = table
+
+    def passed(self, report: Report) -> None:
+        """A full pass has ended."""
+        self._rows.set(sum(t.rows for t in report.tables))
+        self._passes.labels(self._table, report.verdict).inc()
+        if report.verdict == "identical":
+            self.clean(0.0)
+
+    def clean(self, age_s: float) -> None:
+        """The last clean pass ended so long ago."""
+        self._clean_at = time.monotonic() - age_s
+
+    def never_clean(self) -> None:
+        """There is none of this direction."""
+        self._clean_at = None
+
+    def _age_s(self) -> float:
+        return float("inf") if self._clean_at is None else time.monotonic() - self._clean_at
+
+    @contextmanager
+    def served(self, port: int) -> Iterator[int]:
+        """Answer on `port` of every interface (0: any free one) while the block runs; yields the port. Raises UsageError."""
+        try:
+            server, thread = start_http_server(port, registry=self.registry)
+        except OSError as e:
+            raise UsageError(f"Cannot serve metrics on port {port}: {e.strerror}.", hint="Name a free --metrics-port.") from None
+        try:
+            yield int(server.server_port)
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
