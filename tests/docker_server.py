@@ -32,10 +32,10 @@ class DockerServer:
             DockerContainer(image)
             .with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
             .with_env("POSTGRES_INITDB_ARGS", "--no-locale --encoding=UTF8")
-            .with_bind_ports("5432/tcp", cast(Any, ("127.0.0.1", port)))  # an address, as Docker's own API takes it
             .with_kwargs(shm_size="512m")
             .with_command(["postgres", *(f"--{name}={value}" for name, value in settings.items())])
         )
+        container.ports["5432/tcp"] = cast(Any, ("127.0.0.1", port))  # Docker's API takes an address, with_bind_ports a port
         server = cls(container, port)
         container.start()
         try:
