@@ -11,7 +11,7 @@ STAMP := $(VENV)/installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-matrix soak lint format demo bench clean
+.PHONY: help venv test test-matrix soak faults lint format demo bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -36,6 +36,9 @@ test-matrix: venv  ## the suite on each of VERSIONS that is installed
 
 soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0
+
+faults: venv  ## a kill and a crash of the server after every statement of every command
+	SWAP_FAULTS_EVERY=1 $(PYTEST) --timeout 0 tests/test_kill_matrix.py
 
 lint: venv  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -26,6 +26,7 @@ from swap.core.errors import (
     UnreachableError,
     UsageError,
 )
+from swap.core.failpoint import cursor_factory
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -77,7 +78,9 @@ class Database:
         """A new autocommit session with every setting of this module. Raises UnreachableError."""
         name = f"swap {self.command}" + (f" ({purpose})" if purpose else "")
         try:
-            conn = psycopg.connect(self.conninfo, autocommit=True, application_name=name, prepare_threshold=None)
+            conn = psycopg.connect(
+                self.conninfo, autocommit=True, application_name=name, prepare_threshold=None, cursor_factory=cursor_factory()
+            )
         except psycopg.OperationalError as e:
             raise UnreachableError(self.scrub(_first_line(e))) from None
         conn.execute(_SET_ALL)

@@ -1,0 +1,233 @@
+"""SIGKILL, and a crash of the server, after statement after statement of every command; then the command again: what it
+ends in is what it ends in undisturbed (I4, H37, H44).
+
+Every SWAP_FAULTS_EVERY-th statement is tried; `make faults` tries each.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.dump import schema_dump
+from tests.fix_cli import Cli, CliResult
+from tests.fix_server import Database, DatabaseServer, Execute
+from tests.runs import install
+from tests.waiting import wait_until
+
+EVERY = int(os.environ.get("SWAP_FAULTS_EVERY", "29"))
+CRASH_EVERY = EVERY * 4 if EVERY > 1 else 3
+WANDERING = 10  # how many statements depend on the clock: polls of control flags, of replicas
+
+SCHEMA = """
+CREATE TABLE users (id bigserial PRIMARY KEY, uuid_id uuid UNIQUE, email text NOT NULL UNIQUE,
+    inviter_id bigint REFERENCES users, n integer);
+CREATE INDEX users_inviter ON users (inviter_id);
+CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE, user_uuid_id uuid);
+CREATE INDEX sessions_user ON sessions (user_id);
+CREATE TABLE roles (user_id bigint REFERENCES users, role text, PRIMARY KEY (user_id, role));
+CREATE VIEW active AS SELECT id, email FROM users WHERE n > 0;
+INSERT INTO users (email, inviter_id, n, uuid_id)
+    SELECT 'user' || n, nullif(n / 2, 0), n % 3, CASE WHEN n % 2 = 0 THEN gen_random_uuid() END FROM generate_series(1, 60) n;
+INSERT INTO sessions (user_id) SELECT n FROM generate_series(1, 40) n;
+INSERT INTO roles SELECT n, 'admin' FROM generate_series(1, 20) n;
+"""
+BEFORE = """
+UPDATE users SET n = 7 WHERE id = 3;
+UPDATE users SET id = -59 WHERE id = 59;
+DELETE FROM users WHERE id = 60;
+INSERT INTO users (email, n) VALUES ('late', 1);
+"""
+AFTER = """
+UPDATE users SET n = 8 WHERE email = 'user5';
+DELETE FROM users WHERE email = 'user58';
+INSERT INTO users (email, n) VALUES ('later', 1);
+INSERT INTO sessions (user_id) SELECT id FROM users WHERE email = 'later';
+"""
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, the stage it starts from, and what is run after it before the end state is looked at."""
+
+    args: tuple[str, ...]
+    stage: str
+    then: tuple[str, ...] = ()
+
+
+COMMANDS = {
+    "prepare": Command(("prepare",), "start"),
+    "sync": Command(("sync", "--once", "--jobs", "1"), "prepared"),
+    "verify": Command(("verify",), "synced"),
+    "cutover": Command(("cutover", "--yes", "--no-snapshot"), "verified", ("sync", "--once")),
+    "revert": Command(("revert", "--yes"), "cut", ("sync", "--once")),
+    "finalize": Command(("finalize", "--yes", "--drop-legacy"), "cut"),
+    "abort": Command(("abort", "--yes"), "verified"),
+}
+STAGES: dict[str, tuple[str, ...]] = {
+    "start": (),
+    "prepared": ("prepare", BEFORE),
+    "synced": ("sync --once",),
+    "verified": ("verify",),
+    "cut": ("cutover --yes --no-snapshot", AFTER, "sync --once", "verify"),
+}
+
+
+class Matrix:
+    """Databases in every stage, as templates, and one command at a time on a copy."""
+
+    def __init__(self, cli: Cli, server: DatabaseServer, admin: Execute, directory: Path) -> None:
+        self.cli, self.server, self.admin = cli, server, admin
+        self.config, self.count, self.held = directory / "swap.toml", directory / "count", directory / "held"
+        self.config.write_text('[source]\ntable = "public.users"\n[sync]\njobs = 1\n')
+        self.copies = 0
+
+    def copy(self, template: str, name: str) -> Database:
+        self.admin(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        self.admin(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        self.admin(sql.SQL("GRANT CREATE ON DATABASE {} TO PUBLIC").format(sql.Identifier(name)))
+        s = self.server
+        return Database(name, s.conninfo(name), s.conninfo(name, "swap_owner"), s.conninfo(name, "app"))
+
+    def build(self, stage: str) -> str:
+        """The template of a stage, and of those before it."""
+        before = "template0"
+        for name, steps in STAGES.items():
+            template = f"matrix_{name}"
+            if not self._exists(template):
+                db = self.copy(before, template)
+                if name == "start":
+                    install(db, SCHEMA)
+                for step in steps:
+                    if step in (BEFORE, AFTER):
+                        with closing(psycopg.connect(db.app, autocommit=True)) as conn:
+                            conn.execute(step.encode())
+                    else:
+                        self.run(db, *step.split())
+            if name == stage:
+                return template
+            before = template
+        raise AssertionError(stage)
+
+    def _exists(self, name: str) -> bool:
+        with closing(psycopg.connect(self.server.conninfo(), autocommit=True)) as conn:
+            return conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is not None
+
+    def run(self, db: Database, *args: str, check: bool = True, failpoint: str = "") -> CliResult:
+        env = {"SWAP_FAILPOINT": failpoint} if failpoint else {}
+        return self.cli(*args, "--json", config=self.config, dsn=db.owner, check=check, env=env)
+
+    def end_state(self, db: Database, command: Command) -> dict[str, Any]:
+        """Everything that must not depend on a fault: schema, rows with uuids by whose they are, journal, leftovers."""
+        if command.then:
+            self.run(db, *command.then)
+        state: dict[str, Any] = {"schema": schema_dump(self.server, db.dbname)}
+        status = self.run(db, "status").json
+        state |= {k: status[k] for k in ("phase", "direction", "pending_changes")}
+        with closing(psycopg.connect(db.superuser, autocommit=True)) as conn:
+            names = [r[0] for r in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")]
+            whose: dict[str, str] = {}
+            for table in ("users", "users_new", "users_old"):
+                if table in names:
+                    rows = conn.execute(sql.SQL("SELECT to_jsonb(t), email FROM {} t").format(sql.Identifier("public", table)))
+                    for row, email in rows:
+                        whose |= {u: email for v in (row.get("uuid_id"), row.get("id")) if UUID.fullmatch(u := str(v))}
+            for table in names:
+                found = conn.execute(sql.SQL("SELECT to_jsonb(t)::text FROM {} t").format(sql.Identifier("public", table)))
+                state[table] = sorted(UUID.sub(lambda m: whose.get(m[0], "?"), r[0]) for r in found)
+            state["invalid"] = conn.execute(
+                "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid OR NOT indisready"
+            ).fetchall()
+            state["kept"] = conn.execute(
+                "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('swap') AND relkind IN ('r', 'S')"
+                " UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = to_regnamespace('swap') ORDER BY 1"
+            ).fetchall()
+            state["steps"] = conn.execute("SELECT DISTINCT name FROM swap.step ORDER BY 1").fetchall()
+            state["unfinished"] = conn.execute("SELECT part, number FROM swap.chunk WHERE rows IS NULL").fetchall()
+        return state
+
+    def undisturbed(self, name: str) -> tuple[int, dict[str, Any]]:
+        """How many statements the command sends, and what it ends in."""
+        command = COMMANDS[name]
+        db = self.copy(self.build(command.stage), "matrix_copy")
+        self.run(db, *command.args, failpoint=f"count:{self.count}")
+        return int(self.count.read_text()), self.end_state(db, command)
+
+    def again(self, db: Database, command: Command) -> None:
+        """The same command: done, or nothing left to do in the phase it has led to."""
+        result = self.run(db, *command.args, check=False)
+        assert result.code in (0, 8), result
+
+
+@pytest.fixture
+def matrix(cli: Cli, server: DatabaseServer, admin: Execute, tmp_path: Path) -> Iterator[Matrix]:
+    made = Matrix(cli, server, admin, tmp_path)
+    yield made
+    admin(sql.SQL("DROP DATABASE IF EXISTS matrix_copy WITH (FORCE)"))
+
+
+def points(last: int, every: int) -> list[int]:
+    return sorted({*range(1, last + 1, every), last})
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        with capsys.disabled():
+            print(f"\n{text}")
+
+    return say
+
+
+@pytest.mark.timeout(0 if EVERY == 1 else 240)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_killed_after_any_statement(matrix: Matrix, tell: Callable[[str], None], name: str) -> None:
+    command = COMMANDS[name]
+    last, expected = matrix.undisturbed(name)
+    tried = points(last, EVERY)
+    for n in tried:
+        db = matrix.copy(matrix.build(command.stage), "matrix_copy")
+        killed = matrix.run(db, *command.args, check=False, failpoint=f"kill:{n}")
+        if killed.code == 0 and n > last - WANDERING:
+            continue
+        assert killed.code == -signal.SIGKILL, (n, killed)
+        matrix.again(db, command)
+        assert matrix.end_state(db, command) == expected, f"killed after statement {n} of {last}"
+    tell(f"{name}: {len(tried)} of {last} statements, killed after each")
+
+
+@pytest.mark.timeout(0 if EVERY == 1 else 240)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_server_crashes_after_any_statement(matrix: Matrix, tell: Callable[[str], None], name: str) -> None:
+    """Immediate shutdown. The command says that the server is gone, or that an outcome is not known; a verification that it
+    did not finish. Never anything else."""
+    command = COMMANDS[name]
+    last, expected = matrix.undisturbed(name)
+    tried = points(last, CRASH_EVERY)
+    for n in tried:
+        db = matrix.copy(matrix.build(command.stage), "matrix_copy")
+        running = matrix.cli.start(
+            *command.args, "--json", config=matrix.config, dsn=db.owner, env={"SWAP_FAILPOINT": f"hold:{n}:{matrix.held}"}
+        )
+        wait_until(lambda: matrix.held.exists() or running.process.poll() == 0, 30, f"statement {n}")
+        if not matrix.held.exists() and n > last - WANDERING:
+            continue
+        matrix.server.crash()
+        matrix.server.restart()
+        matrix.held.unlink()
+        result = running.wait()
+        assert result.code in ((0, 5, 9) if name == "verify" else (0, 7, 9)), (n, result)
+        matrix.again(db, command)
+        assert matrix.end_state(db, command) == expected, f"crashed after statement {n} of {last}"
+    tell(f"{name}: {len(tried)} of {last} statements, the server crashed after each")
