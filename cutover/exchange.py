@@ -48,6 +48,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *(rename_index(live.schema, r.before, r.after) for r in plan.retired_indexes),
         rename_table(shadow, live),
         *bind_policies(plan),
+        *not_valid_checks(plan),
         *bind_triggers(plan),
         *(rename_column(live, r.before, r.after) for r in plan.renames),
         *(rename_index(live.schema, i.build_name, i.app_name) for i in plan.indexes if i.app_name),
@@ -56,7 +57,6 @@ def exchange(plan: Plan) -> list[Statement]:
         *exchange_references(plan),
         *(add_foreign_key(fk) for fk in moved_foreign_keys(plan) if not is_adopted(plan, fk)),
         *take_publications(plan),
-        *not_valid_checks(plan),
         *user_triggers(plan),
         *grants(live, by_new_names(plan)),
         *live_objects(plan, live, "reverse"),
@@ -76,15 +76,14 @@ def live_objects(plan: Plan, table: TableName, direction: str) -> list[Statement
 
 
 def not_valid_checks(plan: Plan) -> list[Statement]:
-    """CHECK constraints that were never validated: old rows may violate them, so they come last, NOT VALID again."""
+    """CHECK constraints that were never validated, NOT VALID again: no copied row has been held against them."""
     alter = sql.SQL("ALTER TABLE {} {} CONSTRAINT {}")
-    return [
-        Statement(
-            alter.format(plan.source.sql, verbatim("ADD"), sql.Identifier(c.name))
-            + verbatim(f" {c.definition} NOT VALID"),
-            "a check that was never validated", plan.source, AX,
-            alter.format(plan.source.sql, verbatim("DROP"), sql.Identifier(c.name)),
-        )
-        for c in plan.source_table.checks
-        if not c.validated
-    ]  # fmt: skip
+    out = []
+    for c in (c for c in plan.source_table.checks if not c.validated):
+        name = sql.Identifier(c.name)
+        add = alter.format(plan.source.sql, verbatim("ADD"), name) + verbatim(f" {c.definition} NOT VALID")
+        if c.comment:
+            add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, plan.source.sql, sql.Literal(c.comment))
+        drop = alter.format(plan.source.sql, verbatim("DROP"), name)
+        out.append(Statement(add, "a check that was never validated", plan.source, AX, drop))
+    return out

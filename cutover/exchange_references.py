@@ -65,15 +65,32 @@ def _not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
     if existing is None or not existing.not_null:
         out.append(
             Statement(
-                alter.format(table.sql, column, verbatim("SET")), "NOT NULL, proved by the validated check", table, AX,
+                alter.format(table.sql, column, verbatim("SET")) + _as_before(plan, ref),
+                "NOT NULL, proved by the validated check", table, AX,
                 alter.format(table.sql, column, verbatim("DROP")),
             )
         )  # fmt: skip
     if plan.catalog.server_version >= NAMED_NOT_NULL and ref.not_null_name:
-        made = (existing and existing.not_null_name) or derive(f"{table.name}_{columns.uuid_column}", "_not_null")
+        made = (existing and existing.not_null_name) or _made_not_null(ref)
         aside = derive(f"{table.name}_{columns.legacy_column}", "_not_null")
         out += [rename_constraint(table, ref.not_null_name, aside), rename_constraint(table, made, ref.not_null_name)]
     return out
+
+
+def _made_not_null(ref: ReferencePlan) -> str:
+    return derive(f"{ref.table.name}_{ref.columns.uuid_column}", "_not_null")
+
+
+def _as_before(plan: Plan, ref: ReferencePlan) -> sql.Composed:
+    """What else the integer's NOT NULL says (18+): a comment, NO INHERIT."""
+    old = plan.catalog.table(ref.table).column(ref.columns.column)
+    text = sql.Composed([])
+    name = sql.Identifier(_made_not_null(ref))
+    if old is not None and old.not_null_comment:
+        text += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, ref.table.sql, sql.Literal(old.not_null_comment))
+    if old is not None and not old.not_null_inherited:
+        text += sql.SQL("; ALTER TABLE {} ALTER CONSTRAINT {} NO INHERIT").format(ref.table.sql, name)
+    return text
 
 
 def _drop_primary_key(index: IndexPlan, spare: IndexPlan) -> Statement:

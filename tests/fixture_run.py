@@ -25,12 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from swap.cli import run
 from tests.dump import schema_dump
 from tests.fix_server import Database, DatabaseServer
 from tests.runs import ROLES
 
+SPACE = "fixture_space"
 DIRECTORY = Path(__file__).parent / "fixtures"
 ACCEPT = os.environ.get("SWAP_ACCEPT_FIXTURES") == "1"
 TEXT_VERSION = 18
@@ -44,7 +46,7 @@ END $$
 
 # What is the same in every case: settings of pg_dump's session, the roles' rights, the usual owner.
 PREAMBLE = re.compile(
-    r"^(SET (?!default_)|SET default_tablespace = '';|SET default_table_access_method = heap;|SELECT pg_catalog\.set_config"
+    r"^(SET (?!default_)|SELECT pg_catalog\.set_config"
     r"|GRANT .* ON SCHEMA public TO |ALTER .* OWNER TO swap_owner;$)"
 )
 # What swap keeps on the tables: triggers whose functions are in its own schema.
@@ -88,7 +90,10 @@ def normalised(dump: str) -> str:
     """The dump as a reviewer reads it: without what is the same in every case (so an owner is named where it is not
     swap_owner), and without swap's own triggers, which are there until `finalize` and call what is in its own schema.
     """
-    return "".join(f"{line}\n" for line in dump.splitlines() if not PREAMBLE.match(line) and not OWN_TRIGGER.match(line))
+    lines = [line for line in dump.splitlines() if not PREAMBLE.match(line) and not OWN_TRIGGER.match(line)]
+    defaults = {line for line in lines if line.startswith("SET default_")}
+    usual = {"SET default_tablespace = '';", "SET default_table_access_method = heap;"}
+    return "".join(f"{line}\n" for line in lines if defaults > usual or line not in usual)
 
 
 @dataclass
@@ -103,10 +108,20 @@ class Cycle:
         with closing(psycopg.connect(self.db.superuser, autocommit=True)) as conn:
             conn.execute(ROLES)
             conn.execute(READER)
+            if SPACE in self.case.before:
+                self._tablespace(conn)
             conn.execute("SET SESSION AUTHORIZATION swap_owner")
             conn.execute(self.case.before.encode())
             conn.execute("RESET SESSION AUTHORIZATION")
             conn.execute("ANALYZE")
+
+    @staticmethod
+    def _tablespace(conn: psycopg.Connection[Any]) -> None:
+        """A tablespace of the whole server, inside its data directory; where a case names it."""
+        if conn.execute("SELECT 1 FROM pg_tablespace WHERE spcname = %s", [SPACE]).fetchone() is None:
+            conn.execute("SET allow_in_place_tablespaces = on")
+            conn.execute(sql.SQL("CREATE TABLESPACE {} LOCATION ''").format(sql.Identifier(SPACE)))
+            conn.execute(sql.SQL("GRANT CREATE ON TABLESPACE {} TO swap_owner").format(sql.Identifier(SPACE)))
 
     def run(self, *args: str, code: int = 0) -> Any:
         """The command's document. Another exit code than `code` fails the test with all that was said."""

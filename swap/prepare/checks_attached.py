@@ -45,14 +45,15 @@ def _extensions(conn: Connection, subject: Subject) -> list[Finding]:
 
 
 def _owner_rights(conn: Connection, subject: Subject) -> list[Finding]:
-    """An owner that gave up a right has it again on a new table, and replay needs it on the retired one."""
-    source = subject.source
+    """An owner that gave up a right has it again on a new table; replay, guards and foreign keys need theirs everywhere."""
+    tables = {t.oid: t for t in subject.tables}
     return [
         blocker(
-            "grants", source.name, f"its owner {source.owner} has given up {privilege} on it",
-            f"GRANT {privilege} ON {source.name} TO {quote(source.owner)}; and REVOKE it again afterwards.",
+            "grants", t.name, f"its owner {t.owner} has given up {privilege} on it",
+            f"GRANT {privilege} ON {t.name} TO {quote(t.owner)}; and REVOKE it again afterwards.",
         )
-        for (privilege,) in read(conn, "checks_owner_rights.sql", source=source.oid)
+        for oid, privilege in read(conn, "checks_owner_rights.sql", oids=list(tables), source=subject.source.oid)
+        for t in (tables[oid],)
     ]  # fmt: skip
 
 

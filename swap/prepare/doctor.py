@@ -27,6 +27,7 @@ from swap.prepare.checks_dependents import check_dependents
 from swap.prepare.checks_disk import check_disk, check_locks, free_bytes, needed_bytes
 from swap.prepare.checks_key import check_identity, check_identity_data, check_key
 from swap.prepare.checks_names import check_names
+from swap.prepare.checks_not_valid import check_not_valid
 from swap.prepare.checks_privileges import check_ownership, check_privileges, check_row_security, read_relations
 from swap.prepare.checks_publications import check_publications
 from swap.prepare.checks_references import check_references
@@ -244,5 +245,6 @@ def _data(conn: Connection, subject: Subject, about: list[Finding], timeout_ms: 
     return [
         *check_identity_data(conn, subject, timeout_ms),
         *check_data(conn, subject, timeout_ms),
+        *check_not_valid(conn, subject, timeout_ms),
         *check_look_alikes(found, declared, config.ignore),
     ]

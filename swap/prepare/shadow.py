@@ -60,7 +60,7 @@ def _column(plan: Plan, c: Column) -> Query:
     elif c.name == plan.identity:
         text += sql.SQL(" DEFAULT ") + generator(plan)  # it becomes the key: an INSERT without one must go on working
     if c.not_null or c.name in (plan.key, plan.identity):
-        text += _not_null(plan, _not_null_name(plan, c))
+        text += _not_null(plan, _not_null_name(plan, c), c)
     return text
 
 
@@ -78,10 +78,11 @@ def _not_null_name(plan: Plan, c: Column) -> str | None:
     return c.not_null_name
 
 
-def _not_null(plan: Plan, name: str | None) -> Query:
+def _not_null(plan: Plan, name: str | None, like: Column | None) -> Query:
     if plan.catalog.server_version < NAMED_NOT_NULL or name is None:
         return sql.SQL(" NOT NULL")
-    return sql.SQL(" CONSTRAINT {} NOT NULL").format(sql.Identifier(name))
+    text = sql.SQL(" CONSTRAINT {} NOT NULL").format(sql.Identifier(name))
+    return text if like is None or like.not_null_inherited else text + sql.SQL(" NO INHERIT")
 
 
 def _uuid_column(plan: Plan, name: str, replaces: str, default: sql.Composable | None, *, not_null: bool) -> Query:
@@ -90,7 +91,7 @@ def _uuid_column(plan: Plan, name: str, replaces: str, default: sql.Composable |
     if default is not None:
         text = text + sql.SQL(" DEFAULT ") + default
     if not_null or (old and old.not_null):
-        text = text + _not_null(plan, old.not_null_name if old else None)
+        text = text + _not_null(plan, old.not_null_name if old else None, old)
     return text
 
 
@@ -112,12 +113,16 @@ def _attributes(plan: Plan) -> list[tuple[Query, str]]:
             out.append((column + verbatim(f"SET STORAGE {STORAGE[c.storage]}"), "same storage"))
         if c.compression:
             out.append((column + verbatim(f"SET COMPRESSION {COMPRESSION[c.compression]}"), "same compression"))
-        if c.options:
-            out.append((column + sql.SQL("SET ({})").format(_options(c.options)), "same attribute options"))
     out += [(alter + s, "same statistics target") for s in _statistics(plan)]
+    for column_name, options in _column_options(plan).items():
+        column = sql.SQL("ALTER COLUMN {} SET ({})").format(sql.Identifier(column_name), _options(options))
+        out.append((alter + column, "same attribute options"))
     for column_name, text in _comments(plan).items():
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(name, sql.Identifier(column_name), sql.Literal(text))
         out.append((comment, "same comment"))
+    for constraint, text in _not_null_comments(plan).items():
+        on = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
+        out.append((on.format(sql.Identifier(constraint), name, sql.Literal(text)), "same comment"))
     if table.comment:
         out.append((sql.SQL("COMMENT ON TABLE {} IS {}").format(name, sql.Literal(table.comment)), "same comment"))
     for check in table.checks:
@@ -146,6 +151,21 @@ def _statistics(plan: Plan) -> list[Query]:
         for name, target in targets.items()
         if target is not None
     ]
+
+
+def _column_options(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """How many different values a column has; a uuid column has as many as the integers whose name it takes."""
+    options = {c.name: c.options for c in plan.source_table.columns if c.options}
+    return {u: options[i] for u, i in _taken_names(plan).items() if i in options} | options
+
+
+def _not_null_comments(plan: Plan) -> dict[str, str]:
+    """Comments on NOT NULL constraints (18+), by the name that the constraint has here."""
+    columns = {c.name: c for c in plan.source_table.columns}
+    named = [(_not_null_name(plan, c), c.not_null_comment) for c in columns.values()]
+    added = (columns[i] for u, i in _taken_names(plan).items() if u not in columns)
+    named += [(c.not_null_name, c.not_null_comment) for c in added]
+    return {name: comment for name, comment in named if name and comment}
 
 
 def _comments(plan: Plan) -> dict[str, str]:

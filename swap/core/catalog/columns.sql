@@ -9,13 +9,14 @@ SELECT a.attrelid::bigint, a.attname, a.attnum::int, format_type(a.atttypid, a.a
        nullif(coalesce(a.attstattarget, -1)::int, -1),
        coalesce(a.attoptions, '{}'::text[]),
        col_description(a.attrelid, a.attnum),
-       (SELECT k.conname FROM pg_constraint k
-        WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]),
+       nn.conname,
        bt.typname, bt.typtype::text,
-       coalesce((SELECT co.collisdeterministic FROM pg_collation co WHERE co.oid = a.attcollation), true)
+       coalesce((SELECT co.collisdeterministic FROM pg_collation co WHERE co.oid = a.attcollation), true),
+       coalesce(obj_description(nn.oid, 'pg_constraint'), ''), NOT coalesce(nn.connoinherit, false)
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid
 JOIN pg_type bt ON bt.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN pg_constraint nn ON nn.conrelid = a.attrelid AND nn.contype = 'n' AND nn.conkey = ARRAY[a.attnum]
 WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum

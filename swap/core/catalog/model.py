@@ -30,6 +30,8 @@ class Column:
     base_type: str
     base_kind: str
     deterministic: bool
+    not_null_comment: str = ""
+    not_null_inherited: bool = True
 
 
 @dataclass(frozen=True)
