@@ -44,6 +44,9 @@ DO $$ BEGIN
 END $$
 """
 
+# On a machine that does other things a script may take longer than an application would wait.
+PATIENT = "\n[cutover]\nlock_timeout_ms = 5000\nmax_lock_hold_ms = 60000\n"
+
 # What is the same in every case: settings of pg_dump's session, the roles' rights, the usual owner.
 PREAMBLE = re.compile(
     r"^(SET (?!default_)|SELECT pg_catalog\.set_config"
@@ -103,8 +106,11 @@ class Cycle:
     case: Case
     db: Database
     server: DatabaseServer
+    config: Path
 
     def install(self) -> None:
+        text = self.case.text("swap.toml") or ""
+        self.config.write_text(text if "[cutover]" in text else text + PATIENT, encoding="utf-8")
         with closing(psycopg.connect(self.db.superuser, autocommit=True)) as conn:
             conn.execute(ROLES)
             conn.execute(READER)
@@ -126,9 +132,8 @@ class Cycle:
     def run(self, *args: str, code: int = 0) -> Any:
         """The command's document. Another exit code than `code` fails the test with all that was said."""
         out, err = io.StringIO(), io.StringIO()
-        config = str(self.case.path / "swap.toml")
         with redirect_stdout(out), redirect_stderr(err):
-            found = run([*args, "--json", "--config", config, "--dsn", self.db.owner])
+            found = run([*args, "--json", "--config", str(self.config), "--dsn", self.db.owner])
         document = json.loads(out.getvalue())
         stopped = [c for c in document.get("checks", []) if c["status"] in {"blocker", "failed"}]
         said = json.dumps(stopped or document.get("error", []), indent=2)

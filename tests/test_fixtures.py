@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.fix_server import Database, DatabaseServer
@@ -15,9 +17,9 @@ CARRIED = [c for c in CASES if c not in REFUSED]
 
 
 @pytest.fixture
-def cycle(request: pytest.FixtureRequest, database: Database, server: DatabaseServer) -> Cycle:
+def cycle(request: pytest.FixtureRequest, database: Database, server: DatabaseServer, tmp_path: Path) -> Cycle:
     case: Case = request.param
-    made = Cycle(case, database, server)
+    made = Cycle(case, database, server, tmp_path / "swap.toml")
     if made.major < case.requires:
         pytest.skip(f"needs PostgreSQL {case.requires}")
     made.install()
