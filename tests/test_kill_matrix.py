@@ -20,7 +20,7 @@ import pytest
 from psycopg import sql
 
 from tests.dump import schema_dump
-from tests.fix_cli import Cli, CliResult
+from tests.fix_cli import Cli, CliResult, RunningCli
 from tests.fix_server import Database, DatabaseServer, Execute
 from tests.runs import install
 from tests.waiting import wait_until
@@ -164,6 +164,11 @@ class Matrix:
         self.run(db, *command.args, failpoint=f"count:{self.count}")
         return int(self.count.read_text()), self.end_state(db, command)
 
+    def reached(self, running: RunningCli) -> bool:
+        """Whether the command waits at its failpoint; False when it ended before."""
+        wait_until(lambda: self.held.exists() or running.process.poll() is not None, 30, "the failpoint")
+        return self.held.exists()
+
     def again(self, db: Database, command: Command) -> None:
         """The same command: done, or nothing left to do in the phase it has led to."""
         result = self.run(db, *command.args, check=False)
@@ -220,8 +225,7 @@ def test_the_server_crashes_after_any_statement(matrix: Matrix, tell: Callable[[
         running = matrix.cli.start(
             *command.args, "--json", config=matrix.config, dsn=db.owner, env={"SWAP_FAILPOINT": f"hold:{n}:{matrix.held}"}
         )
-        wait_until(lambda: matrix.held.exists() or running.process.poll() == 0, 30, f"statement {n}")
-        if not matrix.held.exists() and n > last - WANDERING:
+        if not matrix.reached(running) and n > last - WANDERING:
             continue
         matrix.server.crash()
         matrix.server.restart()
