@@ -69,6 +69,9 @@ def create_trigger(table: TableName, t: Trigger) -> Statement:
         create += sql.SQL("; ALTER TABLE {} {} TRIGGER {}").format(table.sql, verbatim(ENABLE[t.enabled]), name)
     if t.comment:
         create += sql.SQL("; COMMENT ON TRIGGER {} ON {} IS {}").format(name, table.sql, sql.Literal(t.comment))
+    if t.constraint_comment:  # no dump has it
+        comment = sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}")
+        create += comment.format(name, table.sql, sql.Literal(t.constraint_comment))
     for e in t.extensions:
         create += sql.SQL("; ALTER TRIGGER {} ON {} DEPENDS ON EXTENSION {}").format(name, table.sql, sql.Identifier(e))
     return Statement(create, "user trigger", table, AX, sql.SQL("DROP TRIGGER {} ON {}").format(name, table.sql))

@@ -306,6 +306,11 @@ DEPENDENTS = [
         "trigger", "sessions.tr", "names user_id",
     ),
     blocked(
+        "after-the-guard", TF + "CREATE TRIGGER \"änd\" BEFORE INSERT ON sessions FOR EACH ROW EXECUTE FUNCTION tf()",
+        "trigger", 'sessions."änd"', "fires after the guard",
+    ),
+    fine("before-the-guard", TF + "CREATE TRIGGER zz BEFORE INSERT ON sessions FOR EACH ROW EXECUTE FUNCTION tf()", "dependents", "users"),
+    blocked(
         "from-source", "CREATE TABLE strangers (a int);" + TF
         + "CREATE CONSTRAINT TRIGGER tr AFTER INSERT ON strangers FROM users FOR EACH ROW EXECUTE FUNCTION tf()",
         "trigger", "strangers.tr", "dropped with it",

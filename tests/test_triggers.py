@@ -44,6 +44,7 @@ CREATE TRIGGER g_replica AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION fir
 ALTER TABLE users DISABLE TRIGGER e_off, ENABLE ALWAYS TRIGGER f_always, ENABLE REPLICA TRIGGER g_replica;
 COMMENT ON TRIGGER a_mail ON users IS 'a comment';
 CREATE CONSTRAINT TRIGGER late AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fire();
+COMMENT ON CONSTRAINT late ON users IS 'of the constraint';
 CREATE TRIGGER moved AFTER UPDATE OF user_id ON sessions FOR EACH ROW WHEN (OLD.user_id IS DISTINCT FROM NEW.user_id)
     EXECUTE FUNCTION fire();
 CREATE TRIGGER either AFTER UPDATE OF user_id, user_uuid_id ON sessions FOR EACH ROW EXECUTE FUNCTION fire();
@@ -114,6 +115,8 @@ def test_triggers_fire_for_the_same_statements(cycle: Callable[..., Cycle]) -> N
     for turn in (c.ready, c.cutover, c.revert):
         turn()
         assert fired(c.db, *WORK) == EXPECTED, turn
+        comment = "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'late' AND conrelid = 'public.users'::regclass"
+        assert c.m.conn.execute(comment).fetchall() == [("of the constraint",)]
         assert fired(c.db, WORK[0], role="replica")[-2:] == sorted(replica, reverse=True)
         fired(c.db, WORK[2])
         before = count(c.db)

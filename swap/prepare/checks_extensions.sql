@@ -7,7 +7,7 @@ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype IN ('e', 'x') AND (
            OR EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = d.objid AND i.indrelid = ANY (%(oids)s::oid[]))
            OR EXISTS (SELECT FROM pg_depend s WHERE s.classid = 'pg_class'::regclass AND s.objid = d.objid AND s.deptype IN ('a', 'i')
                       AND s.refclassid = 'pg_class'::regclass AND s.refobjid = ANY (%(oids)s::oid[])))
-    OR d.classid = 'pg_trigger'::regclass AND EXISTS (
+    OR d.classid = 'pg_trigger'::regclass AND d.deptype = 'e' AND EXISTS (  -- DEPENDS ON is carried over
            SELECT FROM pg_trigger t WHERE t.oid = d.objid AND t.tgrelid = ANY (%(oids)s::oid[]))
     OR d.classid = 'pg_statistic_ext'::regclass AND EXISTS (
            SELECT FROM pg_statistic_ext x WHERE x.oid = d.objid AND x.stxrelid = ANY (%(oids)s::oid[])))

@@ -9,6 +9,7 @@ from swap.core.catalog.model import Table, Trigger
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.prepare.checks_base import Finding, Subject, blocker, qualified, read, warning
+from swap.prepare.objects import GUARD
 
 
 def check_triggers(conn: Connection, subject: Subject) -> Iterator[Finding]:
@@ -18,6 +19,7 @@ def check_triggers(conn: Connection, subject: Subject) -> Iterator[Finding]:
         among = pairs(table, subject.source.oid, key, subject.references)
         for t in table.triggers:
             yield from _check(table, t, among)
+            yield from _order(table, t)
     oids = [t.oid for t in subject.catalog.tables]
     for schema, name, trigger in read(conn, "checks_triggers.sql", source=subject.source.oid, oids=oids):
         on = TableName(schema, name)
@@ -41,6 +43,15 @@ def _check(table: Table, t: Trigger, among: tuple[Pair, ...]) -> Iterator[Findin
     elif how is Binding.numbers:
         detail = f"is bound to {uuids} and follows it to its new name; its function {t.function} may still use the old one"
         yield warning("trigger", at, detail, "If it keeps the two columns together: the guard does that, drop it.")
+
+
+def _order(table: Table, t: Trigger) -> Iterator[Finding]:
+    """Row triggers fire in the order of their names, byte by byte; the guard is to judge what will be stored."""
+    if t.row and t.before and (t.on_insert or t.on_update) and t.name.encode() > GUARD.encode() and t.enabled != "D":
+        at = qualified(table.name, t.name)
+        detail = f"fires after the guard, whose name begins with {GUARD}: a key that it changes would not be looked at"
+        hint = f"ALTER TRIGGER {quote(t.name)} ON {table.name} RENAME TO …; or accept it, if it changes no key."
+        yield blocker("trigger", at, detail, hint, acceptable=True)
 
 
 def _drop(trigger: str, table: TableName) -> str:

@@ -124,6 +124,7 @@ class Trigger:
     tail: str
     other_oid: int
     extensions: tuple[str, ...]
+    constraint_comment: str
 
 
 @dataclass(frozen=True)

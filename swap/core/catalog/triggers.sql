@@ -9,7 +9,8 @@ SELECT x.tgrelid::bigint, x.tgname, x.def, x.tgenabled::text,
        x.update_of, x.head, substr(x.def, length(x.head || format('ON %%I.%%I ', x.nspname, x.relname)) + 1),
        x.tgconstrrelid::bigint,
        ARRAY(SELECT e.extname::text FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
-             WHERE d.classid = 'pg_trigger'::regclass AND d.objid = x.oid AND d.refclassid = 'pg_extension'::regclass ORDER BY 1)
+             WHERE d.classid = 'pg_trigger'::regclass AND d.objid = x.oid AND d.refclassid = 'pg_extension'::regclass ORDER BY 1),
+       coalesce(obj_description(nullif(x.tgconstraint, 0), 'pg_constraint'), '')
 FROM (
     SELECT t.*, n.nspname, c.relname, pg_get_triggerdef(t.oid) AS def, u.update_of,
            format('CREATE %%sTRIGGER %%I %%s %%s ', CASE WHEN t.tgconstraint <> 0 THEN 'CONSTRAINT ' ELSE '' END, t.tgname,
