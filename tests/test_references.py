@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
+from cutover.finalize import finalize
+from swap.core.errors import RefusedError
+from swap.core.report import Silent
 from tests.cycling import Cycle
 from tests.fix_server import Connect, Database, DatabaseServer
 
@@ -229,3 +232,34 @@ def test_a_required_child_before_its_parent_under_a_deferred_key(cycle: MakeCycl
     assert app.execute(rows.format("legacy_id", "legacy_id", "a_legacy").encode()).fetchall() == [(50,), (51,), (70,)]
     c.revert()
     c.abort()
+
+
+@pytest.mark.parametrize("name", ["keys", "composite", "chain", "chain-to-self", "self", "timing"])
+def test_the_integers_can_go(cycle: MakeCycle, name: str) -> None:
+    """H45: `finalize --drop-legacy` finds nothing of swap's own in its way, and every foreign key stays."""
+    c = cycle(USERS + SHAPES[name].ddl)
+    c.ready()
+    c.cutover()
+    finalize(c.m.conn, c.m.journal, c.m.run, c.m.config, Silent(), drop_legacy=True)
+    assert c.foreign_keys() == c.flags
+    assert "legacy" not in c.dump()
+    assert "swap_" not in c.dump().replace("swap_owner", "")
+
+
+BOUND = """
+CREATE TABLE t (id serial PRIMARY KEY, a bigint REFERENCES users, n int, CONSTRAINT alone EXCLUDE USING btree (a WITH =),
+    CONSTRAINT positive CHECK (a > 0), odd boolean GENERATED ALWAYS AS (a % 2 = 1) STORED);
+CREATE STATISTICS together ON a, n FROM t;
+INSERT INTO t (a) SELECT id FROM users;
+"""
+
+
+def test_what_stayed_on_the_integer_is_named(cycle: MakeCycle) -> None:
+    """H22, H45: exclusion constraint, check and generated column; not the statistics that have an equivalent."""
+    c = cycle(USERS + BOUND)
+    c.ready()
+    c.cutover()
+    with pytest.raises(RefusedError) as refused:
+        finalize(c.m.conn, c.m.journal, c.m.run, c.m.config, Silent(), drop_legacy=True)
+    assert all(name in str(refused.value) for name in ("alone", "positive", "odd"))
+    assert "together" not in str(refused.value)
