@@ -9,4 +9,6 @@ BEGIN
         EXECUTE format('ALTER ROUTINE %I.%I(%s) SECURITY %s', f.nspname, f.proname, f.arguments,
                        CASE WHEN f.prosecdef THEN 'DEFINER' ELSE 'INVOKER' END);
     END LOOP;
+EXCEPTION WHEN internal_error THEN  -- "tuple concurrently updated": somebody replaced one while this waited for him
+    RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'lock_not_available';
 END $swap$

@@ -79,7 +79,7 @@ class Operation:
             self.run = self.journal.get(self.run.id)
             check_phase(self.run, self.kind)
             if not self.journal.step_done(self.run.id, SETTLED):
-                settle(conn, self.journal, self.run, self.report, wait=True)
+                settle(conn, self.journal, self.run, self.report, wait=True, fill=False)
             check_gates(conn, self.journal, self.run, self.config)
             began = time.monotonic()
             taken = self.snapshot(conn, self.run)

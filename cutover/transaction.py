@@ -31,7 +31,7 @@ from swap.core.text import verbatim
 from swap.prepare import objects
 from swap.prepare.baseline import drift, refuse_drift, store_baseline
 from swap.sync.replay import CONFLICT, take
-from swap.sync.settle import SETTLED
+from swap.sync.settle import SETTLED, UNFILLED
 from verify.touched import touched_keys
 
 
@@ -165,6 +165,8 @@ def _script(conn: Connection, journal: Journal, run: Run, what: Exchange, body: 
     conn.execute(body + b";\n" + script(closing_statements(run.plan, what, slot, generation)).as_bytes(conn))
     journal.move(run, what.after)
     journal.forget_step(run.id, SETTLED)
+    if any(v.kind == "m" and v.populated for v in run.plan.catalog.views):
+        journal.mark_step(run.id, UNFILLED)
     journal.update_run(run.id, verified=None)
     store_baseline(conn, journal, run)
     row = journal.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from swap.core.errors import RefusedError
+from swap.core.errors import LockError, RefusedError
 from swap.prepare.doctor import Finding
 from tests.cycling import Start, doctor
 from tests.fix_server import Connect, Database
@@ -137,3 +137,15 @@ def test_a_bound_function_that_changed_is_drift(start: Start, database: Database
     connect(database.owner).execute(change.encode())
     with pytest.raises(RefusedError, match="structure changed"):
         cycle.exchange("cutover")
+
+
+def test_a_function_that_is_being_replaced_is_waited_for(start: Start, database: Database, connect: Connect) -> None:
+    """H34: an open CREATE OR REPLACE holds up the reset; the attempt ends as for a lock, and the next one succeeds."""
+    cycle = start(SCHEMA + remembering(), cutover={"max_attempts": 2, "lock_timeout_ms": 50})
+    cycle.ready()
+    release = connect(database.owner, autocommit=False)
+    release.execute(f"CREATE OR REPLACE FUNCTION row_key() RETURNS text LANGUAGE plpgsql AS $${REMEMBERING['row']}$$")
+    with pytest.raises(LockError):
+        cycle.exchange("cutover")
+    release.commit()
+    cycle.cutover()

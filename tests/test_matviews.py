@@ -9,9 +9,11 @@ import pytest
 
 import cutover.run
 import swap.core.matviews
+import swap.sync.settle
 from cutover.finalize import finalize
 from swap.core.errors import LockError
 from swap.core.report import Silent
+from swap.sync.settle import settle
 from tests.cycling import Start, doctor
 from tests.fix_server import Connect, Database
 from tests.runs import install
@@ -130,3 +132,35 @@ def test_finalize_drops_what_was_kept(start: Start, database: Database, connect:
     finalize(m.conn, m.journal, m.run, m.config, Silent(), drop_legacy=True)
     assert (one(admin, KEPT), one(admin, functions)) == (0, 0)
     assert one(admin, "SELECT count(*) FROM counts JOIN who ON who.user_id = counts.id") == 9
+
+
+def test_a_revert_does_not_wait_for_a_fill(
+    start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new one may take an hour: whoever has to go back ends it, and gets the old rows at once."""
+    monkeypatch.setattr(swap.core.matviews, "REFRESH_BYTES", 0)
+    cycle = start(SCHEMA, accept={"findings": LARGE})
+    cycle.ready()
+
+    class EndedError(Exception):
+        """The operator has ended the fill."""
+
+    def ended(*args: object) -> None:
+        raise EndedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(swap.sync.settle, "settle_matviews", ended)
+        with pytest.raises(EndedError):
+            cycle.exchange("cutover")
+        cycle.m.run = cycle.m.journal.get(cycle.m.run.id)
+        app = connect(database.app)
+        with pytest.raises(EndedError):
+            cycle.m.sync()
+        settle(cycle.m.conn, cycle.m.journal, cycle.m.run, Silent(), wait=True, fill=False)
+        cycle.verified()
+        with pytest.raises(EndedError):
+            cycle.exchange("revert")
+        assert names(app, POPULATED) == ["above", "counts"]
+    cycle.m.run = cycle.m.journal.get(cycle.m.run.id)
+    cycle.caught_up()
+    assert cycle.dump() == cycle.before_cutover

@@ -23,6 +23,7 @@ from swap.sync.build import ensure_index
 from swap.sync.matviews import settle_matviews
 
 SETTLED = "settled"
+UNFILLED = "materialized views to fill"
 PENDING = (
     "SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s AND NOT k.convalidated"
@@ -41,12 +42,21 @@ def validations(plan: Plan) -> list[Statement]:
     ]  # fmt: skip
 
 
-def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wait: bool) -> None:
-    """Finish what the last exchange left. Raises DifferenceError when a foreign key does not validate."""
-    if journal.step_done(run.id, SETTLED):
+def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wait: bool, fill: bool = True) -> None:
+    """Finish what the last exchange left. Raises DifferenceError when a foreign key does not validate.
+
+    Materialized views come first, for their readers get errors meanwhile; without `fill` they are left for later: an
+    exchange that goes back does not wait for the rows of what it is about to drop."""
+    fill = fill and journal.step_done(run.id, UNFILLED)
+    if journal.step_done(run.id, SETTLED) and not fill:
         return
     with settling(conn, run.plan.tag, wait=wait) as mine:
-        if not mine or journal.step_done(run.id, SETTLED):
+        if not mine:
+            return
+        if fill and journal.step_done(run.id, UNFILLED):
+            settle_matviews(conn, run, report)
+            journal.forget_step(run.id, UNFILLED)
+        if journal.step_done(run.id, SETTLED):
             return
         _validate(conn, run.plan, report)
         if run.direction == "forward":
@@ -54,7 +64,6 @@ def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wa
                 for index in (*ref.indexes, ref.spare_primary):
                     if index is not None and (index.constraint == "p" or index is ref.spare_primary):
                         ensure_index(conn, index, concurrently=True)
-        settle_matviews(conn, run, report)
         with conn.transaction():
             refuse_drift(foreign_drift(conn, journal, run), "the exchange")
             store_baseline(conn, journal, run)
