@@ -32,6 +32,7 @@ from verify.record import conclude
 from verify.references import pairs
 from verify.slices import ReferenceComparison
 from verify.source import SourceComparison
+from verify.standby import await_replay, check_standby
 from verify.structure import structure
 from verify.view import Views, hold_queue, queue_lost, storage
 from verify.workers import Task, Workers, no_reason
@@ -49,17 +50,26 @@ def verify(
     max_findings: int = 1000,
     snapshot_max_s: float = SNAPSHOT_MAX_S,
     give_up: Callable[[], str] = no_reason,
+    reader: Database | None = None,
 ) -> Report:
     """Compare both sides, the references and what holds them together; write the result to the journal.
 
     A snapshot is given up, and another one taken, once it is older than `snapshot_max_s`. `give_up` is asked all the
     while; a reason ends the run (GivenUp). Raises UnreachableError when the server cannot be reached at the beginning or for
     writing the result; any failure in between is a reason in an `incomplete` report.
+
+    `reader`: a physical standby on which everything is compared; refused when it is none of this server.
     """
     started_at = datetime.now(UTC)
     found = Gathered()
-    with database.session("verify") as now, database.session("queue") as queue, database.session("snapshot") as holder:
-        look = _Look(database, run, method, max(1, jobs), reporter, max_findings, found, snapshot_max_s, give_up)
+    with (
+        database.session("verify") as now,
+        database.session("queue") as queue,
+        (reader or database).session("snapshot") as holder,
+    ):
+        look = _Look(database, run, method, max(1, jobs), reporter, max_findings, found, snapshot_max_s, give_up, reader)
+        if reader is not None:
+            check_standby(now, holder)
         try:
             look.look(now, queue, holder)
         except psycopg.Error as e:
@@ -75,11 +85,11 @@ class GivenUp(Exception):
 class _Look:
     def __init__(
         self, database: Database, run: Run, method: Method, jobs: int, reporter: Reporter, limit: int, found: Gathered,
-        snapshot_max_s: float, give_up: Callable[[], str],
+        snapshot_max_s: float, give_up: Callable[[], str], reader: Database | None,
     ) -> None:  # fmt: skip
         self.database, self.run, self.method, self.jobs = database, run, method, jobs
         self.reporter, self.limit, self.found = reporter, limit, found
-        self.snapshot_max_s, self.give_up = snapshot_max_s, give_up
+        self.snapshot_max_s, self.give_up, self.reader = snapshot_max_s, give_up, reader
         self.plan: Plan = run.plan
         self.d: Direction = direction(run.plan, run.direction)
 
@@ -95,7 +105,12 @@ class _Look:
         alike, impossible = structure(plan, d, tables[d.origin], tables[d.target])
         self._catalog_checks(now, alike, tables)
         hold_queue(queue, plan)
-        with Workers(self.database, self.jobs, self.give_up) as workers:
+        if self.reader is not None:
+            late = await_replay(now, holder, Journal(now, plan.state_schema), self.run, self.reporter)
+            if late:
+                found.unfinished.append(late)
+                return
+        with Workers(self.reader or self.database, self.jobs, self.give_up) as workers:
             views = Views(holder, plan, self.run.id, workers, self.snapshot_max_s)
             found.views = views.taken
             reason = views.renew().unusable

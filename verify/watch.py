@@ -60,7 +60,7 @@ class Watched:
 
 @dataclass
 class Watch:
-    """One watch. `on_pass` takes each full pass."""
+    """One watch. `reader`: a standby for the full passes; `on_pass` takes each of them."""
 
     database: Database
     journal: Journal
@@ -69,6 +69,7 @@ class Watch:
     reporter: Reporter
     metrics: Metrics
     stop: threading.Event
+    reader: Database | None = None
     on_pass: Callable[[Report], None] = lambda _: None
     done: Watched = field(default_factory=Watched)
     _since: Snapshot | None = None
@@ -119,7 +120,7 @@ class Watch:
             try:
                 report = verify(
                     self.database, run, method=s.method, jobs=s.jobs, reporter=self.reporter,
-                    snapshot_max_s=s.snapshot_max_s, give_up=lambda: self._asked(run.plan.tag),
+                    snapshot_max_s=s.snapshot_max_s, reader=self.reader, give_up=lambda: self._asked(run.plan.tag),
                 )  # fmt: skip
             except GivenUp as e:
                 reason = str(e)

@@ -12,6 +12,7 @@ import typer
 from swap.cli.commands import Jobs, conclude
 from swap.cli.context import ConfigFile, Dsn, Json, Session, Verbose, opened
 from swap.cli.output import emit_json, print_checks, print_lines, print_table
+from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
 from swap.core.journal import Phase, Run
 from verify.evidence import write_evidence
@@ -41,13 +42,15 @@ def verify(
     report: Annotated[Path | None, typer.Option("--report", help="Also write JSON and Markdown: FILE, and FILE with the other suffix.")] = None,
     watch: Annotated[float | None, typer.Option("--watch", min=0.1, metavar="SECONDS", help="Compare changed keys this often, everything every [verify] full_pass_s, until stopped.")] = None,
     metrics_port: Annotated[int | None, typer.Option("--metrics-port", min=0, max=65535, help="With --watch: metrics for Prometheus.")] = None,
+    on: Annotated[str | None, typer.Option("--on", metavar="DSN", help="Compare on this physical standby: the primary does no scan.")] = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Row-level verification of every table in the run, with the reference and structure checks. Blocks no writer."""
+    reader = Database.from_options(on, "verify") if on is not None else None
     if watch is not None:
         if repair:
             raise UsageError("--watch only looks: it repairs nothing.", hint="Run `swap verify --repair` beside it.")
-        return _watch(watch, metrics_port, method, jobs, report, dsn, config, as_json=as_json)
+        return _watch(watch, metrics_port, method, jobs, report, reader, dsn, config, as_json=as_json)
     if metrics_port is not None:
         raise UsageError("--metrics-port belongs to --watch.")
     if dry_run and not repair:
@@ -57,6 +60,7 @@ def verify(
         result = run_verification(
             s.database, run, method=method.value, jobs=jobs or s.config.sync.jobs, reporter=s.report,
             snapshot_max_s=s.config.verify.snapshot_max_s,
+            reader=reader,
         )  # fmt: skip
         document = result.to_json()
         if repair:
@@ -69,8 +73,8 @@ def verify(
 
 
 def _watch(
-    every_s: float, port: int | None, method: Method, jobs: int | None, report: Path | None, dsn: str | None,
-    config: Path | None, *, as_json: bool,
+    every_s: float, port: int | None, method: Method, jobs: int | None, report: Path | None, reader: Database | None,
+    dsn: str | None, config: Path | None, *, as_json: bool,
 ) -> int:  # fmt: skip
     with opened("verify", dsn, config, graceful=True) as s, ExitStack() as stack:
         run = verifiable(s)
@@ -81,6 +85,7 @@ def _watch(
         settings = Settings(every_s, v.full_pass_s, method.value, jobs or s.config.sync.jobs, v.snapshot_max_s)
         done = Watch(
             s.database, s.journal, run.id, settings, s.report, metrics, s.stop,
+            reader=reader,
             on_pass=lambda r: _write(r, report) if report is not None else None,
         ).run()  # fmt: skip
     if as_json:
