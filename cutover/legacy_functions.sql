@@ -5,5 +5,5 @@ JOIN pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_language l ON l.oid = p.prolang
 WHERE p.prosqlbody IS NULL AND l.lanname NOT IN ('internal', 'c')
   AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', %(state_schema)s)
-  AND p.prosrc ~ ('(^|[^[:alnum:]_])' || regexp_replace(w.col, '([^[:alnum:]_])', '\\\1', 'g') || '([^[:alnum:]_]|$)')
+  AND p.prosrc ~* ('(^|[^[:alnum:]_])' || regexp_replace(w.col, '([^[:alnum:]_])', '\\\1', 'g') || '([^[:alnum:]_]|$)')
 ORDER BY 1, 2

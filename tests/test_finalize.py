@@ -45,7 +45,7 @@ CREATE STATISTICS st ON legacy_id, email FROM users;
 ALTER TABLE sessions ADD CONSTRAINT once UNIQUE (user_legacy_id, id);
 CREATE TABLE tags (of bigint REFERENCES users (legacy_id));
 CREATE FUNCTION bound() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT max(legacy_id) FROM public.users; END;
-CREATE FUNCTION mentions(k bigint) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.users WHERE legacy_id = k';
+CREATE FUNCTION mentions(k bigint) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.users WHERE Legacy_Id = k';
 CREATE FUNCTION other() RETURNS int LANGUAGE sql AS 'SELECT 1 AS some_legacy_id_x';
 CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE TRIGGER tr AFTER UPDATE OF user_legacy_id ON sessions FOR EACH ROW EXECUTE FUNCTION tf();
@@ -129,6 +129,26 @@ def test_a_body_that_was_read_is_taken_on_and_the_integers_go(cut: Cycle) -> Non
         cut.db,
         "INSERT INTO users (email) VALUES ('after'); INSERT INTO sessions (user_id) SELECT id FROM users WHERE email = 'after'",
     )
+
+
+def test_policies_written_for_the_uuid_are_not_in_the_way(server: DatabaseServer, database: Database) -> None:
+    """H45: what [[policy]] replaced needs no integer; rows are seen as before when the integers are gone."""
+    schema = """
+        CREATE TABLE users (id bigserial PRIMARY KEY, email text);
+        CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users);
+        ALTER TABLE sessions ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY own ON sessions TO app USING (EXISTS (SELECT FROM users u WHERE u.id = user_id AND u.email = current_user || user_id));
+        INSERT INTO users (email) SELECT 'app' || n FROM generate_series(1, 9) n;
+        INSERT INTO sessions (user_id) SELECT id FROM users;
+    """
+    using = "EXISTS (SELECT FROM public.users u WHERE u.id = sessions.user_id AND u.email = 'app4')"
+    cycle = Cycle(server, database, schema, policy=[{"table": "public.sessions", "name": "own", "using": using}])
+    cycle.ready()
+    cycle.cutover()
+    drop(cycle)
+    with closing(psycopg.connect(database.app)) as conn:
+        assert conn.execute("SELECT id FROM sessions").fetchall() == [(4,)]
+    cycle.m.conn.close()
 
 
 def test_what_uses_the_retired_table_is_listed(cut: Cycle) -> None:
