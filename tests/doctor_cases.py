@@ -243,6 +243,14 @@ DEPENDENTS = [
         "CREATE POLICY p ON theirs USING (EXISTS (SELECT FROM users u WHERE u.id = user_id))",
         "ownership", "theirs", "belongs to",
     ),
+    warned(
+        "policy-over-rows", "CREATE POLICY p ON users USING (to_jsonb(users.*) ->> 'id' = current_setting('app.user', true))",
+        "policy", "users.p", "whole rows of public.users",
+    ),
+    warned(
+        "policy-over-rows-elsewhere", "CREATE POLICY p ON sessions USING (EXISTS (SELECT FROM users u WHERE to_jsonb(u) ? 'id'))",
+        "policy", "sessions.p", "whole rows of public.users",
+    ),
     blocked(
         "policy-over-view", "CREATE VIEW v AS SELECT id FROM users;"
         "CREATE POLICY p ON sessions USING (EXISTS (SELECT FROM v WHERE v.id = user_id))",

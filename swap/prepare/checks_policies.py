@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.core.policies import new_policies
-from swap.prepare.checks_base import Finding, Subject, blocker, qualified, read
+from swap.prepare.checks_base import Finding, Subject, blocker, qualified, read, warning
 
 
 def check_policies(conn: Connection, subject: Subject) -> Iterator[Finding]:
@@ -20,3 +20,8 @@ def check_policies(conn: Connection, subject: Subject) -> Iterator[Finding]:
         detail = f"reads the view {view}, which is built again with uuids and cannot be while a policy needs it"
         hint = f"Read the tables instead of {view}, or DROP POLICY {quote(policy)} ON {on} for the migration."
         yield blocker("policy", qualified(on, policy), detail, hint)
+    for schema, table, policy, rows in read(conn, "checks_policies_rows.sql", oids=[t.oid for t in subject.tables]):
+        detail = f"uses whole rows of {rows}, whose columns change their names and types: what it looks for in them may be gone"
+        yield warning(
+            "policy", qualified(TableName(schema, table), policy), detail, "Name the columns, or replace it by [[policy]]."
+        )
