@@ -9,7 +9,8 @@ from swap.core.errors import LockError, RefusedError
 from swap.prepare.doctor import Finding
 from tests.cycling import Start, doctor
 from tests.fix_server import Connect, Database
-from tests.runs import install
+from tests.runs import background, install
+from tests.waiting import wait_for_lock_wait
 
 SCHEMA = """
 CREATE TABLE users (id bigserial PRIMARY KEY, email text NOT NULL, uuid_id uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE);
@@ -148,4 +149,11 @@ def test_a_function_that_is_being_replaced_is_waited_for(start: Start, database:
     with pytest.raises(LockError):
         cycle.exchange("cutover")
     release.commit()
-    cycle.cutover()
+    release.execute(f"CREATE OR REPLACE FUNCTION row_key() RETURNS text LANGUAGE plpgsql AS $${REMEMBERING['row']} $$")
+    cycle.m.config = cycle.m.config.model_copy(
+        update={"cutover": cycle.m.config.cutover.model_copy(update={"lock_timeout_ms": 20_000, "max_lock_hold_ms": 20_000})}
+    )
+    with background(cycle.cutover, release.commit) as running:
+        wait_for_lock_wait(connect(database.superuser), cycle.m.pid)
+        release.commit()
+        assert running.result(timeout=30).attempts == 2, "tuple concurrently updated"

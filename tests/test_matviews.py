@@ -14,7 +14,7 @@ from cutover.finalize import finalize
 from swap.core.errors import LockError
 from swap.core.report import Silent
 from swap.sync.settle import settle
-from tests.cycling import Start, doctor
+from tests.cycling import Cycle, Start, doctor
 from tests.fix_server import Connect, Database
 from tests.runs import install
 
@@ -72,6 +72,30 @@ def test_rows_follow_and_come_back(start: Start, database: Database, connect: Co
     assert one(admin, KEPT) == 0
 
 
+class KilledError(Exception):
+    """What a kill between the commit and the follow-up is to the rest."""
+
+
+def killed_after_the_commit(cycle: Cycle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*args: object, **options: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cutover.run, "settle", killed)
+        with pytest.raises(KilledError):
+            cycle.exchange("cutover")
+
+
+def test_small_ones_are_never_empty(start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are filled in the exchange itself: whatever comes after it."""
+    cycle = start(SCHEMA)
+    cycle.ready()
+    killed_after_the_commit(cycle, monkeypatch)
+    app = connect(database.app)
+    assert names(app, POPULATED) == ["above", "counts"]
+    assert one(app, "SELECT pg_typeof(id)::text FROM counts LIMIT 1") == "uuid"
+
+
 def test_large_ones_are_filled_after_the_commit(
     start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,17 +108,8 @@ def test_large_ones_are_filled_after_the_commit(
     cycle = start("SELECT 1", accept={"findings": LARGE})
     cycle.ready()
 
-    class KilledError(Exception):
-        """What a kill between the commit and the follow-up is to the rest."""
-
-    def killed(*args: object, **options: object) -> None:
-        raise KilledError
-
     app = connect(database.app)
-    with monkeypatch.context() as patch:
-        patch.setattr(cutover.run, "settle", killed)
-        with pytest.raises(KilledError):
-            cycle.exchange("cutover")
+    killed_after_the_commit(cycle, monkeypatch)
     assert names(app, POPULATED) == []
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="has not been populated"):
         app.execute("SELECT * FROM counts")
