@@ -32,6 +32,7 @@ from swap.core.names import derive, quote
 from swap.core.plan import Plan
 from swap.core.requalify import Moves
 from swap.core.statement import Statement
+from swap.core.text import load_sql, verbatim
 from swap.prepare.checks_base import Finding, blocker, ok
 from swap.prepare.references import create_index, reference_indexes
 from swap.prepare.run import prepare_steps
@@ -44,6 +45,7 @@ HINT = (
     "Write it so that it holds for a uuid (no arithmetic, no sentinel like 0, no function of an integer), or drop it"
     " before `prepare` and create it again after the cutover."
 )
+TWIN = "a function of a copy's row type"
 GONE = "Mend what it needs first."
 
 
@@ -97,11 +99,13 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
     moves = _scratch(conn, plan, outside)
     moved = replace(moves.plan(plan), state_schema=_schema(conn, "state"))
     failed: dict[str, str] = {}
-    for statement in (*copies(moved, moves.plan(outside)), *_statements(moved)):
+    made = copies(moved, moves.plan(outside))
+    tables = [s for s in made if s.text.startswith("CREATE TABLE ")]
+    for statement in (*tables, *_twins(conn, plan, moves), *(s for s in made if s not in tables), *_statements(moved)):
         if not _inside(statement, moved, moves):
             continue
         error = _run(conn, statement)
-        if _takes_back(statement):
+        if _takes_back(statement) or statement.why == TWIN:
             continue  # what the copies never had cannot be taken off them
         if error is None:
             trial.built += 1
@@ -112,6 +116,15 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
             trial.findings.append(_finding(label, error, moves, failed))
             failed.setdefault(label.rpartition(".")[2], label)
     trial.findings += review(conn, plan, moves)
+
+
+def _twins(conn: Connection, plan: Plan, moves: Moves) -> list[Statement]:
+    """Functions bound to the row type of a reference's table stay as they are, and so does their type; a view over the
+    copies finds them only with the copies' types. Another signature is another function: the real one is not touched."""
+    oids = [t.oid for t in plan.catalog.tables if t.name != plan.source]
+    followers_ = [f.oid for f in plan.catalog.functions]
+    rows = conn.execute(load_sql("cutover", "trial_twins.sql"), {"oids": oids, "followers": followers_}).fetchall()
+    return [Statement(verbatim(moves.text(definition)), TWIN) for _, definition in rows]
 
 
 def _statements(plan: Plan) -> Iterator[Statement]:
