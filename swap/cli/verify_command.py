@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from swap.cli.against import against
 from swap.cli.commands import Jobs, conclude
 from swap.cli.context import ConfigFile, Dsn, Json, Session, Verbose, opened
 from swap.cli.output import emit_json, print_checks, print_lines, print_table
@@ -43,9 +44,16 @@ def verify(
     watch: Annotated[float | None, typer.Option("--watch", min=0.1, metavar="SECONDS", help="Compare changed keys this often, everything every [verify] full_pass_s, until stopped.")] = None,
     metrics_port: Annotated[int | None, typer.Option("--metrics-port", min=0, max=65535, help="With --watch: metrics for Prometheus.")] = None,
     on: Annotated[str | None, typer.Option("--on", metavar="DSN", help="Compare on this physical standby: the primary does no scan.")] = None,
+    against_dsn: Annotated[str | None, typer.Option("--against", metavar="DSN", help="Compare with the same tables of another database, by digests.")] = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Row-level verification of every table in the run, with the reference and structure checks. Blocks no writer."""
+    if against_dsn is not None:
+        if repair or watch is not None or on is not None or report is not None:
+            raise UsageError("--against compares two databases and goes with --jobs only.")
+        with opened("verify", dsn, config) as s:
+            other = Database.from_options(against_dsn, "verify")
+            return against(s, other, jobs or s.config.sync.jobs, as_json=as_json)
     reader = Database.from_options(on, "verify") if on is not None else None
     if watch is not None:
         if repair:
