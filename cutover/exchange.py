@@ -12,7 +12,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from cutover.exchange_references import exchange_references
-from cutover.foreign_keys import add_foreign_key, drop_foreign_key, is_adopted, moved_foreign_keys
+from cutover.foreign_keys import add_foreign_key, drop_foreign_key, foreign_keys_after, moved_foreign_keys
 from cutover.functions import create_function, reset_functions
 from cutover.grants import by_new_names, grants
 from cutover.policies import bind_policies, release_policies, replace_policies
@@ -55,7 +55,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *exchange_statistics(plan),
         *take_sequences(plan),
         *exchange_references(plan),
-        *(add_foreign_key(fk) for fk in moved_foreign_keys(plan) if not is_adopted(plan, fk)),
+        *(add_foreign_key(fk) for fk in foreign_keys_after(plan)),
         *take_publications(plan),
         *user_triggers(plan),
         *grants(live, by_new_names(plan)),

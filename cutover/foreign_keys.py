@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from psycopg import sql
 
 from swap.core.catalog.model import ForeignKey
@@ -15,9 +18,40 @@ def moved_foreign_keys(plan: Plan) -> list[ForeignKey]:
     return [fk for fk in plan.catalog.foreign_keys if plan.touches(fk)]
 
 
-def is_adopted(plan: Plan, fk: ForeignKey) -> bool:
-    """The application's own uuid foreign key: after the cutover the reference's own one says the same."""
-    return fk.target == plan.source and plan.identity in fk.target_columns
+def foreign_keys_after(plan: Plan) -> list[ForeignKey]:
+    """Those of after the exchange. The application's own foreign key over the uuids is not among them where the
+    integers have the same one, which says the same then; where a table knows the uuid alone, it follows the column.
+    """
+    moved = moved_foreign_keys(plan)
+    made = [_after(plan, fk) for fk in moved]
+    kept = {(fk.table, fk.columns, fk.target, fk.target_columns) for fk in moved}
+    return [
+        new
+        for fk, new in zip(moved, made, strict=True)
+        if new == fk or (new.table, new.columns, new.target, new.target_columns) not in kept
+    ]
+
+
+# A definition's names, as pg_get_constraintdef prints it: each is quoted or holds none of `"()`.
+COLUMNS = r'\((?:[^"()]|"(?:[^"]|"")*")*\)'
+HEAD = re.compile(rf'FOREIGN KEY {COLUMNS} REFERENCES ((?:[^"(]|"(?:[^"]|"")*")+){COLUMNS}')
+
+
+def _after(plan: Plan, fk: ForeignKey) -> ForeignKey:
+    """The same text but for uuid columns, which have other names then."""
+    refs = [*(r.columns for r in plan.references), *plan.own_references]
+    uuids = {(r.table, r.uuid_column): r.column for r in refs} | {(plan.source, plan.identity): plan.key}
+    columns = tuple(uuids.get((fk.table, c), c) for c in fk.columns)
+    targets = tuple(uuids.get((fk.target, c), c) for c in fk.target_columns)
+    found = HEAD.match(fk.definition)
+    if found is None or (columns, targets) == (fk.columns, fk.target_columns):
+        return fk
+    head = f"FOREIGN KEY ({_list(columns)}) REFERENCES {found[1]}({_list(targets)})"
+    return replace(fk, columns=columns, target_columns=targets, definition=head + fk.definition[found.end() :])
+
+
+def _list(columns: tuple[str, ...]) -> str:
+    return sql.SQL(", ").join(map(sql.Identifier, columns)).as_string(None)
 
 
 def add_foreign_key(fk: ForeignKey) -> Statement:
