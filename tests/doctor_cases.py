@@ -225,6 +225,17 @@ DEPENDENTS = [
         "CREATE INDEX whole ON users (f(users.*))", "dependent", "index whole", "bound to it",
     ),
     blocked(
+        "label-of-a-view", "CREATE VIEW v AS SELECT id FROM users;\n-- superuser\nSET allow_system_table_mods = on;"
+        "INSERT INTO pg_seclabel VALUES ('v'::regclass, 'pg_class'::regclass, 0, 'p', 'x')",
+        "dependent", "security label of view v", "not carried over",
+    ),
+    blocked(
+        "trigger-of-an-extension", "CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE VIEW v AS SELECT id FROM users;"
+        "CREATE TRIGGER tr INSTEAD OF INSERT ON v FOR EACH ROW EXECUTE FUNCTION tf();"
+        "ALTER TRIGGER tr ON v DEPENDS ON EXTENSION plpgsql", "dependent", "trigger tr on view v", "extension",
+    ),
+    blocked(
         "recursive-body", "CREATE FUNCTION f(n int) RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM users; END;"
         "CREATE OR REPLACE FUNCTION f(n int) RETURNS bigint LANGUAGE sql BEGIN ATOMIC"
         " SELECT count(*) + CASE WHEN n > 0 THEN f(n - 1) END FROM users; END",

@@ -17,6 +17,8 @@ from swap.prepare.mentions import mentions
 KINDS = {"v": "VIEW", "m": "MATERIALIZED VIEW"}
 REASONS = {
     "pg_rewrite": ("is a rule that reads it", "DROP RULE, and create it again afterwards."),
+    "pg_seclabel": ("is not carried over in this version", "SECURITY LABEL … IS NULL, and again afterwards."),
+    "pg_extension": ("depends on an extension by name, which is not carried over", "ALTER … NO DEPENDS ON EXTENSION …;"),
     "cycle": ("needs it, which needs this one in turn: neither can be created first", "Break the circle."),
     "recursion": ("calls itself in its SQL-standard body: it cannot be created by its text", "Write its body as a string."),
 }

@@ -26,4 +26,14 @@ LEFT JOIN pg_class c ON c.relkind IN ('v', 'm')
 WHERE NOT (d.classid = 'pg_type'::regclass AND d.deptype = 'i')
   AND NOT (d.classid = 'pg_class'::regclass AND d.deptype = 'i' AND (SELECT x.relkind FROM pg_class x WHERE x.oid = d.objid) = 't')
   AND NOT (r.oid IS NOT NULL AND r.ev_class = t.oid AND t.kind = 'class')
+UNION ALL
+-- Security labels, and parts that an extension's end would take along: on what is built again they would be missing.
+SELECT w.kind, w.oid::bigint, '', l.objoid::bigint, 'security label of ' || pg_describe_object(l.classoid, l.objoid, l.objsubid), 'pg_seclabel'
+FROM wanted w JOIN pg_seclabel l ON l.objoid = w.oid
+     AND l.classoid = CASE w.kind WHEN 'class' THEN 'pg_class'::regclass ELSE 'pg_proc'::regclass END
+UNION ALL
+SELECT w.kind, w.oid::bigint, '', d.objid::bigint, pg_describe_object(d.classid, d.objid, 0), 'pg_extension'
+FROM wanted w JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND w.kind = 'class'
+     AND (d.classid = 'pg_trigger'::regclass AND d.objid IN (SELECT t.oid FROM pg_trigger t WHERE t.tgrelid = w.oid)
+          OR d.classid = 'pg_class'::regclass AND d.objid IN (SELECT i.indexrelid FROM pg_index i WHERE i.indrelid = w.oid))
 ORDER BY 2, 3, 4
