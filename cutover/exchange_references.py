@@ -9,7 +9,6 @@ from cutover.rename import rename_column, rename_constraint, rename_index
 from swap.core.names import TableName, derive
 from swap.core.plan import IndexPlan, Plan, ReferencePlan
 from swap.core.statement import AX, Statement
-from swap.core.text import verbatim
 from swap.prepare import objects
 from swap.prepare.shadow import NAMED_NOT_NULL
 
@@ -54,38 +53,33 @@ def _marks(index: IndexPlan, *, off: bool) -> list[Statement]:
 
 
 def _not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
-    """SET NOT NULL rests on the validated check, so it scans nothing. Names as the application knows them (18+)."""
+    """NOT NULL rests on the validated check, so it scans nothing. From 18 on it is a constraint, added under the name
+    that the application knows: one of the server's own making is cut in a way of its own when it is long."""
     columns, table = ref.columns, ref.table
     existing = plan.catalog.table(table).column(columns.uuid_column)
+    there = existing is not None and existing.not_null
     if not columns.not_null:
         return []
-    alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} {} NOT NULL")
+    alter = sql.SQL("ALTER TABLE {} ").format(table.sql)
     column = sql.Identifier(columns.uuid_column)
-    out = []
-    if existing is None or not existing.not_null:
-        out.append(
-            Statement(
-                alter.format(table.sql, column, verbatim("SET")) + _as_before(plan, ref),
-                "NOT NULL, proved by the validated check", table, AX,
-                alter.format(table.sql, column, verbatim("DROP")),
-            )
-        )  # fmt: skip
-    if plan.catalog.server_version >= NAMED_NOT_NULL and ref.not_null_name:
-        made = (existing and existing.not_null_name) or _made_not_null(ref)
-        aside = derive(f"{table.name}_{columns.legacy_column}", "_not_null")
-        out += [rename_constraint(table, ref.not_null_name, aside), rename_constraint(table, made, ref.not_null_name)]
-    return out
+    drop = alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(column)
+    why = "NOT NULL, proved by the validated check"
+    if plan.catalog.server_version < NAMED_NOT_NULL or not ref.not_null_name:
+        add = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL").format(column)
+        return [] if there else [Statement(add, why, table, AX, drop)]
+    aside = rename_constraint(table, ref.not_null_name, derive(f"{table.name}_{columns.legacy_column}", "_not_null"))
+    if existing is not None and existing.not_null_name:
+        return [aside, rename_constraint(table, existing.not_null_name, ref.not_null_name)]
+    add = alter + sql.SQL("ADD CONSTRAINT {} NOT NULL {}").format(sql.Identifier(ref.not_null_name), column)
+    add += _as_before(plan, ref, ref.not_null_name)
+    return [aside, Statement(add, why, table, AX, drop)]
 
 
-def _made_not_null(ref: ReferencePlan) -> str:
-    return derive(f"{ref.table.name}_{ref.columns.uuid_column}", "_not_null")
-
-
-def _as_before(plan: Plan, ref: ReferencePlan) -> sql.Composed:
+def _as_before(plan: Plan, ref: ReferencePlan, constraint: str) -> sql.Composed:
     """What else the integer's NOT NULL says (18+): a comment, NO INHERIT."""
     old = plan.catalog.table(ref.table).column(ref.columns.column)
     text = sql.Composed([])
-    name = sql.Identifier(_made_not_null(ref))
+    name = sql.Identifier(constraint)
     if old is not None and old.not_null_comment:
         text += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, ref.table.sql, sql.Literal(old.not_null_comment))
     if old is not None and not old.not_null_inherited:

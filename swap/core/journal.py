@@ -254,6 +254,10 @@ class Journal:
         found = self._runs((run.c.source_schema == source.schema) & (run.c.source_table == source.name))
         return found[-1] if found else None
 
+    def unfinished(self) -> list[Run]:
+        """Every run that is neither finalized nor aborted."""
+        return self._runs(self.t["run"].c.phase.not_in([Phase.FINALIZED.value, Phase.ABORTED.value]))
+
     def _runs(self, where: sa.ColumnElement[bool]) -> list[Run]:
         r = self.t["run"]
         rows = self.execute(

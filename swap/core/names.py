@@ -27,6 +27,13 @@ def derive(name: str, suffix: str) -> str:
     return cut(name, MAX_BYTES - len(suffix.encode()) - 7) + "_" + digest + suffix
 
 
+def expand(template: str, table: str) -> str:
+    """`{table}_new` for a table; a long name is cut as `derive` does, where the template only appends."""
+    if template.startswith("{table}") and "{table}" not in template[7:]:
+        return derive(table, template[7:]) if len(template[7:].encode()) < MAX_BYTES // 2 else table + template[7:]
+    return template.replace("{table}", table)
+
+
 def with_part(column: str, part: str) -> str:
     """`user_id` -> `user_<part>_id`; anything that does not end in `_id` -> `<column>_<part>`."""
     if column.endswith("_id") and column != "_id":

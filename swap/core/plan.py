@@ -8,6 +8,7 @@ number and so keeps comparing the integers it always compared.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,9 +18,10 @@ from swap.core.catalog.model import Catalog, ForeignKey, Index, Table
 from swap.core.chains import key_columns, vouches
 from swap.core.config import Config
 from swap.core.errors import RefusedError
-from swap.core.names import TableName, derive, parse_table, with_part
+from swap.core.names import TableName, derive, expand, parse_table, with_part
 from swap.core.policies import NewPolicy, new_policies
 
+LEFT = re.compile(r"^~swap_guard_(\d+)_")
 INTEGERS = ("smallint", "integer", "bigint")
 
 
@@ -178,7 +180,7 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
         if fk.target_columns == (identity,) and _only_reference(found, fk.table)
     }
     out = []
-    for number, ((table, column), fks) in enumerate(sorted(found.items(), key=lambda kv: kv[0]), 1):
+    for number, ((table, column), fks) in enumerate(sorted(found.items(), key=lambda kv: kv[0]), _first_number(catalog)):
         override = by_name.get((table, column))
         info = catalog.table(table)
         col = info.column(column)
@@ -205,6 +207,13 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
     return tuple(out)
 
 
+def _first_number(catalog: Catalog) -> int:
+    """Beyond the guards that an earlier run left on these tables: `finalize` keeps them as long as the integers, and a
+    table's triggers need names of their own."""
+    names = (LEFT.match(t.name) for table in catalog.tables for t in table.triggers)
+    return 1 + max((int(n[1]) for n in names if n), default=0)
+
+
 def _only_reference(found: Iterable[tuple[TableName, str]], table: TableName) -> bool:
     return sum(1 for t, _ in found if t == table) == 1
 
@@ -218,7 +227,7 @@ def make_plan(
     """`rewritten`: index tails in terms of the uuid columns, made by the server itself (swap.core.rewrite)."""
     source = catalog.source
     table, identity = source.name, config.identity.column
-    shadow = table.renamed(config.names.shadow.replace("{table}", table.name))
+    shadow = table.renamed(expand(config.names.shadow, table.name))
     own = tuple(r for r in references if r.own)
     key_index = IndexPlan(
         shadow,
@@ -237,7 +246,7 @@ def make_plan(
         state_schema=config.names.state_schema,
         source=table,
         shadow=shadow,
-        retired=table.renamed(config.names.retired.replace("{table}", table.name)),
+        retired=table.renamed(expand(config.names.retired, table.name)),
         key=config.source.key,
         legacy_key=config.names.legacy_key,
         identity=identity,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from swap.core.connection import Connection
-from swap.core.names import MAX_BYTES, TableName, quote
+from swap.core.names import MAX_BYTES, TableName, expand, quote
 from swap.core.plan import Plan
 from swap.prepare.checks_base import Finding, Rows, Subject, blocker, or_ok, qualified, read
 
@@ -16,8 +16,8 @@ RENAME = "[names] in the configuration: choose another name, or rename what has 
 def new_tables(subject: Subject) -> dict[str, TableName]:
     source, names = subject.source.name, subject.config.names
     return {
-        "shadow": source.renamed(names.shadow.replace("{table}", source.name)),
-        "retired": source.renamed(names.retired.replace("{table}", source.name)),
+        "shadow": source.renamed(expand(names.shadow, source.name)),
+        "retired": source.renamed(expand(names.retired, source.name)),
     }
 
 

@@ -128,6 +128,18 @@ def _state(conn: Connection, config: Config, server: Server) -> tuple[list[Findi
     return [ok("run", run.source, detail)], run, True
 
 
+def _other_runs(conn: Connection, subject: Subject) -> list[Finding]:
+    """H42: what one run adds to a table is drift to another one. Runs that share no table do not meet."""
+    journal = Journal(conn, subject.config.names.state_schema)
+    found = []
+    for run in journal.unfinished() if journal.exists() else []:
+        theirs = {run.plan.source, *(r.table for r in run.plan.references)}
+        for table in sorted(theirs.intersection(t.name for t in subject.tables)):
+            detail = f"takes part in the run of {run.source}, which is {run.phase.value.replace('_', ' ')}"
+            found.append(blocker("run", table, detail, "One after the other: finalize or abort that one first."))
+    return found
+
+
 def _during(conn: Connection, server: Server, run: Run) -> list[Finding]:
     """What can still go wrong while a run exists: rights on the tables as they are now, and room."""
     plan = run.plan
@@ -160,6 +172,8 @@ def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: i
         ]
     catalog = with_views(conn, catalog, references)
     subject = Subject(catalog, config, references)
+    if other := _other_runs(conn, subject):
+        return [*out, *other]
     usable = not any(f.status == "blocker" for f in out)
     plan, tails, rewritten = _plan(conn, subject, server) if usable else (None, {}, [])
     subject = Subject(catalog, config, references, plan)
