@@ -143,6 +143,10 @@ REFERENCES = [
         "reference", "d.user_id", "foreign key",
     ),
     blocked(
+        "not-null-deferrable-unique", "CREATE TABLE d (user_id bigint NOT NULL UNIQUE REFERENCES users DEFERRABLE)",
+        "not-null-reference", "d.user_id", "two of them would collide",
+    ),
+    blocked(
         "not-null-partly-checked", "ALTER TABLE users ADD UNIQUE (class, id);"
         "CREATE TABLE d (cls text, user_id bigint NOT NULL, FOREIGN KEY (cls, user_id) REFERENCES users (class, id))",
         "not-null-reference", "d.user_id", "checked for every row",

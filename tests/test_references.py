@@ -206,7 +206,8 @@ def test_writes_through_a_chain(cycle: MakeCycle, connect: Connect) -> None:
 
 
 LATE = """
-CREATE TABLE t (id int PRIMARY KEY, a bigint NOT NULL UNIQUE REFERENCES users DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE t (id int PRIMARY KEY, a bigint NOT NULL REFERENCES users DEFERRABLE INITIALLY DEFERRED,
+    UNIQUE (a) DEFERRABLE INITIALLY DEFERRED);
 CREATE TABLE s (id int PRIMARY KEY, a bigint NOT NULL REFERENCES users DEFERRABLE);
 """
 
@@ -217,19 +218,19 @@ def test_a_required_child_before_its_parent_under_a_deferred_key(cycle: MakeCycl
     c = cycle(USERS + LATE)
     c.ready()
     app = connect(c.db.app)
-    app.execute("BEGIN; INSERT INTO t VALUES (1, 50); INSERT INTO users (id) VALUES (50); COMMIT")
+    app.execute("BEGIN; INSERT INTO t VALUES (1, 50), (9, 59); INSERT INTO users (id) VALUES (50), (59); COMMIT")
     app.execute("WITH u AS (INSERT INTO users (id) VALUES (51)) INSERT INTO s VALUES (1, 51)")
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         app.execute("BEGIN; INSERT INTO t VALUES (2, 60); COMMIT")
     app.execute("ROLLBACK")
     rows = "SELECT u.{0} FROM t JOIN users u ON u.{1} = t.{2} UNION SELECT u.{0} FROM s JOIN users u ON u.{1} = s.{2} ORDER BY 1"
-    assert app.execute(rows.format("id", "uuid_id", "a_uuid").encode()).fetchall() == [(50,), (51,)]
+    assert app.execute(rows.format("id", "uuid_id", "a_uuid").encode()).fetchall() == [(50,), (51,), (59,)]
     c.cutover()
     new = "11111111-1111-4111-8111-111111111111"
     app.execute(
         f"BEGIN; INSERT INTO t (id, a) VALUES (3, '{new}'); INSERT INTO users (id, legacy_id) VALUES ('{new}', 70); COMMIT".encode()
     )
-    assert app.execute(rows.format("legacy_id", "legacy_id", "a_legacy").encode()).fetchall() == [(50,), (51,), (70,)]
+    assert app.execute(rows.format("legacy_id", "legacy_id", "a_legacy").encode()).fetchall() == [(50,), (51,), (59,), (70,)]
     c.revert()
     c.abort()
 

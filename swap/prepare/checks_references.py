@@ -45,6 +45,16 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
         )
         hint = f"{drop} or ADD FOREIGN KEY ({quote(ref.column)}) REFERENCES {subject.source.name} NOT VALID."
         found.append(blocker("not-null-reference", where, detail, hint))
+    unique = [i.name for i in subject.catalog.table(ref.table).indexes if i.unique and not i.deferred and ref.column in i.columns]
+    if ref.not_null and ref.deferrable and unique:
+        detail = (
+            f"is NOT NULL and in {quote(unique[0])} under a DEFERRABLE foreign key: rows written before those they refer to hold "
+            "the same placeholder until these come, and two of them would collide"
+        )
+        hint = (
+            f"{drop} or ALTER CONSTRAINT … NOT DEFERRABLE, for the migration; or make {quote(unique[0])} INITIALLY DEFERRED too."
+        )
+        found.append(blocker("not-null-reference", where, detail, hint))
     primary = subject.catalog.table(ref.table).primary_key
     if ref.where is not None and primary and ref.column in primary.columns:
         detail = "is part of the primary key, but only some rows (`where`) refer to the source: the others would have no uuid"
