@@ -188,7 +188,14 @@ class Setting:
             made.swap("init", str(USERS), "--out", str(made.config), "--force")
             yield made
         finally:
-            self._admin().execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            self.drop(made)
+
+    def template_ready(self) -> None:
+        """The example is installed, and with it the roles."""
+        self._template(self.users, references=True)
+
+    def drop(self, example: Example) -> None:
+        self._admin().execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(example.name)))
 
     def clone(self, template: str, name: str) -> Example:
         """CREATE DATABASE … TEMPLATE, with the one right that is not copied."""
