@@ -53,7 +53,7 @@ CASES = {
     "access method": "ALTER TABLE users SET ACCESS METHOD heap2",
 }  # fmt: skip
 SUPERUSER = """DO $$ BEGIN CREATE ROLE reader; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-    CREATE EXTENSION btree_gist; CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
+    CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
     GRANT CREATE ON TABLESPACE elsewhere TO swap_owner"""
 
 # By name, as the application sees it: what swap adds and the integers that moved aside are left out.
