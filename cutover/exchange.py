@@ -29,6 +29,7 @@ from swap.core.statement import AX, Statement
 from swap.core.statistics import exchange_statistics
 from swap.core.text import verbatim
 from swap.prepare import objects
+from swap.prepare.compat import compat_triggers
 
 
 def exchange(plan: Plan) -> list[Statement]:
@@ -71,6 +72,7 @@ def live_objects(plan: Plan, table: TableName, direction: str) -> list[Statement
     return [
         *objects.capture_triggers(plan, table, direction),
         *objects.source_guards(plan, table, direction),
+        *compat_triggers(plan, direction, source=True),
         objects.fence_trigger(plan, table),
     ]
 

@@ -22,6 +22,9 @@ def exchange_column(plan: Plan, ref: RefColumns) -> list[Statement]:
         ref.table,
         tuple(g for g in table.grants if g.column == ref.column and (g.grantee, g.privilege, g.grantable) not in has),
     )
+    if ref.compat_column:
+        # The second name of the uuid has the rights that the application's column of this name had.
+        out += grants(ref.table, tuple(g for g in table.grants if g.column == ref.uuid_column))
     if column is not None and column.comment is not None:
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}")
         name = sql.Identifier(ref.column)

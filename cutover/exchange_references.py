@@ -10,6 +10,7 @@ from swap.core.names import TableName, derive
 from swap.core.plan import IndexPlan, Plan, ReferencePlan
 from swap.core.statement import AX, Statement
 from swap.prepare import objects
+from swap.prepare.compat import compat_triggers
 from swap.prepare.shadow import NAMED_NOT_NULL
 
 
@@ -22,17 +23,21 @@ def exchange_references(plan: Plan) -> list[Statement]:
     refs = plan.references
     keys = [(i, r.spare_primary) for r in refs for i in r.indexes if i.constraint == "p" and r.spare_primary]
     marked = [i for r in refs for i in r.indexes if i.clustered or i.replident]
+    second = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]
     return [
+        *(s.reversed() for s in reversed(compat_triggers(plan, "forward", source=False))),
         *(s.reversed() for r in refs for s in reversed(objects.reference_guards(plan, r.columns, r.table, "forward"))),
         *(s for r in refs for s in _not_null(plan, r)),
         *(s for i in marked for s in _marks(i, off=True)),
         *(_drop_primary_key(index, spare) for index, spare in keys),
         *(rename_column(r.table, n.before, n.after) for r in refs for n in r.columns.renames),
+        *(rename_column(table, compat, name) for table, compat, name in second if compat),
         *(s for r in refs for s in exchange_column(plan, r.columns)),
         *(s for r in refs for i in r.indexes for s in _exchange_index(r.table, i)),
         *(s for r in refs for i in r.indexes for s in _comments(i, _comment_before(plan, i))),
         *(s for i in marked for s in _marks(i, off=False)),
         *(s for r in refs for s in objects.reference_guards(plan, r.columns, r.table, "reverse")),
+        *compat_triggers(plan, "reverse", source=False),
     ]
 
 

@@ -23,6 +23,7 @@ from swap.core.statement import AX, Statement, script
 from swap.core.statistics import drop_statistics
 from swap.core.worker import only_operator, taking_over
 from swap.prepare import objects
+from swap.prepare.compat import add_compat_column, drop_compat, function_names, reference_triggers
 from swap.prepare.references import reference_indexes
 from swap.prepare.run import Step
 
@@ -62,8 +63,11 @@ def abort_steps(plan: Plan) -> list[Step]:
     steps = []
     for ref in plan.references:
         guards = [s.reversed() for s in reversed(objects.reference_guards(plan, ref.columns, ref.table, "forward"))]
+        compat = [s.reversed() for s in (*add_compat_column(ref.columns), *reference_triggers(plan, ref.columns, "forward"))]
         statistics = [drop_statistics(x) for x in plan.catalog.statistics if x.table == ref.table]
-        steps.append(Step(f"reference {ref.table}", (*guards, *statistics, *_drop_reference(ref)), (ref.table,), AX))
+        steps.append(
+            Step(f"reference {ref.table}", (*guards, *reversed(compat), *statistics, *_drop_reference(ref)), (ref.table,), AX)
+        )
     alter = sql.SQL("ALTER TABLE {} ").format(plan.source.sql)
     column = sql.Identifier(plan.identity)
     own: list[Statement] = _drop_triggers(plan, "forward")
@@ -80,7 +84,7 @@ def abort_steps(plan: Plan) -> list[Step]:
             own.append(Statement(drop, "as before", plan.source, AX))
     steps.append(Step("source", tuple(own), (plan.source,), AX))
     shadow = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql), "the shadow", plan.shadow, AX)
-    names = [*CAPTURES, *_guard_names(plan)]
+    names = [*CAPTURES, *_guard_names(plan), *function_names(plan)]
     steps.append(Step("objects", (shadow, *_drop_queue(plan), *_drop_functions(plan, names))))
     return steps
 
@@ -101,17 +105,20 @@ def _drop_reference(ref: ReferencePlan) -> list[Statement]:
     return out
 
 
-def finalize_steps(plan: Plan, *, drop_legacy: bool) -> list[Step]:
+def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) -> list[Step]:
     """Capture off and the retired table gone; with `drop_legacy` the guards and the integer columns too."""
     keep = objects.source_guards(plan, plan.source, "reverse")
     off = [s.reversed() for s in live_objects(plan, plan.source, "reverse") if s not in keep]
     steps = [Step("capture", tuple(off), (plan.source,), AX)]
     retired = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.retired.sql), "the retired table", plan.retired, AX)
     functions = _drop_functions(plan, [*CAPTURES, "guard_forward"])
+    second = _drop_functions(plan, function_names(plan))
     if kept := drop_aside(plan):
         steps.append(Step("kept views and functions", tuple(kept)))
     steps.append(Step("retired", (retired, *_drop_queue(plan), *functions)))
+    steps += [Step(f"second names of {table}", tuple(gone), (table,), AX) for table, gone in drop_compat(plan) if second_names]
     steps += [Step(f"check {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null]
+    steps += [Step("functions of second names", tuple(second))] if second else []
     if not drop_legacy:
         return steps
     drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
@@ -136,8 +143,9 @@ def finalize(conn: Connection, journal: Journal, run: Run, config: Config, repor
         )
     with only_operator(conn, run.plan.tag), taking_over(conn, run.plan.tag):
         run = journal.get(run.id)
-        check_finalize(conn, run.plan, config, drop_legacy=drop_legacy)
-        _run(conn, config, report, finalize_steps(run.plan, drop_legacy=drop_legacy))
+        first = run.phase is Phase.CUT_OVER  # afterwards a column of an old name is somebody else's
+        check_finalize(conn, run.plan, config, drop_legacy=drop_legacy, second_names=first)
+        _run(conn, config, report, finalize_steps(run.plan, drop_legacy=drop_legacy, second_names=first))
         if run.phase is Phase.CUT_OVER:
             with conn.transaction():
                 journal.move(run, Phase.FINALIZED)

@@ -113,7 +113,7 @@ def _indexes(conn: Connection, run: Run) -> None:
     if run.direction == "forward":
         wanted = [
             *(i.table.renamed(i.build_name) for i in (plan.key_index, *plan.indexes)),
-            *(i.table.renamed(i.build_name) for r in plan.references for i in r.indexes),
+            *(i.table.renamed(i.build_name) for r in plan.references for i in (*r.indexes, *r.compat_indexes)),
             *(r.spare_primary.table.renamed(r.spare_primary.build_name) for r in plan.references if r.spare_primary),
         ]
     else:

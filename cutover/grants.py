@@ -29,8 +29,9 @@ def grants(table: TableName, entries: tuple[Grant, ...]) -> list[Statement]:
 def by_new_names(plan: Plan) -> tuple[Grant, ...]:
     """The source's grants as they are given on the new table: a right on a uuid column is one on the name it takes."""
     uuids = {plan.identity: plan.key, **{r.uuid_column: r.column for r in plan.own_references}}
-    renamed = (replace(g, column=uuids.get(g.column, g.column)) if g.column else g for g in plan.source_table.grants)
-    return tuple(dict.fromkeys(renamed))
+    renamed = [replace(g, column=uuids.get(g.column, g.column)) if g.column else g for g in plan.source_table.grants]
+    kept = [g for g in plan.source_table.grants if g.column in uuids] if plan.compat_column else []
+    return tuple(dict.fromkeys([*renamed, *kept]))
 
 
 def owner_rights(what: Query, owner: str, privileges: tuple[str, ...] | None) -> list[Query]:

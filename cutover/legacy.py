@@ -15,12 +15,18 @@ from swap.core.names import TableName
 from swap.core.plan import Plan
 from swap.core.statistics import aside_name
 from swap.core.text import load_sql
+from swap.prepare.compat import twins
 
 ACCEPT = "legacy:"
 
 
-def check_finalize(conn: Connection, plan: Plan, config: Config, *, drop_legacy: bool) -> None:
+def check_finalize(conn: Connection, plan: Plan, config: Config, *, drop_legacy: bool, second_names: bool) -> None:
     """Raises RefusedError with the full list. Reads the catalog only."""
+    if second_names and (needed := second_name_dependents(conn, plan)):
+        raise RefusedError(
+            f"A name of before the cutover, which goes now, is still needed by: {'; '.join(needed)}.",
+            hint="Change or drop each of these first.",
+        )
     if left := retired_dependents(conn, plan):
         raise RefusedError(
             f"The retired table {plan.retired} is still used by: {'; '.join(left)}.",
@@ -54,6 +60,14 @@ def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
     return [f"{r[0]}: {r[1]}" for r in conn.execute(load_sql("cutover", "legacy_dependents.sql"), _parameters(conn, plan))]
 
 
+def second_name_dependents(conn: Connection, plan: Plan) -> list[str]:
+    """What is bound to a compatibility column, by name."""
+    columns = [(t.table, t.other) for t in twins(plan, "reverse")]
+    own = [i.app_name for i in plan.indexes] + [i.build_name for r in plan.references for i in r.compat_indexes]
+    rows = conn.execute(load_sql("cutover", "legacy_dependents.sql"), _parameters(conn, plan, columns) | {"own": own})
+    return [f"{r[0]}: {r[1]}" for r in rows]
+
+
 def legacy_functions(conn: Connection, plan: Plan) -> list[tuple[str, str]]:
     """(function, column): bodies of text that mention an integer column's name."""
     return [(r[0], r[1]) for r in conn.execute(load_sql("cutover", "legacy_functions.sql"), _parameters(conn, plan))]
@@ -64,8 +78,8 @@ def retired_dependents(conn: Connection, plan: Plan) -> list[str]:
     return [r[0] for r in conn.execute(load_sql("cutover", "retired_dependents.sql"), _parameters(conn, plan))]
 
 
-def _parameters(conn: Connection, plan: Plan) -> dict[str, Any]:
-    columns = legacy_columns(plan)
+def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str]] | None = None) -> dict[str, Any]:
+    columns = legacy_columns(plan) if columns is None else columns
     own = [plan.key_index.build_name, *(aside_name(plan, x).name for x in plan.catalog.statistics)]
     for ref in plan.references:
         own += [i.aside_name for i in ref.indexes if i.aside_name]

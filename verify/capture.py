@@ -22,7 +22,7 @@ from swap.prepare import objects
 from verify.findings import Check
 
 RECORDED = re.compile(r'^trigger CREATE (?:CONSTRAINT )?TRIGGER ("(?:[^"]|"")+"|\S+) ')
-OWN = re.compile(r"^(0swap_complete_|~swap_guard_|swap_(capture|truncate|fence)(_|$))")
+OWN = re.compile(r"^(0swap_complete_|~swap_(guard|twin)_|!swap_compat_|swap_(capture|truncate|fence)(_|$))")
 Named = tuple[TableName, str]
 
 

@@ -23,6 +23,7 @@ from swap.core.names import TableName
 from swap.core.plan import Plan
 from swap.core.report import Reporter
 from swap.prepare.baseline import drift, watched_tables
+from swap.prepare.compat import twins
 from verify import checks as named
 from verify.capture import capture_installed
 from verify.findings import Check, Method, Report
@@ -30,6 +31,7 @@ from verify.gathered import Gathered
 from verify.mapping import key_columns, violations
 from verify.record import conclude
 from verify.references import pairs
+from verify.second_names import differing
 from verify.slices import ReferenceComparison
 from verify.source import SourceComparison
 from verify.standby import await_replay, check_standby
@@ -119,6 +121,7 @@ class _Look:
             else:
                 self._source(workers, views, tables)
             self._mapping(workers, tables)
+            self._second_names(workers)
             self._references(workers, views, tables)
             found.unfinished += workers.unfinished
         if workers.given_up:
@@ -158,6 +161,17 @@ class _Look:
         problems = [line for r in results for line in r or ()]
         good = "integers and uuids are unique and never NULL on both sides"
         self.found.checks.append(named.check("mapping_one_to_one", problems, good))
+
+    def _second_names(self, workers: Workers) -> None:
+        """With `[names] compat` only."""
+        tasks = [Task(f"{t.table}.{t.other}", partial(differing, twin=t)) for t in twins(self.plan, self.d.name)]
+        if tasks:
+            results = workers.run(tasks)
+            if any(r is None for r in results):
+                self.found.unfinished.append("the second names were not compared")
+                return
+            good = "every second name of a key says what the key says"
+            self.found.checks.append(named.check("second_names", [line for r in results for line in r or ()], good))
 
     def _references(self, workers: Workers, views: Views, tables: dict[TableName, Table]) -> None:
         found, todo = self.found, []

@@ -171,11 +171,10 @@ def finalize(
                 hint="`swap cutover` first; then let it bake.",
             )
         if dry_run:
-            check_finalize(s.journal.conn, run.plan, s.config, drop_legacy=drop_legacy)
-            _dry_run(
-                [st for step in finalize_steps(run.plan, drop_legacy=drop_legacy) for st in step.statements],
-                as_json=as_json,
-            )
+            first = run.phase is Phase.CUT_OVER
+            check_finalize(s.journal.conn, run.plan, s.config, drop_legacy=drop_legacy, second_names=first)
+            steps = finalize_steps(run.plan, drop_legacy=drop_legacy, second_names=first)
+            _dry_run([st for step in steps for st in step.statements], as_json=as_json)
             return
         confirm(f"Drop {run.plan.retired} for good? There is no revert after this.", yes=yes)
         run_finalize(s.journal.conn, s.journal, run, s.config, s.report, drop_legacy=drop_legacy)

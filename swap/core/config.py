@@ -55,6 +55,7 @@ class Names(_Section):
     retired: str = "{table}_old"
     legacy_key: Name = "legacy_id"
     state_schema: Name = "swap"
+    compat: bool = False
 
     @field_validator("shadow", "retired")
     @classmethod

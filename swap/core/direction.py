@@ -68,6 +68,9 @@ def forward(plan: Plan) -> Direction:
     ]
     columns.append(Mapped(plan.identity, plan.identity, False, True, plan.source_table.column(plan.identity)))
     columns += [Mapped(r.uuid_column, r.column, True, True, None) for r in own.values()]
+    if plan.compat_column:
+        columns.append(Mapped(plan.compat_column, plan.identity, False, True, plan.source_table.column(plan.identity)))
+    columns += [Mapped(r.compat_column, r.column, True, True, None) for r in own.values() if r.compat_column]
     return Direction(
         "forward", plan.source, plan.shadow, plan.key, plan.key, plan.identity, plan.identity, tuple(columns),
     )  # fmt: skip

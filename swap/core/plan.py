@@ -54,6 +54,7 @@ class RefColumns:
     not_null: bool
     deferrable: bool
     where: str | None
+    compat_column: str | None = None  # what takes `uuid_column`'s name in the cutover, with `[names] compat`
 
     @property
     def renames(self) -> tuple[Rename, Rename]:
@@ -92,6 +93,7 @@ class ReferencePlan:
     indexes: tuple[IndexPlan, ...] = ()
     spare_primary: IndexPlan | None = None
     not_null_name: str | None = None
+    compat_indexes: tuple[IndexPlan, ...] = ()
 
     @property
     def table(self) -> TableName:
@@ -123,6 +125,7 @@ class Plan:
     indexes: tuple[IndexPlan, ...]
     retired_indexes: tuple[Rename, ...]
     new_policies: tuple[NewPolicy, ...] = ()
+    compat_column: str | None = None  # the shadow's column that takes the identity's name in the cutover
 
     def state(self, suffix: str) -> TableName:
         """A name in the state schema that belongs to this source alone: several sources share the schema."""
@@ -137,7 +140,13 @@ class Plan:
     def renames(self) -> tuple[Rename, ...]:
         """The shadow's column renames at the cutover, in a runnable order."""
         own = tuple(r for ref in self.own_references for r in ref.renames)
-        return (Rename(self.key, self.legacy_key), Rename(self.identity, self.key), *own)
+        return (Rename(self.key, self.legacy_key), Rename(self.identity, self.key), *own, *self._compat_renames)
+
+    @property
+    def _compat_renames(self) -> tuple[Rename, ...]:
+        """Last, when the names of before the cutover are free."""
+        pairs = [(self.compat_column, self.identity), *((r.compat_column, r.uuid_column) for r in self.own_references)]
+        return tuple(Rename(compat, name) for compat, name in pairs if compat)
 
     @property
     def locked_tables(self) -> tuple[TableName, ...]:
@@ -202,6 +211,7 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
                 not_null=col.not_null and not (override and override.where),
                 deferrable=bool(fks) and all(fk.deferrable for fk in fks),
                 where=override.where if override else None,
+                compat_column=derive(uuid_column, "_compat") if config.names.compat else None,
             )
         )
     return tuple(out)
@@ -259,6 +269,7 @@ def make_plan(
         indexes=_shadow_indexes(source, shadow, identity, rewritten),
         retired_indexes=tuple(Rename(i.name, derive(i.name, "_old")) for i in source.indexes),
         new_policies=new_policies(catalog, config)[0],
+        compat_column=derive(identity, "_compat") if config.names.compat else None,
     )
 
 

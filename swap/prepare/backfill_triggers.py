@@ -43,7 +43,8 @@ def may_suppress(conn: Connection) -> bool:
 def filled_columns(catalog: Catalog, identity: str, references: Iterable[RefColumns]) -> list[tuple[int, str]]:
     """(table oid, column) of every column that a backfill may have to fill in place."""
     columns = [(catalog.source.oid, identity)]
-    columns += [(r.oid, r.uuid_column) for r in references if not r.own]
+    outside = [r for r in references if not r.own]
+    columns += [(r.oid, name) for r in outside for name in (r.uuid_column, r.compat_column) if name]
     by_oid = {t.oid: t for t in catalog.tables}
     existing = ((oid, name, by_oid[oid].column(name)) for oid, name in columns)
     return [(oid, name) for oid, name, column in existing if column is None or not column.not_null]

@@ -17,6 +17,7 @@ from swap.core.journal import Journal, Run
 from swap.core.names import TableName
 from swap.core.plan import Plan
 from swap.core.statistics import build_name
+from swap.prepare.compat import trigger_names
 from swap.prepare.objects import CAPTURE, COMPLETE, DELETED, FENCE, GUARD, MOVED, TRUNCATE
 
 NAME = r'("(?:[^"]|"")+"|[^\s]+)'
@@ -78,6 +79,8 @@ def own_names(plan: Plan) -> set[str]:
     names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {r.check_name for r in refs}
     names |= {i.build_name for i in indexes} | {f"swap_{plan.tag}_identity_present"}
     names |= {build_name(s).name for s in plan.catalog.statistics}
+    names |= {r.columns.compat_column for r in refs if r.columns.compat_column} | trigger_names(plan)
+    names |= {i.build_name for r in refs for i in r.compat_indexes}
     return names | ({plan.identity_index.build_name} if plan.identity_index else set())
 
 

@@ -81,14 +81,20 @@ def _widened(f: Function, subject: Subject) -> TableName | None:
     """Seen: `BEGIN ATOMIC SELECT * FROM users; END` lists the columns there are; ADD COLUMN makes every call an error."""
     if not f.lists_columns:
         return None
-    added = {r.oid: r.table for r in subject.others if not r.adopted}
-    if subject.source.column(subject.config.identity.column) is None or any(r.own and not r.adopted for r in subject.references):
+    added = {r.oid: r.table for r in subject.others if not r.adopted or r.compat_column}
+    if (
+        subject.config.names.compat
+        or subject.source.column(subject.config.identity.column) is None
+        or any(r.own and not r.adopted for r in subject.references)
+    ):
         added[subject.source.oid] = subject.source.name
     return added.get(f.returns)
 
 
 def _gone_names(subject: Subject, bound: Rows) -> Iterator[Finding]:
     """Views and functions are created again by their text: columns whose name is gone after the cutover must not be in it."""
+    if subject.config.names.compat:
+        return  # a compatibility column answers to that name
     renamed = {(subject.source.oid, subject.config.identity.column)}
     renamed |= {(r.oid, r.uuid_column) for r in subject.references}
     names = {t.oid: t.name for t in subject.tables}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from swap.core.connection import Connection
-from swap.core.names import MAX_BYTES, TableName, expand, quote
+from swap.core.names import MAX_BYTES, TableName, derive, expand, quote
 from swap.core.plan import Plan
 from swap.prepare.checks_base import Finding, Rows, Subject, blocker, or_ok, qualified, read
 
@@ -29,7 +29,7 @@ def new_indexes(plan: Plan) -> Iterator[TableName]:
     for rename in plan.retired_indexes:
         yield plan.source.renamed(rename.after)
     for ref in plan.references:
-        built = [i for i in ref.indexes if not i.adopted]
+        built = [*(i for i in ref.indexes if not i.adopted), *ref.compat_indexes]
         names = {n for i in (*built, *((ref.spare_primary,) if ref.spare_primary else ())) for n in (i.build_name, i.aside_name)}
         names |= {i.aside_name for i in ref.indexes if i.adopted}
         yield from (ref.table.renamed(n) for n in sorted(n for n in names if n))
@@ -83,8 +83,12 @@ def _columns(subject: Subject) -> Iterator[Finding]:
     """Columns that get a new name must find it free, and no two may want the same."""
     source, config = subject.source, subject.config
     wanted = {source.name: [config.names.legacy_key]}
+    if config.names.compat:
+        wanted[source.name].append(derive(config.identity.column, "_compat"))
     for r in subject.references:
         wanted.setdefault(r.table, []).append(r.legacy_column)
+        if r.compat_column:
+            wanted[r.table].append(r.compat_column)
         if r.uuid_column == config.identity.column and r.own:
             yield blocker(
                 "names",

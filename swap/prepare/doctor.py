@@ -20,6 +20,7 @@ from swap.core.names import TableName, parse_table, quote
 from swap.core.plan import INTEGERS, Plan, RefColumns, make_plan, reference_columns
 from swap.core.rewrite import RewriteFailure, rewrite_indexes
 from swap.core.statistics import with_statistics
+from swap.core.twins import with_twins
 from swap.prepare.checks_attached import check_attached_objects
 from swap.prepare.checks_base import Finding, Subject, accept, blocker, ok, read, warning
 from swap.prepare.checks_data import check_data
@@ -235,6 +236,12 @@ def _plan(
             detail = f"the tables could not be tried out with a uuid key: {e.diag.message_primary}"
             trial.append(blocker("index", catalog.source.name, detail, "Mend the findings about names and columns first."))
     plan = make_plan(catalog, config, references, tails)
+    if server.may_temp and not server.standby and not trial:
+        try:
+            plan = with_twins(conn, plan)
+        except psycopg.Error as e:
+            detail = f"the compatibility columns could not be tried out: {e.diag.message_primary}"
+            trial.append(blocker("index", catalog.source.name, detail, "Mend the findings about names and columns first."))
     return plan, tails, [*check_rewrite(subject, failures), *trial]
 
 

@@ -24,6 +24,7 @@ COMMENTS = {
     "retired": "the old table after the cutover, until `finalize`",
     "legacy_key": "the integer key's column after the cutover",
     "state_schema": "swap keeps its own state here",
+    "compat": "after the cutover the uuids also answer to their names of before it, until `finalize`",
     "mode": "how changes are captured; logical is not in this version",
     "jobs": "sessions that copy and build indexes at once",
     "chunk_target_ms": "how long one backfill transaction should take",

@@ -20,6 +20,7 @@ from swap.core.policies import new_policies
 from swap.core.rewrite import rewrite_indexes
 from swap.core.statistics import with_statistics
 from swap.core.text import verbatim
+from swap.core.twins import with_twins
 
 
 def read_plan(conn: Connection, config: Config) -> Plan:
@@ -45,7 +46,7 @@ def read_plan(conn: Connection, config: Config) -> Plan:
             f"The {f.kind} {f.index} of {f.table} cannot hold a uuid: {f.reason}.",
             hint="Drop it or change its definition; `swap doctor` lists all of them.",
         )
-    return make_plan(catalog, config, references, tails)
+    return with_twins(conn, make_plan(catalog, config, references, tails))
 
 
 def key_type(conn: Connection, table: TableName, column: str) -> str | None:

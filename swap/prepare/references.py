@@ -89,7 +89,7 @@ def index_attributes(index: IndexPlan) -> list[Statement]:
 
 def reference_indexes(ref: ReferencePlan) -> list[IndexPlan]:
     """Every index to build on the referring table, the spare of its primary key included."""
-    out = [i for i in ref.indexes if not i.adopted]
+    out = [*(i for i in ref.indexes if not i.adopted), *ref.compat_indexes]
     return [*out, ref.spare_primary] if ref.spare_primary else out
 
 

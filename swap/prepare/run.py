@@ -24,6 +24,7 @@ from swap.core.snapshot import Snapshot
 from swap.core.statement import Statement, script
 from swap.prepare import objects
 from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
+from swap.prepare.compat import add_compat_column, compat_functions, reference_triggers
 from swap.prepare.references import add_identity, add_reference_column
 from swap.prepare.shadow import create_shadow
 
@@ -50,6 +51,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
             functions += objects.reference_functions(plan, ref.columns, way)
     for own in plan.own_references:
         functions += objects.reference_functions(plan, own, "reverse")
+    functions += compat_functions(plan)
     steps.append(Step("queue", (*objects.change_tables(plan), *functions)))
     capture = [
         *objects.capture_triggers(plan, plan.source, "forward"),
@@ -59,7 +61,11 @@ def prepare_steps(plan: Plan) -> list[Step]:
     steps.append(Step("capture", tuple(capture), (plan.source,), "SHARE ROW EXCLUSIVE"))
     for ref in plan.references:
         column = add_reference_column(plan, ref)
-        guards = objects.reference_guards(plan, ref.columns, ref.table, "forward")
+        column += add_compat_column(ref.columns)
+        guards = [
+            *objects.reference_guards(plan, ref.columns, ref.table, "forward"),
+            *reference_triggers(plan, ref.columns, "forward"),
+        ]
         lock = "ACCESS EXCLUSIVE" if column else "SHARE ROW EXCLUSIVE"
         steps.append(Step(f"reference {ref.columns.number}", (*column, *guards), (ref.table,), lock))
     steps.append(Step("shadow", tuple(create_shadow(plan))))

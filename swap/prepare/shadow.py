@@ -27,10 +27,14 @@ def create_shadow(plan: Plan) -> list[Statement]:
     table, shadow = plan.source_table, plan.shadow
     parts = [_column(plan, c) for c in table.columns]
     if plan.source_table.column(plan.identity) is None:
-        parts.append(_uuid_column(plan, plan.identity, plan.key, generator(plan), not_null=True))
+        default = None if plan.compat_column else generator(plan)
+        parts.append(_uuid_column(plan, plan.identity, plan.key, default, not_null=True))
     for ref in plan.own_references:
         if table.column(ref.uuid_column) is None:
             parts.append(_uuid_column(plan, ref.uuid_column, ref.column, None, not_null=False))
+    if plan.compat_column:
+        parts.append(sql.SQL("{} uuid NOT NULL").format(sql.Identifier(plan.compat_column)))
+    parts += [sql.SQL("{} uuid").format(sql.Identifier(r.compat_column)) for r in plan.own_references if r.compat_column]
     parts += [
         sql.SQL("CONSTRAINT {} ").format(sql.Identifier(c.name)) + verbatim(c.definition) for c in table.checks if c.validated
     ]
@@ -55,6 +59,8 @@ def _column(plan: Plan, c: Column) -> Query:
     if c.generated:
         kind = "STORED" if c.generated == "s" else "VIRTUAL"
         text += verbatim(f" GENERATED ALWAYS AS ({c.default}) {kind}")
+    elif c.name == plan.identity and plan.compat_column:
+        pass  # `swap.prepare.compat` gives a row its key
     elif c.default and c.name != plan.key:
         text += verbatim(f" DEFAULT {c.default}")
     elif c.name == plan.identity:

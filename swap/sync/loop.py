@@ -20,6 +20,7 @@ from swap.core.snapshot import Snapshot
 from swap.core.worker import WORKER, handover_wanted, holder, release_worker, try_worker
 from swap.prepare.backfill_triggers import SUPPRESS, may_suppress
 from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
+from swap.prepare.compat import fill_compat
 from swap.prepare.references import fill_identity, fill_reference
 from swap.prepare.run import run_step
 from swap.sync.backfill import (
@@ -171,6 +172,12 @@ class Sync:
                 lambda low, high, ref=ref: fill_reference(plan, ref, tid(low), tid(high, after=True)),  # type: ignore[misc]
                 BLOCKS, f"{suppress}; {NESTED_LOOPS}",
             ))  # fmt: skip
+            if ref.columns.compat_column:
+                self._part(Part(
+                    f"{ref.table}.{ref.columns.compat_column}", "blocks", block_bound(ref.table), block_cut,
+                    lambda low, high, ref=ref: fill_compat(ref.columns, tid(low), tid(high, after=True)),  # type: ignore[misc]
+                    BLOCKS, suppress,
+                ))  # fmt: skip
             build_reference(self.database, self.conn, self.journal, run, ref, budget, self.report)
         self._drain(run)
         self.conn.execute(analyze(plan).sql)
