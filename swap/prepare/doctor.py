@@ -22,6 +22,7 @@ from swap.core.rewrite import RewriteFailure, rewrite_indexes
 from swap.core.statistics import with_statistics
 from swap.core.twins import with_twins
 from swap.prepare.checks_attached import check_attached_objects
+from swap.prepare.census import check_census
 from swap.prepare.checks_base import Finding, Subject, accept, blocker, ok, read, warning
 from swap.prepare.checks_data import check_data
 from swap.prepare.checks_dependents import check_dependents
@@ -190,6 +191,7 @@ def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: i
         *check_attached_objects(conn, subject),
         *check_publications(subject),
         *check_dependents(conn, subject),
+        *check_census(conn, subject),
         check_disk(needed_bytes(subject), free_bytes(conn, server.data_directory, catalog.source)),
         check_locks(subject, server),
     ]
