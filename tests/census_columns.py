@@ -42,9 +42,9 @@ CLAIMS = {
         "indislive": "- of a drop beside writers",
     },
     "pg_constraint": {
-        "oid conname contype conrelid confrelid conindid condeferrable convalidated conkey confkey": "read in constraints.sql",
+        "oid conname contype conrelid confrelid condeferrable convalidated conkey confkey": "read in constraints.sql",
         "conparentid coninhcount": "read in constraints.sql",
-        "condeferred": "read in indexes.sql",
+        "condeferred conindid": "read in indexes.sql",
         "confupdtype confdeltype confmatchtype confdelsetcols conperiod conenforced": "printed by pg_get_constraintdef",
         "connoinherit conexclop conbin": "printed by pg_get_constraintdef",
         "connamespace contypid": "- of the table, of domains",

@@ -75,7 +75,7 @@ def test_an_unknown_dependency_stops_everything(database: Database, connect: Con
     )
     (found,) = census(database)
     assert (found.status, found.object) == ("blocker", "language plpgsql")
-    assert "table users" in found.detail
+    assert "table public.users" in found.detail
     assert not found.acceptable
 
 

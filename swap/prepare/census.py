@@ -14,8 +14,23 @@ from swap.prepare.checks_base import Finding, Subject, blocker, or_ok, read
 
 # What an expression, a definition or a column type may name: it is printed by the server, qualified, and run again.
 NAMED = frozenset(
-    "pg_proc pg_operator pg_type pg_collation pg_opclass pg_opfamily pg_ts_config pg_ts_dict pg_namespace"
-    " pg_class/r pg_class/p pg_class/f pg_class/v pg_class/m pg_class/S".split()
+    [
+        "pg_proc",
+        "pg_operator",
+        "pg_type",
+        "pg_collation",
+        "pg_opclass",
+        "pg_opfamily",
+        "pg_ts_config",
+        "pg_ts_dict",
+        "pg_namespace",
+        "pg_class/r",
+        "pg_class/p",
+        "pg_class/f",
+        "pg_class/v",
+        "pg_class/m",
+        "pg_class/S",
+    ]
 )
 TABLE = frozenset({"pg_class/r"})
 PARTITIONED = frozenset({"pg_class/p", "pg_class/I"})

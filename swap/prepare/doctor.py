@@ -21,8 +21,8 @@ from swap.core.plan import INTEGERS, Plan, RefColumns, make_plan, reference_colu
 from swap.core.rewrite import RewriteFailure, rewrite_indexes
 from swap.core.statistics import with_statistics
 from swap.core.twins import with_twins
-from swap.prepare.checks_attached import check_attached_objects
 from swap.prepare.census import check_census
+from swap.prepare.checks_attached import check_attached_objects
 from swap.prepare.checks_base import Finding, Subject, accept, blocker, ok, read, warning
 from swap.prepare.checks_data import check_data
 from swap.prepare.checks_dependents import check_dependents
