@@ -15,7 +15,7 @@ from tests.standby import Standby, standby_of
 from tests.verifying import METHODS, OnProgress, Verified, plain, reason
 from tests.waiting import wait_until
 from verify.findings import Method, Report
-from verify.run import verify
+from verify.run import GivenUp, verify
 
 USERS = "public.users"
 
@@ -92,6 +92,28 @@ def test_a_standby_that_goes_away_is_incomplete(verified: Verified, standby: Sta
     assert report.verdict == "incomplete"
     assert reason(report)
     assert verified.run().verified is None
+
+
+@pytest.mark.timeout(240)
+def test_a_standby_that_stays_behind(
+    verified: Verified, standby: Standby, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old state is not compared in place of the present one (I7); and waiting for it can be given up."""
+    dsn(verified, standby)
+    admin = connect(standby.conninfo())
+    admin.execute("SELECT pg_wal_replay_pause()")
+    wait_until(lambda: admin.execute("SELECT pg_get_wal_replay_pause_state()").fetchone() == ("paused",), what="replay is paused")
+    try:
+        asked = iter(["", "", "stopped"])
+        with pytest.raises(GivenUp, match="stopped"):
+            on(verified, standby, "exact", give_up=lambda: next(asked, "stopped"))
+        monkeypatch.setattr("verify.standby.PATIENCE_S", 0.3)
+        report = on(verified, standby, "exact")
+    finally:
+        admin.execute("SELECT pg_wal_replay_resume()")
+    assert report.verdict == "incomplete"
+    assert "did not replay" in reason(report)
+    assert verified.owner.execute("SELECT count(*) FROM swap.verification").fetchone() == (1,)
 
 
 def test_by_the_command(verified: Verified, standby: Standby) -> None:

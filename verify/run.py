@@ -108,7 +108,9 @@ class _Look:
         self._catalog_checks(now, alike, tables)
         hold_queue(queue, plan)
         if self.reader is not None:
-            late = await_replay(now, holder, Journal(now, plan.state_schema), self.run, self.reporter)
+            late = await_replay(now, holder, Journal(now, plan.state_schema), self.run, self.reporter, self.give_up)
+            if late and late == self.give_up():
+                raise GivenUp(late)
             if late:
                 found.unfinished.append(late)
                 return

@@ -8,6 +8,7 @@ retaken like any other; a cancelled query (a recovery conflict) is a reason, and
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
@@ -33,7 +34,9 @@ def check_standby(primary: Connection, standby: Connection) -> None:
         raise RefusedError("The server of --on is a standby of another server, or shows another database.")
 
 
-def await_replay(primary: Connection, standby: Connection, journal: Journal, run: Run, reporter: Reporter) -> str | None:
+def await_replay(
+    primary: Connection, standby: Connection, journal: Journal, run: Run, reporter: Reporter, give_up: Callable[[], str]
+) -> str | None:
     """Wait until the standby has replayed what the primary had written by now. None, or why it has not.
 
     A journal row is written behind the position that is awaited, so that there is something behind it to replay: a
@@ -49,6 +52,9 @@ def await_replay(primary: Connection, standby: Connection, journal: Journal, run
         if left is not None and left[0] is not None and left[0] <= 0:
             reporter.waiting("")
             return None
+        reason = give_up()
+        if reason:
+            return reason
         if time.monotonic() > deadline:
             return f"the standby did not replay {row[0]} within {PATIENCE_S:.0f} s"
         reporter.waiting(f"the standby has {left[0] if left else '?'} bytes of WAL to replay")

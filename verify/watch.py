@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import psycopg
 import sqlalchemy as sa
 
 from swap.core.connection import Database
@@ -150,9 +151,15 @@ class Watch:
         return f"it gives way to another command ({operator})" if operator else ""
 
     def _look(self, run: Run, since: Snapshot) -> None:
-        look = look_at_changes(
-            self.journal.conn, run.plan, direction(run.plan, run.direction), run.id, since, self._known.keys()
-        )  # fmt: skip
+        try:
+            look = look_at_changes(
+                self.journal.conn, run.plan, direction(run.plan, run.direction), run.id, since, self._known.keys()
+            )  # fmt: skip
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+            # Names were exchanged, or the queue was dropped, after the phase was asked for.
+            if self._asked(run.plan.tag) or self.journal.get(run.id).phase is not run.phase:
+                return
+            raise
         self.done.looks += 1
         self.done.keys += look.compared
         self.metrics.keys.inc(look.compared)
