@@ -3,6 +3,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 PYTEST_ARGS ?=
 VARIANT ?=
+MODE ?=
 VERSIONS ?= 15 16 17 18
 
 VENV := .venv
@@ -50,8 +51,8 @@ format: venv  ## rewrite the sources in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-demo: venv  ## the whole cycle on a private server; VARIANT=adopt or VARIANT=fresh
-	$(BIN)/swap demo $(if $(VARIANT),--variant $(VARIANT))
+demo: venv  ## the whole cycle on a private server; VARIANT=adopt or fresh, MODE=trigger or logical
+	$(BIN)/swap demo $(if $(VARIANT),--variant $(VARIANT)) $(if $(MODE),--mode $(MODE))
 
 bench: venv  ## the measurements
 	$(BIN)/python -m bench

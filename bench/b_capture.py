@@ -53,7 +53,7 @@ def _compare(setting: Setting, durability: str, target: Target) -> Row:
         for n in range(-1, repetitions):  # the first pair warms up and is not counted
             for on in (True, False) if n % 2 == 0 else (False, True):
                 _switch(example, triggers, on=on)
-                rate = _pgbench(setting, example, script)
+                rate = pgbench(setting, example, script)
                 if n >= 0:
                     rates[on].append(rate)
             setting.say(f"  {durability}: pair {n + 1} of {repetitions}")
@@ -91,7 +91,7 @@ def _switch(example: Example, triggers: list[str], *, on: bool) -> None:
     )
 
 
-def _pgbench(setting: Setting, example: Example, script: Path) -> float:
+def pgbench(setting: Setting, example: Example, script: Path) -> float:
     """Transactions per second."""
     command = [
         str(setting.server.bindir / "pgbench"), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", str(THREADS),

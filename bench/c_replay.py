@@ -9,7 +9,8 @@ key of replay is one change of the apply worker. Each database's backlog is made
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -52,19 +53,16 @@ def measure(setting: Setting) -> list[Row]:
     theirs: list[Rate] = []
     with ExitStack() as stack:
         captured = stack.enter_context(setting.example("c_captured", setting.users, references=False))
-        published = stack.enter_context(setting.example("c_published", setting.users, references=False))
-        subscribed = stack.enter_context(setting.example("c_subscribed", setting.users, references=False))
+        published, subscribed = stack.enter_context(subscribed_pair(setting, "c"))
         captured.swap("prepare")
         captured.swap("sync", "--once")
-        _subscribe(published, subscribed)
-        stack.callback(_unsubscribe, published, subscribed)
         for n in range(-1, repetitions):  # the first, small one warms up and is not counted
             count = keys if n >= 0 else keys // 10
             for swap_first in (True, False) if n % 2 == 0 else (False, True):
                 if swap_first:
                     rate, rates = _replay(captured, count, n), ours
                 else:
-                    rate, rates = _apply(published, subscribed, count, n), theirs
+                    rate, rates = apply_worker(published, subscribed, count, n), theirs
                 if n >= 0:
                     rates.append(rate)
             setting.say(f"  repetition {n + 1} of {repetitions}")
@@ -78,7 +76,7 @@ def measure(setting: Setting) -> list[Row]:
     return [Row("c", what, pairwise_ratio(a, b), raw, Target("at least", 1.5))]
 
 
-def _backlog(example: Example, count: int, seed: int) -> None:
+def backlog(example: Example, count: int, seed: int) -> None:
     """The checkpoint comes before the changes: afterwards, as in an application that writes all the time, their pages
     have been logged in full already."""
     quiesce(example)
@@ -88,7 +86,7 @@ def _backlog(example: Example, count: int, seed: int) -> None:
 
 def _replay(example: Example, count: int, seed: int) -> Rate:
     """By the function that `swap sync` calls, until the queue is empty."""
-    _backlog(example, count, seed)
+    backlog(example, count, seed)
     with example.metered() as meter, example.database.session() as conn:
         run = example.current_run(conn)
         way = direction(run.plan, run.direction)
@@ -100,6 +98,20 @@ def _replay(example: Example, count: int, seed: int) -> Rate:
         raise CommandFailedError(f"{taken:,} keys were replayed, {count:,} were changed")
     example.execute(*(sql.SQL("VACUUM {}").format(t.sql) for t in (USERS, run.plan.shadow)))
     return Rate(taken / meter.seconds, meter.cpu / taken * 1e6)
+
+
+@contextmanager
+def subscribed_pair(setting: Setting, prefix: str) -> Iterator[tuple[Example, Example]]:
+    """Two clones, the second subscribed to the first's users."""
+    with (
+        setting.example(f"{prefix}_published", setting.users, references=False) as published,
+        setting.example(f"{prefix}_subscribed", setting.users, references=False) as subscribed,
+    ):
+        _subscribe(published, subscribed)
+        try:
+            yield published, subscribed
+        finally:
+            _unsubscribe(published, subscribed)
 
 
 def _subscribe(published: Example, subscribed: Example) -> None:
@@ -128,12 +140,12 @@ def _unsubscribe(published: Example, subscribed: Example) -> None:
     published.execute(sql.SQL("SELECT pg_drop_replication_slot({})").format(sql.Literal(NAME)))
 
 
-def _apply(published: Example, subscribed: Example, count: int, seed: int) -> Rate:
+def apply_worker(published: Example, subscribed: Example, count: int, seed: int) -> Rate:
     """From the worker's start until the last change is there."""
     _slot_is_free(published)
     # Nothing of what was written elsewhere meanwhile has to be decoded.
     published.execute(sql.SQL("SELECT pg_replication_slot_advance({}, pg_current_wal_lsn())").format(sql.Literal(NAME)))
-    _backlog(published, count, seed)
+    backlog(published, count, seed)
     total = sql.SQL("SELECT sum(login_count) FROM {}").format(USERS.sql)
     wanted = published.execute(total)[0][0]
     marker = sql.SQL("SELECT login_count FROM {} WHERE id = 0").format(USERS.sql)

@@ -70,7 +70,7 @@ def exchange(plan: Plan) -> list[Statement]:
 def live_objects(plan: Plan, table: TableName, direction: str) -> list[Statement]:
     """What swap keeps on the live table: capture, guards, fence."""
     return [
-        *objects.capture_triggers(plan, table, direction),
+        *objects.capture(plan, table, direction),
         *objects.source_guards(plan, table, direction),
         *compat_triggers(plan, direction, source=True),
         objects.fence_trigger(plan, table),

@@ -24,14 +24,21 @@ from swap.core.statistics import drop_statistics
 from swap.core.worker import only_operator, taking_over
 from swap.prepare import objects
 from swap.prepare.compat import add_compat_column, drop_compat, function_names, reference_triggers
+from swap.prepare.publication import drop_publication, drop_slot, publish
 from swap.prepare.references import reference_indexes
 from swap.prepare.run import Step
+from swap.prepare.slot import STEP as SLOT
+from swap.prepare.slot import end_slot
+from swap.sync.logical.switch import forget_logical
 
 CAPTURES = ("capture_forward", "gone_forward", "capture_reverse", "gone_reverse", "truncate", "fence")
 
 
 def _drop_triggers(plan: Plan, direction: str) -> list[Statement]:
-    return [s.reversed() for s in reversed(live_objects(plan, plan.source, direction))]
+    """Repeatable: the publication goes as a whole."""
+    published = publish(plan, plan.source, direction)[-1:]
+    off = [s.reversed() for s in reversed(live_objects(plan, plan.source, direction)) if s not in published]
+    return [*([drop_publication(plan)] if plan.mode == "logical" else []), *off]
 
 
 def _drop_functions(plan: Plan, names: list[str]) -> list[Statement]:
@@ -83,6 +90,8 @@ def abort_steps(plan: Plan) -> list[Step]:
             drop = alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL, ").format(column) + check
             own.append(Statement(drop, "as before", plan.source, AX))
     steps.append(Step("source", tuple(own), (plan.source,), AX))
+    if plan.mode == "logical":
+        steps.append(Step(SLOT, (drop_slot(plan),)))
     shadow = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql), "the shadow", plan.shadow, AX)
     names = [*CAPTURES, *_guard_names(plan), *function_names(plan)]
     steps.append(Step("objects", (shadow, *_drop_queue(plan), *_drop_functions(plan, names))))
@@ -108,8 +117,11 @@ def _drop_reference(ref: ReferencePlan) -> list[Statement]:
 def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) -> list[Step]:
     """Capture off and the retired table gone; with `drop_legacy` the guards and the integer columns too."""
     keep = objects.source_guards(plan, plan.source, "reverse")
-    off = [s.reversed() for s in live_objects(plan, plan.source, "reverse") if s not in keep]
+    kept = [s.reversed() for s in keep]
+    off = [s for s in _drop_triggers(plan, "reverse") if s not in kept]
     steps = [Step("capture", tuple(off), (plan.source,), AX)]
+    if plan.mode == "logical":
+        steps.append(Step(SLOT, (drop_slot(plan),)))
     retired = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.retired.sql), "the retired table", plan.retired, AX)
     functions = _drop_functions(plan, [*CAPTURES, "guard_forward"])
     second = _drop_functions(plan, function_names(plan))
@@ -145,7 +157,8 @@ def finalize(conn: Connection, journal: Journal, run: Run, config: Config, repor
         run = journal.get(run.id)
         first = run.phase is Phase.CUT_OVER  # afterwards a column of an old name is somebody else's
         check_finalize(conn, run.plan, config, drop_legacy=drop_legacy, second_names=first)
-        _run(conn, config, report, finalize_steps(run.plan, drop_legacy=drop_legacy, second_names=first))
+        _run(conn, run.plan, config, report, finalize_steps(run.plan, drop_legacy=drop_legacy, second_names=first))
+        forget_logical(journal, run)
         if run.phase is Phase.CUT_OVER:
             with conn.transaction():
                 journal.move(run, Phase.FINALIZED)
@@ -163,16 +176,20 @@ def abort(conn: Connection, journal: Journal, run: Run, config: Config, report: 
         run = journal.get(run.id)
         if run.phase is Phase.ABORTED:
             return
-        _run(conn, config, report, abort_steps(run.plan))
+        _run(conn, run.plan, config, report, abort_steps(run.plan))
+        forget_logical(journal, run)
         with conn.transaction():
             journal.move(run, Phase.ABORTED)
             journal.event(run.id, "aborted", "everything that was added is removed")
 
 
-def _run(conn: Connection, config: Config, report: Reporter, steps: list[Step]) -> None:
+def _run(conn: Connection, plan: Plan, config: Config, report: Reporter, steps: list[Step]) -> None:
     budget = LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts)
     for step in steps:
         report.note(f"removing: {step.name}")
+        if step.name == SLOT:
+            end_slot(conn, plan)
+            continue
         tables = [t for t in step.tables if _exists(conn, t)]
         if step.tables and not tables:
             continue

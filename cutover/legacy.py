@@ -16,6 +16,7 @@ from swap.core.plan import Plan
 from swap.core.statistics import aside_name
 from swap.core.text import load_sql
 from swap.prepare.compat import twins
+from swap.prepare.publication import publication_name
 
 ACCEPT = "legacy:"
 
@@ -89,6 +90,7 @@ def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str
         "tables": [t.name for t, _ in columns],
         "columns": [c for _, c in columns],
         "own": own,
+        "publication": publication_name(plan),
         "retired": plan.retired.sql.as_string(conn),
         "state_schema": plan.state_schema,
     }

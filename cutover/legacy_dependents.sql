@@ -38,7 +38,10 @@ LEFT JOIN pg_rewrite w ON b.classid = 'pg_rewrite'::regclass AND w.oid = b.objid
 LEFT JOIN pg_class v ON v.oid = w.ev_class AND v.relkind IN ('v', 'm')
 LEFT JOIN pg_namespace vn ON vn.oid = v.relnamespace
 LEFT JOIN pg_constraint ik ON ik.conindid = x.oid AND ik.contype IN ('p', 'u', 'x')
-WHERE coalesce(x.relkind, '') <> 'S'
+WHERE NOT (b.classid = 'pg_publication_rel'::regclass AND EXISTS (
+          SELECT FROM pg_publication_rel pr JOIN pg_publication pu ON pu.oid = pr.prpubid
+          WHERE pr.oid = b.objid AND pu.pubname = %(publication)s))
+  AND coalesce(x.relkind, '') <> 'S'
   AND ik.oid IS NULL  -- its constraint is in the list
   -- What swap itself keeps there, and drops before the column or with it.
   AND NOT (x.oid IS NOT NULL AND x.relname = ANY (%(own)s::text[]))

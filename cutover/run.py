@@ -31,6 +31,7 @@ from swap.core.journal import Journal, Run
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
 from swap.core.worker import only_operator, taking_over
+from swap.sync.logical.fence import OwnFence, streaming
 from swap.sync.queue import read_watermark
 from swap.sync.replay import replay
 from swap.sync.settle import SETTLED, settle
@@ -70,6 +71,7 @@ class Operation:
     report: Reporter
     stop: threading.Event
     snapshot: Callable[[Connection, Run], str | None]
+    fence: OwnFence | None = None
 
     def execute(self) -> Outcome:
         """Raises PhaseError, RefusedError, StoppedError, LockError, DifferenceError, UnknownOutcomeError."""
@@ -86,7 +88,8 @@ class Operation:
             self.run = self.journal.get(self.run.id)
             verified = check_gates(conn, self.journal, self.run, self.config, grace_s=time.monotonic() - began)
             what = cutover_exchange(self.run.plan) if self.kind == "cutover" else revert_exchange(self.run.plan)
-            with taking_over(conn, self.run.plan.tag):
+            plan = self.run.plan
+            with taking_over(conn, plan.tag), streaming(self.database, plan, self.run.id) as self.fence:
                 outcome = replace(self._attempts(what, verified), snapshot=taken, verification=verified.quoted())
             self.run = self.journal.get(self.run.id)
             settle(self.journal.conn, self.journal, self.run, self.report, wait=True)
@@ -106,7 +109,9 @@ class Operation:
             if not reason:
                 with Watch(self.database, conn.info.backend_pid, cut.kill_blockers) as watch:
                     try:
-                        done = attempt(conn, self.journal, self.run, what, self.config, compare_from, watch.locked.set)
+                        done = attempt(
+                            conn, self.journal, self.run, what, self.config, compare_from, watch.locked.set, self.fence
+                        )
                         return self._outcome(done, number, max(blocked, watch.waiters_max), waited)
                     except UnknownOutcomeError as e:
                         return self._resolved(e.message, number, max(blocked, watch.waiters_max), waited)
@@ -134,8 +139,10 @@ class Operation:
     def _catch_up(self) -> None:
         """The last drain without a lock: until a round takes next to nothing."""
         d = direction(self.run.plan, self.run.direction)
+        if self.fence is not None:
+            self.fence.close_up()
         for _ in range(DRAIN_ROUNDS):
-            taken = replay(self.journal.conn, self.run.plan, d, self.run.id)
+            taken = replay(self.journal.conn, self.run.plan, d, self.run.id, fence=self.fence)
             if taken.complete and taken.entries <= SMALL_BATCH:
                 return
 
@@ -150,7 +157,8 @@ class Operation:
         with conn.transaction():
             conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             watermark = read_watermark(conn, plan, self.run.id)
-            pending = touched_keys(conn, plan, watermark)
+            queue = self.fence.close_up() if self.fence else conn  # what this snapshot shows is in the queue then
+            pending = touched_keys(queue, plan, watermark)
             refuse_differences(conn, d, touched_keys(conn, plan, since) - pending)
         return watermark
 

@@ -1,7 +1,9 @@
 """The cutover transaction, in either direction: locks, fingerprint, drain, comparison, script, journal, COMMIT.
 
 One attempt is one transaction (invariant 5). Its locks are asked for in one LOCK TABLE, at once in ACCESS EXCLUSIVE
-(an upgrade deadlocks), in the order in which applications take theirs (see `lock_statement`). Past `max_lock_hold_ms` the server itself ends it (statement_timeout for a slow statement,
+(an upgrade deadlocks), in the order in which applications take theirs (see `lock_statement`). In logical mode a barrier
+is committed by another session while the lock is held, and the stream passes it before the drain (H10): nobody can have
+written after it, and under the lock every writer is visible, not only committed (H9). Past `max_lock_hold_ms` the server itself ends it (statement_timeout for a slow statement,
 idle_in_transaction_session_timeout for a stalled client), so a lock is never held by a tool that hangs.
 """
 
@@ -30,6 +32,7 @@ from swap.core.statement import Statement, script, undo_all
 from swap.core.text import verbatim
 from swap.prepare import objects
 from swap.prepare.baseline import drift, refuse_drift, store_baseline
+from swap.sync.logical.fence import OwnFence, barrier
 from swap.sync.replay import CONFLICT, take
 from swap.sync.settle import SETTLED, UNFILLED
 from verify.touched import touched_keys
@@ -103,7 +106,7 @@ def closing_statements(plan: Plan, what: Exchange, slot: int, generation: int) -
 
 def attempt(
     conn: Connection, journal: Journal, run: Run, what: Exchange, config: Config, compare_from: Snapshot,
-    on_lock: Callable[[], None],
+    on_lock: Callable[[], None], fence: OwnFence | None = None,
 ) -> Exchanged:  # fmt: skip
     """One attempt. Raises psycopg's lock errors, HoldExceededError, RefusedError (drift), DifferenceError,
     UnknownOutcomeError; whatever is raised, nothing was changed (but for the last, which says so)."""
@@ -129,7 +132,10 @@ def attempt(
             )
 
         left()
+        last = barrier(fence.conn) if fence else 0
         refuse_drift(drift(conn, journal, run), "it was last recorded", NOTHING_CHANGED)
+        if fence and not fence.stream.wait_past(last, (hold_ms - (time.monotonic() - granted) * 1000) / 1000):
+            raise HoldExceededError
         drained = _drain(conn, plan, d, run)
         compared = refuse_differences(conn, d, touched_keys(conn, plan, compare_from))
         left()

@@ -27,8 +27,10 @@ from swap.prepare.planning import read_plan
 from swap.prepare.run import resume_prepare
 from swap.sync.loop import Sync, SyncResult
 from swap.sync.queue import count_due, read_watermark
-from swap.sync.replay import Replayed, replay
+from swap.sync.replay import Fence, Replayed, replay
 from tests.fix_server import Database
+from verify.findings import Report
+from verify.run import verify
 
 Session = psycopg.Connection[Any]
 
@@ -61,18 +63,26 @@ def install(db: Database, ddl: str) -> None:
         conn.execute("ANALYZE")
 
 
+def allow_replication(db: Database) -> None:
+    """What logical capture needs of swap_owner besides its rights on the tables. Roles are the whole server's: it stays."""
+    with closing(psycopg.connect(db.superuser, autocommit=True)) as conn:
+        conn.execute("ALTER ROLE swap_owner REPLICATION")
+
+
 class Migration:
     """One source on its way, as swap_owner. `run` is read again after every step."""
 
     def __init__(self, db: Database, **config: Any) -> None:
         self.config = Config.model_validate({"source": {"table": "public.users"}, **config})
+        if self.config.sync.mode == "logical":
+            allow_replication(db)
         self.database = Conninfo.from_options(db.owner, "test")
         self.conn: Connection = self.database.connect()
         self.plan = read_plan(self.conn, self.config)
         self.journal = Journal(self.conn, self.plan.state_schema)
         self.journal.create()
         with self.conn.transaction():
-            self.run: Run = self.journal.add_run(self.plan, "trigger")
+            self.run: Run = self.journal.add_run(self.plan, self.plan.mode)
             store_baseline(self.conn, self.journal, self.run)
         self.stop = threading.Event()
 
@@ -81,7 +91,7 @@ class Migration:
         return self.conn.info.backend_pid
 
     def prepare(self) -> None:
-        self.run = resume_prepare(self.conn, self.journal, self.run, self.config, Silent())
+        self.run = resume_prepare(self.conn, self.journal, self.run, self.config, Silent(), self.database)
 
     def sync(self, jobs: int = 1) -> SyncResult:
         """`swap sync --once`."""
@@ -96,9 +106,14 @@ class Migration:
         self.sync()
         return self
 
-    def replay(self, limit: int | None = 1_000_000) -> Replayed:
+    def replay(self, limit: int | None = 1_000_000, fence: Fence | None = None) -> Replayed:
         """One batch of about `limit` entries, whole transactions; 0: one transaction."""
-        return replay(self.conn, self.plan, direction(self.plan, self.run.direction), self.run.id, limit)
+        return replay(self.conn, self.plan, direction(self.plan, self.run.direction), self.run.id, limit, fence)
+
+    def verified(self) -> Report:
+        """`swap verify --method exact`."""
+        self.run = self.journal.get(self.run.id)
+        return verify(self.database, self.run, method="exact", jobs=1, reporter=Silent())
 
     def drain(self, limit: int | None = 1_000_000) -> int:
         """Batches until one says that the sides are equal; how many there were."""

@@ -84,7 +84,7 @@ def test_copy_is_captured(m: Migration, app: Session) -> None:
 
 
 def test_only_keys_are_kept(m: Migration, app: Session) -> None:
-    """I1, I3: given a secret in a row, when it changes, then the change table holds transaction, number and key only."""
+    """I1, I3: given a secret in a row, when it changes, then the change table holds transactions, number and key only."""
     app.execute("UPDATE users SET secret = 'top secret' WHERE id = 1")
     for slot in (0, 1):
         name = changes(m.plan, slot)
@@ -93,7 +93,7 @@ def test_only_keys_are_kept(m: Migration, app: Session) -> None:
             " ORDER BY attnum",
             [str(name)],
         ).fetchall()
-        assert columns == [("xid", "xid8"), ("seq", "bigint"), ("key", "bigint"), ("gone", "boolean")]
+        assert columns == [("xid", "xid8"), ("seq", "bigint"), ("key", "bigint"), ("gone", "boolean"), ("origin", "xid8")]
     assert m.captured() == [1]
 
 

@@ -16,9 +16,9 @@ MORE = 60
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("variant", ["adopt", "fresh"])
-def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, variant: str) -> None:
-    op = operator(variant)
+@pytest.mark.parametrize(("variant", "mode"), [("adopt", "trigger"), ("fresh", "trigger"), ("adopt", "logical")])
+def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, variant: str, mode: str) -> None:
+    op = operator(variant, mode=mode)
     before_prepare = schema_dump(server, op.db.dbname)
     visible = op.visible()
     with Load(op.db.app, workers=3, rate=120) as load:
@@ -35,7 +35,7 @@ def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, var
         load.wait_for(MORE, timeout=60)
         assert op.visible() == visible
         status = op.status()
-        assert (status["phase"], status["direction"]) == ("cut_over", "reverse")
+        assert (status["phase"], status["direction"], status["mode"]) == ("cut_over", "reverse", mode)
         assert op("verify", "--method", "exact").json["verdict"] == "identical"
         op("revert", "--yes")
         load.wait_for(MORE, timeout=60)
@@ -61,10 +61,10 @@ def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, var
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("variant", ["adopt", "fresh"])
-def test_abort_leaves_no_trace(operator: MakeOperator, server: DatabaseServer, variant: str) -> None:
+@pytest.mark.parametrize(("variant", "mode"), [("adopt", "trigger"), ("fresh", "trigger"), ("fresh", "logical")])
+def test_abort_leaves_no_trace(operator: MakeOperator, server: DatabaseServer, variant: str, mode: str) -> None:
     """H46: also after a cutover and a revert."""
-    op = operator(variant)
+    op = operator(variant, mode=mode)
     before = schema_dump(server, op.db.dbname)
     op("prepare")
     op("abort", "--yes")

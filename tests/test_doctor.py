@@ -296,8 +296,8 @@ def test_a_pooler_a_standby_and_a_wal_level_are_recognised(tool: Tool) -> None:
     logical = configured(sync={"mode": "logical"})
     low = server._replace(wal_level="replica", may_replicate=True, slots_used=server.slots_max)
     found = check_wal(low, logical, slot_exists=False)
-    assert [f.name for f in found] == ["capture-mode", "wal-level", "wal-level"]
-    assert "replica" in check_wal(low, logical, slot_exists=True)[1].detail
+    assert [f.name for f in found] == ["wal-level", "wal-level"]
+    assert "replica" in check_wal(low, logical, slot_exists=True)[0].detail
     assert only(check_wal(low, configured(), slot_exists=False)).status == "ok"
 
 

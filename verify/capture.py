@@ -20,6 +20,7 @@ from swap.core.statement import Statement
 from swap.core.text import load_sql
 from swap.prepare import objects
 from verify.findings import Check
+from verify.published import published
 
 RECORDED = re.compile(r'^trigger CREATE (?:CONSTRAINT )?TRIGGER ("(?:[^"]|"")+"|\S+) ')
 OWN = re.compile(r"^(0swap_complete_|~swap_(guard|twin)_|!swap_compat_|swap_(capture|truncate|fence)(_|$))")
@@ -46,6 +47,7 @@ def capture_installed(
             problems += [f"{table}: the function of trigger {name} was altered"] if altered else []
         elif not any(sql.Literal(body).as_string(None) in b.text for b in bodies.get((table, name), ())):
             problems.append(f"{table}: the function of trigger {name} was altered, or is another version's")
+    problems += published(conn, plan, direction) if mode == "logical" else []
     if problems:
         return Check("capture_installed", "failed", "; ".join(problems))
     return Check("capture_installed", "ok", f"{len(expected)} triggers are enabled and unaltered")

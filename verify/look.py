@@ -13,6 +13,7 @@ from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
 from swap.prepare.objects import changes
 from swap.sync.queue import current_snapshot, read_watermark
+from swap.sync.replay import Fence
 from verify.findings import Finding
 from verify.touched import compare_keys, touched_keys
 
@@ -30,18 +31,21 @@ class Look:
     findings: tuple[Finding, ...]
 
 
-def look_at_changes(conn: Connection, plan: Plan, d: Direction, run_id: int, since: Snapshot, also: Iterable[int]) -> Look:
+def look_at_changes(
+    conn: Connection, plan: Plan, d: Direction, run_id: int, since: Snapshot, also: Iterable[int], fence: Fence | None = None
+) -> Look:
     """Compare every key touched since `since` that is not pending, and the keys `also`, in one snapshot.
 
     The change tables are locked (ACCESS SHARE, for this transaction) before the snapshot is taken, as LOCK TABLE takes
-    none: no entry can be truncated between the two.
+    none: no entry can be truncated between the two. With a `fence` (logical mode) what the snapshot shows and the stream
+    had not delivered yet is pending too.
     """
     tables = sql.SQL(", ").join(changes(plan, slot).sql for slot in (0, 1))
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
         watermark = read_watermark(conn, plan, run_id)
-        pending = touched_keys(conn, plan, watermark)
+        pending = touched_keys(fence.close_up() if fence else conn, plan, watermark)
         todo = sorted((touched_keys(conn, plan, since) | set(also)) - pending)
         findings = [f for n in range(0, len(todo), SLICE) for f in compare_keys(conn, d, todo[n : n + SLICE])]
         return Look(current_snapshot(conn), watermark, len(todo), len(pending), tuple(findings))

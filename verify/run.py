@@ -24,6 +24,7 @@ from swap.core.plan import Plan
 from swap.core.report import Reporter
 from swap.prepare.baseline import drift, watched_tables
 from swap.prepare.compat import twins
+from swap.sync.logical.fence import delivered
 from verify import checks as named
 from verify.capture import capture_installed
 from verify.findings import Check, Method, Report
@@ -114,8 +115,11 @@ class _Look:
             if late:
                 found.unfinished.append(late)
                 return
-        with Workers(self.reader or self.database, self.jobs, self.give_up) as workers:
-            views = Views(holder, plan, self.run.id, workers, self.snapshot_max_s)
+        with (
+            Workers(self.reader or self.database, self.jobs, self.give_up) as workers,
+            delivered(self.database, self.run) as fence,
+        ):
+            views = Views(holder, plan, self.run.id, workers, self.snapshot_max_s, fence)
             found.views = views.taken
             reason = views.renew().unusable
             if impossible or reason:

@@ -27,6 +27,7 @@ from swap.core.snapshot import Snapshot
 from swap.core.text import load_sql
 from swap.prepare.objects import changes
 from swap.sync.queue import due, read_watermark
+from swap.sync.replay import Fence
 from verify.workers import Workers
 
 MAX_PENDING = 1_000_000
@@ -58,8 +59,11 @@ class View:
 class Views:
     """The snapshots of one verification, one after the other. `taken`: all of them, in order."""
 
-    def __init__(self, holder: Connection, plan: Plan, run_id: int, workers: Workers, max_s: float) -> None:
+    def __init__(
+        self, holder: Connection, plan: Plan, run_id: int, workers: Workers, max_s: float, fence: Fence | None = None
+    ) -> None:
         self._holder, self._plan, self._run_id, self._workers, self._max_s = holder, plan, run_id, workers, max_s
+        self._fence = fence
         self._opened = 0.0
         self.taken: list[View] = []
 
@@ -75,7 +79,7 @@ class Views:
         """Give the snapshot up, if there is one, and take another."""
         if self.taken:
             self._holder.execute("ROLLBACK")
-        self.taken.append(open_view(self._holder, self._plan, self._run_id))
+        self.taken.append(open_view(self._holder, self._plan, self._run_id, self._fence))
         self._opened = time.monotonic()
         self._workers.use(self.current.exported)
         return self.current
@@ -107,20 +111,23 @@ def queue_lost(conn: Connection) -> str | None:
     return None if held else "the queue was not held to the end"
 
 
-def open_view(conn: Connection, plan: Plan, run_id: int) -> View:
-    """Begin a transaction on `conn` (autocommit) and export its snapshot; it reads no table but the queue."""
+def open_view(conn: Connection, plan: Plan, run_id: int, fence: Fence | None = None) -> View:
+    """Begin a transaction on `conn` (autocommit) and export its snapshot; it reads no table but the queue. With a `fence`
+    (logical mode) the queue is read a little later, by another session: what this snapshot shows and the stream had not
+    delivered yet is pending too, or it would be called a difference."""
     conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     row = conn.execute(load_sql("verify", "export.sql")).fetchone()
     assert row is not None
     watermark = read_watermark(conn, plan, run_id)
-    keys = conn.execute(
+    queue = fence.close_up() if fence else conn
+    keys = queue.execute(
         sql.SQL("SELECT DISTINCT d.key FROM ({}) d ORDER BY 1 LIMIT {}").format(
             due(plan, watermark, sql.SQL("c.key")), sql.Literal(MAX_PENDING + 1)
         )
     ).fetchall()
     pending = array("q", (k for (k,) in keys if k is not None))
     truncate = sql.SQL("SELECT EXISTS (SELECT FROM ({}) d WHERE d.key IS NULL)")
-    truncated = conn.execute(truncate.format(due(plan, watermark, sql.SQL("c.key")))).fetchone()
+    truncated = queue.execute(truncate.format(due(plan, watermark, sql.SQL("c.key")))).fetchone()
     everything = truncated is not None and bool(truncated[0])
     return View(row[0], row[1], row[2], watermark, pending, everything, len(keys) > MAX_PENDING)
 

@@ -26,6 +26,7 @@ from swap.core.journal import Journal, Phase, Run
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
 from swap.core.worker import OPERATOR, holder
+from swap.sync.logical.fence import delivered
 from swap.sync.queue import count_due
 from verify.findings import Check, Finding, Method, Report, TableResult
 from verify.look import Look, look_at_changes
@@ -151,10 +152,10 @@ class Watch:
         return f"it gives way to another command ({operator})" if operator else ""
 
     def _look(self, run: Run, since: Snapshot) -> None:
+        d, known = direction(run.plan, run.direction), self._known.keys()
         try:
-            look = look_at_changes(
-                self.journal.conn, run.plan, direction(run.plan, run.direction), run.id, since, self._known.keys()
-            )  # fmt: skip
+            with delivered(self.database, run) as fence:
+                look = look_at_changes(self.journal.conn, run.plan, d, run.id, since, known, fence)
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
             # Names were exchanged, or the queue was dropped, after the phase was asked for.
             if self._asked(run.plan.tag) or self.journal.get(run.id).phase is not run.phase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,14 +18,25 @@ from swap.core.errors import PhaseError, RefusedError, SwapError, UsageError
 from swap.core.journal import Phase, Run
 from swap.core.names import parse_table
 from swap.core.plan import Plan
-from swap.core.worker import only_worker
+from swap.core.worker import only_worker, taking_over
 from swap.prepare.backfill_triggers import may_suppress, touched_by
 from swap.prepare.baseline import store_baseline
+from swap.prepare.checks_base import Subject
+from swap.prepare.checks_logical import check_logical
+from swap.prepare.checks_server import check_wal, read_server
 from swap.prepare.doctor import examine, refuse
 from swap.prepare.init import render, write
 from swap.prepare.planning import key_type, read_plan
 from swap.prepare.run import resume_prepare
+from swap.sync.logical.restart import lost, restart_capture
+from swap.sync.logical.switch import forget_logical, switch_mode
 from swap.sync.loop import Sync
+
+
+class Mode(StrEnum):
+    trigger = "trigger"
+    logical = "logical"
+
 
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Sessions at work. Else [sync] jobs.")]
 
@@ -148,24 +160,35 @@ def _active(run: Run) -> bool:
 
 def prepare(
     dry_run: DryRun = False,
+    mode: Annotated[Mode | None, typer.Option("--mode", help="Else [sync] mode. Of a prepared run: changes how it captures.")] = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Build the shadow table, the identity and reference columns, and start change capture. Resumes or does nothing."""
     with opened("prepare", dsn, config) as s:
+        if mode is not None:
+            s.config = s.config.model_copy(update={"sync": s.config.sync.model_copy(update={"mode": mode.value})})
         if dry_run:
             the_plan = _plan_of(s)
             _print_statements(listing.prepare_phase(the_plan)[1], as_json=as_json)
             return
-        run = _prepare(s)
+        run = _prepare(s, mode)
     said = f"prepared: capture is live on {run.source}, {run.plan.shadow} is being kept. Next: swap sync"
     _done(as_json, {"phase": run.phase.public, "run_id": str(run.id)}, said)
 
 
-def _prepare(s: Session) -> Run:
+def _prepare(s: Session, mode: Mode | None = None) -> Run:
     conn, run = s.journal.conn, s.run
+    if run is not None and _active(run) and mode is not None and mode.value != run.mode:
+        return _switch(s, run)
+    if run is not None and (why := lost(conn, run)):
+        s.report.note(why)
+        with only_worker(conn, run.plan.tag):
+            restart_capture(s.database, s.journal, run, s.config, s.report)
+        return s.journal.get(run.id)
     if run is not None and run.phase is Phase.CUT_OVER:
         raise PhaseError("The run is cut over; there is nothing to prepare.")
     if run is not None and _active(run) and run.phase is not Phase.PREPARING:
+        forget_logical(s.journal, run)
         return run
     if run is not None and run.phase is Phase.FINALIZED and key_type(conn, run.source, s.config.source.key) == "uuid":
         raise PhaseError(
@@ -186,7 +209,22 @@ def _prepare(s: Session) -> Run:
                 store_baseline(conn, s.journal, run)
         if run.phase is not Phase.PREPARING:
             return run
-        return resume_prepare(conn, s.journal, run, s.config, s.report)
+        return resume_prepare(conn, s.journal, run, s.config, s.report, s.database)
+
+
+def _switch(s: Session, run: Run) -> Run:
+    """Another mode of capture for a run that is prepared; a running `sync` makes way for it and goes on."""
+    if run.phase is Phase.PREPARING:
+        raise PhaseError(f"The run is being prepared with {run.mode} capture.", hint="Finish it without --mode; then change it.")
+    if s.config.sync.mode == "logical":
+        server = read_server(s.journal.conn)
+        found = [
+            *check_wal(server, s.config, slot_exists=False),
+            *check_logical(s.journal.conn, Subject(run.plan.catalog, s.config)),
+        ]
+        refuse(found, s.config)
+    with taking_over(s.journal.conn, run.plan.tag):
+        return switch_mode(s.database, s.journal, s.journal.get(run.id), s.config.sync.mode, s.config, s.report)
 
 
 def _print_statements(statements: list[Any], *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,10 +11,11 @@ from swap.cli.context import Session
 from swap.cli.output import duration
 from swap.core.journal import Journal, Phase, Run
 from swap.core.names import TableName
+from swap.sync.logical.lag import read_lag
 from swap.sync.queue import count_due, read_watermark
 
 EMPTY: dict[str, Any] = {
-    "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "lag_bytes": None,
+    "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "lag_bytes": None, "slot": None,
     "tables": [], "revert": {"possible": False, "reason": "nothing was cut over yet"}, "verification": None,
     "paused": False, "last_attempt": None, "snapshot": None,
 }  # fmt: skip
@@ -27,13 +29,16 @@ def read_status(s: Session) -> dict[str, Any]:
     ended = run.phase in (Phase.FINALIZED, Phase.ABORTED)
     captured = not ended and s.journal.step_done(run.id, "capture")
     pending = count_due(s.journal.conn, run.plan, read_watermark(s.journal.conn, run.plan, run.id)) if captured else 0
+    lag = read_lag(s.journal.conn, run.plan, run.id) if captured and run.mode == "logical" else None
+    slot = asdict(lag) if lag else None
     return {
         "phase": run.phase.public,
         "direction": run.direction,
         "mode": run.mode,
         "run_id": str(run.id),
         "pending_changes": pending,
-        "lag_bytes": None,
+        "lag_bytes": slot["lag_bytes"] if slot else None,
+        "slot": slot,
         "tables": [] if ended else _tables(s.journal, run),
         "revert": _revert(run),
         "verification": _verification(s.journal, run),
@@ -129,6 +134,17 @@ def _state(run: Run, begun: bool) -> str:
     return "prepared" if run.phase is Phase.PREPARED else "preparing"
 
 
+def _slot_lines(slot: dict[str, Any]) -> list[str]:
+    if slot["problem"]:
+        return [f"slot       {slot['problem']} `swap prepare` starts capture again"]
+    text = f"slot       {slot['name']}: {'being read' if slot['active'] else 'read by nobody'}, {slot['wal_status']},"
+    text += f" {slot['lag_bytes']:,} bytes behind for {duration(slot['lag_s'])}, {slot['retained_bytes']:,} bytes of WAL kept"
+    if slot["left_bytes"] is not None:
+        text += f"; lost after {slot['left_bytes']:,} more (max_slot_wal_keep_size)"
+        text += f", in about {duration(slot['lost_in_s'])}" if slot["lost_in_s"] is not None and not slot["active"] else ""
+    return [text]
+
+
 def status_lines(d: dict[str, Any]) -> list[str]:
     """The document for people."""
     if d["run_id"] is None:
@@ -138,6 +154,7 @@ def status_lines(d: dict[str, Any]) -> list[str]:
         + (", PAUSED" if d["paused"] else ""),
         f"pending    {d['pending_changes']:,} changes",
     ]
+    out += _slot_lines(d["slot"]) if d["slot"] else []
     for t in d["tables"]:
         of = f" of ~{t['rows_estimate']:,}" if t["rows_copied"] < t["rows_estimate"] else ""
         out.append(f"table      {t['name']}: {t['state']}, {t['rows_copied']:,}{of} rows backfilled")

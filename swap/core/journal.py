@@ -8,7 +8,7 @@ Every table has a primary key: a publication FOR ALL TABLES does not break on th
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -26,7 +26,7 @@ from swap.core.names import TableName, quote
 from swap.core.plan import PLAN, Plan
 from swap.core.text import Query, verbatim
 
-VERSION = 1
+VERSION = 2
 MARK = "pg-uuid-swap state"
 DIALECT = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 
@@ -99,6 +99,12 @@ def tables(schema: str) -> dict[str, sa.Table]:
             sa.Column("replayed", sa.BigInteger, nullable=False, server_default="0"),
             sa.Column("replayed_at", stamp),
         ),
+        sa.Table(  # logical capture: everything committed before `position` (a WAL position as a number) is in the queue
+            "stream", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("slot", sa.Text, nullable=False), sa.Column("position", sa.BigInteger, nullable=False),
+            sa.Column("entries", sa.BigInteger, nullable=False, server_default="0"),
+            sa.Column("moved_at", stamp, nullable=False, server_default=now),
+        ),
         sa.Table(
             "chunk", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("part", sa.Text, primary_key=True), sa.Column("number", sa.Integer, primary_key=True),
@@ -151,6 +157,11 @@ def compile_sql(statement: sa.sql.ClauseElement) -> tuple[sql.SQL, dict[str, Any
     params = getattr(compiled, "params", None) or {}
     wrapped = {k: Jsonb(v) if isinstance(v, dict | list) else v for k, v in params.items()}
     return verbatim(str(compiled)), wrapped
+
+
+def _plan(document: object, mode: str) -> Plan:
+    """The plan as `prepare` made it, but for the capture's mode, which may have been changed since."""
+    return replace(PLAN.validate_python(document), mode=mode)
 
 
 @dataclass(frozen=True)
@@ -266,9 +277,7 @@ class Journal:
                 r.c.complete_xid, r.c.verified, r.c.created_at,
             ).where(where).order_by(r.c.id)
         )  # fmt: skip
-        return [
-            Run(row[0], TableName(row[1], row[2]), Phase(row[3]), row[4], PLAN.validate_python(row[5]), *row[6:]) for row in rows
-        ]
+        return [Run(row[0], TableName(row[1], row[2]), Phase(row[3]), row[4], _plan(row[5], row[4]), *row[6:]) for row in rows]
 
     def move(self, run: Run, to: Phase) -> None:
         """Compare-and-set of the phase. Raises PhaseError when somebody else moved it."""

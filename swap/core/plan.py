@@ -126,6 +126,7 @@ class Plan:
     retired_indexes: tuple[Rename, ...]
     new_policies: tuple[NewPolicy, ...] = ()
     compat_column: str | None = None  # the shadow's column that takes the identity's name in the cutover
+    mode: str = "trigger"
 
     def state(self, suffix: str) -> TableName:
         """A name in the state schema that belongs to this source alone: several sources share the schema."""
@@ -270,6 +271,7 @@ def make_plan(
         retired_indexes=tuple(Rename(i.name, derive(i.name, "_old")) for i in source.indexes),
         new_policies=new_policies(catalog, config)[0],
         compat_column=derive(identity, "_compat") if config.names.compat else None,
+        mode=config.sync.mode,
     )
 
 

@@ -9,6 +9,7 @@ Text form as in PostgreSQL's documentation, "Snapshot Components": xmin:xmax:xip
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -40,3 +41,7 @@ class Snapshot:
         if xmax >= self.xmax:
             return self
         return Snapshot(xmax, tuple(x for x in self.xip if x < xmax))
+
+    def without(self, xids: Iterable[int]) -> Snapshot:
+        """This snapshot as if `xids` were still in progress."""
+        return Snapshot(self.xmax, tuple(sorted({*self.xip, *(x for x in xids if x < self.xmax)})))

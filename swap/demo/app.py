@@ -25,10 +25,12 @@ def install(
     seed: int = 1,
     owner_password: str | None = None,
     app_password: str | None = None,
+    replication: bool = False,
 ) -> None:
     """Create roles, schema and `users` rows of deterministic data in the database the conninfo names.
 
     `fresh` has no uuid column anywhere; `adopt` has done phases 1 to 3 of its own plan, incompletely.
+    `replication`: the owner may read replication slots, which logical capture needs and triggers do not.
     One transaction after the roles, and an ANALYZE: a failed install leaves an empty database.
     """
     if users < 10:
@@ -38,6 +40,8 @@ def install(
             _create_role(conn, OWNER, owner_password)
             _create_role(conn, APP, app_password)
             _grant_to_owner(conn)
+            if replication:
+                conn.execute(sql.SQL("ALTER ROLE {} REPLICATION").format(sql.Identifier(OWNER)))
         with conn.transaction():
             _configure(conn, "demo.users", str(users))
             _configure(conn, "demo.seed", str(seed))

@@ -35,6 +35,7 @@ class Summary:
 
     variant: str
     users: int
+    mode: str = "trigger"
     acknowledged_writes: int = 0
     lost_writes: int = 0
     longest_write_stall_ms: float = 0.0
@@ -48,7 +49,7 @@ class Summary:
         locks = ", ".join(f"{ms:.0f}" for ms in self.locked_ms)
         return [
             "",
-            f"example application ({self.variant}), {self.users:,} users, the whole cycle in {self.seconds:.0f} s",
+            f"example application ({self.variant}), {self.mode} capture, {self.users:,} users, the whole cycle in {self.seconds:.0f} s",
             f"  acknowledged writes      {self.acknowledged_writes:,}",
             f"  lost or wrong writes     {self.lost_writes:,}",
             f"  longest write stall      {self.longest_write_stall_ms:.0f} ms",
@@ -102,18 +103,22 @@ class Cycle:
                 process.wait(timeout=60)
 
 
-def run_demo(*, variant: str, users: int, as_json: bool) -> int:
+def run_demo(*, variant: str, users: int, mode: str, as_json: bool) -> int:
     """0 only if nothing was lost; everything it starts is stopped and removed."""
     if variant not in ("adopt", "fresh"):
         raise UsageError("--variant is adopt or fresh.")
+    if mode not in ("trigger", "logical"):
+        raise UsageError("--mode is trigger or logical.")
     chosen: Literal["adopt", "fresh"] = "adopt" if variant == "adopt" else "fresh"
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="swap-demo-") as name, Server.start("18") as server:
         directory = Path(name)
-        install(server.conninfo("postgres"), chosen, users=users)
+        install(server.conninfo("postgres"), chosen, users=users, replication=mode == "logical")
         cycle = Cycle(server.conninfo("postgres", user="swap_owner"), directory, quiet=as_json)
-        cycle.say(f"PostgreSQL 18 on port {server.port}, {users:,} users ({variant}); the application writes from now on")
-        summary = Summary(variant, users)
+        cycle.say(
+            f"PostgreSQL 18 on port {server.port}, {users:,} users ({variant}), {mode} capture; the application writes from now on"
+        )
+        summary = Summary(variant, users, mode)
         load = Load(server.conninfo("postgres", user="app"), workers=3, rate=150)
         with load:
             _cycle(cycle, load, summary, server.bindir)
@@ -139,7 +144,7 @@ def _wrong(report: LedgerReport) -> int:
 def _cycle(cycle: Cycle, load: Load, summary: Summary, bindir: Path) -> None:
     cycle.run("init", "public.users", "--out", str(cycle.config), "--force")
     dump = f"'{bindir}/pg_dump' -Fd -f '{cycle.directory}/snapshot-'$SWAP_LSN && echo '{cycle.directory}/snapshot-'$SWAP_LSN"
-    text = cycle.config.read_text(encoding="utf-8")
+    text = cycle.config.read_text(encoding="utf-8").replace('# mode = "trigger"', f'mode = "{summary.mode}"')
     hooks = "\n[hooks]\npre_swap_snapshot = " + json.dumps(["sh", "-c", dump.replace("$SWAP_LSN", '"$SWAP_XID"')]) + "\n"
     cycle.config.write_text(text + hooks, encoding="utf-8")
     cycle.run("doctor")

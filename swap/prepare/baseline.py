@@ -19,10 +19,11 @@ from swap.core.plan import Plan
 from swap.core.statistics import build_name
 from swap.prepare.compat import trigger_names
 from swap.prepare.objects import CAPTURE, COMPLETE, DELETED, FENCE, GUARD, MOVED, TRUNCATE
+from swap.prepare.publication import publication_name
 
 NAME = r'("(?:[^"]|"")+"|[^\s]+)'
 SUBJECT = re.compile(
-    rf"^(?:column|constraint|statistics) {NAME}|^index CREATE (?:UNIQUE )?INDEX {NAME} ON|^trigger CREATE (?:CONSTRAINT )?TRIGGER {NAME}"
+    rf"^(?:column|constraint|statistics|publication) {NAME}|^index CREATE (?:UNIQUE )?INDEX {NAME} ON|^trigger CREATE (?:CONSTRAINT )?TRIGGER {NAME}"
 )
 VALID = re.compile(r"( NOT VALID)?( valid=[tf])?$")
 
@@ -77,7 +78,7 @@ def own_names(plan: Plan) -> set[str]:
     guards += [f"{COMPLETE}_{r.columns.number}" for r in refs]
     names = {CAPTURE, DELETED, MOVED, TRUNCATE, FENCE, f"{GUARD}_insert", f"{GUARD}_update", *guards, plan.identity}
     names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {r.check_name for r in refs}
-    names |= {i.build_name for i in indexes} | {f"swap_{plan.tag}_identity_present"}
+    names |= {i.build_name for i in indexes} | {f"swap_{plan.tag}_identity_present", publication_name(plan)}
     names |= {build_name(s).name for s in plan.catalog.statistics}
     names |= {r.columns.compat_column for r in refs if r.columns.compat_column} | trigger_names(plan)
     names |= {i.build_name for r in refs for i in r.compat_indexes}

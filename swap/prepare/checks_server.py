@@ -82,8 +82,7 @@ def check_database(server: Server, *, state_exists: bool) -> list[Finding]:
 def check_wal(server: Server, config: Config, *, slot_exists: bool) -> list[Finding]:
     if config.sync.mode != "logical":
         return [ok("wal-level", "server", f"wal_level = {server.wal_level}; capture by triggers needs none in particular")]
-    hint = 'Set [sync] mode = "trigger".'
-    found = [blocker("capture-mode", "[sync] mode", "capture by logical replication is not in this version", hint)]
+    found = []
     if server.wal_level != "logical":
         hint = "ALTER SYSTEM SET wal_level = 'logical'; then restart the server. Or use [sync] mode = \"trigger\"."
         found.append(blocker("wal-level", "server", f"wal_level is {server.wal_level}; mode logical needs logical", hint))

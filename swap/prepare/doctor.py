@@ -28,6 +28,7 @@ from swap.prepare.checks_data import check_data
 from swap.prepare.checks_dependents import check_dependents
 from swap.prepare.checks_disk import check_disk, check_locks, free_bytes, needed_bytes
 from swap.prepare.checks_key import check_identity, check_identity_data, check_key
+from swap.prepare.checks_logical import check_logical, check_slots
 from swap.prepare.checks_names import check_names
 from swap.prepare.checks_not_valid import check_not_valid
 from swap.prepare.checks_privileges import check_ownership, check_privileges, check_row_security, read_relations
@@ -100,7 +101,9 @@ def _examine(conn: Connection, config: Config, scan_timeout_ms: int, trial: Tria
     server = read_server(conn)
     state, run, state_exists = _state(conn, config, server)
     active = run is not None and run.phase is not Phase.ABORTED
-    out = [*check_server(conn, server, config, state_exists=state_exists, running=active), *state]
+    ours = state_exists and not any(f.status == "blocker" for f in state)
+    slots = check_slots(conn, config.names.state_schema, state_exists=ours)
+    out = [*check_server(conn, server, config, state_exists=state_exists, running=active), *slots, *state]
     if run is not None and active:
         return out if run.phase in OVER else [*out, *_during(conn, server, run)]
     return [*out, *_before(conn, config, server, scan_timeout_ms, trial)]
@@ -183,6 +186,7 @@ def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: i
     about = check_references(subject, tails) if usable else []
     out += [
         *check_tables(subject),
+        *check_logical(conn, subject),
         *privileges,
         *about,
         *rewritten,

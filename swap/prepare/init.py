@@ -25,7 +25,7 @@ COMMENTS = {
     "legacy_key": "the integer key's column after the cutover",
     "state_schema": "swap keeps its own state here",
     "compat": "after the cutover the uuids also answer to their names of before it, until `finalize`",
-    "mode": "how changes are captured; logical is not in this version",
+    "mode": "how changes are captured: by triggers, or from the WAL (wal_level = logical, REPLICATION)",
     "jobs": "sessions that copy and build indexes at once",
     "chunk_target_ms": "how long one backfill transaction should take",
     "max_replica_lag_bytes": "the backfill waits while a replica is further behind",

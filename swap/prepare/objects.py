@@ -18,6 +18,7 @@ from swap.core.names import TableName, quote
 from swap.core.plan import Plan, RefColumns
 from swap.core.statement import Statement
 from swap.core.text import Query, load_sql, verbatim
+from swap.prepare.publication import publish
 
 PACKAGE = "swap.prepare"
 CAPTURE, TRUNCATE, FENCE = "swap_capture", "swap_truncate", "swap_fence"
@@ -38,7 +39,8 @@ def change_tables(plan: Plan) -> list[Statement]:
         name = changes(plan, slot)
         create = sql.SQL(
             "CREATE TABLE IF NOT EXISTS {} (xid xid8 NOT NULL DEFAULT pg_current_xact_id(),"
-            " seq bigint GENERATED ALWAYS AS IDENTITY, key bigint, gone boolean NOT NULL DEFAULT true, PRIMARY KEY (xid, seq))"
+            " seq bigint GENERATED ALWAYS AS IDENTITY, key bigint, gone boolean NOT NULL DEFAULT true, origin xid8,"
+            " PRIMARY KEY (xid, seq))"
             " WITH (autovacuum_vacuum_insert_threshold = 1000000)"
         ).format(name.sql)
         out.append(Statement(create, "the queue of changed keys", name, "", _drop("TABLE", name)))
@@ -216,6 +218,11 @@ def trigger(
     )
     undo = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(ident, table.sql)
     return Statement(create, why, table, "SHARE ROW EXCLUSIVE", undo)
+
+
+def capture(plan: Plan, table: TableName, direction: str) -> list[Statement]:
+    """Capture of `table`, in the run's mode."""
+    return publish(plan, table, direction) if plan.mode == "logical" else capture_triggers(plan, table, direction)
 
 
 def capture_triggers(plan: Plan, table: TableName, direction: str) -> list[Statement]:

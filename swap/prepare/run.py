@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from swap.core.config import Config
-from swap.core.connection import Connection
+from swap.core.connection import Connection, Database
 from swap.core.errors import PhaseError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.ladder import LockBudget, with_locks
@@ -25,8 +25,11 @@ from swap.core.statement import Statement, script
 from swap.prepare import objects
 from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.compat import add_compat_column, compat_functions, reference_triggers
+from swap.prepare.publication import create_publication, create_slot, publish
 from swap.prepare.references import add_identity, add_reference_column
 from swap.prepare.shadow import create_shadow
+from swap.prepare.slot import STEP as SLOT
+from swap.prepare.slot import make_slot
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,14 @@ def prepare_steps(plan: Plan) -> list[Step]:
         functions += objects.reference_functions(plan, own, "reverse")
     functions += compat_functions(plan)
     steps.append(Step("queue", (*objects.change_tables(plan), *functions)))
+    logical = plan.mode == "logical"
+    if logical:
+        steps.append(Step("publication", (create_publication(plan), *publish(plan, plan.source, "forward"))))
+        steps.append(Step(SLOT, (create_slot(plan),)))
+    # The lock of this step is needed in logical mode too: transactions that committed before the slot's beginning are
+    # not streamed, and under it every one that wrote is not only committed but visible, so that the copy sees it (H9).
     capture = [
-        *objects.capture_triggers(plan, plan.source, "forward"),
+        *([] if logical else objects.capture_triggers(plan, plan.source, "forward")),
         *objects.source_guards(plan, plan.source, "forward"),
         objects.fence_trigger(plan, plan.source),
     ]
@@ -72,8 +81,13 @@ def prepare_steps(plan: Plan) -> list[Step]:
     return steps
 
 
-def resume_prepare(conn: Connection, journal: Journal, run: Run, config: Config, report: Reporter) -> Run:
-    """Run what is left of `prepare` and move the run to `prepared`. Raises LockError after the ladder's budget."""
+def resume_prepare(
+    conn: Connection, journal: Journal, run: Run, config: Config, report: Reporter, database: Database | None = None
+) -> Run:
+    """Run what is left of `prepare` and move the run to `prepared`. Raises LockError after the ladder's budget.
+
+    `database`: for a second session that says whom the replication slot waits for.
+    """
     if run.phase is not Phase.PREPARING:
         raise PhaseError(f"The run is {run.phase.value}; there is nothing to prepare.")
     plan = run.plan
@@ -82,6 +96,9 @@ def resume_prepare(conn: Connection, journal: Journal, run: Run, config: Config,
         if journal.step_done(run.id, step.name):
             continue
         report.note(f"prepare: {step.name}")
+        if step.name == SLOT:
+            make_slot(conn, journal, run, report, database)
+            continue
         run_step(conn, journal, run, step, budget, report, _after(conn, journal, run, step))
     with conn.transaction():
         refuse_drift(foreign_drift(conn, journal, run), "the plan was made")

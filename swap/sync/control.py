@@ -34,12 +34,14 @@ class Control:
     report: Reporter
     stop: threading.Event
     lag: Callable[[], str] = lambda: ""
+    alive: Callable[[], None] = lambda: None
     _asked: float = 0.0
     _hold: str = ""
     _failed: threading.Event = field(default_factory=threading.Event)
 
     def poll(self, *, force: bool = False) -> None:
-        """Refresh pause, handover and throttle from the server, at most every ASK_EVERY_S."""
+        """Refresh pause, handover and throttle from the server, at most every ASK_EVERY_S. Raises what ended capture's stream."""
+        self.alive()
         now = time.monotonic()
         if not force and now - self._asked < ASK_EVERY_S:
             return

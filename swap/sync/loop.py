@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -11,7 +13,7 @@ import sqlalchemy as sa
 from swap.core.blockers import explained
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
-from swap.core.direction import direction, forward
+from swap.core.direction import Direction, direction, forward
 from swap.core.errors import PhaseError, RefusedError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.ladder import LockBudget
@@ -44,8 +46,9 @@ from swap.sync.build import (
     vacuum,
 )
 from swap.sync.control import Control, Interrupted
+from swap.sync.logical.fence import OwnFence, streaming
 from swap.sync.queue import count_due, current_snapshot, read_watermark
-from swap.sync.replay import BATCH, replay
+from swap.sync.replay import BATCH, replay, replay_all
 from swap.sync.rotate import rotate
 from swap.sync.settle import settle
 from swap.sync.throttle import replica_lag
@@ -78,6 +81,7 @@ class Sync:
         self.conn: Connection = journal.conn
         self.current = run
         self.replayed = 0
+        self.fence: OwnFence | None = None
         limit = config.sync.max_replica_lag_bytes
         self.control = Control(self.conn, journal, run.id, run.plan.tag, report, stop, lag=lambda: replica_lag(self.conn, limit))
 
@@ -93,7 +97,8 @@ class Sync:
                 return self._result("stopped")
         while True:
             try:
-                done = self._work()
+                with self._capturing():
+                    done = self._work()
             except Interrupted as e:
                 release_worker(self.conn, tag)
                 if e.reason == "handover" and self._wait_for_handover(tag):
@@ -101,6 +106,21 @@ class Sync:
                 return self._result("stopped")
             release_worker(self.conn, tag)
             return done
+
+    @contextmanager
+    def _capturing(self) -> Iterator[None]:
+        """Logical mode: the stream is read for as long as this holds the worker, paused or not: no WAL is kept longer."""
+        run = self.journal.get(self.current.id)
+        if run.phase in (Phase.PREPARING, Phase.FINALIZED, Phase.ABORTED):
+            yield
+            return
+        with streaming(self.database, run.plan, run.id) as fence:
+            self.fence = fence
+            self.control.alive = fence.stream.raise_error if fence else lambda: None
+            try:
+                yield
+            finally:
+                self.fence, self.control.alive = None, lambda: None
 
     def _wait_for_handover(self, tag: int) -> bool:
         """Another command has taken over: wait until it is done, then go on in whichever direction holds then.
@@ -213,10 +233,11 @@ class Sync:
         began, taken = time.monotonic(), 0
         while True:
             self.control.gate()
-            result = replay(self.conn, run.plan, d, run.id)
+            result = replay(self.conn, run.plan, d, run.id, BATCH, self.fence)
             self.replayed += result.entries
             taken += result.entries
             if result.complete:
+                self._close_up(run, d)
                 return
             rate = taken / max(time.monotonic() - began, 0.001)
             self.report.progress("replay", taken, None, f"changes ({rate:,.0f}/s)")
@@ -226,9 +247,10 @@ class Sync:
         kept_house = 0.0
         while True:
             self.control.gate()
-            result = replay(self.conn, run.plan, d, run.id, BATCH)
+            result = replay(self.conn, run.plan, d, run.id, BATCH, self.fence)
             self.replayed += result.entries
             if result.complete and self.once:
+                self._close_up(run, d)
                 return self._result("caught_up")
             self.report.progress("replay", self.replayed, None, "changes")
             if result.complete:
@@ -237,6 +259,11 @@ class Sync:
                     rotate(self.conn, self.journal, run, self._verified(run))
                     run = self.current = self.journal.get(run.id)
                 self.stop.wait(IDLE_S)
+
+    def _close_up(self, run: Run, d: Direction) -> None:
+        """Logical mode: an empty queue says only that nothing was delivered. Pass a barrier and replay what came."""
+        if self.fence is not None:
+            self.replayed += replay_all(self.conn, run.plan, d, run.id, self.fence).entries
 
     def _verified(self, run: Run) -> Snapshot | None:
         """Where the last clean verification stands, while a cutover may still rely on it."""

@@ -2,6 +2,13 @@
 
 Consumed entries are not deleted one by one: replay moves a watermark, and a table whose entries are all behind
 it is truncated in one go. So a snapshot that someone holds open for hours leaves no dead rows to wade through (H11).
+
+`xid` is the transaction that wrote the entry: the writer's own with triggers, the stream's in logical mode. There the
+transaction that changed the row is `origin`, and the entry arrives later than its commit, so a watermark over origins
+would already have passed it. A watermark over the stream's transactions passes only what was there to be read. And a
+decoded commit need not be visible yet (H9): the row would be read as it was before. Then the entry's transaction counts
+as one that is still in progress, in the watermark too, whatever else it holds: its keys are due again until the origin
+is visible. To replay a key once too often is harmless, because the row is read again.
 """
 
 from __future__ import annotations
@@ -71,10 +78,10 @@ class Batch:
     truncated: bool
 
 
-def next_batch(conn: Connection, plan: Plan, watermark: Snapshot, limit: int | None) -> Batch:
+def next_batch(conn: Connection, plan: Plan, watermark: Snapshot, limit: int | None, read_in: Snapshot | None = None) -> Batch:
     """The next batch of about `limit` entries (None: all that are visible); whole transactions only.
 
-    Must run in the transaction whose snapshot replay reads with.
+    `read_in`: the snapshot that replay reads rows with, where it is not the one of this transaction.
     """
     now = current_snapshot(conn)
     end = now
@@ -90,13 +97,14 @@ def next_batch(conn: Connection, plan: Plan, watermark: Snapshot, limit: int | N
             end = now.bounded(max(int(row[0]) + 1, watermark.xmax))
     below = None if end == now else end.xmax
     row = conn.execute(
-        sql.SQL("SELECT count(*), coalesce(bool_or(d.key IS NULL), false) FROM ({}) d").format(
-            due(plan, watermark, sql.SQL("c.key"), below)
-        )
+        sql.SQL(
+            "SELECT count(*), coalesce(bool_or(d.key IS NULL), false), array_agg(DISTINCT d.xid::text)"
+            " FILTER (WHERE NOT pg_visible_in_snapshot(coalesce(d.origin, d.xid), {}::pg_snapshot)) FROM ({}) d"
+        ).format(sql.Literal(str(read_in or now)), due(plan, watermark, sql.SQL("c.key, c.xid, c.origin"), below))
     ).fetchone()
     conn.execute("SET LOCAL enable_seqscan = DEFAULT")
     assert row is not None
-    return Batch(watermark, end, row[0], row[1])
+    return Batch(watermark, end.without(int(x) for x in row[2] or ()), row[0], row[1])
 
 
 def batch_keys(conn: Connection, plan: Plan, batch: Batch, after: int | None, limit: int) -> list[tuple[int, bool]]:

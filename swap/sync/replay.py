@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import psycopg
 from psycopg import sql
@@ -20,7 +21,7 @@ from swap.core.errors import DefectError
 from swap.core.names import TableName
 from swap.core.plan import Plan
 from swap.sync.backfill import NESTED_LOOPS
-from swap.sync.queue import Batch, advance, batch_keys, next_batch, read_watermark
+from swap.sync.queue import Batch, advance, batch_keys, current_snapshot, next_batch, read_watermark
 
 BATCH = 20_000
 SLICE = 5_000
@@ -35,24 +36,72 @@ class Replayed:
     complete: bool
 
 
-def replay(conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | None = BATCH) -> Replayed:
+class Fence(Protocol):
+    """Logical mode: `close_up` waits until the queue holds every change that committed before it was called, and returns
+    the session in which to read the queue then. Its transactions see later entries than the caller's snapshot does."""
+
+    def close_up(self) -> Connection: ...
+
+
+def replay(
+    conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | None = BATCH, fence: Fence | None = None
+) -> Replayed:
     """One batch in a transaction of its own.
 
-    A violation of a unique or exclusion constraint means that another stale row still holds the value, and its key is queued too: then the
-    whole visible queue is taken, and every row of it is deleted before any is inserted. A second violation, or
-    any other conflict, is a defect and nothing is applied.
+    A violation of a unique or exclusion constraint means that another stale row still holds the value, and its key is
+    queued too, or in logical mode not delivered yet: then the whole visible queue is taken, behind the fence if there is
+    one, and every row of it is deleted before any is inserted. A second violation, or any other conflict, is a defect
+    and nothing is applied.
     """
     try:
         return _replay(conn, plan, d, run_id, limit, two_pass=False)
     except CONFLICT:
         try:
+            if fence is not None:
+                return _replay_all(conn, plan, d, run_id, fence, two_pass=True)
             return _replay(conn, plan, d, run_id, None, two_pass=True)
         except CONFLICT as e:
-            raise DefectError(
-                f"Replay into {d.target} met a conflict that no queued change explains: {e.diag.message_primary}."
-                f" {e.diag.message_detail or ''}",
-                hint="Was the shadow written to by someone else? `swap verify` names the rows.",
-            ) from None
+            raise _unexplained(d, e) from None
+
+
+def _unexplained(d: Direction, e: psycopg.Error) -> DefectError:
+    return DefectError(
+        f"Replay into {d.target} met a conflict that no queued change explains: {e.diag.message_primary}."
+        f" {e.diag.message_detail or ''}",
+        hint="Was the shadow written to by someone else? `swap verify` names the rows.",
+    )
+
+
+def replay_all(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: Fence) -> Replayed:
+    """Logical mode: what one snapshot shows, whole. Afterwards the maintained side equals the captured one in it.
+
+    The queue alone cannot promise that: what this snapshot shows may not have been delivered yet. So the snapshot is
+    taken first; then the stream passes it; then the queue is read by a later snapshot of another session, and the rows
+    by this one. Entries of transactions that only the later one sees are applied harmlessly and stay due.
+    """
+    try:
+        return _replay_all(conn, plan, d, run_id, fence, two_pass=False)
+    except CONFLICT:
+        try:
+            return _replay_all(conn, plan, d, run_id, fence, two_pass=True)
+        except CONFLICT as e:
+            raise _unexplained(d, e) from None
+
+
+def _replay_all(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: Fence, *, two_pass: bool) -> Replayed:
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        read_in = current_snapshot(conn)
+        watermark = read_watermark(conn, plan, run_id)
+        later = fence.close_up()
+        with later.transaction():
+            later.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            batch = next_batch(later, plan, watermark, None, read_in)
+            if batch.entries:
+                later.execute(sql.SQL(NESTED_LOOPS))
+                apply(conn, plan, d, batch, two_pass=two_pass, queue=later)
+                advance(conn, plan, run_id, batch)
+    return Replayed(batch.entries, complete=True)
 
 
 def _replay(conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | None, *, two_pass: bool) -> Replayed:
@@ -72,7 +121,9 @@ def take(conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | N
     return Replayed(batch.entries, complete)
 
 
-def apply(conn: Connection, plan: Plan, d: Direction, batch: Batch, *, two_pass: bool) -> None:
+def apply(conn: Connection, plan: Plan, d: Direction, batch: Batch, *, two_pass: bool, queue: Connection | None = None) -> None:
+    """`queue`: the session that reads the batch's keys, if not this one."""
+    queue = queue or conn
     if batch.truncated:
         conn.execute(delete_all_gone(d))
     conn.execute(sql.SQL(NESTED_LOOPS))
@@ -87,8 +138,8 @@ def apply(conn: Connection, plan: Plan, d: Direction, batch: Batch, *, two_pass:
         conn.execute(upsert(d, keys))
 
     if two_pass:
-        _slices(conn, plan, batch, delete)
-    _slices(conn, plan, batch, put)
+        _slices(queue, plan, batch, delete)
+    _slices(queue, plan, batch, put)
     while stale:
         keys = stale[:SLICE]
         del stale[:SLICE]

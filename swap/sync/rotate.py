@@ -30,7 +30,8 @@ def rotate(conn: Connection, journal: Journal, run: Run, keep: Snapshot | None) 
     if _size(conn, run, active) < SWITCH_BYTES:
         return False
     with conn.transaction():
-        conn.execute(script(capture_functions(run.plan, run.direction, idle)))
+        if run.mode == "trigger":  # a stream asks for the table in use with every chunk
+            conn.execute(script(capture_functions(run.plan, run.direction, idle)))
         journal.execute(sa.update(capture).where(capture.c.run_id == run.id).values(active=idle))
     return True
 

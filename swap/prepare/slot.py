@@ -1,0 +1,102 @@
+"""The replication slot of a run: its state as the server tells it, its creation and its end (H13)."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+
+from swap.core.blockers import explained
+from swap.core.connection import Connection, Database
+from swap.core.errors import RefusedError
+from swap.core.journal import Journal, Run
+from swap.core.plan import Plan
+from swap.core.report import Reporter
+from swap.core.text import load_sql
+from swap.prepare.publication import create_slot, drop_slot_sql, slot_name_sql
+
+PATIENCE_S = 30.0
+STEP = "slot"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """`confirmed`: the server may forget what was committed before it. `retained_bytes`: the WAL kept for the slot;
+    `left_bytes`: how much more may be written before it is lost (None: no limit)."""
+
+    name: str
+    active_pid: int | None
+    wal_status: str | None
+    confirmed: int
+    retained_bytes: int
+    left_bytes: int | None
+
+    @property
+    def lost(self) -> bool:
+        return self.wal_status == "lost"
+
+
+def slot_name(conn: Connection, plan: Plan) -> str:
+    row = conn.execute(sql.SQL("SELECT {}").format(slot_name_sql(plan))).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def read_slot(conn: Connection, name: str) -> Slot | None:
+    row = conn.execute(load_sql("swap.prepare", "slot.sql"), {"name": name}).fetchone()
+    return Slot(*row) if row else None
+
+
+def make_slot(
+    conn: Connection, journal: Journal, run: Run, report: Reporter, database: Database | None = None, *, journalled: bool = True
+) -> None:
+    """A new slot, and its row in the journal. One that an interrupted call left is dropped: nothing relies on it yet.
+
+    Says for whom it waits. `journalled` False: the step is not done yet. Raises RefusedError when the server refuses.
+    """
+    name = slot_name(conn, run.plan)
+    end_slot(conn, run.plan)
+    try:
+        with explained(database, conn, "the replication slot", report) if database else nullcontext():
+            row = conn.execute(create_slot(run.plan).sql).fetchone()
+    except (psycopg.errors.ObjectNotInPrerequisiteState, psycopg.errors.ConfigurationLimitExceeded) as e:
+        raise RefusedError(
+            f"The server makes no replication slot: {e.diag.message_primary}.",
+            state="Capture is not live; what `prepare` made so far stays, and it resumes.",
+            hint="wal_level, max_replication_slots and max_wal_senders: `swap doctor` says which.",
+        ) from None
+    assert row is not None
+    position = position_of(conn, row[0])
+    with conn.transaction():
+        table = journal.t["stream"]
+        journal.execute(sa.delete(table).where(table.c.run_id == run.id))
+        journal.execute(sa.insert(table).values(run_id=run.id, slot=name, position=position))
+        if journalled:
+            journal.mark_step(run.id, STEP)
+
+
+def end_slot(conn: Connection, plan: Plan, patience_s: float = PATIENCE_S) -> None:
+    """Drop the slot if it is there; whoever read it until now is given a moment to notice that it should not."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            conn.execute(drop_slot_sql(plan))
+        except psycopg.errors.ObjectInUse as e:
+            if time.monotonic() > deadline:
+                raise RefusedError(
+                    f"The replication slot is still being read: {e.diag.message_primary}.",
+                    hint="Stop the session that pg_replication_slots.active_pid names, then run it again.",
+                ) from None
+            time.sleep(0.05)
+        else:
+            return
+
+
+def position_of(conn: Connection, lsn: str) -> int:
+    row = conn.execute("SELECT (%s::pg_lsn - '0/0'::pg_lsn)::bigint", [lsn]).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,52 @@
+"""How the slot is doing: what `swap status` shows of it (H13)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from swap.core.connection import Connection
+from swap.core.plan import Plan
+from swap.core.text import load_sql
+from swap.prepare.slot import read_slot
+from swap.sync.logical.stream import CaptureLostError, check_journalled
+
+
+@dataclass(frozen=True)
+class Lag:
+    """`lag_bytes`, `lag_s`: WAL written, and time passed, since what capture noted last. `retained_bytes`: WAL that the server
+    keeps for the slot; `left_bytes`: what may be written until the slot is lost, `lost_in_s` at the rate of the lag (None: no
+    limit, or no rate). `problem`: why capture has to begin again."""
+
+    name: str
+    active: bool
+    wal_status: str | None
+    lag_bytes: int
+    lag_s: float
+    retained_bytes: int | None
+    left_bytes: int | None
+    lost_in_s: float | None
+    problem: str | None
+
+
+def read_lag(conn: Connection, plan: Plan, run_id: int) -> Lag | None:
+    """None before the slot is made."""
+    query = load_sql("swap.sync.logical", "lag.sql").format(
+        stream=sql.Identifier(plan.state_schema, "stream"), run=sql.Literal(run_id)
+    )
+    row = conn.execute(query).fetchone()
+    if row is None:
+        return None
+    name, _, lag, seconds = row
+    slot, problem = read_slot(conn, name), None
+    try:
+        check_journalled(conn, plan, run_id)
+    except CaptureLostError as e:
+        problem = e.message
+    left = slot.left_bytes if slot else None
+    lost_in = left * seconds / lag if left is not None and lag > 0 else None
+    return Lag(
+        name, slot is not None and slot.active_pid is not None, slot.wal_status if slot else None, lag, round(seconds, 1),
+        slot.retained_bytes if slot else None, left, None if lost_in is None else round(lost_in), problem,
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+"""A replication connection: START_REPLICATION, messages without waiting, status updates.
+
+psycopg has no replication API; libpq has (COPY BOTH), and `psycopg.pq` wraps it. Not thread-safe: one thread owns a link.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+
+import psycopg
+from psycopg import pq, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from swap.core.connection import Database
+from swap.core.errors import UnreachableError
+from swap.sync.logical.pgoutput import Keepalive, WalData, status, unwrap
+
+EPOCH_2000_S = 946_684_800
+ACTIVE = b"55006"  # object_in_use: the walsender before us has not noticed yet that its client is gone
+SETTINGS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0"
+
+
+class LinkError(UnreachableError):
+    """The stream ended or did not begin. `sqlstate` as the server says it, if it does; `active`: somebody else reads it."""
+
+    def __init__(self, message: str, sqlstate: bytes | None = None) -> None:
+        super().__init__(message)
+        self.active = sqlstate == ACTIVE
+
+
+class Link:
+    """An open stream from `slot`. Raises LinkError from every method when the stream cannot go on."""
+
+    def __init__(self, database: Database, slot: str, publication: str, lsn: int) -> None:
+        self._database = database
+        options = conninfo_to_dict(database.conninfo).get("options") or ""
+        conninfo = make_conninfo(
+            database.conninfo, replication="database", application_name=f"swap {database.command} (stream)",
+            options=f"{options} {SETTINGS}".strip(),
+        )  # fmt: skip
+        self._conn = pq.PGconn.connect(conninfo.encode())
+        if self._conn.status != pq.ConnStatus.OK:
+            raise self._error()
+        # The replication grammar is not SQL: a slot's name is an identifier, the options are literals.
+        start = sql.SQL("START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {}, messages 'true')").format(
+            sql.Identifier(slot), sql.SQL(lsn_text(lsn)), sql.Literal(sql.Identifier(publication).as_string(None))
+        )
+        result = self._conn.exec_(start.as_bytes(None))
+        if result.status != pq.ExecStatus.COPY_BOTH:
+            raise self._error(result.error_field(pq.DiagnosticField.SQLSTATE))
+        self._conn.nonblocking = 1
+
+    def receive(self) -> WalData | Keepalive | None:
+        """The next message that has arrived, or None."""
+        try:
+            size, data = self._conn.get_copy_data(1)
+        except psycopg.OperationalError:
+            raise self._error() from None
+        if size > 0:
+            return unwrap(bytes(data))
+        if size == 0:
+            return None
+        raise self._error()
+
+    def wait(self, timeout_s: float, also: socket.socket) -> None:
+        """Until something arrives here or on `also`, or the time is over."""
+        select.select([self._conn.socket, also.fileno()], [], [], timeout_s)
+        self._consume()
+
+    def confirm(self, lsn: int) -> None:
+        """Everything before `lsn` is safe: the server may forget it. Also what keeps the connection alive."""
+        clock_us = int((time.time() - EPOCH_2000_S) * 1_000_000)
+        try:
+            self._conn.put_copy_data(status(lsn, clock_us))
+            while self._conn.flush():
+                select.select([self._conn.socket], [self._conn.socket], [], 1.0)
+                self._consume()
+        except psycopg.OperationalError:
+            raise self._error() from None
+
+    def _consume(self) -> None:
+        try:
+            self._conn.consume_input()
+        except psycopg.OperationalError:
+            raise self._error() from None
+
+    def close(self) -> None:
+        self._conn.finish()
+
+    def _error(self, sqlstate: bytes | None = None) -> LinkError:
+        lines = self._conn.get_error_message().strip().splitlines() or ["the server ended the stream"]
+        text = self._database.scrub(lines[0].removeprefix("ERROR:").strip())
+        self._conn.finish()
+        return LinkError(f"Reading the replication slot failed: {text}.", sqlstate)
+
+
+def lsn_text(lsn: int) -> str:
+    """As PostgreSQL writes a WAL position."""
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+def lsn_number(text: str) -> int:
+    high, low = text.split("/")
+    return (int(high, 16) << 32) | int(low, 16)

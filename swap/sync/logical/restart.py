@@ -1,0 +1,72 @@
+"""Capture begun again after a slot was lost, gone, or found ahead of the journal (H13).
+
+What was missed is not known, so it is looked for: a new slot first; then an instant of SHARE ROW EXCLUSIVE on the live
+table, under which every writer that the new slot does not stream is visible; then one comparison of both sides, whose
+differing keys are queued like any other. Nothing is copied again. Until the keys are queued the step `slot` is not in
+the journal, and no stream begins.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.config import Config
+from swap.core.connection import Connection, Database
+from swap.core.direction import Direction, direction
+from swap.core.journal import Journal, Phase, Run
+from swap.core.ladder import LockBudget, with_locks
+from swap.core.plan import Plan
+from swap.core.report import Reporter
+from swap.prepare.objects import changes
+from swap.prepare.slot import STEP, make_slot
+from swap.sync.logical.stream import CaptureLostError, check_journalled
+
+OVER = (Phase.PREPARING, Phase.FINALIZED, Phase.ABORTED)
+
+
+def lost(conn: Connection, run: Run) -> str | None:
+    """Why capture has to begin again; None in trigger mode, and while the slot is what the journal says."""
+    if run.mode != "logical" or run.phase in OVER:
+        return None
+    try:
+        check_journalled(conn, run.plan, run.id)
+    except CaptureLostError as e:
+        return e.message
+    return None
+
+
+def restart_capture(database: Database, journal: Journal, run: Run, config: Config, report: Reporter) -> int:
+    """Returns how many keys differ and were queued. The caller holds the worker. Raises LockError, RefusedError."""
+    conn = journal.conn
+    journal.forget_step(run.id, STEP)
+    report.note("capture begins again: a new replication slot")
+    make_slot(conn, journal, run, report, database, journalled=False)
+    budget = LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts)
+    with_locks(conn, [run.plan.source], "SHARE ROW EXCLUSIVE", budget, lambda: None)
+    report.note("comparing both sides for what was missed")
+    with conn.transaction():
+        count = conn.execute(queue_differing(run.plan, direction(run.plan, run.direction))).rowcount
+        journal.update_run(run.id, verified=None)
+        journal.mark_step(run.id, STEP)
+        journal.event(run.id, "capture", f"began again after its slot was lost; {count} keys differ and are queued")
+    return count
+
+
+def queue_differing(plan: Plan, d: Direction) -> sql.Composed:
+    """INSERT of every key whose rows are not the same image, or that one side alone has. One statement, one snapshot."""
+    written = [m for m in d.columns if m.written]
+    comma = sql.SQL(", ")
+    return sql.SQL(
+        "INSERT INTO {changes} (key) SELECT coalesce(a.k, b.k)"
+        " FROM (SELECT s.{ok} AS k, ROW({values})::record AS r FROM {origin} s) a"
+        " FULL JOIN (SELECT t.{tk} AS k, ROW({columns})::record AS r FROM {target} t) b ON a.k = b.k"
+        " WHERE a.k IS NULL OR b.k IS NULL OR a.r *<> b.r"
+    ).format(
+        changes=changes(plan, 0).sql,
+        ok=sql.Identifier(d.origin_key),
+        values=comma.join(d.value(m) for m in written),
+        origin=d.origin.sql,
+        tk=sql.Identifier(d.target_key),
+        columns=comma.join(sql.Identifier("t", m.target) for m in written),
+        target=d.target.sql,
+    )

@@ -1,0 +1,365 @@
+"""The stream: committed changes of the captured table become entries of the change table.
+
+Two threads. The reader owns the replication connection: it decodes, and it answers the server in time however slow
+anything else is. The writer owns a session: a chunk of entries and the WAL position they reach are one transaction, and
+only when that has committed is the position confirmed to the server. So after `kill -9` or a crash the server sends
+again what was not noted: at least once, never less, and a key noted twice is replayed twice.
+
+An entry holds the id of the transaction that changed the row (`origin`) beside that of the stream's own (`xid`). A
+decoded commit is not yet a visible one: the commit record is written before the transaction leaves the list of running
+ones, and with a synchronous standby that does not answer minutes may lie between (H9). See swap.sync.queue for what
+replay does with that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+import psycopg
+from psycopg import sql
+
+from swap.core.connection import Connection, Database
+from swap.core.errors import DefectError, RefusedError, SwapError, UnreachableError
+from swap.core.plan import Plan
+from swap.prepare.objects import changes
+from swap.prepare.publication import publication_name
+from swap.prepare.slot import STEP, Slot, read_slot
+from swap.sync.logical.link import Link, LinkError, lsn_text
+from swap.sync.logical.pgoutput import (
+    Begin,
+    Commit,
+    Delete,
+    Insert,
+    Keepalive,
+    LogicalMessage,
+    Relation,
+    Row,
+    Truncate,
+    Update,
+    decode,
+)
+
+CHUNK = 10_000
+STATUS_S = 1.0
+IDLE_POSITION_S = 10.0
+PATIENCE_S = 60.0
+RECONNECTS = 20
+BARRIER = "swap"  # prefix of the logical messages that barriers are
+LOST = "Changes made since then were not captured. Everything built so far stays, and nothing was cut over."
+AGAIN = "`swap prepare` starts capture again and queues what differs; no new backfill. Then `swap sync`."
+
+
+class CaptureLostError(RefusedError):
+    """The slot cannot give what was not read from it yet: it is lost, gone, or ahead of what was noted."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, state=LOST, hint=AGAIN)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """`rows`: COPY text; `position`: every transaction that committed before it is complete with this chunk."""
+
+    rows: bytes
+    count: int
+    position: int
+
+
+class Stream:
+    """A context: reads while it is open. `position` is committed; `raise_error` says why it ended, if it did."""
+
+    def __init__(self, database: Database, plan: Plan, run_id: int) -> None:
+        self._database, self._plan, self._run_id = database, plan, run_id
+        self.position = 0
+        self._confirmed = 0
+        self._moved = threading.Condition()
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._chunks: queue.Queue[Chunk | None] = queue.Queue(maxsize=1)
+        self._idle = threading.Event()
+        self._bell, self._wake = socket.socketpair()
+        self._threads: list[threading.Thread] = []
+        self._near_xid = 0
+        self._slot = ""
+        self._begin_decoding()
+
+    def _begin_decoding(self) -> None:
+        self._relations: dict[int, int] = {}
+        self._rows: list[bytes] = []
+        self._origin = b""
+        self._in_transaction = False
+        self._barrier = self._urgent = False
+        self._reached = 0
+
+    def __enter__(self) -> Stream:
+        self._conn = self._database.connect("capture")
+        try:
+            # Local: a standby that does not answer would stop capture. A slot that outlives a failover ahead of the
+            # journal is noticed (`check_slot`).
+            self._conn.execute("SET synchronous_commit = local")
+            self.position = self._confirmed = self._start()
+            link = self._open()
+        except BaseException:
+            self._conn.close()
+            self._close_bell()
+            raise
+        self._idle.set()
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(self._write,), name="capture writer"),
+            threading.Thread(target=self._guarded, args=(lambda: self._read(link),), name="capture reader"),
+        ]
+        for t in self._threads:
+            t.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        self._stop.set()
+        self._ring()
+        writer, reader = self._threads
+        reader.join()
+        with contextlib.suppress(queue.Full):
+            self._chunks.put_nowait(None)
+        writer.join()
+        self._conn.close()
+        self._close_bell()
+
+    def raise_error(self) -> None:
+        """Raises what ended the stream, if anything did."""
+        if self._error is not None:
+            raise self._error
+
+    def wait_past(self, position: int, timeout_s: float) -> bool:
+        """Until everything that committed before `position` is in the change table. Raises what ended the stream."""
+        with self._moved:
+            done = self._moved.wait_for(lambda: self.position >= position or self._error is not None, timeout_s)
+        if self.position < position:
+            self.raise_error()
+        return done
+
+    # Beginning.
+
+    def _start(self) -> int:
+        """Where the journal says the stream is. Raises CaptureLostError when the slot has forgotten what lies after."""
+        self._slot, position = check_journalled(self._conn, self._plan, self._run_id)
+        row = self._conn.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
+        assert row is not None
+        self._near_xid = int(row[0])
+        return position
+
+    def _open(self) -> Link:
+        """The link; a reader that is just ending (`sync` hands over) is waited for."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return Link(self._database, self._slot, publication_name(self._plan), self.position)
+            except LinkError as e:
+                if not e.active or time.monotonic() > deadline or self._stop.is_set():
+                    raise
+            time.sleep(0.02)
+
+    # The reader.
+
+    def _read(self, link: Link) -> None:
+        failures = 0
+        while True:
+            began = self.position
+            try:
+                self._receive(link)
+            except LinkError:
+                failures = 0 if self.position > began else failures + 1
+                if failures > RECONNECTS:
+                    raise
+            else:
+                return
+            finally:
+                link.close()
+            if self._stop.wait(min(2.0, 0.1 * (failures + 1))):
+                return
+            self._begin_decoding()
+            link = self._reconnect()
+
+    def _reconnect(self) -> Link:
+        with self._database.session("slot") as conn:
+            check_slot(read_slot(conn, self._slot), self._slot, self.position)
+        return self._open()
+
+    def _receive(self, link: Link) -> None:
+        told = 0.0
+        noted = time.monotonic()
+        while not self._stop.is_set():
+            while len(self._rows) < CHUNK and (data := link.receive()) is not None:
+                if isinstance(data, Keepalive):
+                    told = 0.0 if data.reply else told
+                    if not self._in_transaction:
+                        self._reached = max(self._reached, data.end_lsn)
+                else:
+                    self._change(data.message)
+            now = time.monotonic()
+            due = self._rows or self._urgent or (self._reached > self.position and now - noted > IDLE_POSITION_S)
+            if due and self._idle.is_set():
+                self._idle.clear()
+                noted = now
+                self._chunks.put(Chunk(b"".join(self._rows), len(self._rows), max(self._reached, self.position)))
+                self._rows, self._urgent = [], False
+            if now - told > STATUS_S or self.position > self._confirmed:
+                told, confirmed = now, self.position
+                link.confirm(confirmed)
+                self._confirmed = confirmed
+            full = len(self._rows) >= CHUNK
+            if full:
+                self._idle.wait(0.1)
+            else:
+                link.wait(STATUS_S / 2, self._bell)
+            self._hush()
+
+    def _change(self, data: bytes) -> None:
+        m = decode(data)
+        match m:
+            case Insert():
+                self._note(m.oid, m.new, gone=False)
+            case Update():
+                if m.old is not None and self._key(m.oid, m.old) != self._key(m.oid, m.new):
+                    self._note(m.oid, m.old, gone=True)
+                self._note(m.oid, m.new, gone=False)
+            case Delete():
+                self._note(m.oid, m.old, gone=True)
+            case Truncate():
+                self._rows.append(b"\\N\tt\t" + self._origin)
+            case Relation():
+                names = [n for n in (self._plan.legacy_key, self._plan.key) if n in m.columns]
+                self._relations[m.oid] = m.columns.index(names[0])
+            case Begin():
+                self._origin = b"%d\n" % full_xid(m.xid, self._near_xid)
+                self._in_transaction = True
+            case Commit():
+                self._reached = m.end_lsn
+                self._in_transaction = False
+                self._urgent, self._barrier = self._urgent or self._barrier, False
+            case LogicalMessage():
+                self._barrier = self._barrier or m.prefix == BARRIER
+            case _:
+                pass
+
+    def _key(self, oid: int, row: Row) -> bytes:
+        key = row[self._relations[oid]]
+        if key is None:
+            raise DefectError("A change was decoded without its key: the replica identity was changed by somebody else.")
+        return key
+
+    def _note(self, oid: int, row: Row, *, gone: bool) -> None:
+        self._rows.append((b"%b\tt\t%b" if gone else b"%b\tf\t%b") % (self._key(oid, row), self._origin))
+
+    # The writer.
+
+    def _write(self) -> None:
+        slot = 0
+        while True:
+            try:
+                chunk = self._chunks.get(timeout=STATUS_S / 5)
+            except queue.Empty:
+                if self._stop.is_set():
+                    return
+                continue
+            if chunk is None:
+                return
+            slot, near = self._commit(self._conn, chunk, slot)
+            self._near_xid = near
+            with self._moved:
+                self.position = max(self.position, chunk.position)
+                self._moved.notify_all()
+            self._idle.set()
+            self._ring()
+
+    def _commit(self, conn: Connection, chunk: Chunk, slot: int) -> tuple[int, int]:
+        """Entries and position in one transaction. Returns the change table to write to next, and the next xid."""
+        with conn.transaction():
+            if chunk.count:
+                copy = sql.SQL("COPY {} (key, gone, origin) FROM STDIN").format(changes(self._plan, slot).sql)
+                with conn.cursor() as cursor, cursor.copy(copy) as out:
+                    out.write(chunk.rows)
+            row = conn.execute(self._note_position(chunk)).fetchone()
+        if row is None:
+            raise DefectError("The journal's row of the stream is gone.")
+        return int(row[0]), int(row[1])
+
+    def _note_position(self, chunk: Chunk) -> sql.Composed:
+        state = self._plan.state_schema
+        return sql.SQL(
+            "UPDATE {stream} s SET position = greatest(s.position, {position}), entries = s.entries + {count},"
+            " moved_at = clock_timestamp() FROM {capture} c WHERE s.run_id = {run} AND c.run_id = s.run_id"
+            " RETURNING c.active, pg_snapshot_xmax(pg_current_snapshot())::text"
+        ).format(
+            stream=sql.Identifier(state, "stream"), capture=sql.Identifier(state, "capture"), run=sql.Literal(self._run_id),
+            position=sql.Literal(chunk.position), count=sql.Literal(chunk.count),
+        )  # fmt: skip
+
+    # Both.
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (SwapError, psycopg.Error) as e:
+            self._fail(e if isinstance(e, SwapError) else UnreachableError(f"Capture's session failed: {e}."))
+            self._stop.set()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._moved:
+            self._error = self._error or error
+            self._moved.notify_all()
+
+    def _ring(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wake.send(b"!", socket.MSG_DONTWAIT)
+
+    def _hush(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._bell.recv(4096, socket.MSG_DONTWAIT)
+
+    def _close_bell(self) -> None:
+        self._bell.close()
+        self._wake.close()
+
+
+def check_journalled(conn: Connection, plan: Plan, run_id: int) -> tuple[str, int]:
+    """The slot's name and the position that is noted. Raises CaptureLostError when the two do not fit."""
+    schema = plan.state_schema
+    row = conn.execute(
+        sql.SQL(
+            "SELECT s.slot, s.position, EXISTS (SELECT FROM {} d WHERE d.run_id = s.run_id AND d.name = {})"
+            " FROM {} s WHERE s.run_id = {}"
+        ).format(sql.Identifier(schema, "step"), sql.Literal(STEP), sql.Identifier(schema, "stream"), sql.Literal(run_id))
+    ).fetchone()
+    if row is None:
+        raise DefectError("Capture is logical and no slot was journalled.")
+    check_slot(read_slot(conn, row[0]), row[0], row[1])
+    if not row[2]:
+        raise CaptureLostError(f"The replication slot {row[0]} is new, and what was missed before it is not queued yet.")
+    return str(row[0]), int(row[1])
+
+
+def check_slot(slot: Slot | None, name: str, position: int) -> None:
+    """Raises CaptureLostError unless the slot still has everything from `position` on."""
+    if slot is None:
+        raise CaptureLostError(f"The replication slot {name} is gone.")
+    if slot.lost:
+        raise CaptureLostError(f"The replication slot {name} is lost: the server removed WAL that was not read yet.")
+    if slot.confirmed > position:
+        raise CaptureLostError(
+            f"The replication slot {name} is at {lsn_text(slot.confirmed)}, capture was noted up to {lsn_text(position)} only."
+        )
+
+
+def full_xid(xid: int, near: int) -> int:
+    """The 64-bit id of a transaction whose lower half the stream tells: the nearest to an id that is in use now.
+
+    Ids in use are never further apart than 2^31 (src/backend/access/transam/README), and `near` may be old.
+    """
+    difference = (xid - near) & 0xFFFFFFFF
+    return near + (difference if difference < 1 << 31 else difference - (1 << 32))

@@ -1,0 +1,94 @@
+"""Another mode of capture for a prepared run: the new one is live before the old one stops (`swap prepare --mode`).
+
+To logical: publication and slot first; then, under ACCESS EXCLUSIVE for an instant, the triggers go and the mode changes
+in one transaction. Who wrote before it was captured by the triggers, who writes after it commits after the slot began.
+To triggers: they are installed under that lock; then the stream passes a barrier, so that it has delivered everyone who
+wrote before them; then the mode changes, and slot and publication go. Killed anywhere, the same call does it again.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from swap.core.config import Config
+from swap.core.connection import Database
+from swap.core.errors import PhaseError
+from swap.core.journal import Journal, Phase, Run
+from swap.core.ladder import LockBudget, with_locks
+from swap.core.report import Reporter
+from swap.core.statement import AX, Statement, script
+from swap.prepare import objects
+from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
+from swap.prepare.publication import create_publication, drop_publication, publish
+from swap.prepare.slot import STEP, end_slot, make_slot
+from swap.sync.logical.fence import streaming
+
+ALLOWED = (Phase.PREPARED, Phase.BACKFILLING, Phase.SYNCING)
+
+
+def switch_mode(database: Database, journal: Journal, run: Run, to: str, config: Config, report: Reporter) -> Run:
+    """The run in its new mode. The caller holds the worker. Raises PhaseError, RefusedError, LockError."""
+    if run.phase not in ALLOWED:
+        raise PhaseError(
+            f"The mode of capture cannot be changed: the run is {run.phase.public}.",
+            hint="`swap revert` goes back first, or leave the mode as it is.",
+        )
+    refuse_drift(foreign_drift(journal.conn, journal, run), "it was last recorded")
+    budget = LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts)
+    if to == "logical":
+        _to_logical(database, journal, run, budget, report)
+    else:
+        _to_triggers(database, journal, run, budget)
+    journal.event(run.id, "mode", f"capture is {to}")
+    return journal.get(run.id)
+
+
+def _triggers(run: Run) -> list[Statement]:
+    return objects.capture_triggers(run.plan, run.plan.source, "forward")
+
+
+def _to_logical(database: Database, journal: Journal, run: Run, budget: LockBudget, report: Reporter) -> None:
+    conn, plan = journal.conn, run.plan
+    journal.forget_step(run.id, STEP)
+    end_slot(conn, plan)
+    with conn.transaction():
+        conn.execute(script([drop_publication(plan), create_publication(plan), *publish(plan, plan.source, "forward")]))
+    make_slot(conn, journal, run, report, database)
+
+    def change() -> None:
+        conn.execute(script([s.reversed() for s in reversed(_triggers(run))]))
+        _note(journal, run, "logical")
+
+    with_locks(conn, [plan.source], AX, budget, change)
+
+
+def _to_triggers(database: Database, journal: Journal, run: Run, budget: LockBudget) -> None:
+    conn, plan = journal.conn, run.plan
+    capture = journal.t["capture"]
+    slot = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
+    triggers = _triggers(run)
+    install = [*(s.reversed() for s in triggers), *objects.capture_functions(plan, "forward", slot), *triggers]
+    with_locks(conn, [plan.source], AX, budget, lambda: conn.execute(script(install)))
+    with streaming(database, plan, run.id) as fence:
+        if fence is not None:
+            fence.close_up()
+    with conn.transaction():
+        conn.execute(drop_publication(plan).sql)
+        journal.forget_step(run.id, STEP)
+        _note(journal, run, "trigger")
+    forget_logical(journal, journal.get(run.id))
+
+
+def forget_logical(journal: Journal, run: Run) -> None:
+    """Slot and publication of a run that captures by triggers, if a change of mode, perhaps one that was killed, left them."""
+    stream = journal.t["stream"]
+    if run.mode == "trigger" and journal.execute(sa.select(stream.c.slot).where(stream.c.run_id == run.id)):
+        end_slot(journal.conn, run.plan)
+        with journal.conn.transaction():
+            journal.conn.execute(drop_publication(run.plan).sql)
+        journal.execute(sa.delete(stream).where(stream.c.run_id == run.id))
+
+
+def _note(journal: Journal, run: Run, mode: str) -> None:
+    journal.update_run(run.id, mode=mode)
+    store_baseline(journal.conn, journal, run)
