@@ -13,8 +13,9 @@ where the copies have it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import psycopg
 from psycopg import errors, sql
@@ -31,8 +32,8 @@ from swap.core.ladder import local_timeout
 from swap.core.names import derive, quote
 from swap.core.plan import Plan
 from swap.core.requalify import Moves
-from swap.core.statement import Statement
-from swap.core.text import load_sql, verbatim
+from swap.core.statement import Statement, script
+from swap.core.text import Query, load_sql, verbatim
 from swap.prepare.checks_base import Finding, blocker, ok
 from swap.prepare.references import create_index, reference_indexes
 from swap.prepare.run import prepare_steps
@@ -40,6 +41,7 @@ from swap.sync.build import constraint_statements, reference_steps, shadow_index
 
 STATEMENT_MS = 30_000
 LOCK_MS = 2_000
+BATCH = 50
 CANNOT = "cannot be built over a uuid"
 HINT = (
     "Write it so that it holds for a uuid (no arithmetic, no sentinel like 0, no function of an integer), or drop it"
@@ -102,21 +104,37 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
     failed: dict[str, str] = {}
     made = copies(moved, moves.plan(outside))
     tables = [s for s in made if s.text.startswith("CREATE TABLE ")]
-    for statement in (*tables, *_twins(conn, plan, moves), *(s for s in made if s not in tables), *_statements(moved)):
-        if not _inside(statement, moved, moves):
+    everything = (*tables, *_twins(conn, plan, moves), *(s for s in made if s not in tables), *_statements(moved))
+    for batch in _batches(s for s in everything if _inside(s, moved, moves)):
+        if len(batch) > 1 and _run(conn, script(batch)) is None:
+            trial.built += len(batch)
             continue
-        error = _run(conn, statement)
-        if _takes_back(statement) or statement.why == TWIN:
-            continue  # what the copies never had cannot be taken off them
-        if error is None:
-            trial.built += 1
-        elif not _creates(statement):
-            trial.left_out.append(f"{statement.text}: {error.diag.message_primary}")
-        else:
-            label = _label(statement, moves)
-            trial.findings.append(_finding(label, error, moves, failed))
-            failed.setdefault(label.rpartition(".")[2], label)
+        for statement in batch:
+            error = _run(conn, statement.sql)
+            if _optional(statement):
+                continue  # what the copies never had cannot be taken off them
+            if error is None:
+                trial.built += 1
+            elif not _creates(statement):
+                trial.left_out.append(f"{statement.text}: {error.diag.message_primary}")
+            else:
+                label = _label(statement, moves)
+                trial.findings.append(_finding(label, error, moves, failed))
+                failed.setdefault(label.rpartition(".")[2], label)
     trial.findings += review(conn, plan, moves)
+
+
+def _batches(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
+    """Runs of statements for one round trip and one savepoint; where one of them fails they are run singly. 200
+    references are 3000 statements. What may fail goes alone."""
+    for optional, run in groupby(statements, key=_optional):
+        mine = list(run)
+        size = 1 if optional else BATCH
+        yield from (mine[n : n + size] for n in range(0, len(mine), size))
+
+
+def _optional(statement: Statement) -> bool:
+    return _takes_back(statement) or statement.why == TWIN
 
 
 def _twins(conn: Connection, plan: Plan, moves: Moves) -> list[Statement]:
@@ -147,6 +165,11 @@ def _inside(statement: Statement, plan: Plan, moves: Moves) -> bool:
     """Whether it is about something of the application's, on the copies alone."""
     if f'"{plan.state_schema}".' in statement.text or statement.why in (KEPT, RESET):
         return False  # the copies have no old views to set aside; functions that mention the tables are the application's
+    if re.match(r"(ALTER|DROP|COMMENT ON) STATISTICS\b", statement.text):
+        return False  # the copies have no old statistics either
+    sequences = [s.name.sql.as_string(None) for s in plan.source_table.sequences]
+    if not statement.text.startswith("CREATE ") and any(s in statement.text for s in sequences):
+        return False  # the real sequence, which writers draw from; a default may name it
     if statement.table is None:
         return not _takes_back(statement)
     return statement.table.schema in moves.schemas.values()
@@ -160,10 +183,10 @@ def _creates(statement: Statement) -> bool:
     return bool(re.match(r"CREATE\b|ALTER POLICY\b|ALTER TABLE \S+ ADD CONSTRAINT\b", statement.text))
 
 
-def _run(conn: Connection, statement: Statement) -> psycopg.Error | None:
+def _run(conn: Connection, text: Query) -> psycopg.Error | None:
     try:
         with conn.transaction():
-            conn.execute(statement.sql)
+            conn.execute(text)
     except (errors.LockNotAvailable, errors.QueryCanceled):
         raise
     except psycopg.Error as e:

@@ -51,15 +51,18 @@ def review(conn: Connection, plan: Plan, moves: Moves) -> list[Finding]:
     checker = _checker(conn)
     out = []
     for routine in _routines(conn, plan):
-        if routine.language == "sql":
-            found = _sql_body(conn, plan, moves, routine)
-        elif routine.language == "plpgsql" and checker is not None:
-            found = _plpgsql_body(conn, plan, moves, routine, checker)
-        else:
-            needs = "; with the extension plpgsql_check it would be" if routine.language == "plpgsql" else ""
-            found = _unchecked(routine, f"a body in {routine.language} was not checked{needs}")
-        out += found
+        with conn.transaction(force_rollback=True):  # all are made in one schema: two of one name would replace each other
+            out += _review(conn, plan, moves, routine, checker)
     return out
+
+
+def _review(conn: Connection, plan: Plan, moves: Moves, routine: Routine, checker: sql.Identifier | None) -> list[Finding]:
+    if routine.language == "sql":
+        return _sql_body(conn, plan, moves, routine)
+    if routine.language == "plpgsql" and checker is not None:
+        return _plpgsql_body(conn, plan, moves, routine, checker)
+    needs = "; with the extension plpgsql_check it would be" if routine.language == "plpgsql" else ""
+    return _unchecked(routine, f"a body in {routine.language} was not checked{needs}")
 
 
 def _routines(conn: Connection, plan: Plan) -> list[Routine]:

@@ -31,7 +31,7 @@ def _copy(table: Table, version: int) -> Iterator[Statement]:
         add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(check.name))
         yield _made(table, add + verbatim(check.definition))
     for index in table.indexes:
-        if index.valid and not index.exclusion:
+        if index.valid:
             yield from (_made(table, s) for s in _index(table, index))
 
 
@@ -54,6 +54,9 @@ def _column(c: Column, version: int) -> Query:
 
 def _index(table: Table, index: Index) -> Iterator[Query]:
     name = sql.Identifier(index.name)
+    if index.exclusion:
+        yield sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, name) + verbatim(index.recipe)
+        return
     unique = sql.SQL("UNIQUE " if index.unique else "")
     yield sql.SQL("CREATE {}INDEX {} ON {} ").format(unique, name, table.name.sql) + verbatim(index.tail)
     if index.constraint and index.constraint_type in ("p", "u"):

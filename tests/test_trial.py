@@ -205,6 +205,8 @@ BEGIN
     IF NEW.user_id > 1000 THEN RAISE NOTICE 'new'; END IF;
     RETURN NEW;
 END $$;
+CREATE SCHEMA other; GRANT USAGE ON SCHEMA other TO app;
+CREATE FUNCTION other.harmless() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT max(id) FROM users); END';
 CREATE TRIGGER touched AFTER INSERT ON sessions FOR EACH ROW EXECUTE FUNCTION touched();
 """
 
@@ -215,6 +217,7 @@ def test_functions_with_bodies_of_text(database: Database) -> None:
     findings = {f.object: f for f in trial_of(database).findings}
     assert set(findings) == {
         "public.find(bigint)", "public.newest()", "public.dreams()", "public.proc(bigint)", "public.harmless()", "public.touched()",
+        "other.harmless()",
     }  # fmt: skip
     broken = findings["public.find(bigint)"]
     assert (broken.status, broken.acceptable) == ("blocker", True)
@@ -235,6 +238,7 @@ def test_functions_with_plpgsql_check(database: Database, connect: Connect) -> N
     install(database, BASE + FUNCTIONS)
     findings = {f.object: f for f in trial_of(database).findings}
     assert "public.harmless()" not in findings
+    assert "function max(uuid) does not exist" in findings["other.harmless()"].detail
     assert "line 4: operator does not exist: uuid = bigint" in findings["public.proc(bigint)"].detail
     assert "line 5: " in findings["public.proc(bigint)"].detail
     assert "line 3: operator does not exist: uuid > integer" in findings["public.touched()"].detail
