@@ -177,7 +177,7 @@ class Operation:
     def _resolved(self, xid: str, attempts: int, blocked: int, waited: list[str]) -> Outcome:
         """The connection died around COMMIT: the server is asked (invariant 5)."""
         self.report.waiting("the connection was lost at COMMIT; asking the server for the outcome")
-        committed = resolve(self.database, xid)
+        committed = resolve(self.database, self.journal.schema, self.run, xid)
         if committed is None:
             raise UnknownOutcomeError(f"The connection was lost at COMMIT of transaction {xid} and the server does not answer.")
         self.journal.conn = self.database.connect("after a lost connection")

@@ -208,16 +208,34 @@ def _commit(conn: Connection, xid: str) -> None:
         raise UnknownOutcomeError(xid) from None
 
 
-def resolve(database: Database, xid: str, patience_s: float = 30.0) -> bool | None:
-    """Whether transaction `xid` committed: True, False, or None when the server cannot be asked within `patience_s`."""
+def resolve(database: Database, schema: str, run: Run, xid: str, patience_s: float = 30.0) -> bool | None:
+    """Whether the exchange of transaction `xid` committed: True, False, or None when the server cannot be asked within
+    `patience_s`.
+
+    The journal's row is what decides: it was written in that transaction, so it is there if and only if that committed.
+    pg_xact_status only says when to look. It cannot decide: an id whose records a crash took with it is handed out
+    again, and then tells another transaction's fate.
+    """
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         try:
             with database.session("outcome") as conn:
-                row = conn.execute("SELECT pg_xact_status(%s::text::xid8)", [xid]).fetchone()
-            if row and row[0] in ("committed", "aborted"):
-                return bool(row[0] == "committed")
+                if not _in_progress(conn, xid):
+                    journal = Journal(conn, schema)
+                    row = sa.select(journal.t["attempt"].c.id).where(
+                        journal.t["attempt"].c.run_id == run.id, journal.t["attempt"].c.xid == xid
+                    )
+                    return bool(journal.execute(row))
         except (UnreachableError, psycopg.Error):
             pass
         time.sleep(0.25)
     return None
+
+
+def _in_progress(conn: Connection, xid: str) -> bool:
+    """Whether the server still runs it: its backend may not have noticed that its client is gone."""
+    try:
+        row = conn.execute("SELECT pg_xact_status(%s::text::xid8)", [xid]).fetchone()
+    except psycopg.errors.InvalidParameterValue:  # "transaction ID … is in the future": a crash took it with it
+        return False
+    return row is not None and row[0] == "in progress"

@@ -1,3 +1,11 @@
 """The suite's fixtures, one plugin per subject."""
 
-pytest_plugins = ["tests.fix_server", "tests.fix_cli", "tests.operating", "tests.whole", "tests.fix_verify", "tests.cycling"]
+pytest_plugins = [
+    "tests.fix_server",
+    "tests.fix_cli",
+    "tests.fix_proxy",
+    "tests.operating",
+    "tests.whole",
+    "tests.fix_verify",
+    "tests.cycling",
+]

@@ -52,6 +52,16 @@ SETTINGS = {
     "quote_all_identifiers": "off",
 }
 
+# A peer that is gone without a word is noticed within about a minute, where the system's own limits are hours: a lock may
+# be held meanwhile, and an outcome not known. What the connection string says goes first.
+NETWORK = {
+    "connect_timeout": "10",
+    "keepalives_idle": "20",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+
 
 @dataclass(frozen=True)
 class Database:
@@ -72,7 +82,7 @@ class Database:
                 hint="Write postgresql://user@host:port/dbname, or host=… dbname=… (--dsn or SWAP_DSN).",
             ) from None
         params.pop("application_name", None)
-        return cls(make_conninfo("", **params), command)
+        return cls(make_conninfo("", **(NETWORK | params)), command)
 
     def connect(self, purpose: str = "") -> Connection:
         """A new autocommit session with every setting of this module. Raises UnreachableError."""

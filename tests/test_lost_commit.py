@@ -1,0 +1,115 @@
+"""The connection is cut at the COMMIT of an exchange: the outcome is asked of the server, never guessed (I5, H37)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from cutover.transaction import resolve
+from swap.core.connection import Database as Conninfo
+from swap.core.journal import Journal
+from swap.core.names import TableName
+from tests.fix_proxy import Cut, Proxy
+from tests.fix_server import DatabaseServer
+from tests.operating import MakeOperator, Operator
+
+KINDS = ("cutover", "revert")
+PHASES = {"cutover": ("syncing", "cut_over"), "revert": ("cut_over", "syncing")}
+
+
+@pytest.fixture
+def through(operator: MakeOperator, proxy: Proxy) -> Callable[[str], Operator]:
+    """An operator who connects through the proxy, ready for the exchange of that kind."""
+
+    def make(kind: str) -> Operator:
+        op = operator(settings="[cutover]\nmax_attempts = 1\n")
+        dsn = f"postgresql://swap_owner@127.0.0.1:{proxy.port}/{op.db.dbname}"
+        op.db = replace(op.db, owner=dsn)
+        op.ready()
+        if kind == "revert":
+            op("cutover", "--yes", "--no-snapshot")
+            op("sync", "--once")
+            op("verify")
+        proxy.application = f"swap {kind}".encode()
+        return op
+
+    return make
+
+
+def exchange(op: Operator, kind: str) -> tuple[str, ...]:
+    return (kind, "--yes", "--no-snapshot") if kind == "cutover" else (kind, "--yes")
+
+
+def assert_whole(op: Operator, kind: str, *, committed: bool) -> None:
+    """The phase is what the server's outcome says; the exchange is there whole or not at all, and can go on."""
+    before, after = PHASES[kind]
+    assert op.status()["phase"] == (after if committed else before)
+    op("sync", "--once")
+    assert op("verify", "--method", "exact").json["verdict"] == "identical"
+    if not committed:
+        assert op(*exchange(op, kind)).json["outcome"] == "committed"
+        assert op.status()["phase"] == after
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["stays up", "crashes and comes back"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_cut_before_the_commit_is_sent(
+    through: Callable[[str], Operator], proxy: Proxy, server: DatabaseServer, kind: str, restarts: bool
+) -> None:
+    """Given COMMIT never reached the server, then the command finds out that nothing was committed, and says so."""
+    op = through(kind)
+    proxy.meanwhile, proxy.cut = crash_and_restart(server, restarts=restarts), "before"
+    error = op.refused(*exchange(op, kind), code=4)
+    assert "rolled back" in error["message"]
+    assert proxy.cuts == 1
+    assert_whole(op, kind, committed=False)
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["stays up", "crashes and comes back"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_cut_before_the_answer_arrives(
+    through: Callable[[str], Operator], proxy: Proxy, server: DatabaseServer, kind: str, restarts: bool
+) -> None:
+    """Given the server committed and its answer was lost, then the command finds out, and finishes what follows."""
+    op = through(kind)
+    proxy.meanwhile, proxy.cut = crash_and_restart(server, restarts=restarts), "after"
+    done = op(*exchange(op, kind)).json
+    assert (done["outcome"], done["attempts"]) == ("committed", 1)
+    assert proxy.cuts == 1
+    assert_whole(op, kind, committed=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_the_server_stays_down(through: Callable[[str], Operator], proxy: Proxy, server: DatabaseServer, cut: Cut) -> None:
+    """Given nobody can be asked, then the outcome is unknown (exit 7), and `status` knows it as soon as the server does."""
+    op = through("cutover")
+    proxy.meanwhile, proxy.cut = server.crash, cut
+    error = op.refused("cutover", "--yes", "--no-snapshot", code=7)
+    assert "status" in error["hint"]
+    assert op.refused("status", code=9)
+    server.restart()
+    assert_whole(op, "cutover", committed=cut == "after")
+
+
+def test_an_id_that_a_crash_gave_to_another_transaction_proves_nothing(through: Callable[[str], Operator]) -> None:
+    """Given the exchange's records were lost in a crash and its id was handed out again, then its commit is not taken
+    for the exchange's; nor is an id that is still to come an answer that never comes."""
+    op = through("cutover")
+    database = Conninfo.from_options(op.db.owner, "test")
+    with database.session() as conn:
+        run = Journal(conn, "swap").current(TableName("public", "users"))
+        assert run is not None
+        (others,) = conn.execute("SELECT pg_current_xact_id()::text").fetchone() or ("",)
+    assert resolve(database, "swap", run, others) is False
+    assert resolve(database, "swap", run, str(int(others) + 1000)) is False
+
+
+def crash_and_restart(server: DatabaseServer, *, restarts: bool) -> Callable[[], None]:
+    def both() -> None:
+        server.crash()
+        server.restart()
+
+    return both if restarts else lambda: None
