@@ -10,6 +10,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.connection import Connection
+from swap.core.text import load_sql
 from swap.prepare.checks_base import Finding, Subject, blocker, or_ok, read, warning
 
 TRIGGER = 'Or use [sync] mode = "trigger".'
@@ -42,13 +43,11 @@ def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
     return or_ok(found, "logical-capture", source.name, "the replica identity is the key, and nobody else subscribes to it")
 
 
-def check_slots(conn: Connection, schema: str, *, state_exists: bool) -> list[Finding]:
-    """Slots that no run reads any more keep the server's WAL until its disk is full (H13)."""
+def check_slots(conn: Connection, schema: str, *, ours: bool) -> list[Finding]:
+    """Slots that no run reads any more keep the server's WAL until its disk is full (H13). `ours`: the state schema is there and readable."""
     used: list[str] = []
-    if state_exists:
-        query = sql.SQL(
-            "SELECT s.slot FROM {} s JOIN {} r ON r.id = s.run_id WHERE r.phase::text NOT IN ('finalized', 'aborted')"
-        ).format(sql.Identifier(schema, "stream"), sql.Identifier(schema, "run"))
+    if ours:
+        query = load_sql("swap.prepare", "checks_slots_used.sql").format(state=sql.Identifier(schema))
         used = [r[0] for r in conn.execute(query)]
     return [
         warning(

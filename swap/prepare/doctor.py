@@ -102,11 +102,11 @@ def _examine(conn: Connection, config: Config, scan_timeout_ms: int, trial: Tria
     state, run, state_exists = _state(conn, config, server)
     active = run is not None and run.phase is not Phase.ABORTED
     ours = state_exists and not any(f.status == "blocker" for f in state)
-    slots = check_slots(conn, config.names.state_schema, state_exists=ours)
+    slots = check_slots(conn, config.names.state_schema, ours=ours)
     out = [*check_server(conn, server, config, state_exists=state_exists, running=active), *slots, *state]
     if run is not None and active:
         return out if run.phase in OVER else [*out, *_during(conn, server, run)]
-    return [*out, *_before(conn, config, server, scan_timeout_ms, trial)]
+    return [*out, *_before(conn, config, server, scan_timeout_ms, trial, ours=ours)]
 
 
 def _state(conn: Connection, config: Config, server: Server) -> tuple[list[Finding], Run | None, bool]:
@@ -159,7 +159,9 @@ def _during(conn: Connection, server: Server, run: Run) -> list[Finding]:
     ]
 
 
-def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: int, trial: TrialBuild | None) -> list[Finding]:
+def _before(
+    conn: Connection, config: Config, server: Server, scan_timeout_ms: int, trial: TrialBuild | None, *, ours: bool
+) -> list[Finding]:
     """No run exists: can one begin? Stops early where nothing further could be made sense of."""
     kinds = _kinds(conn, config)
     if kinds:
@@ -177,7 +179,7 @@ def _before(conn: Connection, config: Config, server: Server, scan_timeout_ms: i
         ]
     catalog = with_views(conn, catalog, references)
     subject = Subject(catalog, config, references)
-    if other := _other_runs(conn, subject):
+    if ours and (other := _other_runs(conn, subject)):
         return [*out, *other]
     usable = not any(f.status == "blocker" for f in out)
     plan, tails, rewritten = _plan(conn, subject, server) if usable else (None, {}, [])
