@@ -110,7 +110,7 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
             trial.built += len(batch)
             continue
         for statement in batch:
-            error = _run(conn, statement.sql)
+            error = _run(conn, _if_there(statement))
             if _optional(statement):
                 continue  # what the copies never had cannot be taken off them
             if error is None:
@@ -179,6 +179,11 @@ def _takes_back(statement: Statement) -> bool:
     return statement.why.startswith("undo: ")
 
 
+def _if_there(statement: Statement) -> Query:
+    """What the copies never had is not dropped from them, and does not fill the server's log with errors."""
+    return verbatim(DROP.sub(r"\1 IF EXISTS ", statement.text, count=1)) if _takes_back(statement) else statement.sql
+
+
 def _creates(statement: Statement) -> bool:
     return bool(re.match(r"CREATE\b|ALTER POLICY\b|ALTER TABLE \S+ ADD CONSTRAINT\b", statement.text))
 
@@ -221,6 +226,7 @@ def _scratch(conn: Connection, plan: Plan, outside: tuple[Table, ...]) -> Moves:
     return Moves({t: schemas[t.schema] for t in tables})
 
 
+DROP = re.compile(r"^((?:ALTER TABLE .* )?DROP (?:CONSTRAINT|TRIGGER|POLICY|VIEW|MATERIALIZED VIEW|FUNCTION|PROCEDURE)) (?!IF )")
 NAME = r'("(?:[^"]|"")+"|[^\s(]+)'
 PART_OF = re.compile(rf"\b(?:CONSTRAINT (?!TRIGGER)|TRIGGER |POLICY |INDEX ){NAME}")
 ROUTINE = re.compile(r"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE|AGGREGATE) ([^()]+\([^()]*\))")

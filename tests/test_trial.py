@@ -69,10 +69,12 @@ def by_object(findings: list[Finding]) -> dict[str, str]:
 
 @pytest.mark.parametrize("variant", ["adopt", "fresh"])
 def test_the_example_is_built_whole(variant: Any, example: ExampleFactory, server: DatabaseServer) -> None:
-    """Every statement of `prepare`, the build and the exchange that builds something runs, and nothing of it stays."""
+    """Every statement of `prepare`, the build and the exchange that builds something runs, nothing of it stays, and the
+    server's log does not fill with errors."""
     db = example(variant, users=50)
-    before = schema_dump(server, db.dbname)
+    before, logged = schema_dump(server, db.dbname), server.log_tail(1_000_000).count("swap_trial_")
     found = trial_of(db)
+    assert server.log_tail(1_000_000).count("swap_trial_") == logged
     assert found.left_out == []
     assert by_object(found.findings) == {}
     assert found.built > 100
