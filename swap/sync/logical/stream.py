@@ -47,6 +47,7 @@ from swap.sync.logical.pgoutput import (
 )
 
 CHUNK = 10_000
+GATHER_S = 0.02  # entries are gathered this long: a commit for each single-row transaction would cost the server more
 STATUS_S = 1.0
 IDLE_POSITION_S = 10.0
 PATIENCE_S = 60.0
@@ -202,7 +203,8 @@ class Stream:
                 else:
                     self._change(data.message)
             now = time.monotonic()
-            due = self._rows or self._urgent or (self._reached > self.position and now - noted > IDLE_POSITION_S)
+            gathered = len(self._rows) >= CHUNK or (self._rows and now - noted >= GATHER_S)
+            due = gathered or self._urgent or (self._reached > self.position and now - noted > IDLE_POSITION_S)
             if due and self._idle.is_set():
                 self._idle.clear()
                 noted = now
@@ -216,7 +218,7 @@ class Stream:
             if full:
                 self._idle.wait(0.1)
             else:
-                link.wait(STATUS_S / 2, self._bell)
+                link.wait(GATHER_S if self._rows else STATUS_S / 2, self._bell)
             self._hush()
 
     def _change(self, data: bytes) -> None:
