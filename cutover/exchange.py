@@ -28,7 +28,7 @@ from swap.core.plan import Plan
 from swap.core.statement import AX, Statement
 from swap.core.statistics import exchange_statistics
 from swap.core.text import verbatim
-from swap.prepare import objects
+from swap.prepare import own_triggers
 from swap.prepare.compat import compat_triggers
 
 
@@ -70,10 +70,10 @@ def exchange(plan: Plan) -> list[Statement]:
 def live_objects(plan: Plan, table: TableName, direction: str) -> list[Statement]:
     """What swap keeps on the live table: capture, guards, fence."""
     return [
-        *objects.capture(plan, table, direction),
-        *objects.source_guards(plan, table, direction),
+        *own_triggers.capture(plan, table, direction),
+        *own_triggers.source_guards(plan, table, direction),
         *compat_triggers(plan, direction, source=True),
-        objects.fence_trigger(plan, table),
+        own_triggers.fence_trigger(plan, table),
     ]
 
 

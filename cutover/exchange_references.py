@@ -9,7 +9,7 @@ from cutover.rename import rename_column, rename_constraint, rename_index
 from swap.core.names import TableName, derive
 from swap.core.plan import IndexPlan, Plan, ReferencePlan
 from swap.core.statement import AX, Statement
-from swap.prepare import objects
+from swap.prepare import own_triggers
 from swap.prepare.compat import compat_triggers
 from swap.prepare.shadow import NAMED_NOT_NULL
 
@@ -26,7 +26,7 @@ def exchange_references(plan: Plan) -> list[Statement]:
     second = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]
     return [
         *(s.reversed() for s in reversed(compat_triggers(plan, "forward", source=False))),
-        *(s.reversed() for r in refs for s in reversed(objects.reference_guards(plan, r.columns, r.table, "forward"))),
+        *(s.reversed() for r in refs for s in reversed(own_triggers.reference_guards(plan, r.columns, r.table, "forward"))),
         *(s for r in refs for s in _not_null(plan, r)),
         *(s for i in marked for s in _marks(i, off=True)),
         *(_drop_primary_key(index, spare) for index, spare in keys),
@@ -36,7 +36,7 @@ def exchange_references(plan: Plan) -> list[Statement]:
         *(s for r in refs for i in r.indexes for s in _exchange_index(r.table, i)),
         *(s for r in refs for i in r.indexes for s in _comments(i, _comment_before(plan, i))),
         *(s for i in marked for s in _marks(i, off=False)),
-        *(s for r in refs for s in objects.reference_guards(plan, r.columns, r.table, "reverse")),
+        *(s for r in refs for s in own_triggers.reference_guards(plan, r.columns, r.table, "reverse")),
         *compat_triggers(plan, "reverse", source=False),
     ]
 

@@ -22,7 +22,7 @@ from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
 from swap.core.statistics import drop_statistics
 from swap.core.worker import only_operator, taking_over
-from swap.prepare import objects
+from swap.prepare import objects, own_triggers
 from swap.prepare.compat import add_compat_column, drop_compat, function_names, reference_triggers
 from swap.prepare.publication import drop_publication, drop_slot, publish
 from swap.prepare.references import reference_indexes
@@ -69,7 +69,7 @@ def abort_steps(plan: Plan) -> list[Step]:
     """Everything `prepare` and `sync` added, away again; source and references as they were."""
     steps = []
     for ref in plan.references:
-        guards = [s.reversed() for s in reversed(objects.reference_guards(plan, ref.columns, ref.table, "forward"))]
+        guards = [s.reversed() for s in reversed(own_triggers.reference_guards(plan, ref.columns, ref.table, "forward"))]
         compat = [s.reversed() for s in (*add_compat_column(ref.columns), *reference_triggers(plan, ref.columns, "forward"))]
         statistics = [drop_statistics(x) for x in plan.catalog.statistics if x.table == ref.table]
         steps.append(
@@ -116,7 +116,7 @@ def _drop_reference(ref: ReferencePlan) -> list[Statement]:
 
 def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) -> list[Step]:
     """Capture off and the retired table gone; with `drop_legacy` the guards and the integer columns too."""
-    keep = objects.source_guards(plan, plan.source, "reverse")
+    keep = own_triggers.source_guards(plan, plan.source, "reverse")
     kept = [s.reversed() for s in keep]
     off = [s for s in _drop_triggers(plan, "reverse") if s not in kept]
     steps = [Step("capture", tuple(off), (plan.source,), AX)]
@@ -135,7 +135,7 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) 
         return steps
     drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
     for ref in plan.references:
-        guards = [s.reversed() for s in objects.reference_guards(plan, ref.columns, ref.table, "reverse")]
+        guards = [s.reversed() for s in own_triggers.reference_guards(plan, ref.columns, ref.table, "reverse")]
         column = drop.format(ref.table.sql, sql.Identifier(ref.columns.legacy_column))
         gone = Statement(column, "the integer reference", ref.table, AX)
         steps.append(Step(f"reference {ref.table}.{ref.columns.number}", (*guards, gone), (ref.table,), AX))

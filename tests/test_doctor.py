@@ -398,7 +398,7 @@ def test_a_hook_is_missed(tool: Tool) -> None:
 
 def with_run(tool: Tool, phase: Phase) -> None:
     from swap.core.catalog.load import load_catalog
-    from swap.core.plan import make_plan, reference_columns
+    from swap.core.planner import make_plan, reference_columns
 
     with closing(tool.connect()) as conn:
         config = configured()

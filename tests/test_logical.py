@@ -18,7 +18,7 @@ from swap.demo.load import Load
 from swap.prepare.objects import changes
 from swap.prepare.slot import read_slot, slot_name
 from swap.sync.logical.fence import OwnFence, streaming
-from swap.sync.logical.stream import CaptureLostError
+from swap.sync.logical.position import CaptureLostError
 from swap.sync.replay import replay_all
 from tests.cycling import doctor
 from tests.fix_server import Connect, Database, DatabaseServer

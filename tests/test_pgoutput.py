@@ -23,7 +23,7 @@ from swap.sync.logical.pgoutput import (
     status,
     unwrap,
 )
-from swap.sync.logical.stream import full_xid
+from swap.sync.logical.position import full_xid
 
 SENT: list[tuple[bytes, Change]] = [
     (b"B\x00\x00\x00\x00\x01s\x95\xb8\x00\x03\x03\xe5\xees'\x88\x00\x00\x02\xf1", Begin(24352184, 753)),

@@ -22,7 +22,7 @@ from swap.core.catalog.model import Column
 from swap.core.connection import Connection
 from swap.core.direction import Direction
 from verify.exact import by_index, comparable
-from verify.images import COMMA, Where, origin_value, target_value
+from verify.images import COMMA, Where, target_value
 from verify.ranges import Range
 
 # Types whose equality is identity of the stored value (and which hash): pg_type.typname.
@@ -128,7 +128,7 @@ _SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM {} s WHERE 
 
 def _origin(d: Direction, where: Where) -> sql.Composed:
     key = sql.Identifier("s", d.origin_key)
-    value = row_hash(key, [m.column for m in d.columns], [origin_value(d, m) for m in d.columns])
+    value = row_hash(key, [m.column for m in d.columns], [d.value(m) for m in d.columns])
     return _SUM.format(value, d.origin.sql, where(key))
 
 

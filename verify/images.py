@@ -17,20 +17,13 @@ Where = Callable[[sql.Composable], sql.Composable]
 COMMA = sql.SQL(", ")
 
 
-def origin_value(d: Direction, m: Mapped) -> sql.Composable:
-    """The value the maintained column should have. A reference that is NULL needs no lookup."""
-    if not m.lookup:
-        return d.value(m)
-    return sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(sql.Identifier("s", m.origin), d.value(m))
-
-
 def target_value(m: Mapped) -> sql.Composable:
     return sql.Identifier("s", m.target)
 
 
 def origin_side(d: Direction, where: Where, columns: Sequence[Mapped]) -> sql.Composed:
     """Rows of the captured table as the maintained one should have them."""
-    return _side(d.origin, d.origin_key, [origin_value(d, m) for m in columns], where)
+    return _side(d.origin, d.origin_key, [d.value(m) for m in columns], where)
 
 
 def target_side(d: Direction, where: Where, columns: Sequence[Mapped]) -> sql.Composed:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from swap.cli.commands import conclude
 from swap.cli.context import Session
 from swap.cli.output import print_lines, print_table
+from swap.cli.results import conclude
 from swap.core.catalog.load import load_catalog
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError

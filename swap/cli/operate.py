@@ -21,10 +21,10 @@ from cutover.transaction import slot_and_generation
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, Yes, confirm, opened
 from swap.cli.output import emit_json, print_lines
+from swap.cli.results import done, print_statements
 from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError, StoppedError
 from swap.core.journal import Phase, Run
-from swap.core.statement import Statement
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +57,9 @@ def cutover(
         if dry_run:
             if run.phase not in (Phase.PREPARED, Phase.BACKFILLING):
                 check_phase(run, "cutover")
-            _dry_run(listing.exchange_statements(run.plan, "cutover", *slot_and_generation(s.journal, run)), as_json=as_json)
+            print_statements(
+                listing.exchange_statements(run.plan, "cutover", *slot_and_generation(s.journal, run)), as_json=as_json
+            )
             return
         check_phase(run, "cutover")
         if s.config.hooks.pre_swap_snapshot is None and not no_snapshot:
@@ -79,7 +81,9 @@ def revert(
         run = s.need_run("revert")
         check_phase(run, "revert")
         if dry_run:
-            _dry_run(listing.exchange_statements(run.plan, "revert", *slot_and_generation(s.journal, run)), as_json=as_json)
+            print_statements(
+                listing.exchange_statements(run.plan, "revert", *slot_and_generation(s.journal, run)), as_json=as_json
+            )
             return
         confirm(f"Exchange {run.source} back with {run.plan.retired} now?", yes=yes)
         _exchange(s, run, "revert", None, as_json=as_json)
@@ -174,11 +178,11 @@ def finalize(
             first = run.phase is Phase.CUT_OVER
             check_finalize(s.journal.conn, run.plan, s.config, drop_legacy=drop_legacy, second_names=first)
             steps = finalize_steps(run.plan, drop_legacy=drop_legacy, second_names=first)
-            _dry_run([st for step in steps for st in step.statements], as_json=as_json)
+            print_statements([st for step in steps for st in step.statements], as_json=as_json)
             return
         confirm(f"Drop {run.plan.retired} for good? There is no revert after this.", yes=yes)
         run_finalize(s.journal.conn, s.journal, run, s.config, s.report, drop_legacy=drop_legacy)
-    _end(as_json, "finalized", f"finalized: {run.plan.retired} and capture are gone")
+    done(as_json, {"phase": "finalized"}, f"finalized: {run.plan.retired} and capture are gone")
 
 
 def abort(
@@ -194,23 +198,9 @@ def abort(
                 hint="`swap revert` goes back first; then abort.",
             )
         if dry_run:
-            _dry_run([st for step in abort_steps(run.plan) for st in step.statements], as_json=as_json)
+            print_statements([st for step in abort_steps(run.plan) for st in step.statements], as_json=as_json)
             return
         if run.phase is not Phase.ABORTED:
             confirm(f"Remove {run.plan.shadow} and everything else swap added?", yes=yes)
             run_abort(s.journal.conn, s.journal, run, s.config, s.report)
-    _end(as_json, "aborted", f"aborted: {run.source} and its references are as they were before prepare")
-
-
-def _end(as_json: bool, phase: str, said: str) -> None:
-    if as_json:
-        emit_json({"phase": phase})
-    else:
-        print_lines([said])
-
-
-def _dry_run(statements: list[Statement], *, as_json: bool) -> None:
-    if as_json:
-        emit_json({"statements": listing.as_json(statements)})
-    else:
-        print_lines(listing.as_text(statements))
+    done(as_json, {"phase": "aborted"}, f"aborted: {run.source} and its references are as they were before prepare")

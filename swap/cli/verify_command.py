@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from swap.cli.against import against
-from swap.cli.commands import Jobs, conclude
+from swap.cli.commands import Jobs
 from swap.cli.context import ConfigFile, Dsn, Json, Session, Verbose, opened
 from swap.cli.output import emit_json, print_checks, print_lines, print_table
+from swap.cli.results import conclude
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
 from swap.core.journal import Phase, Run

@@ -1,8 +1,7 @@
 """The state schema: the run, its phase, chunks, watermarks, verifications, attempts, hooks, events.
 
-SQLAlchemy Core describes the tables and builds the statements; they run on the psycopg connection that moves
-the data, so a row of progress commits in the same transaction as what it reports (invariant 4).
-Every table has a primary key: a publication FOR ALL TABLES does not break on them (H17).
+SQLAlchemy Core describes the tables (swap.core.journal_tables) and builds the statements; they run on the psycopg
+connection that moves the data, so a row of progress commits in the same transaction as what it reports (invariant 4).
 """
 
 from __future__ import annotations
@@ -10,145 +9,26 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from psycopg import sql
 from psycopg.types.json import Jsonb
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import CreateSchema, CreateTable
 
 from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError
+from swap.core.journal_tables import MOVES, Phase, tables
 from swap.core.names import TableName, quote
 from swap.core.plan import PLAN, Plan
 from swap.core.text import Query, verbatim
 
+__all__ = ["Journal", "Phase", "Run"]
+
 VERSION = 2
 MARK = "pg-uuid-swap state"
 DIALECT = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
-
-
-class Phase(StrEnum):
-    """Mirrors the enum `phase` of the state schema."""
-
-    PREPARING = "preparing"
-    PREPARED = "prepared"
-    BACKFILLING = "backfilling"
-    SYNCING = "syncing"
-    CUT_OVER = "cut_over"
-    FINALIZED = "finalized"
-    ABORTED = "aborted"
-
-    @property
-    def public(self) -> str:
-        """The phase as CLI.md names it: a run that is still being prepared does not exist yet."""
-        return "none" if self is Phase.PREPARING else self.value
-
-
-MOVES = {
-    Phase.PREPARING: {Phase.PREPARED, Phase.ABORTED},
-    Phase.PREPARED: {Phase.BACKFILLING, Phase.ABORTED},
-    Phase.BACKFILLING: {Phase.SYNCING, Phase.ABORTED},
-    Phase.SYNCING: {Phase.CUT_OVER, Phase.ABORTED},
-    Phase.CUT_OVER: {Phase.SYNCING, Phase.FINALIZED},
-    Phase.FINALIZED: set(),
-    Phase.ABORTED: set(),
-}
-
-
-def tables(schema: str) -> dict[str, sa.Table]:
-    """The journal's tables in `schema`, by name, in creation order."""
-    md = sa.MetaData(schema=schema)
-    now = sa.text("clock_timestamp()")
-    stamp = sa.DateTime(timezone=True)
-
-    def ident() -> sa.Column[int]:
-        return sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True)
-
-    def run() -> sa.Column[int]:
-        return sa.Column("run_id", sa.BigInteger, nullable=False)
-
-    phase = postgresql.ENUM(*[p.value for p in Phase], name="phase", schema=schema, create_type=False)
-    made = [
-        sa.Table(
-            "run", md, ident(),
-            sa.Column("source_schema", sa.Text, nullable=False),
-            sa.Column("source_table", sa.Text, nullable=False),
-            sa.Column("phase", phase, nullable=False),
-            sa.Column("mode", sa.Text, nullable=False),
-            sa.Column("plan", JSONB, nullable=False),
-            sa.Column("baseline", JSONB),
-            sa.Column("paused", sa.Boolean, nullable=False, server_default="false"),
-            sa.Column("bound", sa.BigInteger),
-            sa.Column("complete_xid", sa.Text),
-            sa.Column("verified", sa.Text),
-            sa.Column("created_at", stamp, nullable=False, server_default=now),
-            sa.Column("changed_at", stamp, nullable=False, server_default=now),
-        ),
-        sa.Table(
-            "fence", md, sa.Column("tag", sa.BigInteger, primary_key=True, autoincrement=False),
-            sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
-        ),
-        sa.Table(
-            "capture", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
-            sa.Column("watermark", sa.Text, nullable=False),
-            sa.Column("active", sa.SmallInteger, nullable=False, server_default="0"),
-            sa.Column("replayed", sa.BigInteger, nullable=False, server_default="0"),
-            sa.Column("replayed_at", stamp),
-        ),
-        sa.Table(  # logical capture: everything committed before `position` (a WAL position as a number) is in the queue
-            "stream", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
-            sa.Column("slot", sa.Text, nullable=False), sa.Column("position", sa.BigInteger, nullable=False),
-            sa.Column("entries", sa.BigInteger, nullable=False, server_default="0"),
-            sa.Column("moved_at", stamp, nullable=False, server_default=now),
-        ),
-        sa.Table(
-            "chunk", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
-            sa.Column("part", sa.Text, primary_key=True), sa.Column("number", sa.Integer, primary_key=True),
-            sa.Column("low", sa.BigInteger, nullable=False), sa.Column("high", sa.BigInteger, nullable=False),
-            sa.Column("rows", sa.BigInteger), sa.Column("done_at", stamp),
-        ),
-        sa.Table(
-            "step", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
-            sa.Column("name", sa.Text, primary_key=True),
-            sa.Column("done_at", stamp, nullable=False, server_default=now),
-        ),
-        sa.Table(
-            "verification", md, ident(), run(),
-            sa.Column("method", sa.Text, nullable=False), sa.Column("direction", sa.Text, nullable=False),
-            sa.Column("verdict", sa.Text, nullable=False), sa.Column("snapshot", sa.Text),
-            sa.Column("fingerprint", sa.Text), sa.Column("repaired", sa.Boolean, nullable=False),
-            sa.Column("report", JSONB), sa.Column("started_at", stamp, nullable=False),
-            sa.Column("finished_at", stamp, nullable=False, server_default=now),
-        ),
-        sa.Table(
-            "range_digest", md, sa.Column("verification_id", sa.BigInteger, primary_key=True, autoincrement=False),
-            sa.Column("part", sa.Text, primary_key=True), sa.Column("number", sa.Integer, primary_key=True),
-            sa.Column("low", sa.BigInteger), sa.Column("high", sa.BigInteger),
-            sa.Column("rows", sa.BigInteger, nullable=False), sa.Column("digest", sa.Text, nullable=False),
-        ),
-        sa.Table(
-            "attempt", md, ident(), run(),
-            sa.Column("kind", sa.Text, nullable=False), sa.Column("xid", sa.Text),
-            sa.Column("outcome", sa.Text, nullable=False), sa.Column("detail", sa.Text),
-            sa.Column("at", stamp, nullable=False, server_default=now),
-        ),
-        sa.Table(
-            "hook", md, ident(), run(),
-            sa.Column("name", sa.Text, nullable=False), sa.Column("argv", JSONB, nullable=False),
-            sa.Column("exit_code", sa.Integer), sa.Column("snapshot", sa.Text), sa.Column("output", sa.Text),
-            sa.Column("started_at", stamp, nullable=False), sa.Column("finished_at", stamp),
-        ),
-        sa.Table(
-            "event", md, ident(), run(),
-            sa.Column("at", stamp, nullable=False, server_default=now),
-            sa.Column("kind", sa.Text, nullable=False), sa.Column("message", sa.Text, nullable=False),
-        ),
-    ]  # fmt: skip
-    return {t.name: t for t in made}
 
 
 def compile_sql(statement: sa.sql.ClauseElement) -> tuple[sql.SQL, dict[str, Any]]:

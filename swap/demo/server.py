@@ -13,7 +13,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import pwd
 import random
 import shutil
 import signal
@@ -22,7 +21,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
@@ -30,6 +28,7 @@ from urllib.parse import quote
 
 from psycopg import pq
 
+from swap.demo.account import Account, ServerError, unprivileged_account
 from swap.demo.binaries import copy_installation, find_binaries
 from swap.demo.directory import POLL_INTERVAL_S, PREFIX, STOP_TIMEOUT_S, Layout, remove_stale, take_ownership
 
@@ -51,18 +50,6 @@ PORTS = range(15000, 32000)
 
 Auth = Literal["trust", "scram-sha-256"]
 StopMode = Literal["fast", "immediate"]
-
-
-class ServerError(RuntimeError):
-    """A server did not start or did not stay up; the message ends with the tail of its log."""
-
-
-@dataclass(frozen=True)
-class Account:
-    """The unprivileged user that runs the server, when this process is root."""
-
-    uid: int
-    gid: int
 
 
 class Server:
@@ -115,7 +102,7 @@ class Server:
         bindir = find_binaries(spec)
         parent = base_dir or Path(tempfile.gettempdir())
         remove_stale(parent)
-        account = _unprivileged_account()
+        account = unprivileged_account()
         layout = Layout(Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve())
         server = cls(layout, take_ownership(layout), bindir, account, superuser_password)
         atexit.register(server.stop, "immediate")
@@ -278,16 +265,6 @@ class Server:
             )
         except PermissionError:
             return False
-
-
-def _unprivileged_account() -> Account | None:
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            return Account(entry.pw_uid, entry.pw_gid)
-    raise ServerError("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody")
 
 
 def free_port() -> int:

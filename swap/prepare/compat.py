@@ -20,7 +20,8 @@ from swap.core.names import TableName
 from swap.core.plan import Plan, RefColumns
 from swap.core.statement import AX, Statement
 from swap.core.text import load_sql
-from swap.prepare.objects import PACKAGE, function, generator, trigger
+from swap.prepare.objects import PACKAGE, function, generator
+from swap.prepare.own_triggers import trigger
 
 RESOLVE = "!swap_compat"  # sorts before letters and digits: the first BEFORE trigger
 MIRROR = "~swap_twin"  # sorts after ~swap_guard: the last one

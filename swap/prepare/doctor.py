@@ -17,7 +17,8 @@ from swap.core.connection import SETTINGS, Connection
 from swap.core.errors import LockError, RefusedError, UsageError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.names import TableName, parse_table, quote
-from swap.core.plan import INTEGERS, Plan, RefColumns, make_plan, reference_columns
+from swap.core.plan import INTEGERS, Plan, RefColumns
+from swap.core.planner import make_plan, reference_columns
 from swap.core.rewrite import RewriteFailure, rewrite_indexes
 from swap.core.statistics import with_statistics
 from swap.core.twins import with_twins

@@ -14,7 +14,8 @@ from swap.core.config import Config, Cutover, Identity, Names, Sync, Verify
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, quote
-from swap.core.plan import RefColumns, is_identity_index, reference_columns
+from swap.core.plan import RefColumns, is_identity_index
+from swap.core.planner import reference_columns
 from swap.prepare.checks_key import check_key
 from swap.prepare.lookalikes import LookAlike, singular
 from swap.prepare.lookalikes_nested import look_alikes

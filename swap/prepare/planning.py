@@ -15,7 +15,8 @@ from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, parse_table
-from swap.core.plan import Plan, RefColumns, make_plan, reference_columns
+from swap.core.plan import Plan, RefColumns
+from swap.core.planner import make_plan, reference_columns
 from swap.core.policies import new_policies
 from swap.core.rewrite import rewrite_indexes
 from swap.core.statistics import with_statistics

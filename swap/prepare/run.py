@@ -22,7 +22,7 @@ from swap.core.plan import Plan
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
 from swap.core.statement import Statement, script
-from swap.prepare import objects
+from swap.prepare import objects, own_triggers
 from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.compat import add_compat_column, compat_functions, reference_triggers
 from swap.prepare.publication import create_publication, create_slot, publish
@@ -63,16 +63,16 @@ def prepare_steps(plan: Plan) -> list[Step]:
     # The lock of this step is needed in logical mode too: transactions that committed before the slot's beginning are
     # not streamed, and under it every one that wrote is not only committed but visible, so that the copy sees it (H9).
     capture = [
-        *([] if logical else objects.capture_triggers(plan, plan.source, "forward")),
-        *objects.source_guards(plan, plan.source, "forward"),
-        objects.fence_trigger(plan, plan.source),
+        *([] if logical else own_triggers.capture_triggers(plan, plan.source, "forward")),
+        *own_triggers.source_guards(plan, plan.source, "forward"),
+        own_triggers.fence_trigger(plan, plan.source),
     ]
     steps.append(Step("capture", tuple(capture), (plan.source,), "SHARE ROW EXCLUSIVE"))
     for ref in plan.references:
         column = add_reference_column(plan, ref)
         column += add_compat_column(ref.columns)
         guards = [
-            *objects.reference_guards(plan, ref.columns, ref.table, "forward"),
+            *own_triggers.reference_guards(plan, ref.columns, ref.table, "forward"),
             *reference_triggers(plan, ref.columns, "forward"),
         ]
         lock = "ACCESS EXCLUSIVE" if column else "SHARE ROW EXCLUSIVE"

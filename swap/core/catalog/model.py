@@ -4,193 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from swap.core.catalog.parts import (
+    BoundPolicy,
+    Check,
+    Column,
+    ForeignKey,
+    Grant,
+    Index,
+    Policy,
+    Publication,
+    Sequence,
+    Trigger,
+)
 from swap.core.names import TableName
 
-FK_TYPES = ("smallint", "integer", "bigint")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One live column. `type` is format_type's text; `generated` is '' | 's' | 'v'; `identity` is '' | 'a' | 'd'."""
-
-    name: str
-    attnum: int
-    type: str
-    not_null: bool
-    default: str | None
-    identity: str
-    generated: str
-    collation: str | None
-    storage: str | None
-    compression: str | None
-    statistics: int | None
-    options: tuple[str, ...]
-    comment: str | None
-    not_null_name: str | None
-    base_type: str
-    base_kind: str
-    deterministic: bool
-    not_null_comment: str = ""
-    not_null_inherited: bool = True
-
-
-@dataclass(frozen=True)
-class Index:
-    """`tail` is the definition from USING on, tablespace included; `columns` every column it mentions; `key_columns` in index order."""
-
-    name: str
-    unique: bool
-    primary: bool
-    valid: bool
-    exclusion: bool
-    tail: str
-    constraint: str | None
-    constraint_type: str | None
-    deferrable: bool
-    deferred: bool
-    columns: tuple[str, ...]
-    key_columns: tuple[str, ...]
-    partial: bool
-    expressions: bool
-    comment: str
-    constraint_comment: str
-    clustered: bool
-    replident: bool
-    size_bytes: int
-    exclusion_definition: str
-    tablespace: str
-    statistics_columns: tuple[int, ...]
-    statistics_targets: tuple[int, ...]
-
-    @property
-    def recipe(self) -> str:
-        """What makes it again: an exclusion constraint's own text (no index can become one), else the index's tail."""
-        return self.exclusion_definition or self.tail
-
-    @property
-    def statistics(self) -> tuple[tuple[int, int], ...]:
-        """Statistics targets of expressions, by their number in the index."""
-        return tuple(zip(self.statistics_columns, self.statistics_targets, strict=True))
-
-
-@dataclass(frozen=True)
-class Check:
-    name: str
-    definition: str
-    validated: bool
-    comment: str
-
-
-@dataclass(frozen=True)
-class ForeignKey:
-    """A foreign key; `definition` is pg_get_constraintdef's text (schema-qualified, without NOT VALID)."""
-
-    table: TableName
-    name: str
-    definition: str
-    validated: bool
-    deferrable: bool
-    target: TableName
-    columns: tuple[str, ...]
-    target_columns: tuple[str, ...]
-    comment: str
-    inherited: bool
-
-    @property
-    def enforced(self) -> bool:
-        """False for NOT ENFORCED (18): it is never checked."""
-        return not self.definition.endswith(" NOT ENFORCED")
-
-
-@dataclass(frozen=True)
-class Trigger:
-    """`columns`: what UPDATE OF and WHEN bind, by number; `head` and `tail`: its definition before and after `ON table`;
-    `other_oid`: FROM table of a constraint trigger; `extensions`: what it DEPENDS ON."""
-
-    name: str
-    definition: str
-    enabled: str
-    row: bool
-    before: bool
-    on_insert: bool
-    on_delete: bool
-    on_update: bool
-    function: str
-    comment: str
-    constraint: bool
-    columns: tuple[str, ...]
-    update_of: tuple[str, ...]
-    head: str
-    tail: str
-    other_oid: int
-    extensions: tuple[str, ...]
-    constraint_comment: str
-
-
-@dataclass(frozen=True)
-class Policy:
-    name: str
-    permissive: bool
-    command: str
-    roles: tuple[str, ...]
-    using: str | None
-    check: str | None
-    comment: str
-
-
-@dataclass(frozen=True)
-class BoundPolicy:
-    """A policy of another table that reads the source or a reference's table. `reads_source`: it is bound to the source's
-    oid, not to its name."""
-
-    oid: int
-    table: TableName
-    reads_source: bool
-    policy: Policy
-
-
-@dataclass(frozen=True)
-class Grant:
-    """One ACL entry. `column` None: the whole relation; `grantee` None: PUBLIC."""
-
-    column: str | None
-    grantee: str | None
-    grantor: str
-    privilege: str
-    grantable: bool
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """A sequence that a column owns. `identity`: it is the column's own, made by GENERATED (`kind`: a | d) AS IDENTITY."""
-
-    column: str
-    name: TableName
-    identity: bool
-    kind: str
-    type: str
-    start: int
-    increment: int
-    minimum: int
-    maximum: int
-    cache: int
-    cycle: bool
-    persistence: str
-    comment: str | None
-    grants: tuple[Grant, ...]
-
-
-@dataclass(frozen=True)
-class Publication:
-    """One that publishes a table. `kind`: table (listed by name) | schema | all; `columns` empty: all of them."""
-
-    name: str
-    owner: str
-    owned: bool
-    kind: str
-    columns: tuple[str, ...]
-    filter: str | None
-    filter_columns: tuple[str, ...]
+__all__ = [
+    "BoundPolicy",
+    "Catalog",
+    "Check",
+    "Column",
+    "Dependent",
+    "ForeignKey",
+    "Function",
+    "Grant",
+    "Index",
+    "Policy",
+    "Publication",
+    "Sequence",
+    "Statistics",
+    "Table",
+    "Trigger",
+    "Unfollowed",
+    "View",
+    "ViewPart",
+]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from swap.core.connection import Connection
 from swap.core.plan import Plan
 from swap.core.text import load_sql
 from swap.prepare.slot import read_slot
-from swap.sync.logical.stream import CaptureLostError, check_journalled
+from swap.sync.logical.position import CaptureLostError, check_journalled
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from swap.core.plan import Plan
 from swap.core.report import Reporter
 from swap.prepare.objects import changes
 from swap.prepare.slot import STEP, make_slot
-from swap.sync.logical.stream import CaptureLostError, check_journalled
+from swap.sync.logical.position import CaptureLostError, check_journalled
 
 OVER = (Phase.PREPARING, Phase.FINALIZED, Phase.ABORTED)
 

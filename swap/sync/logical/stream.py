@@ -26,12 +26,12 @@ import psycopg
 from psycopg import sql
 
 from swap.core.connection import Connection, Database
-from swap.core.errors import DefectError, RefusedError, SwapError, UnreachableError
+from swap.core.errors import DefectError, SwapError, UnreachableError
 from swap.core.plan import Plan
 from swap.prepare.objects import changes
 from swap.prepare.publication import publication_name
-from swap.prepare.slot import STEP, Slot, read_slot
-from swap.sync.logical.link import Link, LinkError, lsn_text
+from swap.prepare.slot import read_slot
+from swap.sync.logical.link import Link, LinkError
 from swap.sync.logical.pgoutput import (
     Begin,
     Commit,
@@ -45,6 +45,7 @@ from swap.sync.logical.pgoutput import (
     Update,
     decode,
 )
+from swap.sync.logical.position import check_journalled, check_slot, full_xid
 
 CHUNK = 10_000
 GATHER_S = 0.02  # entries are gathered this long: a commit for each single-row transaction would cost the server more
@@ -53,15 +54,6 @@ IDLE_POSITION_S = 10.0
 PATIENCE_S = 60.0
 RECONNECTS = 20
 BARRIER = "swap"  # prefix of the logical messages that barriers are
-LOST = "Changes made since then were not captured. Everything built so far stays, and nothing was cut over."
-AGAIN = "`swap prepare` starts capture again and queues what differs; no new backfill. Then `swap sync`."
-
-
-class CaptureLostError(RefusedError):
-    """The slot cannot give what was not read from it yet: it is lost, gone, or ahead of what was noted."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, state=LOST, hint=AGAIN)
 
 
 @dataclass(frozen=True)
@@ -327,41 +319,3 @@ class Stream:
     def _close_bell(self) -> None:
         self._bell.close()
         self._wake.close()
-
-
-def check_journalled(conn: Connection, plan: Plan, run_id: int) -> tuple[str, int]:
-    """The slot's name and the position that is noted. Raises CaptureLostError when the two do not fit."""
-    schema = plan.state_schema
-    row = conn.execute(
-        sql.SQL(
-            "SELECT s.slot, s.position, EXISTS (SELECT FROM {} d WHERE d.run_id = s.run_id AND d.name = {})"
-            " FROM {} s WHERE s.run_id = {}"
-        ).format(sql.Identifier(schema, "step"), sql.Literal(STEP), sql.Identifier(schema, "stream"), sql.Literal(run_id))
-    ).fetchone()
-    if row is None:
-        raise DefectError("Capture is logical and no slot was journalled.")
-    check_slot(read_slot(conn, row[0]), row[0], row[1])
-    if not row[2]:
-        raise CaptureLostError(f"The replication slot {row[0]} is new, and what was missed before it is not queued yet.")
-    return str(row[0]), int(row[1])
-
-
-def check_slot(slot: Slot | None, name: str, position: int) -> None:
-    """Raises CaptureLostError unless the slot still has everything from `position` on."""
-    if slot is None:
-        raise CaptureLostError(f"The replication slot {name} is gone.")
-    if slot.lost:
-        raise CaptureLostError(f"The replication slot {name} is lost: the server removed WAL that was not read yet.")
-    if slot.confirmed > position:
-        raise CaptureLostError(
-            f"The replication slot {name} is at {lsn_text(slot.confirmed)}, capture was noted up to {lsn_text(position)} only."
-        )
-
-
-def full_xid(xid: int, near: int) -> int:
-    """The 64-bit id of a transaction whose lower half the stream tells: the nearest to an id that is in use now.
-
-    Ids in use are never further apart than 2^31 (src/backend/access/transam/README), and `near` may be old.
-    """
-    difference = (xid - near) & 0xFFFFFFFF
-    return near + (difference if difference < 1 << 31 else difference - (1 << 32))

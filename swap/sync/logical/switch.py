@@ -17,7 +17,7 @@ from swap.core.journal import Journal, Phase, Run
 from swap.core.ladder import LockBudget, with_locks
 from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
-from swap.prepare import objects
+from swap.prepare import objects, own_triggers
 from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.publication import create_publication, drop_publication, publish
 from swap.prepare.slot import STEP, end_slot, make_slot
@@ -44,7 +44,7 @@ def switch_mode(database: Database, journal: Journal, run: Run, to: str, config:
 
 
 def _triggers(run: Run) -> list[Statement]:
-    return objects.capture_triggers(run.plan, run.plan.source, "forward")
+    return own_triggers.capture_triggers(run.plan, run.plan.source, "forward")
 
 
 def _to_logical(database: Database, journal: Journal, run: Run, budget: LockBudget, report: Reporter) -> None:
