@@ -1,10 +1,10 @@
-"""Capture, guards and the fence as statements: functions in the state schema, triggers on the application's tables.
+"""The queue, and the functions of capture, guards and fence, as statements, all in the state schema. What calls them, the
+triggers on the application's tables, is in `swap.prepare.own_triggers`.
 
 Functions are SECURITY DEFINER and name everything with its schema, so nothing a session creates (a temporary table,
 an operator) can change what they do. The guards pin their search_path besides. The two that run for every statement
 of the application, capture and fence, leave nothing to be looked up instead: entering and leaving a SET costs an
-UPDATE about 12 us of the 26 that capture then adds to its 80. Triggers are ENABLE ALWAYS: a writer under
-session_replication_role = replica counts too (H7).
+UPDATE about 12 us of the 26 that capture then adds to its 80.
 """
 
 from __future__ import annotations
