@@ -32,7 +32,8 @@ class Standby(Server):
         if done.returncode != 0:
             raise ServerError(f"pg_basebackup ended with code {done.returncode}\n{done.stderr}")
         with (self.layout.data / "postgresql.conf").open("a") as conf:
-            conf.write(f"unix_socket_directories = '{self.layout.sockets}'\nhot_standby = on\n")
+            # Tablespaces in place are what other tests of this server leave; recovery refuses them where they are not allowed.
+            conf.write(f"unix_socket_directories = '{self.layout.sockets}'\nhot_standby = on\nallow_in_place_tablespaces = on\n")
 
 
 def standby_of(server: DatabaseServer) -> Standby:

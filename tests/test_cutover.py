@@ -132,7 +132,7 @@ def test_hold_limit_rolls_back(operator: MakeOperator, connect: Connect) -> None
         op.db.superuser,
         "CREATE FUNCTION public.slow() RETURNS event_trigger LANGUAGE plpgsql AS"
         " $$ BEGIN IF current_user = 'swap_owner' THEN PERFORM pg_advisory_xact_lock_shared(42); END IF; END $$;"
-        " CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('DROP VIEW') EXECUTE FUNCTION public.slow()",
+        " CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.slow()",
     )
     try:
         error = op.refused("cutover", "--yes", "--no-snapshot", "--lock-timeout", "5000", code=4)

@@ -9,8 +9,8 @@ from psycopg import sql
 from swap.core.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import quote
-from swap.core.text import Query, verbatim
-from swap.prepare.checks_base import Finding, Subject, blocker, bounded, or_ok, qualified, read, warning
+from swap.core.text import Query, load_sql, verbatim
+from swap.prepare.checks_base import PACKAGE, Finding, Subject, blocker, bounded, or_ok, qualified, read, warning
 
 
 def check_not_valid(conn: Connection, subject: Subject, timeout_ms: int) -> list[Finding]:
@@ -47,7 +47,7 @@ def _updated(table: Table, subject: Subject) -> Query | None:
 
 
 def _scan(conn: Connection, table: Table, name: str, expression: Query, updated: Query, timeout_ms: int) -> list[Finding]:
-    query = sql.SQL("SELECT count(*) FROM {} WHERE NOT ({}) AND ({})").format(table.name.sql, expression, updated)
+    query = load_sql(PACKAGE, "checks_not_valid_rows.sql").format(table=table.name.sql, expression=expression, updated=updated)
     rows = bounded(conn, query, timeout_ms)
     at = qualified(table.name, name)
     hint = f"Correct those rows, or ALTER TABLE {table.name} DROP CONSTRAINT {quote(name)}; and add it again afterwards."
