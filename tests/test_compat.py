@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import errors
+from psycopg import errors, sql
 
 from cutover.finalize import finalize
 from swap.core.errors import RefusedError
@@ -178,7 +178,7 @@ def test_they_go_at_finalize(start: Start, database: Database, connect: Connect)
         ("logs", "actor_uuid_id"),
     ):
         with pytest.raises(psycopg.errors.UndefinedColumn):
-            app.execute(f"SELECT {column} FROM {table}".encode())
+            app.execute(sql.SQL("SELECT {} FROM {}").format(sql.Identifier(column), sql.Identifier(table)))
     left = connect(database.superuser).execute(
         "SELECT tgname FROM pg_trigger WHERE tgname ~ 'swap_(compat|twin)' UNION SELECT proname FROM pg_proc WHERE proname ~ '(compat|mirror)_'"
     )
@@ -197,20 +197,20 @@ def test_verify_finds_two_names_that_differ(start: Start, database: Database, co
     superuser = connect(database.superuser)
 
     def planted(table: str, key: str, other: str, *triggers: str) -> None:
+        names = {"table": sql.Identifier(table), "key": sql.Identifier(key), "other": sql.Identifier(other)}
+        one = sql.SQL("UPDATE {table} SET {other} = gen_random_uuid() WHERE ctid = (SELECT min(ctid) FROM {table})")
         with superuser.transaction():
             for t in triggers:
-                superuser.execute(f'ALTER TABLE {table} DISABLE TRIGGER "{t}"'.encode())
-            superuser.execute(
-                f"UPDATE {table} SET {other} = gen_random_uuid() WHERE ctid = (SELECT min(ctid) FROM {table})".encode()
-            )
+                superuser.execute(sql.SQL("ALTER TABLE {table} DISABLE TRIGGER {t}").format(**names, t=sql.Identifier(t)))
+            superuser.execute(one.format(**names))
             for t in triggers:
-                superuser.execute(f'ALTER TABLE {table} ENABLE ALWAYS TRIGGER "{t}"'.encode())
+                superuser.execute(sql.SQL("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {t}").format(**names, t=sql.Identifier(t)))
         report = cycle.verify()
         assert report.verdict == "different"
         (check,) = [c for c in report.checks if c.name == "second_names"]
         assert check.status == "failed"
         assert f"public.{table}.{other}: " in check.detail
-        superuser.execute(f"UPDATE {table} SET {other} = {key}".encode())
+        superuser.execute(sql.SQL("UPDATE {table} SET {other} = {key}").format(**names))
         cycle.m.sync()
         cycle.verified()
 
@@ -225,12 +225,12 @@ def test_the_example_under_the_real_commands(operator: MakeOperator, connect: Co
     op("doctor", "--trial")
     op.ready()
     app = connect(op.db.superuser)
-    query = "SELECT count(*) FROM users u JOIN sessions s ON s.user_uuid_id = u.uuid_id"
-    before = app.execute(query.encode()).fetchone()
+    query = sql.SQL("SELECT count(*) FROM users u JOIN sessions s ON s.user_uuid_id = u.uuid_id")
+    before = app.execute(query).fetchone()
     op("cutover", "--yes", "--no-snapshot")
-    assert app.execute(query.encode()).fetchone() == before
+    assert app.execute(query).fetchone() == before
     assert op("verify").json["verdict"] == "identical"
     op("revert", "--yes")
-    assert app.execute(query.encode()).fetchone() == before
+    assert app.execute(query).fetchone() == before
     assert op("verify").json["verdict"] == "identical"
     op("abort", "--yes")

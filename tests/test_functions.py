@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from swap.core.errors import LockError, RefusedError
 from swap.prepare.doctor import Finding
@@ -63,7 +64,7 @@ def test_open_sessions_compile_again(start: Start, database: Database, connect: 
         app.execute("UPDATE sessions SET seen = '' WHERE id = 3")
         seen = app.execute("SELECT substr(seen, 4) FROM sessions WHERE id = 3").fetchone()
         assert seen is not None
-        found = {n: app.execute(f"SELECT {n}_key()").fetchone() for n in REMEMBERING}
+        found = {n: app.execute(sql.SQL("SELECT {}()").format(sql.Identifier(f"{n}_key"))).fetchone() for n in REMEMBERING}
         return {seen[0], *(str(row[0]) for row in found.values() if row)}
 
     before = app.execute(AS_THEY_ARE).fetchall()
@@ -92,13 +93,11 @@ def test_open_sessions_find_the_new_function(start: Start, database: Database, c
             go()
         assert [app.execute(c).fetchone() for c in calls] == [(expected,), (expected,)]
     cycle.cutover()
-    kept = app.execute(
-        "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE pronamespace = 'swap'::regnamespace AND proname ~ 'mail_of'"
-    )
+    kept = app.execute("SELECT proname::text FROM pg_proc p WHERE pronamespace = 'swap'::regnamespace AND proname ~ 'mail_of'")
     row = kept.fetchone()
     assert row is not None
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        app.execute(f"SELECT {row[0].split('(')[0]}(NULL)")
+        app.execute(sql.SQL("SELECT {}(NULL)").format(sql.Identifier("swap", row[0])))
 
 
 def named(findings: list[Finding], status: str, part: str) -> list[Finding]:
@@ -109,7 +108,8 @@ def test_a_function_of_somebody_else_may_be_accepted(start: Start, database: Dat
     """It cannot be reset: said by name before. Accepted, the cutover goes on without it, and with a new session it works."""
     install(database, SCHEMA)
     admin = connect(database.superuser)
-    admin.execute(f"CREATE FUNCTION theirs() RETURNS text LANGUAGE plpgsql AS $${REMEMBERING['record']}$$")
+    create = sql.SQL("CREATE FUNCTION theirs() RETURNS text LANGUAGE plpgsql AS {}")
+    admin.execute(create.format(sql.Literal(REMEMBERING["record"])))
     found = named(doctor(database), "blocker", "theirs")
     assert [f.label for f in found] == ["function:public.theirs()"]
     assert "belongs to postgres" in found[0].detail
@@ -145,11 +145,12 @@ def test_a_function_that_is_being_replaced_is_waited_for(start: Start, database:
     cycle = start(SCHEMA + remembering(), cutover={"max_attempts": 2, "lock_timeout_ms": 50})
     cycle.ready()
     release = connect(database.owner, autocommit=False)
-    release.execute(f"CREATE OR REPLACE FUNCTION row_key() RETURNS text LANGUAGE plpgsql AS $${REMEMBERING['row']}$$")
+    replace = sql.SQL("CREATE OR REPLACE FUNCTION row_key() RETURNS text LANGUAGE plpgsql AS {}")
+    release.execute(replace.format(sql.Literal(REMEMBERING["row"])))
     with pytest.raises(LockError):
         cycle.exchange("cutover")
     release.commit()
-    release.execute(f"CREATE OR REPLACE FUNCTION row_key() RETURNS text LANGUAGE plpgsql AS $${REMEMBERING['row']} $$")
+    release.execute(replace.format(sql.Literal(REMEMBERING["row"] + " ")))
     cycle.m.config = cycle.m.config.model_copy(
         update={"cutover": cycle.m.config.cutover.model_copy(update={"lock_timeout_ms": 20_000, "max_lock_hold_ms": 20_000})}
     )

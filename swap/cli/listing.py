@@ -13,6 +13,7 @@ from swap.core.names import quote
 from swap.core.plan import Plan
 from swap.core.statement import Statement
 from swap.prepare.backfill_triggers import Touched
+from swap.prepare.compat import fill_compat
 from swap.prepare.references import (
     analyze_reference,
     create_index,
@@ -68,6 +69,9 @@ def phases(plan: Plan) -> list[Phase]:
     for ref in plan.references:
         fill = fill_reference(plan, ref, LOW, HIGH)
         references.append(Statement(fill, "per range of heap blocks: rows without their uuid", ref.table, "ROW EXCLUSIVE"))
+        if ref.columns.compat_column:
+            second = fill_compat(ref.columns, LOW, HIGH)
+            references.append(Statement(second, "per range of heap blocks: the uuid's second name", ref.table, "ROW EXCLUSIVE"))
         references += [create_index(i, concurrently=True) for i in reference_indexes(ref)]
         references += [s for i in reference_indexes(ref) for s in index_attributes(i)]
         references += [*_of(reference_steps(ref)), *statistics_of(plan, ref.table), analyze_reference(ref.table)]
