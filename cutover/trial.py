@@ -25,6 +25,7 @@ from cutover.functions import RESET
 from cutover.set_aside import KEPT, followers
 from cutover.trial_functions import review
 from cutover.trial_tables import copies
+from cutover.tried import tried
 from swap.core.catalog.load import load_tables, query
 from swap.core.catalog.model import Table
 from swap.core.connection import Connection
@@ -189,16 +190,7 @@ def _creates(statement: Statement) -> bool:
 
 
 def _run(conn: Connection, text: Query) -> psycopg.Error | None:
-    try:
-        with conn.transaction():
-            conn.execute(text)
-    except (errors.LockNotAvailable, errors.QueryCanceled):
-        raise
-    except psycopg.Error as e:
-        if conn.broken:
-            raise
-        return e
-    return None
+    return tried(conn, lambda: conn.execute(text))
 
 
 def _targets(conn: Connection, plan: Plan) -> tuple[Table, ...]:

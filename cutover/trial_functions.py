@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import sql
 
+from cutover.tried import tried
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.core.plan import Plan
@@ -97,19 +98,14 @@ def _create(conn: Connection, plan: Plan, moves: Moves, routine: Routine, *, mov
     scratch = next(iter(moves.schemas.values()))
     own = {TableName(routine.schema, routine.name): scratch}
     text = Moves({**moves.schemas, **own} if moved else own).text(OWN_PATH.sub("", routine.definition, count=1))
-    try:
-        with conn.transaction():
-            _set(conn, "check_function_bodies", "on" if routine.language == "sql" else "off")
-            _set(conn, "search_path", _path(plan, moves, routine, moved=moved))
-            conn.execute(verbatim(text))
-            _set(conn, "search_path", "pg_catalog, pg_temp")
-    except (errors.LockNotAvailable, errors.QueryCanceled):
-        raise
-    except psycopg.Error as e:
-        if conn.broken:
-            raise
-        return e
-    return TableName(scratch, routine.name)
+
+    def create() -> None:
+        _set(conn, "check_function_bodies", "on" if routine.language == "sql" else "off")
+        _set(conn, "search_path", _path(plan, moves, routine, moved=moved))
+        conn.execute(verbatim(text))
+        _set(conn, "search_path", "pg_catalog, pg_temp")
+
+    return tried(conn, create) or TableName(scratch, routine.name)
 
 
 def _set(conn: Connection, name: str, value: str) -> None:
@@ -144,20 +140,21 @@ def _plpgsql_body(conn: Connection, plan: Plan, moves: Moves, routine: Routine, 
         [made.schema],
     ).fetchone()
     assert row is not None
+    made_oid = int(row[0])
     messages: list[str] = []
-    try:
-        with conn.transaction():
-            for table in routine.tables or (0,):
-                _set(conn, "search_path", _path(plan, moves, routine, moved=False))
-                known = _check(conn, checker, routine.oid, table)
-                _set(conn, "search_path", _path(plan, moves, routine, moved=True))
-                found = _check(conn, checker, row[0], _moved_table(conn, plan, moves, table))
-                messages += [m for m in map(moves.readable, found) if m not in known]
-            _set(conn, "search_path", "pg_catalog, pg_temp")
-    except psycopg.Error as e:
-        if conn.broken or isinstance(e, errors.LockNotAvailable | errors.QueryCanceled):
-            raise
-        return _unchecked(routine, f"plpgsql_check could not check it: {e.diag.message_primary}")
+
+    def check() -> None:
+        for table in routine.tables or (0,):
+            _set(conn, "search_path", _path(plan, moves, routine, moved=False))
+            known = _check(conn, checker, routine.oid, table)
+            _set(conn, "search_path", _path(plan, moves, routine, moved=True))
+            found = _check(conn, checker, made_oid, _moved_table(conn, plan, moves, table))
+            messages.extend(m for m in map(moves.readable, found) if m not in known)
+        _set(conn, "search_path", "pg_catalog, pg_temp")
+
+    error = tried(conn, check)
+    if error is not None:
+        return _unchecked(routine, f"plpgsql_check could not check it: {error.diag.message_primary}")
     return _broken(routine, list(dict.fromkeys(messages))) if messages else []
 
 

@@ -21,6 +21,8 @@ from swap.core.names import TableName
 from swap.core.plan import RefColumns, Rename, is_identity_index
 from swap.core.text import verbatim
 
+SCRATCH = sql.Identifier("pg_temp", "swap_trial")
+
 
 @dataclass(frozen=True)
 class RewriteFailure:
@@ -30,10 +32,6 @@ class RewriteFailure:
     index: str
     reason: str
     kind: str = "index"
-
-
-class _Undo(Exception):
-    """Rolls the trial transaction back."""
 
 
 def rewrite_indexes(
@@ -64,31 +62,30 @@ def rewrite_indexes(
 
 
 def _rewrite(conn: Connection, table: Table, index: Index, renames: list[Rename]) -> str | RewriteFailure:
-    scratch = sql.Identifier("pg_temp", "swap_trial")
-    result: str | RewriteFailure = ""
-    try:
-        with conn.transaction():
-            conn.execute(_scratch_table(table, renames))
-            try:
-                with conn.transaction():
-                    conn.execute(_create(scratch, index))
-            except psycopg.Error as e:
-                result = RewriteFailure(table.name, index.name, e.diag.message_primary or str(e))
-                raise _Undo from None
-            for r in reversed(renames):
-                conn.execute(
-                    sql.SQL("ALTER TABLE {} RENAME COLUMN {} TO {}").format(
-                        scratch, sql.Identifier(r.after), sql.Identifier(r.before)
-                    )
-                )
-            oid = conn.execute("SELECT 'pg_temp.swap_trial'::regclass::oid::bigint").fetchone()
-            assert oid is not None
-            (made,) = load_indexes(conn, [oid[0]])[oid[0]]
-            result = made.recipe
-            raise _Undo
-    except _Undo:
-        pass
-    return result
+    with conn.transaction(force_rollback=True):
+        conn.execute(_scratch_table(table, renames))
+        try:
+            with conn.transaction():
+                conn.execute(_create(SCRATCH, index))
+        except psycopg.Error as e:
+            return RewriteFailure(table.name, index.name, e.diag.message_primary or str(e))
+        for r in reversed(renames):
+            rename_scratch(conn, r.after, r.before)
+        return scratch_index(conn).recipe
+
+
+def rename_scratch(conn: Connection, column: str, to: str) -> None:
+    """A column of the scratch table gets the name under which its definitions are to be printed."""
+    rename = sql.SQL("ALTER TABLE {} RENAME COLUMN {} TO {}")
+    conn.execute(rename.format(SCRATCH, sql.Identifier(column), sql.Identifier(to)))
+
+
+def scratch_index(conn: Connection) -> Index:
+    """The scratch table's one index, as the server prints it now."""
+    row = conn.execute("SELECT 'pg_temp.swap_trial'::regclass::oid::bigint").fetchone()
+    assert row is not None
+    (made,) = load_indexes(conn, [row[0]])[row[0]]
+    return made
 
 
 def rewritten_statistics(conn: Connection, table: Table, s: Statistics, renames: list[Rename]) -> str | RewriteFailure:
@@ -104,8 +101,7 @@ def rewritten_statistics(conn: Connection, table: Table, s: Statistics, renames:
         except psycopg.Error as e:
             return RewriteFailure(table.name, str(s.name), e.diag.message_primary or str(e), "statistics")
         for r in reversed(renames):
-            rename = sql.SQL("ALTER TABLE pg_temp.swap_trial RENAME COLUMN {} TO {}")
-            conn.execute(rename.format(sql.Identifier(r.after), sql.Identifier(r.before)))
+            rename_scratch(conn, r.after, r.before)
         row = conn.execute(
             "SELECT pg_get_statisticsobjdef_columns(oid) FROM pg_statistic_ext WHERE stxrelid = 'pg_temp.swap_trial'::regclass"
         ).fetchone()

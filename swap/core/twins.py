@@ -9,16 +9,12 @@ from dataclasses import dataclass, replace
 
 from psycopg import sql
 
-from swap.core.catalog.load import load_indexes
 from swap.core.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import derive
 from swap.core.plan import IndexPlan, Plan, ReferencePlan, is_identity_index
+from swap.core.rewrite import SCRATCH, rename_scratch, scratch_index
 from swap.core.text import verbatim
-
-
-class _Undo(Exception):
-    """Rolls the trial transaction back."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,6 @@ def _of_reference(conn: Connection, plan: Plan, ref: ReferencePlan) -> tuple[Ind
 
 def _renamed(conn: Connection, table: Table, origin: _Origin, columns: dict[str, str]) -> str | None:
     """The definition with the columns under their second names; None when it has none of them."""
-    scratch = sql.Identifier("pg_temp", "swap_trial")
     present = {c.name for c in table.columns}
     parts = [
         sql.SQL("{} ").format(sql.Identifier(c.name))
@@ -96,23 +91,11 @@ def _renamed(conn: Connection, table: Table, origin: _Origin, columns: dict[str,
     ]  # fmt: skip
     parts += [sql.SQL("{} uuid").format(sql.Identifier(u)) for u in columns if u not in present]
     unique = sql.SQL("UNIQUE " if origin.unique else "")
-    made = ""
-    try:
-        with conn.transaction():
-            conn.execute(sql.SQL("CREATE TEMPORARY TABLE swap_trial ({}) ON COMMIT DROP").format(sql.SQL(", ").join(parts)))
-            conn.execute(sql.SQL("CREATE {}INDEX swap_trial_index ON {} ").format(unique, scratch) + verbatim(origin.tail))
-            row = conn.execute("SELECT 'pg_temp.swap_trial'::regclass::oid::bigint").fetchone()
-            assert row is not None
-            (index,) = load_indexes(conn, [row[0]])[row[0]]
-            if not set(columns) & set(index.columns):
-                return None
-            for uuid, other in columns.items():
-                conn.execute(
-                    sql.SQL("ALTER TABLE {} RENAME COLUMN {} TO {}").format(scratch, sql.Identifier(uuid), sql.Identifier(other))
-                )
-            (index,) = load_indexes(conn, [row[0]])[row[0]]
-            made = index.recipe
-            raise _Undo
-    except _Undo:
-        pass
-    return made
+    with conn.transaction(force_rollback=True):
+        conn.execute(sql.SQL("CREATE TEMPORARY TABLE swap_trial ({}) ON COMMIT DROP").format(sql.SQL(", ").join(parts)))
+        conn.execute(sql.SQL("CREATE {}INDEX swap_trial_index ON {} ").format(unique, SCRATCH) + verbatim(origin.tail))
+        if not set(columns) & set(scratch_index(conn).columns):
+            return None
+        for uuid, other in columns.items():
+            rename_scratch(conn, uuid, other)
+        return scratch_index(conn).recipe

@@ -19,18 +19,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 
 import psycopg
-from psycopg import sql
 
-from swap.core.connection import Connection, Database
+from swap.core.connection import Database
 from swap.core.errors import DefectError, SwapError, UnreachableError
 from swap.core.plan import Plan
-from swap.prepare.objects import changes
 from swap.prepare.publication import publication_name
 from swap.prepare.slot import read_slot
+from swap.sync.logical.entries import Chunk, note
 from swap.sync.logical.link import Link, LinkError
 from swap.sync.logical.pgoutput import (
     Begin,
@@ -54,15 +52,6 @@ IDLE_POSITION_S = 10.0
 PATIENCE_S = 60.0
 RECONNECTS = 20
 BARRIER = "swap"  # prefix of the logical messages that barriers are
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """`rows`: COPY text; `position`: every transaction that committed before it is complete with this chunk."""
-
-    rows: bytes
-    count: int
-    position: int
 
 
 class Stream:
@@ -263,36 +252,13 @@ class Stream:
                 continue
             if chunk is None:
                 return
-            slot, near = self._commit(self._conn, chunk, slot)
+            slot, near = note(self._conn, self._plan, self._run_id, chunk, slot)
             self._near_xid = near
             with self._moved:
                 self.position = max(self.position, chunk.position)
                 self._moved.notify_all()
             self._idle.set()
             self._ring()
-
-    def _commit(self, conn: Connection, chunk: Chunk, slot: int) -> tuple[int, int]:
-        """Entries and position in one transaction. Returns the change table to write to next, and the next xid."""
-        with conn.transaction():
-            if chunk.count:
-                copy = sql.SQL("COPY {} (key, gone, origin) FROM STDIN").format(changes(self._plan, slot).sql)
-                with conn.cursor() as cursor, cursor.copy(copy) as out:
-                    out.write(chunk.rows)
-            row = conn.execute(self._note_position(chunk)).fetchone()
-        if row is None:
-            raise DefectError("The journal's row of the stream is gone.")
-        return int(row[0]), int(row[1])
-
-    def _note_position(self, chunk: Chunk) -> sql.Composed:
-        state = self._plan.state_schema
-        return sql.SQL(
-            "UPDATE {stream} s SET position = greatest(s.position, {position}), entries = s.entries + {count},"
-            " moved_at = clock_timestamp() FROM {capture} c WHERE s.run_id = {run} AND c.run_id = s.run_id"
-            " RETURNING c.active, pg_snapshot_xmax(pg_current_snapshot())::text"
-        ).format(
-            stream=sql.Identifier(state, "stream"), capture=sql.Identifier(state, "capture"), run=sql.Literal(self._run_id),
-            position=sql.Literal(chunk.position), count=sql.Literal(chunk.count),
-        )  # fmt: skip
 
     # Both.
 

@@ -1,0 +1,25 @@
+"""What the trial build does with everything that may fail: a savepoint, and the server's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+from psycopg import errors
+
+from swap.core.connection import Connection
+
+
+def tried(conn: Connection, work: Callable[[], object]) -> psycopg.Error | None:
+    """`work` under a savepoint: None, or what the server says against it. Raised is what says nothing about it: a lock
+    that was not free, a statement that took too long, a session that is gone."""
+    try:
+        with conn.transaction():
+            work()
+    except (errors.LockNotAvailable, errors.QueryCanceled):
+        raise
+    except psycopg.Error as e:
+        if conn.broken:
+            raise
+        return e
+    return None

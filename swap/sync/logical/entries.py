@@ -1,0 +1,46 @@
+"""What the stream leaves in the database: entries of the change table and the WAL position that they reach, together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from swap.core.connection import Connection
+from swap.core.errors import DefectError
+from swap.core.plan import Plan
+from swap.prepare.objects import changes
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """`rows`: COPY text; `position`: every transaction that committed before it is complete with this chunk."""
+
+    rows: bytes
+    count: int
+    position: int
+
+
+def note(conn: Connection, plan: Plan, run_id: int, chunk: Chunk, slot: int) -> tuple[int, int]:
+    """Entries and position in one transaction. Returns the change table to write to next, and the next xid."""
+    with conn.transaction():
+        if chunk.count:
+            copy = sql.SQL("COPY {} (key, gone, origin) FROM STDIN").format(changes(plan, slot).sql)
+            with conn.cursor() as cursor, cursor.copy(copy) as out:
+                out.write(chunk.rows)
+        row = conn.execute(_position(plan, run_id, chunk)).fetchone()
+    if row is None:
+        raise DefectError("The journal's row of the stream is gone.")
+    return int(row[0]), int(row[1])
+
+
+def _position(plan: Plan, run_id: int, chunk: Chunk) -> sql.Composed:
+    state = plan.state_schema
+    return sql.SQL(
+        "UPDATE {stream} s SET position = greatest(s.position, {position}), entries = s.entries + {count},"
+        " moved_at = clock_timestamp() FROM {capture} c WHERE s.run_id = {run} AND c.run_id = s.run_id"
+        " RETURNING c.active, pg_snapshot_xmax(pg_current_snapshot())::text"
+    ).format(
+        stream=sql.Identifier(state, "stream"), capture=sql.Identifier(state, "capture"), run=sql.Literal(run_id),
+        position=sql.Literal(chunk.position), count=sql.Literal(chunk.count),
+    )  # fmt: skip
