@@ -10,6 +10,7 @@ import psycopg
 
 from swap.core.blockers import Blocker, blockers
 from swap.core.connection import Connection, Database
+from swap.core.errors import SwapError
 from swap.core.text import load_sql
 
 POLL_S = 0.02
@@ -47,7 +48,7 @@ class Watch:
             with self.database.session("watch") as conn:
                 while not self._stop.wait(POLL_S):
                     self._look(conn)
-        except psycopg.Error:
+        except (SwapError, psycopg.Error):
             return  # the attempt itself reports a lost server
 
     def _look(self, conn: Connection) -> None:

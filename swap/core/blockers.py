@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psycopg
 
 from swap.core.connection import Connection, Database
+from swap.core.errors import SwapError
 from swap.core.report import Reporter
 from swap.core.text import load_sql
 
@@ -56,7 +57,7 @@ def explained(database: Database, conn: Connection, what: str, report: Reporter)
                 while not stop.wait(ASK_EVERY_S):
                     found = blockers(own, pid)
                     report.waiting(f"{what} waits for {'; '.join(map(str, found))}" if found else "")
-        except psycopg.Error:
+        except (SwapError, psycopg.Error):
             return  # the work itself reports a lost server
 
     thread = threading.Thread(target=look, name="waits")

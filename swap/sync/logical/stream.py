@@ -263,11 +263,20 @@ class Stream:
     # Both.
 
     def _guarded(self, work: Callable[[], None]) -> None:
+        """Whatever ends `work` before its time is what `raise_error` raises: a thread has nobody above it, and capture
+        that stops in silence is found by the next barrier only."""
+        finished = False
         try:
             work()
-        except (SwapError, psycopg.Error) as e:
-            self._fail(e if isinstance(e, SwapError) else UnreachableError(f"Capture's session failed: {e}."))
-            self._stop.set()
+            finished = True
+        except SwapError as e:
+            self._fail(e)
+        except psycopg.Error as e:
+            self._fail(UnreachableError(f"Capture's session failed: {e}."))
+        finally:
+            if not finished:
+                self._fail(DefectError("Capture's thread ended unforeseen; the traceback says where."))  # if nothing else did
+                self._stop.set()
 
     def _fail(self, error: BaseException) -> None:
         with self._moved:
