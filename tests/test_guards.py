@@ -7,7 +7,7 @@ from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 import pytest
-from psycopg import errors
+from psycopg import errors, sql
 
 from tests.fix_server import Connect, Database, ExampleFactory
 from tests.runs import Migrate, Migration, Session, migrations
@@ -105,10 +105,11 @@ def test_insert_with_either_side_or_both(m: Migration, app: Session) -> None:
 
 def test_insert_of_a_contradiction_is_refused(m: Migration, app: Session) -> None:
     """H20, I1: the one exception; 23514 by name, and nothing is stored."""
+    count = sql.SQL("SELECT count(*) FROM {} WHERE id = 60")
     for table, columns in (("apps", "creator_id, creator_uuid_id"), ("sessions", "user_id, user_uuid_id")):
         text = f"INSERT INTO {table} (id, {columns}) VALUES (60, 2, '{uuid_of(app, 3)}')"
         assert refused(lambda text=text: app.execute(text.encode())) == ("23514", "swap_guard")  # type: ignore[misc]
-        assert app.execute(f"SELECT count(*) FROM {table} WHERE id = 60".encode()).fetchone() == (0,)
+        assert app.execute(count.format(sql.Identifier(table))).fetchone() == (0,)
 
 
 # UPDATE.

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from cutover.trial import try_out
 from swap.core.config import Config
@@ -67,7 +68,9 @@ def seen(db: Database) -> dict[str, Any]:
             conn.execute("SELECT set_config('app.user', %s, false)", [str(me)])
             out[f"users {me}"] = conn.execute("SELECT email FROM users ORDER BY email").fetchall()
             for table in ("sessions", "notes", "audits"):
-                out[f"{table} {me}"] = conn.execute(f"SELECT id FROM {table} ORDER BY id").fetchall()
+                out[f"{table} {me}"] = conn.execute(
+                    sql.SQL("SELECT id FROM {} ORDER BY id").format(sql.Identifier(table))
+                ).fetchall()
     return out
 
 
@@ -150,11 +153,12 @@ def test_a_policy_is_replaced_at_the_cutover_and_comes_back(server: DatabaseServ
     with closing(psycopg.connect(database.app, autocommit=True)) as conn:
         conn.execute("SELECT set_config('app.user', '4', false)")
         (uuid,) = conn.execute("SELECT id FROM users WHERE email = 'user4'").fetchone() or (None,)
+        ids = sql.SQL("SELECT id FROM {}")
         for table in ("sessions", "notes", "audits"):
-            assert conn.execute(f"SELECT id FROM {table}").fetchall() == [], f"{table} still asks for the integer"
+            assert conn.execute(ids.format(sql.Identifier(table))).fetchall() == [], f"{table} still asks for the integer"
         conn.execute("SELECT set_config('app.uuid', %s, false)", [str(uuid)])
         for table in ("sessions", "notes", "audits"):
-            assert conn.execute(f"SELECT id FROM {table}").fetchall() == [(4,)]
+            assert conn.execute(ids.format(sql.Identifier(table))).fetchall() == [(4,)]
     comment = "SELECT obj_description(oid, 'pg_policy') FROM pg_policy WHERE polname = 'written'"
     assert cycle.m.conn.execute(comment).fetchall() == [("reads the users",)]
     cycle.caught_up()

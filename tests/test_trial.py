@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import errors
+from psycopg import errors, sql
 
 from cutover import trial as module
 from cutover.trial import Trial, run_trial, try_out
@@ -151,7 +151,7 @@ def test_no_application_statement_waits(database: Database, connect: Connect, mo
         app.execute("SET lock_timeout = '100ms'; SET app.\"user\" = 0")
         superuser.execute("SET lock_timeout = '100ms'")
         for table in ("users", "sessions", "untouched", "orgs"):
-            superuser.execute(f"BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE; COMMIT".encode())
+            superuser.execute(sql.SQL("BEGIN; LOCK TABLE {} IN EXCLUSIVE MODE; COMMIT").format(sql.Identifier(table)))
         superuser.execute("INSERT INTO users (email) VALUES ('new'); UPDATE sessions SET user_id = 1; DELETE FROM untouched")
         superuser.execute("INSERT INTO orgs DEFAULT VALUES; SELECT nextval('users_id_seq')")
         app.execute("SELECT * FROM fine")
@@ -180,7 +180,8 @@ def test_a_locked_table_is_a_lock_error_not_a_finding(database: Database, connec
 
 def test_without_the_right_to_create_schemas(database: Database, connect: Connect) -> None:
     install(database, BASE)
-    connect(database.superuser).execute(f"REVOKE CREATE ON DATABASE {database.dbname} FROM swap_owner".encode())
+    revoke = sql.SQL("REVOKE CREATE ON DATABASE {} FROM swap_owner").format(sql.Identifier(database.dbname))
+    connect(database.superuser).execute(revoke)
     (finding,) = trial_of(database).findings
     assert (finding.status, finding.object, finding.acceptable) == ("blocker", "public.users", True)
     assert "GRANT CREATE ON DATABASE" in finding.hint
