@@ -376,3 +376,17 @@ def test_watching_ends_in_order(op: Operator) -> None:
     ended = watching.interrupt()
     assert ended.code == 0
     assert "prepared" in ended.stdout
+
+
+def test_a_cancelled_statement_is_an_operators_stop(op: Operator) -> None:
+    """I4: given pg_cancel_backend in the middle of a range, then the command says so and can be run again."""
+    op("prepare")
+    op.hold("users", 1)
+    running = op.start("sync")
+    wait_until(lambda: waiting_for(op.watcher, HOLD), 20, "a range is written")
+    op.watcher.execute(
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'swap sync%' AND wait_event = 'advisory'"
+    )
+    assert running.wait().code == 6
+    op.let_go()
+    op.assert_finished()

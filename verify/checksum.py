@@ -100,9 +100,9 @@ def canonical(column: Column | None, value: sql.Composable) -> tuple[sql.Composa
 
 
 def row_hash(key: sql.Composable, columns: Sequence[Column | None], values: Sequence[sql.Composable]) -> sql.Composed:
-    """The hash of one row, seeded with its key. What is left for text goes through record_out in one piece: a type's own output
-    function, never a cast that someone defined, and NULL apart from ''."""
-    parts: list[sql.Composable] = [sql.SQL("{}::bigint").format(key)]
+    """The hash of one row, seeded with its key, which is one of the columns as well. What is left for text goes through
+    record_out in one piece: a type's own output function, never a cast that someone defined, and NULL apart from ''."""
+    parts: list[sql.Composable] = []
     texts: list[sql.Composable] = []
     for column, value in zip(columns, values, strict=True):
         form, exact = canonical(column, value)

@@ -22,6 +22,7 @@ from swap.core.errors import (
     DefectError,
     LockError,
     RefusedError,
+    StoppedError,
     SwapError,
     UnreachableError,
     UsageError,
@@ -165,6 +166,12 @@ def translate(error: psycopg.Error) -> SwapError:
             f"The server ran out of a resource: {message}.",
             state="What was committed before stays; the transaction in hand was rolled back.",
             hint="Free the resource and run the command again: it resumes.",
+        )
+    if code == "57014":
+        return StoppedError(
+            f"The server ended a statement: {message}.",
+            state="The transaction in hand was rolled back; what was committed before stays.",
+            hint="Somebody cancelled it (pg_cancel_backend), or it took too long. Run the command again: it resumes.",
         )
     if code[:2] in ("08", "57") or (not code and isinstance(error, psycopg.OperationalError)):
         return UnreachableError(
