@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from psycopg import sql
 
 from cutover.exchange_columns import exchange_column
@@ -22,7 +24,7 @@ def exchange_references(plan: Plan) -> list[Statement]:
     """
     refs = plan.references
     keys = [(i, r.spare_primary) for r in refs for i in r.indexes if i.constraint == "p" and r.spare_primary]
-    marked = [i for r in refs for i in r.indexes if i.clustered or i.replident]
+    marked = [i for r in refs for i in (*r.indexes, *r.parts) if i.clustered or i.replident]
     second = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]
     return [
         *(s.reversed() for s in reversed(compat_triggers(plan, "forward", source=False))),
@@ -35,6 +37,7 @@ def exchange_references(plan: Plan) -> list[Statement]:
         *(s for r in refs for s in exchange_column(plan, r.columns)),
         *(s for r in refs for i in r.indexes for s in _exchange_index(r.table, i)),
         *(s for r in refs for i in r.indexes for s in _comments(i, _comment_before(plan, i))),
+        *(s for r in refs for i in r.parts for s in (*_exchange_index(i.table, i, part=True), *_comments(i, None))),
         *(s for i in marked for s in _marks(i, off=False)),
         *(s for r in refs for s in own_triggers.reference_guards(plan, r.columns, r.table, "reverse")),
         *compat_triggers(plan, "reverse", source=False),
@@ -127,7 +130,7 @@ def _comment_before(plan: Plan, index: IndexPlan) -> str | None:
     return next((i.comment or None for i in indexes if i.name == index.build_name), None)
 
 
-def _exchange_index(table: TableName, index: IndexPlan) -> list[Statement]:
+def _exchange_index(table: TableName, index: IndexPlan, *, part: bool = False) -> list[Statement]:
     assert index.app_name is not None
     assert index.aside_name is not None
     if index.constraint == "p":
@@ -140,7 +143,7 @@ def _exchange_index(table: TableName, index: IndexPlan) -> list[Statement]:
             rename_constraint(table, index.app_name, index.aside_name),
             rename_constraint(table, index.build_name, index.app_name),
         ]
-    return [
-        rename_index(table.schema, index.app_name, index.aside_name),
-        rename_index(table.schema, index.build_name, index.app_name),
-    ]
+    names = [(index.app_name, index.aside_name), (index.build_name, index.app_name)]
+    renames = [rename_index(table.schema, before, after) for before, after in names]
+    # A trial has no copy of a partition: the statement says whose index it is, and is left out.
+    return [replace(s, table=table) for s in renames] if part else renames

@@ -105,7 +105,8 @@ def _drop_reference(ref: ReferencePlan) -> list[Statement]:
         if i.constraint == "u":
             drop = alter + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(sql.Identifier(i.build_name))
             out.append(Statement(drop, "the prepared constraint", ref.table, AX))
-    for i in reference_indexes(ref):
+    above = [i for i in (*ref.indexes, *ref.parts) if i.only]  # takes its parts along, as far as they are attached
+    for i in (*above, *reference_indexes(ref)):
         name = ref.table.renamed(i.build_name)
         out.append(Statement(sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql), "a prepared index", ref.table, AX))
     if not ref.columns.adopted:

@@ -55,6 +55,8 @@ def _list(columns: tuple[str, ...]) -> str:
 
 
 def add_foreign_key(fk: ForeignKey) -> Statement:
+    if fk.parts:
+        return _add_parts(fk)
     add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(fk.table.sql, sql.Identifier(fk.name))
     add += verbatim(fk.definition) + sql.SQL(" NOT VALID")
     if fk.comment:
@@ -63,6 +65,20 @@ def add_foreign_key(fk: ForeignKey) -> Statement:
         )
     drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(fk.table.sql, sql.Identifier(fk.name))
     return Statement(add, "the foreign key, by its own text; validated after the commit", fk.table, AX, drop)
+
+
+def _add_parts(fk: ForeignKey) -> Statement:
+    """On each partition that holds rows: `swap.sync.partitions` says why. Dropping the key drops its parts; where the
+    follow-up has not come so far, there is no key yet."""
+    alter = sql.SQL("ALTER TABLE {} {} CONSTRAINT {}")
+    adds, drops = [], [alter.format(fk.table.sql, verbatim("DROP"), sql.SQL("IF EXISTS ") + sql.Identifier(fk.name))]
+    for table, name in fk.parts:
+        add = alter.format(table.sql, verbatim("ADD"), sql.Identifier(name))
+        adds.append(add + verbatim(f" {fk.definition}") + sql.SQL(" NOT VALID"))
+        drops.append(alter.format(table.sql, verbatim("DROP"), sql.SQL("IF EXISTS ") + sql.Identifier(name)))
+    join = sql.SQL("; ").join
+    why = "the foreign key's parts, by its own text; validated and joined after the commit"
+    return Statement(join(adds), why, fk.parts[0][0], AX, join(drops))
 
 
 def drop_foreign_key(fk: ForeignKey) -> Statement:

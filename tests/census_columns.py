@@ -17,7 +17,7 @@ CLAIMS = {
         "relfilenode relisshared relpages relallvisible relallfrozen relfrozenxid relminmxid": "- of the files, not of the schema",
         "relhasindex relchecks relhasrules relhastriggers relhassubclass relnatts": "- derived: the parts themselves are read",
         "relispopulated": "- of materialized views: read with them",
-        "relispartition relpartbound": "- partitions are refused: read from pg_inherits",
+        "relispartition relpartbound": "read in structure.sql",
         "relrewrite": "- while DDL rewrites the table",
     },
     "pg_attribute": {
@@ -55,7 +55,7 @@ CLAIMS = {
         "oid tgrelid tgname tgfoid tgtype tgenabled tgisinternal tgconstraint": "read in triggers.sql",
         "tgconstrrelid tgdeferrable tginitdeferred tgnargs tgattr tgargs tgqual tgoldtable tgnewtable": "printed by pg_get_triggerdef",
         "tgconstrindid": "- of the triggers of foreign keys",
-        "tgparentid": "- partitions are refused",
+        "tgparentid": "- of a partition's part of a trigger: others are refused",
     },
     "pg_policy": {
         "oid polname polrelid polcmd polpermissive polroles polqual polwithcheck": "read in policies.sql",

@@ -99,8 +99,8 @@ TABLES = [
     blocked(
         "partitioned-reference",
         "CREATE TABLE ev (id bigint, user_id bigint REFERENCES users) PARTITION BY RANGE (id);"
-        "CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (9)",
-        "table-kind", "ev", "partitioned",
+        "CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (9); CREATE UNIQUE INDEX one ON ev (id, user_id)",
+        "partition", "one", "USING INDEX",
     ),
     blocked(
         "partition-reference",

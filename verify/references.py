@@ -60,11 +60,12 @@ class PairResult:
 
 
 def pairs(plan: Plan, direction: str, tables: dict[TableName, Table]) -> list[Pair]:
-    """Every reference kept in place; after the cutover also the source's own, which the new table holds itself."""
+    """Every reference kept in place; after the cutover also the source's own, which the new table holds itself. Of a
+    partitioned table one for each partition that holds rows: blocks, and the places of rows, are those of one heap."""
     refs = [r.columns for r in plan.references]
     if direction == "reverse":
         refs += plan.own_references
-    return [_pair(plan, r, direction, tables[r.table]) for r in refs]
+    return [_pair(plan, r, direction, tables[heap.name]) for r in refs for heap in plan.catalog.table(r.table).heaps]
 
 
 def _pair(plan: Plan, ref: RefColumns, direction: str, table: Table) -> Pair:
@@ -73,7 +74,7 @@ def _pair(plan: Plan, ref: RefColumns, direction: str, table: Table) -> Pair:
     key = primary.key_columns if primary else ()
     types = [c.type for name in key if (c := table.column(name))]
     return Pair(
-        table=ref.table,
+        table=table.name,
         integer=ref.column if ahead else ref.legacy_column,
         uuid=ref.uuid_column if ahead else ref.column,
         live=plan.source,

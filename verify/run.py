@@ -98,7 +98,8 @@ class _Look:
 
     def look(self, now: Connection, queue: Connection, holder: Connection) -> None:
         found, plan, d = self.found, self.plan, self.d
-        names = [d.origin, d.target, *dict.fromkeys(r.table for r in plan.references)]
+        referring = [plan.catalog.table(t) for t in dict.fromkeys(r.table for r in plan.references)]
+        names = [d.origin, d.target, *(x.name for t in referring for x in (t, *t.partitions))]
         found.storage = storage(now, names)
         gone = [f"there is no table {n}" for n in names if n not in found.storage]
         if gone:

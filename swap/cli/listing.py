@@ -67,8 +67,9 @@ def phases(plan: Plan) -> list[Phase]:
     build += shadow_constraints(plan)
     references: list[Statement] = []
     for ref in plan.references:
-        fill = fill_reference(plan, ref, LOW, HIGH)
-        references.append(Statement(fill, "per range of heap blocks: rows without their uuid", ref.table, "ROW EXCLUSIVE"))
+        for heap in plan.catalog.table(ref.table).heaps:
+            fill = fill_reference(plan, ref, LOW, HIGH, heap.name)
+            references.append(Statement(fill, "per range of heap blocks: rows without their uuid", heap.name, "ROW EXCLUSIVE"))
         if ref.columns.compat_column:
             second = fill_compat(ref.columns, LOW, HIGH)
             references.append(Statement(second, "per range of heap blocks: the uuid's second name", ref.table, "ROW EXCLUSIVE"))

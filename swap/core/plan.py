@@ -79,6 +79,9 @@ class IndexPlan:
     adopted: bool = False
     clustered: bool = False
     replident: bool = False
+    only: bool = False  # of a partitioned table: empty, the indexes of its partitions are attached to it
+    part_of: str | None = None  # of a partition: the index of the table above that it is attached to
+    part_of_schema: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class ReferencePlan:
     spare_primary: IndexPlan | None = None
     not_null_name: str | None = None
     compat_indexes: tuple[IndexPlan, ...] = ()
+    parts: tuple[IndexPlan, ...] = ()  # of the partitions, those above first
 
     @property
     def table(self) -> TableName:

@@ -163,7 +163,7 @@ def _reference_plan(
     plans, spare = [], None
     for i in mine:
         tail = rewritten[(ref.table, i.name)]
-        adopted = existing.get(tail) if i.constraint is None else None
+        adopted = existing.get(tail) if i.constraint is None and info.kind != "p" else None
         plans.append(
             IndexPlan(
                 table=ref.table,
@@ -181,12 +181,33 @@ def _reference_plan(
                 clustered=i.clustered,
                 replident=i.replident,
                 statistics=i.statistics,
+                only=info.kind == "p",
             )
         )
         if i.primary:
             spare = IndexPlan(ref.table, derive(i.name, "_legacy"), True, i.tail)
     column = info.column(ref.column)
-    return ReferencePlan(ref, tuple(plans), spare, column.not_null_name if column else None)
+    return ReferencePlan(ref, tuple(plans), spare, column.not_null_name if column else None, parts=_parts(info, plans, rewritten))
+
+
+def _parts(table: Table, tops: list[IndexPlan], rewritten: dict[tuple[TableName, str], str]) -> tuple[IndexPlan, ...]:
+    """The indexes of the partitions that make up `tops`, level by level; each goes by its own text, for a partition may
+    keep it elsewhere or with other options."""
+    above = {(i.table.schema, i.app_name): i for i in tops}
+    out = []
+    for p in table.partitions:
+        for i in p.indexes:
+            parent = above.get((i.parent[0], i.parent[1])) if i.parent else None
+            if parent is None or (p.name, i.name) not in rewritten:
+                continue
+            plan = IndexPlan(
+                table=p.name, build_name=derive(i.name, "_new"), unique=i.unique, tail=rewritten[(p.name, i.name)],
+                app_name=i.name, aside_name=derive(i.name, "_legacy"), comment=i.comment, clustered=i.clustered,
+                statistics=i.statistics, only=p.kind == "p", part_of=parent.build_name, part_of_schema=parent.table.schema,
+            )  # fmt: skip
+            above[p.name.schema, i.name] = plan
+            out.append(plan)
+    return tuple(out)
 
 
 def _earlier(index: Index, ref: RefColumns, references: tuple[RefColumns, ...]) -> bool:

@@ -40,8 +40,8 @@ def rewrite_indexes(
     """Tails of all indexes that contain a reference or the key, and what could not be rewritten. Locks nothing."""
     tails: dict[tuple[TableName, str], str] = {}
     failures: list[RewriteFailure] = []
-    for table in catalog.tables:
-        renames = [r for ref in references if ref.table == table.name for r in ref.renames]
+    for root, table in ((t, x) for t in catalog.tables for x in (t, *t.partitions)):
+        renames = [r for ref in references if ref.table == root.name for r in ref.renames]
         own = table.name == catalog.source.name
         if own:
             renames = [Rename(key, legacy_key), Rename(identity, key), *renames]

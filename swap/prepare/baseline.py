@@ -35,11 +35,13 @@ def watched_tables(conn: Connection, plan: Plan) -> list[int]:
 
 
 def _oids(conn: Connection, names: Iterable[TableName]) -> list[int]:
-    """In one round trip, whatever their number: this is asked under the exchange's lock."""
+    """In one round trip, whatever their number: this is asked under the exchange's lock. With the partitions that they have
+    now: one that came since is a change like any other, for its rows have neither index nor key."""
     wanted = sorted(names)
     rows = conn.execute(
-        "SELECT c.oid FROM unnest(%s::text[], %s::text[]) w(schema, name) JOIN pg_namespace n ON n.nspname = w.schema"
-        " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name",
+        "WITH named AS (SELECT c.oid FROM unnest(%s::text[], %s::text[]) w(schema, name)"
+        " JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name)"
+        " SELECT oid FROM named UNION SELECT t.relid FROM named, pg_partition_tree(named.oid) t",
         [[n.schema for n in wanted], [n.name for n in wanted]],
     ).fetchall()
     return [int(r[0]) for r in rows]
@@ -73,7 +75,7 @@ def foreign_drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
 def own_names(plan: Plan) -> set[str]:
     """Names of everything swap puts on the source and its references before a cutover."""
     refs = plan.references
-    indexes = [i for r in refs for i in (*r.indexes, r.spare_primary) if i is not None and not i.adopted]
+    indexes = [i for r in refs for i in (*r.indexes, *r.parts, r.spare_primary) if i is not None and not i.adopted]
     guards = [f"{GUARD}_{r.columns.number}_{on}" for r in refs for on in ("insert", "update")]
     guards += [f"{COMPLETE}_{r.columns.number}" for r in refs]
     names = {CAPTURE, DELETED, MOVED, TRUNCATE, FENCE, f"{GUARD}_insert", f"{GUARD}_update", *guards, plan.identity}

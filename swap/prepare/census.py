@@ -67,7 +67,7 @@ CLAIMS = (
     _claim("in out", "pg_attrdef", "ai", TABLE | PARTITIONED, "defaults and generated columns: shadow"),
     _claim("in out", "pg_attrdef", "n", NAMED, "defaults and generated columns: shadow; of others over the row type: followers"),
     _claim("in out", "pg_class/i", "ai", TABLE | {"pg_constraint"}, "indexes: plan, rewrite"),
-    _claim("in out", "pg_class/i", "S", TABLE, "index of a partition: refused, inheritance"),
+    _claim("in out", "pg_class/i", "S", TABLE, "index of a partition: built like the others"),
     _claim("out", "pg_class/i", "n", NAMED | {"pg_am"}, "indexes: plan, rewrite"),
     _claim("in out", "pg_class/S", "ai", TABLE | PARTITIONED, "owned and identity sequences: exchange of sequences"),
     _claim("out", "pg_class/S", "n", NAMED, "the sequence itself stays, or is made anew by its own parameters"),
@@ -94,10 +94,10 @@ CLAIMS = (
     _claim("in", "pg_trigger pg_policy pg_constraint pg_statistic_ext pg_class/i", "n", TABLE, "of other tables: by their kinds"),
     _claim("in", "pg_class/r pg_class/f", "n", TABLE, "inheritance children: refused, inheritance"),
     # Refused by name.
-    _claim("in out", "pg_class/r pg_class/f pg_class/p", "ai", PARTITIONED, "partitions: refused, table-kind and inheritance"),
-    _claim("in out", "pg_class/I pg_class/i", "aiPS", PARTITIONED | {"pg_constraint"}, "partitioned indexes: refused, table-kind"),
+    _claim("in out", "pg_class/r pg_class/f pg_class/p", "ai", PARTITIONED, "partitions: references of theirs, or refused: partition, table-kind, inheritance"),
+    _claim("in out", "pg_class/I pg_class/i", "aiPS", PARTITIONED | {"pg_constraint"}, "partitioned indexes: built part by part"),
     _claim("in out", "pg_constraint pg_trigger pg_class/i", "PS", TABLE | PARTITIONED | {"pg_constraint", "pg_trigger", "pg_class/i"},
-           "parts of partitions: refused, inheritance"),
+           "parts of partitions: with the whole, or refused: partition"),
     _claim("out", "pg_class/r pg_class/i pg_class/S pg_class/t pg_trigger pg_type pg_statistic_ext", "ex", "pg_extension",
            "members of extensions and what depends on one: refused, extension"),
 )  # fmt: skip

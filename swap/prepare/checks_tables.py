@@ -13,8 +13,8 @@ KINDS = {"p": "partitioned table", "f": "foreign table", "v": "view", "m": "mate
 
 def check_kind(name: TableName, kind: str, *, source: bool) -> list[Finding]:
     """A source or reference that is no ordinary table: nothing else can be examined then."""
-    if kind == "r":
-        return []
+    if kind == "r" or (kind == "p" and not source):
+        return []  # partitioned references: swap.prepare.checks_partitions
     what = "the source" if source else "a reference"
     hint = "Only ordinary tables are migrated." if source else "Remove the foreign key or [[reference]], or migrate without it."
     return [blocker("table-kind", name, f"{what} is a {KINDS.get(kind, 'relation of another kind')}", hint)]
@@ -26,7 +26,8 @@ def check_tables(subject: Subject) -> list[Finding]:
     for t in subject.tables:
         found += check_kind(t.name, t.kind, source=t.name == subject.source.name)
         found += _storage(t)
-        if t.has_children or t.is_child:
+        partitioned = t.kind == "p" and t.name != subject.source.name
+        if (t.has_children and not partitioned) or t.is_child:
             what = "has children or partitions" if t.has_children else "is a partition or an inheritance child"
             detail = f"{what}: their rows are beyond the parent's triggers and indexes"
             found.append(blocker("inheritance", t.name, detail, "Detach it, or leave this table out."))

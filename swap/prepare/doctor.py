@@ -32,6 +32,7 @@ from swap.prepare.checks_key import check_identity, check_identity_data, check_k
 from swap.prepare.checks_logical import check_logical, check_slots
 from swap.prepare.checks_names import check_names
 from swap.prepare.checks_not_valid import check_not_valid
+from swap.prepare.checks_partitions import check_partitions
 from swap.prepare.checks_privileges import check_ownership, check_privileges, check_row_security, read_relations
 from swap.prepare.checks_publications import check_publications
 from swap.prepare.checks_references import check_references
@@ -46,7 +47,7 @@ __all__ = ["Finding", "examine", "refuse"]
 SCAN_TIMEOUT_MS = 30_000
 LOCK_WAIT_MS = 5_000  # the server locks a table (ACCESS SHARE) even to print its definitions
 OVER = (Phase.FINALIZED, Phase.ABORTED)
-UNTRIED = {"key", "identity", "reference", "table-kind", "inheritance", "names", "connection", "database-privileges"}
+UNTRIED = {"key", "identity", "reference", "table-kind", "partition", "inheritance", "names", "connection", "database-privileges"}
 
 TrialBuild = Callable[[Connection, Plan], list[Finding]]
 
@@ -194,6 +195,7 @@ def _before(
         *about,
         *rewritten,
         *check_exclusions(subject),
+        *check_partitions(conn, subject),
         *check_names(conn, subject),
         *check_attached_objects(conn, subject),
         *check_publications(subject),

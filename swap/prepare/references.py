@@ -62,10 +62,13 @@ def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
         add = alter.format(index.table.sql, verbatim("ADD"), name) + verbatim(f" {index.tail}")
         drop = alter.format(index.table.sql, verbatim("DROP"), name)
         return Statement(add, f"equivalent of {index.app_name}", index.table, "ACCESS EXCLUSIVE", drop)
-    text = sql.SQL("CREATE {}INDEX {}{} ON {} ").format(
+    concurrently = concurrently and not index.only
+    text = sql.SQL("CREATE {}INDEX {}{}{} ON {}{} ").format(
         sql.SQL("UNIQUE " if index.unique else ""),
         sql.SQL("CONCURRENTLY " if concurrently else ""),
+        sql.SQL("IF NOT EXISTS " if index.only else ""),
         sql.Identifier(index.build_name),
+        sql.SQL("ONLY " if index.only else ""),
         index.table.sql,
     ) + verbatim(index.tail)
     undo = sql.SQL("DROP INDEX {}IF EXISTS {}").format(
@@ -88,9 +91,27 @@ def index_attributes(index: IndexPlan) -> list[Statement]:
 
 
 def reference_indexes(ref: ReferencePlan) -> list[IndexPlan]:
-    """Every index to build on the referring table, the spare of its primary key included."""
-    out = [*(i for i in ref.indexes if not i.adopted), *ref.compat_indexes]
+    """Every index to build on the referring table, the spare of its primary key included; of a partitioned table, on its
+    partitions: what stands above them is `attach_indexes`."""
+    out = [*ref.parts, *(i for i in ref.indexes if not i.adopted), *ref.compat_indexes]
+    out = [i for i in out if not i.only]
     return [*out, ref.spare_primary] if ref.spare_primary else out
+
+
+def attach_indexes(ref: ReferencePlan) -> list[Statement]:
+    """The indexes of a partitioned table over those of its partitions: instant, nothing is read. It has no CREATE INDEX
+    CONCURRENTLY of its own. Those below first: each is valid as soon as all its parts are."""
+    out = []
+    everything = [*ref.indexes, *ref.parts]
+    for above in reversed([i for i in everything if i.only]):
+        out.append(create_index(above, concurrently=False))
+        for i in everything:
+            if (i.part_of_schema, i.part_of) == (above.table.schema, above.build_name):
+                attach = sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(
+                    sql.Identifier(above.table.schema, above.build_name), sql.Identifier(i.table.schema, i.build_name)
+                )
+                out.append(Statement(attach, f"part of {above.build_name}", i.table, "SHARE UPDATE EXCLUSIVE"))
+    return out
 
 
 def not_null_check(table: TableName, column: str, name: str) -> list[Statement]:
@@ -106,8 +127,10 @@ def not_null_check(table: TableName, column: str, name: str) -> list[Statement]:
     ]
 
 
-def fill_reference(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """One batch of a reference's backfill over heap blocks [low, high): by ctid, so any table will do.
+def fill_reference(
+    plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName | None = None
+) -> sql.Composed:
+    """One batch of a reference's backfill over heap blocks [low, high): by ctid, so any table will do. `heap`: the partition.
 
     A row updated meanwhile moves behind the bound, and the guard filled it as it moved.
     """
@@ -115,8 +138,8 @@ def fill_reference(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sq
         "UPDATE {t} r SET {u} = s.{identity} FROM {rows} s WHERE s.{key} = r.{c} AND r.{u} IS NULL"
         " AND r.ctid >= {low}::tid AND r.ctid < {high}::tid"
     ).format(
-        rows=_held_rows(plan, ref, low, high) if _only_by_uuid(plan, ref.columns) else plan.source.sql,
-        t=ref.table.sql,
+        rows=_held_rows(plan, ref, low, high, heap) if _only_by_uuid(plan, ref.columns) else plan.source.sql,
+        t=(heap or ref.table).sql,
         u=sql.Identifier(ref.columns.uuid_column),
         c=sql.Identifier(ref.columns.column),
         identity=sql.Identifier(plan.identity),
@@ -124,7 +147,7 @@ def fill_reference(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sq
         low=low,
         high=high,
     )
-    return update + _range_where(ref, low, high) if ref.columns.where else update
+    return update + _range_where(ref, low, high, heap) if ref.columns.where else update
 
 
 def _only_by_uuid(plan: Plan, ref: RefColumns) -> bool:
@@ -132,7 +155,7 @@ def _only_by_uuid(plan: Plan, ref: RefColumns) -> bool:
     return ref.declared and any(ref.uuid_column in fk.columns for fk in plan.catalog.incoming if fk.table == ref.table)
 
 
-def _held_rows(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+def _held_rows(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName | None) -> sql.Composed:
     """The rows referred to, locked as the foreign key's own check would lock them: under session_replication_role =
     replica it does not run, and a row whose DELETE is about to commit would leave an orphan under a valid constraint
     (seen so). Where the integer has a foreign key, that one's action meets the row being filled."""
@@ -141,15 +164,16 @@ def _held_rows(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Co
         " AND x.ctid >= {low}::tid AND x.ctid < {high}::tid) FOR KEY SHARE OF p)"
     ).format(
         key=sql.Identifier(plan.key), identity=sql.Identifier(plan.identity), source=plan.source.sql,
-        c=sql.Identifier(ref.columns.column), u=sql.Identifier(ref.columns.uuid_column), t=ref.table.sql, low=low, high=high,
+        c=sql.Identifier(ref.columns.column), u=sql.Identifier(ref.columns.uuid_column),
+        t=(heap or ref.table).sql, low=low, high=high,
     )  # fmt: skip
 
 
-def _range_where(ref: ReferencePlan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+def _range_where(ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName | None) -> sql.Composed:
     """The reference's `where` over the bare table, so that its column names cannot become ambiguous."""
     return sql.SQL(
         " AND r.ctid = ANY (ARRAY(SELECT ctid FROM {t} WHERE ({where}) AND ctid >= {low}::tid AND ctid < {high}::tid))"
-    ).format(t=ref.table.sql, where=verbatim(ref.columns.where or "true"), low=low, high=high)
+    ).format(t=(heap or ref.table).sql, where=verbatim(ref.columns.where or "true"), low=low, high=high)
 
 
 def fill_identity(plan: Plan, low: sql.Composable, high: sql.Composable) -> sql.Composed:

@@ -22,7 +22,14 @@ from swap.core.report import Reporter
 from swap.core.statement import Statement
 from swap.core.statistics import create_statistics
 from swap.core.text import Query, verbatim
-from swap.prepare.references import analyze_reference, create_index, index_attributes, not_null_check, reference_indexes
+from swap.prepare.references import (
+    analyze_reference,
+    attach_indexes,
+    create_index,
+    index_attributes,
+    not_null_check,
+    reference_indexes,
+)
 from swap.prepare.run import Step, run_step
 
 VALID = (
@@ -183,6 +190,9 @@ def analyze(plan: Plan) -> Statement:
 def reference_steps(ref: ReferencePlan) -> list[Step]:
     """The short DDL after a reference's backfill: unique constraints that exchange names at the cutover, NOT NULL check."""
     steps = []
+    if attached := attach_indexes(ref):
+        # Attaching takes ACCESS EXCLUSIVE on the part, and writers of the partition hold it as an index of theirs.
+        steps.append(Step(f"partition indexes {ref.columns.number}", tuple(attached), (ref.table,), "SHARE"))
     for index in ref.indexes:
         if index.constraint == "u":
             steps.append(

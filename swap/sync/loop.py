@@ -187,11 +187,14 @@ class Sync:
             build_shadow_indexes(self.database, self.conn, self.journal, run, self.jobs, self.report, self._check_build)
         for ref in plan.references:
             self.control.gate()
-            self._part(Part(
-                f"{ref.table}.{ref.columns.uuid_column}", "blocks", block_bound(ref.table), block_cut,
-                lambda low, high, ref=ref: fill_reference(plan, ref, tid(low), tid(high, after=True)),  # type: ignore[misc]
-                BLOCKS, f"{suppress}; {NESTED_LOOPS}",
-            ))  # fmt: skip
+            if ref.parts:  # of a partition that went there is nothing to attach, and of one that came nothing was filled
+                refuse_drift(foreign_drift(self.conn, self.journal, run), "`prepare`")
+            for heap in plan.catalog.table(ref.table).heaps:
+                self._part(Part(
+                    f"{heap.name}.{ref.columns.uuid_column}", "blocks", block_bound(heap.name), block_cut,
+                    lambda low, high, ref=ref, t=heap.name: fill_reference(plan, ref, tid(low), tid(high, after=True), t),  # type: ignore[misc]
+                    BLOCKS, f"{suppress}; {NESTED_LOOPS}",
+                ))  # fmt: skip
             if ref.columns.compat_column:
                 self._part(Part(
                     f"{ref.table}.{ref.columns.compat_column}", "blocks", block_bound(ref.table), block_cut,

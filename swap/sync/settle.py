@@ -9,8 +9,8 @@ Locks: SHARE UPDATE EXCLUSIVE on one table at a time; readers and writers go on.
 from __future__ import annotations
 
 import psycopg
-from psycopg import sql
 
+from swap.core.catalog.model import ForeignKey
 from swap.core.connection import Connection
 from swap.core.errors import DifferenceError
 from swap.core.journal import Journal, Run
@@ -21,6 +21,7 @@ from swap.core.worker import settling
 from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
 from swap.sync.build import ensure_index
 from swap.sync.matviews import settle_matviews
+from swap.sync.partitions import join_parts, partitioned_key, validation
 
 SETTLED = "settled"
 UNFILLED = "materialized views to fill"
@@ -32,14 +33,11 @@ PENDING = (
 
 def validations(plan: Plan) -> list[Statement]:
     """VALIDATE of every foreign key that was valid before."""
-    return [
-        Statement(
-            sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(fk.table.sql, sql.Identifier(fk.name)),
-            "every row against its parent, beside running writers", fk.table, "SHARE UPDATE EXCLUSIVE",
-        )
-        for fk in plan.catalog.foreign_keys
-        if fk.validated and plan.touches(fk)
-    ]  # fmt: skip
+    return [s for fk in _validated(plan) for s in (partitioned_key(fk) if fk.parts else [validation(fk.table, fk.name)])]
+
+
+def _validated(plan: Plan) -> list[ForeignKey]:
+    return [fk for fk in plan.catalog.foreign_keys if fk.validated and plan.touches(fk)]
 
 
 def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wait: bool, fill: bool = True) -> None:
@@ -59,6 +57,8 @@ def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wa
         if journal.step_done(run.id, SETTLED):
             return
         _validate(conn, run.plan, report)
+        for fk in (f for f in _validated(run.plan) if f.parts):
+            join_parts(conn, journal, run, fk, report)
         if run.direction == "forward":
             for ref in run.plan.references:
                 for index in (*ref.indexes, ref.spare_primary):
@@ -71,17 +71,15 @@ def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wa
 
 
 def _validate(conn: Connection, plan: Plan, report: Reporter) -> None:
-    for fk, statement in zip(
-        [f for f in plan.catalog.foreign_keys if f.validated and plan.touches(f)], validations(plan), strict=True
-    ):
-        if not conn.execute(PENDING, [fk.table.schema, fk.table.name, fk.name]).fetchone():
+    for table, name in ((t, n) for fk in _validated(plan) for t, n in (fk.parts or ((fk.table, fk.name),))):
+        if not conn.execute(PENDING, [table.schema, table.name, name]).fetchone():
             continue
-        report.note(f"validating {fk.name} on {fk.table}")
+        report.note(f"validating {name} on {table}")
         try:
-            conn.execute(statement.sql)
+            conn.execute(validation(table, name).sql)
         except psycopg.errors.ForeignKeyViolation as e:
             raise DifferenceError(
-                f"{fk.name} on {fk.table} does not validate: {e.diag.message_detail or e.diag.message_primary}.",
+                f"{name} on {table} does not validate: {e.diag.message_detail or e.diag.message_primary}.",
                 state="The exchange is committed and enforced for new rows; this constraint stays NOT VALID.",
                 hint="`swap verify` names the rows; mend them, then run `swap sync --once`, or `swap revert`.",
             ) from None

@@ -9,6 +9,9 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (%(oids)s::oid[])
                         'pg_statistic_ext'::regclass)
   AND NOT (d.classid = 'pg_class'::regclass AND (SELECT c.relkind FROM pg_class c WHERE c.oid = d.objid) IN ('i', 'S', 't', 'I'))
   AND NOT (d.classid = 'pg_type'::regclass AND d.deptype = 'i')
+  -- A partition key, and partitions: swap.prepare.checks_partitions judges them.
+  AND NOT (d.classid = 'pg_class'::regclass AND d.objid = d.refobjid AND d.deptype = 'i')
+  AND NOT (d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_class c WHERE c.oid = d.objid AND c.relispartition))
 UNION
 SELECT c.oid::bigint, pg_describe_object(d.classid, d.objid, d.objsubid), d.classid::regclass::text, ''
 FROM pg_class c JOIN pg_type t ON t.oid = c.reltype JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass

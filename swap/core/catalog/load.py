@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence as Seq
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from swap.core.catalog.model import (
@@ -41,8 +42,8 @@ def query(conn: Connection, file: str, **params: object) -> Rows:
     return conn.execute(load_sql("swap.core.catalog", file), params).fetchall()
 
 
-def resolve(conn: Connection, table: TableName) -> int:
-    """The oid of an ordinary table. Raises UsageError for what is missing or not a table."""
+def resolve(conn: Connection, table: TableName, *, partitioned: bool = False) -> int:
+    """The oid of an ordinary table, or of a `partitioned` one. Raises UsageError for what is missing or not a table."""
     rows = query(conn, "resolve.sql", schema=table.schema, name=table.name)
     if not rows:
         raise UsageError(
@@ -50,12 +51,12 @@ def resolve(conn: Connection, table: TableName) -> int:
             hint="Check [source] table (schema.table) and the database in the connection string.",
         )
     oid, kind = rows[0]
-    if kind == "p":
+    if kind == "p" and not partitioned:
         raise RefusedError(
             f"{table} is a partitioned table; a partitioned source is not supported.",
             hint="Migrate an unpartitioned table; docs/limits.md says why.",
         )
-    if kind != "r":
+    if kind not in "rp":
         raise UsageError(f"{table} is not an ordinary table.", hint="Name the table itself, not a view or index.")
     return int(oid)
 
@@ -70,15 +71,17 @@ def load_catalog(conn: Connection, source: TableName, declared: Seq[tuple[TableN
 
 def _load(conn: Connection, source: TableName, declared: Seq[tuple[TableName, str]]) -> Catalog:
     source_oid = resolve(conn, source)
-    named = [resolve(conn, t) for t, _ in declared]
+    named = [resolve(conn, t, partitioned=True) for t, _ in declared]
     chains = query(conn, "chains.sql", source=source_oid, oids=named, columns=[c for _, c in declared])
     oids = sorted({*(int(r[0]) for r in chains), *named})
-    tables = load_tables(conn, oids)
+    tables = with_partitions(conn, load_tables(conn, oids))
+    parts = _group(query(conn, "partition_keys.sql", oids=oids))
     by_oid = {t.oid: t for t in tables}
     foreign_keys = tuple(
         ForeignKey(
             TableName(r[7], r[8]), r[1], _bare(r[3]), r[4], r[5], TableName(r[9], r[10]),
             tuple(r[11]), tuple(r[12]), r[13], r[14] or r[15] > 0,
+            tuple((TableName(p[2], p[3]), p[4]) for p in parts[r[0]] if p[1] == r[1]),
         )
         for r in query(conn, "constraints.sql", oids=oids)
         if r[2] == "f"
@@ -128,6 +131,13 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
             )
         )  # fmt: skip
     return tuple(tables)
+
+
+def with_partitions(conn: Connection, tables: tuple[Table, ...]) -> tuple[Table, ...]:
+    """Partitioned tables with their partitions."""
+    rows = query(conn, "partitions.sql", oids=[t.oid for t in tables if t.kind == "p"])
+    by_oid = {t.oid: t for t in load_tables(conn, [r[1] for r in rows])} if rows else {}
+    return tuple(replace(t, partitions=tuple(by_oid[r[1]] for r in rows if r[0] == t.oid)) for t in tables)
 
 
 def load_indexes(conn: Connection, oids: list[int]) -> dict[int, list[Index]]:

@@ -70,9 +70,15 @@ class Table:
     grants: tuple[Grant, ...]
     sequences: tuple[Sequence, ...]
     publications: tuple[Publication, ...]
+    partitions: tuple[Table, ...] = ()  # of every level, those above first; `kind` p: divided again
 
     def column(self, name: str) -> Column | None:
         return next((c for c in self.columns if c.name == name), None)
+
+    @property
+    def heaps(self) -> tuple[Table, ...]:
+        """The tables that hold its rows: itself, or its partitions."""
+        return tuple(p for p in self.partitions if p.kind == "r") if self.kind == "p" else (self,)
 
     @property
     def primary_key(self) -> Index | None:

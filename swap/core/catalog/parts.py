@@ -59,6 +59,7 @@ class Index:
     tablespace: str
     statistics_columns: tuple[int, ...]
     statistics_targets: tuple[int, ...]
+    parent: tuple[str, ...] = ()  # schema and name of the partitioned index that it is a part of
 
     @property
     def recipe(self) -> str:
@@ -81,7 +82,9 @@ class Check:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key; `definition` is pg_get_constraintdef's text (schema-qualified, without NOT VALID)."""
+    """A foreign key; `definition` is pg_get_constraintdef's text (schema-qualified, without NOT VALID).
+
+    `parts`: of a partitioned table's: the partitions that hold rows, each with the name of its own part of the key."""
 
     table: TableName
     name: str
@@ -93,6 +96,7 @@ class ForeignKey:
     target_columns: tuple[str, ...]
     comment: str
     inherited: bool
+    parts: tuple[tuple[TableName, str], ...] = ()
 
     @property
     def enforced(self) -> bool:

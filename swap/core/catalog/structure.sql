@@ -3,6 +3,8 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     SELECT format('table owner=%%s kind=%%s rls=%%s/%%s options=%%s replident=%%s', pg_get_userbyid(c.relowner), c.relkind,
                   c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relreplident) AS line
     UNION ALL SELECT format('grant %%s', i.item) FROM unnest(c.relacl) i(item)
+    UNION ALL SELECT format('partition of %%s %%s', h.inhparent::regclass, pg_get_expr(c.relpartbound, c.oid))
+    FROM pg_inherits h WHERE h.inhrelid = c.oid AND c.relispartition
     UNION ALL
     SELECT format('column %%I %%s%%s default=%%s identity=%%s generated=%%s acl=%%s', a.attname, format_type(a.atttypid, a.atttypmod),
                   CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attacl)

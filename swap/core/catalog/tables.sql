@@ -4,7 +4,11 @@ SELECT c.oid::bigint, n.nspname, c.relname, pg_get_userbyid(c.relowner), c.relki
        coalesce(c.reloptions, '{}'::text[]),
        coalesce((SELECT t.reloptions FROM pg_class t WHERE t.oid = c.reltoastrelid), '{}'::text[]),
        obj_description(c.oid, 'pg_class'),
-       greatest(c.reltuples, 0)::bigint, pg_relation_size(c.oid), pg_total_relation_size(c.oid),
+       greatest(c.reltuples, 0)::bigint,
+       CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_relation_size(t.relid)), 0)::bigint FROM pg_partition_tree(c.oid) t)
+                      ELSE pg_relation_size(c.oid) END,
+       CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_total_relation_size(t.relid)), 0)::bigint FROM pg_partition_tree(c.oid) t)
+                      ELSE pg_total_relation_size(c.oid) END,
        c.relreplident::text,
        EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid),
        EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid),

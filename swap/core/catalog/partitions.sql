@@ -1,0 +1,4 @@
+-- The partitions of every level of the given tables, those above first.
+SELECT r.oid::bigint, t.relid::oid::bigint
+FROM unnest(%(oids)s::oid[]) r(oid), pg_partition_tree(r.oid) t
+WHERE t.level > 0 ORDER BY r.oid, t.level, t.relid::regclass::text

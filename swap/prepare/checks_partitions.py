@@ -1,0 +1,61 @@
+"""Partitioned tables with a reference (H23): what of them is carried over, and what is refused by name.
+
+Columns, guards, NOT NULL and grants go through the partitioned table and reach its partitions. Indexes and foreign keys do
+not (`swap.prepare.references`, `swap.sync.partitions`), and what a partition has of its own over the reference nobody
+would carry over.
+"""
+
+from __future__ import annotations
+
+from swap.core.catalog.model import Table
+from swap.core.connection import Connection
+from swap.core.plan import RefColumns
+from swap.prepare.checks_base import Finding, Subject, blocker, in_schema, qualified, read
+
+WITHOUT = "Migrate without this reference, or make it an ordinary table first."
+
+
+def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
+    tables = [t for t in subject.tables if t.kind == "p" and t.name != subject.source.name]
+    refs = [(t, r) for t in tables for r in subject.others if r.table == t.name]
+    if not refs:
+        return []
+    columns = [(t.oid, name) for t, r in refs for name in (r.column, r.uuid_column)]
+    rows = read(conn, "checks_partitions.sql", tables=[c[0] for c in columns], columns=[c[1] for c in columns])
+    found = []
+    for root, schema, name, what in rows:
+        hint = WITHOUT if "partition key" in what else "Give it to the whole table, drop it, or detach this partition."
+        above = next(t.name for t in tables if t.oid == root)
+        found.append(blocker("partition", in_schema(above, name) if schema == above.schema else f"{schema}.{name}", what, hint))
+    for t, r in refs:
+        found += _reference(subject, t, r)
+    return found
+
+
+def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]:
+    at, found = qualified(table.name, ref.column), []
+    if not table.heaps:
+        detail = "the partitioned table has no partition: there is nothing to build a foreign key or an index of"
+        found.append(blocker("partition", at, detail, "Give it a partition first."))
+    if ref.adopted:
+        detail = f"the partitioned table has the column {ref.uuid_column} already: only an added one is supported there"
+        found.append(blocker("partition", at, detail, "Drop it, or name another one: [[reference]] uuid_column."))
+    if ref.compat_column:
+        detail = "a second name needs indexes of its own, which a partitioned table does not get"
+        found.append(blocker("partition", at, detail, "[names] compat = false."))
+    for i in table.indexes:
+        if i.unique and ref.column in i.columns:
+            detail = (
+                f"holds {ref.column} and is unique: a partitioned table takes no constraint USING INDEX, so it would be built "
+                "under the exchange's lock"
+            )
+            found.append(blocker("partition", in_schema(table.name, i.name), detail, WITHOUT))
+    for fk in subject.catalog.foreign_keys:
+        if fk.table == table.name and ref.column in fk.columns and not fk.validated:
+            detail = "is not validated, or not enforced: of a partitioned table it could not be made again so"
+            found.append(blocker("partition", qualified(fk.table, fk.name), detail, "VALIDATE CONSTRAINT, or drop it."))
+    for s in subject.catalog.statistics:
+        if s.table == table.name and ref.column in s.columns:
+            detail = f"holds {ref.column} of a partitioned table: not carried over"
+            found.append(blocker("partition", str(s.name), detail, f"DROP STATISTICS {s.name};"))
+    return found
