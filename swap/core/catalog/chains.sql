@@ -2,7 +2,7 @@
 -- chain: a foreign key to a column that is itself a reference. `columns`: references that only the configuration knows.
 WITH RECURSIVE fk AS (
     SELECT k.conrelid AS rel, u.col, k.confrelid AS target, u.target_col
-    FROM pg_constraint k, unnest(k.conkey, k.confkey) u(col, target_col) 
+    FROM pg_constraint k, unnest(k.conkey, k.confkey) u(col, target_col)
     -- A partition's part of a key is none of its own: the key stands on the partitioned table.
     WHERE k.contype = 'f' AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid <> k.conrelid)
 ), refs(rel, col) AS (
