@@ -158,7 +158,7 @@ def test_partitions_that_come_and_go_are_drift(start: Start, stage: str, change:
     next_step: dict[str, Callable[[], object]] = {
         "prepared": cycle.m.sync, "synced": lambda: cycle.exchange("cutover"), "cut over": lambda: cycle.exchange("revert")
     }  # fmt: skip
-    with pytest.raises(RefusedError, match="ev3" if change == "new" else "ev1"):
+    with pytest.raises(RefusedError, match=r"\+ public\.ev3: " if change == "new" else "ev1"):
         next_step[stage]()
 
 
