@@ -94,9 +94,14 @@ class Database:
             )
         except psycopg.OperationalError as e:
             raise UnreachableError(self.scrub(_first_line(e))) from None
-        conn.execute(_SET_ALL)
-        with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # refused where the platform cannot look
-            conn.execute("SET client_connection_check_interval = '1s'")  # a killed swap's statement ends, and with it its locks
+        try:
+            conn.execute("SET statement_timeout = 0")  # alone and first: the role's own may be shorter than the rest takes
+            conn.execute(_SET_ALL)
+            with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # refused where the platform cannot look
+                conn.execute("SET client_connection_check_interval = '1s'")  # a killed swap's statement ends, and its locks
+        except BaseException:
+            conn.close()
+            raise
         return conn
 
     @contextmanager
