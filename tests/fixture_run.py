@@ -52,6 +52,8 @@ PREAMBLE = re.compile(
     r"^(SET (?!default_)|SELECT pg_catalog\.set_config"
     r"|GRANT .* ON SCHEMA public TO |ALTER .* OWNER TO swap_owner;$)"
 )
+# pg_dump prints a policy's roles as they lie in pg_authid, which another test's ALTER ROLE changes.
+POLICY_ROLES = re.compile(r"^(CREATE POLICY .*? TO )(\w+(?:, \w+)+)")
 # What swap keeps on the tables: triggers whose functions are in its own schema.
 OWN_TRIGGER = re.compile(r"^(CREATE .*TRIGGER .* EXECUTE FUNCTION swap\.|ALTER TABLE .* TRIGGER \"?(~swap_|0swap_|swap_))")
 # `check:object` of a finding; objects may contain anything but ": ".
@@ -93,7 +95,11 @@ def normalised(dump: str) -> str:
     """The dump as a reviewer reads it: without what is the same in every case (so an owner is named where it is not
     swap_owner), and without swap's own triggers, which are there until `finalize` and call what is in its own schema.
     """
-    lines = [line for line in dump.splitlines() if not PREAMBLE.match(line) and not OWN_TRIGGER.match(line)]
+    lines = [
+        POLICY_ROLES.sub(lambda m: m[1] + ", ".join(sorted(m[2].split(", "))), line)
+        for line in dump.splitlines()
+        if not PREAMBLE.match(line) and not OWN_TRIGGER.match(line)
+    ]
     defaults = {line for line in lines if line.startswith("SET default_")}
     usual = {"SET default_tablespace = '';", "SET default_table_access_method = heap;"}
     return "".join(f"{line}\n" for line in lines if defaults > usual or line not in usual)
