@@ -4,6 +4,7 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 VARIANT ?=
 MODE ?=
+SLICE ?= 1/1
 VERSIONS ?= 15 16 17 18
 
 VENV := .venv
@@ -38,8 +39,8 @@ test-matrix: venv  ## the suite on each of VERSIONS that is installed
 soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0
 
-faults: venv  ## a kill and a crash of the server after every statement of every command
-	SWAP_FAULTS_EVERY=1 $(PYTEST) --timeout 0 tests/test_kill_matrix.py
+faults: venv  ## a kill and a crash of the server after every statement of every command; SLICE=2/7 for a seventh of them
+	SWAP_FAULTS_SLICE=$(SLICE) $(PYTEST) --timeout 0 tests/test_kill_matrix.py
 
 lint: venv  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
