@@ -29,6 +29,7 @@ from swap.prepare.references import reference_indexes
 from swap.prepare.run import Step
 from swap.prepare.slot import STEP as SLOT
 from swap.prepare.slot import end_slot
+from swap.prepare.spare_key import drop_spare_sequence
 from swap.sync.logical.switch import forget_logical
 
 CAPTURES = ("capture_forward", "gone_forward", "capture_reverse", "gone_reverse", "truncate", "fence")
@@ -94,7 +95,7 @@ def abort_steps(plan: Plan) -> list[Step]:
         steps.append(Step(SLOT, (drop_slot(plan),)))
     shadow = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql), "the shadow", plan.shadow, AX)
     names = [*CAPTURES, *_guard_names(plan), *function_names(plan)]
-    steps.append(Step("objects", (shadow, *_drop_queue(plan), *_drop_functions(plan, names))))
+    steps.append(Step("objects", (shadow, *_drop_queue(plan), *_drop_functions(plan, names), *drop_spare_sequence(plan))))
     return steps
 
 
@@ -144,7 +145,7 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) 
     own = [s.reversed() for s in keep]
     own += [Statement(drop.format(plan.source.sql, sql.Identifier(c)), "the integer key", plan.source, AX) for c in columns]
     steps.append(Step("legacy key", tuple(own), (plan.source,), AX))
-    steps.append(Step("guards", tuple(_drop_functions(plan, _guard_names(plan)))))
+    steps.append(Step("guards", (*_drop_functions(plan, _guard_names(plan)), *drop_spare_sequence(plan))))
     return steps
 
 

@@ -18,6 +18,7 @@ from swap.core.plan import Plan
 from swap.core.statement import AX, Statement
 from swap.core.text import Query, verbatim
 from swap.prepare.acl import bare_acl
+from swap.prepare.spare_key import has_spare_keys
 
 GENERATED = {"a": "ALWAYS", "d": "BY DEFAULT"}
 SEMICOLON = sql.SQL("; ")
@@ -35,7 +36,8 @@ def take_sequences(plan: Plan) -> list[Statement]:
     out = []
     for n, s in enumerate(plan.source_table.sequences):
         column = after.get(s.column, s.column)
-        out.append(make_identity(plan.source, column, s, n) if s.identity else _own(plan, s, column))
+        plain = s.column == plan.key and has_spare_keys(plan)
+        out.append(make_identity(plan.source, column, s, n, plain=plain) if s.identity else _own(plan, s, column))
     return out
 
 
@@ -48,12 +50,16 @@ def _own(plan: Plan, s: Sequence, column: str) -> Statement:
     )  # fmt: skip
 
 
-def make_identity(table: TableName, column: str, s: Sequence, number: int) -> Statement:
-    """The column becomes GENERATED … AS IDENTITY, its sequence where `number`'s position was left; undo: leaves it."""
+def make_identity(table: TableName, column: str, s: Sequence, number: int, *, plain: bool = False) -> Statement:
+    """The column becomes GENERATED … AS IDENTITY, its sequence where `number`'s position was left; undo: leaves it.
+
+    `plain`: it owns the sequence and no more, and the guard takes the keys from it (`swap/prepare/spare_key.py`)."""
     alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} ").format(table.sql, sql.Identifier(column))
     position = sql.Literal(f"swap.sequence_{number}")
+    generated = alter + verbatim(f"ADD GENERATED {GENERATED[s.kind]} AS IDENTITY (SEQUENCE NAME ") + s.name.sql + sql.SQL(")")
+    owned = sql.SQL("CREATE SEQUENCE {} OWNED BY {}.{}").format(s.name.sql, table.sql, sql.Identifier(column))
     add: list[Query] = [
-        alter + verbatim(f"ADD GENERATED {GENERATED[s.kind]} AS IDENTITY (SEQUENCE NAME ") + s.name.sql + sql.SQL(")"),
+        owned if plain else generated,
         _options(s),
         bare_acl(s.name),
         *(g.sql for g in grants(s.name, s.grants)),
@@ -69,7 +75,7 @@ def make_identity(table: TableName, column: str, s: Sequence, number: int) -> St
     leave = [
         sql.SQL("ALTER SEQUENCE {} CACHE {}").format(s.name.sql, sql.Literal(s.cache)),
         sql.SQL("SELECT set_config({}, last_value || ' ' || is_called, true) FROM {}").format(position, s.name.sql),
-        alter + sql.SQL("DROP IDENTITY"),
+        sql.SQL("DROP SEQUENCE {}").format(s.name.sql) if plain else alter + sql.SQL("DROP IDENTITY"),
     ]
     why = f"the identity of {column}, its sequence where it was"
     return Statement(SEMICOLON.join(add), why, table, AX, SEMICOLON.join(leave))

@@ -169,7 +169,8 @@ def _inside(statement: Statement, plan: Plan, moves: Moves) -> bool:
     if re.match(r"(ALTER|DROP|COMMENT ON) STATISTICS\b", statement.text):
         return False  # the copies have no old statistics either
     sequences = [s.name.sql.as_string(None) for s in plan.source_table.sequences]
-    if not statement.text.startswith("CREATE ") and any(s in statement.text for s in sequences):
+    made = statement.text.startswith("CREATE ") and not statement.text.startswith("CREATE SEQUENCE ")
+    if not made and any(s in statement.text for s in sequences):
         return False  # the real sequence, which writers draw from; a default may name it
     if statement.table is None:
         return not _takes_back(statement)

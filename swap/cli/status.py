@@ -11,13 +11,15 @@ from swap.cli.context import Session
 from swap.cli.output import duration
 from swap.core.journal import Journal, Phase, Run
 from swap.core.names import TableName
+from swap.prepare.spare_key import read_legacy_keys
 from swap.sync.logical.lag import read_lag
 from swap.sync.queue import count_due, read_watermark
 
+FEW_KEYS = 1_000_000
 EMPTY: dict[str, Any] = {
     "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "lag_bytes": None, "slot": None,
     "tables": [], "revert": {"possible": False, "reason": "nothing was cut over yet"}, "verification": None,
-    "paused": False, "last_attempt": None, "snapshot": None,
+    "paused": False, "last_attempt": None, "snapshot": None, "legacy_keys": None,
 }  # fmt: skip
 
 
@@ -45,6 +47,7 @@ def read_status(s: Session) -> dict[str, Any]:
         "paused": run.paused,
         "last_attempt": _attempt(s.journal, run),
         "snapshot": _snapshot(s.journal, run),
+        "legacy_keys": asdict(read_legacy_keys(s.journal.conn, run.plan)) if run.phase is Phase.CUT_OVER else None,
     }
 
 
@@ -145,6 +148,18 @@ def _slot_lines(slot: dict[str, Any]) -> list[str]:
     return [text]
 
 
+def _legacy_lines(keys: dict[str, Any]) -> list[str]:
+    """Said where the old type's range comes to its end, or has."""
+    left, given, spare = keys["left"], keys["spare_given"], keys["spare_left"]
+    if given:
+        ended = f"the old key's sequence has ended: {given:,} rows were given unused keys from the other end of its range"
+        return [f"legacy     {ended} ({spare:,} left). A revert keeps them; INSERTs fail after it"]
+    if left is None or left > FEW_KEYS:
+        return []
+    then = "unused keys from the other end of its range are given then" if spare is not None else "INSERTs fail then"
+    return [f"legacy     {left:,} keys left in {keys['sequence']}: {then}"]
+
+
 def status_lines(d: dict[str, Any]) -> list[str]:
     """The document for people."""
     if d["run_id"] is None:
@@ -163,6 +178,7 @@ def status_lines(d: dict[str, Any]) -> list[str]:
         f"verified   {v['verdict']}, {duration(v['age_s'])} ago ({v['method']}, {v['direction']})" if v else "verified   never"
     )
     out.append(f"revert     {'possible' if d['revert']['possible'] else 'not possible'}: {d['revert']['reason']}")
+    out += _legacy_lines(d["legacy_keys"]) if d["legacy_keys"] else []
     if d["snapshot"]:
         out.append(f"snapshot   {d['snapshot']}")
     if d["last_attempt"]:

@@ -39,6 +39,7 @@ class _Section(BaseModel):
 class Source(_Section):
     table: Table
     key: Name = "id"
+    legacy_overflow: Literal["report", "refuse"] = "report"
 
     @property
     def name(self) -> TableName:

@@ -125,6 +125,7 @@ class Plan:
     new_policies: tuple[NewPolicy, ...] = ()
     compat_column: str | None = None  # the shadow's column that takes the identity's name in the cutover
     mode: str = "trigger"
+    legacy_overflow: str = "refuse"
 
     def state(self, suffix: str) -> TableName:
         """A name in the state schema that belongs to this source alone: several sources share the schema."""

@@ -112,6 +112,7 @@ def make_plan(
         new_policies=new_policies(catalog, config)[0],
         compat_column=derive(identity, "_compat") if config.names.compat else None,
         mode=config.sync.mode,
+        legacy_overflow=config.source.legacy_overflow,
     )
 
 

@@ -6,7 +6,7 @@ BEGIN
             NEW.{column} := OLD.{column};
         END IF;
         IF NEW.{column} IS NULL THEN
-            NEW.{column} := {generate};
+            {generate}
         END IF;
     ELSIF TG_OP = 'UPDATE' AND OLD.{column} IS NOT NULL AND NEW.{column} <> OLD.{column} THEN
         RAISE EXCEPTION '% of % cannot change from % to % while its key is being migrated',

@@ -18,6 +18,7 @@ from swap.core.names import TableName
 from swap.core.plan import Plan, RefColumns
 from swap.core.statement import Statement
 from swap.core.text import Query, load_sql, verbatim
+from swap.prepare.spare_key import create_spare_sequence, give_legacy_key
 
 PACKAGE = "swap.prepare"
 CAPTURE, TRUNCATE, FENCE = "swap_capture", "swap_truncate", "swap_fence"
@@ -45,6 +46,7 @@ def change_tables(plan: Plan) -> list[Statement]:
             " WITH (autovacuum_vacuum_insert_threshold = 1000000)"
         ).format(name.sql)
         out.append(Statement(create, "the queue of changed keys", name, "", _drop("TABLE", name)))
+    out += create_spare_sequence(plan)
     fence = sql.SQL("INSERT INTO {} (tag) VALUES ({}) ON CONFLICT DO NOTHING").format(
         sql.Identifier(plan.state_schema, "fence"), sql.Literal(plan.tag)
     )
@@ -112,9 +114,13 @@ def source_guard_function(plan: Plan, direction: str) -> Statement:
     body = load_sql(PACKAGE, "guard_source.sql").format(
         column=sql.Identifier(column),
         label=sql.Literal(column),
-        generate=generator(plan) if direction == "forward" else legacy_generator(plan),
+        generate=_generated(plan) if direction == "forward" else give_legacy_key(plan, legacy_generator(plan)),
     )
     return function(plan.state(f"guard_{direction}"), body, row_security=True)
+
+
+def _generated(plan: Plan) -> Query:
+    return sql.SQL("NEW.{} := {};").format(sql.Identifier(plan.identity), generator(plan))
 
 
 def generator(plan: Plan) -> Query:
