@@ -42,9 +42,11 @@ def doctor(db: Database, **config: Any) -> list[Finding]:
 class Cycle:
     """One source on its way through a whole cycle, with the schema as it was at each turn."""
 
-    def __init__(self, server: DatabaseServer, db: Database, ddl: str, **config: Any) -> None:
+    def __init__(self, server: DatabaseServer, db: Database, ddl: str | None, **config: Any) -> None:
+        """`ddl`: None where the schema is there already."""
         self.server, self.db = server, db
-        install(db, ddl)
+        if ddl is not None:
+            install(db, ddl)
         self.original = self.dump()
         self.flags = self.foreign_keys()
         self.findings = doctor(db, **config)
@@ -108,11 +110,11 @@ Start = Callable[..., Cycle]
 
 @pytest.fixture
 def start(server: DatabaseServer, database: Database) -> Iterator[Start]:
-    """Factory: `start(ddl, **configuration)`, whose session is closed after the test."""
+    """Factory: `start(ddl, **configuration)`, whose session is closed after the test. `db`: another database."""
     made: list[Cycle] = []
 
-    def make(ddl: str, **config: Any) -> Cycle:
-        made.append(Cycle(server, database, ddl, **config))
+    def make(ddl: str | None, db: Database = database, **config: Any) -> Cycle:
+        made.append(Cycle(server, db, ddl, **config))
         return made[-1]
 
     yield make

@@ -16,7 +16,7 @@ def schema_dump(server: DatabaseServer, dbname: str) -> str:
     tokens.
     """
     done = subprocess.run(
-        [server.bindir / "pg_dump", "--schema-only", "--exclude-schema=swap", server.conninfo(dbname)],
+        [server.bindir / "pg_dump", "--schema-only", "--encoding=UTF8", "--exclude-schema=swap", server.conninfo(dbname)],
         capture_output=True,
         text=True,
         check=False,

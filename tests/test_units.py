@@ -20,6 +20,13 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_siz
 identifiers = names.filter(lambda n: len(n.encode()) <= MAX_BYTES)
 
 
+def test_sql_is_ascii() -> None:
+    """H18: the server refuses what its database's encoding does not have, in a comment too."""
+    for path in Path(__file__).parent.parent.glob("*/**/*.sql"):
+        if path.parts[-2] != "fixtures" and "tests" not in path.parts and "demo" not in path.parts:
+            assert path.read_text(encoding="utf-8").isascii(), path
+
+
 # Names.
 
 

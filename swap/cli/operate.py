@@ -24,7 +24,7 @@ from swap.cli.output import emit_json, print_lines
 from swap.cli.results import done, print_statements
 from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError, StoppedError
-from swap.core.journal import Phase, Run
+from swap.core.journal import Phase, Run, storable
 
 
 def register(app: typer.Typer) -> None:
@@ -134,7 +134,12 @@ def _snapshot_hook(s: Session) -> Callable[[Connection, Run], str]:
         table = s.journal.t["hook"]
         (identifier,) = s.journal.execute(
             sa.insert(table)
-            .values(run_id=run.id, name="pre_swap_snapshot", argv=argv, started_at=sa.func.clock_timestamp())
+            .values(
+                run_id=run.id,
+                name="pre_swap_snapshot",
+                argv=[storable(conn, a) for a in argv],
+                started_at=sa.func.clock_timestamp(),
+            )
             .returning(table.c.id)
         )[0]
         s.report.note(f"snapshot hook: {argv[0]}")
@@ -144,11 +149,11 @@ def _snapshot_hook(s: Session) -> Callable[[Connection, Run], str]:
         except StoppedError as e:
             code, output = (e.result.exit_code, e.result.output) if isinstance(e, HookError) else (-1, "")
             said = f"{e.message}\n{output}".strip()
-            s.journal.execute(done.values(exit_code=code, output=said, finished_at=sa.func.clock_timestamp()))
+            s.journal.execute(done.values(exit_code=code, output=storable(conn, said), finished_at=sa.func.clock_timestamp()))
             raise
         s.journal.execute(
             done.values(
-                exit_code=result.exit_code, snapshot=result.snapshot, output=result.output,
+                exit_code=result.exit_code, snapshot=storable(conn, result.snapshot), output=storable(conn, result.output),
                 finished_at=sa.func.clock_timestamp(),
             )
         )  # fmt: skip

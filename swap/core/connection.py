@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from swap.core.errors import (
@@ -28,6 +28,7 @@ from swap.core.errors import (
     UsageError,
 )
 from swap.core.failpoint import cursor_factory
+from swap.core.names import quote
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -51,10 +52,27 @@ SETTINGS = {
     "default_table_access_method": "heap",
     "default_tablespace": "",
     "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "xmloption": "content",
+    "exit_on_error": "off",
 }
+# What a server older than that does not know.
+NEWER_SETTINGS = {"transaction_timeout": (170000, "0")}
+
+# An acknowledged commit is a durable one (I5); it waits for standbys where the server says so. A role that is a replica
+# fires no trigger and checks no foreign key; leaving that takes a privilege, so it is done only where somebody set it.
+IF_SET = sql.SQL(
+    "SELECT pg_catalog.set_config('synchronous_commit', 'local', false)"
+    " WHERE pg_catalog.current_setting('synchronous_commit') = 'off';"
+    "SELECT pg_catalog.set_config('session_replication_role', 'origin', false)"
+    " WHERE pg_catalog.current_setting('session_replication_role') <> 'origin'"
+)
+OVERRIDDEN = {*SETTINGS, *NEWER_SETTINGS, "synchronous_commit", "session_replication_role", "client_encoding"}
 
 # A peer that is gone without a word is noticed within about a minute, where the system's own limits are hours: a lock may
-# be held meanwhile, and an outcome not known. What the connection string says goes first.
+# be held meanwhile, and an outcome not known. What the connection string, a service file or the environment says goes first.
 NETWORK = {
     "connect_timeout": "10",
     "keepalives_idle": "20",
@@ -82,21 +100,27 @@ class Database:
                 "The connection string is not a libpq URI or conninfo string.",
                 hint="Write postgresql://user@host:port/dbname, or host=… dbname=… (--dsn or SWAP_DSN).",
             ) from None
-        params.pop("application_name", None)
-        return cls(make_conninfo("", **(NETWORK | params)), command)
+        _refuse_split_password(text, params)
+        for ours in ("application_name", "client_encoding"):
+            params.pop(ours, None)
+        said = _said_elsewhere(str(params.get("service") or ""))
+        unsaid = {k: v for k, v in NETWORK.items() if k not in said}
+        return cls(make_conninfo("", **(unsaid | params)), command)
 
     def connect(self, purpose: str = "") -> Connection:
         """A new autocommit session with every setting of this module. Raises UnreachableError."""
         name = f"swap {self.command}" + (f" ({purpose})" if purpose else "")
         try:
             conn = psycopg.connect(
-                self.conninfo, autocommit=True, application_name=name, prepare_threshold=None, cursor_factory=cursor_factory()
-            )
+                self.conninfo, autocommit=True, application_name=name, prepare_threshold=None, cursor_factory=cursor_factory(),
+                client_encoding="UTF8",  # in a SQL_ASCII database the driver would return bytes
+            )  # fmt: skip
         except psycopg.OperationalError as e:
             raise UnreachableError(self.scrub(_first_line(e))) from None
         try:
             conn.execute("SET statement_timeout = 0")  # alone and first: the role's own may be shorter than the rest takes
-            conn.execute(_SET_ALL)
+            conn.execute(_set_all(conn.info.server_version))
+            _set_if_set(conn)
             with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # refused where the platform cannot look
                 conn.execute("SET client_connection_check_interval = '1s'")  # a killed swap's statement ends, and its locks
         except BaseException:
@@ -138,11 +162,49 @@ class Database:
         return text.replace(str(password), "********") if password else text
 
 
-_SET_ALL = sql.SQL("SELECT {}").format(
-    sql.SQL(", ").join(
-        sql.SQL("pg_catalog.set_config({}, {}, false)").format(sql.Literal(k), sql.Literal(v)) for k, v in SETTINGS.items()
+def _set_all(server_version: int) -> sql.Composed:
+    settings = SETTINGS | {k: v for k, (since, v) in NEWER_SETTINGS.items() if server_version >= since}
+    return sql.SQL("SELECT {}").format(
+        sql.SQL(", ").join(
+            sql.SQL("pg_catalog.set_config({}, {}, false)").format(sql.Literal(k), sql.Literal(v)) for k, v in settings.items()
+        )
     )
-)
+
+
+def _set_if_set(conn: Connection) -> None:
+    try:
+        conn.execute(IF_SET)
+    except psycopg.errors.InsufficientPrivilege:
+        role = quote(conn.info.user)
+        raise RefusedError(
+            f"session_replication_role is set for {role}, which may not change it: no trigger would fire.",
+            hint=f"ALTER ROLE {role} RESET session_replication_role; (or IN DATABASE, where pg_db_role_setting has it)"
+            f" or GRANT SET ON PARAMETER session_replication_role TO {role};",
+        ) from None
+
+
+def _said_elsewhere(service: str) -> set[str]:
+    """Keywords that the environment or a service file gives a value. libpq tells what it would take from PGSERVICE's
+    service only, so one that the connection string names stands there for a moment."""
+    before = os.environ.get("PGSERVICE")
+    try:
+        if service:
+            os.environ["PGSERVICE"] = service
+        return {o.keyword.decode() for o in pq.Conninfo.get_defaults() if o.val}
+    finally:
+        if service:
+            os.environ.pop("PGSERVICE")
+            os.environ.update({"PGSERVICE": before} if before is not None else {})
+
+
+def _refuse_split_password(text: str, params: Mapping[str, Any]) -> None:
+    """An @ or / inside a URI's password ends it for libpq, which then prints the rest as a host or port it cannot find."""
+    host, dbname = str(params.get("host") or ""), str(params.get("dbname") or "")
+    if "://" in text and ("@" in host[1:] or ("@" in dbname and f"/{dbname}" in text)):
+        raise UsageError(
+            "The connection string has an @ or a / where neither can be.",
+            hint="In a URI the user's name and password are percent-encoded: @ is %40, / is %2F, : is %3A, % is %25.",
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,19 +25,27 @@ from swap.core.names import TableName, quote
 from swap.core.plan import PLAN, Plan
 from swap.core.text import Query, verbatim
 
-__all__ = ["Journal", "Phase", "Run"]
+__all__ = ["Journal", "Phase", "Run", "storable"]
 
 VERSION = 2
 MARK = "pg-uuid-swap state"
 DIALECT = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+# Characters as they are: jsonb takes \\u escapes only for what the database's encoding has, and SQL_ASCII has none beyond ASCII.
+_DUMPS = partial(json.dumps, ensure_ascii=False)
 
 
 def compile_sql(statement: sa.sql.ClauseElement) -> tuple[sql.SQL, dict[str, Any]]:
     """A Core statement as psycopg's SQL and parameters."""
     compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
     params = getattr(compiled, "params", None) or {}
-    wrapped = {k: Jsonb(v) if isinstance(v, dict | list) else v for k, v in params.items()}
+    wrapped = {k: Jsonb(v, _DUMPS) if isinstance(v, dict | list) else v for k, v in params.items()}
     return verbatim(str(compiled)), wrapped
+
+
+def storable(conn: Connection, text: str) -> str:
+    """`text` as the journal can hold it: most encodings but UTF-8 have no room for whatever a program prints."""
+    roomy = conn.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII")
+    return text if roomy else text.encode("ascii", "backslashreplace").decode()
 
 
 def _plan(document: object, mode: str) -> Plan:

@@ -1,4 +1,4 @@
--- What this role may do with each relation. `lockable`: LOCK TABLE … ACCESS EXCLUSIVE without owning it
+-- What this role may do with each relation. `lockable`: LOCK TABLE ... ACCESS EXCLUSIVE without owning it
 -- (LockTableAclCheck in src/backend/commands/lockcmds.c).
 SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text, pg_get_userbyid(c.relowner)::text,
        pg_has_role(c.relowner, 'USAGE'),

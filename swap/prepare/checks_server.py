@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from swap.core.catalog.load import query
 from swap.core.config import Config
-from swap.core.connection import SETTINGS, Connection
+from swap.core.connection import OVERRIDDEN, Connection
 from swap.core.names import quote
 from swap.prepare.checks_base import Finding, Rows, blocker, ok, or_ok, read, warning
 
@@ -165,6 +165,6 @@ def check_server(conn: Connection, server: Server, config: Config, *, state_exis
         *check_long_transactions(query(conn, "long_transactions.sql", seconds=LONG_TRANSACTION_S)),
         *check_prepared(query(conn, "prepared_transactions.sql")),
         *check_event_triggers(read(conn, "checks_event_triggers.sql")),
-        check_overrides(read(conn, "checks_overrides.sql", names=sorted(SETTINGS))),
+        check_overrides(read(conn, "checks_overrides.sql", names=sorted(OVERRIDDEN))),
         check_hook(config),
     ]

@@ -43,6 +43,8 @@ class Link:
         self._conn = pq.PGconn.connect(conninfo.encode())
         if self._conn.status != pq.ConnStatus.OK:
             raise self._error()
+        if self._conn.server_version >= 170000:  # an older server would refuse it among the options
+            self._conn.exec_(b"SET transaction_timeout = 0")
         # The replication grammar is not SQL: a slot's name is an identifier, the options are literals.
         start = sql.SQL("START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {}, messages 'true')").format(
             sql.Identifier(slot), sql.SQL(lsn_text(lsn)), sql.Literal(sql.Identifier(publication).as_string(None))
