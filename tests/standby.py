@@ -12,9 +12,16 @@ import pytest
 from swap.demo.server import Auth, Server, ServerError
 from tests.fix_server import DatabaseServer
 
+CONF = """
+unix_socket_directories = '{sockets}'
+hot_standby = on
+allow_in_place_tablespaces = on
+"""
+
 
 class Standby(Server):
-    """`Standby.start(version, {"primary_conninfo": ...})`; ends like any private server."""
+    """`Standby.start(version, {"primary_conninfo": ...})`; ends like any private server. `primary_slot_name`: a physical
+    slot that the primary has."""
 
     def _create_cluster(self, auth: Auth, settings: Mapping[str, str]) -> None:
         for directory in (self.layout.data, self.layout.sockets):
@@ -27,13 +34,14 @@ class Standby(Server):
         command: list[str | Path] = [
             self.bindir / "pg_basebackup", "-D", self.layout.data, "-d", settings["primary_conninfo"],
             "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
+            *([f"--slot={settings['primary_slot_name']}"] if "primary_slot_name" in settings else []),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False, **self._as_account())
         if done.returncode != 0:
             raise ServerError(f"pg_basebackup ended with code {done.returncode}\n{done.stderr}")
         with (self.layout.data / "postgresql.conf").open("a") as conf:
             # Tablespaces in place are what other tests of this server leave; recovery refuses them where they are not allowed.
-            conf.write(f"unix_socket_directories = '{self.layout.sockets}'\nhot_standby = on\nallow_in_place_tablespaces = on\n")
+            conf.write(CONF.format(sockets=self.layout.sockets))
 
 
 def standby_of(server: DatabaseServer) -> Standby:

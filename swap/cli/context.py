@@ -17,7 +17,7 @@ import typer
 from swap.cli.output import LiveReporter, PlainReporter, make_reporter
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
-from swap.core.errors import PhaseError, StoppedError, UsageError
+from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
 from swap.core.journal import Journal, Run
 
 Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
@@ -33,12 +33,14 @@ STOPPED = {
     "state": "What was committed before stays; the transaction in hand was rolled back.",
     "hint": "Run the command again when ready: it resumes.",
 }
+ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
 INTERRUPTED = 130  # typer's own answer to Ctrl-C outside a command's work
 
 
 @dataclass
 class Session:
-    """An open connection with its journal; `run` is the newest run of the configured source, if there is one."""
+    """An open connection with its journal; `run` is the newest run of the configured source, if there is one. `standby`: the
+    server is one, which cannot be written to and tells nothing of its slots."""
 
     database: Database
     config: Config
@@ -47,6 +49,7 @@ class Session:
     run: Run | None
     report: PlainReporter | LiveReporter
     stop: threading.Event
+    standby: bool
 
     def need_run(self, command: str) -> Run:
         """The run, or PhaseError."""
@@ -66,11 +69,17 @@ def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful:
     database = Database.from_options(dsn, command)
     stop = threading.Event()
     with signals(stop, graceful=graceful), database.session() as conn:
+        standby = conn.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+        if standby and command not in ON_STANDBY:
+            raise RefusedError(
+                "This server is a standby: it is in recovery, and nothing can be written here.",
+                hint="Name the primary, or several hosts with target_session_attrs=read-write. In a failover: promote it first.",
+            )
         journal = Journal(conn, config.names.state_schema)
         run = journal.current(config.source.name) if journal.exists() else None
         report = make_reporter()
         try:
-            yield Session(database, config, path, journal, run, report, stop)
+            yield Session(database, config, path, journal, run, report, stop, standby)
         except KeyboardInterrupt:
             raise StoppedError(**STOPPED) from None
         finally:

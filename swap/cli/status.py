@@ -31,7 +31,8 @@ def read_status(s: Session) -> dict[str, Any]:
     ended = run.phase in (Phase.FINALIZED, Phase.ABORTED)
     captured = not ended and s.journal.step_done(run.id, "capture")
     pending = count_due(s.journal.conn, run.plan, read_watermark(s.journal.conn, run.plan, run.id)) if captured else 0
-    lag = read_lag(s.journal.conn, run.plan, run.id) if captured and run.mode == "logical" else None
+    streamed = captured and run.mode == "logical" and not s.standby
+    lag = read_lag(s.journal.conn, run.plan, run.id) if streamed else None
     slot = asdict(lag) if lag else None
     return {
         "phase": run.phase.public,

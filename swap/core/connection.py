@@ -228,6 +228,11 @@ def translate(error: psycopg.Error) -> SwapError:
             f"The role lacks a privilege: {message}.",
             hint="docs/privileges.md lists the exact grants; `swap doctor` names the missing one.",
         )
+    if code == "25006":
+        return RefusedError(
+            f"The server takes no writes: {message}.",
+            hint="Is it a standby? Name the primary, or several hosts with target_session_attrs=read-write.",
+        )
     if code in ("53100", "53200", "53300", "53400", "54000"):
         return RefusedError(
             f"The server ran out of a resource: {message}.",

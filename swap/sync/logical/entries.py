@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from psycopg import sql
 
@@ -21,8 +22,16 @@ class Chunk:
     position: int
 
 
-def note(conn: Connection, plan: Plan, run_id: int, chunk: Chunk, slot: int) -> tuple[int, int]:
-    """Entries and position in one transaction. Returns the change table to write to next, and the next xid."""
+class Noted(NamedTuple):
+    """`slot`: the change table to write to next; `xid`: the next one; `end`: the WAL position behind the note's commit."""
+
+    slot: int
+    xid: int
+    end: int
+
+
+def note(conn: Connection, plan: Plan, run_id: int, chunk: Chunk, slot: int) -> Noted:
+    """Entries and position in one transaction."""
     with conn.transaction():
         if chunk.count:
             copy = sql.SQL("COPY {} (key, gone, origin) FROM STDIN").format(changes(plan, slot).sql)
@@ -31,6 +40,15 @@ def note(conn: Connection, plan: Plan, run_id: int, chunk: Chunk, slot: int) -> 
         row = conn.execute(_position(plan, run_id, chunk)).fetchone()
     if row is None:
         raise DefectError("The journal's row of the stream is gone.")
+    return Noted(int(row[0]), *here(conn))
+
+
+def here(conn: Connection) -> tuple[int, int]:
+    """The next transaction's id, and the WAL position behind everything that this session has committed."""
+    row = conn.execute(
+        "SELECT pg_snapshot_xmax(pg_current_snapshot())::text, (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint"
+    ).fetchone()
+    assert row is not None
     return int(row[0]), int(row[1])
 
 
@@ -39,7 +57,7 @@ def _position(plan: Plan, run_id: int, chunk: Chunk) -> sql.Composed:
     return sql.SQL(
         "UPDATE {stream} s SET position = greatest(s.position, {position}), entries = s.entries + {count},"
         " moved_at = clock_timestamp() FROM {capture} c WHERE s.run_id = {run} AND c.run_id = s.run_id"
-        " RETURNING c.active, pg_snapshot_xmax(pg_current_snapshot())::text"
+        " RETURNING c.active"
     ).format(
         stream=sql.Identifier(state, "stream"), capture=sql.Identifier(state, "capture"), run=sql.Literal(run_id),
         position=sql.Literal(chunk.position), count=sql.Literal(chunk.count),

@@ -56,7 +56,8 @@ class OwnFence:
 def _late(timeout_s: float) -> RefusedError:
     return RefusedError(
         f"The replication slot did not deliver everything within {timeout_s:.0f} s.",
-        hint="`swap status` shows how far behind it is; let `swap sync` catch up. A large transaction is decoded as a whole.",
+        hint="`swap status` shows how far behind it is; let `swap sync` catch up. A large transaction is decoded as a whole;"
+        " and a slot that fails over waits for every standby in synchronized_standby_slots.",
     )
 
 

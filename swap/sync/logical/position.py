@@ -22,8 +22,8 @@ class CaptureLostError(RefusedError):
         super().__init__(message, state=LOST, hint=AGAIN)
 
 
-def check_journalled(conn: Connection, plan: Plan, run_id: int) -> tuple[str, int]:
-    """The slot's name and the position that is noted. Raises CaptureLostError when the two do not fit."""
+def check_journalled(conn: Connection, plan: Plan, run_id: int) -> tuple[Slot, int]:
+    """The slot and the position that is noted. Raises CaptureLostError when the two do not fit."""
     schema = plan.state_schema
     row = conn.execute(
         sql.SQL(
@@ -33,13 +33,13 @@ def check_journalled(conn: Connection, plan: Plan, run_id: int) -> tuple[str, in
     ).fetchone()
     if row is None:
         raise DefectError("Capture is logical and no slot was journalled.")
-    check_slot(read_slot(conn, row[0]), row[0], row[1])
+    slot = check_slot(read_slot(conn, row[0]), row[0], row[1])
     if not row[2]:
         raise CaptureLostError(f"The replication slot {row[0]} is new, and what was missed before it is not queued yet.")
-    return str(row[0]), int(row[1])
+    return slot, int(row[1])
 
 
-def check_slot(slot: Slot | None, name: str, position: int) -> None:
+def check_slot(slot: Slot | None, name: str, position: int) -> Slot:
     """Raises CaptureLostError unless the slot still has everything from `position` on."""
     if slot is None:
         raise CaptureLostError(f"The replication slot {name} is gone.")
@@ -49,6 +49,7 @@ def check_slot(slot: Slot | None, name: str, position: int) -> None:
         raise CaptureLostError(
             f"The replication slot {name} is at {lsn_text(slot.confirmed)}, capture was noted up to {lsn_text(position)} only."
         )
+    return slot
 
 
 def full_xid(xid: int, near: int) -> int:

@@ -5,6 +5,10 @@ anything else is. The writer owns a session: a chunk of entries and the WAL posi
 only when that has committed is the position confirmed to the server. So after `kill -9` or a crash the server sends
 again what was not noted: at least once, never less, and a key noted twice is replayed twice.
 
+And it is confirmed only when the stream itself has come past the commit that noted it. The server sends a failover slot
+nothing that the standbys of `synchronized_standby_slots` have not got. So a standby cannot have the slot's new position
+without the journal's, and after a promotion the slot is never ahead of the journal.
+
 An entry holds the id of the transaction that changed the row (`origin`) beside that of the stream's own (`xid`). A
 decoded commit is not yet a visible one: the commit record is written before the transaction leaves the list of running
 ones, and with a synchronous standby that does not answer minutes may lie between (H9). See swap.sync.queue for what
@@ -18,6 +22,7 @@ import queue
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
@@ -28,7 +33,7 @@ from swap.core.errors import DefectError, SwapError, UnreachableError
 from swap.core.plan import Plan
 from swap.prepare.publication import publication_name
 from swap.prepare.slot import read_slot
-from swap.sync.logical.entries import Chunk, note
+from swap.sync.logical.entries import Chunk, here, note
 from swap.sync.logical.link import Link, LinkError
 from swap.sync.logical.pgoutput import (
     Begin,
@@ -61,6 +66,7 @@ class Stream:
         self._database, self._plan, self._run_id = database, plan, run_id
         self.position = 0
         self._confirmed = 0
+        self._notes: deque[tuple[int, int]] = deque()  # positions, and the ends of the commits that noted them
         self._moved = threading.Condition()
         self._stop = threading.Event()
         self._error: BaseException | None = None
@@ -78,15 +84,15 @@ class Stream:
         self._origin = b""
         self._in_transaction = False
         self._barrier = self._urgent = False
-        self._reached = 0
+        self._reached = self._sent = 0
 
     def __enter__(self) -> Stream:
         self._conn = self._database.connect("capture")
         try:
             # Local: a standby that does not answer would stop capture. A slot that outlives a failover ahead of the
-            # journal is noticed (`check_slot`).
+            # journal (`synchronized_standby_slots` does not name the standby) is noticed (`check_slot`).
             self._conn.execute("SET synchronous_commit = local")
-            self.position = self._confirmed = self._start()
+            self._start()
             link = self._open()
         except BaseException:
             self._conn.close()
@@ -127,13 +133,12 @@ class Stream:
 
     # Beginning.
 
-    def _start(self) -> int:
-        """Where the journal says the stream is. Raises CaptureLostError when the slot has forgotten what lies after."""
-        self._slot, position = check_journalled(self._conn, self._plan, self._run_id)
-        row = self._conn.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
-        assert row is not None
-        self._near_xid = int(row[0])
-        return position
+    def _start(self) -> None:
+        """From where the journal says the stream is. Raises CaptureLostError when the slot has forgotten what lies after."""
+        slot, self.position = check_journalled(self._conn, self._plan, self._run_id)
+        self._slot, self._confirmed = slot.name, slot.confirmed
+        self._near_xid, end = here(self._conn)
+        self._notes.append((self.position, end))  # by whoever read the slot before
 
     def _open(self) -> Link:
         """The link; a reader that is just ending (`sync` hands over) is waited for."""
@@ -179,6 +184,7 @@ class Stream:
             while len(self._rows) < CHUNK and (data := link.receive()) is not None:
                 if isinstance(data, Keepalive):
                     told = 0.0 if data.reply else told
+                    self._sent = max(self._sent, data.end_lsn)
                     if not self._in_transaction:
                         self._reached = max(self._reached, data.end_lsn)
                 else:
@@ -191,8 +197,9 @@ class Stream:
                 noted = now
                 self._chunks.put(Chunk(b"".join(self._rows), len(self._rows), max(self._reached, self.position)))
                 self._rows, self._urgent = [], False
-            if now - told > STATUS_S or self.position > self._confirmed:
-                told, confirmed = now, self.position
+            confirmed = self._confirmable()
+            if now - told > STATUS_S or confirmed > self._confirmed:
+                told = now
                 link.confirm(confirmed)
                 self._confirmed = confirmed
             full = len(self._rows) >= CHUNK
@@ -201,6 +208,13 @@ class Stream:
             else:
                 link.wait(GATHER_S if self._rows else STATUS_S / 2, self._bell)
             self._hush()
+
+    def _confirmable(self) -> int:
+        """The newest noted position whose note the stream has come past."""
+        confirmed, sent = self._confirmed, max(self._sent, self._reached)
+        while self._notes and self._notes[0][1] <= sent:
+            confirmed = self._notes.popleft()[0]
+        return confirmed
 
     def _change(self, data: bytes) -> None:
         m = decode(data)
@@ -252,10 +266,10 @@ class Stream:
                 continue
             if chunk is None:
                 return
-            slot, near = note(self._conn, self._plan, self._run_id, chunk, slot)
-            self._near_xid = near
+            slot, self._near_xid, end = note(self._conn, self._plan, self._run_id, chunk, slot)
             with self._moved:
                 self.position = max(self.position, chunk.position)
+                self._notes.append((self.position, end))
                 self._moved.notify_all()
             self._idle.set()
             self._ring()
