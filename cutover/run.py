@@ -6,13 +6,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import psycopg
 import sqlalchemy as sa
 
 from cutover.compare import refuse_differences
 from cutover.gates import Verified, check_gates, check_phase, obstacles
+from cutover.pooler import NotPausedError, Pooler
 from cutover.transaction import (
     Exchange,
     Exchanged,
@@ -57,6 +58,7 @@ class Outcome:
     xid: str
     waited: tuple[str, ...] = ()
     verification: dict[str, object] | None = None
+    paused_ms: float | None = None
 
 
 @dataclass
@@ -72,12 +74,13 @@ class Operation:
     stop: threading.Event
     snapshot: Callable[[Connection, Run], str | None]
     fence: OwnFence | None = None
+    pooler: Pooler = field(init=False)
 
     def execute(self) -> Outcome:
         """Raises PhaseError, RefusedError, StoppedError, LockError, DifferenceError, UnknownOutcomeError."""
         conn = self.journal.conn
         check_phase(self.run, self.kind)
-        with only_operator(conn, self.run.plan.tag):
+        with only_operator(conn, self.run.plan.tag), Pooler(self.config, conn.info.dbname, self.report) as self.pooler:
             self.run = self.journal.get(self.run.id)
             check_phase(self.run, self.kind)
             if not self.journal.step_done(self.run.id, SETTLED):
@@ -90,9 +93,15 @@ class Operation:
             what = cutover_exchange(self.run.plan) if self.kind == "cutover" else revert_exchange(self.run.plan)
             plan = self.run.plan
             with taking_over(conn, plan.tag), streaming(self.database, plan, self.run.id) as self.fence:
-                outcome = replace(self._attempts(what, verified), snapshot=taken, verification=verified.quoted())
+                outcome = replace(
+                    self._attempts(what, verified),
+                    snapshot=taken,
+                    verification=verified.quoted(),
+                    paused_ms=self.pooler.paused_ms,
+                )
             self.run = self.journal.get(self.run.id)
             settle(self.journal.conn, self.journal, self.run, self.report, wait=True)
+            self.pooler.finish(f"The {self.kind} is committed, and its follow-up is done.")
         return outcome
 
     def _attempts(self, what: Exchange, verified: Verified) -> Outcome:
@@ -109,19 +118,23 @@ class Operation:
             if not reason:
                 with Watch(self.database, conn.info.backend_pid, cut.kill_blockers) as watch:
                     try:
-                        done = attempt(
-                            conn, self.journal, self.run, what, self.config, compare_from, watch.locked.set, self.fence
-                        )
+                        with self.pooler.paused():
+                            done = attempt(
+                                conn, self.journal, self.run, what, self.config, compare_from, watch.locked.set, self.fence
+                            )
                         return self._outcome(done, number, max(blocked, watch.waiters_max), waited)
                     except UnknownOutcomeError as e:
                         return self._resolved(e.message, number, max(blocked, watch.waiters_max), waited)
                     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                         reason = "; ".join(map(str, watch.blockers.values())) or "a lock was not free"
+                    except NotPausedError as e:
+                        reason = str(e)
                     except HoldExceededError:
                         reason = f"it would have held its locks longer than {cut.max_lock_hold_ms} ms"
                 blocked = max(blocked, watch.waiters_max)
                 for b in watch.killed:
                     self.report.note(f"ended {b}")
+            self.pooler.finish("Nothing was changed; syncing goes on.")
             waited.append(reason)
             self._note_failure(what, reason)
             self.report.waiting(f"attempt {number} of {cut.max_attempts}: {reason}")
@@ -134,6 +147,7 @@ class Operation:
     def _pause_s(self, number: int) -> float:
         """Grows with the attempts and is jittered, so that the queue behind the last attempt drains first (H33)."""
         base = max(self.config.cutover.lock_timeout_ms, 50) / 1000
+        base = max(base, self.pooler.timeout_s if self.pooler.consoles else 0.0)
         return min(2.0, base * (1 + number / 4)) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
 
     def _catch_up(self) -> None:

@@ -88,6 +88,7 @@ def test_every_setting_is_shown_with_its_default(example: ExampleFactory, sessio
         if name in ("names", "sync", "verify", "cutover"):
             assert shown[name] == section.model_dump()
     assert shown["hooks"]["timeout_s"] == defaults.hooks.timeout_s
+    assert shown["pgbouncer"]["pause_timeout_ms"] == defaults.pgbouncer.pause_timeout_ms
 
 
 def test_references_are_listed_with_what_becomes_of_them(example: ExampleFactory, session: Session) -> None:

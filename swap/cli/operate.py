@@ -107,6 +107,7 @@ def _exchange(s: Session, run: Run, kind: str, hook: Callable[[Connection, Run],
             f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; at most {outcome.blocked_sessions_max} sessions waited",
             f"{outcome.drained_changes:,} changes drained and {outcome.compared_keys:,} keys compared under the lock",
             *([quoted(outcome.verification)] if outcome.verification else []),
+            *([f"PgBouncer held its clients for {outcome.paused_ms:.0f} ms"] if outcome.paused_ms is not None else []),
             *([f"snapshot: {outcome.snapshot}"] if outcome.snapshot else []),
             "foreign keys are validated; `swap sync` now keeps the "
             + ("retired table in sync: `swap revert` is possible" if kind == "cutover" else "shadow in sync again"),

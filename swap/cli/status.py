@@ -11,6 +11,7 @@ from swap.cli.context import Session
 from swap.cli.output import duration
 from swap.core.journal import Journal, Phase, Run
 from swap.core.names import TableName
+from swap.core.pgbouncer import by_hand, paused_now
 from swap.prepare.spare_key import read_legacy_keys
 from swap.sync.logical.lag import read_lag
 from swap.sync.queue import count_due, read_watermark
@@ -20,6 +21,7 @@ EMPTY: dict[str, Any] = {
     "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "lag_bytes": None, "slot": None,
     "tables": [], "revert": {"possible": False, "reason": "nothing was cut over yet"}, "verification": None,
     "paused": False, "last_attempt": None, "snapshot": None, "legacy_keys": None,
+    "pooler": [],
 }  # fmt: skip
 
 
@@ -27,7 +29,7 @@ def read_status(s: Session) -> dict[str, Any]:
     """CLI.md's fields of `status`."""
     run = s.run
     if run is None:
-        return dict(EMPTY)
+        return dict(EMPTY) | {"pooler": _pooler(s)}
     ended = run.phase in (Phase.FINALIZED, Phase.ABORTED)
     captured = not ended and s.journal.step_done(run.id, "capture")
     pending = count_due(s.journal.conn, run.plan, read_watermark(s.journal.conn, run.plan, run.id)) if captured else 0
@@ -49,7 +51,13 @@ def read_status(s: Session) -> dict[str, Any]:
         "last_attempt": _attempt(s.journal, run),
         "snapshot": _snapshot(s.journal, run),
         "legacy_keys": asdict(read_legacy_keys(s.journal.conn, run.plan)) if run.phase is Phase.CUT_OVER else None,
+        "pooler": _pooler(s),
     }
+
+
+def _pooler(s: Session) -> list[dict[str, Any]]:
+    settings = s.config.pgbouncer
+    return paused_now(settings.admin_dsn, settings.databases or [s.journal.conn.info.dbname])
 
 
 def _revert(run: Run) -> dict[str, Any]:
@@ -161,10 +169,15 @@ def _legacy_lines(keys: dict[str, Any]) -> list[str]:
     return [f"legacy     {left:,} keys left in {keys['sequence']}: {then}"]
 
 
+def _pooler_lines(pooler: list[dict[str, Any]]) -> list[str]:
+    said = {True: "PAUSED, its clients wait. {}", False: "not paused", None: "it is not known whether it is paused"}
+    return [f"pooler     {p['pooler']}, {p['database']}: {said[p['paused']].format(by_hand(p['database']))}" for p in pooler]
+
+
 def status_lines(d: dict[str, Any]) -> list[str]:
     """The document for people."""
     if d["run_id"] is None:
-        return ["phase      none: nothing is prepared for this table"]
+        return ["phase      none: nothing is prepared for this table", *_pooler_lines(d["pooler"])]
     out = [
         f"phase      {d['phase']} ({d['direction']}, {d['mode']} capture, run {d['run_id']})"
         + (", PAUSED" if d["paused"] else ""),
@@ -185,4 +198,4 @@ def status_lines(d: dict[str, Any]) -> list[str]:
     if d["last_attempt"]:
         a = d["last_attempt"]
         out.append(f"attempt    {a['kind']} {a['outcome']} at {a['at']}" + (f": {a['detail']}" if a["detail"] else ""))
-    return out
+    return out + _pooler_lines(d["pooler"])

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from swap.core.errors import UsageError
 from swap.core.names import MAX_BYTES, TableName, parse_table
+from swap.core.pgbouncer import check_dsn
 
 
 def _identifier(value: str) -> str:
@@ -30,6 +31,7 @@ def _table(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_identifier)]
 Table = Annotated[str, AfterValidator(_table)]
+Dsn = Annotated[str, AfterValidator(check_dsn)]
 
 
 class _Section(BaseModel):
@@ -114,6 +116,19 @@ class Hooks(_Section):
     timeout_s: int = Field(3600, ge=1)
 
 
+class PgBouncer(_Section):
+    """The poolers that the application connects through: paused during each attempt. Without `admin_dsn`: none."""
+
+    admin_dsn: list[Dsn] = []
+    databases: list[Name] = []
+    pause_timeout_ms: int = Field(500, ge=10, le=60_000)
+
+    @field_validator("admin_dsn", mode="before")
+    @classmethod
+    def _one(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
 class Accept(_Section):
     findings: list[str] = []
 
@@ -131,6 +146,7 @@ class Config(_Section):
     verify: Verify = Verify()
     cutover: Cutover = Cutover()
     hooks: Hooks = Hooks()
+    pgbouncer: PgBouncer = PgBouncer()
     accept: Accept = Accept()
 
 

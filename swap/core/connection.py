@@ -116,7 +116,7 @@ class Database:
                 client_encoding="UTF8",  # in a SQL_ASCII database the driver would return bytes
             )  # fmt: skip
         except psycopg.OperationalError as e:
-            raise UnreachableError(self.scrub(_first_line(e))) from None
+            raise UnreachableError(self.scrub(first_line(e))) from None
         try:
             conn.execute("SET statement_timeout = 0")  # alone and first: the role's own may be shorter than the rest takes
             conn.execute(_set_all(conn.info.server_version))
@@ -207,7 +207,7 @@ def _refuse_split_password(text: str, params: Mapping[str, Any]) -> None:
         )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
 
@@ -215,7 +215,7 @@ def _first_line(error: Exception) -> str:
 def translate(error: psycopg.Error) -> SwapError:
     """The SwapError for a driver error that nothing nearer to it has handled."""
     code = error.sqlstate or ""
-    message = error.diag.message_primary or _first_line(error)
+    message = error.diag.message_primary or first_line(error)
     if code == "25P03":
         return LockError(
             "The tool stalled while it held its lock, and the server ended the transaction.",

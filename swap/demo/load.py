@@ -33,15 +33,22 @@ class Load:
 
     `rate` is transactions per second over all workers, None as fast as they can. Each Load has users of its
     own, so several may follow each other, or run at once, in one database.
+
+    `steady`: each transaction looks at the shape of the tables itself, and none is SERIALIZABLE. Alone in its database
+    it meets no error, so whatever it does meet is the work of others.
     """
 
-    def __init__(self, conninfo_app: str, *, workers: int = 4, seed: int = 1, rate: float | None = None) -> None:
+    def __init__(
+        self, conninfo_app: str, *, workers: int = 4, seed: int = 1, rate: float | None = None, steady: bool = False
+    ) -> None:
         self.label = secrets.token_hex(4)
         self.seeded: Seeded | None = None
         self._conninfo = conninfo_app
         self._control = Control()
         pace_s = 0.0 if rate is None else workers / rate
-        self._workers = [Worker(conninfo_app, index, self.label, seed, self._control, pace_s) for index in range(workers)]
+        self._workers = [
+            Worker(conninfo_app, index, self.label, seed, self._control, pace_s, steady=steady) for index in range(workers)
+        ]
 
     def start(self) -> Self:
         """Take a checksum of the rows that are there, which nobody is to touch, and start the workers."""

@@ -48,7 +48,10 @@ CONNECT_TIMEOUT_S: Final = 2
 
 
 class Worker:
-    def __init__(self, conninfo: str, index: int, label: str, seed: int, control: Control, pace_s: float) -> None:
+    def __init__(
+        self, conninfo: str, index: int, label: str, seed: int, control: Control, pace_s: float, *, steady: bool = False
+    ) -> None:
+        self._levels, self._steady = ISOLATION_LEVELS[:2] if steady else ISOLATION_LEVELS, steady
         self.ledger = Ledger()
         self.name = f"w{index}-{label}"
         self.thread = threading.Thread(target=self._run, name=f"load {self.name}", daemon=True)
@@ -97,7 +100,7 @@ class Worker:
         if self._operations % DETECT_EVERY == 0:
             self._shape = None
         seed = self._rng.getrandbits(64)
-        level = ISOLATION_LEVELS[(self._index + self._operations) % len(ISOLATION_LEVELS)]
+        level = self._levels[(self._index + self._operations) % len(self._levels)]
         failures: list[str] = []
         while self._control.proceed():
             try:
@@ -160,7 +163,10 @@ class Worker:
         if self.ledger.uncertain is not None:
             return False
         conn = self._connected()
-        shape = self._current_shape(conn)
+        if self._steady:
+            self._shape = None
+        else:
+            self._current_shape(conn)
         serial = self._operations * SERIALS_PER_OPERATION
 
         def new_name() -> tuple[Serial, str]:
@@ -168,10 +174,10 @@ class Worker:
             serial += 1
             return serial, f"{self.name}-{serial:09}"
 
-        tx = Transaction(conn, shape, self.ledger, random.Random(seed), self._how, new_name)
         began = time.monotonic()
         try:
             conn.execute(sql.SQL("BEGIN ISOLATION LEVEL {}; SET LOCAL app.service = 'on'").format(level), prepare=False)
+            tx = Transaction(conn, self._current_shape(conn), self.ledger, random.Random(seed), self._how, new_name)
             operation(tx)
             self._commit(conn, tx)
         finally:

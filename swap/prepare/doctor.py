@@ -33,6 +33,7 @@ from swap.prepare.checks_logical import check_logical, check_slots
 from swap.prepare.checks_names import check_names
 from swap.prepare.checks_not_valid import check_not_valid
 from swap.prepare.checks_partitions import check_partitions
+from swap.prepare.checks_pooler import check_pooler
 from swap.prepare.checks_privileges import check_ownership, check_privileges, check_row_security, read_relations
 from swap.prepare.checks_publications import check_publications
 from swap.prepare.checks_references import check_references
@@ -106,6 +107,7 @@ def _examine(conn: Connection, config: Config, scan_timeout_ms: int, trial: Tria
     ours = state_exists and not any(f.status == "blocker" for f in state)
     slots = check_slots(conn, config.names.state_schema, ours=ours)
     out = [*check_server(conn, server, config, state_exists=state_exists, running=active), *slots, *state]
+    out += check_pooler(config, server.database)
     if run is not None and active:
         return out if run.phase in OVER else [*out, *_during(conn, server, run)]
     return [*out, *_before(conn, config, server, scan_timeout_ms, trial, ours=ours)]

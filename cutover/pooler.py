@@ -1,0 +1,136 @@
+"""The application's poolers, paused around one attempt: its clients wait, none of them meets an error (H39).
+
+Before PAUSE the transactions under way have ended, so none holds a lock, reads with a snapshot of before, or has the old
+types in mind half-way; after RESUME every server connection is a new one, without a plan of before. The pause is part of
+the attempt, as the lock is: not reached within `pause_timeout_ms` it is lifted, the attempt has failed, and the ladder
+goes on. Whatever ends the attempt lifts it; so does the guard (`cutover.guard`) when this process is gone or hangs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cutover.guard import Guard
+from swap.core.config import Config
+from swap.core.errors import RefusedError, UnreachableError
+from swap.core.pgbouncer import Console, by_hand
+from swap.core.report import Reporter
+
+LEFT_OVER_S = 5.0  # how long a pause that is found may be the guard's to lift: that of a command killed just now
+PATIENCE_S = 10.0
+SLACK_S = 5.0
+
+
+class NotPausedError(Exception):
+    """The pause was not reached within its time; it was lifted."""
+
+
+class Pooler:
+    """Every PgBouncer of the configuration; none of them: everything here does nothing. Used as a context."""
+
+    def __init__(self, config: Config, database: str, report: Reporter) -> None:
+        self.report = report
+        self.names = tuple(config.pgbouncer.databases or [database])
+        self.consoles = [Console(dsn) for dsn in config.pgbouncer.admin_dsn]
+        self.timeout_s = config.pgbouncer.pause_timeout_ms / 1000
+        cut = config.cutover
+        self.limit_s = self.timeout_s + (cut.lock_timeout_ms + cut.max_lock_hold_ms) / 1000 + SLACK_S
+        self.paused_ms: float | None = None
+        self.failure: UnreachableError | None = None
+        self._unanswered = False
+        self._guard = Guard(config.pgbouncer.admin_dsn, self.names) if self.consoles else None
+
+    def __enter__(self) -> Pooler:
+        try:
+            self.check()
+            if self._guard:
+                self._guard.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None and self.failure is not None:
+            self.report.note(f"{self.failure.message} {by_hand(self.names[0])}")
+        self.close()
+
+    def close(self) -> None:
+        if self._guard:
+            self._guard.close()
+        for console in self.consoles:
+            console.close()
+
+    def check(self) -> None:
+        """Every console answers, has the databases, and none is paused by somebody else.
+
+        Raises UnreachableError, RefusedError; then nothing was changed.
+        """
+        deadline = time.monotonic() + LEFT_OVER_S
+        for console in self.consoles:
+            while True:
+                found = {p.name: p for p in console.pools()}
+                held = [n for n in self.names if n in found and found[n].paused]
+                if not held or time.monotonic() > deadline:
+                    break
+                time.sleep(0.1)
+            for name in self.names:
+                if name not in found:
+                    listed = ", ".join(found) or "none"
+                    hint = f"Name those of this application in [pgbouncer] databases. There are: {listed}."
+                    raise RefusedError(f"{console.label} has no database {name}.", hint=hint)
+            if held:
+                message = f"{console.label}: {held[0]} is paused already, and its clients are waiting."
+                raise RefusedError(message, hint=f"{by_hand(held[0])} Then run it again.")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The pause, for the block. Raises NotPausedError, RefusedError, UnreachableError; it was lifted then, unless
+        `failure` says otherwise.
+
+        Never raises at the end of the block: what was done in it counts. A console that could not be told to resume is in
+        `failure`, for `finish`.
+        """
+        if self._guard is None:
+            yield
+            return
+        self.check()
+        renew = False
+        began = time.monotonic()
+        self._guard.arm(self.limit_s)
+        try:
+            self._pause(began + self.timeout_s)
+            renew = True
+            yield
+        finally:
+            self._lift(renew=renew)
+            self.paused_ms = (time.monotonic() - began) * 1000
+            if self.failure is None:
+                self._guard.disarm()
+
+    def finish(self, said: str) -> None:
+        """At the end: nothing is paused. Raises UnreachableError, with `said` as the state; the guard goes on trying."""
+        if self._unanswered or self.failure:  # a PAUSE that RESUME overtook, on another connection
+            self._lift(renew=False)
+        if self.failure is not None:
+            raise UnreachableError(self.failure.message, state=said, hint=by_hand(self.names[0]))
+
+    def _pause(self, deadline: float) -> None:
+        for console in self.consoles:
+            for name in self.names:
+                if console.pause(name, max(0.0, deadline - time.monotonic())):
+                    continue
+                self._unanswered = True
+                busy = ", ".join(map(str, console.busy(name)))
+                still = f"server processes {busy} are still in a transaction" if busy else "it did not answer"
+                raise NotPausedError(f"{console.label}: {name} was not paused within {self.timeout_s * 1000:.0f} ms: {still}")
+
+    def _lift(self, *, renew: bool) -> None:
+        self.failure = None
+        for console in self.consoles:
+            try:
+                console.lift(self.names, renew=renew, patience_s=PATIENCE_S)
+            except UnreachableError as e:
+                self.failure = e

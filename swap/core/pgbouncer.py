@@ -1,0 +1,196 @@
+"""PgBouncer's admin console: PAUSE with a time limit, RECONNECT and RESUME that do not give up at once.
+
+What 1.18 was seen to do, and what follows from it here:
+- PAUSE answers when the last server connection is closed, in transaction pooling when the last transaction has ended.
+  Nothing bounds that wait but its client, so the answer is waited for here, not in the driver.
+- A PAUSE that has not answered yet is lifted by RESUME from another session, and then never answers: so it has a session
+  of its own, which is closed afterwards.
+- A database stays paused when the session that paused it ends, however it ends. Somebody has to RESUME it (`cutover.guard`).
+- PAUSE of a paused database succeeds: whether somebody else holds it paused has to be asked before. A PAUSE of everything
+  is not seen in SHOW DATABASES; a PAUSE of one database is refused then.
+
+The console speaks the simple query protocol only: no parameters, no prepared statements, no transactions.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import pq, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import dict_row
+
+from swap.core.connection import NETWORK, Database, first_line
+from swap.core.errors import NOTHING_CHANGED, RefusedError, SwapError, UnreachableError
+
+CONNECT_TIMEOUT_S = "5"
+RETRY_S = 0.2
+HINT = "Check [pgbouncer] admin_dsn, PgBouncer, and its admin_users; or remove [pgbouncer] to go on without a pause."
+
+
+class Pool(NamedTuple):
+    """A row of SHOW DATABASES. `database` is its name on the server, `mode` None where PgBouncer's default applies."""
+
+    name: str
+    database: str
+    mode: str | None
+    paused: bool
+
+
+class Console:
+    """One PgBouncer. A session is opened when it is needed and kept; the DSN, which may hold a password, is never shown."""
+
+    def __init__(self, dsn: str) -> None:
+        given = _params(dsn)
+        where = {} if "service" in given else {"dbname": "pgbouncer"}
+        self._dsn = make_conninfo("", **(NETWORK | {"connect_timeout": CONNECT_TIMEOUT_S} | where | given))
+        self._conn: psycopg.Connection[dict[str, Any]] | None = None
+        params = conninfo_to_dict(self._dsn)
+        host = params.get("host") or params.get("hostaddr") or "localhost"
+        self.label = f"PgBouncer at {host}:{params.get('port') or 6432}"
+
+    def close(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+
+    def pools(self) -> list[Pool]:
+        """Its databases, the console aside. Raises UnreachableError; RefusedError where this is no admin console."""
+        try:
+            rows = self._ask(sql.SQL("SHOW DATABASES"))
+        except psycopg.errors.UndefinedObject:
+            hint = 'Its admin console is the database "pgbouncer": dbname=pgbouncer in [pgbouncer] admin_dsn.'
+            raise RefusedError(
+                f"{self.label}: [pgbouncer] admin_dsn leads to a server, not to the admin console.", hint=hint
+            ) from None
+        return [
+            Pool(r["name"], r["database"] or r["name"], r["pool_mode"], str(r["paused"]) == "1")
+            for r in rows
+            if r["name"] != "pgbouncer"
+        ]
+
+    def default_mode(self) -> str:
+        """`pool_mode` of its configuration."""
+        return next((r["value"] for r in self._ask(sql.SQL("SHOW CONFIG")) if r["key"] == "pool_mode"), "")
+
+    def may_pause(self) -> bool:
+        """Whether this user is one of admin_users: asked by a RESUME of a database that there is not."""
+        nobody = max((p.name for p in self.pools()), key=len, default="") + "_"
+        try:
+            self._ask(sql.SQL("RESUME {}").format(sql.Identifier(nobody)))
+        except psycopg.Error as e:
+            return "admin access" not in str(e)
+        return True
+
+    def busy(self, name: str) -> list[int]:
+        """The server's processes that a client of this database is using: what a PAUSE waits for."""
+        rows = self._ask(sql.SQL("SHOW SERVERS"))
+        return sorted(int(r["remote_pid"]) for r in rows if r["database"] == name and r["state"] == "active")
+
+    def pause(self, name: str, timeout_s: float) -> bool:
+        """PAUSE; False when it was not reached in time: then it has to be lifted, as after an error (RefusedError,
+        UnreachableError)."""
+        with closing(self._connect()) as own:
+            link = own.pgconn
+            deadline = time.monotonic() + timeout_s
+            link.send_query(sql.SQL("PAUSE {}").format(sql.Identifier(name)).as_bytes(own))
+            while link.is_busy():
+                left = deadline - time.monotonic()
+                if left <= 0 or not select.select([link.socket], [], [], left)[0]:
+                    return False
+                try:
+                    link.consume_input()
+                except psycopg.OperationalError as e:
+                    raise self._lost(e) from None
+            result = link.get_result()
+            if result is None or result.status != pq.ExecStatus.COMMAND_OK:
+                said = b"" if result is None else result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
+                message = f"{self.label} refused to PAUSE {name}: {said.decode(errors='replace') or 'no answer'}."
+                raise RefusedError(message, hint="`SHOW DATABASES` and `SHOW USERS` in its console tell more.")
+            return True
+
+    def lift(self, names: Sequence[str], *, renew: bool, patience_s: float) -> None:
+        """RESUME, after RECONNECT with `renew` (server connections with plans of before are closed). A database that is not
+        paused is left as it is. Raises UnreachableError when it could not be told within `patience_s`."""
+        deadline = time.monotonic() + patience_s
+        left = list(names)
+        while left:
+            try:
+                self._lift(left[0], renew=renew)
+            except UnreachableError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_S)
+            else:
+                del left[0]
+
+    def _lift(self, name: str, *, renew: bool) -> None:
+        if renew:
+            with suppress(psycopg.Error):
+                self._ask(sql.SQL("RECONNECT {}").format(sql.Identifier(name)))
+        try:
+            self._ask(sql.SQL("RESUME {}").format(sql.Identifier(name)))
+        except psycopg.Error as e:
+            if any(p.paused for p in self.pools() if p.name == name):
+                raise UnreachableError(f"{self.label} did not RESUME {name}: {first_line(e)}.", hint=by_hand(name)) from None
+
+    def _ask(self, statement: sql.SQL | sql.Composed) -> list[dict[str, Any]]:
+        if self._conn is None or self._conn.closed:
+            self._conn = self._connect()
+        try:
+            cursor = self._conn.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+        except psycopg.OperationalError as e:
+            if self._conn.broken or self._conn.closed or e.sqlstate is None:
+                self._conn.close()
+                raise self._lost(e) from None
+            raise
+
+    def _connect(self) -> psycopg.Connection[dict[str, Any]]:
+        try:
+            return psycopg.connect(
+                self._dsn, autocommit=True, prepare_threshold=None, cursor_factory=psycopg.ClientCursor, row_factory=dict_row,
+                application_name="swap",
+            )  # fmt: skip
+        except psycopg.OperationalError as e:
+            raise self._lost(e) from None
+
+    def _lost(self, error: psycopg.Error) -> UnreachableError:
+        said = Database(self._dsn, "").scrub(first_line(error))
+        return UnreachableError(f"{self.label}: the admin console was not reached: {said}", state=NOTHING_CHANGED, hint=HINT)
+
+
+def paused_now(dsns: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Whether each database is paused right now; None where its console is not reached or does not know it."""
+    out: list[dict[str, Any]] = []
+    for dsn in dsns:
+        with closing(Console(dsn)) as console:
+            try:
+                known = {p.name: p.paused for p in console.pools()}
+            except SwapError:
+                known = {}
+            out += [{"pooler": console.label, "database": n, "paused": known.get(n)} for n in names]
+    return out
+
+
+def by_hand(name: str) -> str:
+    """What an operator types when nobody else could RESUME."""
+    return f'By hand, in the admin console (psql "dbname=pgbouncer host=… port=6432"): RESUME "{name}";'
+
+
+def _params(dsn: str) -> dict[str, Any]:
+    """Raises ValueError; the configuration has been through it."""
+    try:
+        return {k: v for k, v in conninfo_to_dict(dsn).items() if k != "application_name"}
+    except psycopg.ProgrammingError:
+        raise ValueError("is not a libpq URI or conninfo string") from None
+
+
+def check_dsn(dsn: str) -> str:
+    """For the configuration. Raises ValueError, without the text."""
+    _params(dsn)
+    return dsn
