@@ -13,7 +13,7 @@ STAMP := $(VENV)/installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-matrix soak faults lint format demo bench clean
+.PHONY: help venv test test-modes test-matrix soak faults lint format demo bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -26,13 +26,18 @@ $(STAMP): requirements/test.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 
-test: venv  ## the suite, on PostgreSQL 18 or SWAP_TEST_PG
+test: venv  ## the suite, on PostgreSQL 18 or SWAP_TEST_PG, with SWAP_TEST_MODE or the default of both captures
 	$(PYTEST) -m "not soak"
 
-test-matrix: venv  ## the suite on each of VERSIONS that is installed
+test-modes: venv  ## the whole suite with each capture, triggers and logical replication
+	SWAP_TEST_MODE=trigger $(PYTEST) -m "not soak"
+	SWAP_TEST_MODE=logical $(PYTEST) -m "not soak"
+
+test-matrix: venv  ## the suite, with each capture, on each of VERSIONS that is installed
 	@set -e; for version in $(VERSIONS); do \
 	    if $(BIN)/python -c "from swap.demo.binaries import find_binaries; find_binaries('$$version')" 2>/dev/null; \
-	    then echo "== PostgreSQL $$version"; SWAP_TEST_PG=$$version $(PYTEST) -m "not soak"; \
+	    then for mode in trigger logical; do echo "== PostgreSQL $$version, $$mode"; \
+	        SWAP_TEST_PG=$$version SWAP_TEST_MODE=$$mode $(PYTEST) -m "not soak"; done; \
 	    else echo "== PostgreSQL $$version is not installed here: skipped"; fi; \
 	done
 

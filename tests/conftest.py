@@ -1,6 +1,7 @@
 """The suite's fixtures, one plugin per subject."""
 
 pytest_plugins = [
+    "tests.fix_mode",
     "tests.fix_server",
     "tests.fix_cli",
     "tests.fix_proxy",

@@ -16,6 +16,7 @@ from swap.core.connection import Database as Conninfo
 from swap.core.report import Silent
 from swap.prepare.doctor import Finding, examine, refuse
 from tests.dump import schema_dump
+from tests.fix_mode import with_mode
 from tests.fix_server import Database, DatabaseServer
 from tests.runs import Migration, install
 from verify.findings import Report
@@ -36,7 +37,7 @@ FROM pg_constraint k WHERE k.contype = 'f' ORDER BY 1, 2
 def doctor(db: Database, **config: Any) -> list[Finding]:
     """What `swap doctor` finds, as the tables' owner."""
     with closing(Conninfo.from_options(db.owner, "doctor").connect()) as conn:
-        return examine(conn, Config.model_validate({"source": SOURCE, **config}))
+        return examine(conn, Config.model_validate({"source": SOURCE, **with_mode(config)}))
 
 
 class Cycle:
@@ -50,7 +51,7 @@ class Cycle:
         self.original = self.dump()
         self.flags = self.foreign_keys()
         self.findings = doctor(db, **config)
-        refuse(self.findings, Config.model_validate({"source": SOURCE, **config}))
+        refuse(self.findings, Config.model_validate({"source": SOURCE, **with_mode(config)}))
         self.m = Migration(db, **config)
         self.before_cutover = ""
 

@@ -7,6 +7,7 @@ longer than its work. What is compared is text: the server's own schema dump, an
     expected.sql   the schema after the cutover, or
     refused.txt    what `doctor` stops on: `check:object: detail`, and below it what to do
     warned.txt     optional: what `doctor` warns of in a schema that is not refused
+    refused_logical.txt   optional: the same with logical capture, where that refuses what triggers do not
     after.sql      optional: run as `app` after the cutover, as one transaction
 
 `SWAP_ACCEPT_FIXTURES=1` writes what was found in place of comparing it; the difference is then git's to show, and
@@ -29,8 +30,9 @@ from psycopg import sql
 
 from swap.cli import run
 from tests.dump import schema_dump
+from tests.fix_mode import current_mode, toml_with_mode
 from tests.fix_server import Database, DatabaseServer
-from tests.runs import ROLES
+from tests.runs import ANALYZE, ROLES, allow_replication
 
 SPACE = "fixture_space"
 DIRECTORY = Path(__file__).parent / "fixtures"
@@ -38,14 +40,16 @@ ACCEPT = os.environ.get("SWAP_ACCEPT_FIXTURES") == "1"
 TEXT_VERSION = 18
 """pg_dump words the same thing differently in other versions (a NOT NULL has a name from 18 on)."""
 
+REFUSED_LOGICAL = "refused_logical.txt"
+
 READER = """
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'reader') THEN CREATE ROLE reader; END IF;
 END $$
 """
 
-# On a machine that does other things a script may take longer than an application would wait.
-PATIENT = "\n[cutover]\nlock_timeout_ms = 5000\nmax_lock_hold_ms = 60000\n"
+# On a machine that does other things a script may take longer than an application would wait; and the rows are few.
+PATIENT = "\n[sync]\njobs = 1\n[cutover]\nlock_timeout_ms = 5000\nmax_lock_hold_ms = 60000\n"
 
 # What is the same in every case: settings of pg_dump's session, the roles' rights, the usual owner.
 PREAMBLE = re.compile(
@@ -56,6 +60,9 @@ PREAMBLE = re.compile(
 POLICY_ROLES = re.compile(r"^(CREATE POLICY .*? TO )(\w+(?:, \w+)+)")
 # What swap keeps on the tables: triggers whose functions are in its own schema.
 OWN_TRIGGER = re.compile(r"^(CREATE .*TRIGGER .* EXECUTE FUNCTION swap\.|ALTER TABLE .* TRIGGER \"?(~swap_|0swap_|swap_))")
+# What logical capture keeps until `finalize`, besides: its publication, and the replica identity of the table in it.
+OWN_PUBLICATION = re.compile(r"^(?:CREATE|ALTER) PUBLICATION swap_\d+ (?:ADD TABLE ONLY (.+) \(\S+\);$)?")
+REPLICA_IDENTITY = re.compile(r"^ALTER TABLE ONLY (.+) REPLICA IDENTITY USING INDEX ")
 # `check:object` of a finding; objects may contain anything but ": ".
 LABEL = re.compile(r"^(\S.*?): ", re.MULTILINE)
 # What doctor says of this server and configuration, not of the schema.
@@ -91,14 +98,28 @@ def cases() -> list[Case]:
     return [Case(p.parent) for p in sorted(DIRECTORY.rglob("before.sql"))]
 
 
+def own_removed(dump: str) -> list[str]:
+    """The dump's lines without what capture and guards keep there until `finalize`: triggers that call what is in swap's
+    own schema; with logical capture a publication, and the replica identity of the table that it publishes after the cutover.
+    """
+    lines = dump.splitlines()
+    published = {m[1] for line in lines if (m := OWN_PUBLICATION.match(line))}
+    return [
+        line
+        for line in lines
+        if not OWN_TRIGGER.match(line)
+        and not OWN_PUBLICATION.match(line)
+        and not ((m := REPLICA_IDENTITY.match(line)) and m[1] in published)
+    ]
+
+
 def normalised(dump: str) -> str:
     """The dump as a reviewer reads it: without what is the same in every case (so an owner is named where it is not
-    swap_owner), and without swap's own triggers, which are there until `finalize` and call what is in its own schema.
-    """
+    swap_owner), and without what is swap's own."""
     lines = [
         POLICY_ROLES.sub(lambda m: m[1] + ", ".join(sorted(m[2].split(", "))), line)
-        for line in dump.splitlines()
-        if not PREAMBLE.match(line) and not OWN_TRIGGER.match(line)
+        for line in own_removed(dump)
+        if not PREAMBLE.match(line)
     ]
     defaults = {line for line in lines if line.startswith("SET default_")}
     usual = {"SET default_tablespace = '';", "SET default_table_access_method = heap;"}
@@ -116,7 +137,7 @@ class Cycle:
 
     def install(self) -> None:
         text = self.case.text("swap.toml") or ""
-        self.config.write_text(text if "[cutover]" in text else text + PATIENT, encoding="utf-8")
+        self.config.write_text(toml_with_mode(text if "[cutover]" in text else text + PATIENT), encoding="utf-8")
         with closing(psycopg.connect(self.db.superuser, autocommit=True)) as conn:
             conn.execute(ROLES)
             conn.execute(READER)
@@ -125,7 +146,9 @@ class Cycle:
             conn.execute("SET SESSION AUTHORIZATION swap_owner")
             conn.execute(self.case.before.encode())
             conn.execute("RESET SESSION AUTHORIZATION")
-            conn.execute("ANALYZE")
+            conn.execute(ANALYZE)
+        if current_mode() == "logical":
+            allow_replication(self.db)
 
     @staticmethod
     def _tablespace(conn: psycopg.Connection[Any]) -> None:
@@ -175,6 +198,12 @@ class Cycle:
         if self.major != TEXT_VERSION:
             wanted = "".join(f"{label}\n" for label in LABEL.findall(wanted))
         assert found == wanted, f"{self.case.name}/{file} is not what was found (SWAP_ACCEPT_FIXTURES=1 writes it anew)"
+
+    @property
+    def refused(self) -> str | None:
+        """The file that says why this case is refused with this test's capture, if it is."""
+        files = (*([REFUSED_LOGICAL] if current_mode() == "logical" else []), "refused.txt")
+        return next((f for f in files if self.case.text(f) is not None), None)
 
     def write_afterwards(self) -> None:
         script = self.case.text("after.sql")

@@ -10,6 +10,7 @@ import pytest
 
 from swap.demo.load import Visible, visible_to_app
 from tests.fix_cli import Cli, CliResult, RunningCli
+from tests.fix_mode import Mode, current_mode, toml_with_mode
 from tests.fix_server import Database, ExampleFactory
 from tests.runs import allow_replication
 
@@ -20,17 +21,20 @@ MakeOperator = Callable[..., "Operator"]
 class Operator:
     """`op("verify")` runs `swap verify --json`, with the swap.toml that `init` writes or one made of `settings`."""
 
-    def __init__(self, cli: Cli, db: Database, directory: Path, settings: str = "", mode: str = "trigger") -> None:
+    def __init__(self, cli: Cli, db: Database, directory: Path, settings: str = "", mode: Mode | None = None) -> None:
         self.cli, self.db, self.config = cli, db, directory / "swap.toml"
+        mode = mode or current_mode()
         if settings:
-            self.config.write_text(f'[source]\ntable = "public.users"\n{settings}\n', encoding="utf-8")
+            text = toml_with_mode(f'[source]\ntable = "public.users"\n{settings}\n', mode)
+            self.config.write_text(text, encoding="utf-8")
         else:
             self("init", "public.users", "--out", str(self.config))
         if mode == "logical":
             allow_replication(db)
-            text = self.config.read_text(encoding="utf-8")
-            assert '# mode = "trigger"' in text
-            self.config.write_text(text.replace('# mode = "trigger"', 'mode = "logical"'), encoding="utf-8")
+            if not settings:
+                text = self.config.read_text(encoding="utf-8")
+                assert '# mode = "trigger"' in text
+                self.config.write_text(text.replace('# mode = "trigger"', 'mode = "logical"'), encoding="utf-8")
 
     def __call__(self, *args: str, check: bool = True, **kwargs: Any) -> CliResult:
         return self.cli(*args, "--json", config=self.config, dsn=self.db.owner, check=check, **kwargs)
@@ -64,7 +68,7 @@ class Operator:
 def operator(cli: Cli, example: ExampleFactory, tmp_path: Path) -> MakeOperator:
     """Factory: an operator at a database of this test's own."""
 
-    def make(variant: str = "adopt", *, users: int = 300, settings: str = "", mode: str = "trigger") -> Operator:
+    def make(variant: str = "adopt", *, users: int = 300, settings: str = "", mode: Mode | None = None) -> Operator:
         return Operator(cli, example(variant, users=users), tmp_path, settings, mode)  # type: ignore[arg-type]
 
     return make

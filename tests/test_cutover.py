@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.fix_mode import Mode
 from tests.fix_server import Connect
 from tests.operating import MakeOperator, Operator
 from tests.waiting import wait_until
@@ -45,12 +46,19 @@ def test_gate_drift_names_the_change(operator: MakeOperator) -> None:
     assert "shoe_size" in op.refused("cutover", "--yes", "--no-snapshot", code=3)["message"]
 
 
-def test_gate_capture_dropped(operator: MakeOperator) -> None:
-    """H38: the capture trigger is gone; what was written since is in no queue."""
+@pytest.mark.both_modes
+def test_gate_capture_dropped(operator: MakeOperator, capture_mode: Mode) -> None:
+    """H38: the capture trigger is gone, or the table from the publication; what was written since is in no queue."""
     op = operator()
     op.ready()
-    update(op.db.owner, "DROP TRIGGER swap_capture ON users")
-    assert "swap_capture" in op.refused("cutover", "--yes", "--no-snapshot", code=3)["message"]
+    if capture_mode == "trigger":
+        what, drop = "swap_capture", "DROP TRIGGER swap_capture ON users"
+    else:
+        with psycopg.connect(op.db.owner) as conn:
+            ((publication,),) = conn.execute("SELECT pubname FROM pg_publication").fetchall()
+        what, drop = publication, f"ALTER PUBLICATION {publication} DROP TABLE users"
+    update(op.db.owner, drop)
+    assert what in op.refused("cutover", "--yes", "--no-snapshot", code=3)["message"]
 
 
 def test_snapshot_is_required_or_declined(operator: MakeOperator) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from swap.demo.load import Load, check
 from tests.dump import schema_dump
+from tests.fix_mode import Mode
 from tests.fix_server import DatabaseServer
 from tests.operating import MakeOperator
 from tests.waiting import wait_until
@@ -16,9 +17,10 @@ MORE = 60
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("variant", "mode"), [("adopt", "trigger"), ("fresh", "trigger"), ("adopt", "logical")])
-def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, variant: str, mode: str) -> None:
-    op = operator(variant, mode=mode)
+@pytest.mark.both_modes
+@pytest.mark.parametrize("variant", ["adopt", "fresh"])
+def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, variant: str, capture_mode: Mode) -> None:
+    op = operator(variant)
     before_prepare = schema_dump(server, op.db.dbname)
     visible = op.visible()
     with Load(op.db.app, workers=3, rate=120) as load:
@@ -35,7 +37,7 @@ def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, var
         load.wait_for(MORE, timeout=60)
         assert op.visible() == visible
         status = op.status()
-        assert (status["phase"], status["direction"], status["mode"]) == ("cut_over", "reverse", mode)
+        assert (status["phase"], status["direction"], status["mode"]) == ("cut_over", "reverse", capture_mode)
         assert op("verify", "--method", "exact").json["verdict"] == "identical"
         op("revert", "--yes")
         load.wait_for(MORE, timeout=60)
@@ -61,10 +63,11 @@ def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, var
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("variant", "mode"), [("adopt", "trigger"), ("fresh", "trigger"), ("fresh", "logical")])
-def test_abort_leaves_no_trace(operator: MakeOperator, server: DatabaseServer, variant: str, mode: str) -> None:
+@pytest.mark.both_modes
+@pytest.mark.parametrize("variant", ["adopt", "fresh"])
+def test_abort_leaves_no_trace(operator: MakeOperator, server: DatabaseServer, variant: str) -> None:
     """H46: also after a cutover and a revert."""
-    op = operator(variant, mode=mode)
+    op = operator(variant)
     before = schema_dump(server, op.db.dbname)
     op("prepare")
     op("abort", "--yes")

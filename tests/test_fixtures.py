@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.fix_mode import REQUESTED
 from tests.fix_server import Database, DatabaseServer
-from tests.fixture_run import Case, Cycle, cases, normalised
+from tests.fixture_run import REFUSED_LOGICAL, Case, Cycle, cases, normalised, own_removed
+from tests.runs import allow_replication
 
 CASES = cases()
 REFUSED = [c for c in CASES if c.text("refused.txt") is not None]
@@ -32,7 +34,13 @@ def by_name(case: Case) -> str:
 
 @pytest.mark.parametrize("cycle", CARRIED, ids=by_name, indirect=True)
 def test_carried(cycle: Cycle) -> None:
-    """After the cutover as expected; after the revert as just before it; after the abort as before `prepare`."""
+    """After the cutover as expected; after the revert as just before it; after the abort as before `prepare`.
+
+    The way there and back is gone with either capture, the second time after `prepare --mode`; with SWAP_TEST_MODE with
+    that one alone, from `prepare` on."""
+    if cycle.refused:
+        refused(cycle, cycle.refused)
+        return
     before_prepare = cycle.dump()
     blockers = cycle.findings("blocker", code=0)
     assert blockers == ""
@@ -49,15 +57,36 @@ def test_carried(cycle: Cycle) -> None:
     cycle.run("revert", "--yes")
     assert cycle.dump() == before_cutover
     assert cycle.run("verify")["verdict"] == "identical"
+    if not REQUESTED:
+        with_the_other_capture(cycle, before_cutover)
     cycle.run("abort", "--yes")
     assert cycle.dump() == before_prepare
+
+
+def with_the_other_capture(cycle: Cycle, before_cutover: str) -> None:
+    """There and back again; a schema that logical capture refuses stays with triggers."""
+    if cycle.case.text(REFUSED_LOGICAL) is not None:
+        cycle.run("prepare", "--mode", "logical", code=3)
+        assert cycle.dump() == before_cutover
+        return
+    allow_replication(cycle.db)
+    cycle.run("prepare", "--mode", "logical")
+    cycle.run("cutover", "--yes", "--no-snapshot")
+    cycle.compare("expected.sql", normalised(cycle.dump()))
+    assert cycle.run("verify")["verdict"] == "identical"
+    cycle.run("revert", "--yes")
+    assert own_removed(cycle.dump()) == own_removed(before_cutover)
 
 
 @pytest.mark.parametrize("cycle", REFUSED, ids=by_name, indirect=True)
 def test_refused(cycle: Cycle) -> None:
     """By name, with the reason and what to do; `prepare` refuses too, and nothing is changed."""
+    refused(cycle, cycle.refused or "refused.txt")
+
+
+def refused(cycle: Cycle, file: str) -> None:
     before = cycle.dump()
-    cycle.compare("refused.txt", cycle.findings("blocker", code=3))
+    cycle.compare(file, cycle.findings("blocker", code=3))
     error = cycle.run("prepare", code=3)["error"]
     assert all(error[k] for k in ("message", "state", "hint"))
     assert cycle.dump() == before

@@ -22,6 +22,7 @@ from psycopg import sql
 
 from tests.dump import schema_dump
 from tests.fix_cli import Cli, CliResult, RunningCli
+from tests.fix_mode import toml_with_mode
 from tests.fix_server import Database, DatabaseServer, Execute
 from tests.runs import install
 from tests.waiting import wait_until
@@ -92,7 +93,7 @@ class Matrix:
     def __init__(self, cli: Cli, server: DatabaseServer, admin: Execute, directory: Path) -> None:
         self.cli, self.server, self.admin = cli, server, admin
         self.config, self.count, self.held = directory / "swap.toml", directory / "count", directory / "held"
-        self.config.write_text('[source]\ntable = "public.users"\n[sync]\njobs = 1\n')
+        self.config.write_text(toml_with_mode('[source]\ntable = "public.users"\n[sync]\njobs = 1\n'))
         self.copies = 0
 
     def copy(self, template: str, name: str) -> Database:

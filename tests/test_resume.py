@@ -13,6 +13,7 @@ from psycopg import sql
 
 from tests.dump import schema_dump
 from tests.fix_cli import Cli, CliResult, RunningCli
+from tests.fix_mode import toml_with_mode
 from tests.fix_server import Connect, Database, DatabaseServer
 from tests.runs import Migration, Session, install, waiting_for
 from tests.waiting import wait_for_lock_wait, wait_until
@@ -45,7 +46,7 @@ class Operator:
     def __init__(self, cli: Cli, db: Database, watcher: Session, path: Path) -> None:
         self.cli, self.db, self.watcher, self.config = cli, db, watcher, path / "swap.toml"
         install(db, SCHEMA)
-        self.config.write_text(CONFIG)
+        self.config.write_text(toml_with_mode(CONFIG))
 
     def __call__(self, *args: str, check: bool = True) -> CliResult:
         return self.cli(*args, "--json", config=self.config, dsn=self.db.owner, check=check)

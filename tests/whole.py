@@ -24,6 +24,7 @@ from swap.prepare.planning import read_plan
 from swap.prepare.run import resume_prepare
 from swap.sync.loop import Sync
 from tests.dump import schema_dump
+from tests.fix_mode import with_mode
 from tests.fix_server import Database, DatabaseServer
 from tests.runs import ROLES, install
 from verify.findings import Report
@@ -45,7 +46,7 @@ class Whole:
     @classmethod
     def prepared(cls, server: DatabaseServer, db: Database, **config: Any) -> Whole:
         """Refused by `doctor` (RefusedError), or prepared: what `swap prepare` does."""
-        made = Config.model_validate({"source": {"table": "public.users"}, **config})
+        made = Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)})
         dump = schema_dump(server, db.dbname)
         conn = Conninfo.from_options(db.owner, "test").connect()
         try:
@@ -54,7 +55,7 @@ class Whole:
             journal = Journal(conn, plan.state_schema)
             journal.create()
             with conn.transaction():
-                run = journal.add_run(plan, "trigger")
+                run = journal.add_run(plan, plan.mode)
                 store_baseline(conn, journal, run)
             run = resume_prepare(conn, journal, run, made, Silent())
         except BaseException:
