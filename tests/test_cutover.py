@@ -122,7 +122,7 @@ def test_prepared_transaction_in_the_way(operator: MakeOperator, connect: Connec
     session = connect(op.db.superuser)
     session.execute("BEGIN; UPDATE users SET login_count = 1 WHERE id = 1; PREPARE TRANSACTION 'in the way'")
     error = op.refused("cutover", "--yes", "--no-snapshot", code=4)
-    assert "in the way" in error["message"]
+    assert "prepared transaction in the way holds a lock on public.users" in error["message"]
     session.execute("COMMIT PREPARED 'in the way'")
     assert op("cutover", "--yes", "--no-snapshot").json["outcome"] == "committed"
     row = connect(op.db.superuser).execute("SELECT login_count FROM users WHERE legacy_id = 1").fetchone()
