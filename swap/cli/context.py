@@ -10,15 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
+import psycopg
 import typer
 
 from swap.cli.output import LiveReporter, PlainReporter, make_reporter
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
+from swap.core.gone import RUNBOOK, left_over, refuse_gone
 from swap.core.journal import Journal, Run
+from swap.core.names import quote
 
 Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Else SWAP_CONFIG, else ./swap.toml.")]
@@ -34,6 +37,14 @@ STOPPED = {
     "hint": "Run the command again when ready: it resumes.",
 }
 ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
+NEEDS_ALL = ("sync", "cutover", "revert")  # `verify` says of it that it could not finish
+MISSING = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InvalidSchemaName,
+)
 INTERRUPTED = 130  # typer's own answer to Ctrl-C outside a command's work
 
 
@@ -56,9 +67,39 @@ class Session:
         if self.run is None:
             raise PhaseError(
                 f"`swap {command}` is not possible: nothing is prepared for {self.config.source.name}.",
-                hint="Run `swap doctor`, then `swap prepare`.",
+                hint=left_over(self.journal.conn, self.config) or "Run `swap doctor`, then `swap prepare`.",
             )
+        if command in NEEDS_ALL:
+            refuse_gone(self.journal.conn, self.journal, self.run)
         return self.run
+
+
+def explain_missing(database: Database, config: Config, *, began: bool) -> None:
+    """After a statement that found something missing: RefusedError when somebody dropped what the run needs. `began`: there
+    was a run when the command began."""
+    with database.session() as conn:
+        journal = Journal(conn, config.names.state_schema)
+        if journal.exists():
+            try:
+                run = journal.current(config.source.name)
+            except MISSING as e:
+                raise RefusedError(
+                    f"Somebody dropped a table of the state schema: {e.diag.message_primary}.",
+                    state="Without it no command knows what was built.",
+                    hint=f"{RUNBOOK}.",
+                ) from None
+            if run is not None:
+                refuse_gone(conn, journal, run)
+        elif began:
+            _refuse_without_state(journal.schema)
+
+
+def _refuse_without_state(schema: str) -> NoReturn:
+    raise RefusedError(
+        f"The schema {quote(schema)} is gone: somebody dropped it.",
+        state="Without it no command knows what was built; INSERTs of the application may fail.",
+        hint=f"{RUNBOOK}.",
+    )
 
 
 @contextmanager
@@ -76,12 +117,16 @@ def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful:
                 hint="Name the primary, or several hosts with target_session_attrs=read-write. In a failover: promote it first.",
             )
         journal = Journal(conn, config.names.state_schema)
-        run = journal.current(config.source.name) if journal.exists() else None
         report = make_reporter()
+        run: Run | None = None
         try:
+            run = journal.current(config.source.name) if journal.exists() else None
             yield Session(database, config, path, journal, run, report, stop, standby)
         except KeyboardInterrupt:
             raise StoppedError(**STOPPED) from None
+        except MISSING:
+            explain_missing(database, config, began=run is not None)
+            raise
         finally:
             report.close()
 

@@ -13,6 +13,7 @@ from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, op
 from swap.cli.output import emit_json, print_lines
 from swap.cli.results import done, print_statements
 from swap.core.errors import PhaseError
+from swap.core.gone import refuse_gone
 from swap.core.journal import Phase, Run
 from swap.core.plan import Plan
 from swap.core.worker import only_worker, taking_over
@@ -116,6 +117,7 @@ def _prepare(s: Session, mode: Mode | None = None) -> Run:
     if run is not None and run.phase is Phase.CUT_OVER:
         raise PhaseError("The run is cut over; there is nothing to prepare.")
     if run is not None and active(run) and run.phase is not Phase.PREPARING:
+        refuse_gone(conn, s.journal, run)
         forget_logical(s.journal, run)
         return run
     if run is not None and run.phase is Phase.FINALIZED and key_type(conn, run.source, s.config.source.key) == "uuid":

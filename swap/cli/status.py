@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from swap.cli.context import Session
 from swap.cli.output import duration
+from swap.core.gone import RUNBOOK, gone, left_over, refuse_gone
 from swap.core.journal import Journal, Phase, Run
 from swap.core.names import TableName
 from swap.core.pgbouncer import by_hand, paused_now
@@ -29,13 +30,17 @@ def read_status(s: Session) -> dict[str, Any]:
     """CLI.md's fields of `status`."""
     run = s.run
     if run is None:
-        return dict(EMPTY) | {"pooler": _pooler(s)}
+        return EMPTY | {"pooler": _pooler(s), "missing": [], "left_over": left_over(s.journal.conn, s.config) or None}
     ended = run.phase in (Phase.FINALIZED, Phase.ABORTED)
-    captured = not ended and s.journal.step_done(run.id, "capture")
+    missing = gone(s.journal.conn, s.journal, run)
+    if any(m.name in s.journal.t for m in missing):
+        refuse_gone(s.journal.conn, s.journal, run)
+    captured = not ended and not missing and s.journal.step_done(run.id, "capture")
     pending = count_due(s.journal.conn, run.plan, read_watermark(s.journal.conn, run.plan, run.id)) if captured else 0
     streamed = captured and run.mode == "logical" and not s.standby
     lag = read_lag(s.journal.conn, run.plan, run.id) if streamed else None
     slot = asdict(lag) if lag else None
+    keys = asdict(read_legacy_keys(s.journal.conn, run.plan)) if run.phase is Phase.CUT_OVER and not missing else None
     return {
         "phase": run.phase.public,
         "direction": run.direction,
@@ -44,14 +49,16 @@ def read_status(s: Session) -> dict[str, Any]:
         "pending_changes": pending,
         "lag_bytes": slot["lag_bytes"] if slot else None,
         "slot": slot,
-        "tables": [] if ended else _tables(s.journal, run),
-        "revert": _revert(run),
+        "tables": [] if ended or missing else _tables(s.journal, run),
+        "revert": _revert(run, missing),
         "verification": _verification(s.journal, run),
         "paused": run.paused,
         "last_attempt": _attempt(s.journal, run),
         "snapshot": _snapshot(s.journal, run),
-        "legacy_keys": asdict(read_legacy_keys(s.journal.conn, run.plan)) if run.phase is Phase.CUT_OVER else None,
+        "legacy_keys": keys,
         "pooler": _pooler(s),
+        "missing": [str(m) for m in missing],
+        "left_over": None,
     }
 
 
@@ -60,7 +67,9 @@ def _pooler(s: Session) -> list[dict[str, Any]]:
     return paused_now(settings.admin_dsn, settings.databases or [s.journal.conn.info.dbname])
 
 
-def _revert(run: Run) -> dict[str, Any]:
+def _revert(run: Run, missing: list[TableName]) -> dict[str, Any]:
+    if missing and run.phase is Phase.CUT_OVER:
+        return {"possible": False, "reason": f"{missing[0]} is gone"}
     reasons = {
         Phase.CUT_OVER: "reverse capture is live; `swap revert` keeps every write",
         Phase.FINALIZED: "the retired table was dropped: only the snapshot goes back",
@@ -177,12 +186,17 @@ def _pooler_lines(pooler: list[dict[str, Any]]) -> list[str]:
 def status_lines(d: dict[str, Any]) -> list[str]:
     """The document for people."""
     if d["run_id"] is None:
-        return ["phase      none: nothing is prepared for this table", *_pooler_lines(d["pooler"])]
+        return [
+            "phase      none: nothing is prepared for this table",
+            *([f"left over  {d['left_over']}"] if d["left_over"] else []),
+            *_pooler_lines(d["pooler"]),
+        ]
     out = [
         f"phase      {d['phase']} ({d['direction']}, {d['mode']} capture, run {d['run_id']})"
         + (", PAUSED" if d["paused"] else ""),
         f"pending    {d['pending_changes']:,} changes",
     ]
+    out += [f"MISSING    {name}: somebody dropped it. {RUNBOOK}" for name in d["missing"]]
     out += _slot_lines(d["slot"]) if d["slot"] else []
     for t in d["tables"]:
         of = f" of ~{t['rows_estimate']:,}" if t["rows_copied"] < t["rows_estimate"] else ""

@@ -15,6 +15,7 @@ from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import Direction, direction, forward
 from swap.core.errors import PhaseError, RefusedError
+from swap.core.gone import refuse_gone
 from swap.core.journal import Journal, Phase, Run
 from swap.core.ladder import LockBudget
 from swap.core.report import Reporter
@@ -259,6 +260,7 @@ class Sync:
             if result.complete:
                 if time.monotonic() - kept_house > HOUSEKEEPING_S:
                     kept_house = time.monotonic()
+                    refuse_gone(self.conn, self.journal, run)  # else nobody would notice before the next change
                     rotate(self.conn, self.journal, run, self._verified(run))
                     run = self.current = self.journal.get(run.id)
                 self.stop.wait(IDLE_S)
