@@ -13,17 +13,10 @@ import sqlalchemy as sa
 
 from cutover.compare import refuse_differences
 from cutover.gates import Verified, check_gates, check_phase, obstacles
+from cutover.hold import HoldExceededError
 from cutover.pooler import NotPausedError, Pooler
-from cutover.transaction import (
-    Exchange,
-    Exchanged,
-    HoldExceededError,
-    attempt,
-    cutover_exchange,
-    resolve,
-    revert_exchange,
-)
-from cutover.watch import Watch
+from cutover.transaction import Exchange, Exchanged, attempt, cutover_exchange, resolve, revert_exchange
+from cutover.watch import Bystanders, Watch
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import direction
@@ -54,6 +47,7 @@ class Outcome:
     drained_changes: int
     compared_keys: int
     blocked_sessions_max: int
+    blocked_ms_max: float
     snapshot: str | None
     xid: str
     waited: tuple[str, ...] = ()
@@ -74,6 +68,7 @@ class Operation:
     stop: threading.Event
     snapshot: Callable[[Connection, Run], str | None]
     fence: OwnFence | None = None
+    watching: Connection | None = None
     pooler: Pooler = field(init=False)
 
     def execute(self) -> Outcome:
@@ -93,12 +88,16 @@ class Operation:
             what = cutover_exchange(self.run.plan) if self.kind == "cutover" else revert_exchange(self.run.plan)
             plan = self.run.plan
             with taking_over(conn, plan.tag), streaming(self.database, plan, self.run.id) as self.fence:
-                outcome = replace(
-                    self._attempts(what, verified),
-                    snapshot=taken,
-                    verification=verified.quoted(),
-                    paused_ms=self.pooler.paused_ms,
-                )
+                try:
+                    outcome = replace(
+                        self._attempts(what, verified),
+                        snapshot=taken,
+                        verification=verified.quoted(),
+                        paused_ms=self.pooler.paused_ms,
+                    )
+                finally:
+                    if self.watching is not None:
+                        self.watching.close()
             self.run = self.journal.get(self.run.id)
             settle(self.journal.conn, self.journal, self.run, self.report, wait=True)
             self.pooler.finish(f"The {self.kind} is committed, and its follow-up is done.")
@@ -107,7 +106,7 @@ class Operation:
     def _attempts(self, what: Exchange, verified: Verified) -> Outcome:
         conn, cut = self.journal.conn, self.config.cutover
         waited: list[str] = []
-        blocked = 0
+        behind = Bystanders()
         compare_from = verified.watermark
         for number in range(1, cut.max_attempts + 1):
             if self.stop.is_set():
@@ -116,22 +115,20 @@ class Operation:
             compare_from = self._compare_ahead(compare_from)
             reason = "; ".join(obstacles(conn, self.journal, self.run))
             if not reason:
-                with Watch(self.database, conn.info.backend_pid, cut.kill_blockers) as watch:
+                with Watch(self._watcher(), conn.info.backend_pid, cut.kill_blockers) as watch:
                     try:
                         with self.pooler.paused():
-                            done = attempt(
-                                conn, self.journal, self.run, what, self.config, compare_from, watch.locked.set, self.fence
-                            )
-                        return self._outcome(done, number, max(blocked, watch.waiters_max), waited)
+                            done = attempt(conn, self.journal, self.run, what, self.config, compare_from, watch, self.fence)
+                        return self._outcome(done, number, behind | watch.bystanders, waited)
                     except UnknownOutcomeError as e:
-                        return self._resolved(e.message, number, max(blocked, watch.waiters_max), waited)
+                        return self._resolved(e.message, number, behind | watch.bystanders, waited)
                     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                         reason = "; ".join(map(str, watch.blockers.values())) or "a lock was not free"
                     except NotPausedError as e:
                         reason = str(e)
                     except HoldExceededError:
                         reason = f"it would have held its locks longer than {cut.max_lock_hold_ms} ms"
-                blocked = max(blocked, watch.waiters_max)
+                behind |= watch.bystanders
                 for b in watch.killed:
                     self.report.note(f"ended {b}")
             self.pooler.finish("Nothing was changed; syncing goes on.")
@@ -140,9 +137,15 @@ class Operation:
             self.report.waiting(f"attempt {number} of {cut.max_attempts}: {reason}")
             self.stop.wait(self._pause_s(number))
         raise LockError(
-            f"No lock within {cut.max_attempts} attempts of {cut.lock_timeout_ms} ms. Last in the way: {waited[-1]}",
+            f"No lock within {cut.max_attempts} attempts of {cut.lock_timeout_ms} ms; {behind}. Last in the way: {waited[-1]}",
             hint="End or wait for the sessions named, or set [cutover] kill_blockers; then run it again.",
         )
+
+    def _watcher(self) -> Connection:
+        """The session that watches, for all attempts; another one when it was lost."""
+        if self.watching is None or self.watching.closed:
+            self.watching = self.database.connect("watch")
+        return self.watching
 
     def _pause_s(self, number: int) -> float:
         """Grows with the attempts and is jittered, so that the queue behind the last attempt drains first (H33)."""
@@ -182,13 +185,13 @@ class Operation:
             sa.insert(table).values(run_id=self.run.id, kind=what.kind, outcome="rolled_back", detail=reason[:2000])
         )
 
-    def _outcome(self, done: Exchanged, attempts: int, blocked: int, waited: list[str]) -> Outcome:
+    def _outcome(self, done: Exchanged, attempts: int, behind: Bystanders, waited: list[str]) -> Outcome:
         return Outcome(
             "committed", attempts, round(done.lock_wait_ms, 1), round(done.locked_ms, 1), done.drained, done.compared,
-            blocked, None, done.xid, tuple(waited),
+            behind.sessions, round(behind.longest_ms, 1), None, done.xid, tuple(waited),
         )  # fmt: skip
 
-    def _resolved(self, xid: str, attempts: int, blocked: int, waited: list[str]) -> Outcome:
+    def _resolved(self, xid: str, attempts: int, behind: Bystanders, waited: list[str]) -> Outcome:
         """The connection died around COMMIT: the server is asked (invariant 5)."""
         self.report.waiting("the connection was lost at COMMIT; asking the server for the outcome")
         committed = resolve(self.database, self.journal.schema, self.run, xid)
@@ -197,4 +200,6 @@ class Operation:
         self.journal.conn = self.database.connect("after a lost connection")
         if not committed:
             raise LockError(f"The connection was lost at COMMIT; transaction {xid} was rolled back.")
-        return Outcome("committed", attempts, 0.0, 0.0, 0, 0, blocked, None, xid, tuple(waited))
+        return Outcome(
+            "committed", attempts, 0.0, 0.0, 0, 0, behind.sessions, round(behind.longest_ms, 1), None, xid, tuple(waited)
+        )

@@ -3,14 +3,13 @@
 One attempt is one transaction (invariant 5). Its locks are asked for in one LOCK TABLE, at once in ACCESS EXCLUSIVE
 (an upgrade deadlocks), in the order in which applications take theirs (see `lock_statement`). In logical mode a barrier
 is committed by another session while the lock is held, and the stream passes it before the drain (H10): nobody can have
-written after it, and under the lock every writer is visible, not only committed (H9). Past `max_lock_hold_ms` the server itself ends it (statement_timeout for a slow statement,
-idle_in_transaction_session_timeout for a stalled client), so a lock is never held by a tool that hangs.
+written after it, and under the lock every writer is visible, not only committed (H9). How long its locks may be held:
+`cutover/hold.py`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
@@ -19,27 +18,25 @@ from psycopg import sql
 
 from cutover.compare import refuse_differences
 from cutover.exchange import exchange
+from cutover.hold import Hold, HoldExceededError
 from cutover.set_aside import WORDS
+from cutover.watch import Watch
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import Direction, direction
 from swap.core.errors import NOTHING_CHANGED, UnknownOutcomeError, UnreachableError
 from swap.core.journal import Journal, Phase, Run
-from swap.core.ladder import local_timeout
+from swap.core.ladder import acquire
 from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
 from swap.core.statement import Statement, script, undo_all
-from swap.core.text import verbatim
+from swap.core.text import Query, verbatim
 from swap.prepare import objects
 from swap.prepare.baseline import drift, refuse_drift, store_baseline
 from swap.sync.logical.fence import OwnFence, barrier
 from swap.sync.replay import CONFLICT, take
 from swap.sync.settle import SETTLED, UNFILLED
 from verify.touched import touched_keys
-
-
-class HoldExceededError(Exception):
-    """The transaction would have held its locks longer than allowed; it was rolled back."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +69,8 @@ def revert_exchange(plan: Plan) -> Exchange:
     return Exchange("revert", tuple(undo_all(exchange(plan))), Phase.CUT_OVER, Phase.SYNCING, "forward")
 
 
-def lock_statement(plan: Plan, kind: str) -> sql.Composed:
-    """Views, then LOCK TABLE of every table involved, in a fixed order.
+def lock_statements(plan: Plan, kind: str) -> list[Query]:
+    """Views, then one LOCK TABLE of every table involved, in a fixed order.
 
     Views come first, topmost first: a reader holds its view before it asks for the tables under it. LOCK TABLE on a
     view would lock every table under it as well, and refuses a materialized view; giving it the owner it has takes
@@ -83,13 +80,13 @@ def lock_statement(plan: Plan, kind: str) -> sql.Composed:
     attempts with the source last, well under one with it first).
     """
     views = [
-        sql.SQL("ALTER {} {} OWNER TO {}; ").format(verbatim(WORDS[v.kind]), v.name.sql, sql.Identifier(v.owner))
+        sql.SQL("ALTER {} {} OWNER TO {}").format(verbatim(WORDS[v.kind]), v.name.sql, sql.Identifier(v.owner))
         for v in reversed(plan.catalog.views)
     ]
     others = [t.sql for t in plan.locked_tables if t != plan.source]
     maintained = plan.shadow if kind == "cutover" else plan.retired
     names = sql.SQL(", ").join([plan.source.sql, *others, maintained.sql])
-    return sql.SQL("").join([*views, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names)])
+    return [*views, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names)]
 
 
 def closing_statements(plan: Plan, what: Exchange, slot: int, generation: int) -> list[Statement]:
@@ -106,50 +103,47 @@ def closing_statements(plan: Plan, what: Exchange, slot: int, generation: int) -
 
 def attempt(
     conn: Connection, journal: Journal, run: Run, what: Exchange, config: Config, compare_from: Snapshot,
-    on_lock: Callable[[], None], fence: OwnFence | None = None,
+    watch: Watch, fence: OwnFence | None = None,
 ) -> Exchanged:  # fmt: skip
     """One attempt. Raises psycopg's lock errors, HoldExceededError, RefusedError (drift), DifferenceError,
     UnknownOutcomeError; whatever is raised, nothing was changed (but for the last, which says so)."""
-    plan, hold_ms = run.plan, config.cutover.max_lock_hold_ms
-    d = direction(plan, run.direction)
+    plan, d = run.plan, direction(run.plan, run.direction)
     body = script(what.statements).as_bytes(conn)  # two hundred references are 400 kB of text: written before the lock
+    locks = lock_statements(plan, what.kind)
     asked = time.monotonic()
     conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+    hold: Hold | None = None
     try:
-        conn.execute(local_timeout("lock_timeout", config.cutover.lock_timeout_ms))
-        conn.execute(lock_statement(plan, what.kind))
-        granted = time.monotonic()
-        on_lock()
-
-        def left() -> None:
-            remaining = hold_ms - (time.monotonic() - granted) * 1000
-            if remaining <= 0:
-                raise HoldExceededError
-            conn.execute(
-                local_timeout("statement_timeout", int(remaining) + 1)
-                + sql.SQL("; ")
-                + local_timeout("idle_in_transaction_session_timeout", int(remaining) + 1)
-            )
-
-        left()
+        acquire(conn, locks, config.cutover.lock_timeout_ms)
+        hold = Hold(conn, config.cutover.max_lock_hold_ms)
+        watch.granted(hold)
+        hold.renew()
         last = barrier(fence.conn) if fence else 0
         refuse_drift(drift(conn, journal, run), "it was last recorded", NOTHING_CHANGED)
-        if fence and not fence.stream.wait_past(last, (hold_ms - (time.monotonic() - granted) * 1000) / 1000):
+        if fence and not fence.stream.wait_past(last, hold.left_ms() / 1000):
             raise HoldExceededError
         drained = _drain(conn, plan, d, run)
         compared = refuse_differences(conn, d, touched_keys(conn, plan, compare_from))
-        left()
+        hold.renew()
         xid = _script(conn, journal, run, what, body)
-        left()
+        hold.renew()
     except psycopg.errors.QueryCanceled:
         _rollback(conn)
+        if hold is None or hold.left_ms() > 0:  # somebody cancelled it
+            raise
         raise HoldExceededError from None
+    except HoldExceededError:
+        _rollback(conn)
+        if conn.closed:  # the tool was too slow to notice: the server has ended the session
+            raise psycopg.errors.IdleInTransactionSessionTimeout("the session was ended") from None
+        raise
     except BaseException:
         _rollback(conn)
         raise
+    watch.committing()
     _commit(conn, xid)
     done = time.monotonic()
-    return Exchanged((granted - asked) * 1000, (done - granted) * 1000, drained, compared, xid)
+    return Exchanged((hold.granted - asked) * 1000, (done - hold.granted) * 1000, drained, compared, xid)
 
 
 def _drain(conn: Connection, plan: Plan, d: Direction, run: Run) -> int:

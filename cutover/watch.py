@@ -1,4 +1,5 @@
-"""Watches a lock attempt from a second session: who blocks it, how many wait behind it, and who is told to go."""
+"""Watches a lock attempt from a second session: who blocks it, who waits behind it and for how long, who is told to go,
+and that its locks are not held past their limit."""
 
 from __future__ import annotations
 
@@ -8,29 +9,47 @@ from types import TracebackType
 
 import psycopg
 
+from cutover.hold import Hold
 from swap.core.blockers import Blocker, blockers
-from swap.core.connection import Connection, Database
-from swap.core.errors import SwapError
+from swap.core.connection import Connection
 from swap.core.text import load_sql
 
 POLL_S = 0.02
 
 
+@dataclass(frozen=True)
+class Bystanders:
+    """Sessions that waited behind an attempt: the most at one time, and the longest wait (ms) behind it. Sampled every
+    20 ms: a wait may have been longer by as much."""
+
+    sessions: int = 0
+    longest_ms: float = 0.0
+
+    def __or__(self, other: Bystanders) -> Bystanders:
+        return Bystanders(max(self.sessions, other.sessions), max(self.longest_ms, other.longest_ms))
+
+    def __str__(self) -> str:
+        return f"at most {self.sessions} sessions waited behind them, {self.longest_ms:.0f} ms at the longest"
+
+
 @dataclass
 class Watch:
-    """Polls every 20 ms while used as a context. Read `blockers` and `waiters_max` afterwards.
+    """Polls every 20 ms while used as a context. Read `blockers`, `killed` and `bystanders` afterwards.
 
+    `session` is there before the attempt begins: a short one is over before a new one is open (seen on a busy machine).
     `kill`: `never`, `idle-in-transaction` or `all`; never a superuser's, a replication or another swap's session.
     """
 
-    database: Database
+    session: Connection
     pid: int
     kill: str = "never"
     blockers: dict[int, Blocker] = field(default_factory=dict)
     killed: list[Blocker] = field(default_factory=list)
-    waiters_max: int = 0
-    locked: threading.Event = field(default_factory=threading.Event)
+    bystanders: Bystanders = Bystanders()
+    _hold: Hold | None = None
+    _committing: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
+    _ending: threading.Lock = field(default_factory=threading.Lock)
     _thread: threading.Thread | None = None
 
     def __enter__(self) -> Watch:
@@ -43,20 +62,32 @@ class Watch:
         assert self._thread is not None
         self._thread.join()
 
+    def granted(self, hold: Hold) -> None:
+        """The locks are held from now on: nobody blocks any more, and the hold is what is watched."""
+        self._hold = hold
+
+    def committing(self) -> None:
+        """From now on nothing is cancelled: what is sent next is the COMMIT."""
+        with self._ending:
+            self._committing = True
+
     def _run(self) -> None:
         try:
-            with self.database.session("watch") as conn:
-                while not self._stop.wait(POLL_S):
-                    self._look(conn)
-        except (SwapError, psycopg.Error):
-            return  # the attempt itself reports a lost server
+            while not self._stop.wait(POLL_S):
+                self._look(self.session)
+        except psycopg.Error:
+            self.session.close()  # the attempt itself reports a lost server
 
     def _look(self, conn: Connection) -> None:
         params = {"pid": self.pid}
         row = conn.execute(load_sql("cutover", "waiters.sql"), params).fetchone()
-        self.waiters_max = max(self.waiters_max, row[0] if row else 0)
-        if self.locked.is_set():
-            return
+        if row:
+            self.bystanders |= Bystanders(*row)
+        with self._ending:
+            if self._hold is not None:
+                if self._hold.left_ms() <= 0 and not self._committing:
+                    conn.execute("SELECT pg_cancel_backend(%(pid)s)", params)
+                return
         for blocker in blockers(conn, self.pid):
             self.blockers[blocker.pid] = blocker
             self._maybe_kill(conn, blocker)

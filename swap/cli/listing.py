@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import sql
 
 from cutover.finalize import abort_steps, finalize_steps
-from cutover.transaction import closing_statements, cutover_exchange, lock_statement, revert_exchange
+from cutover.transaction import closing_statements, cutover_exchange, lock_statements, revert_exchange
 from swap.core.direction import forward
 from swap.core.names import quote
 from swap.core.plan import Plan
@@ -92,7 +92,8 @@ def phases(plan: Plan) -> list[Phase]:
 def exchange_statements(plan: Plan, kind: str, slot: int = 0, generation: int = 1) -> list[Statement]:
     """The lock and the script of a cutover or a revert. Between them run: the drain, the comparison, the journal's rows."""
     what = cutover_exchange(plan) if kind == "cutover" else revert_exchange(plan)
-    lock = Statement(lock_statement(plan, kind), "everything involved, at once", plan.source, "ACCESS EXCLUSIVE")
+    locks = sql.SQL("; ").join(lock_statements(plan, kind))
+    lock = Statement(locks, "everything involved, at once", plan.source, "ACCESS EXCLUSIVE")
     return [lock, *what.statements, *closing_statements(plan, what, slot, generation)]
 
 

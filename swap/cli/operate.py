@@ -101,10 +101,11 @@ def _exchange(s: Session, run: Run, kind: str, hook: Callable[[Connection, Run],
         document["snapshot"] = outcome.snapshot
         emit_json(document)
         return
+    behind = f"at most {outcome.blocked_sessions_max} sessions waited, {outcome.blocked_ms_max:.0f} ms at the longest"
     print_lines(
         [
             f"{kind} {outcome.outcome} in attempt {outcome.attempts}: writes were held {outcome.locked_ms:.0f} ms",
-            f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; at most {outcome.blocked_sessions_max} sessions waited",
+            f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; {behind}",
             f"{outcome.drained_changes:,} changes drained and {outcome.compared_keys:,} keys compared under the lock",
             *([quoted(outcome.verification)] if outcome.verification else []),
             *([f"PgBouncer held its clients for {outcome.paused_ms:.0f} ms"] if outcome.paused_ms is not None else []),
