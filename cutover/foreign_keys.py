@@ -41,7 +41,7 @@ def _after(plan: Plan, fk: ForeignKey) -> ForeignKey:
     """The same text but for uuid columns, which have other names then."""
     refs = [*(r.columns for r in plan.references), *plan.own_references]
     uuids = {(r.table, r.uuid_column): r.column for r in refs} | {(plan.source, plan.identity): plan.key}
-    columns = tuple(uuids.get((fk.table, c), c) for c in fk.columns)
+    columns = tuple(uuids.get((fk.holder, c), c) for c in fk.columns)
     targets = tuple(uuids.get((fk.target, c), c) for c in fk.target_columns)
     found = HEAD.match(fk.definition)
     if found is None or (columns, targets) == (fk.columns, fk.target_columns):

@@ -106,7 +106,7 @@ TABLES = [
         "partition-reference",
         "CREATE TABLE ev (id bigint, user_id bigint) PARTITION BY RANGE (id);"
         "CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (9); ALTER TABLE ev1 ADD FOREIGN KEY (user_id) REFERENCES users",
-        "inheritance", "ev1", "partition",
+        "inheritance", "ev1", "partition", reference=[{"table": "public.ev1", "column": "user_id"}],
     ),
     blocked(
         "declared-view", "CREATE VIEW v AS SELECT 1::bigint AS user_id",

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 import cutover.run
 from cutover.trial import run_trial
@@ -108,14 +109,13 @@ def test_every_partition_is_guarded_between_the_exchange_and_its_follow_up(start
     with closing(psycopg.connect(cycle.db.superuser, autocommit=True)) as conn:
         for table, at in (("ev", 5), ("ev1", 6), ("ev2", 150), ("ev2a", 151), ("ev2b", 152)):
             # Straight into a partition by hash only its own rows go; the other half is refused as it was before.
-            insert = f"INSERT INTO {table} (id, user_id, at) SELECT n, gen_random_uuid(), {at} FROM generate_series(3000, 3050) n"
-            only = (
-                f" WHERE satisfies_hash_partition('ev2'::regclass, 2, {'ab'.index(table[-1])}, n::bigint) LIMIT 1"
-                if table[-1] in "ab"
-                else ""
-            )
+            part = "ab".index(table[-1]) if table[-1] in "ab" else None
+            insert = sql.SQL(
+                "INSERT INTO {} (id, user_id, at) SELECT n, gen_random_uuid(), %(at)s FROM generate_series(3000, 3050) n"
+                " WHERE %(part)s::int IS NULL OR satisfies_hash_partition('ev2'::regclass, 2, %(part)s, n::bigint) LIMIT 1"
+            ).format(sql.Identifier(table))
             with pytest.raises(psycopg.errors.ForeignKeyViolation):
-                conn.execute(f"{insert}{only}".encode())
+                conn.execute(insert, {"at": at, "part": part})
         conn.execute("DELETE FROM users WHERE legacy_id = 16")
     cycle.caught_up()
     assert sorted((f[0], f[4]) for f in cycle.foreign_keys() if f[1] == "ev_user") == [
@@ -203,6 +203,8 @@ CREATE TRIGGER mine BEFORE INSERT ON ev1 FOR EACH ROW EXECUTE FUNCTION f()
 """
 BELOW = "CREATE TABLE ev5 PARTITION OF ev FOR VALUES FROM (500) TO (600) PARTITION BY LIST (user_id)"
 SOME = "ALTER TABLE ev DROP CONSTRAINT ev_user; ALTER TABLE ev1 ADD FOREIGN KEY (user_id) REFERENCES users"
+TWICE = "ALTER TABLE ev2 ADD CONSTRAINT mine FOREIGN KEY (user_id) REFERENCES users"
+EMPTY = "CREATE TABLE ev5 PARTITION OF ev FOR VALUES FROM (500) TO (600) PARTITION BY LIST (at)"
 REFUSALS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "trigger": (MINE, "ev1", "mine", {}),
     "index": ("CREATE INDEX mine ON ev2a (user_id)", "ev2a", "index public.mine", {}),
@@ -216,7 +218,16 @@ REFUSALS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "key-below": (BELOW, "ev5", "partition key", {}),
     "adopted": ("ALTER TABLE ev ADD user_uuid_id uuid", "ev.user_id", "already", {}),
     "compat": ("SELECT 1", "ev.user_id", "second name", {"names": {"compat": True}}),
-    "foreign-key-below": (SOME, "ev1", "partition", {}),
+    "foreign-key-twice": (TWICE, "ev2.mine", "ev.ev_user says of the whole", {}),
+    "foreign-key-of-none": (f"{EMPTY}; {TWICE.replace('ev2', 'ev5')}", "ev5.mine", "has no partition", {}),
+    "foreign-key-on-some": (SOME, "ev.user_id", "every row of public.ev2a, public.ev2b:", {}),
+    "foreign-key-elsewhere": (
+        "ALTER TABLE ev1 ADD CONSTRAINT mine FOREIGN KEY (user_id) REFERENCES other",
+        "ev1",
+        "constraint mine",
+        {},
+    ),
+    "declared": ("SELECT 1", "ev1", "partition", {"reference": [{"table": "public.ev1", "column": "user_id"}]}),
 }
 
 
@@ -225,7 +236,8 @@ def test_what_a_partition_has_of_its_own_is_refused(database: Database, case: st
     """I10: before anything is built, by name."""
     ddl, name, said, config = REFUSALS[case]
     setup = EVENTS.replace(", PRIMARY KEY (id, at)", "") if case == "key-below" else EVENTS
-    install(database, USERS + setup + ddl)
+    other = "CREATE TABLE other (id bigint PRIMARY KEY);" if "elsewhere" in case else ""
+    install(database, USERS + other + setup + ddl)
     found = [f for f in doctor(database, **config) if f.status == "blocker" and f.object == f"public.{name}"]
     assert any(said in f.detail and f.hint for f in found), found
 
@@ -250,9 +262,8 @@ def test_locks_of_the_key_that_joins_its_parts(start: Start) -> None:
     with closing(Conninfo.from_options(cycle.db.owner, "locks").connect()) as conn, conn.transaction():
         conn.execute("ALTER TABLE public.ev DROP CONSTRAINT ev_user")
         for leaf in LEAVES:
-            conn.execute(
-                f"ALTER TABLE public.{leaf} ADD CONSTRAINT ev_user FOREIGN KEY (user_id) REFERENCES public.users".encode()
-            )
+            add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT ev_user FOREIGN KEY (user_id) REFERENCES public.users")
+            conn.execute(add.format(sql.Identifier("public", leaf)))
     with closing(Conninfo.from_options(cycle.db.owner, "locks").connect()) as conn, conn.transaction():
         conn.execute("ALTER TABLE public.ev ADD CONSTRAINT ev_user FOREIGN KEY (user_id) REFERENCES public.users")
         modes = conn.execute(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from swap.core.catalog.model import Table
+from swap.core.chains import unvouched
 from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.plan import INTEGERS, Plan, RefColumns
@@ -68,6 +69,11 @@ def pairs(plan: Plan, direction: str, tables: dict[TableName, Table]) -> list[Pa
     return [_pair(plan, r, direction, tables[heap.name]) for r in refs for heap in plan.catalog.table(r.table).heaps]
 
 
+def _declared(plan: Plan, ref: RefColumns, heap: TableName) -> bool:
+    """Of a partitioned table each partition may have a foreign key that vouches for its rows, or none."""
+    return ref.declared and heap in {t.name for t in unvouched(plan.catalog, plan.catalog.table(ref.table), ref.column)}
+
+
 def _pair(plan: Plan, ref: RefColumns, direction: str, table: Table) -> Pair:
     ahead = direction == "forward"
     primary = table.primary_key
@@ -81,7 +87,7 @@ def _pair(plan: Plan, ref: RefColumns, direction: str, table: Table) -> Pair:
         live_integer=plan.key if ahead else plan.legacy_key,
         live_uuid=plan.identity if ahead else plan.key,
         where=ref.where,
-        declared=ref.declared,
+        declared=_declared(plan, ref, table.name),
         not_null=ref.not_null,
         key=key,
         key_is_integer=len(types) == 1 and types[0] in INTEGERS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from swap.core.catalog.model import Catalog, ForeignKey
+from swap.core.catalog.model import Catalog, ForeignKey, Table
 from swap.core.names import TableName
 
 KeyColumn = tuple[TableName, str]
@@ -20,10 +20,10 @@ def key_columns(catalog: Catalog, key: str, declared: Iterable[KeyColumn]) -> di
     root = (catalog.source.name, key)
     found: dict[KeyColumn, tuple[ForeignKey, ...]] = dict.fromkeys(declared, ())
     pairs = [
-        ((fk.table, column), (fk.target, target), fk)
+        ((fk.holder, column), (fk.target, target), fk)
         for fk in catalog.foreign_keys
         for column, target in zip(fk.columns, fk.target_columns, strict=True)
-        if (fk.table, column) != root
+        if (fk.holder, column) != root
     ]
     known = {root, *found}
     while new := {column for column, target, _ in pairs if target in known} - known:
@@ -44,3 +44,12 @@ def vouches(fk: ForeignKey, column: str, catalog: Catalog) -> bool:
     table = catalog.table(fk.table)
     others = (table.column(c) for c in fk.columns if c != column)
     return " MATCH FULL" in fk.definition or all(c is not None and c.not_null for c in others)
+
+
+def unvouched(catalog: Catalog, table: Table, column: str, fks: Iterable[ForeignKey] | None = None) -> tuple[Table, ...]:
+    """Where a row with a value in `column` need not name a row of the target: the table itself, or those of its partitions
+    that hold rows and have no foreign key (of `fks`, or any) that vouches for all of them."""
+    among = catalog.foreign_keys if fks is None else fks
+    mine = (f for f in among if f.holder == table.name and column in f.columns and vouches(f, column, catalog))
+    covered = {heap for f in mine for heap in f.heaps}
+    return tuple(t for t in table.heaps if t.name not in covered)

@@ -151,7 +151,7 @@ class Plan:
     @property
     def locked_tables(self) -> tuple[TableName, ...]:
         """Every table the cutover takes ACCESS EXCLUSIVE on, before the cutover's renames."""
-        fks = {t for f in self.catalog.foreign_keys if self.touches(f) for t in (f.table, f.target)}
+        fks = {t for f in self.catalog.foreign_keys if self.touches(f) for t in (f.holder, f.target)}
         refs = {r.table for r in self.references}
         policies = {p.table for p in self.catalog.policies if p.reads_source} | {p.table for p in self.new_policies}
         return tuple(sorted({self.source, *fks, *refs, *policies}))

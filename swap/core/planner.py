@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from swap.core.catalog.model import Catalog, Index, Table
-from swap.core.chains import key_columns, vouches
+from swap.core.catalog.model import Catalog, ForeignKey, Index, Table
+from swap.core.chains import key_columns, unvouched
 from swap.core.config import Config
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, derive, expand, parse_table, with_part
@@ -25,9 +25,9 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
     found = key_columns(catalog, key, [(parse_table(r.table), r.column) for r in config.reference])
     by_name = {(parse_table(t), c): r for (t, c), r in declared.items()}
     adopted_by_fk = {
-        fk.table: fk.columns[0]
+        fk.holder: fk.columns[0]
         for fk in catalog.incoming
-        if fk.target_columns == (identity,) and _only_reference(found, fk.table)
+        if fk.target_columns == (identity,) and _only_reference(found, fk.holder)
     }
     out = []
     for number, ((table, column), fks) in enumerate(sorted(found.items(), key=lambda kv: kv[0]), _first_number(catalog)):
@@ -47,10 +47,10 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
                 uuid_column=uuid_column,
                 legacy_column=(override and override.legacy_column) or with_part(column, "legacy"),
                 adopted=existing is not None,
-                declared=not any(vouches(fk, column, catalog) for fk in fks),
+                declared=bool(unvouched(catalog, info, column, fks)),
                 own=table == source.name,
                 not_null=col.not_null and not (override and override.where),
-                deferrable=bool(fks) and all(fk.deferrable for fk in fks),
+                deferrable=_deferrable(info, fks),
                 where=override.where if override else None,
                 compat_column=derive(uuid_column, "_compat") if config.names.compat else None,
             )
@@ -63,6 +63,12 @@ def _first_number(catalog: Catalog) -> int:
     table's triggers need names of their own."""
     names = (LEFT.match(t.name) for table in catalog.tables for t in table.triggers)
     return 1 + max((int(n[1]) for n in names if n), default=0)
+
+
+def _deferrable(table: Table, fks: Iterable[ForeignKey]) -> bool:
+    """Whether a row may wait for its parent until the transaction's end: somewhere, where partitions have keys of their own."""
+    waits = [[fk.deferrable for fk in fks if heap.name in fk.heaps] for heap in table.heaps]
+    return any(w and all(w) for w in waits)
 
 
 def _only_reference(found: Iterable[tuple[TableName, str]], table: TableName) -> bool:

@@ -1,16 +1,19 @@
 """What references hold today (H19): pairs that contradict each other, orphans, what a dual write left out.
 
-Each reference is one scan of its table, read-only and bounded by a statement timeout; nothing is repaired here.
+Each reference is one scan of its table, or of its partitions, read-only and bounded by a statement timeout; nothing is repaired here.
 """
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import psycopg
 from psycopg import sql
 
-from swap.core.chains import vouches
+from swap.core.chains import unvouched
 from swap.core.connection import Connection
-from swap.core.names import quote
+from swap.core.names import TableName, quote
 from swap.core.plan import RefColumns
 from swap.core.text import load_sql, verbatim
 from swap.prepare.checks_base import PACKAGE, Finding, Subject, blocker, bounded, ok, or_ok, qualified, warning
@@ -19,22 +22,25 @@ from swap.prepare.checks_base import PACKAGE, Finding, Subject, blocker, bounded
 def check_data(conn: Connection, subject: Subject, timeout_ms: int) -> list[Finding]:
     found = []
     for ref in subject.references:
-        if worth_a_scan(ref, subject):
-            found += _check(conn, ref, subject, timeout_ms)
+        until = time.monotonic() + timeout_ms / 1000
+        for heap in worth_a_scan(ref, subject):
+            found += _check(conn, ref, heap, subject, max(1, round(1000 * (until - time.monotonic()))))
     return or_ok(found, "reference-data", subject.source.name, "no reference holds anything but what its foreign key vouches for")
 
 
-def worth_a_scan(ref: RefColumns, subject: Subject) -> bool:
-    """A validated foreign key vouches for the integers; only an adopted uuid column can contradict them."""
-    valid = any(
-        f.validated and f.table == ref.table and ref.column in f.columns and vouches(f, ref.column, subject.catalog)
-        for f in subject.catalog.foreign_keys
-    )
-    return ref.adopted or ref.where is not None or not valid
+def worth_a_scan(ref: RefColumns, subject: Subject) -> tuple[TableName, ...]:
+    """The table, or those of its partitions, whose rows nobody vouches for: a validated foreign key does, for the integers;
+    only an adopted uuid column can contradict them."""
+    table = subject.catalog.table(ref.table)
+    if ref.adopted or ref.where is not None:
+        return tuple(t.name for t in table.heaps)
+    valid = (f for f in subject.catalog.foreign_keys if f.validated)
+    return tuple(t.name for t in unvouched(subject.catalog, table, ref.column, valid))
 
 
-def _check(conn: Connection, ref: RefColumns, subject: Subject, timeout_ms: int) -> list[Finding]:
-    at = qualified(ref.table, ref.column)
+def _check(conn: Connection, ref: RefColumns, heap: TableName, subject: Subject, timeout_ms: int) -> list[Finding]:
+    at = qualified(heap, ref.column)
+    ref = replace(ref, table=heap, declared=ref.declared and heap in _bare(ref, subject))
     names = _names(ref, subject)
     try:
         rows = bounded(conn, load_sql(PACKAGE, "checks_reference.sql").format(**names), timeout_ms)
@@ -64,6 +70,10 @@ def _check(conn: Connection, ref: RefColumns, subject: Subject, timeout_ms: int)
             )
         ]
     return or_ok(found, "reference-data", at, "every key is known" + (", no uuid contradicts it" if ref.adopted else ""))
+
+
+def _bare(ref: RefColumns, subject: Subject) -> list[TableName]:
+    return [t.name for t in unvouched(subject.catalog, subject.catalog.table(ref.table), ref.column)]
 
 
 def _contradictions(conn: Connection, ref: RefColumns, subject: Subject, count: int, timeout_ms: int) -> Finding:

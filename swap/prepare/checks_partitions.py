@@ -7,8 +7,9 @@ would carry over.
 
 from __future__ import annotations
 
-from swap.core.catalog.model import Table
+from swap.core.catalog.model import ForeignKey, Table
 from swap.core.connection import Connection
+from swap.core.names import quote
 from swap.core.plan import RefColumns
 from swap.prepare.checks_base import Finding, Subject, blocker, in_schema, qualified, read
 
@@ -21,7 +22,10 @@ def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
     if not refs:
         return []
     columns = [(t.oid, name) for t, r in refs for name in (r.column, r.uuid_column)]
-    rows = read(conn, "checks_partitions.sql", tables=[c[0] for c in columns], columns=[c[1] for c in columns])
+    rows = read(
+        conn, "checks_partitions.sql", tables=[c[0] for c in columns], columns=[c[1] for c in columns],
+        targets=[t.oid for t in subject.catalog.tables],
+    )  # fmt: skip
     found = []
     for root, schema, name, what in rows:
         hint = WITHOUT if "partition key" in what else "Give it to the whole table, drop it, or detach this partition."
@@ -29,6 +33,30 @@ def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
         found.append(blocker("partition", in_schema(above, name) if schema == above.schema else f"{schema}.{name}", what, hint))
     for t, r in refs:
         found += _reference(subject, t, r)
+    for name in dict.fromkeys(t.name for t, _ in refs):
+        found += _foreign_keys(subject, [fk for fk in subject.catalog.foreign_keys if fk.holder == name])
+    return found
+
+
+def _foreign_keys(subject: Subject, mine: list[ForeignKey]) -> list[Finding]:
+    """Those of one partitioned table and of its partitions. A leaf's own key is one like any other table's."""
+    found = []
+    for fk in mine:
+        at, drop = qualified(fk.table, fk.name), f"ALTER TABLE {fk.table} DROP CONSTRAINT {quote(fk.name)};"
+        if subject.catalog.table(fk.table).kind == "p" and not fk.validated:
+            detail = "is not validated, or not enforced: of a partitioned table it could not be made again so"
+            found.append(blocker("partition", at, detail, "VALIDATE CONSTRAINT, or drop it."))
+        elif fk.root and subject.catalog.table(fk.table).kind == "p" and not fk.parts:
+            detail = "stands on a partition that is divided again and has no partition: there is nothing to build it of"
+            found.append(blocker("partition", at, detail, f"Give {fk.table} a partition first, or {drop}"))
+        for above in (x for x in mine if x != fk and x.parts and set(fk.heaps) <= set(x.heaps)):
+            if (above.columns, above.target, above.target_columns) == (fk.columns, fk.target, fk.target_columns):
+                # The server joins a key with the first part that it finds: which one of two keeps its name is by chance.
+                detail = (
+                    f"says of this partition what {qualified(above.table, above.name)} says of the whole: two keys, one too many"
+                )
+                found.append(blocker("partition", at, detail, drop))
+                break
     return found
 
 
@@ -50,10 +78,6 @@ def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]
                 "under the exchange's lock"
             )
             found.append(blocker("partition", in_schema(table.name, i.name), detail, WITHOUT))
-    for fk in subject.catalog.foreign_keys:
-        if fk.table == table.name and ref.column in fk.columns and not fk.validated:
-            detail = "is not validated, or not enforced: of a partitioned table it could not be made again so"
-            found.append(blocker("partition", qualified(fk.table, fk.name), detail, "VALIDATE CONSTRAINT, or drop it."))
     for s in subject.catalog.statistics:
         if s.table == table.name and ref.column in s.columns:
             detail = f"holds {ref.column} of a partitioned table: not carried over"

@@ -1,5 +1,6 @@
 -- What partitions of a reference's table have of their own, one row each: table, partition, what it is.
--- `tables`, `columns`: the references, their integers and their uuid columns.
+-- `tables`, `columns`: the references, their integers and their uuid columns. `targets`: the tables whose keys come along; a
+-- partition's own foreign key to one of them does too.
 WITH tree AS (
     SELECT DISTINCT r.root, t.relid::oid AS oid, t.level FROM unnest(%(tables)s::oid[]) r(root), pg_partition_tree(r.root) t
 ), part AS (
@@ -31,7 +32,8 @@ WITH tree AS (
     WHERE h.level > 0 AND d.objid <> h.oid
       AND NOT EXISTS (SELECT FROM pg_class i WHERE d.classid = 'pg_class'::regclass AND i.oid = d.objid AND i.relispartition)
       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
-                        AND (k.conparentid <> 0 OR k.coninhcount > 0 OR k.contype = 'n'))
+                        AND (k.conparentid <> 0 OR k.coninhcount > 0 OR k.contype = 'n'
+                             OR k.contype = 'f' AND k.confrelid = ANY (%(targets)s::oid[])))
       AND NOT EXISTS (SELECT FROM pg_trigger t WHERE d.classid = 'pg_trigger'::regclass AND t.oid = d.objid AND t.tgparentid <> 0)
     UNION ALL
     SELECT DISTINCT p.root, p.oid, 'has its row type used by ' || pg_describe_object(d.classid, d.objid, d.objsubid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from swap.core.catalog.model import ForeignKey
+from swap.core.chains import unvouched
 from swap.core.names import TableName, quote
 from swap.core.plan import RefColumns
 from swap.prepare.checks_base import Finding, Subject, blocker, ok, qualified
@@ -39,11 +40,14 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
     drop = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP NOT NULL;"
     found = []
     if ref.not_null and ref.declared:
+        bare = [t.name for t in unvouched(subject.catalog, subject.catalog.table(ref.table), ref.column)]
+        which = "" if bare == [ref.table] else f" of {', '.join(map(str, bare))}"
         detail = (
-            "is NOT NULL without a foreign key that is checked for every row: a row that refers to nobody has no uuid, "
+            f"is NOT NULL without a foreign key that is checked for every row{which}: a row that refers to nobody has no uuid, "
             "and could not be written"
         )
-        hint = f"{drop} or ADD FOREIGN KEY ({quote(ref.column)}) REFERENCES {subject.source.name} NOT VALID."
+        add = f"ADD FOREIGN KEY ({quote(ref.column)}) REFERENCES {subject.source.name} NOT VALID"
+        hint = f"{drop} or " + (" ".join(f"ALTER TABLE {t} {add};" for t in bare) if which else f"{add}.")
         found.append(blocker("not-null-reference", where, detail, hint))
     unique = [i.name for i in subject.catalog.table(ref.table).indexes if i.unique and not i.deferred and ref.column in i.columns]
     if ref.not_null and ref.deferrable and unique:
@@ -68,7 +72,7 @@ def _two_targets(ref: RefColumns, subject: Subject) -> list[Finding]:
     found = []
     for fk in subject.catalog.foreign_keys:
         for column, target in zip(fk.columns, fk.target_columns, strict=True):
-            if (fk.table, column) == (ref.table, ref.column) and (fk.target, target) not in keys:
+            if (fk.holder, column) == (ref.table, ref.column) and (fk.target, target) not in keys:
                 at = qualified(fk.target, target)
                 detail = f"{quote(column)} also refers to {at}, which is no reference: one column cannot follow two keys"
                 hint = f"{_drop(fk)} Or, where {at} holds the same keys: declare it as a [[reference]]."

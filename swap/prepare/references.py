@@ -152,7 +152,7 @@ def fill_reference(
 
 def _only_by_uuid(plan: Plan, ref: RefColumns) -> bool:
     """A foreign key of the application's over the uuid column and none over the integer: see `_held_rows`."""
-    return ref.declared and any(ref.uuid_column in fk.columns for fk in plan.catalog.incoming if fk.table == ref.table)
+    return ref.declared and any(ref.uuid_column in fk.columns for fk in plan.catalog.incoming if fk.holder == ref.table)
 
 
 def _held_rows(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName | None) -> sql.Composed:

@@ -1,8 +1,13 @@
 -- Tables with a foreign key to the source, whatever column it names, and those whose columns hold its keys through a
 -- chain: a foreign key to a column that is itself a reference. `columns`: references that only the configuration knows.
 WITH RECURSIVE fk AS (
-    SELECT k.conrelid AS rel, u.col, k.confrelid AS target, u.target_col
-    FROM pg_constraint k, unnest(k.conkey, k.confkey) u(col, target_col)
+    SELECT coalesce(r.oid, k.conrelid) AS rel, coalesce(a.attnum, u.col) AS col, k.confrelid AS target, u.target_col
+    FROM pg_constraint k CROSS JOIN unnest(k.conkey, k.confkey) u(col, target_col)
+    -- A key that a partition has of its own is over a column of the partitioned table: no partition has columns alone.
+    JOIN pg_class c ON c.oid = k.conrelid
+    LEFT JOIN pg_class r ON c.relispartition AND c.oid <> %(source)s AND r.oid = pg_partition_root(c.oid)
+    LEFT JOIN pg_attribute o ON o.attrelid = c.oid AND o.attnum = u.col
+    LEFT JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = o.attname
     -- A partition's part of a key is none of its own: the key stands on the partitioned table.
     WHERE k.contype = 'f' AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid <> k.conrelid)
 ), refs(rel, col) AS (

@@ -75,13 +75,16 @@ def _load(conn: Connection, source: TableName, declared: Seq[tuple[TableName, st
     chains = query(conn, "chains.sql", source=source_oid, oids=named, columns=[c for _, c in declared])
     oids = sorted({*(int(r[0]) for r in chains), *named})
     tables = with_partitions(conn, load_tables(conn, oids))
-    parts = _group(query(conn, "partition_keys.sql", oids=oids))
     by_oid = {t.oid: t for t in tables}
+    divided = [t.oid for listed in tables for t in (listed, *listed.partitions) if t.kind == "p"]
+    parts = _group(query(conn, "partition_keys.sql", oids=divided))
+    names = {t.name for t in tables}
     foreign_keys = tuple(
         ForeignKey(
             TableName(r[7], r[8]), r[1], _bare(r[3]), r[4], r[5], TableName(r[9], r[10]),
             tuple(r[11]), tuple(r[12]), r[13], r[14] or r[15] > 0,
             tuple((TableName(p[2], p[3]), p[4]) for p in parts[r[0]] if p[1] == r[1]),
+            TableName(r[16], r[17]) if r[17] and TableName(r[16], r[17]) in names else None,
         )
         for r in query(conn, "constraints.sql", oids=oids)
         if r[2] == "f"

@@ -212,7 +212,8 @@ class Catalog:
     statistics: tuple[Statistics, ...] = ()
 
     def table(self, name: TableName) -> Table:
-        return next(t for t in self.tables if t.name == name)
+        """The table, or the partition, of that name."""
+        return next(t for listed in self.tables for t in (listed, *listed.partitions) if t.name == name)
 
     @property
     def incoming(self) -> tuple[ForeignKey, ...]:

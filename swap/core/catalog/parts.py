@@ -84,7 +84,8 @@ class Check:
 class ForeignKey:
     """A foreign key; `definition` is pg_get_constraintdef's text (schema-qualified, without NOT VALID).
 
-    `parts`: of a partitioned table's: the partitions that hold rows, each with the name of its own part of the key."""
+    `parts`: of a partitioned table's: the partitions that hold rows, each with the name of its own part of the key.
+    `root`: of a partition's own: the partitioned table at the top, whose columns it is over."""
 
     table: TableName
     name: str
@@ -97,6 +98,17 @@ class ForeignKey:
     comment: str
     inherited: bool
     parts: tuple[tuple[TableName, str], ...] = ()
+    root: TableName | None = None
+
+    @property
+    def holder(self) -> TableName:
+        """The table whose reference it is: a partition has no columns of its own."""
+        return self.root or self.table
+
+    @property
+    def heaps(self) -> tuple[TableName, ...]:
+        """The tables that hold the rows which it is about."""
+        return tuple(table for table, _ in self.parts) or (self.table,)
 
     @property
     def enforced(self) -> bool:

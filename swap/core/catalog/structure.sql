@@ -19,7 +19,10 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     UNION ALL
     SELECT format('index %%s valid=%%s', pg_get_indexdef(i.indexrelid), i.indisvalid AND i.indisready) FROM pg_index i WHERE i.indrelid = c.oid
     UNION ALL
-    SELECT format('trigger %%s enabled=%%s', pg_get_triggerdef(t.oid), t.tgenabled) FROM pg_trigger t
+    -- A partition that was detached and came back has its parts of the triggers anew, and meanwhile had none: nobody
+    -- guarded its rows. The text is the same.
+    SELECT format('trigger %%s enabled=%%s%%s', pg_get_triggerdef(t.oid), t.tgenabled, CASE WHEN t.tgparentid <> 0 THEN ' attached=' || t.oid END)
+    FROM pg_trigger t
     WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
     UNION ALL
     SELECT format('policy %%I permissive=%%s cmd=%%s roles=%%s using=%%s check=%%s', p.polname, p.polpermissive, p.polcmd, p.polroles::regrole[],
