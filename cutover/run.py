@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import psycopg
 import sqlalchemy as sa
 
+from cutover.clients import disconnect, refuse_clients
 from cutover.compare import refuse_differences
 from cutover.gates import Verified, check_gates, check_phase, obstacles
 from cutover.hold import HoldExceededError
@@ -53,6 +54,8 @@ class Outcome:
     waited: tuple[str, ...] = ()
     verification: dict[str, object] | None = None
     paused_ms: float | None = None
+    disconnected: int = 0
+    clients_left: tuple[str, ...] = ()
 
 
 @dataclass
@@ -80,6 +83,8 @@ class Operation:
             check_phase(self.run, self.kind)
             if not self.journal.step_done(self.run.id, SETTLED):
                 settle(conn, self.journal, self.run, self.report, wait=True, fill=False)
+            roles = self.config.cutover.disconnect_clients
+            refuse_clients(conn, roles)
             check_gates(conn, self.journal, self.run, self.config)
             began = time.monotonic()
             taken = self.snapshot(conn, self.run)
@@ -99,6 +104,8 @@ class Operation:
                     if self.watching is not None:
                         self.watching.close()
             self.run = self.journal.get(self.run.id)
+            gone = disconnect(self.journal, self.run, roles, self.stop)
+            outcome = replace(outcome, disconnected=gone.ended, clients_left=gone.left)
             settle(self.journal.conn, self.journal, self.run, self.report, wait=True)
             self.pooler.finish(f"The {self.kind} is committed, and its follow-up is done.")
         return outcome

@@ -27,6 +27,7 @@ from swap.demo.server import Server
 from swap.prepare.slot import read_slot, slot_name
 from swap.sync.logical.fence import streaming
 from tests.fix_cli import Cli
+from tests.fix_mode import Mode
 from tests.fix_server import Database
 from tests.operating import Operator
 from tests.runs import background
@@ -129,14 +130,14 @@ def pair() -> Iterator[Pair]:
         yield Pair(stack)
 
 
-Operate = Callable[[str], Operator]
+Operate = Callable[[Mode], Operator]
 
 
 @pytest.fixture
 def operate(cli: Cli, pair: Pair, tmp_path: Path) -> Operate:
     """Factory: an operator at a new database of the primary."""
 
-    def make(mode: str) -> Operator:
+    def make(mode: Mode) -> Operator:
         database = pair.at(pair.primary, pair.new_database())
         directory = tmp_path / database.dbname
         directory.mkdir()

@@ -21,7 +21,7 @@ from tests.pooling import PASSWORD, PgBouncer, Pooled, pgbouncer
 from tests.waiting import wait_until
 
 __all__ = ["pgbouncer"]
-QUICK = "[cutover]\nmax_attempts = 2\nlock_timeout_ms = 50\n"
+QUICK = "[cutover]\nmax_attempts = 2\nlock_timeout_ms = 300\n"
 
 
 def pooled(op: Operator, bouncer: PgBouncer, more: str = "") -> None:

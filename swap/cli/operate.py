@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +26,11 @@ from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError, StoppedError
 from swap.core.journal import Phase, Run, storable
 
+Clients = Annotated[
+    list[str] | None,
+    typer.Option("--disconnect-clients", metavar="ROLE", help="End its idle sessions after the commit. May be repeated."),
+]
+
 
 def register(app: typer.Typer) -> None:
     for function in (cutover, revert, finalize, abort):
@@ -46,13 +51,16 @@ def cutover(
     max_attempts: Annotated[int | None, typer.Option("--max-attempts", min=1, help="Else [cutover] max_attempts.")] = None,
     lock_timeout: Annotated[int | None, typer.Option("--lock-timeout", min=1, metavar="MS", help="Per attempt.")] = None,
     max_lock_hold: Annotated[int | None, typer.Option("--max-lock-hold", min=50, metavar="MS", help="Else it rolls back.")] = None,
+    disconnect_clients: Clients = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Gates, snapshot hook, one atomic rename transaction; reverse capture is live from its commit."""
-    overrides = {"max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold}
+    overrides = {
+        "max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold,
+        "disconnect_clients": disconnect_clients,
+    }  # fmt: skip
     with opened("cutover", dsn, config, graceful=True) as s:
-        given = {k: v for k, v in overrides.items() if v is not None}
-        s.config = s.config.model_copy(update={"cutover": s.config.cutover.model_copy(update=given)})
+        _override(s, overrides)
         run = s.need_run("cutover")
         if dry_run:
             if run.phase not in (Phase.PREPARED, Phase.BACKFILLING):
@@ -73,11 +81,12 @@ def cutover(
 
 
 def revert(
-    dry_run: DryRun = False, yes: Yes = False,
+    dry_run: DryRun = False, yes: Yes = False, disconnect_clients: Clients = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """The same transaction backwards, keeping every write made after the cutover; then syncing forward again."""
     with opened("revert", dsn, config, graceful=True) as s:
+        _override(s, {"disconnect_clients": disconnect_clients})
         run = s.need_run("revert")
         check_phase(run, "revert")
         if dry_run:
@@ -87,6 +96,12 @@ def revert(
             return
         confirm(f"Exchange {run.source} back with {run.plan.retired} now?", yes=yes)
         _exchange(s, run, "revert", None, as_json=as_json)
+
+
+def _override(s: Session, options: Mapping[str, object]) -> None:
+    """Options that were given go before the configuration's [cutover]."""
+    given = {k: v for k, v in options.items() if v is not None}
+    s.config = s.config.model_copy(update={"cutover": s.config.cutover.model_copy(update=given)})
 
 
 def _exchange(s: Session, run: Run, kind: str, hook: Callable[[Connection, Run], str] | None, *, as_json: bool) -> None:
@@ -109,6 +124,8 @@ def _exchange(s: Session, run: Run, kind: str, hook: Callable[[Connection, Run],
             f"{outcome.drained_changes:,} changes drained and {outcome.compared_keys:,} keys compared under the lock",
             *([quoted(outcome.verification)] if outcome.verification else []),
             *([f"PgBouncer held its clients for {outcome.paused_ms:.0f} ms"] if outcome.paused_ms is not None else []),
+            *([f"{outcome.disconnected} sessions of before were ended"] if outcome.disconnected or outcome.clients_left else []),
+            *(f"left, in a transaction: {who}" for who in outcome.clients_left),
             *([f"snapshot: {outcome.snapshot}"] if outcome.snapshot else []),
             "foreign keys are validated; `swap sync` now keeps the "
             + ("retired table in sync: `swap revert` is possible" if kind == "cutover" else "shadow in sync again"),

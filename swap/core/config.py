@@ -109,6 +109,7 @@ class Cutover(_Section):
     max_attempts: int = Field(30, ge=1, le=10_000)
     max_lock_hold_ms: int = Field(2000, ge=50, le=600_000)
     kill_blockers: Literal["never", "idle-in-transaction", "all"] = "never"
+    disconnect_clients: list[Name] = []
 
 
 class Hooks(_Section):

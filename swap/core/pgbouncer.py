@@ -139,16 +139,20 @@ class Console:
                 raise UnreachableError(f"{self.label} did not RESUME {name}: {first_line(e)}.", hint=by_hand(name)) from None
 
     def _ask(self, statement: sql.SQL | sql.Composed) -> list[dict[str, Any]]:
+        """What is asked may be asked twice: a session that was left idle for as long as a snapshot takes may be gone."""
+        kept = self._conn is not None and not self._conn.closed
         if self._conn is None or self._conn.closed:
             self._conn = self._connect()
         try:
             cursor = self._conn.execute(statement)
             return cursor.fetchall() if cursor.description else []
         except psycopg.OperationalError as e:
-            if self._conn.broken or self._conn.closed or e.sqlstate is None:
-                self._conn.close()
+            if not self._conn.closed and e.sqlstate is not None:
+                raise
+            self._conn.close()
+            if not kept:
                 raise self._lost(e) from None
-            raise
+        return self._ask(statement)
 
     def _connect(self) -> psycopg.Connection[dict[str, Any]]:
         try:

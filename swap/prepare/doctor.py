@@ -25,6 +25,7 @@ from swap.core.twins import with_twins
 from swap.prepare.census import check_census
 from swap.prepare.checks_attached import check_attached_objects
 from swap.prepare.checks_base import Finding, Subject, accept, blocker, ok, read, warning
+from swap.prepare.checks_clients import check_clients
 from swap.prepare.checks_data import check_data
 from swap.prepare.checks_dependents import check_dependents
 from swap.prepare.checks_disk import check_disk, check_locks, free_bytes, needed_bytes
@@ -107,7 +108,7 @@ def _examine(conn: Connection, config: Config, scan_timeout_ms: int, trial: Tria
     ours = state_exists and not any(f.status == "blocker" for f in state)
     slots = check_slots(conn, config.names.state_schema, ours=ours)
     out = [*check_server(conn, server, config, state_exists=state_exists, running=active), *slots, *state]
-    out += check_pooler(config, server.database)
+    out += [*check_pooler(config, server.database), *check_clients(conn, config.cutover.disconnect_clients)]
     if run is not None and active:
         return out if run.phase in OVER else [*out, *_during(conn, server, run)]
     return [*out, *_before(conn, config, server, scan_timeout_ms, trial, ours=ours)]

@@ -37,6 +37,7 @@ COMMENTS = {
     "max_attempts": "how often `cutover` tries for its locks",
     "max_lock_hold_ms": "past this a cutover rolls back and is tried again",
     "kill_blockers": "never | idle-in-transaction | all: sessions that `cutover` may end",
+    "disconnect_clients": "roles whose idle sessions end after the exchange",
 }
 
 
@@ -105,6 +106,8 @@ def text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(text, value))}]"
     escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'
 
@@ -133,6 +136,7 @@ def _source(config: Config, source: Table) -> list[str]:
         "[source]",
         f"table = {text(config.source.table)}  # about {source.rows_estimate:,} rows",
         f"key = {text(config.source.key)}  # {plain(column.type)}; becomes a uuid",
+        f"# legacy_overflow = {text(config.source.legacy_overflow)}  # report | refuse: INSERTs after the cutover when the sequence has ended",
         "",
     ]
 

@@ -1,0 +1,67 @@
+"""The application's idle sessions, ended after an exchange: their plans, prepared statements and types are those of before.
+
+Only sessions that began before the exchange: one that reconnects is not ended again. Only idle ones: a session in a
+transaction is let finish, and ended when it is idle; one that is still at it after `TRANSACTIONS_S` is named and left.
+Asked for and ended in one statement, so that a session has next to no time to begin something in between.
+Never the tool's own sessions, a superuser's or a replication role's: such a role is refused before anything.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+import sqlalchemy as sa
+
+from swap.core.connection import Connection
+from swap.core.errors import RefusedError
+from swap.core.journal import Journal, Run
+from swap.core.text import load_sql
+from swap.prepare.checks_clients import check_clients
+
+TRANSACTIONS_S = 10.0
+POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """How many sessions were ended, and who was left in a transaction."""
+
+    ended: int = 0
+    left: tuple[str, ...] = ()
+
+
+def refuse_clients(conn: Connection, roles: Sequence[str]) -> None:
+    """Raises RefusedError, with what to grant, while nothing was changed yet."""
+    for f in check_clients(conn, roles):
+        if f.status == "blocker":
+            raise RefusedError(f"The sessions of {f.object} cannot be disconnected: {f.detail}.", hint=f.hint)
+
+
+def disconnect(journal: Journal, run: Run, roles: Sequence[str], stop: threading.Event) -> Disconnected:
+    """End the sessions of `roles` that began before the last exchange of `run`."""
+    if not roles:
+        return Disconnected()
+    ended: set[int] = set()
+    # Written under the exchange's lock: a session that began after it can have read nothing of before.
+    a = journal.t["attempt"]
+    at = journal.execute(sa.select(sa.func.max(a.c.at)).where(a.c.run_id == run.id, a.c.outcome == "committed"))[0][0]
+    params = {"roles": list(roles), "exchange": at}
+    left: list[str] = []
+    deadline = time.monotonic() + TRANSACTIONS_S
+    while True:
+        try:
+            rows = journal.conn.execute(load_sql("cutover", "disconnect.sql"), params).fetchall()
+        except psycopg.errors.InsufficientPrivilege as e:  # granted when it was asked for, revoked meanwhile
+            left = [str(e.diag.message_primary)]
+            break
+        ended |= {pid for pid, gone, _ in rows if gone}
+        left = [who for pid, _, who in rows if pid not in ended]
+        if not left or time.monotonic() > deadline or stop.wait(POLL_S):
+            break
+    done = Disconnected(len(ended), tuple(left))
+    journal.event(run.id, "disconnected", f"{done.ended} sessions of {', '.join(roles)}; left: {'; '.join(left) or 'none'}")
+    return done
