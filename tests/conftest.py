@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "tests.fix_mode",
+    "tests.fix_told",
     "tests.fix_server",
     "tests.fix_cli",
     "tests.fix_proxy",

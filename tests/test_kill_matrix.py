@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from tests.dump import schema_dump
 from tests.fix_cli import Cli, CliResult, RunningCli
 from tests.fix_mode import toml_with_mode
 from tests.fix_server import Database, DatabaseServer, Execute
+from tests.fix_told import Tell
 from tests.runs import install
 from tests.waiting import wait_until
 
@@ -189,18 +190,9 @@ def points(last: int, every: int) -> list[int]:
     return sorted({*range(FIRST, last + 1, every), *([] if SLICE else [last])})
 
 
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    def say(text: str) -> None:
-        with capsys.disabled():
-            print(f"\n{text}")
-
-    return say
-
-
 @pytest.mark.timeout(0 if SLICE else 240)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_killed_after_any_statement(matrix: Matrix, tell: Callable[[str], None], name: str) -> None:
+def test_killed_after_any_statement(matrix: Matrix, tell: Tell, name: str) -> None:
     command = COMMANDS[name]
     last, expected = matrix.undisturbed(name)
     tried = points(last, EVERY)
@@ -217,7 +209,7 @@ def test_killed_after_any_statement(matrix: Matrix, tell: Callable[[str], None],
 
 @pytest.mark.timeout(0 if SLICE else 240)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_server_crashes_after_any_statement(matrix: Matrix, tell: Callable[[str], None], name: str) -> None:
+def test_the_server_crashes_after_any_statement(matrix: Matrix, tell: Tell, name: str) -> None:
     """Immediate shutdown. The command says that the server is gone, or that an outcome is not known; a verification that it
     did not finish. Never anything else."""
     command = COMMANDS[name]
