@@ -121,7 +121,7 @@ TABLES = [
 REFERENCES = [
     fine("reference", "", "reference", "sessions.user_id", "added"),
     fine("self-reference", "ALTER TABLE users ADD boss_id bigint REFERENCES users", "reference", "users.boss_id", "foreign key"),
-    blocked("absent-column", "", "reference", "users", "no such column", reference=[{"table": "public.sessions", "column": "x"}]),
+    blocked("absent-column", "", "reference", "sessions.x", "no such column", reference=[{"table": "public.sessions", "column": "x"}]),
     blocked("absent-table", "", "reference", "nope", "no table", reference=[{"table": "public.nope", "column": "x"}]),
     blocked("text-reference", LOGS.format("text"), "reference", "logs.actor_id", "is text", reference=LOG_REFERENCE),
     blocked("uuid-column-text", "ALTER TABLE sessions ADD user_uuid_id text", "reference", "sessions.user_uuid_id", "is text"),

@@ -271,6 +271,40 @@ def test_the_commands(cli: Cli, database: Database, tmp_path: Any) -> None:
     cli("prepare", dsn=database.owner, config=config)
 
 
+USERS = "id bigserial PRIMARY KEY"
+SESSIONS = "user_id bigint REFERENCES users (id)"
+UNUSABLE: list[tuple[str, str, dict[str, Any], set[str]]] = [
+    ("tenant int, id bigserial UNIQUE, PRIMARY KEY (tenant, id)", SESSIONS, {}, {"key:public.users"}),
+    ("id bigserial UNIQUE", SESSIONS, {}, {"key:public.users"}),
+    ("id numeric PRIMARY KEY", "user_id numeric REFERENCES users", {}, {"key:public.users.id", "reference:public.sessions.user_id"}),
+    (USERS, SESSIONS, {"source": {"table": "public.users", "key": "uid"}}, {"key:public.users.uid"}),
+    (USERS + ", uuid_id text", SESSIONS, {}, {"identity:public.users.uuid_id"}),
+    (USERS, SESSIONS, {"identity": {"column": "id"}}, {"identity:public.users.id"}),
+    (USERS, SESSIONS + " DEFAULT 0, user_uuid_id text", {},
+     {"reference:public.sessions.user_id", "reference:public.sessions.user_uuid_id"}),
+    (USERS, SESSIONS + ", boss_id int GENERATED ALWAYS AS (1) STORED REFERENCES users", {}, {"reference:public.sessions.boss_id"}),
+    (USERS + ", legacy_id int", SESSIONS + ", user_legacy_id int", {"names": {"shadow": "sessions"}},
+     {"names:public.sessions", "names:public.users.legacy_id", "names:public.sessions.user_legacy_id"}),
+    (USERS, SESSIONS, {"reference": [{"table": "public.nope", "column": "x"}, {"table": "public.sessions", "column": "y"}]},
+     {"reference:public.nope", "reference:public.sessions.y"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("users", "sessions", "config", "labels"), UNUSABLE)
+def test_what_is_unusable_hides_nothing_else(
+    users: str, sessions: str, config: dict[str, Any], labels: set[str], database: Database
+) -> None:
+    """H25: a key or a reference that cannot be used is one finding; what cannot hold a uuid is listed with it."""
+    ddl = "CREATE TABLE users ({0}); CREATE TABLE sessions (id bigserial PRIMARY KEY, {1}); CREATE INDEX odd ON users ((id + 1));"
+    bad = "CREATE VIEW higher AS SELECT max(id) FROM users; CREATE VIEW active AS SELECT COALESCE(user_id, 0) FROM sessions;"
+    install(database, ddl.format(users, sessions) + bad)
+    with closing(Conninfo.from_options(database.owner, "trial").connect()) as conn:
+        findings = examine(conn, configured(**config), trial=try_out)
+    assert {f.label for f in findings if f.status == "blocker"} == {
+        *labels, "index:public.odd", "trial:public.higher", "trial:public.active",
+    }  # fmt: skip
+
+
 def test_a_view_cannot_be_accepted(database: Database) -> None:
     install(database, BASE + "CREATE VIEW higher AS SELECT max(id) AS top FROM users;")
     with closing(Conninfo.from_options(database.owner, "trial").connect()) as conn:

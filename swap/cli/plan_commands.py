@@ -74,12 +74,11 @@ def plan(
 
 
 def _plan_of(s: Session) -> Plan:
-    """The run's own plan; before there is one, a new one that was tried out. Raises RefusedError."""
+    """The run's own plan; before there is one, a new one of what `prepare` would take. Raises RefusedError."""
     if s.run and active(s.run):
         return s.run.plan
-    made = read_plan(s.journal.conn, s.config)
-    refuse(try_out(s.journal.conn, made), s.config)
-    return made
+    refuse(examine(s.journal.conn, s.config, trial=try_out), s.config)
+    return read_plan(s.journal.conn, s.config)
 
 
 def active(run: Run) -> bool:

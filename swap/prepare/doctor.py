@@ -8,16 +8,17 @@ cutover the key is a uuid: then only what stays true in every phase is checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import psycopg
 
-from swap.core.catalog.load import load_catalog, query
+from swap.core.catalog.load import query
 from swap.core.config import Config
 from swap.core.connection import SETTINGS, Connection
-from swap.core.errors import LockError, RefusedError, UsageError
+from swap.core.errors import LockError, RefusedError
 from swap.core.journal import Journal, Phase, Run
-from swap.core.names import TableName, parse_table, quote
-from swap.core.plan import INTEGERS, Plan, RefColumns
+from swap.core.names import TableName, quote
+from swap.core.plan import Plan
 from swap.core.planner import make_plan, reference_columns
 from swap.core.rewrite import RewriteFailure, rewrite_indexes
 from swap.core.statistics import with_statistics
@@ -39,9 +40,11 @@ from swap.prepare.checks_privileges import check_ownership, check_privileges, ch
 from swap.prepare.checks_publications import check_publications
 from swap.prepare.checks_references import check_references
 from swap.prepare.checks_server import Server, check_server, check_version, read_server
-from swap.prepare.checks_tables import check_exclusions, check_kind, check_rewrite, check_tables
+from swap.prepare.checks_tables import check_exclusions, check_rewrite, check_tables
+from swap.prepare.declared import check_kinds, without
 from swap.prepare.lookalikes import check_look_alikes
 from swap.prepare.lookalikes_nested import look_alikes
+from swap.prepare.mended import mended, with_key
 from swap.prepare.planning import with_views
 
 __all__ = ["Finding", "examine", "refuse"]
@@ -49,9 +52,9 @@ __all__ = ["Finding", "examine", "refuse"]
 SCAN_TIMEOUT_MS = 30_000
 LOCK_WAIT_MS = 5_000  # the server locks a table (ACCESS SHARE) even to print its definitions
 OVER = (Phase.FINALIZED, Phase.ABORTED)
-UNTRIED = {"key", "identity", "reference", "table-kind", "partition", "inheritance", "names", "connection", "database-privileges"}
+UNTRIED = {"connection", "database-privileges"}  # where these stop it, nothing can be built for a trial either
 
-TrialBuild = Callable[[Connection, Plan], list[Finding]]
+TrialBuild = Callable[[Connection, Plan, Sequence[Finding]], list[Finding]]
 
 
 def examine(
@@ -167,30 +170,27 @@ def _during(conn: Connection, server: Server, run: Run) -> list[Finding]:
 def _before(
     conn: Connection, config: Config, server: Server, scan_timeout_ms: int, trial: TrialBuild | None, *, ours: bool
 ) -> list[Finding]:
-    """No run exists: can one begin? Stops early where nothing further could be made sense of."""
-    kinds = _kinds(conn, config)
-    if kinds:
-        return kinds
-    declared = [(parse_table(r.table), r.column) for r in config.reference]
-    catalog = load_catalog(conn, config.source.name, declared)
-    subject = Subject(catalog, config)
-    out = [*check_key(catalog.source, config), *check_identity(catalog.source, config, catalog.server_version)]
-    try:
-        references = reference_columns(catalog, config)
-    except RefusedError as e:
-        return [
-            *out,
-            blocker("reference", catalog.source.name, e.message, "Correct [[reference]] in the configuration."),
-        ]
+    """No run exists: can one begin? Goes on past what is unusable, as far as anything can be made sense of: what is mended
+    first should not uncover the next blocker. `mended` is the subject without what is in the way."""
+    kinds = check_kinds(conn, config)
+    if any(f.object == str(config.source.name) for f in kinds):
+        return [*kinds, *_untried(config, trial)]
+    config, catalog, undeclared = without(conn, config, {f.object for f in kinds})
+    out = [*kinds, *undeclared, *check_key(catalog.source, config)]
+    out += check_identity(catalog.source, config, catalog.server_version)
+    keyed = with_key(catalog.source, config)
+    usable = keyed is not None and not any(f.status == "blocker" for f in out)
+    config = keyed or config
+    references = reference_columns(catalog, config)
     catalog = with_views(conn, catalog, references)
     subject = Subject(catalog, config, references)
     if ours and (other := _other_runs(conn, subject)):
         return [*out, *other]
-    usable = not any(f.status == "blocker" for f in out)
-    plan, tails, rewritten = _plan(conn, subject, server) if usable else (None, {}, [])
+    as_mended = Subject(catalog, *mended(catalog, config, references))
+    plan, tails, rewritten = _plan(conn, as_mended, server) if keyed else (None, {}, [])
     subject = Subject(catalog, config, references, plan)
     privileges = check_privileges(conn, subject, server)
-    about = check_references(subject, tails) if usable else []
+    about = check_references(subject, tails)
     out += [
         *check_tables(subject),
         *check_logical(conn, subject),
@@ -207,67 +207,52 @@ def _before(
         check_disk(needed_bytes(subject), free_bytes(conn, server.data_directory, catalog.source)),
         check_locks(subject, server),
     ]
-    if trial is not None and not any(f.status == "blocker" and f.name in UNTRIED for f in out) and plan is not None:
-        out += trial(conn, plan)
-    elif trial is not None:
-        out.append(warning("trial", catalog.source.name, "the target schema was not tried out", "Mend the blockers first."))
+    stopped = plan is None or any(f.status == "blocker" and f.name in UNTRIED for f in out)
+    if trial is not None and plan is not None and not stopped:
+        tried = trial(conn, plan, out)
+        if kinds or undeclared or not usable or as_mended != replace(subject, plan=None):
+            detail = (
+                "the target schema was tried out as if the key, the identity column, the references and their names were usable"
+            )
+            tried = [f for f in tried if f.status != "ok"]
+            tried.append(warning("trial", catalog.source.name, detail, "Mend their blockers, and try it out again."))
+        out += tried
+    else:
+        out += _untried(config, trial)
     if usable:
         out += _data(conn, subject, [*privileges, *about], scan_timeout_ms)
     return out
 
 
-def _kinds(conn: Connection, config: Config) -> list[Finding]:
-    """The source must exist (UsageError) and, like every declared table, be an ordinary table."""
-    found = []
-    for name in dict.fromkeys([config.source.name, *(parse_table(r.table) for r in config.reference)]):
-        rows = query(conn, "resolve.sql", schema=name.schema, name=name.name)
-        if rows:
-            found += check_kind(name, rows[0][1], source=name == config.source.name)
-        elif name == config.source.name:
-            hint = "Check [source] table (schema.table) and the database in the connection string."
-            raise UsageError(f"There is no table {name} in this database.", hint=hint)
-        else:
-            hint = "Correct or remove this [[reference]]."
-            found.append(blocker("reference", name, "there is no table of this name in this database", hint))
-    return found
+def _untried(config: Config, trial: TrialBuild | None) -> list[Finding]:
+    detail = "the target schema was not tried out"
+    return [warning("trial", config.source.name, detail, "Mend the blockers first.")] if trial is not None else []
 
 
 def _plan(
     conn: Connection, subject: Subject, server: Server
 ) -> tuple[Plan | None, dict[tuple[TableName, str], str], list[Finding]]:
-    """Try every index definition over uuids, and plan. Without TEMP nothing can be tried."""
-    config, catalog, references = subject.config, subject.catalog, _rewritable(subject)
+    """Try every index definition over uuids, and plan. Without TEMP nothing can be tried; without a definition that can be
+    tried, nothing planned."""
+    config, catalog, references = subject.config, subject.catalog, subject.references
     tails: dict[tuple[TableName, str], str] = {}
     failures: tuple[RewriteFailure, ...] = ()
-    trial: list[Finding] = []
-    if server.may_temp and not server.standby:
-        try:
+    may_try = server.may_temp and not server.standby
+    what = "the tables could not be tried out with a uuid key"
+    try:
+        if may_try:
             names = (config.source.key, config.identity.column, config.names.legacy_key)
             tails, failures = rewrite_indexes(conn, catalog, references, *names)
             catalog, more = with_statistics(conn, catalog, references, *names)
             failures += more
-        except psycopg.Error as e:
-            detail = f"the tables could not be tried out with a uuid key: {e.diag.message_primary}"
-            trial.append(blocker("index", catalog.source.name, detail, "Mend the findings about names and columns first."))
-    plan = make_plan(catalog, config, references, tails)
-    if server.may_temp and not server.standby and not trial:
-        try:
-            plan = with_twins(conn, plan)
-        except psycopg.Error as e:
-            detail = f"the compatibility columns could not be tried out: {e.diag.message_primary}"
-            trial.append(blocker("index", catalog.source.name, detail, "Mend the findings about names and columns first."))
-    return plan, tails, [*check_rewrite(subject, failures), *trial]
-
-
-def _rewritable(subject: Subject) -> tuple[RefColumns, ...]:
-    """References whose columns are of the right types: only those can be tried out."""
-
-    def fits(ref: RefColumns) -> bool:
-        table = subject.catalog.table(ref.table)
-        column, uuid = table.column(ref.column), table.column(ref.uuid_column)
-        return column is not None and column.type in INTEGERS and (uuid is None or uuid.type == "uuid")
-
-    return tuple(r for r in subject.references if fits(r))
+        plan = make_plan(catalog, config, references, tails)
+        what = "the compatibility columns could not be tried out"
+        plan = with_twins(conn, plan) if may_try else plan
+    except psycopg.Error as e:
+        hint = "Mend the findings about names and columns first."
+        failed = blocker("index", catalog.source.name, f"{what}: {e.diag.message_primary}", hint)
+        return None, tails, [*check_rewrite(subject, failures), failed]
+    return plan, tails, check_rewrite(subject, failures)
 
 
 def _data(conn: Connection, subject: Subject, about: list[Finding], timeout_ms: int) -> list[Finding]:

@@ -59,7 +59,8 @@ def spare_sequence(plan: Plan) -> TableName:
 def _spare_range(plan: Plan) -> tuple[int, int]:
     """First and last: within what the key and every reference to it can hold."""
     types = [plan.source_table.column(plan.key), *(plan.catalog.table(r.table).column(r.columns.column) for r in plan.references)]
-    bits = min(BITS[c.type] for c in types if c is not None and c.type in BITS)
+    # No integer at all: a key that `doctor` refuses, whose target schema is tried out all the same.
+    bits = min((BITS[c.type] for c in types if c is not None and c.type in BITS), default=BITS["bigint"])
     s = own_sequence(plan)
     return (2**bits - 1, -(2**bits)) if s is not None and s.increment < 0 else (-(2**bits), 2**bits - 1)
 
