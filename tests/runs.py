@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from swap.core.config import Config
@@ -31,6 +32,7 @@ from swap.sync.queue import count_due, read_watermark
 from swap.sync.replay import Fence, Replayed, replay
 from tests.fix_mode import current_mode, with_mode
 from tests.fix_server import Database
+from tests.stages import Stages
 from verify.findings import Report
 from verify.run import verify
 
@@ -91,21 +93,33 @@ def allow_replication(db: Database) -> None:
 class Migration:
     """One source on its way, as swap_owner. `run` is read again after every step."""
 
-    def __init__(self, db: Database, **config: Any) -> None:
+    def __init__(self, db: Database, *, begun: bool = False, **config: Any) -> None:
+        """`begun`: the database has a run already."""
         self.config = Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)})
         if self.config.sync.mode == "logical":
             allow_replication(db)
         self.database = Conninfo.from_options(db.owner, "test")
         self.conn: Connection = self.database.connect()
-        self.plan = read_plan(self.conn, self.config)
-        self.journal = Journal(self.conn, self.plan.state_schema)
-        self.journal.create()
-        with self.conn.transaction():
-            self.run: Run = self.journal.add_run(self.plan, self.plan.mode)
-            store_baseline(self.conn, self.journal, self.run)
+        self.run: Run = self._current() if begun else self._begin()
+        self.plan = self.run.plan
         self.stop = threading.Event()
         # A test that is about logical capture itself says so in its configuration, and runs the stream on its own.
         self.delivers = self.plan.mode == "logical" and "mode" not in config.get("sync", {})
+
+    def _begin(self) -> Run:
+        plan = read_plan(self.conn, self.config)
+        self.journal = Journal(self.conn, plan.state_schema)
+        self.journal.create()
+        with self.conn.transaction():
+            run = self.journal.add_run(plan, plan.mode)
+            store_baseline(self.conn, self.journal, run)
+        return run
+
+    def _current(self) -> Run:
+        self.journal = Journal(self.conn, self.config.names.state_schema)
+        run = self.journal.current(self.config.source.name)
+        assert run is not None
+        return run
 
     @property
     def pid(self) -> int:
@@ -251,6 +265,31 @@ def migrations() -> Iterator[Migrate]:
             if ddl is not None:
                 install(db, ddl)
             made = Migration(db, **config)
+            stack.callback(made.conn.close)
+            return made
+
+        yield make
+
+
+Synced = Callable[..., Migration]
+
+
+@pytest.fixture
+def synced(stages: Stages) -> Iterator[Synced]:
+    """Factory: `synced(database, ddl, **configuration)`, prepared and caught up; `prepared=True`: prepared only."""
+    with ExitStack() as stack:
+
+        def make(db: Database, ddl: str, *, prepared: bool = False, **config: Any) -> Migration:
+            def build(template: Database) -> None:
+                install(template, ddl)
+                m = Migration(template, **config)
+                with closing(m.conn):
+                    m.prepare()
+                    if not prepared:
+                        m.sync()
+
+            stages.fill(db, stages.template((ddl, prepared, repr(config)), "template0", build))
+            made = Migration(db, begun=True, **config)
             stack.callback(made.conn.close)
             return made
 

@@ -13,7 +13,7 @@ from swap.core.errors import LockError
 from swap.core.journal import Phase
 from swap.prepare.objects import changes, fence_function
 from tests.fix_server import Connect, Database, ExampleFactory
-from tests.runs import Migrate, Migration, Session, background, migrations
+from tests.runs import Migrate, Migration, Session, Synced, background, migrations
 from tests.waiting import wait_for_lock_wait
 
 SCHEMA = """
@@ -35,8 +35,8 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture
-def m(migrate: Migrate, database: Database) -> Migration:
-    made = migrate(database, SCHEMA).synced()
+def m(synced: Synced, database: Database) -> Migration:
+    made = synced(database, SCHEMA)
     made.forget()
     return made
 

@@ -10,7 +10,7 @@ import pytest
 from psycopg import errors, sql
 
 from tests.fix_server import Connect, Database, ExampleFactory
-from tests.runs import Migrate, Migration, Session, migrations
+from tests.runs import Migrate, Migration, Session, Synced, migrations
 
 AUDIT = {"table": "public.audit_logs", "column": "actor_id", "where": "actor_type = 'User'"}
 
@@ -39,13 +39,9 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture(params=["prepared", "synced"])
-def m(migrate: Migrate, database: Database, request: pytest.FixtureRequest) -> Migration:
+def m(synced: Synced, database: Database, request: pytest.FixtureRequest) -> Migration:
     """Guards hold from `prepare` on; after `sync` the NOT NULL checks are there too."""
-    made = migrate(database, SCHEMA, reference=[AUDIT])
-    made.prepare()
-    if request.param == "synced":
-        made.sync()
-    return made
+    return synced(database, SCHEMA, prepared=request.param == "prepared", reference=[AUDIT])
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from swap.sync.replay import replay_all
 from tests.cycling import doctor
 from tests.fix_server import Connect, Database, DatabaseServer
 from tests.operating import MakeOperator
-from tests.runs import Migrate, Migration, Session, allow_replication, background, install, migrations
+from tests.runs import Migrate, Migration, Session, Synced, allow_replication, background, install, migrations
 from tests.test_capture import SCHEMA, WRITES
 from tests.waiting import wait_for_lock_wait, wait_until
 
@@ -36,8 +36,8 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture
-def m(migrate: Migrate, database: Database) -> Migration:
-    made = migrate(database, SCHEMA, **LOGICAL).synced()
+def m(synced: Synced, database: Database) -> Migration:
+    made = synced(database, SCHEMA, **LOGICAL)
     made.forget()
     return made
 

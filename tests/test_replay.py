@@ -16,7 +16,7 @@ from swap.sync import rotate
 from swap.sync.backfill import copy_statement
 from swap.sync.replay import take
 from tests.fix_server import Connect, Database
-from tests.runs import Migrate, Migration, Session, background, migrations, waiting_for
+from tests.runs import Migrate, Migration, Session, Synced, background, migrations, waiting_for
 from tests.waiting import wait_for_lock_wait, wait_until
 
 # 12 columns: a hole, unique values that may be exchanged at once or not, big values, all that may be NULL.
@@ -52,8 +52,8 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture
-def m(migrate: Migrate, database: Database) -> Migration:
-    made = migrate(database, SCHEMA).synced()
+def m(synced: Synced, database: Database) -> Migration:
+    made = synced(database, SCHEMA)
     made.assert_same()
     made.forget()
     return made
@@ -285,6 +285,7 @@ def test_a_subtransaction_of_a_slow_writer_is_not_skipped(
 def test_replay_that_fails_takes_nothing(m: Migration, app: Session) -> None:
     """I4: the watermark and the rows move in one transaction."""
     app.execute("UPDATE users SET amount = 5 WHERE id = 1")
+    m.deliver()
     watermark = str(m.watermark())
     with m.conn.transaction(force_rollback=True):
         m.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -377,10 +378,8 @@ INSERT INTO sessions (user_id) SELECT 2 * n FROM generate_series(1, 100) n;
 
 
 @pytest.fixture
-def wide(migrate: Migrate, database: Database) -> Migration:
-    m = migrate(database, WIDE, sync={"chunk_target_ms": 10})
-    m.prepare()
-    return m
+def wide(synced: Synced, database: Database) -> Migration:
+    return synced(database, WIDE, prepared=True, sync={"chunk_target_ms": 10})
 
 
 def during_the_first_range(
@@ -606,6 +605,7 @@ def test_idle_replay_reads_nothing_of_the_history(m: Migration, app: Session) ->
 
 
 def entries(m: Migration, slot: int) -> int:
+    m.deliver()
     row = m.conn.execute(sql.SQL("SELECT count(*) FROM {}").format(changes(m.plan, slot).sql)).fetchone()
     assert row is not None
     return int(row[0])
