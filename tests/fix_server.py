@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -60,6 +62,21 @@ Execute = Callable[[sql.SQL | sql.Composed], None]
 Connect = Callable[..., psycopg.Connection[Any]]
 
 
+# Memory, where there is a file system of it. A database's 300 files cost 0.1 s of processor time and more on a disk, 0.02 s
+# there (measured: CREATE DATABASE on ext4 and on tmpfs), and most tests begin with one.
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 << 30
+IN_MEMORY = {"max_wal_size": "512MB"}
+
+
+def in_memory() -> bool:
+    """Whether servers are kept in memory: some gigabytes of it are free, and programs may be run from there (a container's
+    own /dev/shm is small, and forbids that)."""
+    if not MEMORY.is_dir() or os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
+        return False
+    return min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available // 2) >= MEMORY_BYTES
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[DatabaseServer]:
     spec = os.environ.get("SWAP_TEST_PG", "18")
@@ -69,7 +86,8 @@ def server() -> Iterator[DatabaseServer]:
         with DockerServer.start(spec.removeprefix("docker:")) as container:
             yield container
     else:
-        with Server.start(spec) as private:
+        settings, base = (IN_MEMORY, MEMORY) if in_memory() else ({}, None)
+        with Server.start(spec, settings, base) as private:
             yield private
 
 
