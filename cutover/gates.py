@@ -5,24 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import psycopg
 import sqlalchemy as sa
-from psycopg import sql
 
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.snapshot import Snapshot
-from swap.core.text import load_sql
-from swap.prepare.baseline import drift, refuse_drift, watched_tables
+from swap.prepare.baseline import drift, refuse_drift
 from swap.sync.build import index_state
 from swap.sync.queue import count_due, read_watermark
 from swap.sync.settle import SETTLED
 
 MAX_BACKLOG = 200_000
-PROBE_MS = 5_000
-SNAPSHOTS_GONE = "old snapshots gone"
 
 
 @dataclass(frozen=True)
@@ -137,46 +132,3 @@ def _statistics(conn: Connection, run: Run) -> None:
     ).fetchone()
     if row is None or not row[0]:
         raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")
-
-
-def obstacles(conn: Connection, journal: Journal, run: Run) -> list[str]:
-    """Why an attempt cannot succeed right now: prepared transactions, wraparound vacuum, old snapshots (H34, H36)."""
-    oids = watched_tables(conn, run.plan)
-    rows = conn.execute(load_sql("cutover", "obstacles.sql"), {"oids": oids}).fetchall()
-    return [*(r[0] for r in rows), *(old_snapshots(conn, journal, run) if run.direction == "forward" else [])]
-
-
-def old_snapshots(conn: Connection, journal: Journal, run: Run) -> list[str]:
-    """Snapshots older than the shadow's rows would find the new table empty (H36). Asked once, until there is none.
-
-    Where the server shows other sessions' snapshots (pg_read_all_stats) it is asked for them. Where it does not, a
-    CREATE INDEX CONCURRENTLY on a one-row table of the state schema tells: it waits for every older snapshot of
-    this database (src/backend/commands/indexcmds.c, WaitForOlderSnapshots), needs no privilege, and blocks nobody.
-    """
-    if journal.step_done(run.id, SNAPSHOTS_GONE):
-        return []
-    row = conn.execute("SELECT pg_has_role('pg_read_all_stats', 'USAGE')").fetchone()
-    if row and row[0]:
-        complete = {"complete": run.complete_xid or "0"}
-        found = [r[0] for r in conn.execute(load_sql("cutover", "old_snapshots.sql"), complete).fetchall()]
-    else:
-        found = (
-            [] if _probe(conn, journal) else ["a snapshot older than the shadow's rows is still open (pg_monitor shows whose)"]
-        )
-    if not found:
-        journal.mark_step(run.id, SNAPSHOTS_GONE)
-    return found
-
-
-def _probe(conn: Connection, journal: Journal) -> bool:
-    probe = sql.Identifier(journal.schema, "swap_probe")
-    conn.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(probe))
-    conn.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(f"{PROBE_MS}ms")))
-    try:
-        conn.execute(sql.SQL("CREATE INDEX CONCURRENTLY swap_probe ON {} (tag)").format(sql.Identifier(journal.schema, "fence")))
-    except psycopg.errors.LockNotAvailable:
-        return False
-    finally:
-        conn.execute("SET lock_timeout = 0")
-        conn.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(probe))
-    return True

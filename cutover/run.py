@@ -13,8 +13,10 @@ import sqlalchemy as sa
 
 from cutover.clients import disconnect, refuse_clients
 from cutover.compare import refuse_differences
-from cutover.gates import Verified, check_gates, check_phase, obstacles
+from cutover.gates import Verified, check_gates, check_phase
 from cutover.hold import HoldExceededError
+from cutover.kill import Killer
+from cutover.obstacles import holders, obstacles
 from cutover.pooler import NotPausedError, Pooler
 from cutover.transaction import Exchange, Exchanged, attempt, cutover_exchange, resolve, revert_exchange
 from cutover.watch import Bystanders, Watch
@@ -113,32 +115,35 @@ class Operation:
     def _attempts(self, what: Exchange, verified: Verified) -> Outcome:
         conn, cut = self.journal.conn, self.config.cutover
         waited: list[str] = []
-        behind = Bystanders()
+        behind, killer = Bystanders(), Killer(cut.kill_blockers)
+        met: set[str] = set()  # transactions that held the tables when the last attempt failed
         compare_from = verified.watermark
         for number in range(1, cut.max_attempts + 1):
             if self.stop.is_set():
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
             self._catch_up()
             compare_from = self._compare_ahead(compare_from)
-            reason = "; ".join(obstacles(conn, self.journal, self.run))
+            reason = "; ".join([*obstacles(conn, self.journal, self.run), *self._still_there(met, killer)])
             if not reason:
-                with Watch(self._watcher(), conn.info.backend_pid, cut.kill_blockers) as watch:
+                with Watch(self._watcher(), conn.info.backend_pid, killer) as watch:
                     try:
                         with self.pooler.paused():
                             done = attempt(conn, self.journal, self.run, what, self.config, compare_from, watch, self.fence)
+                        self._say_whom(killer)
                         return self._outcome(done, number, behind | watch.bystanders, waited)
                     except UnknownOutcomeError as e:
                         return self._resolved(e.message, number, behind | watch.bystanders, waited)
                     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-                        reason = "; ".join(map(str, watch.blockers.values())) or "a lock was not free"
+                        there = holders(conn, self.run.plan)
+                        met = {h.transaction for h in there}
+                        reason = "; ".join(map(str, watch.blockers.values() or (h.who for h in there))) or "a lock was not free"
                     except NotPausedError as e:
                         reason = str(e)
                     except HoldExceededError:
                         reason = f"it would have held its locks longer than {cut.max_lock_hold_ms} ms"
                 behind |= watch.bystanders
-                for b in watch.killed:
-                    self.report.note(f"ended {b}")
             self.pooler.finish("Nothing was changed; syncing goes on.")
+            self._say_whom(killer)
             waited.append(reason)
             self._note_failure(what, reason)
             self.report.waiting(f"attempt {number} of {cut.max_attempts}: {reason}")
@@ -147,6 +152,19 @@ class Operation:
             f"No lock within {cut.max_attempts} attempts of {cut.lock_timeout_ms} ms; {behind}. Last in the way: {waited[-1]}",
             hint="End or wait for the sessions named, or set [cutover] kill_blockers; then run it again.",
         )
+
+    def _still_there(self, met: set[str], killer: Killer) -> list[str]:
+        """Those who would be in the way of the next attempt too: they were in that of the last one, or are at it for long."""
+        there = [h for h in holders(self.journal.conn, self.run.plan) if h.old or h.transaction in met]
+        for h in there:
+            killer.consider(self._watcher(), h.who)
+        return [f"{h.who}; still there, so no lock was asked for" for h in there]
+
+    def _say_whom(self, killer: Killer) -> None:
+        """Every session that was told to go, on the terminal and in the journal."""
+        for line in killer.take_log():
+            self.report.note(line)
+            self.journal.event(self.run.id, "blocker", line)
 
     def _watcher(self) -> Connection:
         """The session that watches, for all attempts; another one when it was lost."""

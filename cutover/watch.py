@@ -1,5 +1,5 @@
-"""Watches a lock attempt from a second session: who blocks it, who waits behind it and for how long, who is told to go,
-and that its locks are not held past their limit."""
+"""Watches a lock attempt from a second session: who blocks it, who waits behind it and for how long, and that its locks
+are not held past their limit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import TracebackType
 import psycopg
 
 from cutover.hold import Hold
+from cutover.kill import Killer
 from swap.core.blockers import Blocker, blockers
 from swap.core.connection import Connection
 from swap.core.text import load_sql
@@ -34,17 +35,14 @@ class Bystanders:
 
 @dataclass
 class Watch:
-    """Polls every 20 ms while used as a context. Read `blockers`, `killed` and `bystanders` afterwards.
+    """Polls every 20 ms while used as a context. Read `blockers` and `bystanders` afterwards.
 
-    `session` is there before the attempt begins: a short one is over before a new one is open (seen on a busy machine).
-    `kill`: `never`, `idle-in-transaction` or `all`; never a superuser's, a replication or another swap's session.
-    """
+    `session` is there before the attempt begins: a short one is over before a new one is open (seen on a busy machine)."""
 
     session: Connection
     pid: int
-    kill: str = "never"
+    killer: Killer
     blockers: dict[int, Blocker] = field(default_factory=dict)
-    killed: list[Blocker] = field(default_factory=list)
     bystanders: Bystanders = Bystanders()
     _hold: Hold | None = None
     _committing: bool = False
@@ -90,18 +88,4 @@ class Watch:
                 return
         for blocker in blockers(conn, self.pid):
             self.blockers[blocker.pid] = blocker
-            self._maybe_kill(conn, blocker)
-
-    def _maybe_kill(self, conn: Connection, b: Blocker) -> None:
-        idle = b.state.startswith("idle in transaction")
-        if self.kill == "never" or b.privileged or b.backend_type != "client backend":
-            return
-        if b.application.startswith("swap ") or (self.kill == "idle-in-transaction" and not idle):
-            return
-        cancelled = any(k.pid == b.pid for k in self.killed)
-        end, cancel = "SELECT pg_terminate_backend(%s)", "SELECT pg_cancel_backend(%s)"
-        try:
-            conn.execute(end if idle or cancelled else cancel, [b.pid])
-        except psycopg.errors.InsufficientPrivilege:
-            return
-        self.killed.append(b)
+            self.killer.consider(conn, blocker)

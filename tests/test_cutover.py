@@ -148,7 +148,7 @@ def test_hold_limit_rolls_back(operator: MakeOperator, connect: Connect) -> None
         update(op.db.superuser, "DROP EVENT TRIGGER slow")
     assert "150 ms" in error["message"]
     assert op.status()["phase"] == "syncing"
-    assert op("cutover", "--yes", "--no-snapshot").json["outcome"] == "committed"
+    assert op("cutover", "--yes", "--no-snapshot", "--max-lock-hold", "20000").json["outcome"] == "committed"
 
 
 def test_second_cutover_is_refused(operator: MakeOperator, connect: Connect) -> None:

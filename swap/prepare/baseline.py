@@ -31,10 +31,10 @@ VALID = re.compile(r"( NOT VALID)?( valid=[tf])?$")
 def watched_tables(conn: Connection, plan: Plan) -> list[int]:
     """Oids of every table whose structure must not drift: source, references, shadow or retired table."""
     names = {plan.source, *(r.table for r in plan.references), plan.shadow, plan.retired}
-    return _oids(conn, names)
+    return table_oids(conn, names)
 
 
-def _oids(conn: Connection, names: Iterable[TableName]) -> list[int]:
+def table_oids(conn: Connection, names: Iterable[TableName]) -> list[int]:
     """In one round trip, whatever their number: this is asked under the exchange's lock. With the partitions that they have
     now: one that came since is a change like any other, for its rows have neither index nor key."""
     wanted = sorted(names)

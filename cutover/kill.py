@@ -1,0 +1,61 @@
+"""Ending the sessions in the way, as `kill_blockers` says (H34): a statement is cancelled before its session is terminated.
+
+An idle session has no statement to cancel, so it is terminated at once. One whose statement was cancelled has GRACE_S to
+roll back; what is still in the way then is terminated. Never a superuser's or a replication role's session, a background
+process, or another swap's. Everything that was done, or could not be, is in `log`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import psycopg
+
+from swap.core.blockers import Blocker
+from swap.core.connection import Connection
+
+GRACE_S = 1.0
+
+
+@dataclass
+class Killer:
+    """For all attempts of one command. `mode`: `never`, `idle-in-transaction` or `all`."""
+
+    mode: str
+    log: list[str] = field(default_factory=list)
+    _done: dict[int, tuple[str, float]] = field(default_factory=dict)
+    _refused: set[int] = field(default_factory=set)
+
+    def take_log(self) -> list[str]:
+        """What was done since it was asked last."""
+        taken, self.log = self.log, []
+        return taken
+
+    def consider(self, conn: Connection, b: Blocker) -> None:
+        """`b` is in the way: end it if that is allowed and due."""
+        idle = b.state.startswith("idle in transaction")
+        if self.mode == "never" or b.privileged or b.backend_type != "client backend" or b.application.startswith("swap "):
+            return
+        if b.pid in self._refused or (self.mode == "idle-in-transaction" and not idle):
+            return
+        how, since_s = self._last(b)
+        if how and since_s < GRACE_S:
+            return
+        self._end(conn, b, "terminated" if idle or how else "cancelled")
+
+    def _last(self, b: Blocker) -> tuple[str, float]:
+        """What was done to this transaction, and how long ago; a session may be in another one by now."""
+        how, at = self._done.get(b.pid, ("", 0.0))
+        since_s = time.monotonic() - at
+        return (how, since_s) if how and (b.age_s is None or b.age_s >= since_s) else ("", 0.0)
+
+    def _end(self, conn: Connection, b: Blocker, how: str) -> None:
+        function = "pg_terminate_backend" if how == "terminated" else "pg_cancel_backend"
+        try:
+            conn.execute(f"SELECT {function}(%s)".encode(), [b.pid])
+        except psycopg.errors.InsufficientPrivilege:
+            self._refused.add(b.pid)
+            how = "not ended (GRANT pg_signal_backend):"
+        self._done[b.pid] = (how, time.monotonic())
+        self.log.append(f"{how} {b}")

@@ -1,0 +1,109 @@
+"""What an attempt could not succeed against: it is named and waited for, and not queued behind (H34, H36).
+
+A queue for ACCESS EXCLUSIVE keeps every reader out, so it is worth having only where the lock may come. Not asked for is
+it while a prepared transaction, a vacuum to prevent wraparound, a VACUUM or an index build holds a table; while a
+transaction still holds one that was in the way of the last attempt too, or that has lasted for OLD_S (other sessions'
+ages are seen with pg_monitor only, their transactions always); and while a snapshot is older than the shadow's rows.
+
+An ordinary autovacuum makes way for whoever has waited for deadlock_timeout, one second, which no attempt does. So
+somebody else waits for it: a request for SHARE UPDATE EXCLUSIVE, behind which no reader or writer queues.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from swap.core.blockers import Blocker
+from swap.core.connection import Connection
+from swap.core.journal import Journal, Run
+from swap.core.ladder import local_timeout
+from swap.core.names import TableName
+from swap.core.plan import Plan
+from swap.core.text import load_sql
+from swap.prepare.baseline import table_oids, watched_tables
+
+OLD_S = 5.0
+YIELD_MS = 500  # beyond deadlock_timeout
+PROBE_MS = 5_000
+SNAPSHOTS_GONE = "old snapshots gone"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A session that holds a lock on the tables. `transaction`: its virtual id, the same until it ends."""
+
+    transaction: str
+    who: Blocker
+
+    @property
+    def old(self) -> bool:
+        return self.who.age_s is not None and self.who.age_s > OLD_S
+
+
+def holders(conn: Connection, plan: Plan) -> list[Holder]:
+    """Everybody who holds a lock on a table that an exchange locks, the longest transaction first."""
+    names = {*plan.locked_tables, plan.shadow, plan.retired, *(v.name for v in plan.catalog.views)}
+    rows = conn.execute(load_sql("cutover", "holders.sql"), {"oids": table_oids(conn, names)}).fetchall()
+    return [Holder(r[0], Blocker(*r[1:])) for r in rows]
+
+
+def obstacles(conn: Connection, journal: Journal, run: Run) -> list[str]:
+    """Why an attempt cannot succeed right now, sessions that hold a lock aside: one line each."""
+    found = []
+    rows = conn.execute(load_sql("cutover", "obstacles.sql"), {"oids": watched_tables(conn, run.plan)}).fetchall()
+    for kind, schema, table, line in rows:
+        if kind != "yields" or not _makes_way(conn, TableName(schema, table)):
+            found.append(line)
+    return [*found, *(old_snapshots(conn, journal, run) if run.direction == "forward" else [])]
+
+
+def _makes_way(conn: Connection, table: TableName) -> bool:
+    """Whether the table is free of vacuums after somebody has waited for it as long as an autovacuum is let go on."""
+    row = conn.execute("SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout'").fetchone()
+    assert row is not None
+    try:
+        with conn.transaction():
+            conn.execute(local_timeout("lock_timeout", row[0] + YIELD_MS))
+            conn.execute(sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(table.sql))
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
+
+
+def old_snapshots(conn: Connection, journal: Journal, run: Run) -> list[str]:
+    """Snapshots older than the shadow's rows would find the new table empty (H36). Asked once, until there is none.
+
+    Where the server shows other sessions' snapshots (pg_read_all_stats) it is asked for them. Where it does not, a
+    CREATE INDEX CONCURRENTLY on a one-row table of the state schema tells: it waits for every older snapshot of
+    this database (src/backend/commands/indexcmds.c, WaitForOlderSnapshots), needs no privilege, and blocks nobody.
+    """
+    if journal.step_done(run.id, SNAPSHOTS_GONE):
+        return []
+    row = conn.execute("SELECT pg_has_role('pg_read_all_stats', 'USAGE')").fetchone()
+    if row and row[0]:
+        complete = {"complete": run.complete_xid or "0"}
+        found = [r[0] for r in conn.execute(load_sql("cutover", "old_snapshots.sql"), complete).fetchall()]
+    else:
+        found = (
+            [] if _probe(conn, journal) else ["a snapshot older than the shadow's rows is still open (pg_monitor shows whose)"]
+        )
+    if not found:
+        journal.mark_step(run.id, SNAPSHOTS_GONE)
+    return found
+
+
+def _probe(conn: Connection, journal: Journal) -> bool:
+    probe = sql.Identifier(journal.schema, "swap_probe")
+    conn.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(probe))
+    conn.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(f"{PROBE_MS}ms")))
+    try:
+        conn.execute(sql.SQL("CREATE INDEX CONCURRENTLY swap_probe ON {} (tag)").format(sql.Identifier(journal.schema, "fence")))
+    except psycopg.errors.LockNotAvailable:
+        return False
+    finally:
+        conn.execute("SET lock_timeout = 0")
+        conn.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(probe))
+    return True
