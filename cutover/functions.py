@@ -6,6 +6,9 @@ in open sessions for the old types (seen: "type of parameter 3 (uuid) does not m
 (bigint)", and a bigint variable of type `users.id%TYPE` that is given a uuid). It compiles again when the row in pg_proc
 is a new one (fn_xmin and fn_tid in src/backend/utils/cache/funccache.c), and any ALTER FUNCTION writes a new one: giving
 a function the SECURITY it has changes nothing else, its SET clauses included. Measured: 0.1 ms each.
+One that meets the rows in dynamic SQL only mentions no table, and fails in the first of the two ways. That check is made
+when an expression is planned, and any change in pg_namespace makes every session plan everything again (PlanCacheSysCallback
+in src/backend/utils/cache/plancache.c): so a right that nobody has on the state schema is revoked once more.
 """
 
 from __future__ import annotations
@@ -51,5 +54,6 @@ def reset_functions(plan: Plan) -> list[Statement]:
     """Found by mention when the exchange runs, not when it was planned: an application replaces its functions meanwhile."""
     tables = [plan.source, *(r.table for r in plan.references)]
     found = mentions(plan.state_schema, tables, [v.name for v in plan.catalog.views])
-    reset = load_sql("cutover", "reset_functions.sql").format(mentions=found)
+    schema = sql.Literal(sql.Identifier(plan.state_schema).as_string())
+    reset = load_sql("cutover", "reset_functions.sql").format(mentions=found, quoted_schema=schema)
     return [Statement(reset, RESET, None, "", reset)]
