@@ -91,10 +91,10 @@ def _switch(example: Example, triggers: list[str], *, on: bool) -> None:
     )
 
 
-def pgbench(setting: Setting, example: Example, script: Path) -> float:
+def pgbench(setting: Setting, example: Example, script: Path, clients: int = CLIENTS) -> float:
     """Transactions per second."""
     command = [
-        str(setting.server.bindir / "pgbench"), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", str(THREADS),
+        str(setting.server.bindir / "pgbench"), "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(THREADS, clients)),
         "-T", str(SECONDS[setting.quick]), "-f", str(script), example.owner,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=example.environment)

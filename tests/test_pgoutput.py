@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swap.core.errors import DefectError
+from swap.sync.logical.decoding import Decoder
 from swap.sync.logical.link import lsn_number, lsn_text
 from swap.sync.logical.pgoutput import (
     Begin,
@@ -51,6 +52,41 @@ SENT: list[tuple[bytes, Change]] = [
 @pytest.mark.parametrize(("data", "message"), SENT, ids=[f"{type(m).__name__}-{n}" for n, (_, m) in enumerate(SENT)])
 def test_every_message_is_decoded(data: bytes, message: Change) -> None:
     assert decode(data) == message
+
+
+def envelope(message: bytes) -> bytes:
+    return b"w" + bytes(24) + message
+
+
+def test_messages_become_entries() -> None:
+    """Each change of a table whose key alone is published is an entry of its transaction; once each; a barrier is urgent."""
+    decoder = Decoder(("legacy_id", "id"))
+    decoder.near_xid = 753
+    begin, table, full, commit = SENT[0][0], SENT[1][0], SENT[2][0], SENT[-1][0]
+    changes = [data for data, m in SENT if isinstance(m, Insert | Update | Delete)]
+    for message in (begin, table, full, *changes, changes[0], SENT[11][0]):
+        assert decoder.feed(envelope(message)) is False
+    assert (decoder.reached, decoder.urgent) == (0, False)
+    assert decoder.feed(b"k" + (99).to_bytes(8, "big") + bytes(8) + b"\x01") is True
+    assert (decoder.reached, decoder.sent) == (0, 99)  # the transaction is not complete
+    decoder.feed(envelope(SENT[12][0]))
+    decoder.feed(envelope(commit))
+    assert (decoder.reached, decoder.urgent) == (24352232, True)
+    wanted = ["-5 f", "1 f", "1 t", "2 f", "2 t", "\\N t"]
+    text, count = decoder.take()
+    assert sorted(text.decode().splitlines()) == sorted(e.replace(" ", "\t") + "\t753" for e in wanted)
+    assert count == len(wanted)
+    assert (decoder.take(), decoder.urgent) == ((b"", 0), False)
+
+
+def test_a_change_without_its_key_is_a_defect() -> None:
+    """A replica identity that somebody changed; whichever way the message is read."""
+    for table, change in ((SENT[1][0], b"D\x00\x00@\x00K\x00\x01n"), (SENT[2][0], b"D\x00\x00@\x08K\x00\x02nt\x00\x00\x00\x01q")):
+        decoder = Decoder(("id",))
+        decoder.feed(envelope(SENT[0][0]))
+        decoder.feed(envelope(table))
+        with pytest.raises(DefectError, match="without its key"):
+            decoder.feed(envelope(change))
 
 
 def test_what_was_not_asked_for_is_refused() -> None:

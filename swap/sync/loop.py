@@ -266,8 +266,19 @@ class Sync:
                 self.stop.wait(IDLE_S)
 
     def _close_up(self, run: Run, d: Direction) -> None:
-        """Logical mode: an empty queue says only that nothing was delivered. Pass a barrier and replay what came."""
+        """Logical mode: an empty queue says only that nothing was delivered. Pass a barrier and replay what came.
+
+        A long backlog in batches as it is delivered; the last snapshot, whose queue is taken whole, has little left then.
+        """
         if self.fence is not None:
+            for _ in self.fence.delivering():
+                self.control.gate()
+                while True:
+                    result = replay(self.conn, run.plan, d, run.id, BATCH, self.fence)
+                    self.replayed += result.entries
+                    if result.complete:
+                        break
+                self.report.progress("replay", self.replayed, None, "changes")
             self.replayed += replay_all(self.conn, run.plan, d, run.id, self.fence).entries
 
     def _verified(self, run: Run) -> Snapshot | None:

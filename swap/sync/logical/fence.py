@@ -19,11 +19,13 @@ from swap.core.errors import RefusedError
 from swap.core.journal import Run
 from swap.core.plan import Plan
 from swap.core.worker import release_worker, try_worker
-from swap.sync.logical.stream import BARRIER, Stream
+from swap.sync.logical.decoding import BARRIER
+from swap.sync.logical.stream import Stream
 from swap.sync.replay import Fence
 
 TIMEOUT_S = 120.0
 POLL_S = 0.02
+DELIVERY_S = 0.1
 
 
 def barrier(conn: Connection) -> int:
@@ -48,6 +50,18 @@ class OwnFence:
         if not self.pass_barrier(TIMEOUT_S):
             raise _late(TIMEOUT_S)
         return self.conn
+
+    def delivering(self) -> Iterator[None]:
+        """Until a barrier is passed, again and again when more has been delivered, and once at the end. Raises as
+        `close_up` does, after TIMEOUT_S in which nothing was."""
+        wanted, at, deadline = barrier(self.conn), self.stream.position, time.monotonic() + TIMEOUT_S
+        while not self.stream.wait_past(wanted, DELIVERY_S):
+            if self.stream.position > at:
+                at, deadline = self.stream.position, time.monotonic() + TIMEOUT_S
+                yield
+            elif time.monotonic() > deadline:
+                raise _late(TIMEOUT_S)
+        yield
 
     def pass_barrier(self, timeout_s: float) -> bool:
         return self.stream.wait_past(barrier(self.conn), timeout_s)

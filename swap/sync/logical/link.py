@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from swap.core.connection import Database
 from swap.core.errors import UnreachableError
-from swap.sync.logical.pgoutput import Keepalive, WalData, status, unwrap
+from swap.sync.logical.pgoutput import status
 
 EPOCH_2000_S = 946_684_800
 ACTIVE = b"55006"  # object_in_use: the walsender before us has not noticed yet that its client is gone
@@ -54,21 +54,32 @@ class Link:
             raise self._error(result.error_field(pq.DiagnosticField.SQLSTATE))
         self._conn.nonblocking = 1
 
-    def receive(self) -> WalData | Keepalive | None:
-        """The next message that has arrived, or None."""
+    def receive(self) -> bytes | None:
+        """The next CopyData message that has arrived, or None."""
         try:
             size, data = self._conn.get_copy_data(1)
         except psycopg.OperationalError:
             raise self._error() from None
         if size > 0:
-            return unwrap(bytes(data))
+            return bytes(data)
         if size == 0:
             return None
         raise self._error()
 
-    def wait(self, timeout_s: float, also: socket.socket) -> None:
-        """Until something arrives here or on `also`, or the time is over."""
-        select.select([self._conn.socket, also.fileno()], [], [], timeout_s)
+    def wait(self, timeout_s: float, also: socket.socket, nap_s: float = 0.0) -> None:
+        """Until something arrives here or on `also`, or the time is over.
+
+        `nap_s`: when there is nothing yet, so much is let arrive before it is looked at; something on `also` ends the nap.
+        """
+        here, bell = self._conn.socket, also.fileno()
+        if (
+            nap_s
+            and not select.select([here, bell], [], [], 0)[0]
+            and select.select([here, bell], [], [], timeout_s)[0] == [here]
+        ):
+            select.select([bell], [], [], nap_s)
+        elif not nap_s:
+            select.select([here, bell], [], [], timeout_s)
         self._consume()
 
     def confirm(self, lsn: int) -> None:

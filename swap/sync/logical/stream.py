@@ -33,30 +33,21 @@ from swap.core.errors import DefectError, SwapError, UnreachableError
 from swap.core.plan import Plan
 from swap.prepare.publication import publication_name
 from swap.prepare.slot import read_slot
+from swap.sync.logical.decoding import Decoder
 from swap.sync.logical.entries import Chunk, here, note
 from swap.sync.logical.link import Link, LinkError
-from swap.sync.logical.pgoutput import (
-    Begin,
-    Commit,
-    Delete,
-    Insert,
-    Keepalive,
-    LogicalMessage,
-    Relation,
-    Row,
-    Truncate,
-    Update,
-    decode,
-)
-from swap.sync.logical.position import check_journalled, check_slot, full_xid
+from swap.sync.logical.position import check_journalled, check_slot
 
 CHUNK = 10_000
-GATHER_S = 0.02  # entries are gathered this long: a commit for each single-row transaction would cost the server more
+# Entries are gathered this long, messages read at such intervals: a commit for each single-row transaction, and a process
+# that wakes for each, would cost more than all the rest. Nobody who waits for a barrier waits for either.
+GATHER_S = 0.1
+NAP_S = 0.02
+LAST_S = 0.2  # at the end: for the server to send what lies behind the last note, so that it can be confirmed
 STATUS_S = 1.0
 IDLE_POSITION_S = 10.0
 PATIENCE_S = 60.0
 RECONNECTS = 20
-BARRIER = "swap"  # prefix of the logical messages that barriers are
 
 
 class Stream:
@@ -74,17 +65,9 @@ class Stream:
         self._idle = threading.Event()
         self._bell, self._wake = socket.socketpair()
         self._threads: list[threading.Thread] = []
-        self._near_xid = 0
         self._slot = ""
-        self._begin_decoding()
-
-    def _begin_decoding(self) -> None:
-        self._relations: dict[int, int] = {}
-        self._rows: list[bytes] = []
-        self._origin = b""
-        self._in_transaction = False
-        self._barrier = self._urgent = False
-        self._reached = self._sent = 0
+        self._decoder = Decoder((plan.legacy_key, plan.key))
+        self._waiting = 0
 
     def __enter__(self) -> Stream:
         self._conn = self._database.connect("capture")
@@ -126,7 +109,10 @@ class Stream:
     def wait_past(self, position: int, timeout_s: float) -> bool:
         """Until everything that committed before `position` is in the change table. Raises what ended the stream."""
         with self._moved:
+            self._waiting += 1
+            self._ring()
             done = self._moved.wait_for(lambda: self.position >= position or self._error is not None, timeout_s)
+            self._waiting -= 1
         if self.position < position:
             self.raise_error()
         return done
@@ -137,7 +123,7 @@ class Stream:
         """From where the journal says the stream is. Raises CaptureLostError when the slot has forgotten what lies after."""
         slot, self.position = check_journalled(self._conn, self._plan, self._run_id)
         self._slot, self._confirmed = slot.name, slot.confirmed
-        self._near_xid, end = here(self._conn)
+        self._decoder.near_xid, end = here(self._conn)
         self._notes.append((self.position, end))  # by whoever read the slot before
 
     def _open(self) -> Link:
@@ -169,7 +155,7 @@ class Stream:
                 link.close()
             if self._stop.wait(min(2.0, 0.1 * (failures + 1))):
                 return
-            self._begin_decoding()
+            self._decoder.begin()
             link = self._reconnect()
 
     def _reconnect(self) -> Link:
@@ -178,80 +164,44 @@ class Stream:
         return self._open()
 
     def _receive(self, link: Link) -> None:
-        told = 0.0
-        noted = time.monotonic()
-        while not self._stop.is_set():
-            while len(self._rows) < CHUNK and (data := link.receive()) is not None:
-                if isinstance(data, Keepalive):
-                    told = 0.0 if data.reply else told
-                    self._sent = max(self._sent, data.end_lsn)
-                    if not self._in_transaction:
-                        self._reached = max(self._reached, data.end_lsn)
-                else:
-                    self._change(data.message)
+        decoder = self._decoder
+        told, noted = 0.0, time.monotonic()
+        ends: float | None = None  # the last note is waited for this long after the stop
+        while True:
+            while len(decoder.rows) < CHUNK and (data := link.receive()) is not None:
+                if decoder.feed(data):
+                    told = 0.0
             now = time.monotonic()
-            gathered = len(self._rows) >= CHUNK or (self._rows and now - noted >= GATHER_S)
-            due = gathered or self._urgent or (self._reached > self.position and now - noted > IDLE_POSITION_S)
-            if due and self._idle.is_set():
-                self._idle.clear()
-                noted = now
-                self._chunks.put(Chunk(b"".join(self._rows), len(self._rows), max(self._reached, self.position)))
-                self._rows, self._urgent = [], False
+            if self._stop.is_set():
+                ends = ends or now + LAST_S
+                if now >= ends or (self._idle.is_set() and not self._notes):
+                    return
+            else:
+                gathered = len(decoder.rows) >= CHUNK or (decoder.rows and now - noted >= GATHER_S)
+                due = gathered or decoder.urgent or (decoder.reached > self.position and now - noted > IDLE_POSITION_S)
+                if due and self._idle.is_set():
+                    self._idle.clear()
+                    noted = now
+                    self._chunks.put(Chunk(*decoder.take(), max(decoder.reached, self.position)))
             confirmed = self._confirmable()
             if now - told > STATUS_S or confirmed > self._confirmed:
                 told = now
                 link.confirm(confirmed)
                 self._confirmed = confirmed
-            full = len(self._rows) >= CHUNK
-            if full:
+            if len(decoder.rows) >= CHUNK:
                 self._idle.wait(0.1)
+            elif self._waiting or ends:
+                link.wait(NAP_S, self._bell)
             else:
-                link.wait(GATHER_S if self._rows else STATUS_S / 2, self._bell)
+                link.wait(GATHER_S if decoder.rows else STATUS_S / 2, self._bell, NAP_S)
             self._hush()
 
     def _confirmable(self) -> int:
         """The newest noted position whose note the stream has come past."""
-        confirmed, sent = self._confirmed, max(self._sent, self._reached)
+        confirmed, sent = self._confirmed, max(self._decoder.sent, self._decoder.reached)
         while self._notes and self._notes[0][1] <= sent:
             confirmed = self._notes.popleft()[0]
         return confirmed
-
-    def _change(self, data: bytes) -> None:
-        m = decode(data)
-        match m:
-            case Insert():
-                self._note(m.oid, m.new, gone=False)
-            case Update():
-                if m.old is not None and self._key(m.oid, m.old) != self._key(m.oid, m.new):
-                    self._note(m.oid, m.old, gone=True)
-                self._note(m.oid, m.new, gone=False)
-            case Delete():
-                self._note(m.oid, m.old, gone=True)
-            case Truncate():
-                self._rows.append(b"\\N\tt\t" + self._origin)
-            case Relation():
-                names = [n for n in (self._plan.legacy_key, self._plan.key) if n in m.columns]
-                self._relations[m.oid] = m.columns.index(names[0])
-            case Begin():
-                self._origin = b"%d\n" % full_xid(m.xid, self._near_xid)
-                self._in_transaction = True
-            case Commit():
-                self._reached = m.end_lsn
-                self._in_transaction = False
-                self._urgent, self._barrier = self._urgent or self._barrier, False
-            case LogicalMessage():
-                self._barrier = self._barrier or m.prefix == BARRIER
-            case _:
-                pass
-
-    def _key(self, oid: int, row: Row) -> bytes:
-        key = row[self._relations[oid]]
-        if key is None:
-            raise DefectError("A change was decoded without its key: the replica identity was changed by somebody else.")
-        return key
-
-    def _note(self, oid: int, row: Row, *, gone: bool) -> None:
-        self._rows.append((b"%b\tt\t%b" if gone else b"%b\tf\t%b") % (self._key(oid, row), self._origin))
 
     # The writer.
 
@@ -266,7 +216,7 @@ class Stream:
                 continue
             if chunk is None:
                 return
-            slot, self._near_xid, end = note(self._conn, self._plan, self._run_id, chunk, slot)
+            slot, self._decoder.near_xid, end = note(self._conn, self._plan, self._run_id, chunk, slot)
             with self._moved:
                 self.position = max(self.position, chunk.position)
                 self._notes.append((self.position, end))
