@@ -52,6 +52,12 @@ def key_ranges(cuts: Iterable[int]) -> tuple[Range, ...]:
     return tuple(Range(n, low, high) for n, (low, high) in enumerate(pairwise(bounds), 1))
 
 
+def cover_everything(ranges: Sequence[Range]) -> bool:
+    """Whether each range begins where the one before ends, the first is open below and the last above."""
+    ends = [None, *(r.high for r in ranges)]
+    return bool(ranges) and ends[-1] is None and all(r.low == end for r, end in zip(ranges, ends, strict=False))
+
+
 def wanted_ranges(rows: int) -> int:
     return max(1, min(MAX_RANGES, -(-rows // ROWS_PER_RANGE)))
 

@@ -16,7 +16,7 @@ from swap.core.report import Reporter
 from verify.checksum import hexdigest
 from verify.findings import Check, Method, TableResult
 from verify.gathered import Gathered
-from verify.ranges import Range, cut_points, key_ranges, wanted_ranges
+from verify.ranges import Range, cover_everything, cut_points, key_ranges, wanted_ranges
 from verify.stretch import Comparing, Counts, Stretch
 from verify.view import Views
 from verify.workers import Task, Workers
@@ -30,7 +30,7 @@ class SourceComparison:
     ) -> None:
         self.workers, self.d, self.views, self.method, self.reporter, self.found = workers, d, views, method, reporter, found
         self.name = str(d.origin)
-        self.comparing = Comparing(workers, d, method, limit, found, self._progress)
+        self.comparing = Comparing(workers, workers.jobs, d, method, limit, found, self._progress)
         self.compared = 0
         self.seen = Counter[str]()
         self.total = Counter[str]()
@@ -93,8 +93,7 @@ class SourceComparison:
         if not counts.origin and not counts.target:
             detail = f"{self.d.origin} and {self.d.target} are both empty: there was nothing to compare"
             self.found.checks.append(Check("rows", "warning", detail))
-        open_ended = bool(ranges) and ranges[0].low is None and ranges[-1].high is None
-        if self.found.ranges_done != len(ranges) or not open_ended:
+        if self.found.ranges_done != len(ranges) or not cover_everything(ranges):
             self.found.unfinished.append(f"{self.found.ranges_done} of {len(ranges)} ranges of {self.name} were compared")
 
 

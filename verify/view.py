@@ -26,7 +26,7 @@ from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
 from swap.core.text import load_sql
 from swap.prepare.objects import changes
-from swap.sync.queue import due, read_watermark
+from swap.sync.queue import by_index, due, read_watermark
 from swap.sync.replay import Fence
 from verify.workers import Workers
 
@@ -120,14 +120,13 @@ def open_view(conn: Connection, plan: Plan, run_id: int, fence: Fence | None = N
     assert row is not None
     watermark = read_watermark(conn, plan, run_id)
     queue = fence.close_up() if fence else conn
-    keys = queue.execute(
-        sql.SQL("SELECT DISTINCT d.key FROM ({}) d ORDER BY 1 LIMIT {}").format(
-            due(plan, watermark, sql.SQL("c.key")), sql.Literal(MAX_PENDING + 1)
-        )
-    ).fetchall()
+    entries = due(plan, watermark, sql.SQL("c.key"))
+    with by_index(queue):
+        keys = queue.execute(
+            sql.SQL("SELECT DISTINCT d.key FROM ({}) d ORDER BY 1 LIMIT {}").format(entries, sql.Literal(MAX_PENDING + 1))
+        ).fetchall()
+        truncated = queue.execute(sql.SQL("SELECT EXISTS (SELECT FROM ({}) d WHERE d.key IS NULL)").format(entries)).fetchone()
     pending = array("q", (k for (k,) in keys if k is not None))
-    truncate = sql.SQL("SELECT EXISTS (SELECT FROM ({}) d WHERE d.key IS NULL)")
-    truncated = queue.execute(truncate.format(due(plan, watermark, sql.SQL("c.key")))).fetchone()
     everything = truncated is not None and bool(truncated[0])
     return View(row[0], row[1], row[2], watermark, pending, everything, len(keys) > MAX_PENDING)
 

@@ -58,6 +58,7 @@ class Workers:
     """
 
     def __init__(self, database: Database, jobs: int, give_up: Callable[[], str] = no_reason) -> None:
+        self.jobs = jobs
         self.unfinished: list[str] = []
         self.given_up = ""
         self._set: sql.Composed | None = None

@@ -13,6 +13,8 @@ is visible. To replay a key once too often is harmless, because the row is read 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +44,15 @@ def due(plan: Plan, watermark: Snapshot, columns: sql.Composable, below: int | N
     )
 
 
+@contextmanager
+def by_index(conn: Connection) -> Iterator[None]:
+    """Open-ended reads of the queue go by the index on xid. A change table has no statistics for most of its life, and
+    the planner would read all of it, consumed entries too, with parallel workers (H11). In or outside of a transaction."""
+    conn.execute("SET enable_seqscan = off")
+    yield
+    conn.execute("SET enable_seqscan = DEFAULT")
+
+
 def read_watermark(conn: Connection, plan: Plan, run_id: int) -> Snapshot:
     """The watermark as this transaction's snapshot sees it: consistent with the maintained rows it sees."""
     row = conn.execute(
@@ -62,9 +73,10 @@ def current_snapshot(conn: Connection) -> Snapshot:
 def count_due(conn: Connection, plan: Plan, watermark: Snapshot, limit: int = 1_000_000) -> int:
     """How many entries are due, counted up to `limit`."""
     inner = due(plan, watermark, sql.SQL("1"))
-    row = conn.execute(
-        sql.SQL("SELECT count(*) FROM (SELECT 1 FROM ({}) d LIMIT {}) l").format(inner, sql.Literal(limit))
-    ).fetchone()
+    with by_index(conn):
+        row = conn.execute(
+            sql.SQL("SELECT count(*) FROM (SELECT 1 FROM ({}) d LIMIT {}) l").format(inner, sql.Literal(limit))
+        ).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -85,24 +97,22 @@ def next_batch(conn: Connection, plan: Plan, watermark: Snapshot, limit: int | N
     """
     now = current_snapshot(conn)
     end = now
-    # By the index on xid: without statistics the planner would read the whole table, consumed entries too (H11).
-    conn.execute("SET LOCAL enable_seqscan = off")
-    if limit is not None:
+    with by_index(conn):
+        if limit is not None:
+            row = conn.execute(
+                sql.SQL("SELECT xid::text FROM ({}) d ORDER BY d.xid OFFSET {} LIMIT 1").format(
+                    due(plan, watermark, sql.SQL("c.xid")), sql.Literal(limit)
+                )
+            ).fetchone()
+            if row is not None:
+                end = now.bounded(max(int(row[0]) + 1, watermark.xmax))
+        below = None if end == now else end.xmax
         row = conn.execute(
-            sql.SQL("SELECT xid::text FROM ({}) d ORDER BY d.xid OFFSET {} LIMIT 1").format(
-                due(plan, watermark, sql.SQL("c.xid")), sql.Literal(limit)
-            )
+            sql.SQL(
+                "SELECT count(*), coalesce(bool_or(d.key IS NULL), false), array_agg(DISTINCT d.xid::text)"
+                " FILTER (WHERE NOT pg_visible_in_snapshot(coalesce(d.origin, d.xid), {}::pg_snapshot)) FROM ({}) d"
+            ).format(sql.Literal(str(read_in or now)), due(plan, watermark, sql.SQL("c.key, c.xid, c.origin"), below))
         ).fetchone()
-        if row is not None:
-            end = now.bounded(max(int(row[0]) + 1, watermark.xmax))
-    below = None if end == now else end.xmax
-    row = conn.execute(
-        sql.SQL(
-            "SELECT count(*), coalesce(bool_or(d.key IS NULL), false), array_agg(DISTINCT d.xid::text)"
-            " FILTER (WHERE NOT pg_visible_in_snapshot(coalesce(d.origin, d.xid), {}::pg_snapshot)) FROM ({}) d"
-        ).format(sql.Literal(str(read_in or now)), due(plan, watermark, sql.SQL("c.key, c.xid, c.origin"), below))
-    ).fetchone()
-    conn.execute("SET LOCAL enable_seqscan = DEFAULT")
     assert row is not None
     return Batch(watermark, end.without(int(x) for x in row[2] or ()), row[0], row[1])
 
