@@ -22,9 +22,9 @@ from swap.core.connection import Connection, Database
 from swap.core.errors import SwapError
 
 T = TypeVar("T")
-# Parallelism is `jobs`; a query per range is too short to be worth compiling.
+# Parallelism is `jobs`.
 POLL_S = 0.25
-SETTINGS = "SET jit = off; SET max_parallel_workers_per_gather = 0; SET work_mem = '64MB'"
+SETTINGS = "SET max_parallel_workers_per_gather = 0; SET work_mem = '64MB'"
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 SETTINGS = {
     "search_path": "pg_catalog, pg_temp",
     "row_security": "off",
+    "jit": "off",  # many short statements, some of them under a lock: compiling one takes longer than running it
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
