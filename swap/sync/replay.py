@@ -24,7 +24,7 @@ from swap.sync.backfill import NESTED_LOOPS
 from swap.sync.queue import Batch, advance, batch_keys, current_snapshot, next_batch, read_watermark
 
 BATCH = 20_000
-SLICE = 20_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
+SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
 CONFLICT = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
 
 
