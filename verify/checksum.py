@@ -138,8 +138,8 @@ def _sums(
     key = sql.Identifier("s", name)
     where = comparable(Range(0, ranges[0].low, ranges[-1].high), pending)
     lows = bigints([r.low for r in ranges[1:] if r.low is not None])
-    query = sql.SQL(
-        "SELECT width_bucket({}::bigint, {}), count(*), coalesce(sum({}), 0) FROM {} s WHERE {} GROUP BY 1"
-    ).format(key, lows, value, table.sql, where(key))
+    query = sql.SQL("SELECT width_bucket({}::bigint, {}), count(*), coalesce(sum({}), 0) FROM {} s WHERE {} GROUP BY 1").format(
+        key, lows, value, table.sql, where(key)
+    )
     found = {n: Side(rows, int(total)) for n, rows, total in conn.execute(query)}
     return [found.get(n, Side(0, 0)) for n in range(len(ranges))]
