@@ -1,5 +1,4 @@
 -- A new function's ACL without what default privileges put into it (H32), PUBLIC's right among it; its grants follow.
-DO $swap$
 DECLARE
     them text;
 BEGIN
@@ -10,4 +9,4 @@ BEGIN
     IF them IS NOT NULL THEN
         EXECUTE 'REVOKE ALL ON ROUTINE ' || {routine} || ' FROM ' || them;
     END IF;
-END $swap$
+END

@@ -20,7 +20,7 @@ from cutover.set_aside import routine
 from swap.core.catalog.model import Function
 from swap.core.plan import Plan
 from swap.core.statement import Statement
-from swap.core.text import Query, load_sql, verbatim
+from swap.core.text import Query, anonymous, load_sql, verbatim
 from swap.prepare.mentions import mentions
 
 RESET = "sessions compile functions that mention these tables again"
@@ -34,10 +34,10 @@ def create_function(f: Function) -> list[Statement]:
     if f.comment:
         steps.append(sql.SQL("COMMENT ON ROUTINE {} IS {}").format(name, sql.Literal(f.comment)))
     steps.append(
-        load_sql("cutover", "bare_function.sql").format(
+        anonymous(load_sql("cutover", "bare_function.sql").format(
             schema=sql.Literal(sql.Identifier(f.name.schema).as_string()), name=sql.Literal(f.name.name),
             arguments=sql.Literal(f.arguments), routine=sql.Literal(name.as_string()),
-        )
+        ))
     )  # fmt: skip
     steps += owner_rights(sql.SQL("ROUTINE {}").format(name), f.owner, None if f.owner_executes else ())
     if f.restricted:
@@ -55,5 +55,5 @@ def reset_functions(plan: Plan) -> list[Statement]:
     tables = [plan.source, *(r.table for r in plan.references)]
     found = mentions(plan.state_schema, tables, [v.name for v in plan.catalog.views])
     schema = sql.Literal(sql.Identifier(plan.state_schema).as_string())
-    reset = load_sql("cutover", "reset_functions.sql").format(mentions=found, quoted_schema=schema)
+    reset = anonymous(load_sql("cutover", "reset_functions.sql").format(mentions=found, quoted_schema=schema))
     return [Statement(reset, RESET, None, "", reset)]

@@ -1,7 +1,6 @@
 -- A new row in pg_proc for each function, and nothing else: sessions compile it again. Those of other owners are left,
 -- as `doctor` has said. A new row in pg_namespace, and nothing else: sessions plan every expression again, in functions that
 -- name no table too.
-DO $swap$
 DECLARE
     f record;
 BEGIN
@@ -15,4 +14,4 @@ BEGIN
     END IF;
 EXCEPTION WHEN internal_error THEN  -- "tuple concurrently updated": somebody replaced one while this waited for him
     RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'lock_not_available';
-END $swap$
+END

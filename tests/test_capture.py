@@ -12,8 +12,9 @@ from psycopg import errors, sql
 from swap.core.errors import LockError
 from swap.core.journal import Phase
 from swap.prepare.objects import changes, fence_function
+from tests.cycling import Start
 from tests.fix_server import Connect, Database, ExampleFactory
-from tests.runs import Migrate, Migration, Session, Synced, background, migrations
+from tests.runs import Migrate, Migration, Session, Synced, background, install, migrations
 from tests.waiting import wait_for_lock_wait
 
 SCHEMA = """
@@ -167,8 +168,21 @@ def test_replica_role_writers_are_guarded(m: Migration, database: Database, conn
     m.assert_same()
 
 
-def test_the_application_has_no_way_into_the_state_schema(m: Migration, app: Session) -> None:
-    """I1: no table can be read or written, no function called or bound to a table of the application's own."""
+@pytest.fixture
+def generous(database: Database, connect: Connect) -> None:
+    """Default privileges that let the application into whatever the tool's role makes."""
+    install(database, "")
+    owner = connect(database.owner)
+    owner.execute(
+        "ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO app; ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO app, PUBLIC"
+    )
+    owner.execute(
+        "ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO app; ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO app"
+    )
+
+
+def test_the_application_has_no_way_into_the_state_schema(generous: None, m: Migration, app: Session) -> None:
+    """I1, H32: no table can be read or written, no function called or bound to a table of the application's own."""
     tables = m.conn.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'swap'::regnamespace AND relkind IN ('r', 'S')"
     ).fetchall()
@@ -199,6 +213,8 @@ CREATE OPERATOR evil.<> (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = evil.trap);
 CREATE OPERATOR evil.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = evil.trap);
 CREATE FUNCTION evil.pg_current_xact_id() RETURNS xid8 LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
 CREATE FUNCTION evil.gen_random_uuid() RETURNS uuid LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
+CREATE FUNCTION evil.nextval(regclass) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
+CREATE FUNCTION evil.uuidv7() RETURNS uuid LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''hijacked''; END';
 CREATE TABLE evil.users (id bigint, uuid_id uuid);
 GRANT USAGE ON SCHEMA evil TO PUBLIC;
 """
@@ -231,19 +247,96 @@ def test_nothing_a_session_creates_changes_the_definer_functions(
     m.assert_same()
 
 
-def test_functions_that_run_with_the_owners_rights_pin_their_search_path(m: Migration) -> None:
-    """But for those that leave nothing to be looked up in it."""
-    bare = {m.plan.state(n).name for n in ("capture_forward", "capture_reverse", "gone_forward", "gone_reverse", "fence")}
-    rows = m.conn.execute(
-        "SELECT proname, prosecdef, proconfig FROM pg_proc WHERE pronamespace = 'swap'::regnamespace"
-    ).fetchall()
-    assert rows
-    for name, definer, settings in rows:
-        assert definer, name
-        if name in bare:
+BARE = {"capture_forward", "capture_reverse", "gone_forward", "gone_reverse", "fence"}
+DEFINERS = """
+SELECT p.oid, p.pronamespace::regnamespace::text, p.proname, p.proconfig, (SELECT count(*) FROM pg_trigger t WHERE t.tgfoid = p.oid)
+FROM pg_proc p WHERE p.prosecdef AND p.proowner = 'swap_owner'::regrole
+"""
+
+
+def definers(conn: Session) -> dict[str, tuple[int, int]]:
+    """Every function of the tool's role that runs with its rights, wherever it is: (oid, triggers bound to it). Each has a
+    pinned search_path, or leaves nothing to be looked up."""
+    out = {}
+    for oid, schema, name, settings, bound in conn.execute(DEFINERS):
+        assert schema == "swap", name
+        if any(name.endswith(f"_{bare}") for bare in BARE):
             assert settings is None, name
         else:
             assert "search_path=pg_catalog, pg_temp" in settings, name
+        out[name] = (oid, bound)
+    return out
+
+
+ALL_TRIGGERS = (
+    SCHEMA.replace("email text", "invited_by_id bigint REFERENCES users, email text")
+    + """
+CREATE TABLE notes (id bigserial PRIMARY KEY, kind text, about_id bigint);
+INSERT INTO notes (kind, about_id) VALUES ('user', 2), ('other', 7);
+"""
+)
+FIRE_ALL = """
+INSERT INTO public.users (email, invited_by_id) SELECT 'h', id FROM public.users WHERE email OPERATOR(pg_catalog.=) 'user1';
+UPDATE public.users SET email = 'hh', invited_by_id = id WHERE email OPERATOR(pg_catalog.=) 'h';
+WITH s AS (INSERT INTO public.sessions (user_id) SELECT id FROM public.users WHERE email OPERATOR(pg_catalog.=) 'hh' RETURNING user_id)
+    INSERT INTO public.notes (kind, about_id) SELECT 'user', user_id FROM s;
+WITH u AS (INSERT INTO public.users (id, email) VALUES ({late}, 'late')) INSERT INTO public.sessions (user_id) VALUES ({late});
+WITH u AS (INSERT INTO public.users (id, email, invited_by_id) VALUES ({moved}, 'early', {third}), ({third}, 'third', NULL))
+    INSERT INTO public.notes (kind, about_id) VALUES ('user', {moved});
+INSERT INTO public.sessions ({user}) VALUES (1); INSERT INTO public.notes (kind, {about}) VALUES ('user', 1);
+UPDATE public.users SET {inviter} = 1 WHERE email OPERATOR(pg_catalog.=) 'user4'; DELETE FROM public.users WHERE id OPERATOR(pg_catalog.=) {moved};
+UPDATE public.notes SET about_id = (SELECT id FROM public.users WHERE email OPERATOR(pg_catalog.=) 'user2');
+UPDATE public.sessions SET user_id = (SELECT id FROM public.users WHERE email OPERATOR(pg_catalog.=) 'user3');
+UPDATE public.users SET id = {moved} WHERE email OPERATOR(pg_catalog.=) 'user7';
+UPDATE public.users SET {second} = NULL WHERE email OPERATOR(pg_catalog.=) 'user5';
+DELETE FROM public.users WHERE email OPERATOR(pg_catalog.=) 'user9';
+TRUNCATE public.users, public.sessions
+"""
+
+
+@pytest.mark.parametrize("compat", [False, True], ids=["", "compat"])
+def test_no_function_that_runs_with_the_owners_rights_can_be_hijacked(
+    compat: bool, start: Start, database: Database, connect: Connect
+) -> None:
+    """Whatever the version makes of them: each of them is found in the catalog, and has been called, before and after the
+    cutover, by a session whose own operators, functions and tables come first."""
+    one = start(
+        ALL_TRIGGERS,
+        names={"compat": compat},
+        reference=[{"table": "public.notes", "column": "about_id", "where": "kind = 'user'"}],
+    )
+    superuser, app = connect(database.superuser), connect(database.app)
+    superuser.execute("CREATE SCHEMA evil AUTHORIZATION app")
+    app.execute(HIJACK)
+    one.ready()
+    superuser.execute(sql.SQL("ALTER DATABASE {} SET track_functions = 'all'").format(sql.Identifier(database.dbname)))
+    for moment in ("before", "after"):
+        if moment == "after":
+            one.cutover()
+        session = connect(database.app)
+        session.execute(TEMPORARY)
+        session.execute("SET search_path = pg_temp, evil, public, pg_catalog")
+        integers = {"user": "user_id", "about": "about_id", "inviter": "invited_by_id"}
+        words = {"late": "700", "moved": "-5", "third": "-3", "second": "uuid_id", **integers}
+        if moment == "after":
+            nobody = "'00000000-0000-0000-0000-00000000000{}'"
+            words = {"late": nobody.format(7), "moved": nobody.format(5), "third": nobody.format(3), "second": "legacy_id"}
+            words |= {k: v.replace("_id", "_legacy_id") for k, v in integers.items()}
+        with session.transaction(force_rollback=True):
+            session.execute(FIRE_ALL.format(**words).encode())
+            called = {r[0] for r in session.execute("SELECT funcid FROM pg_stat_xact_user_functions")}
+        bound = {name: oid for name, (oid, triggers) in definers(superuser).items() if triggers}
+        bound = {
+            name: oid for name, oid in bound.items() if not name.endswith("_mirror_0_reverse")
+        }  # for triggers that change a key
+        assert {name for name, oid in bound.items() if oid not in called} == set()
+        assert len(bound) > 8
+
+
+TEMPORARY = """
+CREATE TEMPORARY TABLE users (id bigint, uuid_id uuid); CREATE TEMPORARY TABLE fence (tag bigint, generation bigint);
+CREATE TEMPORARY TABLE sessions (id bigint, user_id bigint); CREATE TEMPORARY TABLE notes (id bigint)
+"""
 
 
 # Where capture begins.

@@ -23,13 +23,14 @@ from swap.core.errors import PhaseError, RefusedError
 from swap.core.journal_tables import MOVES, Phase, tables
 from swap.core.names import TableName, quote
 from swap.core.plan import PLAN, Plan
-from swap.core.text import Query, verbatim
+from swap.core.text import Query, anonymous, load_sql, verbatim
 
 __all__ = ["Journal", "Phase", "Run", "storable"]
 
 VERSION = 2
 MARK = "pg-uuid-swap state"
 DIALECT = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+DDL = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # runs without parameters: no % is doubled
 # Characters as they are: jsonb takes \\u escapes only for what the database's encoding has, and SQL_ASCII has none beyond ASCII.
 _DUMPS = partial(json.dumps, ensure_ascii=False)
 
@@ -112,13 +113,14 @@ class Journal:
         name = sql.Identifier(self.schema)
         comment = sql.Literal(f"{MARK}, version {VERSION}")
         values = sql.SQL(", ").join(sql.Literal(p.value) for p in Phase)
-        create = str(CreateSchema(self.schema, if_not_exists=True).compile(dialect=DIALECT))
+        bare = load_sql("swap.core", "bare_schema.sql").format(schema=sql.Literal(self.schema))
+        create = str(CreateSchema(self.schema, if_not_exists=True).compile(dialect=DDL))
         return [
             verbatim(create),
             sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, comment),
             sql.SQL("CREATE TYPE {}.phase AS ENUM ({})").format(name, values),
-            *(verbatim(str(CreateTable(t).compile(dialect=DIALECT)).strip()) for t in self.t.values()),
-            sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(name),
+            *(verbatim(str(CreateTable(t).compile(dialect=DDL)).strip()) for t in self.t.values()),
+            anonymous(bare),
         ]
 
     def create(self) -> None:

@@ -17,6 +17,11 @@ def load_sql(package: str, name: str) -> sql.SQL:
     return sql.SQL(text)
 
 
+def anonymous(body: sql.Composable) -> sql.Composed:
+    """DO with `body` as a literal: there is no delimiter that a name in it could close."""
+    return sql.SQL("DO {}").format(sql.Literal(body.as_string(None)))
+
+
 def verbatim(text: str) -> sql.SQL:
     """SQL that the server itself printed (pg_get_indexdef and its kin): already quoted, never `format`ted."""
     return sql.SQL(text)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.text import load_sql
+from swap.core.text import anonymous, load_sql
 
 
 def bare_acl(relation: TableName) -> sql.Composed:
     """Only the owner's own rights are left. The role must be the owner, or a member of it."""
     body = load_sql("swap.prepare", "bare_acl.sql").format(relation=sql.Literal(relation.sql.as_string(None)))
-    return sql.SQL("DO {}").format(sql.Literal(body.as_string(None)))
+    return anonymous(body)
