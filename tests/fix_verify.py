@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from tests.fix_cli import Cli
-from tests.fix_server import Database, DatabaseServer, Execute, Variant
+from tests.fix_server import Database, Variant
 from tests.operating import Operator
+from tests.stages import Stages
 from tests.verifying import AUDIT, Verified
 
 Planted = Callable[[str, bool], None]
-Made = tuple[str, Path]
 
 
 @pytest.fixture
@@ -41,67 +40,44 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"verification, {method}: {caught} of {caught + missed} planted differences caught")
 
 
-@pytest.fixture(scope="session")
-def caught_up(
-    server: DatabaseServer,
-    admin: Execute,
-    example_template: Callable[[Variant, int, int], str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Made]:
-    """The name of a database that is prepared and synced, to be copied, and the directory of its swap.toml."""
-    directory = tmp_path_factory.mktemp("caught_up")
-    with template(server, admin, "template_caught_up", example_template("adopt", 300, 1), directory) as op:
+@pytest.fixture
+def caught_up(stages: Stages, example_template: Callable[[Variant, int, int], str], cli: Cli, tmp_path: Path) -> str:
+    """The name of a database that is prepared and synced, to be copied."""
+
+    def build(db: Database) -> None:
+        op = Operator(cli, db, tmp_path, AUDIT)
         op("prepare")
         op("sync", "--once")
-        stop(op)
-        yield op.db.dbname, directory
+
+    return stages.template("caught up", example_template("adopt", 300, 1), build)
 
 
-@pytest.fixture(scope="session")
-def retired(server: DatabaseServer, admin: Execute, caught_up: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+@pytest.fixture
+def retired(stages: Stages, caught_up: str, cli: Cli, tmp_path: Path) -> str:
     """The same after a cutover, caught up in reverse."""
-    directory = tmp_path_factory.mktemp("retired")
-    with template(server, admin, "template_retired", caught_up[0], directory) as op:
+
+    def build(db: Database) -> None:
+        op = Operator(cli, db, tmp_path, AUDIT)
         op("verify")
         op("cutover", "--yes", "--no-snapshot")
         op("sync", "--once")
-        stop(op)
-        yield op.db.dbname, directory
 
-
-@contextmanager
-def template(server: DatabaseServer, admin: Execute, name: str, base: str, directory: Path) -> Iterator[Operator]:
-    """A database made from another one, and its operator; dropped at the end."""
-    ident = sql.Identifier(name)
-    admin(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(ident, sql.Identifier(base)))
-    admin(sql.SQL("GRANT CREATE ON DATABASE {} TO swap_owner").format(ident))
-    db = Database(name, server.conninfo(name), server.conninfo(name, "swap_owner"), server.conninfo(name, "app"))
-    try:
-        yield Operator(Cli(directory, []), db, directory, AUDIT)
-    finally:
-        admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(ident))
-
-
-def stop(op: Operator) -> None:
-    for running in op.cli.started:
-        running.end()
+    return stages.template("retired", caught_up, build)
 
 
 @pytest.fixture
-def verified(caught_up: Made, new_database: Callable[[str], Database], admin: Execute, cli: Cli) -> Iterator[Verified]:
+def verified(caught_up: str, stages: Stages, database: Database, cli: Cli, tmp_path: Path) -> Iterator[Verified]:
     """A copy of the caught-up example."""
-    yield from copy(caught_up, new_database, admin, cli)
+    yield from copy(caught_up, stages, database, cli, tmp_path)
 
 
 @pytest.fixture
-def verified_after(retired: Made, new_database: Callable[[str], Database], admin: Execute, cli: Cli) -> Iterator[Verified]:
+def verified_after(retired: str, stages: Stages, database: Database, cli: Cli, tmp_path: Path) -> Iterator[Verified]:
     """A copy of the example after its cutover."""
-    yield from copy(retired, new_database, admin, cli)
+    yield from copy(retired, stages, database, cli, tmp_path)
 
 
-def copy(made: Made, new_database: Callable[[str], Database], admin: Execute, cli: Cli) -> Iterator[Verified]:
-    name, directory = made
-    db = new_database(name)
-    admin(sql.SQL("GRANT CREATE ON DATABASE {} TO swap_owner").format(sql.Identifier(db.dbname)))
+def copy(template: str, stages: Stages, db: Database, cli: Cli, directory: Path) -> Iterator[Verified]:
+    stages.fill(db, template)
     with closing(psycopg.connect(db.owner, autocommit=True)) as owner:
         yield Verified(db, owner, Operator(cli, db, directory, AUDIT))

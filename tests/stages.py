@@ -38,6 +38,8 @@ class Stages:
         if key not in self.built:
             name = f"stage_{len(self.built) + 1}"
             self._create(name, base)
+            if base in self.built.values():
+                carry_over(self.database(name))
             build(self.database(name))
             with closing(psycopg.connect(self.server.conninfo(name), autocommit=True)) as conn:
                 conn.execute(END_SLOTS)

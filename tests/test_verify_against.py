@@ -9,14 +9,13 @@ import psycopg
 import pytest
 
 from tests.fix_server import Database
-from tests.fix_verify import Made
 from tests.verifying import Verified
 
 
 @pytest.fixture
-def clone(caught_up: Made, new_database: Callable[[str], Database]) -> Database:
+def clone(caught_up: str, new_database: Callable[[str], Database]) -> Database:
     """Another copy of the same database."""
-    return new_database(caught_up[0])
+    return new_database(caught_up)
 
 
 def test_a_clone_is_digest_equal(verified: Verified, clone: Database) -> None:
