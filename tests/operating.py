@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from swap.demo.load import Visible, visible_to_app
 from tests.fix_cli import Cli, CliResult, RunningCli
 from tests.fix_mode import Mode, current_mode, toml_with_mode
-from tests.fix_server import Database, ExampleFactory
+from tests.fix_server import Database, DatabaseServer, ExampleFactory, Execute
 from tests.runs import allow_replication
 
 LEGACY_USERS = (1, 2, 17)
@@ -70,5 +71,39 @@ def operator(cli: Cli, example: ExampleFactory, tmp_path: Path) -> MakeOperator:
 
     def make(variant: str = "adopt", *, users: int = 300, settings: str = "", mode: Mode | None = None) -> Operator:
         return Operator(cli, example(variant, users=users), tmp_path, settings, mode)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ready_templates() -> set[str]:
+    """The databases that `ready_operator` copies from: those that are made already."""
+    return set()
+
+
+@pytest.fixture
+def ready_operator(
+    cli: Cli, operator: MakeOperator, example_template: Callable[..., str], new_database: Callable[[str], Database],
+    server: DatabaseServer, admin: Execute, tmp_path: Path, ready_templates: set[str],
+) -> MakeOperator:  # fmt: skip
+    """Factory: an operator whose gates are open (`ready`), at a copy of a database that was made so once. A slot is in no
+    copy: with logical capture each is made by itself."""
+
+    def create(name: str, template: str) -> None:
+        admin(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+
+    def make(settings: str = "") -> Operator:
+        if current_mode() == "logical":
+            op = operator(settings=settings)
+            op.ready()
+            return op
+        name = "template_ready"
+        if name not in ready_templates:
+            create(name, example_template("adopt", 300, 1))
+            admin(sql.SQL("GRANT CREATE ON DATABASE {} TO swap_owner").format(sql.Identifier(name)))
+            conninfos = (server.conninfo(name), server.conninfo(name, "swap_owner"), server.conninfo(name, "app"))
+            Operator(cli, Database(name, *conninfos), tmp_path, "\n").ready()
+            ready_templates.add(name)
+        return Operator(cli, new_database(name), tmp_path, settings or "\n")  # `init` would read a schema that is prepared
 
     return make
