@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from cutover.clients import disconnect, refuse_clients
 from cutover.compare import refuse_differences
+from cutover.followup import after_commit
 from cutover.gates import Verified, check_gates, check_phase
 from cutover.hold import HoldExceededError
 from cutover.kill import Killer
@@ -105,10 +106,11 @@ class Operation:
                 finally:
                     if self.watching is not None:
                         self.watching.close()
-            self.run = self.journal.get(self.run.id)
-            gone = disconnect(self.journal, self.run, roles, self.stop)
-            outcome = replace(outcome, disconnected=gone.ended, clients_left=gone.left)
-            settle(self.journal.conn, self.journal, self.run, self.report, wait=True)
+            with after_commit(self.kind):
+                self.run = self.journal.get(self.run.id)
+                gone = disconnect(self.journal, self.run, roles, self.stop)
+                outcome = replace(outcome, disconnected=gone.ended, clients_left=gone.left)
+                settle(self.journal.conn, self.journal, self.run, self.report, wait=True)
             self.pooler.finish(f"The {self.kind} is committed, and its follow-up is done.")
         return outcome
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import psycopg
-from psycopg import errors
 
-from swap.core.connection import Connection
+from swap.core.connection import Connection, judged
 
 
 def tried(conn: Connection, work: Callable[[], object]) -> psycopg.Error | None:
@@ -16,10 +15,8 @@ def tried(conn: Connection, work: Callable[[], object]) -> psycopg.Error | None:
     try:
         with conn.transaction():
             work()
-    except (errors.LockNotAvailable, errors.QueryCanceled):
-        raise
     except psycopg.Error as e:
-        if conn.broken:
+        if not judged(e):
             raise
         return e
     return None

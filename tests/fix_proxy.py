@@ -77,6 +77,8 @@ class Proxy:
                     if cut == "after":
                         server.sendall(_packed(kind, body))
                         back.join()  # until the server has answered
+                    else:
+                        server.shutdown(socket.SHUT_RDWR)  # close() alone sends nothing while `back` reads
                     self.meanwhile()
                     return
                 marked = not commits and (marked or self.marker in body)

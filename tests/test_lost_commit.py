@@ -11,8 +11,9 @@ from cutover.transaction import resolve
 from swap.core.connection import Database as Conninfo
 from swap.core.journal import Journal
 from swap.core.names import TableName
+from tests.dump import schema_dump
 from tests.fix_proxy import Cut, Proxy
-from tests.fix_server import DatabaseServer
+from tests.fix_server import Connect, DatabaseServer
 from tests.operating import MakeOperator, Operator
 
 KINDS = ("cutover", "revert")
@@ -82,16 +83,58 @@ def test_cut_before_the_answer_arrives(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cut", ["before", "after"])
-def test_the_server_stays_down(through: Callable[[str], Operator], proxy: Proxy, server: DatabaseServer, cut: Cut) -> None:
+@pytest.mark.parametrize(("kind", "cut"), [("cutover", "after"), ("revert", "before")])
+def test_the_server_stays_down(
+    through: Callable[[str], Operator], proxy: Proxy, server: DatabaseServer, kind: str, cut: Cut
+) -> None:
     """Given nobody can be asked, then the outcome is unknown (exit 7), and `status` knows it as soon as the server does."""
-    op = through("cutover")
+    op = through(kind)
     proxy.meanwhile, proxy.cut = server.crash, cut
-    error = op.refused("cutover", "--yes", "--no-snapshot", code=7)
+    error = op.refused(*exchange(op, kind), code=7)
     assert "status" in error["hint"]
     assert op.refused("status", code=9)
     server.restart()
-    assert_whole(op, "cutover", committed=cut == "after")
+    assert_whole(op, kind, committed=cut == "after")
+
+
+# Of each other command, commits: what its session is for, and what it has sent before.
+COMMITS = {
+    "prepare": [("", "CREATE TRIGGER")],
+    "sync --once": [(" (identity)", "UPDATE"), (" (users)", "INSERT INTO"), ("", "ON CONFLICT"), ("", "complete_xid")],
+    "verify": [(" (report)", "INSERT INTO")],
+    "cutover --yes --no-snapshot": [("", "VALIDATE CONSTRAINT")],
+    "revert --yes": [("", "VALIDATE CONSTRAINT")],
+    "abort --yes": [("", "DROP COLUMN"), ("", "DROP TABLE"), ("", "SET phase")],
+}
+ENDS = (0, 8)  # done, or there is nothing left to do in the phase it has led to
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_any_other_commit_that_is_cut_costs_a_rerun(
+    operator: MakeOperator, proxy: Proxy, connect: Connect, server: DatabaseServer, cut: Cut
+) -> None:
+    """I4, H37: of `prepare`, `sync`, `verify`, `abort`, and of what follows an exchange: the command says that the connection
+    was lost, never that something did not happen; the same command again ends as if nothing had been. H46: no trace."""
+    op = operator("fresh", users=60)
+    before = schema_dump(server, op.db.dbname)
+    op.db = replace(op.db, owner=f"postgresql://swap_owner@127.0.0.1:{proxy.port}/{op.db.dbname}")
+    app = connect(op.db.superuser)
+    for command, commits in COMMITS.items():
+        for number, (purpose, marker) in enumerate(commits):
+            app.execute("UPDATE users SET login_count = login_count + 1")
+            proxy.application, proxy.marker = f"swap {command.split()[0]}{purpose}".encode(), marker.encode()
+            proxy.cuts, proxy.cut = 0, cut
+            error = op.refused(*command.split(), code=9)
+            assert proxy.cuts == 1, (command, number)
+            if marker == "VALIDATE CONSTRAINT":
+                assert f"The {command.split()[0]} is committed" in error["state"]
+                assert "sync --once" in error["hint"]
+        assert op(*command.split(), check=False).code in ENDS
+        if "yes" in command:
+            op("sync", "--once", check="abort" not in command)
+            op("verify", check="abort" not in command)
+    assert op.status()["phase"] == "aborted"
+    assert schema_dump(server, op.db.dbname) == before
 
 
 def test_an_id_that_a_crash_gave_to_another_transaction_proves_nothing(through: Callable[[str], Operator]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from psycopg import sql
 
 from swap.cli.output import Meter, duration
 from swap.core.config import load_config
+from swap.core.connection import judged
 from swap.core.errors import ExitCode, UsageError
 from swap.core.names import MAX_BYTES, TableName, derive, parse_table, quote, with_part
 from swap.core.snapshot import Snapshot
@@ -274,3 +276,22 @@ def test_every_lock_says_what_it_blocks() -> None:
     assert statement(1).blocks == "everything, SELECT too"
     assert all(BLOCKS.values())
     assert script([statement(1), statement(2)]).as_string(None) == 'CREATE TABLE "t1";\nCREATE TABLE "t2"'
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (psycopg.errors.UndefinedFunction, True),
+        (psycopg.errors.UniqueViolation, True),
+        (psycopg.errors.AdminShutdown, False),
+        (psycopg.errors.CrashShutdown, False),
+        (psycopg.errors.QueryCanceled, False),
+        (psycopg.errors.LockNotAvailable, False),
+        (psycopg.errors.DeadlockDetected, False),
+        (psycopg.errors.DiskFull, False),
+        (psycopg.OperationalError, False),
+    ],
+)
+def test_a_lost_session_says_nothing_about_a_statement(error: type[psycopg.Error], expected: bool) -> None:
+    """H37: `prepare` that tries an index over uuids while the server goes away does not call the index unusable."""
+    assert judged(error()) is expected

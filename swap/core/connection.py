@@ -58,6 +58,12 @@ SETTINGS = {
     "transform_null_equals": "off",
     "xmloption": "content",
     "exit_on_error": "off",
+    # The server's end of NETWORK: a tool that is gone without a word keeps its locks and stays the one worker no longer than
+    # this. Without effect on a Unix socket.
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60000",
 }
 # What a server older than that does not know.
 NEWER_SETTINGS = {"transaction_timeout": (170000, "0")}
@@ -213,6 +219,13 @@ def first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def judged(error: psycopg.Error) -> bool:
+    """Whether the server judged the statement. Not when the session is gone or the server ends, a lock was not free, the
+    statement was cancelled or a resource ran out: that says nothing about it, and is to be raised."""
+    code = error.sqlstate or ""
+    return bool(code) and not code.startswith(("08", "40", "53", "55P03", "57", "58"))
+
+
 def translate(error: psycopg.Error) -> SwapError:
     """The SwapError for a driver error that nothing nearer to it has handled."""
     code = error.sqlstate or ""
@@ -249,6 +262,7 @@ def translate(error: psycopg.Error) -> SwapError:
     if code[:2] in ("08", "57") or (not code and isinstance(error, psycopg.OperationalError)):
         return UnreachableError(
             f"The connection was lost: {message}.",
-            state="The transaction in hand was rolled back; what was committed before stays.",
+            state="The transaction in hand was rolled back, or committed as a whole if it was lost at its COMMIT; every step goes"
+            " on from what is there.",
         )
     return DefectError(f"The server reported an error that was not foreseen ({code or 'no code'}): {message}.")

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from swap.core.catalog.load import load_indexes
 from swap.core.catalog.model import Catalog, Index, Statistics, Table
-from swap.core.connection import Connection
+from swap.core.connection import Connection, judged
 from swap.core.names import TableName
 from swap.core.plan import RefColumns, Rename, is_identity_index
 from swap.core.text import verbatim
@@ -68,6 +68,8 @@ def _rewrite(conn: Connection, table: Table, index: Index, renames: list[Rename]
             with conn.transaction():
                 conn.execute(_create(SCRATCH, index))
         except psycopg.Error as e:
+            if not judged(e):
+                raise
             return RewriteFailure(table.name, index.name, e.diag.message_primary or str(e))
         for r in reversed(renames):
             rename_scratch(conn, r.after, r.before)
@@ -99,6 +101,8 @@ def rewritten_statistics(conn: Connection, table: Table, s: Statistics, renames:
             with conn.transaction():
                 conn.execute(create)
         except psycopg.Error as e:
+            if not judged(e):
+                raise
             return RewriteFailure(table.name, str(s.name), e.diag.message_primary or str(e), "statistics")
         for r in reversed(renames):
             rename_scratch(conn, r.after, r.before)

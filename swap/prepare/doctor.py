@@ -14,7 +14,7 @@ import psycopg
 
 from swap.core.catalog.load import query
 from swap.core.config import Config
-from swap.core.connection import SETTINGS, Connection
+from swap.core.connection import SETTINGS, Connection, judged
 from swap.core.errors import LockError, RefusedError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.names import TableName, quote
@@ -249,6 +249,8 @@ def _plan(
         what = "the compatibility columns could not be tried out"
         plan = with_twins(conn, plan) if may_try else plan
     except psycopg.Error as e:
+        if not judged(e):
+            raise
         hint = "Mend the findings about names and columns first."
         failed = blocker("index", catalog.source.name, f"{what}: {e.diag.message_primary}", hint)
         return None, tails, [*check_rewrite(subject, failures), failed]

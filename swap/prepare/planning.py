@@ -12,7 +12,7 @@ from swap.core.catalog.followers import load_followers
 from swap.core.catalog.load import load_catalog
 from swap.core.catalog.model import Catalog, Table
 from swap.core.config import Config
-from swap.core.connection import Connection
+from swap.core.connection import Connection, judged
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, parse_table
 from swap.core.plan import Plan, RefColumns
@@ -91,6 +91,8 @@ def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:
                 " FROM pg_constraint k WHERE k.conrelid = 'pg_temp.swap_where'::regclass AND k.conname = 'swap_where'"
             ).fetchone()
     except psycopg.Error as e:
+        if not judged(e):
+            raise
         raise UsageError(
             f"The `where` of the reference {ref.table}.{ref.column} is not a condition over that table: "
             f"{e.diag.message_primary or e}.",

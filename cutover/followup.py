@@ -1,0 +1,24 @@
+"""What is said when the follow-up of a committed exchange fails: that the exchange is committed. The error's own text says
+what is true before that, "nothing was changed" among it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from swap.core.connection import translate
+from swap.core.errors import SwapError
+
+
+@contextmanager
+def after_commit(kind: str) -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.Error, SwapError) as e:
+        error = translate(e) if isinstance(e, psycopg.Error) else e
+        if error.state == error.default_state or error is not e:
+            error.state = f"The {kind} is committed; what follows it outside the lock is not finished."
+            error.hint = "`swap sync --once` finishes it."
+        raise error from None
