@@ -39,11 +39,13 @@ KEPT_S = 20.0
 MIB = 1024 * 1024
 
 
-def measure(setting: Setting) -> list[Row]:
+def measure(setting: Setting) -> Iterator[Row]:
     setting.template_ready()
     with setting.example("l_admin", setting.users, references=False) as any_database:
         any_database.execute(sql.SQL("ALTER ROLE {} REPLICATION").format(sql.Identifier(OWNER)))
-    return [*_cost(setting), _rate(setting), _kept(setting)]
+    yield from _cost(setting)
+    yield _rate(setting)
+    yield _kept(setting)
 
 
 @contextmanager
@@ -193,7 +195,7 @@ def _kept(setting: Setting) -> Row:
             load.terminate()
             load.wait(timeout=60)
         after = example.execute(sql.SQL("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))[0][0]
-    written = (after - before) / MIB
+    written = float(after - before) / MIB
     what = f"most WAL kept for the slot during a backfill of {setting.users:,} rows under load, in seconds of writing"
     raw = f"{written:,.0f} MiB were written in {seconds:.0f} s, {most.kept / MIB:,.0f} kept, {most.behind / MIB:,.0f} not noted"
     return Row("l", what, most.kept / MIB / (written / seconds), raw, Target("at most", KEPT_S), " s", 1)
