@@ -95,7 +95,8 @@ def abort_steps(plan: Plan) -> list[Step]:
         steps.append(Step(SLOT, (drop_slot(plan),)))
     shadow = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql), "the shadow", plan.shadow, AX)
     names = [*CAPTURES, *_guard_names(plan), *function_names(plan)]
-    steps.append(Step("objects", (shadow, *_drop_queue(plan), *_drop_functions(plan, names), *drop_spare_sequence(plan))))
+    steps.append(Step("shadow", (shadow,), (plan.shadow,), AX))
+    steps.append(Step("objects", (*_drop_queue(plan), *_drop_functions(plan, names), *drop_spare_sequence(plan))))
     return steps
 
 
@@ -129,7 +130,8 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) 
     second = _drop_functions(plan, function_names(plan))
     if kept := drop_aside(plan):
         steps.append(Step("kept views and functions", tuple(kept)))
-    steps.append(Step("retired", (retired, *_drop_queue(plan), *functions)))
+    steps.append(Step("retired", (retired,), (plan.retired,), AX))
+    steps.append(Step("queue", (*_drop_queue(plan), *functions)))
     steps += [Step(f"second names of {table}", tuple(gone), (table,), AX) for table, gone in drop_compat(plan) if second_names]
     steps += [Step(f"check {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null]
     steps += [Step("functions of second names", tuple(second))] if second else []

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -28,7 +29,7 @@ from swap.core.errors import LockError, StoppedError, UnknownOutcomeError
 from swap.core.journal import Journal, Run
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
-from swap.core.worker import only_operator, taking_over
+from swap.core.worker import only_operator, operator_again, taking_over
 from swap.sync.logical.fence import OwnFence, streaming
 from swap.sync.queue import read_watermark
 from swap.sync.replay import replay
@@ -110,9 +111,22 @@ class Operation:
                 self.run = self.journal.get(self.run.id)
                 gone = disconnect(self.journal, self.run, roles, self.stop)
                 outcome = replace(outcome, disconnected=gone.ended, clients_left=gone.left)
-                settle(self.journal.conn, self.journal, self.run, self.report, wait=True)
+                self._follow_up(conn)
             self.pooler.finish(f"The {self.kind} is committed, and its follow-up is done.")
         return outcome
+
+    def _follow_up(self, first: Connection) -> None:
+        """The exchange is committed: a lock that is not free here is no failure of it, and `sync` finishes what is left.
+        `first` holds `operator`; when it was lost around COMMIT, the session in its place has to."""
+        conn, tag = self.journal.conn, self.run.plan.tag
+        with nullcontext(True) if conn is first else operator_again(conn, tag) as mine:
+            if not mine:
+                self.report.note("another command is at work: it finishes the follow-up, or `swap sync` does")
+                return
+            try:
+                settle(conn, self.journal, self.run, self.report, wait=True)
+            except LockError as e:
+                self.report.note(f"the follow-up is not finished: {e.message} `swap sync` finishes it")
 
     def _attempts(self, what: Exchange, verified: Verified) -> Outcome:
         conn, cut = self.journal.conn, self.config.cutover

@@ -132,6 +132,12 @@ def attempt(
         if hold is None or hold.left_ms() > 0:  # somebody cancelled it
             raise
         raise HoldExceededError from None
+    except psycopg.errors.InternalError_ as e:
+        _rollback(conn)
+        if "tuple concurrently" not in str(e):  # updated or deleted: not translated, src/backend/access/heap/heapam.c
+            raise
+        # Somebody replaced what is about to be moved, and his commit came while this waited for him. Next time it is drift.
+        raise psycopg.errors.LockNotAvailable("an object was changed meanwhile") from None
     except HoldExceededError:
         _rollback(conn)
         if conn.closed:  # the tool was too slow to notice: the server has ended the session

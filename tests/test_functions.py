@@ -140,6 +140,27 @@ def test_a_bound_function_that_changed_is_drift(start: Start, database: Database
         cycle.exchange("cutover")
 
 
+@pytest.mark.parametrize("body", ["SELECT 1", "SELECT 2"], ids=["the same", "another"])
+def test_a_bound_function_that_is_replaced_at_the_instant(start: Start, database: Database, connect: Connect, body: str) -> None:
+    """H38: the exchange waits for an open CREATE OR REPLACE of what it is about to set aside. Its commit is met as one that
+    came before the next attempt: drift, if anything is another."""
+    early = "CREATE FUNCTION early(u users) RETURNS int LANGUAGE sql AS 'SELECT 1'"
+    cycle = start(SCHEMA + early, cutover={"max_attempts": 3, "lock_timeout_ms": 20_000, "max_lock_hold_ms": 20_000})
+    cycle.ready()
+    owner = connect(database.owner, autocommit=False)
+    owner.execute("SET LOCAL lock_timeout = '10s'")
+    owner.execute(early.replace("CREATE", "CREATE OR REPLACE").replace("SELECT 1", body).encode())
+    with background(lambda: cycle.exchange("cutover"), owner.commit) as running:
+        wait_for_lock_wait(connect(database.superuser), cycle.m.pid)
+        owner.commit()
+        if body == "SELECT 1":
+            assert running.result(60).attempts == 2
+        else:
+            error = running.exception(60)
+            assert isinstance(error, RefusedError)
+            assert "early" in error.message
+
+
 def test_a_function_that_is_being_replaced_is_waited_for(start: Start, database: Database, connect: Connect) -> None:
     """H34: an open CREATE OR REPLACE holds up the reset; the attempt ends as for a lock, and the next one succeeds."""
     cycle = start(SCHEMA + remembering(), cutover={"max_attempts": 2, "lock_timeout_ms": 50})

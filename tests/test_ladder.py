@@ -13,6 +13,7 @@ from psycopg import sql
 
 import cutover.transaction
 from cutover.compare import refuse_differences
+from cutover.finalize import finalize
 from cutover.transaction import lock_statements
 from swap.core.config import Cutover
 from swap.core.connection import translate
@@ -20,6 +21,7 @@ from swap.core.errors import LockError
 from swap.core.journal import Journal
 from swap.core.ladder import LockBudget, acquire, with_locks
 from swap.core.names import TableName
+from swap.core.report import Silent
 from swap.core.text import verbatim
 from swap.sync.replay import take
 from tests.cycling import Cycle, Start
@@ -259,3 +261,18 @@ def test_the_commit_waits_for_no_standby_under_its_locks(start: Start, database:
             admin.execute("SELECT pg_reload_conf()")
         assert running.result(30).outcome == "committed"
     cycle.caught_up()
+
+
+def test_finalize_does_not_queue_behind_a_reader_of_the_retired_table(start: Start, database: Database, connect: Connect) -> None:
+    """H33: it gives up by name after its attempts, and is run again."""
+    cycle = start(SCHEMA, cutover={"max_attempts": 2, "lock_timeout_ms": 50})
+    cycle.ready()
+    cycle.cutover()
+    report = reader(connect, database, "users_old")
+    m = cycle.m
+    with pytest.raises(LockError, match=r"ACCESS EXCLUSIVE lock on public\.users_old within 2 attempts of 50 ms"):
+        finalize(m.conn, m.journal, m.run, m.config, Silent(), drop_legacy=False)
+    report.rollback()
+    finalize(m.conn, m.journal, m.run, m.config, Silent(), drop_legacy=False)
+    left = "SELECT count(*) FROM pg_class WHERE relname ~ 'users_old|_changes_'"
+    assert connect(database.superuser).execute(left).fetchone() == (0,)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+import cutover.run
+import cutover.transaction
 from cutover.transaction import resolve
+from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
+from swap.core.errors import UnknownOutcomeError
 from swap.core.journal import Journal
 from swap.core.names import TableName
+from swap.core.worker import OPERATOR, holder
+from swap.sync.settle import settle
+from tests.cycling import Start
 from tests.dump import schema_dump
 from tests.fix_proxy import Cut, Proxy
 from tests.fix_server import Connect, DatabaseServer
@@ -135,6 +143,31 @@ def test_any_other_commit_that_is_cut_costs_a_rerun(
             op("verify", check="abort" not in command)
     assert op.status()["phase"] == "aborted"
     assert schema_dump(server, op.db.dbname) == before
+
+
+def test_the_follow_up_of_a_lost_commit_keeps_others_out(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """H42: what holds `operator` is a session, and that was lost: the one that goes on has to hold it too."""
+    cycle = start("CREATE TABLE users (id bigserial PRIMARY KEY); INSERT INTO users SELECT FROM generate_series(1, 3)")
+    cycle.ready()
+    settled: list[str | None] = []
+
+    def lost(conn: Connection, xid: str) -> None:
+        conn.execute("COMMIT")
+        conn.close()
+        raise UnknownOutcomeError(xid)
+
+    def followed(*args: Any, **options: Any) -> None:
+        with cycle.m.database.session() as other:
+            settled.append(holder(other, OPERATOR, cycle.m.plan.tag))
+        settle(*args, **options)
+
+    monkeypatch.setattr(cutover.transaction, "_commit", lost)
+    monkeypatch.setattr(cutover.run, "settle", followed)
+    assert cycle.exchange("cutover").outcome == "committed"
+    (who,) = settled
+    assert who is not None
+    assert "after a lost connection" in who
+    cycle.m.conn = cycle.m.journal.conn
 
 
 def test_an_id_that_a_crash_gave_to_another_transaction_proves_nothing(through: Callable[[str], Operator]) -> None:

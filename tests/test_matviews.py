@@ -9,9 +9,12 @@ import pytest
 
 import cutover.run
 import swap.core.matviews
+import swap.sync.matviews
 import swap.sync.settle
 from cutover.finalize import finalize
+from swap.core.ladder import LockBudget
 from swap.core.report import Silent
+from swap.sync.matviews import settle_matviews
 from swap.sync.settle import settle
 from tests.cycling import Cycle, Start, doctor
 from tests.fix_server import Connect, Database
@@ -134,6 +137,28 @@ def test_a_reader_of_the_materialized_view_is_waited_for(start: Start, database:
         )
         reader.rollback()
         assert running.result(timeout=30).attempts == 1
+
+
+def test_a_refresh_is_asked_for_in_short_attempts(
+    start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H33: given a reader of one that is to be refreshed after a revert, then a later reader waits for an attempt at most;
+    what is not refreshed is left for the next time."""
+    monkeypatch.setattr(swap.sync.matviews, "BUDGET", LockBudget(300, 3))
+    cycle = start(SCHEMA)
+    cycle.ready()
+    m, admin, later = cycle.m, connect(database.superuser), connect(database.app)
+    admin.execute("DELETE FROM sessions; DELETE FROM users WHERE id = 9")
+    reader = connect(database.app, autocommit=False)
+    reader.execute("SELECT FROM above")
+    with background(lambda: settle_matviews(m.conn, m.run, Silent()), reader.rollback) as running:
+        wait_for_lock_wait(admin, m.pid)
+        later.execute("SET lock_timeout = '20s'; SELECT FROM above")
+        assert running.result(60) is False
+    reader.rollback()
+    assert one(later, "SELECT n FROM above") == 9
+    assert settle_matviews(m.conn, m.run, Silent()) is True
+    assert one(later, "SELECT n FROM above") == 8
 
 
 def test_finalize_drops_what_was_kept(start: Start, database: Database, connect: Connect) -> None:

@@ -84,10 +84,23 @@ def with_locks(
 
     Raises LockError when every attempt was refused; then nothing was changed.
     """
+    names = ", ".join(str(t) for t in sorted(set(tables)))
+    return on_ladder(conn, [lock_tables(tables, mode)], f"{mode} lock on {names}", budget, body, on_refused)
+
+
+def on_ladder(
+    conn: Connection,
+    locks: Sequence[Query],
+    what: str,
+    budget: LockBudget,
+    body: Callable[[], T],
+    on_refused: Callable[[int, psycopg.Error], None] = lambda attempt, error: None,
+) -> T:
+    """`with_locks`, for locks that LOCK TABLE does not take; `what` they are, for the error."""
 
     def attempt() -> T:
         with conn.transaction():
-            acquire(conn, [lock_tables(tables, mode)], budget.lock_timeout_ms)
+            acquire(conn, locks, budget.lock_timeout_ms)
             return body()
 
     def refused(state: RetryCallState) -> None:
@@ -98,10 +111,8 @@ def with_locks(
     try:
         return _retrying(budget, refused)(attempt)
     except RETRIED as e:
-        names = ", ".join(str(t) for t in sorted(set(tables)))
         raise LockError(
-            f"No {mode} lock on {names} within {budget.max_attempts} attempts of {budget.lock_timeout_ms} ms: "
-            f"{e.diag.message_primary or e}."
+            f"No {what} within {budget.max_attempts} attempts of {budget.lock_timeout_ms} ms: {e.diag.message_primary or e}."
         ) from None
 
 

@@ -83,6 +83,20 @@ def only_operator(conn: Connection, tag: int) -> Iterator[None]:
 
 
 @contextmanager
+def operator_again(conn: Connection, tag: int, timeout_s: float = 30.0) -> Iterator[bool]:
+    """`operator` for another session of the same command, whose first one was lost. The server may not know yet that it
+    is, hence the patience. Yields False when somebody else has it."""
+    deadline = time.monotonic() + timeout_s
+    while not (mine := _try(conn, OPERATOR, tag)) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    try:
+        yield mine
+    finally:
+        if mine:
+            _release(conn, OPERATOR, tag)
+
+
+@contextmanager
 def taking_over(conn: Connection, tag: int, timeout_s: float = 60.0) -> Iterator[None]:
     """Hold `worker`, waiting for a running `sync` to finish its batch (RefusedError after `timeout_s`)."""
     if not _try(conn, HANDOVER, tag):

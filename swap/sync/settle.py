@@ -51,8 +51,7 @@ def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wa
     with settling(conn, run.plan.tag, wait=wait) as mine:
         if not mine:
             return
-        if fill and journal.step_done(run.id, UNFILLED):
-            settle_matviews(conn, run, report)
+        if fill and journal.step_done(run.id, UNFILLED) and settle_matviews(conn, run, report):
             journal.forget_step(run.id, UNFILLED)
         if journal.step_done(run.id, SETTLED):
             return
