@@ -15,13 +15,14 @@ from swap.core.names import TableName
 from swap.core.pgbouncer import by_hand, paused_now
 from swap.prepare.spare_key import read_legacy_keys
 from swap.sync.logical.lag import read_lag
+from swap.sync.pace import BEHIND, CAUGHT_UP
 from swap.sync.queue import count_due, read_watermark
 
 FEW_KEYS = 1_000_000
 EMPTY: dict[str, Any] = {
     "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "lag_bytes": None, "slot": None,
     "tables": [], "revert": {"possible": False, "reason": "nothing was cut over yet"}, "verification": None,
-    "paused": False, "last_attempt": None, "snapshot": None, "legacy_keys": None,
+    "paused": False, "last_attempt": None, "snapshot": None, "legacy_keys": None, "falling_behind": None,
     "pooler": [],
 }  # fmt: skip
 
@@ -55,6 +56,7 @@ def read_status(s: Session) -> dict[str, Any]:
         "paused": run.paused,
         "last_attempt": _attempt(s.journal, run),
         "snapshot": _snapshot(s.journal, run),
+        "falling_behind": _falling_behind(s.journal, run) if pending else None,
         "legacy_keys": keys,
         "pooler": _pooler(s),
         "missing": [str(m) for m in missing],
@@ -105,6 +107,18 @@ def _attempt(journal: Journal, run: Run) -> dict[str, Any] | None:
         return None
     kind, outcome, at, detail, xid = rows[0]
     return {"kind": kind, "outcome": outcome, "at": at.isoformat(), "detail": detail, "xid": xid}
+
+
+def _falling_behind(journal: Journal, run: Run) -> str | None:
+    """What `sync` said last of its pace, unless that was that it keeps up (H12)."""
+    e = journal.t["event"]
+    rows = journal.execute(
+        sa.select(e.c.kind, e.c.message)
+        .where(e.c.run_id == run.id, e.c.kind.in_([BEHIND, CAUGHT_UP]))
+        .order_by(e.c.id.desc())
+        .limit(1)
+    )
+    return rows[0][1] if rows and rows[0][0] == BEHIND else None
 
 
 def _snapshot(journal: Journal, run: Run) -> str | None:
@@ -197,6 +211,7 @@ def status_lines(d: dict[str, Any]) -> list[str]:
         f"pending    {d['pending_changes']:,} changes",
     ]
     out += [f"MISSING    {name}: somebody dropped it. {RUNBOOK}" for name in d["missing"]]
+    out += [f"           {d['falling_behind']}"] if d["falling_behind"] else []
     out += _slot_lines(d["slot"]) if d["slot"] else []
     for t in d["tables"]:
         of = f" of ~{t['rows_estimate']:,}" if t["rows_copied"] < t["rows_estimate"] else ""

@@ -48,6 +48,7 @@ from swap.sync.build import (
 )
 from swap.sync.control import Control, Interrupted
 from swap.sync.logical.fence import OwnFence, streaming
+from swap.sync.pace import Pace
 from swap.sync.queue import count_due, current_snapshot, read_watermark
 from swap.sync.replay import BATCH, replay, replay_all
 from swap.sync.rotate import rotate
@@ -83,6 +84,7 @@ class Sync:
         self.current = run
         self.replayed = 0
         self.fence: OwnFence | None = None
+        self.pace = Pace()
         limit = config.sync.max_replica_lag_bytes
         self.control = Control(self.conn, journal, run.id, run.plan.tag, report, stop, lag=lambda: replica_lag(self.conn, limit))
 
@@ -240,6 +242,7 @@ class Sync:
             result = replay(self.conn, run.plan, d, run.id, BATCH, self.fence)
             self.replayed += result.entries
             taken += result.entries
+            self._keeping_up(run, complete=result.complete)
             if result.complete:
                 self._close_up(run, d)
                 return
@@ -253,6 +256,7 @@ class Sync:
             self.control.gate()
             result = replay(self.conn, run.plan, d, run.id, BATCH, self.fence)
             self.replayed += result.entries
+            self._keeping_up(run, complete=result.complete)
             if result.complete and self.once:
                 self._close_up(run, d)
                 return self._result("caught_up")
@@ -264,6 +268,14 @@ class Sync:
                     rotate(self.conn, self.journal, run, self._verified(run))
                     run = self.current = self.journal.get(run.id)
                 self.stop.wait(IDLE_S)
+
+    def _keeping_up(self, run: Run, *, complete: bool) -> None:
+        said = self.pace.look(
+            self.replayed, complete, lambda: count_due(self.conn, run.plan, read_watermark(self.conn, run.plan, run.id))
+        )
+        if said:
+            self.report.note(said[1])
+            self.journal.event(run.id, *said)
 
     def _close_up(self, run: Run, d: Direction) -> None:
         """Logical mode: an empty queue says only that nothing was delivered. Pass a barrier and replay what came.
