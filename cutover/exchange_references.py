@@ -8,11 +8,12 @@ from psycopg import sql
 
 from cutover.exchange_columns import exchange_column
 from cutover.rename import rename_column, rename_constraint, rename_index
-from swap.core.names import TableName, derive
+from swap.core.names import derive
 from swap.core.plan import IndexPlan, Plan, ReferencePlan
 from swap.core.statement import AX, Statement
 from swap.prepare import own_triggers
 from swap.prepare.compat import compat_triggers
+from swap.prepare.partition_constraints import primary_key_statements, tree
 from swap.prepare.shadow import NAMED_NOT_NULL
 
 
@@ -23,7 +24,7 @@ def exchange_references(plan: Plan) -> list[Statement]:
     column's NOT NULL only when the key is gone.
     """
     refs = plan.references
-    keys = [(i, r.spare_primary) for r in refs for i in r.indexes if i.constraint == "p" and r.spare_primary]
+    keys = [(r, i, r.spare_primary) for r in refs for i in r.indexes if i.constraint == "p" and r.spare_primary]
     marked = [i for r in refs for i in (*r.indexes, *r.parts) if i.clustered or i.replident]
     second = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]
     return [
@@ -31,13 +32,13 @@ def exchange_references(plan: Plan) -> list[Statement]:
         *(s.reversed() for r in refs for s in reversed(own_triggers.reference_guards(plan, r.columns, r.table, "forward"))),
         *(s for r in refs for s in _not_null(plan, r)),
         *(s for i in marked for s in _marks(i, off=True)),
-        *(_drop_primary_key(index, spare) for index, spare in keys),
+        *(_drop_primary_key(r, index, spare) for r, index, spare in keys),
         *(rename_column(r.table, n.before, n.after) for r in refs for n in r.columns.renames),
         *(rename_column(table, compat, name) for table, compat, name in second if compat),
         *(s for r in refs for s in exchange_column(plan, r.columns)),
-        *(s for r in refs for i in r.indexes for s in _exchange_index(r.table, i)),
+        *(s for r in refs for i in r.indexes for s in _exchange_index(r, i)),
         *(s for r in refs for i in r.indexes for s in _comments(i, _comment_before(plan, i))),
-        *(s for r in refs for i in r.parts for s in (*_exchange_index(i.table, i, part=True), *_comments(i, None))),
+        *(s for r in refs for i in r.parts for s in (*_exchange_part(i), *_comments(i, None))),
         *(s for i in marked for s in _marks(i, off=False)),
         *(s for r in refs for s in own_triggers.reference_guards(plan, r.columns, r.table, "reverse")),
         *compat_triggers(plan, "reverse", source=False),
@@ -70,7 +71,10 @@ def _not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
         return []
     alter = sql.SQL("ALTER TABLE {} ").format(table.sql)
     column = sql.Identifier(columns.uuid_column)
-    drop = alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(column)
+    # From 18 on a primary key makes a partition's NOT NULL its own: it does not go with the table's.
+    own = (p.name for p in plan.catalog.table(table).partitions)
+    dropped = (sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(t.sql, column) for t in (table, *own))
+    drop = sql.SQL("; ").join(dropped)
     why = "NOT NULL, proved by the validated check"
     if plan.catalog.server_version < NAMED_NOT_NULL or not ref.not_null_name:
         add = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL").format(column)
@@ -95,16 +99,21 @@ def _as_before(plan: Plan, ref: ReferencePlan, constraint: str) -> sql.Composed:
     return text
 
 
-def _drop_primary_key(index: IndexPlan, spare: IndexPlan) -> Statement:
+def _drop_primary_key(ref: ReferencePlan, index: IndexPlan, spare: IndexPlan) -> Statement:
     """The old primary key goes; the way back makes the spare index on the integer columns the primary key again."""
     assert index.app_name is not None
     alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
     name = sql.Identifier(index.app_name)
-    back = alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(spare.build_name))
-    comments = (s.sql for s in _comments(index, None))
+    if index.only:
+        parts = tree(ref, index)
+        back = [s.sql for s in primary_key_statements(parts, (spare, *ref.spare_parts))]
+    else:
+        parts = [index]
+        back = [alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(spare.build_name))]
+    comments = (s.sql for i in parts for s in _comments(i, None))
     return Statement(
         alter + sql.SQL("DROP CONSTRAINT {}").format(name), "the primary key moves to the uuid column", index.table, AX,
-        sql.SQL("; ").join([back, *comments]),
+        sql.SQL("; ").join([*back, *comments]),
     )  # fmt: skip
 
 
@@ -130,20 +139,30 @@ def _comment_before(plan: Plan, index: IndexPlan) -> str | None:
     return next((i.comment or None for i in indexes if i.name == index.build_name), None)
 
 
-def _exchange_index(table: TableName, index: IndexPlan, *, part: bool = False) -> list[Statement]:
+def _exchange_index(ref: ReferencePlan, index: IndexPlan) -> list[Statement]:
+    if index.constraint != "p":
+        return _exchange_names(index)
+    assert index.app_name is not None
+    alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
+    name = sql.Identifier(index.app_name)
+    drop = alter + sql.SQL("DROP CONSTRAINT {}").format(name)
+    if index.only:
+        parts = tree(ref, index)
+        made = [s.sql for s in primary_key_statements(parts, parts)]
+        return [Statement(sql.SQL("; ").join(made), "the partitions' indexes exist; no scan", index.table, AX, drop)]
+    add = alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(index.build_name))
+    return [Statement(add, "the index exists; no scan", index.table, AX, drop)]
+
+
+def _exchange_part(index: IndexPlan) -> list[Statement]:
+    """A partition's; its primary key is a part of the table's, made with that one."""
+    return [] if index.constraint == "p" else [replace(s, table=index.table) for s in _exchange_names(index)]
+
+
+def _exchange_names(index: IndexPlan) -> list[Statement]:
     assert index.app_name is not None
     assert index.aside_name is not None
-    if index.constraint == "p":
-        alter = sql.SQL("ALTER TABLE {} ").format(table.sql)
-        name = sql.Identifier(index.app_name)
-        add = alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(index.build_name))
-        return [Statement(add, "the index exists; no scan", table, AX, alter + sql.SQL("DROP CONSTRAINT {}").format(name))]
-    if index.constraint == "u":
-        return [
-            rename_constraint(table, index.app_name, index.aside_name),
-            rename_constraint(table, index.build_name, index.app_name),
-        ]
     names = [(index.app_name, index.aside_name), (index.build_name, index.app_name)]
-    renames = [rename_index(table.schema, before, after) for before, after in names]
-    # A trial has no copy of a partition: the statement says whose index it is, and is left out.
-    return [replace(s, table=table) for s in renames] if part else renames
+    if index.constraint == "u":
+        return [rename_constraint(index.table, before, after) for before, after in names]
+    return [rename_index(index.table.schema, before, after) for before, after in names]

@@ -103,13 +103,15 @@ def abort_steps(plan: Plan) -> list[Step]:
 def _drop_reference(ref: ReferencePlan) -> list[Statement]:
     alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
     out = _drop_check(ref)
-    for i in ref.indexes:
+    for i in (*ref.indexes, *ref.parts):
         if i.constraint == "u":
-            drop = alter + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(sql.Identifier(i.build_name))
+            drop = sql.SQL("ALTER TABLE {} ").format(i.table.sql) + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(
+                sql.Identifier(i.build_name)
+            )
             out.append(Statement(drop, "the prepared constraint", ref.table, AX))
     above = [i for i in (*ref.indexes, *ref.parts) if i.only]  # takes its parts along, as far as they are attached
     for i in (*above, *reference_indexes(ref)):
-        name = ref.table.renamed(i.build_name)
+        name = i.table.renamed(i.build_name)
         out.append(Statement(sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql), "a prepared index", ref.table, AX))
     if not ref.columns.adopted:
         drop = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(sql.Identifier(ref.columns.uuid_column))

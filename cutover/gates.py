@@ -11,6 +11,7 @@ from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
 from swap.core.journal import Journal, Phase, Run
+from swap.core.plan import IndexPlan
 from swap.core.snapshot import Snapshot
 from swap.prepare.baseline import drift, refuse_drift
 from swap.sync.build import index_state
@@ -103,18 +104,28 @@ def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) ->
     return Verified(identifier, Snapshot.parse(run.verified), float(age_s), method, finished_at, compared)
 
 
+def built(index: IndexPlan) -> bool:
+    """Whether it is there before the exchange: a partitioned table's primary key is made of its parts in it."""
+    return not (index.only and index.constraint == "p")
+
+
 def _indexes(conn: Connection, run: Run) -> None:
     plan = run.plan
     if run.direction == "forward":
         wanted = [
             *(i.table.renamed(i.build_name) for i in (plan.key_index, *plan.indexes)),
-            *(i.table.renamed(i.build_name) for r in plan.references for i in (*r.indexes, *r.compat_indexes)),
-            *(r.spare_primary.table.renamed(r.spare_primary.build_name) for r in plan.references if r.spare_primary),
+            *(
+                i.table.renamed(i.build_name)
+                for r in plan.references
+                for i in (*r.indexes, *r.parts, *r.compat_indexes)
+                if built(i)
+            ),
+            *(i.table.renamed(i.build_name) for r in plan.references for i in r.spares),
         ]
     else:
         wanted = [
             *(plan.source.renamed(r.after) for r in plan.retired_indexes),
-            *(r.spare_primary.table.renamed(r.spare_primary.build_name) for r in plan.references if r.spare_primary),
+            *(i.table.renamed(i.build_name) for r in plan.references for i in r.spares),
         ]
     for name in wanted:
         if not index_state(conn, name):

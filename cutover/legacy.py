@@ -83,8 +83,8 @@ def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str
     columns = legacy_columns(plan) if columns is None else columns
     own = [plan.key_index.build_name, *(aside_name(plan, x).name for x in plan.catalog.statistics)]
     for ref in plan.references:
-        own += [i.aside_name for i in ref.indexes if i.aside_name]
-        own += [ref.spare_primary.build_name] if ref.spare_primary else []
+        own += [i.aside_name for i in (*ref.indexes, *ref.parts) if i.aside_name]
+        own += [i.build_name for i in ref.spares]
     return {
         "schemas": [t.schema for t, _ in columns],
         "tables": [t.name for t, _ in columns],

@@ -24,6 +24,7 @@ from cutover.exchange import exchange
 from cutover.functions import RESET
 from cutover.set_aside import KEPT, followers
 from cutover.trial_functions import review
+from cutover.trial_partitions import some_partitions
 from cutover.trial_tables import copies
 from cutover.tried import tried
 from swap.core.catalog.load import load_tables, query
@@ -99,6 +100,7 @@ def try_out(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> list
 
 def run_trial(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> Trial:
     """`try_out` with everything that tests want to know."""
+    plan = some_partitions(plan)
     plan = replace(plan, mode="trigger")  # capture is not tried out: its triggers are left out, a slot could not be undone
     trial = Trial(known={(f.name, f.object) for f in known if f.status != "ok"})
     try:
@@ -207,7 +209,7 @@ def _if_there(statement: Statement) -> Query:
 
 
 def _creates(statement: Statement) -> bool:
-    return bool(re.match(r"CREATE\b|ALTER POLICY\b|ALTER TABLE \S+ ADD CONSTRAINT\b", statement.text))
+    return bool(re.match(r"CREATE\b|ALTER POLICY\b|ALTER TABLE (?:ONLY )?\S+ ADD CONSTRAINT\b", statement.text))
 
 
 def _run(conn: Connection, text: Query) -> psycopg.Error | None:
@@ -230,7 +232,7 @@ def _schema(conn: Connection, part: str) -> str:
 
 def _scratch(conn: Connection, plan: Plan, outside: tuple[Table, ...]) -> Moves:
     """One schema for each one involved: two tables of one name stay two. Owners of views and functions must be able to create there."""
-    tables = {plan.shadow, plan.retired, *(t.name for t in (*plan.catalog.tables, *outside))}
+    tables = {plan.shadow, plan.retired, *(x.name for t in (*plan.catalog.tables, *outside) for x in (t, *t.partitions))}
     tables |= {f.name for f in followers(plan)}
     schemas = {s: _schema(conn, str(n)) for n, s in enumerate(sorted({t.schema for t in tables}))}
     for scratch in schemas.values():

@@ -25,14 +25,30 @@ def copies(plan: Plan, others: tuple[Table, ...]) -> list[Statement]:
 
 
 def _copy(table: Table, version: int) -> Iterator[Statement]:
+    """With its partitions: as they are attached, the server finds each index and constraint of theirs that is a part of one
+    of the table's."""
+    for partition in table.partitions:
+        yield from _copy(partition, version)
     columns = sql.SQL(", ").join(_column(c, version) for c in table.columns)
-    yield _made(table, sql.SQL("CREATE TABLE {} ({})").format(table.name.sql, columns))
+    create = sql.SQL("CREATE TABLE {} ({})").format(table.name.sql, columns)
+    if _divided(table):
+        create += verbatim(f" PARTITION BY {table.partition_key}")
+    yield _made(table, create)
     for check in table.checks:
         add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(check.name))
         yield _made(table, add + verbatim(check.definition))
     for index in table.indexes:
         if index.valid:
             yield from (_made(table, s) for s in _index(table, index))
+    for partition in reversed(table.partitions):
+        if partition.parent:
+            attach = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} ").format(partition.parent.sql, partition.name.sql)
+            yield _made(partition, attach + verbatim(partition.bound))
+
+
+def _divided(table: Table) -> bool:
+    """Whether its copy is: the table that the source refers to has no partitions here, and needs none."""
+    return bool(table.partition_key and (table.partitions or table.parent))
 
 
 def _made(table: Table, text: Query) -> Statement:
@@ -57,11 +73,16 @@ def _index(table: Table, index: Index) -> Iterator[Query]:
     if index.exclusion:
         yield sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, name) + verbatim(index.recipe)
         return
+    timing = " DEFERRABLE" if index.deferrable else ""
+    timing += " INITIALLY DEFERRED" if index.deferred else ""
+    if _divided(table) and index.constraint_definition:
+        yield sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, name) + verbatim(
+            index.constraint_definition + timing
+        )
+        return
     unique = sql.SQL("UNIQUE " if index.unique else "")
     yield sql.SQL("CREATE {}INDEX {} ON {} ").format(unique, name, table.name.sql) + verbatim(index.tail)
     if index.constraint and index.constraint_type in ("p", "u"):
         kind = "PRIMARY KEY" if index.constraint_type == "p" else "UNIQUE"
-        timing = " DEFERRABLE" if index.deferrable else ""
-        timing += " INITIALLY DEFERRED" if index.deferred else ""
         add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(index.constraint))
         yield add + verbatim(kind) + sql.SQL(" USING INDEX {}").format(name) + verbatim(timing)

@@ -99,8 +99,8 @@ TABLES = [
     blocked(
         "partitioned-reference",
         "CREATE TABLE ev (id bigint, user_id bigint REFERENCES users) PARTITION BY RANGE (id);"
-        "CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (9); CREATE UNIQUE INDEX one ON ev (id, user_id)",
-        "partition", "one", "USING INDEX",
+        "CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (9); ALTER TABLE ev ADD CONSTRAINT one UNIQUE (id, user_id) WITH (fillfactor = 70)",
+        "partition", "one", "options",
     ),
     blocked(
         "partition-reference",

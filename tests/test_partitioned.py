@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ import pytest
 from psycopg import sql
 
 import cutover.run
+from cutover import trial_partitions
 from cutover.trial import run_trial
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError
@@ -187,14 +189,39 @@ def test_a_disabled_guard_of_one_partition(start: Start) -> None:
     assert "ev2b: trigger ~swap_guard_1_insert is not ENABLE ALWAYS" in failed["capture_installed"]
 
 
-def test_the_trial_leaves_partitions_alone(start: Start, connect: Connect) -> None:
-    """I2: the copies have no partitions, so no statement about one may run: a writer's open transaction would show it."""
+def test_the_trial_leaves_partitions_alone(start: Start, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I2: it builds on copies of the partitions, of some where there are many: a writer's open transaction would show it."""
     cycle = start(USERS + EVENTS + ROWS)
     writer = connect(cycle.db.app)
     writer.execute("INSERT INTO ev VALUES (5000, 1, 1), (5001, 1, 150), (5002, 1, 150)")
-    trial = run_trial(cycle.m.conn, cycle.m.plan)
-    assert (trial.findings, [x for x in trial.left_out if "ev" in x]) == ([], [])
+    built = []
+    for leaves in (40, 2):
+        monkeypatch.setattr(trial_partitions, "LEAVES", leaves)
+        trial = run_trial(cycle.m.conn, cycle.m.plan)
+        assert (trial.findings, trial.left_out) == ([], [])
+        built.append(trial.built)
+    assert built[0] > built[1]
     writer.rollback()
+
+
+def test_the_trial_builds_what_partitions_have(start: Start) -> None:
+    """H25: each index and foreign key of theirs, on its own partition; what cannot be built is named so."""
+    cycle = start(USERS + EVENTS + ROWS)
+    plan = cycle.m.plan
+    (ref,) = plan.references
+    parts = tuple(replace(i, tail="USING btree (nothing)") if i.table.name == "ev2b" else i for i in ref.parts)
+    key = next(fk for fk in plan.catalog.foreign_keys if fk.name == "ev_user")
+    mine = replace(
+        key,
+        table=key.parts[0][0],
+        root=key.table,
+        parts=(),
+        name="mine",
+        definition="FOREIGN KEY (user_id) REFERENCES public.gone",
+    )
+    catalog = replace(plan.catalog, foreign_keys=(*plan.catalog.foreign_keys, mine))
+    trial = run_trial(cycle.m.conn, replace(plan, catalog=catalog, references=(replace(ref, parts=parts),)))
+    assert {f.object for f in trial.findings} == {"public.ev1.mine", "public.ev2b.ev2b_user_id_idx_new"}
 
 
 MINE = """
@@ -213,7 +240,8 @@ REFUSALS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "row-type": ("CREATE TABLE mine (x ev1)", "ev1", "column x of table public.mine", {}),
     "comment": ("COMMENT ON COLUMN ev1.user_id IS 'mine'", "ev1", "comment", {}),
     "unlogged": ("ALTER TABLE ev1 SET UNLOGGED", "ev1", "not logged", {}),
-    "unique": ("CREATE UNIQUE INDEX mine ON ev (user_id, id, at)", "mine", "unique", {}),
+    "options": ("ALTER TABLE ev ADD CONSTRAINT mine UNIQUE (user_id, id, at) WITH (fillfactor = 70)", "mine", "options", {}),
+    "unique-below": ("CREATE UNIQUE INDEX mine ON ev2a (user_id, id, at)", "ev2a", "index public.mine", {}),
     "statistics": ("CREATE STATISTICS mine ON user_id, id FROM ev", "mine", "not carried over", {}),
     "key-below": (BELOW, "ev5", "partition key", {}),
     "adopted": ("ALTER TABLE ev ADD user_uuid_id uuid", "ev.user_id", "already", {}),

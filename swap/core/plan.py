@@ -79,9 +79,9 @@ class IndexPlan:
     adopted: bool = False
     clustered: bool = False
     replident: bool = False
-    only: bool = False  # of a partitioned table: empty, the indexes of its partitions are attached to it
-    part_of: str | None = None  # of a partition: the index of the table above that it is attached to
-    part_of_schema: str = ""
+    only: bool = False  # of a partitioned table: empty, those of its partitions are attached; `tail` of a constraint: its text
+    part_of: str | None = None  # of a partition: the index that it is attached to, and that one's table
+    part_of_table: TableName | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,12 @@ class ReferencePlan:
     not_null_name: str | None = None
     compat_indexes: tuple[IndexPlan, ...] = ()
     parts: tuple[IndexPlan, ...] = ()  # of the partitions, those above first
+    spare_parts: tuple[IndexPlan, ...] = ()  # the same of `spare_primary`
+
+    @property
+    def spares(self) -> tuple[IndexPlan, ...]:
+        """The indexes that a primary key's way back rests on."""
+        return tuple(i for i in (self.spare_primary, *self.spare_parts) if i is not None and not i.only)
 
     @property
     def table(self) -> TableName:

@@ -169,7 +169,7 @@ def _reference_plan(
     existing = {i.tail: i.name for i in info.indexes if i.constraint is None}
     plans, spare = [], None
     for i in mine:
-        tail = rewritten[(ref.table, i.name)]
+        tail = _tail(info, i, rewritten)
         adopted = existing.get(tail) if i.constraint is None and info.kind != "p" else None
         plans.append(
             IndexPlan(
@@ -192,9 +192,35 @@ def _reference_plan(
             )
         )
         if i.primary:
-            spare = IndexPlan(ref.table, derive(i.name, "_legacy"), True, i.tail)
+            spare = _spare(info, i)
     column = info.column(ref.column)
-    return ReferencePlan(ref, tuple(plans), spare, column.not_null_name if column else None, parts=_parts(info, plans, rewritten))
+    parts = _parts(info, plans, rewritten)
+    spares = _spare_parts(info, parts) if spare else ()
+    return ReferencePlan(
+        ref, tuple(plans), spare, column.not_null_name if column else None, parts=parts, spare_parts=spares
+    )  # fmt: skip
+
+
+def _tail(table: Table, index: Index, rewritten: dict[tuple[TableName, str], str]) -> str:
+    """A partitioned table's primary key is made by its own text, in the exchange: its names mean the uuid then."""
+    if table.kind == "p" and index.primary:
+        return index.constraint_definition
+    return rewritten[(table.name, index.name)]
+
+
+def _spare(table: Table, index: Index) -> IndexPlan:
+    tail = index.constraint_definition if table.kind == "p" else index.tail
+    return IndexPlan(table.name, derive(index.name, "_legacy"), True, tail, app_name=None, constraint="p", only=table.kind == "p")
+
+
+def _spare_parts(table: Table, parts: tuple[IndexPlan, ...]) -> tuple[IndexPlan, ...]:
+    """Of each partition's part of a primary key."""
+    out = []
+    for p in table.partitions:
+        for part in (x for x in parts if x.table == p.name and x.constraint == "p"):
+            index = next(i for i in p.indexes if i.name == part.app_name)
+            out.append(_spare(p, index))
+    return tuple(out)
 
 
 def _parts(table: Table, tops: list[IndexPlan], rewritten: dict[tuple[TableName, str], str]) -> tuple[IndexPlan, ...]:
@@ -208,9 +234,11 @@ def _parts(table: Table, tops: list[IndexPlan], rewritten: dict[tuple[TableName,
             if parent is None or (p.name, i.name) not in rewritten:
                 continue
             plan = IndexPlan(
-                table=p.name, build_name=derive(i.name, "_new"), unique=i.unique, tail=rewritten[(p.name, i.name)],
-                app_name=i.name, aside_name=derive(i.name, "_legacy"), comment=i.comment, clustered=i.clustered,
-                statistics=i.statistics, only=p.kind == "p", part_of=parent.build_name, part_of_schema=parent.table.schema,
+                table=p.name, build_name=derive(i.name, "_new"), unique=i.unique, tail=_tail(p, i, rewritten),
+                app_name=i.name, aside_name=derive(i.name, "_legacy"), constraint=i.constraint_type, deferrable=i.deferrable,
+                deferred=i.deferred, comment=i.comment, constraint_comment=i.constraint_comment, clustered=i.clustered,
+                replident=i.replident, statistics=i.statistics, only=p.kind == "p", part_of=parent.build_name,
+                part_of_table=parent.table,
             )  # fmt: skip
             above[p.name.schema, i.name] = plan
             out.append(plan)

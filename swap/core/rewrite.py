@@ -71,9 +71,15 @@ def _rewrite(conn: Connection, table: Table, index: Index, renames: list[Rename]
             if not judged(e):
                 raise
             return RewriteFailure(table.name, index.name, e.diag.message_primary or str(e))
+        if as_constraint := table.kind == "p" and index.constraint_type in ("p", "u"):
+            kind = verbatim("PRIMARY KEY" if index.primary else "UNIQUE")
+            conn.execute(
+                sql.SQL("ALTER TABLE {} ADD CONSTRAINT swap_trial_index {} USING INDEX swap_trial_index").format(SCRATCH, kind)
+            )
         for r in reversed(renames):
             rename_scratch(conn, r.after, r.before)
-        return scratch_index(conn).recipe
+        made = scratch_index(conn)
+        return made.constraint_definition if as_constraint else made.recipe
 
 
 def rename_scratch(conn: Connection, column: str, to: str) -> None:

@@ -75,7 +75,7 @@ def foreign_drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
 def own_names(plan: Plan) -> set[str]:
     """Names of everything swap puts on the source and its references before a cutover."""
     refs = plan.references
-    indexes = [i for r in refs for i in (*r.indexes, *r.parts, r.spare_primary) if i is not None and not i.adopted]
+    indexes = [i for r in refs for i in (*r.indexes, *r.parts, *r.spares) if not i.adopted]
     guards = [f"{GUARD}_{r.columns.number}_{on}" for r in refs for on in ("insert", "update")]
     guards += [f"{COMPLETE}_{r.columns.number}" for r in refs]
     names = {CAPTURE, DELETED, MOVED, TRUNCATE, FENCE, f"{GUARD}_insert", f"{GUARD}_update", *guards, plan.identity}

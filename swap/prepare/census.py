@@ -76,6 +76,7 @@ CLAIMS = (
     _claim("out", "pg_constraint", "n", NAMED, "checks: shadow; exclusion constraints: indexes"),
     _claim("in", "pg_constraint", "n", "pg_type", "a check of others over the row type: followers"),
     _claim("in out", "pg_constraint", "i", "pg_trigger", "constraint triggers: triggers"),
+    _claim("in out", "pg_constraint", "i", "pg_constraint", "what a foreign key has for each partition of its target: with the key"),
     _claim("in out", "pg_trigger", "i", "pg_constraint", "the triggers of foreign keys come with them"),
     _claim("in out", "pg_trigger", "an", TABLE | PARTITIONED, "triggers: exchange of triggers; of others FROM the source: refused"),
     _claim("out", "pg_trigger", "n", NAMED, "triggers: exchange of triggers"),

@@ -30,9 +30,9 @@ def new_indexes(plan: Plan) -> Iterator[TableName]:
         yield plan.source.renamed(rename.after)
     for ref in plan.references:
         built = [*(i for i in ref.indexes if not i.adopted), *ref.compat_indexes]
-        names = {n for i in (*built, *((ref.spare_primary,) if ref.spare_primary else ())) for n in (i.build_name, i.aside_name)}
-        names |= {i.aside_name for i in ref.indexes if i.adopted}
-        yield from (ref.table.renamed(n) for n in sorted(n for n in names if n))
+        names = {i.table.renamed(n) for i in (*built, *ref.parts, *ref.spares) for n in (i.build_name, i.aside_name) if n}
+        names |= {i.table.renamed(i.aside_name) for i in ref.indexes if i.adopted and i.aside_name}
+        yield from sorted(names)
 
 
 def check_names(conn: Connection, subject: Subject) -> list[Finding]:

@@ -71,13 +71,14 @@ def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]
     if ref.compat_column:
         detail = "a second name needs indexes of its own, which a partitioned table does not get"
         found.append(blocker("partition", at, detail, "[names] compat = false."))
-    for i in table.indexes:
-        if i.unique and ref.column in i.columns:
-            detail = (
-                f"holds {ref.column} and is unique: a partitioned table takes no constraint USING INDEX, so it would be built "
-                "under the exchange's lock"
-            )
-            found.append(blocker("partition", in_schema(table.name, i.name), detail, WITHOUT))
+    for t in (table, *(p for p in table.partitions if p.kind == "p")):
+        for i in (x for x in t.indexes if x.constraint_definition and ref.column in x.columns):
+            if i.tablespace or " WITH (" in i.tail:
+                detail = (
+                    f"is a constraint over {ref.column} with options or a tablespace for partitions to come: not carried over"
+                )
+                hint = f"ALTER TABLE {t.name} DROP CONSTRAINT {quote(i.name)}; and add it without them, or: {WITHOUT}"
+                found.append(blocker("partition", in_schema(t.name, i.name), detail, hint))
     for s in subject.catalog.statistics:
         if s.table == table.name and ref.column in s.columns:
             detail = f"holds {ref.column} of a partitioned table: not carried over"

@@ -9,6 +9,7 @@ from swap.core.plan import IndexPlan, Plan, RefColumns, ReferencePlan
 from swap.core.statement import Statement
 from swap.core.text import Query, verbatim
 from swap.prepare.objects import generator
+from swap.prepare.partition_constraints import add_constraint, attach
 
 
 def add_identity(plan: Plan) -> list[Statement]:
@@ -94,23 +95,22 @@ def reference_indexes(ref: ReferencePlan) -> list[IndexPlan]:
     """Every index to build on the referring table, the spare of its primary key included; of a partitioned table, on its
     partitions: what stands above them is `attach_indexes`."""
     out = [*ref.parts, *(i for i in ref.indexes if not i.adopted), *ref.compat_indexes]
-    out = [i for i in out if not i.only]
-    return [*out, ref.spare_primary] if ref.spare_primary else out
+    return [*(i for i in out if not i.only), *ref.spares]
 
 
 def attach_indexes(ref: ReferencePlan) -> list[Statement]:
-    """The indexes of a partitioned table over those of its partitions: instant, nothing is read. It has no CREATE INDEX
-    CONCURRENTLY of its own. Those below first: each is valid as soon as all its parts are."""
+    """The indexes and unique constraints of a partitioned table over those of its partitions: instant, nothing is read. It
+    has no CREATE INDEX CONCURRENTLY of its own. Those below first: each is valid as soon as all its parts are."""
     out = []
-    everything = [*ref.indexes, *ref.parts]
+    everything = [i for i in (*ref.indexes, *ref.parts) if i.constraint != "p"]  # that one is made in the exchange
     for above in reversed([i for i in everything if i.only]):
-        out.append(create_index(above, concurrently=False))
+        name = above.build_name
+        out.append(add_constraint(above, name, name) if above.constraint else create_index(above, concurrently=False))
         for i in everything:
-            if (i.part_of_schema, i.part_of) == (above.table.schema, above.build_name):
-                attach = sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(
-                    sql.Identifier(above.table.schema, above.build_name), sql.Identifier(i.table.schema, i.build_name)
-                )
-                out.append(Statement(attach, f"part of {above.build_name}", i.table, "SHARE UPDATE EXCLUSIVE"))
+            if (i.part_of_table, i.part_of) == (above.table, above.build_name):
+                if i.constraint and not i.only:
+                    out.append(add_constraint(i, i.build_name, i.build_name))
+                out.append(attach((above.table.schema, above.build_name), i, i.build_name))
     return out
 
 

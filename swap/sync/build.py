@@ -192,9 +192,10 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
     steps = []
     if attached := attach_indexes(ref):
         # Attaching takes ACCESS EXCLUSIVE on the part, and writers of the partition hold it as an index of theirs.
-        steps.append(Step(f"partition indexes {ref.columns.number}", tuple(attached), (ref.table,), "SHARE"))
+        lock = "ACCESS EXCLUSIVE" if any(s.lock == "ACCESS EXCLUSIVE" for s in attached) else "SHARE"
+        steps.append(Step(f"partition indexes {ref.columns.number}", tuple(attached), (ref.table,), lock))
     for index in ref.indexes:
-        if index.constraint == "u":
+        if index.constraint == "u" and not index.only:
             steps.append(
                 Step(
                     f"constraint {index.build_name}",

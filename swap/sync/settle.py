@@ -60,9 +60,8 @@ def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wa
             join_parts(conn, journal, run, fk, report)
         if run.direction == "forward":
             for ref in run.plan.references:
-                for index in (*ref.indexes, ref.spare_primary):
-                    if index is not None and (index.constraint == "p" or index is ref.spare_primary):
-                        ensure_index(conn, index, concurrently=True)
+                for index in (*(i for i in (*ref.indexes, *ref.parts) if i.constraint == "p" and not i.only), *ref.spares):
+                    ensure_index(conn, index, concurrently=True)
         with conn.transaction():
             refuse_drift(foreign_drift(conn, journal, run), "the exchange")
             store_baseline(conn, journal, run)

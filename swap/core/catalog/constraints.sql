@@ -1,5 +1,5 @@
 -- CHECK constraints of the tables, and every foreign key into or out of them; what a partition has of a key
--- of the partitioned table belongs to that one.
+-- of the partitioned table belongs to that one, and so does what a key has for each partition of its target.
 SELECT k.conrelid::bigint, k.conname, k.contype::text, pg_get_constraintdef(k.oid), k.convalidated, k.condeferrable,
        k.confrelid::bigint, rn.nspname, rc.relname, fn.nspname, fc.relname,
        (SELECT coalesce(array_agg(a.attname::text ORDER BY o.n), '{}')::text[] FROM unnest(k.conkey) WITH ORDINALITY o(num, n)
@@ -15,5 +15,5 @@ JOIN pg_class rc ON rc.oid = k.conrelid JOIN pg_namespace rn ON rn.oid = rc.reln
 LEFT JOIN pg_class fc ON fc.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oid = fc.relnamespace
 WHERE (k.contype = 'c' AND k.conrelid = ANY (%(oids)s::oid[]))
    OR (k.contype = 'f' AND (k.conrelid = ANY (%(oids)s::oid[]) OR k.confrelid = ANY (%(oids)s::oid[]))
-       AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid <> k.conrelid))
+       AND k.conparentid = 0)
 ORDER BY rn.nspname, rc.relname, k.conname

@@ -21,7 +21,9 @@ SELECT i.indrelid::bigint, c.relname, i.indisunique, i.indisprimary, i.indisvali
        ARRAY(SELECT a.attstattarget::int FROM pg_attribute a WHERE a.attrelid = i.indexrelid AND coalesce(a.attstattarget, -1) <> -1
              ORDER BY a.attnum),
        ARRAY(SELECT o.name::text FROM pg_inherits h JOIN pg_class hc ON hc.oid = h.inhparent JOIN pg_namespace hn ON hn.oid = hc.relnamespace,
-             LATERAL (VALUES (1, hn.nspname), (2, hc.relname)) o(n, name) WHERE h.inhrelid = i.indexrelid ORDER BY o.n)
+             LATERAL (VALUES (1, hn.nspname), (2, hc.relname)) o(n, name) WHERE h.inhrelid = i.indexrelid ORDER BY o.n),
+       CASE WHEN k.contype IN ('p', 'u')
+            THEN regexp_replace(pg_get_constraintdef(k.oid), '( DEFERRABLE)?( INITIALLY DEFERRED)?$', '') ELSE '' END
 FROM pg_index i
 JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_class tc ON tc.oid = i.indrelid

@@ -131,6 +131,7 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
                 grants=tuple(_make(Grant, g) for g in grants[oid]),
                 sequences=tuple(sequences[oid]),
                 publications=tuple(_make(Publication, p) for p in publications[oid]),
+                partition_key=r[21], parent=TableName(*r[22]) if r[22] else None, bound=r[23],
             )
         )  # fmt: skip
     return tuple(tables)

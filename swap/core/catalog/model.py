@@ -71,6 +71,9 @@ class Table:
     sequences: tuple[Sequence, ...]
     publications: tuple[Publication, ...]
     partitions: tuple[Table, ...] = ()  # of every level, those above first; `kind` p: divided again
+    partition_key: str = ""  # what stands after PARTITION BY
+    parent: TableName | None = None  # of a partition: the table that it is a part of, for the rows of `bound`
+    bound: str = ""
 
     def column(self, name: str) -> Column | None:
         return next((c for c in self.columns if c.name == name), None)

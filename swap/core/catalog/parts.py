@@ -60,6 +60,7 @@ class Index:
     statistics_columns: tuple[int, ...]
     statistics_targets: tuple[int, ...]
     parent: tuple[str, ...] = ()  # schema and name of the partitioned index that it is a part of
+    constraint_definition: str = ""  # of a primary key or unique constraint, without what DEFERRABLE says
 
     @property
     def recipe(self) -> str:

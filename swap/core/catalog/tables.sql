@@ -15,7 +15,11 @@ SELECT c.oid::bigint, n.nspname, c.relname, pg_get_userbyid(c.relowner), c.relki
        EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND c.relkind IN ('r', 'p')),
        coalesce((SELECT spcname FROM pg_tablespace s WHERE s.oid = c.reltablespace), ''),
        coalesce((SELECT m.amname FROM pg_am m WHERE m.oid = c.relam), ''),
-       CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) ELSE '' END
+       CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) ELSE '' END,
+       CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) ELSE '' END,
+       ARRAY(SELECT o.name::text FROM pg_inherits h JOIN pg_class hc ON hc.oid = h.inhparent JOIN pg_namespace hn ON hn.oid = hc.relnamespace,
+             LATERAL (VALUES (1, hn.nspname), (2, hc.relname)) o(n, name) WHERE h.inhrelid = c.oid AND c.relispartition ORDER BY o.n),
+       coalesce(pg_get_expr(c.relpartbound, c.oid), '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = ANY (%(oids)s::oid[])
 ORDER BY n.nspname, c.relname
