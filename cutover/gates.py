@@ -13,7 +13,8 @@ from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.plan import IndexPlan
 from swap.core.snapshot import Snapshot
-from swap.prepare.baseline import drift, refuse_drift
+from swap.prepare.baseline import drift, refuse_drift, watched_tables
+from swap.prepare.checks_subscriptions import refuse_subscriptions
 from swap.sync.build import index_state
 from swap.sync.queue import count_due, read_watermark
 from swap.sync.settle import SETTLED
@@ -69,6 +70,7 @@ def check_gates(conn: Connection, journal: Journal, run: Run, config: Config, gr
         )
     verified = _verification(journal, run, config.verify.max_age_s, grace_s)
     refuse_drift(drift(conn, journal, run), "it was last recorded", NOTHING_CHANGED)
+    refuse_subscriptions(conn, watched_tables(conn, run.plan))
     _indexes(conn, run)
     _statistics(conn, run)
     pending = count_due(conn, run.plan, read_watermark(conn, run.plan, run.id))

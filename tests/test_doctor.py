@@ -146,7 +146,7 @@ def test_every_check_says_something(tool: Tool) -> None:
         "server-version", "connection", "database-privileges", "wal-level", "statistics-visible", "long-transactions",
         "prepared-transactions", "event-triggers", "settings", "snapshot-hook", "state-schema", "key", "identity",
         "tables", "ownership", "schema-privileges", "target-privileges", "attached-privileges", "row-security",
-        "backfill-triggers", "identity-sequence", "publication", "reference", "index", "exclusion", "names", "dependents", "census", "disk", "lock-table",
+        "backfill-triggers", "identity-sequence", "publication", "subscription", "reference", "index", "exclusion", "names", "dependents", "census", "disk", "lock-table",
         "identity-data", "reference-data", "not-valid", "look-alike",
     }  # fmt: skip
 

@@ -36,10 +36,11 @@ from swap.prepare.checks_names import check_names
 from swap.prepare.checks_not_valid import check_not_valid
 from swap.prepare.checks_partitions import check_partitions
 from swap.prepare.checks_pooler import check_pooler
-from swap.prepare.checks_privileges import check_ownership, check_privileges, check_row_security, read_relations
+from swap.prepare.checks_privileges import check_ownership, check_privileges, check_row_security, check_schemas, read_relations
 from swap.prepare.checks_publications import check_publications
 from swap.prepare.checks_references import check_references
 from swap.prepare.checks_server import Server, check_server, check_version, read_server
+from swap.prepare.checks_subscriptions import check_subscriptions
 from swap.prepare.checks_tables import check_exclusions, check_rewrite, check_tables
 from swap.prepare.declared import check_kinds, without
 from swap.prepare.lookalikes import check_look_alikes
@@ -162,6 +163,7 @@ def _during(conn: Connection, server: Server, run: Run) -> list[Finding]:
     subject = Subject(plan.catalog, Config.model_validate({"source": {"table": str(plan.source), "key": plan.key}}))
     return [
         *check_ownership(relations, server.role),
+        *check_schemas([r for r in relations if r.owned], server.role),
         *check_row_security(relations, server.role),
         check_locks(subject, server),
     ]
@@ -202,6 +204,7 @@ def _before(
         *check_names(conn, subject),
         *check_attached_objects(conn, subject),
         *check_publications(subject),
+        *check_subscriptions(conn, subject),
         *check_dependents(conn, subject),
         *check_census(conn, subject),
         check_disk(needed_bytes(subject), free_bytes(conn, server.data_directory, catalog.source)),
