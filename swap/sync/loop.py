@@ -101,14 +101,14 @@ class Sync:
         while True:
             try:
                 with self._capturing():
-                    done = self._work()
+                    return self._work()
             except Interrupted as e:
+                reason = e.reason
+            finally:
+                # Whatever ended it: a caller whose process lives on would keep everyone waiting for a stream that nobody reads.
                 release_worker(self.conn, tag)
-                if e.reason == "handover" and self._wait_for_handover(tag):
-                    continue
+            if reason != "handover" or not self._wait_for_handover(tag):
                 return self._result("stopped")
-            release_worker(self.conn, tag)
-            return done
 
     @contextmanager
     def _capturing(self) -> Iterator[None]:
