@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from psycopg import sql
 
 from swap.demo.load import Visible, visible_to_app
 from tests.fix_cli import Cli, CliResult, RunningCli
 from tests.fix_mode import Mode, current_mode, toml_with_mode
-from tests.fix_server import Database, DatabaseServer, ExampleFactory, Execute
+from tests.fix_server import Database, ExampleFactory
 from tests.runs import allow_replication
+from tests.stages import Stages
 
 LEGACY_USERS = (1, 2, 17)
 MakeOperator = Callable[..., "Operator"]
@@ -75,35 +75,17 @@ def operator(cli: Cli, example: ExampleFactory, tmp_path: Path) -> MakeOperator:
     return make
 
 
-@pytest.fixture(scope="session")
-def ready_templates() -> set[str]:
-    """The databases that `ready_operator` copies from: those that are made already."""
-    return set()
-
-
 @pytest.fixture
 def ready_operator(
-    cli: Cli, operator: MakeOperator, example_template: Callable[..., str], new_database: Callable[[str], Database],
-    server: DatabaseServer, admin: Execute, tmp_path: Path, ready_templates: set[str],
-) -> MakeOperator:  # fmt: skip
-    """Factory: an operator whose gates are open (`ready`), at a copy of a database that was made so once. A slot is in no
-    copy: with logical capture each is made by itself."""
+    cli: Cli, stages: Stages, example_template: Callable[..., str], new_database: Callable[[str], Database], tmp_path: Path
+) -> MakeOperator:
+    """Factory: an operator whose gates are open (`ready`), at a copy of a database that was made so once."""
 
-    def create(name: str, template: str) -> None:
-        admin(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+    def make(settings: str = "", *, variant: str = "adopt", mode: Mode | None = None) -> Operator:
+        def build(db: Database) -> None:
+            Operator(cli, db, tmp_path, "\n", mode).ready()
 
-    def make(settings: str = "") -> Operator:
-        if current_mode() == "logical":
-            op = operator(settings=settings)
-            op.ready()
-            return op
-        name = "template_ready"
-        if name not in ready_templates:
-            create(name, example_template("adopt", 300, 1))
-            admin(sql.SQL("GRANT CREATE ON DATABASE {} TO swap_owner").format(sql.Identifier(name)))
-            conninfos = (server.conninfo(name), server.conninfo(name, "swap_owner"), server.conninfo(name, "app"))
-            Operator(cli, Database(name, *conninfos), tmp_path, "\n").ready()
-            ready_templates.add(name)
-        return Operator(cli, new_database(name), tmp_path, settings or "\n")  # `init` would read a schema that is prepared
+        db = stages.adopt(new_database(stages.template(("ready", mode), example_template(variant, 300, 1), build)))
+        return Operator(cli, db, tmp_path, settings or "\n", mode)  # `init` would read a schema that is prepared
 
     return make

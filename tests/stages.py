@@ -22,6 +22,7 @@ from tests.fix_mode import current_mode
 from tests.fix_server import Database, DatabaseServer, Execute
 
 USERS = TableName("public", "users")
+ALLOW = sql.SQL("GRANT CREATE ON DATABASE {} TO swap_owner")
 END_SLOTS = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()"
 
 
@@ -50,6 +51,12 @@ class Stages:
         self._create(database.dbname, template)
         carry_over(database)
 
+    def adopt(self, database: Database) -> Database:
+        """A copy that somebody else has made of a template."""
+        self.admin(ALLOW.format(sql.Identifier(database.dbname)))
+        carry_over(database)
+        return database
+
     def database(self, name: str) -> Database:
         s = self.server
         return Database(name, s.conninfo(name), s.conninfo(name, "swap_owner"), s.conninfo(name, "app"))
@@ -59,7 +66,7 @@ class Stages:
         self.admin(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(copy))
         self.admin(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(copy, sql.Identifier(base)))
         if base != "template0":  # a copy has none of the privileges of the database itself; there, `install` grants it
-            self.admin(sql.SQL("GRANT CREATE ON DATABASE {} TO swap_owner").format(copy))
+            self.admin(ALLOW.format(copy))
 
 
 def carry_over(database: Database) -> None:

@@ -31,26 +31,23 @@ def test_gate_no_verification(operator: MakeOperator) -> None:
     assert "no verification" in op.refused("cutover", "--yes", "--no-snapshot", code=3)["message"]
 
 
-def test_gate_verification_too_old(operator: MakeOperator) -> None:
-    op = operator(settings="[verify]\nmax_age_s = 1\n")
-    op.ready()
+def test_gate_verification_too_old(ready_operator: MakeOperator) -> None:
+    op = ready_operator("[verify]\nmax_age_s = 1\n")
     update(op.db.superuser, "UPDATE swap.verification SET finished_at = finished_at - interval '1 minute'")
     assert "old" in op.refused("cutover", "--yes", "--no-snapshot", code=3)["message"]
 
 
-def test_gate_drift_names_the_change(operator: MakeOperator) -> None:
+def test_gate_drift_names_the_change(ready_operator: MakeOperator) -> None:
     """H38: DDL on the source between prepare and cutover."""
-    op = operator()
-    op.ready()
+    op = ready_operator()
     update(op.db.owner, "ALTER TABLE users ADD COLUMN shoe_size int")
     assert "shoe_size" in op.refused("cutover", "--yes", "--no-snapshot", code=3)["message"]
 
 
 @pytest.mark.both_modes
-def test_gate_capture_dropped(operator: MakeOperator, capture_mode: Mode) -> None:
+def test_gate_capture_dropped(ready_operator: MakeOperator, capture_mode: Mode) -> None:
     """H38: the capture trigger is gone, or the table from the publication; what was written since is in no queue."""
-    op = operator()
-    op.ready()
+    op = ready_operator()
     if capture_mode == "trigger":
         what, drop = "swap_capture", "DROP TRIGGER swap_capture ON users"
     else:
@@ -61,16 +58,14 @@ def test_gate_capture_dropped(operator: MakeOperator, capture_mode: Mode) -> Non
     assert what in op.refused("cutover", "--yes", "--no-snapshot", code=3)["message"]
 
 
-def test_snapshot_is_required_or_declined(operator: MakeOperator) -> None:
-    op = operator()
-    op.ready()
+def test_snapshot_is_required_or_declined(ready_operator: MakeOperator) -> None:
+    op = ready_operator()
     assert "--no-snapshot" in op.refused("cutover", "--yes", code=3)["hint"]
 
 
-def test_difference_under_the_lock_rolls_back(operator: MakeOperator) -> None:
+def test_difference_under_the_lock_rolls_back(ready_operator: MakeOperator) -> None:
     """DESIGN 8.3: a touched key that differs stops the cutover, whoever made the difference."""
-    op = operator()
-    op.ready()
+    op = ready_operator()
     update(op.db.owner, "UPDATE users SET login_count = login_count + 1 WHERE id = 5")
     op("sync", "--once")
     update(op.db.owner, "UPDATE users_new SET login_count = -5 WHERE id = 5")
@@ -79,10 +74,9 @@ def test_difference_under_the_lock_rolls_back(operator: MakeOperator) -> None:
     assert op.status()["phase"] == "syncing"
 
 
-def test_reader_in_the_way_is_named_and_nothing_changes(operator: MakeOperator, connect: Connect) -> None:
+def test_reader_in_the_way_is_named_and_nothing_changes(ready_operator: MakeOperator, connect: Connect) -> None:
     """H34: an idle-in-transaction reader: exit 4 within the budget, the blocker named."""
-    op = operator(settings=QUICK)
-    op.ready()
+    op = ready_operator(QUICK)
     reader = connect(op.db.superuser, autocommit=False)
     reader.execute("SELECT count(*) FROM users")
     error = op.refused("cutover", "--yes", "--no-snapshot", code=4)
@@ -100,9 +94,8 @@ def test_reader_in_the_way_is_named_and_nothing_changes(operator: MakeOperator, 
     assert op("cutover", "--yes", "--no-snapshot").json["outcome"] == "committed"
 
 
-def test_idle_blocker_is_ended_when_so_configured(operator: MakeOperator, connect: Connect) -> None:
-    op = operator(settings=QUICK.replace("50", "400") + 'kill_blockers = "idle-in-transaction"\n')
-    op.ready()
+def test_idle_blocker_is_ended_when_so_configured(ready_operator: MakeOperator, connect: Connect) -> None:
+    op = ready_operator(QUICK.replace("50", "400") + 'kill_blockers = "idle-in-transaction"\n')
     update(op.db.superuser, "GRANT app TO swap_owner; GRANT pg_signal_backend TO swap_owner")
     try:
         reader = connect(op.db.app, autocommit=False)
@@ -115,10 +108,9 @@ def test_idle_blocker_is_ended_when_so_configured(operator: MakeOperator, connec
         reader.execute("SELECT 1")
 
 
-def test_prepared_transaction_in_the_way(operator: MakeOperator, connect: Connect) -> None:
+def test_prepared_transaction_in_the_way(ready_operator: MakeOperator, connect: Connect) -> None:
     """H34: no lock is even asked for while it cannot be had."""
-    op = operator(settings=QUICK)
-    op.ready()
+    op = ready_operator(QUICK)
     session = connect(op.db.superuser)
     session.execute("BEGIN; UPDATE users SET login_count = 1 WHERE id = 1; PREPARE TRANSACTION 'in the way'")
     error = op.refused("cutover", "--yes", "--no-snapshot", code=4)
@@ -129,10 +121,9 @@ def test_prepared_transaction_in_the_way(operator: MakeOperator, connect: Connec
     assert row == (1,)
 
 
-def test_hold_limit_rolls_back(operator: MakeOperator, connect: Connect) -> None:
+def test_hold_limit_rolls_back(ready_operator: MakeOperator, connect: Connect) -> None:
     """I2: a slow statement under the lock ends the attempt; nothing changed, and a later attempt succeeds."""
-    op = operator(settings="[cutover]\nmax_attempts = 2\nmax_lock_hold_ms = 150\n")
-    op.ready()
+    op = ready_operator("[cutover]\nmax_attempts = 2\nmax_lock_hold_ms = 150\n")
     # A statement of the script that is slow on purpose: an event trigger that waits for a lock held elsewhere.
     holder = connect(op.db.superuser)
     holder.execute("SELECT pg_advisory_lock(42)")
@@ -151,10 +142,9 @@ def test_hold_limit_rolls_back(operator: MakeOperator, connect: Connect) -> None
     assert op("cutover", "--yes", "--no-snapshot", "--max-lock-hold", "20000").json["outcome"] == "committed"
 
 
-def test_second_cutover_is_refused(operator: MakeOperator, connect: Connect) -> None:
+def test_second_cutover_is_refused(ready_operator: MakeOperator, connect: Connect) -> None:
     """H42: two operators at once."""
-    op = operator(settings="[cutover]\nmax_attempts = 200\nlock_timeout_ms = 20\n")
-    op.ready()
+    op = ready_operator("[cutover]\nmax_attempts = 200\nlock_timeout_ms = 20\n")
     reader = connect(op.db.superuser, autocommit=False)
     reader.execute("SELECT count(*) FROM users")
     first = op.start("cutover", "--yes", "--no-snapshot", "--json")
@@ -164,9 +154,8 @@ def test_second_cutover_is_refused(operator: MakeOperator, connect: Connect) -> 
     assert first.wait().code == 0
 
 
-def test_operator_stops_between_attempts(operator: MakeOperator, connect: Connect) -> None:
-    op = operator(settings="[cutover]\nmax_attempts = 500\nlock_timeout_ms = 20\n")
-    op.ready()
+def test_operator_stops_between_attempts(ready_operator: MakeOperator, connect: Connect) -> None:
+    op = ready_operator("[cutover]\nmax_attempts = 500\nlock_timeout_ms = 20\n")
     reader = connect(op.db.superuser, autocommit=False)
     reader.execute("SELECT count(*) FROM users")
     running = op.start("cutover", "--yes", "--no-snapshot", "--json")
@@ -176,10 +165,9 @@ def test_operator_stops_between_attempts(operator: MakeOperator, connect: Connec
 
 
 @pytest.mark.parametrize("visible", [True, False], ids=["pg_monitor", "unprivileged"])
-def test_old_snapshot_waits(operator: MakeOperator, connect: Connect, visible: bool) -> None:
+def test_old_snapshot_waits(ready_operator: MakeOperator, connect: Connect, visible: bool) -> None:
     """H36: a snapshot older than the shadow's rows would find an almost empty table after the rename."""
-    op = operator(settings="[cutover]\nmax_attempts = 1\n")
-    op.ready()
+    op = ready_operator("[cutover]\nmax_attempts = 1\n")
     old = connect(op.db.superuser, autocommit=False)
     old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     old.execute("SELECT 1")  # takes the snapshot, and no lock on any table
@@ -196,10 +184,9 @@ def test_old_snapshot_waits(operator: MakeOperator, connect: Connect, visible: b
         update(op.db.superuser, "REVOKE pg_monitor FROM swap_owner")
 
 
-def test_stale_writer_is_told_to_retry(operator: MakeOperator, connect: Connect) -> None:
+def test_stale_writer_is_told_to_retry(ready_operator: MakeOperator, connect: Connect) -> None:
     """A REPEATABLE READ transaction with a snapshot from before the exchange gets 40001, not zero rows."""
-    op = operator()
-    op.ready()
+    op = ready_operator()
     update(op.db.superuser, "GRANT pg_monitor TO swap_owner")
     try:
         stale = connect(op.db.superuser, autocommit=False)
@@ -212,10 +199,9 @@ def test_stale_writer_is_told_to_retry(operator: MakeOperator, connect: Connect)
         stale.execute("UPDATE users SET login_count = 1 WHERE email = 'nobody'")
 
 
-def test_killed_after_commit_sync_finishes_the_follow_up(operator: MakeOperator, connect: Connect) -> None:
+def test_killed_after_commit_sync_finishes_the_follow_up(ready_operator: MakeOperator, connect: Connect) -> None:
     """I4: SIGKILL between the commit and the validation of the foreign keys: `sync` validates them."""
-    op = operator()
-    op.ready()
+    op = ready_operator()
     blocker = connect(op.db.superuser, autocommit=False)
     running = _cutover_with_blocked_validation(op, blocker, connect)
     running.kill()
@@ -262,10 +248,9 @@ def hook(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_hook_gets_its_environment_and_names_the_snapshot(operator: MakeOperator, tmp_path: Path) -> None:
+def test_hook_gets_its_environment_and_names_the_snapshot(ready_operator: MakeOperator, tmp_path: Path) -> None:
     path = hook(tmp_path, 'echo noise; env > "$0.env"; echo "snap-$SWAP_RUN_ID-$SWAP_PHASE"\n')
-    op = operator(settings=f'[hooks]\npre_swap_snapshot = ["{path}"]\n')
-    op.ready()
+    op = ready_operator(f'[hooks]\npre_swap_snapshot = ["{path}"]\n')
     done = op("cutover", "--yes", env={"UNRELATED_SECRET": "x"}).json
     assert done["snapshot"].startswith("snap-")
     env = dict(line.split("=", 1) for line in Path(f"{path}.env").read_text().splitlines() if "=" in line)
@@ -280,11 +265,10 @@ def test_hook_gets_its_environment_and_names_the_snapshot(operator: MakeOperator
     [("exit 3\n", 60, 3), ("sleep 600\n", 1, -15), ("exit 0\n", 60, 0)],
     ids=["fails", "hangs", "silent"],
 )
-def test_failing_hook_stops_the_cutover(operator: MakeOperator, tmp_path: Path, text: str, timeout: int, code: int) -> None:
+def test_failing_hook_stops_the_cutover(ready_operator: MakeOperator, tmp_path: Path, text: str, timeout: int, code: int) -> None:
     """H41: exit 6, nothing changed; what the hook said is in the journal."""
     path = hook(tmp_path, f"echo disk full >&2\n{text}")
-    op = operator(settings=f'[hooks]\npre_swap_snapshot = ["{path}"]\ntimeout_s = {timeout}\n')
-    op.ready()
+    op = ready_operator(f'[hooks]\npre_swap_snapshot = ["{path}"]\ntimeout_s = {timeout}\n')
     op.refused("cutover", "--yes", code=6)
     assert op.status()["phase"] == "syncing"
     with psycopg.connect(op.db.owner) as conn:
@@ -293,16 +277,14 @@ def test_failing_hook_stops_the_cutover(operator: MakeOperator, tmp_path: Path, 
     assert "disk full" in output
 
 
-def test_missing_hook_program(operator: MakeOperator) -> None:
-    op = operator(settings='[hooks]\npre_swap_snapshot = ["./no-such-program"]\n')
-    op.ready()
+def test_missing_hook_program(ready_operator: MakeOperator) -> None:
+    op = ready_operator('[hooks]\npre_swap_snapshot = ["./no-such-program"]\n')
     assert "no-such-program" in op.refused("cutover", "--yes", code=6)["message"]
 
 
-def test_rows_born_after_the_cutover_survive_the_revert(operator: MakeOperator, connect: Connect) -> None:
+def test_rows_born_after_the_cutover_survive_the_revert(ready_operator: MakeOperator, connect: Connect) -> None:
     """H43, I6: a user and its session made after the cutover are there after the revert, under both keys."""
-    op = operator()
-    op.ready()
+    op = ready_operator()
     op("cutover", "--yes", "--no-snapshot")
     conn = connect(op.db.superuser)
     made = conn.execute(
@@ -322,10 +304,9 @@ def test_rows_born_after_the_cutover_survive_the_revert(operator: MakeOperator, 
     assert conn.execute("SELECT count(*) FROM users WHERE id = 3").fetchone() == (0,)
 
 
-def test_finalize_drop_legacy_lists_what_still_needs_an_integer(operator: MakeOperator, connect: Connect) -> None:
+def test_finalize_drop_legacy_lists_what_still_needs_an_integer(ready_operator: MakeOperator, connect: Connect) -> None:
     """H45: the policies compare the integer; they are named, and nothing is dropped."""
-    op = operator()
-    op.ready()
+    op = ready_operator()
     op("cutover", "--yes", "--no-snapshot")
     message = op.refused("finalize", "--yes", "--drop-legacy", code=3)["message"]
     assert "policy users_self" in message
@@ -373,9 +354,8 @@ def test_ddl_before_the_end_of_the_build_is_refused(operator: MakeOperator) -> N
     assert op("verify").json["verdict"] == "identical"
 
 
-def test_prepare_after_finalize_is_refused(operator: MakeOperator) -> None:
-    op = operator()
-    op.ready()
+def test_prepare_after_finalize_is_refused(ready_operator: MakeOperator) -> None:
+    op = ready_operator()
     op("cutover", "--yes", "--no-snapshot")
     op("finalize", "--yes")
     assert "uuid already" in op.refused("prepare", code=8)["message"]
