@@ -24,7 +24,11 @@ SLACK_S = 5.0
 
 
 class NotPausedError(Exception):
-    """The pause was not reached within its time; it was lifted."""
+    """The pause was not reached within its time; it was lifted. `pids`: the server's processes that it waited for."""
+
+    def __init__(self, message: str, pids: list[int]) -> None:
+        super().__init__(message)
+        self.pids = pids
 
 
 class Pooler:
@@ -123,9 +127,11 @@ class Pooler:
                 if console.pause(name, max(0.0, deadline - time.monotonic())):
                     continue
                 self._unanswered = True
-                busy = ", ".join(map(str, console.busy(name)))
-                still = f"server processes {busy} are still in a transaction" if busy else "it did not answer"
-                raise NotPausedError(f"{console.label}: {name} was not paused within {self.timeout_s * 1000:.0f} ms: {still}")
+                pids = console.busy(name)
+                still = "a transaction goes on" if pids else "it did not answer"
+                raise NotPausedError(
+                    f"{console.label}: {name} was not paused within {self.timeout_s * 1000:.0f} ms: {still}", pids
+                )
 
     def _lift(self, *, renew: bool) -> None:
         self.failure = None

@@ -22,6 +22,7 @@ from cutover.obstacles import holders, obstacles
 from cutover.pooler import NotPausedError, Pooler
 from cutover.transaction import Exchange, Exchanged, attempt, cutover_exchange, resolve, revert_exchange
 from cutover.watch import Bystanders, Watch
+from swap.core.blockers import sessions
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import direction
@@ -154,7 +155,8 @@ class Operation:
                         met = {h.transaction for h in there}
                         reason = "; ".join(map(str, watch.blockers.values() or (h.who for h in there))) or "a lock was not free"
                     except NotPausedError as e:
-                        reason = str(e)
+                        met = {h.transaction for h in holders(conn, self.run.plan)}
+                        reason = "; ".join([str(e), *map(str, sessions(conn, e.pids))])
                     except HoldExceededError:
                         reason = f"it would have held its locks longer than {cut.max_lock_hold_ms} ms"
                 behind |= watch.bystanders

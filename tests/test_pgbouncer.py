@@ -8,17 +8,23 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
+import cutover.pooler
 from cutover.guard import Guard
+from cutover.run import Outcome
 from swap.core.config import Config, load_config
-from swap.core.errors import UsageError
+from swap.core.errors import UnreachableError, UsageError
+from swap.core.journal import Phase
 from swap.core.pgbouncer import Console
 from swap.demo.load import Load, check
 from swap.prepare.checks_pooler import check_pooler
-from tests.fix_server import Connect, Database
+from tests.cycling import Start
+from tests.fix_server import Connect, Database, Execute
 from tests.operating import MakeOperator, Operator
 from tests.pooling import PASSWORD, PgBouncer, Pooled, pgbouncer
-from tests.waiting import wait_until
+from tests.runs import background, install
+from tests.waiting import wait_for_lock_wait, wait_until
 
 __all__ = ["pgbouncer"]
 QUICK = "[cutover]\nmax_attempts = 2\nlock_timeout_ms = 300\n"
@@ -114,7 +120,7 @@ def test_refused_before_anything(ready_operator: MakeOperator, pgbouncer: Pooled
     assert (status["phase"], status["last_attempt"]) == ("syncing", None)
 
 
-def test_an_attempt_that_fails_resumes(ready_operator: MakeOperator, pgbouncer: Pooled, connect: Connect) -> None:
+def test_an_attempt_that_fails_resumes(ready_operator: MakeOperator, pgbouncer: Pooled, connect: Connect, admin: Execute) -> None:
     """A lock that is not free, and a pause that is not reached: 4, who was in the way, and the clients go on each time."""
     op = ready_operator(settings=QUICK)
     bouncer = pgbouncer(op.db)
@@ -129,11 +135,56 @@ def test_an_attempt_that_fails_resumes(ready_operator: MakeOperator, pgbouncer: 
     row = client.execute("SELECT pg_backend_pid()").fetchone()
     assert row is not None
     error = op.refused("cutover", "--yes", "--no-snapshot", code=4)
-    assert f"was not paused within 200 ms: server processes {row[0]} are still in a transaction" in error["message"]
+    assert f"was not paused within 200 ms: a transaction goes on; pid {row[0]} app" in error["message"]
     assert not bouncer.paused()
     assert client.execute("SELECT 1").fetchone() == (1,)
-    client.rollback()
-    assert op("cutover", "--yes", "--no-snapshot").json["paused_ms"] is not None
+    op.config.write_text(op.config.read_text().replace("[cutover]", '[cutover]\nkill_blockers = "idle-in-transaction"'))
+    admin(sql.SQL("GRANT app TO swap_owner"))
+    try:
+        op.refused("cutover", "--yes", "--no-snapshot", code=4)
+        client.execute("SELECT count(*) FROM users")  # it has held none of the tables so far
+        assert op("cutover", "--yes", "--no-snapshot", "--max-attempts", "9").json["paused_ms"] is not None
+    finally:
+        admin(sql.SQL("REVOKE app FROM swap_owner"))
+    with pytest.raises(psycopg.OperationalError):
+        client.execute("SELECT 1")
+
+
+def test_pgbouncer_goes_away_while_paused(
+    start: Start, database: Database, pgbouncer: Pooled, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exchange is committed and followed up. PgBouncer that is back within the patience has nothing paused: 0. One that
+    stays away is said: 9, with the state, and what to do."""
+    install(database, "CREATE TABLE users (id bigserial PRIMARY KEY); INSERT INTO users SELECT FROM generate_series(1, 9)")
+    bouncer = pgbouncer(database)
+    settings = {"admin_dsn": bouncer.admin_dsn, "databases": [bouncer.name]}
+    cycle = start("SELECT 1", pgbouncer=settings, cutover={"lock_timeout_ms": 60_000})
+    cycle.ready()
+    look = connect(database.superuser)
+
+    def exchange(kind: str) -> Outcome:
+        with connect(database.superuser, autocommit=False) as holder:
+            holder.execute("SELECT count(*) FROM users")
+            with background(lambda: cycle.exchange(kind), holder.rollback) as running:
+                wait_for_lock_wait(look, cycle.m.pid)
+                assert bouncer.paused()
+                bouncer.stop()
+                holder.rollback()
+                there = "SELECT to_regclass('users_old') IS NOT NULL"
+                wait_until(lambda: look.execute(there).fetchone() == (kind == "cutover",), 30, "the exchange")
+                if kind == "cutover":
+                    bouncer.start()
+                outcome: Outcome = running.result(60)
+                return outcome
+
+    assert exchange("cutover").outcome == "committed"
+    cycle.caught_up()
+    monkeypatch.setattr(cutover.pooler, "PATIENCE_S", 0.1)
+    with pytest.raises(UnreachableError, match="was not reached") as told:
+        exchange("revert")
+    assert told.value.state == "The revert is committed, and its follow-up is done."
+    assert f'RESUME "{bouncer.name}";' in told.value.hint
+    assert cycle.m.journal.get(cycle.m.run.id).phase is Phase.SYNCING
 
 
 def test_killed_while_paused(ready_operator: MakeOperator, pgbouncer: Pooled, connect: Connect) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -42,6 +42,12 @@ class Blocker:
 def blockers(conn: Connection, pid: int) -> list[Blocker]:
     """The sessions that `pid` waits for; empty when it waits for none."""
     rows = conn.execute(load_sql("swap.core", "blockers.sql"), {"pid": pid}).fetchall()
+    return [Blocker(*r) for r in rows]
+
+
+def sessions(conn: Connection, pids: Sequence[int]) -> list[Blocker]:
+    """The sessions of these processes; without those that are gone."""
+    rows = conn.execute(load_sql("swap.core", "sessions.sql"), {"pids": list(pids)}).fetchall()
     return [Blocker(*r) for r in rows]
 
 
