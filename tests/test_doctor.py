@@ -209,6 +209,9 @@ def test_a_missing_privilege_is_named_with_the_statement_that_mends_it(
     tool.run(setup.format(**words), superuser=True)
     config: dict[str, Any] = {"sync": {"mode": "logical"}} if case == "replication" else {}
     found = only([f for f in named(tool.doctor(**config), name, "blocker") if f.object == object_.format(**words)])
+    with pytest.raises(RefusedError) as raised:  # `prepare` says the same
+        refuse([found], configured(**config))
+    assert raised.value.hint.startswith(found.hint.partition(";")[0])
     tool.run(found.hint.partition(";")[0], superuser=True)
     assert named(tool.doctor(**config), name, "blocker") == []
 

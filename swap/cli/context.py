@@ -10,18 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import psycopg
 import typer
 
+from swap.cli.explain import MISSING, explain_missing, explain_privilege
 from swap.cli.output import LiveReporter, PlainReporter, make_reporter
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
-from swap.core.gone import RUNBOOK, left_over, refuse_gone
+from swap.core.gone import left_over, refuse_gone
 from swap.core.journal import Journal, Run
-from swap.core.names import quote
 
 Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Else SWAP_CONFIG, else ./swap.toml.")]
@@ -38,13 +38,6 @@ STOPPED = {
 }
 ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
 NEEDS_ALL = ("sync", "cutover", "revert")  # `verify` says of it that it could not finish
-MISSING = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.UndefinedObject,
-    psycopg.errors.InvalidSchemaName,
-)
 INTERRUPTED = 130  # typer's own answer to Ctrl-C outside a command's work
 
 
@@ -74,34 +67,6 @@ class Session:
         return self.run
 
 
-def explain_missing(database: Database, config: Config, *, began: bool) -> None:
-    """After a statement that found something missing: RefusedError when somebody dropped what the run needs. `began`: there
-    was a run when the command began."""
-    with database.session() as conn:
-        journal = Journal(conn, config.names.state_schema)
-        if journal.exists():
-            try:
-                run = journal.current(config.source.name)
-            except MISSING as e:
-                raise RefusedError(
-                    f"Somebody dropped a table of the state schema: {e.diag.message_primary}.",
-                    state="Without it no command knows what was built.",
-                    hint=f"{RUNBOOK}.",
-                ) from None
-            if run is not None:
-                refuse_gone(conn, journal, run)
-        elif began:
-            _refuse_without_state(journal.schema)
-
-
-def _refuse_without_state(schema: str) -> NoReturn:
-    raise RefusedError(
-        f"The schema {quote(schema)} is gone: somebody dropped it.",
-        state="Without it no command knows what was built; INSERTs of the application may fail.",
-        hint=f"{RUNBOOK}.",
-    )
-
-
 @contextmanager
 def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False) -> Iterator[Session]:
     """Configuration, connection, journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting."""
@@ -126,6 +91,9 @@ def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful:
             raise StoppedError(**STOPPED) from None
         except MISSING:
             explain_missing(database, config, began=run is not None)
+            raise
+        except psycopg.errors.InsufficientPrivilege as e:
+            explain_privilege(database, config, e)
             raise
         finally:
             report.close()

@@ -36,7 +36,14 @@ from swap.prepare.checks_names import check_names
 from swap.prepare.checks_not_valid import check_not_valid
 from swap.prepare.checks_partitions import check_partitions
 from swap.prepare.checks_pooler import check_pooler
-from swap.prepare.checks_privileges import check_ownership, check_privileges, check_row_security, check_schemas, read_relations
+from swap.prepare.checks_privileges import (
+    check_ownership,
+    check_privileges,
+    check_row_security,
+    check_schemas,
+    check_targets,
+    read_relations,
+)
 from swap.prepare.checks_publications import check_publications
 from swap.prepare.checks_references import check_references
 from swap.prepare.checks_server import Server, check_server, check_version, read_server
@@ -161,8 +168,11 @@ def _during(conn: Connection, server: Server, run: Run) -> list[Finding]:
     found = {n: query(conn, "resolve.sql", schema=n.schema, name=n.name) for n in sorted(names)}
     relations = read_relations(conn, [int(rows[0][0]) for rows in found.values() if rows])
     subject = Subject(plan.catalog, Config.model_validate({"source": {"table": str(plan.source), "key": plan.key}}))
+    columns = read(conn, "checks_targets.sql", source=int(found[plan.source][0][0])) if found[plan.source] else []
+    targets = read_relations(conn, sorted({int(c[0]) for c in columns}))
     return [
         *check_ownership(relations, server.role),
+        *check_targets(targets, columns, server.role),
         *check_schemas([r for r in relations if r.owned], server.role),
         *check_row_security(relations, server.role),
         check_locks(subject, server),

@@ -1,0 +1,67 @@
+"""What is behind an error of the server that a command met: something that somebody dropped (H38), a right that is missing.
+
+Asked on a session of its own: the one that met the error may be in a transaction that has failed, or gone.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import psycopg
+
+from swap.core.config import Config
+from swap.core.connection import Database, translate
+from swap.core.errors import RefusedError
+from swap.core.gone import RUNBOOK, refuse_gone
+from swap.core.journal import Journal
+from swap.core.names import quote
+from swap.prepare.doctor import examine
+
+MISSING = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InvalidSchemaName,
+)
+RIGHTS = ("state-schema", "database-privileges", "schema-privileges", "ownership", "target-privileges", "attached-privileges")
+
+
+def explain_missing(database: Database, config: Config, *, began: bool) -> None:
+    """After a statement that found something missing: RefusedError when somebody dropped what the run needs. `began`: there
+    was a run when the command began."""
+    with database.session() as conn:
+        journal = Journal(conn, config.names.state_schema)
+        if journal.exists():
+            try:
+                run = journal.current(config.source.name)
+            except MISSING as e:
+                raise RefusedError(
+                    f"Somebody dropped a table of the state schema: {e.diag.message_primary}.",
+                    state="Without it no command knows what was built.",
+                    hint=f"{RUNBOOK}.",
+                ) from None
+            if run is not None:
+                refuse_gone(conn, journal, run)
+        elif began:
+            _refuse_without_state(journal.schema)
+
+
+def _refuse_without_state(schema: str) -> NoReturn:
+    raise RefusedError(
+        f"The schema {quote(schema)} is gone: somebody dropped it.",
+        state="Without it no command knows what was built; INSERTs of the application may fail.",
+        hint=f"{RUNBOOK}.",
+    )
+
+
+def explain_privilege(database: Database, config: Config, error: psycopg.errors.InsufficientPrivilege) -> None:
+    """RefusedError with the statement that gives back what is missing, where `doctor` knows it."""
+    with database.session() as conn:
+        found = [f for f in examine(conn, config) if f.status == "blocker" and f.name in RIGHTS]
+    if found:
+        raise RefusedError(
+            translate(error).message,
+            state="The transaction in hand was rolled back; what was committed before stays.",
+            hint=found[0].hint,
+        )
