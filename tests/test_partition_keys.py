@@ -16,9 +16,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from cutover.finalize import finalize
 from swap.core.errors import RefusedError
+from swap.core.report import Silent
 from tests.cycling import Start, start
 from tests.fix_server import Database
+from tests.fixture_run import DIRECTORY
 from tests.test_partitioned import ROWS, USERS, wrong
 
 __all__ = ["start"]
@@ -133,6 +136,20 @@ def test_each_partition_keeps_its_own_rules(start: Start) -> None:
     cycle.exchange("revert")
     cycle.caught_up()
     assert wrong(cycle.db, *PAIR) == 0
+
+
+def test_nothing_is_left_of_the_integers(start: Start) -> None:
+    """H45: with a primary key, unique constraints, and keys of partitions over them."""
+    cycle = start((DIRECTORY / "reference_partitioned_keys/before.sql").read_text(encoding="utf-8"))
+    cycle.ready()
+    cycle.cutover()
+    m = cycle.m
+    finalize(m.conn, m.journal, m.run, m.config, Silent(), drop_legacy=True)
+    assert "legacy" not in cycle.dump()
+    with closing(psycopg.connect(cycle.db.superuser)) as conn:
+        keys = "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'p' AND conname ~ 'visits|2024' ORDER BY 1"
+        found = conn.execute(keys).fetchall()
+    assert [k[1] for k in found] == ["PRIMARY KEY (user_id, at)"] * 5
 
 
 def test_a_partition_that_was_away(start: Start) -> None:

@@ -231,6 +231,7 @@ CREATE TRIGGER mine BEFORE INSERT ON ev1 FOR EACH ROW EXECUTE FUNCTION f()
 BELOW = "CREATE TABLE ev5 PARTITION OF ev FOR VALUES FROM (500) TO (600) PARTITION BY LIST (user_id)"
 SOME = "ALTER TABLE ev DROP CONSTRAINT ev_user; ALTER TABLE ev1 ADD FOREIGN KEY (user_id) REFERENCES users"
 TWICE = "ALTER TABLE ev2 ADD CONSTRAINT mine FOREIGN KEY (user_id) REFERENCES users"
+LATER = "ALTER TABLE ev ADD user_uuid_id uuid; ALTER TABLE ev1 ADD CONSTRAINT mine FOREIGN KEY (user_uuid_id) REFERENCES users (uuid_id)"
 EMPTY = "CREATE TABLE ev5 PARTITION OF ev FOR VALUES FROM (500) TO (600) PARTITION BY LIST (at)"
 REFUSALS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "trigger": (MINE, "ev1", "mine", {}),
@@ -244,9 +245,10 @@ REFUSALS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "unique-below": ("CREATE UNIQUE INDEX mine ON ev2a (user_id, id, at)", "ev2a", "index public.mine", {}),
     "statistics": ("CREATE STATISTICS mine ON user_id, id FROM ev", "mine", "not carried over", {}),
     "key-below": (BELOW, "ev5", "partition key", {}),
-    "adopted": ("ALTER TABLE ev ADD user_uuid_id uuid", "ev.user_id", "already", {}),
+    "adopted": ("ALTER TABLE ev ADD user_uuid_id uuid; CREATE INDEX mine ON ev1 (user_uuid_id)", "ev1", "index public.mine", {}),
     "compat": ("SELECT 1", "ev.user_id", "second name", {"names": {"compat": True}}),
     "foreign-key-twice": (TWICE, "ev2.mine", "ev.ev_user says of the whole", {}),
+    "foreign-key-twice-then": (LATER, "ev1.mine", "ev.ev_user says of the whole", {}),
     "foreign-key-of-none": (f"{EMPTY}; {TWICE.replace('ev2', 'ev5')}", "ev5.mine", "has no partition", {}),
     "foreign-key-on-some": (SOME, "ev.user_id", "every row of public.ev2a, public.ev2b:", {}),
     "foreign-key-elsewhere": (
@@ -268,6 +270,16 @@ def test_what_a_partition_has_of_its_own_is_refused(database: Database, case: st
     install(database, USERS + other + setup + ddl)
     found = [f for f in doctor(database, **config) if f.status == "blocker" and f.object == f"public.{name}"]
     assert any(said in f.detail and f.hint for f in found), found
+
+
+def test_a_partition_that_is_published_by_itself(database: Database) -> None:
+    """I10, H17: its subscribers get uuids too; a publication of the whole is named once, for the whole."""
+    install(database, USERS + EVENTS)
+    with closing(psycopg.connect(database.superuser, autocommit=True)) as conn:
+        conn.execute("CREATE PUBLICATION mine FOR TABLE ev2a")
+        conn.execute("CREATE PUBLICATION whole FOR TABLE ev, ev1 WITH (publish_via_partition_root)")
+    found = {f.object: f.acceptable for f in doctor(database) if f.name == "publication"}
+    assert found == {"mine of public.ev2a": True, "whole of public.ev": True}
 
 
 def test_a_declared_reference(start: Start) -> None:

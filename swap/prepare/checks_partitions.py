@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from swap.core.catalog.model import ForeignKey, Table
 from swap.core.connection import Connection
-from swap.core.names import quote
+from swap.core.names import TableName, quote
 from swap.core.plan import RefColumns
 from swap.prepare.checks_base import Finding, Subject, blocker, in_schema, qualified, read
 
@@ -38,9 +38,21 @@ def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
     return found
 
 
+def _same(one: ForeignKey, other: ForeignKey, names: dict[tuple[TableName, str], str]) -> bool:
+    """Whether they say the same, with columns under other `names`."""
+
+    def said(fk: ForeignKey) -> tuple[object, ...]:
+        columns = tuple(names.get((fk.holder, c), c) for c in fk.columns)
+        return columns, fk.target, tuple(names.get((fk.target, c), c) for c in fk.target_columns)
+
+    return said(one) == said(other)
+
+
 def _foreign_keys(subject: Subject, mine: list[ForeignKey]) -> list[Finding]:
     """Those of one partitioned table and of its partitions. A leaf's own key is one like any other table's."""
     found = []
+    names = {(r.table, r.uuid_column): r.column for r in subject.references}  # two that will say the same after the cutover
+    names[subject.source.name, subject.config.identity.column] = subject.config.source.key
     for fk in mine:
         at, drop = qualified(fk.table, fk.name), f"ALTER TABLE {fk.table} DROP CONSTRAINT {quote(fk.name)};"
         if subject.catalog.table(fk.table).kind == "p" and not fk.validated:
@@ -50,7 +62,8 @@ def _foreign_keys(subject: Subject, mine: list[ForeignKey]) -> list[Finding]:
             detail = "stands on a partition that is divided again and has no partition: there is nothing to build it of"
             found.append(blocker("partition", at, detail, f"Give {fk.table} a partition first, or {drop}"))
         for above in (x for x in mine if x != fk and x.parts and set(fk.heaps) <= set(x.heaps)):
-            if (above.columns, above.target, above.target_columns) == (fk.columns, fk.target, fk.target_columns):
+            now = _same(above, fk, {})
+            if now or (above.table != fk.table and _same(above, fk, names)):
                 # The server joins a key with the first part that it finds: which one of two keeps its name is by chance.
                 detail = (
                     f"says of this partition what {qualified(above.table, above.name)} says of the whole: two keys, one too many"
@@ -65,9 +78,6 @@ def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]
     if not table.heaps:
         detail = "the partitioned table has no partition: there is nothing to build a foreign key or an index of"
         found.append(blocker("partition", at, detail, "Give it a partition first."))
-    if ref.adopted:
-        detail = f"the partitioned table has the column {ref.uuid_column} already: only an added one is supported there"
-        found.append(blocker("partition", at, detail, "Drop it, or name another one: [[reference]] uuid_column."))
     if ref.compat_column:
         detail = "a second name needs indexes of its own, which a partitioned table does not get"
         found.append(blocker("partition", at, detail, "[names] compat = false."))

@@ -14,18 +14,22 @@ BEFORE = " See docs/limits.md, 'Publications'; then take it on in [accept] findi
 
 def check_publications(subject: Subject) -> list[Finding]:
     """Pure. Accepted, the publications that list a table come along; the others publish what there is by themselves."""
-    found = [f for t in subject.tables for p in t.publications for f in _publication(subject, t, p)]
+    found = [f for t in subject.tables for p in t.publications for f in _publication(subject, t, t, p)]
+    for t in subject.tables:  # a partition may be published without the table
+        known = {p.name for p in t.publications}
+        found += [f for x in t.partitions for p in x.publications if p.name not in known for f in _publication(subject, t, x, p)]
     return or_ok(found, "publication", subject.source.name, "no publication contains the table or a reference to it")
 
 
-def _publication(subject: Subject, table: Table, p: Publication) -> Iterator[Finding]:
-    at = f"{quote(p.name)} of {table.name}"
+def _publication(subject: Subject, table: Table, listed: Table, p: Publication) -> Iterator[Finding]:
+    """`listed`: the table, or a partition of it."""
+    at = f"{quote(p.name)} of {listed.name}"
     changed = {c for r in subject.references if r.table == table.name for c in (r.column, r.uuid_column)}
     if table.name == subject.source.name:
         changed |= {subject.config.source.key, subject.config.identity.column}
     if bound := changed.intersection(p.filter_columns):
         names = ", ".join(map(quote, sorted(bound)))
-        hint = f"ALTER PUBLICATION {quote(p.name)} DROP TABLE {table.name}; and ADD TABLE with a filter over a uuid afterwards."
+        hint = f"ALTER PUBLICATION {quote(p.name)} DROP TABLE {listed.name}; and ADD TABLE with a filter over a uuid afterwards."
         yield blocker("publication", at, f"its row filter compares {names}, which is a uuid afterwards", hint)
         return
     if p.kind != "table":
