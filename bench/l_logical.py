@@ -25,7 +25,7 @@ from psycopg import sql
 from bench.b_capture import CLIENTS, SCRIPT, SECONDS, THREADS, pgbench
 from bench.c_replay import PER_TRANSACTION, Rate, apply_worker, backlog, subscribed_pair
 from bench.result import Row, Target, pairwise_ratio, series
-from bench.setting import STATE, CommandFailedError, Example, Setting, quiesce
+from bench.setting import REAPED_S, STATE, CommandFailedError, Example, Setting, quiesce
 from swap.core.config import load_config
 from swap.core.journal import Journal
 from swap.core.report import Silent
@@ -123,13 +123,17 @@ def _is_read(example: Example) -> None:
 
 def _run(setting: Setting, example: Example, script: Path, clients: int) -> Writers:
     """The only sessions that end meanwhile are pgbench's, and the postmaster counts what those took."""
-    before = _ended(setting)
+    postmaster = psutil.Process(setting.server.pid)
+    sessions, before = set(postmaster.children()), _ended(postmaster)
     rate = pgbench(setting, example, script, clients)
-    return Writers(rate, (_ended(setting) - before) / (rate * SECONDS[setting.quick]) * 1e6)
+    deadline = time.monotonic() + REAPED_S
+    while not sessions.issuperset(postmaster.children()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return Writers(rate, (_ended(postmaster) - before) / (rate * SECONDS[setting.quick]) * 1e6)
 
 
-def _ended(setting: Setting) -> float:
-    times = psutil.Process(setting.server.pid).cpu_times()
+def _ended(postmaster: psutil.Process) -> float:
+    times = postmaster.cpu_times()
     return float(times.children_user + times.children_system)
 
 

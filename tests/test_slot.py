@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -13,12 +14,14 @@ import pytest
 from psycopg import pq
 
 from cutover.run import Operation
+from swap.core.blockers import blockers
 from swap.core.report import Silent
 from swap.prepare.slot import Slot, read_slot, slot_name
 from swap.sync.logical.lag import Lag, read_lag
 from swap.sync.logical.position import CaptureLostError
 from tests.cycling import doctor
 from tests.fix_server import Connect, Database
+from tests.operating import MakeOperator
 from tests.runs import Migrate, Migration, Session, Synced, allow_replication, background, install, migrations, waiting_for
 from tests.test_capture import SCHEMA
 from tests.test_logical import LOGICAL, settings, stream
@@ -78,7 +81,8 @@ def test_a_transaction_that_was_prepared_before_the_slot(migrate: Migrate, datab
         writer.execute("ROLLBACK PREPARED 'two'")
 
     with background(m.prepare, give_up) as prepared:
-        assert wait_for_lock_wait(watcher, m.pid) == [0]  # no session: a prepared transaction
+        assert wait_for_lock_wait(watcher, m.pid) == [0]  # no session
+        assert "a prepared transaction" in str(*blockers(watcher, m.pid))
         writer.execute("COMMIT PREPARED 'two'")
         prepared.result()
     writer.execute("UPDATE users SET secret = 'after' WHERE id = 800")
@@ -196,3 +200,46 @@ def test_a_barrier_that_is_not_passed_in_time_rolls_back(synced: Synced, databas
         done = cutover.result(60)
     assert (done.outcome, done.attempts) == ("committed", 2)
     assert watcher.execute(PUBLISHED).fetchall() == [("public", "users", ["legacy_id"])]
+
+
+@pytest.mark.parametrize("then", ["finish", "give up"])
+def test_a_change_of_mode_is_killed_on_its_way(operator: MakeOperator, connect: Connect, then: str) -> None:
+    """I4, H13: given changes of mode that are killed after some statement, and a write after each, when they are run again in
+    the end, then no write is missing; when the run goes on as it was, or is aborted, nothing of the other mode is left."""
+    op = operator("fresh", users=60, mode="trigger")
+    allow_replication(op.db)
+    op("prepare")
+    op("sync", "--once")
+    app, superuser = connect(op.db.owner), connect(op.db.superuser)
+    left = (
+        "SELECT (SELECT count(*) FROM pg_replication_slots WHERE database = current_database()), (SELECT count(*) FROM pg_publication),"
+        " (SELECT count(*) FROM pg_trigger WHERE tgrelid = 'public.users'::regclass AND tgname ~ '^swap_(capture|truncate)')"
+    )
+    assert superuser.execute(left).fetchone() == (0, 0, 4)
+
+    def killed(mode: str, n: int) -> bool:
+        done = op("prepare", "--mode", mode, check=False, env={"SWAP_FAILPOINT": f"kill:{n}"})
+        app.execute("INSERT INTO users (email, organization_id) VALUES (%s, 1)", [f"{mode}{n}@example.org"])
+        app.execute("UPDATE users SET revision = revision + 1 WHERE email LIKE 'user1%'")
+        return done.code != 0
+
+    if then == "finish":
+        for mode, there in (("logical", (1, 1, 0)), ("trigger", (0, 0, 4))):
+            numbers = itertools.count(8, 10)
+            while killed(mode, next(numbers)):
+                pass
+            assert next(numbers) > 22
+            assert superuser.execute(left).fetchone() == there
+            op("sync", "--once")
+            assert op("verify", "--method", "exact").json["verdict"] == "identical"
+    else:
+        seen = set()
+        for n in itertools.count(14, 4):
+            done = not killed("logical", n)
+            found = superuser.execute(left).fetchone()
+            if done or found == (1, 1, 0):
+                break
+            seen.add(found)
+            op("prepare")
+            assert superuser.execute(left).fetchone() == (0, 0, 4)
+        assert (1, 1, 4) in seen

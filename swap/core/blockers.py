@@ -32,6 +32,8 @@ class Blocker:
     privileged: bool
 
     def __str__(self) -> str:
+        if self.pid == 0:
+            return "a prepared transaction (pg_prepared_xacts): COMMIT PREPARED or ROLLBACK PREPARED"
         who = f"pid {self.pid} {self.user} ({self.application or 'no application_name'})"
         if self.query == HIDDEN:
             return f"{who}; GRANT pg_monitor to see what it does"

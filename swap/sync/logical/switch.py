@@ -80,12 +80,14 @@ def _to_triggers(database: Database, journal: Journal, run: Run, budget: LockBud
 
 
 def forget_logical(journal: Journal, run: Run) -> None:
-    """Slot and publication of a run that captures by triggers, if a change of mode, perhaps one that was killed, left them."""
+    """Slot and publication of a run that captures by triggers, if a change of mode, perhaps one that was killed, left them:
+    the server is asked, because a slot is there before its journal row."""
+    if run.mode != "trigger":
+        return
     stream = journal.t["stream"]
-    if run.mode == "trigger" and journal.execute(sa.select(stream.c.slot).where(stream.c.run_id == run.id)):
-        end_slot(journal.conn, run.plan)
-        with journal.conn.transaction():
-            journal.conn.execute(drop_publication(run.plan).sql)
+    end_slot(journal.conn, run.plan)
+    with journal.conn.transaction():
+        journal.conn.execute(drop_publication(run.plan).sql)
         journal.execute(sa.delete(stream).where(stream.c.run_id == run.id))
 
 
