@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -150,6 +152,16 @@ def test_an_attempt_that_fails_resumes(ready_operator: MakeOperator, pgbouncer: 
         client.execute("SELECT 1")
 
 
+def guards() -> list[psutil.Process]:
+    """This process's guards that are at work."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # ended meanwhile, or a zombie
+            if "cutover.guard" in child.cmdline():
+                found.append(child)
+    return found
+
+
 def test_pgbouncer_goes_away_while_paused(
     start: Start, database: Database, pgbouncer: Pooled, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +197,9 @@ def test_pgbouncer_goes_away_while_paused(
     assert told.value.state == "The revert is committed, and its follow-up is done."
     assert f'RESUME "{bouncer.name}";' in told.value.hint
     assert cycle.m.journal.get(cycle.m.run.id).phase is Phase.SYNCING
+    assert guards(), "it goes on trying"
+    bouncer.start()
+    wait_until(lambda: not guards(), 30, "the guard has ended")
 
 
 def test_killed_while_paused(ready_operator: MakeOperator, pgbouncer: Pooled, connect: Connect) -> None:
