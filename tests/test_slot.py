@@ -175,6 +175,23 @@ def test_doctor_counts_walsenders(database: Database, connect: Connect) -> None:
         assert found(sync={"mode": "trigger"}) == []
 
 
+def test_doctor_names_a_standby_that_capture_would_wait_for(database: Database, connect: Connect) -> None:
+    """H13: from 17 on the slot fails over, and gets nothing while a standby that the server is to wait for is away."""
+    install(database, SCHEMA)
+    allow_replication(database)
+    superuser = connect(database.superuser)
+    if superuser.info.server_version < 170000:
+        pytest.skip("slots fail over from 17 on")
+    superuser.execute("SELECT pg_create_physical_replication_slot('away')")
+    try:
+        with settings(superuser, synchronized_standby_slots="away"):
+            (found,) = [f for f in doctor(database, **LOGICAL) if f.name == "logical-capture"]
+            assert (found.status, found.object) == ("blocker", "away")
+            assert [f for f in doctor(database, sync={"mode": "trigger"}) if f.name == "logical-capture"] == []
+    finally:
+        superuser.execute("SELECT pg_drop_replication_slot('away')")
+
+
 def test_a_barrier_that_is_not_passed_in_time_rolls_back(synced: Synced, database: Database, connect: Connect) -> None:
     """H10, H13, I2: given a walsender that stops while the lock is held, then the attempt is rolled back within
     max_lock_hold_ms, the publication is the one of before, and the next attempt commits; it turns in that very transaction."""

@@ -31,6 +31,14 @@ def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
     if used >= most:
         detail = f"all {most} walsenders are in use (max_wal_senders)"
         found.append(blocker("logical-capture", "server", detail, f"Raise max_wal_senders and restart, or end one. {TRIGGER}"))
+    found += [
+        blocker(
+            "logical-capture", name,
+            "the server sends capture's slot nothing that this standby has not got (synchronized_standby_slots), and it is not connected",
+            f"Start that standby, or take it out of synchronized_standby_slots. {TRIGGER}",
+        )
+        for (name,) in read(conn, "checks_standby_slots.sql")
+    ]  # fmt: skip
     rows = read(conn, "checks_logical.sql", schema=source.name.schema, table=source.name.name)
     found += [
         blocker(
