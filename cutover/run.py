@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import psycopg
 import sqlalchemy as sa
 
+from cutover.catch_up import catch_up
 from cutover.clients import disconnect, refuse_clients
 from cutover.compare import refuse_differences
 from cutover.followup import after_commit
@@ -33,12 +34,8 @@ from swap.core.snapshot import Snapshot
 from swap.core.worker import only_operator, operator_again, taking_over
 from swap.sync.logical.fence import OwnFence, streaming
 from swap.sync.queue import read_watermark
-from swap.sync.replay import replay
 from swap.sync.settle import SETTLED, settle
 from verify.touched import touched_keys
-
-SMALL_BATCH = 500
-DRAIN_ROUNDS = 200
 
 
 @dataclass(frozen=True)
@@ -201,10 +198,7 @@ class Operation:
         d = direction(self.run.plan, self.run.direction)
         if self.fence is not None:
             self.fence.close_up()
-        for _ in range(DRAIN_ROUNDS):
-            taken = replay(self.journal.conn, self.run.plan, d, self.run.id, fence=self.fence)
-            if taken.complete and taken.entries <= SMALL_BATCH:
-                return
+        catch_up(self.journal.conn, self.run.plan, d, self.run.id, self.fence)
 
     def _compare_ahead(self, since: Snapshot) -> Snapshot:
         """Compare what was touched since `since` before any lock is held, so that little is left for under it.
