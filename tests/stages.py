@@ -73,6 +73,8 @@ def carry_over(database: Database) -> None:
     """What does not come along in a copy: the slot; and a verification is as old as the copy, however long ago that of the
     template was."""
     with closing(Target.from_options(database.owner, "test").connect()) as conn:
+        if conn.execute("SELECT to_regclass('swap.run')").fetchone() == (None,):
+            return
         conn.execute("UPDATE swap.verification SET finished_at = clock_timestamp() WHERE finished_at IS NOT NULL")
         journal = Journal(conn, "swap")
         run = journal.current(USERS)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from psycopg import sql
 from tests.dump import schema_dump
 from tests.fix_cli import Cli, CliResult, RunningCli
 from tests.fix_mode import toml_with_mode
-from tests.fix_server import Database, DatabaseServer, Execute
+from tests.fix_server import Database, DatabaseServer
 from tests.fix_told import Tell
 from tests.runs import install
+from tests.stages import Stages
 from tests.waiting import wait_until
 
 SLICE = os.environ.get("SWAP_FAULTS_SLICE", "")
@@ -91,42 +92,34 @@ STAGES: dict[str, tuple[str, ...]] = {
 class Matrix:
     """Databases in every stage, as templates, and one command at a time on a copy."""
 
-    def __init__(self, cli: Cli, server: DatabaseServer, admin: Execute, directory: Path) -> None:
-        self.cli, self.server, self.admin = cli, server, admin
+    def __init__(self, cli: Cli, server: DatabaseServer, stages: Stages, database: Database, directory: Path) -> None:
+        self.cli, self.server, self.stages, self.database = cli, server, stages, database
         self.config, self.count, self.held = directory / "swap.toml", directory / "count", directory / "held"
         self.config.write_text(toml_with_mode('[source]\ntable = "public.users"\n[sync]\njobs = 1\n'))
-        self.copies = 0
 
-    def copy(self, template: str, name: str) -> Database:
-        self.admin(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        self.admin(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-        self.admin(sql.SQL("GRANT CREATE ON DATABASE {} TO PUBLIC").format(sql.Identifier(name)))
-        s = self.server
-        return Database(name, s.conninfo(name), s.conninfo(name, "swap_owner"), s.conninfo(name, "app"))
+    def copy(self, stage: str) -> Database:
+        """The test's database, anew, as it is in `stage`."""
+        self.stages.fill(self.database, self.build(stage))
+        return self.database
 
     def build(self, stage: str) -> str:
         """The template of a stage, and of those before it."""
-        before = "template0"
+        template = "template0"
         for name, steps in STAGES.items():
-            template = f"matrix_{name}"
-            if not self._exists(template):
-                db = self.copy(before, template)
-                if name == "start":
-                    install(db, SCHEMA)
-                for step in steps:
-                    if step in (BEFORE, AFTER):
-                        with closing(psycopg.connect(db.app, autocommit=True)) as conn:
-                            conn.execute(step.encode())
-                    else:
-                        self.run(db, *step.split())
+            template = self.stages.template(("matrix", name), template, partial(self._bring_to, name, steps))
             if name == stage:
                 return template
-            before = template
         raise AssertionError(stage)
 
-    def _exists(self, name: str) -> bool:
-        with closing(psycopg.connect(self.server.conninfo(), autocommit=True)) as conn:
-            return conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is not None
+    def _bring_to(self, stage: str, steps: tuple[str, ...], db: Database) -> None:
+        if stage == "start":
+            install(db, SCHEMA)
+        for step in steps:
+            if step in (BEFORE, AFTER):
+                with closing(psycopg.connect(db.app, autocommit=True)) as conn:
+                    conn.execute(step.encode())
+            else:
+                self.run(db, *step.split())
 
     def run(self, db: Database, *args: str, check: bool = True, failpoint: str = "") -> CliResult:
         env = {"SWAP_FAILPOINT": failpoint} if failpoint else {}
@@ -158,13 +151,17 @@ class Matrix:
                 " UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = to_regnamespace('swap') ORDER BY 1"
             ).fetchall()
             state["steps"] = conn.execute("SELECT DISTINCT name FROM swap.step ORDER BY 1").fetchall()
+            state["capture"] = conn.execute(
+                "SELECT 'slot' FROM pg_replication_slots WHERE database = current_database()"
+                " UNION ALL SELECT 'publication ' || pubname FROM pg_publication ORDER BY 1"
+            ).fetchall()
             state["unfinished"] = conn.execute("SELECT part, number FROM swap.chunk WHERE rows IS NULL").fetchall()
         return state
 
     def undisturbed(self, name: str) -> tuple[int, dict[str, Any]]:
         """How many statements the command sends, and what it ends in."""
         command = COMMANDS[name]
-        db = self.copy(self.build(command.stage), "matrix_copy")
+        db = self.copy(command.stage)
         self.run(db, *command.args, failpoint=f"count:{self.count}")
         return int(self.count.read_text()), self.end_state(db, command)
 
@@ -180,10 +177,8 @@ class Matrix:
 
 
 @pytest.fixture
-def matrix(cli: Cli, server: DatabaseServer, admin: Execute, tmp_path: Path) -> Iterator[Matrix]:
-    made = Matrix(cli, server, admin, tmp_path)
-    yield made
-    admin(sql.SQL("DROP DATABASE IF EXISTS matrix_copy WITH (FORCE)"))
+def matrix(cli: Cli, server: DatabaseServer, stages: Stages, database: Database, tmp_path: Path) -> Matrix:
+    return Matrix(cli, server, stages, database, tmp_path)
 
 
 def points(last: int, every: int) -> list[int]:
@@ -197,7 +192,7 @@ def test_killed_after_any_statement(matrix: Matrix, tell: Tell, name: str) -> No
     last, expected = matrix.undisturbed(name)
     tried = points(last, EVERY)
     for n in tried:
-        db = matrix.copy(matrix.build(command.stage), "matrix_copy")
+        db = matrix.copy(command.stage)
         killed = matrix.run(db, *command.args, check=False, failpoint=f"kill:{n}")
         if killed.code == 0 and n > last - WANDERING:
             continue
@@ -216,7 +211,7 @@ def test_the_server_crashes_after_any_statement(matrix: Matrix, tell: Tell, name
     last, expected = matrix.undisturbed(name)
     tried = points(last, CRASH_EVERY)
     for n in tried:
-        db = matrix.copy(matrix.build(command.stage), "matrix_copy")
+        db = matrix.copy(command.stage)
         running = matrix.cli.start(
             *command.args, "--json", config=matrix.config, dsn=db.owner, env={"SWAP_FAILPOINT": f"hold:{n}:{matrix.held}"}
         )

@@ -34,6 +34,7 @@ CASES: dict[str, tuple[str, list[Any]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.trigger_only("logical capture refuses a publication of the application's own")
 @pytest.mark.parametrize(("listed", "after"), CASES.values(), ids=CASES)
 def test_listed_tables_follow_by_name(listed: str, after: list[Any], whole: MakeWhole) -> None:
     more = "ALTER TABLE users REPLICA IDENTITY FULL; ALTER TABLE sessions REPLICA IDENTITY FULL;" if "WHERE" in listed else ""
@@ -57,6 +58,7 @@ def write(one: Whole) -> None:
         one.query("DELETE FROM sessions WHERE n < 4", role="app")
 
 
+@pytest.mark.trigger_only("logical capture refuses a publication of the application's own")
 @pytest.mark.parametrize("what", ["ALL TABLES", "TABLES IN SCHEMA public"])
 def test_a_publication_of_everything_fails_nobody(what: str, whole: MakeWhole) -> None:
     """Accepted: replay updates and deletes in a shadow that is published before it has a primary key."""
@@ -78,6 +80,7 @@ def test_a_publication_of_everything_fails_nobody(what: str, whole: MakeWhole) -
     one.assert_dump("prepare")
 
 
+@pytest.mark.trigger_only("logical capture refuses a publication of the application's own")
 def test_decoded_changes_carry_the_uuid(whole: MakeWhole) -> None:
     """What a subscriber gets: the same column names before and after, the row of the new table and nothing of the shadow."""
     one = whole(TABLES, later="CREATE PUBLICATION pub FOR TABLE users (id, email)", accept=ACCEPT)
