@@ -65,6 +65,7 @@ WRITES: list[tuple[str, LiteralString, list[int | None]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.both_modes
 @pytest.mark.parametrize(("write", "keys"), [w[1:] for w in WRITES], ids=[w[0] for w in WRITES])
 def test_every_write_is_captured_by_key(m: Migration, app: Session, write: LiteralString, keys: list[int | None]) -> None:
     """H6: given a captured table, when the application writes in any way, then exactly those keys are queued."""
@@ -74,6 +75,7 @@ def test_every_write_is_captured_by_key(m: Migration, app: Session, write: Liter
     m.assert_same()
 
 
+@pytest.mark.both_modes
 def test_copy_is_captured(m: Migration, app: Session) -> None:
     """H6."""
     with app.cursor() as cursor, cursor.copy("COPY users (id, email) FROM STDIN") as copy:
@@ -98,6 +100,7 @@ def test_only_keys_are_kept(m: Migration, app: Session) -> None:
     assert m.captured() == [1]
 
 
+@pytest.mark.both_modes
 def test_a_savepoint_rolled_back_leaves_nothing(m: Migration, app: Session) -> None:
     """H6: and what the same transaction wrote before and after it is due together."""
     with app.transaction():
@@ -119,6 +122,7 @@ def test_a_transaction_rolled_back_leaves_nothing(m: Migration, app: Session) ->
     m.assert_same()
 
 
+@pytest.mark.both_modes
 def test_prepared_after_capture_and_committed_later(m: Migration, app: Session) -> None:
     """H6: given a two-phase transaction, when replay passes it and it commits after, then it is replayed."""
     app.execute("BEGIN")
@@ -134,6 +138,7 @@ def test_prepared_after_capture_and_committed_later(m: Migration, app: Session) 
     m.assert_same()
 
 
+@pytest.mark.both_modes
 def test_prepared_before_capture_is_waited_for(migrate: Migrate, database: Database, connect: Connect) -> None:
     """H6: given a two-phase transaction that wrote before capture began, then `prepare` does not pass it."""
     m = migrate(database, SCHEMA, cutover={"lock_timeout_ms": 20, "max_attempts": 2})
@@ -158,6 +163,7 @@ def test_replica_role_writers_count(m: Migration, database: Database, connect: C
     assert m.differences() == []
 
 
+@pytest.mark.both_modes
 def test_replica_role_writers_are_guarded(m: Migration, database: Database, connect: Connect) -> None:
     """H7: rows written by a subscription have both keys too."""
     writer = connect(database.superuser)
@@ -406,6 +412,7 @@ def test_capture_on_the_example(migrate: Migrate, example: ExampleFactory, conne
     assert m.differences() == []
 
 
+@pytest.mark.both_modes
 def test_capture_never_fails_on_a_full_range_of_keys(m: Migration, app: Session) -> None:
     """Keys at both ends of bigint, negative ones and 0."""
     for key in (-(2**63), -1, 0, 2**63 - 1):

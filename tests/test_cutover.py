@@ -63,6 +63,7 @@ def test_snapshot_is_required_or_declined(ready_operator: MakeOperator) -> None:
     assert "--no-snapshot" in op.refused("cutover", "--yes", code=3)["hint"]
 
 
+@pytest.mark.both_modes
 def test_difference_under_the_lock_rolls_back(ready_operator: MakeOperator) -> None:
     """DESIGN 8.3: a touched key that differs stops the cutover, whoever made the difference."""
     op = ready_operator()
@@ -74,6 +75,7 @@ def test_difference_under_the_lock_rolls_back(ready_operator: MakeOperator) -> N
     assert op.status()["phase"] == "syncing"
 
 
+@pytest.mark.both_modes
 def test_reader_in_the_way_is_named_and_nothing_changes(ready_operator: MakeOperator, connect: Connect) -> None:
     """H34: an idle-in-transaction reader: exit 4 within the budget, the blocker named."""
     op = ready_operator(QUICK)
@@ -121,6 +123,7 @@ def test_prepared_transaction_in_the_way(ready_operator: MakeOperator, connect: 
     assert row == (1,)
 
 
+@pytest.mark.both_modes
 def test_hold_limit_rolls_back(ready_operator: MakeOperator, connect: Connect) -> None:
     """I2: a slow statement under the lock ends the attempt; nothing changed, and a later attempt succeeds."""
     op = ready_operator("[cutover]\nmax_attempts = 2\nmax_lock_hold_ms = 150\n")
@@ -142,6 +145,7 @@ def test_hold_limit_rolls_back(ready_operator: MakeOperator, connect: Connect) -
     assert op("cutover", "--yes", "--no-snapshot", "--max-lock-hold", "20000").json["outcome"] == "committed"
 
 
+@pytest.mark.both_modes
 def test_second_cutover_is_refused(ready_operator: MakeOperator, connect: Connect) -> None:
     """H42: two operators at once."""
     op = ready_operator("[cutover]\nmax_attempts = 200\nlock_timeout_ms = 20\n")
@@ -199,6 +203,7 @@ def test_stale_writer_is_told_to_retry(ready_operator: MakeOperator, connect: Co
         stale.execute("UPDATE users SET login_count = 1 WHERE email = 'nobody'")
 
 
+@pytest.mark.both_modes
 def test_killed_after_commit_sync_finishes_the_follow_up(ready_operator: MakeOperator, connect: Connect) -> None:
     """I4: SIGKILL between the commit and the validation of the foreign keys: `sync` validates them."""
     op = ready_operator()
@@ -282,6 +287,7 @@ def test_missing_hook_program(ready_operator: MakeOperator) -> None:
     assert "no-such-program" in op.refused("cutover", "--yes", code=6)["message"]
 
 
+@pytest.mark.both_modes
 def test_rows_born_after_the_cutover_survive_the_revert(ready_operator: MakeOperator, connect: Connect) -> None:
     """H43, I6: a user and its session made after the cutover are there after the revert, under both keys."""
     op = ready_operator()

@@ -22,7 +22,7 @@ from psycopg import sql
 
 from tests.dump import schema_dump
 from tests.fix_cli import Cli, CliResult, RunningCli
-from tests.fix_mode import toml_with_mode
+from tests.fix_mode import REQUESTED, toml_with_mode
 from tests.fix_server import Database, DatabaseServer
 from tests.fix_told import Tell
 from tests.runs import install
@@ -32,7 +32,8 @@ from tests.waiting import wait_until
 SLICE = os.environ.get("SWAP_FAULTS_SLICE", "")
 FIRST, EVERY = map(int, SLICE.split("/")) if SLICE else (1, 29)
 CRASH_EVERY = EVERY if SLICE else 4 * EVERY  # a crash costs more than a kill
-WANDERING = 10  # how many statements depend on the clock: polls of control flags, of replicas
+WANDERING = 60 if REQUESTED == "logical" else 10
+"""How many statements depend on the clock: polls of control flags, of replicas; with a stream, how many chunks it comes in."""
 
 SCHEMA = """
 CREATE TABLE users (id bigserial PRIMARY KEY, uuid_id uuid UNIQUE, email text NOT NULL UNIQUE,

@@ -24,7 +24,7 @@ from tests.cycling import doctor
 from tests.fix_server import Connect, Database, DatabaseServer
 from tests.operating import MakeOperator
 from tests.runs import Migrate, Migration, Session, Synced, allow_replication, background, install, migrations
-from tests.test_capture import SCHEMA, WRITES
+from tests.test_capture import SCHEMA
 from tests.waiting import wait_for_lock_wait, wait_until
 
 LOGICAL = {"sync": {"mode": "logical"}}
@@ -77,17 +77,6 @@ def _is_set(superuser: Session, name: str, value: str) -> bool:
 
 def reload(superuser: Session) -> None:
     superuser.execute("SELECT pg_reload_conf()")
-
-
-@pytest.mark.parametrize(("write", "keys"), [w[1:] for w in WRITES], ids=[w[0] for w in WRITES])
-def test_every_write_is_captured_by_key(m: Migration, app: Session, write: LiteralString, keys: list[int | None]) -> None:
-    """H6: as with triggers, given a captured table, when the application writes in any way, exactly those keys are queued."""
-    with stream(m) as fence:
-        app.execute(write)
-        fence.close_up()
-        assert sorted(m.captured(), key=str) == sorted(keys, key=str)
-        m.drain()
-        m.assert_same()
 
 
 def test_writers_in_every_kind_of_transaction(m: Migration, app: Session, database: Database, connect: Connect) -> None:

@@ -143,6 +143,7 @@ def test_prepare_killed_while_it_waits_for_a_lock(
     assert comparable(schema_dump(server, op.db.dbname), tag) == undisturbed()
 
 
+@pytest.mark.both_modes
 @pytest.mark.parametrize("part", ["identity", "users", "public.sessions.user_uuid_id"])
 def test_sync_killed_in_the_middle_of_a_range(op: Operator, connect: Connect, part: str) -> None:
     """I4: given SIGKILL with a range's rows written and not committed, and writes meanwhile, when it is run again,
@@ -221,6 +222,7 @@ def test_sync_killed_while_it_builds_an_index_concurrently(op: Operator, connect
     assert op.ask(f"SELECT indisvalid FROM pg_index WHERE indexrelid = 'public.{name}'::regclass") is True
 
 
+@pytest.mark.both_modes
 def test_a_killed_sync_that_followed_is_taken_over(op: Operator, connect: Connect) -> None:
     """I4, I11: given SIGKILL in the middle of a replayed batch."""
     app, other = connect(op.db.app), connect(op.db.owner)
@@ -244,6 +246,7 @@ def test_a_killed_sync_that_followed_is_taken_over(op: Operator, connect: Connec
 # Twice without harm.
 
 
+@pytest.mark.both_modes
 def test_every_command_twice(op: Operator, server: DatabaseServer) -> None:
     """I4: the second call of each finds nothing left to do."""
     first = op("prepare").json
@@ -279,6 +282,7 @@ def pending(op: Operator) -> int:
     return int(op("status").json["pending_changes"])
 
 
+@pytest.mark.both_modes
 def test_a_second_sync_is_refused(op: Operator, following: RunningCli) -> None:
     """I11, H42: exit 3 and a line that names the session at work; the first goes on."""
     holder = op.ask(
@@ -336,6 +340,7 @@ def test_a_signal_during_backfill_ends_it_after_the_range(op: Operator) -> None:
     op.assert_finished()
 
 
+@pytest.mark.both_modes
 def test_pause_and_resume_from_another_terminal(op: Operator, following: RunningCli, connect: Connect) -> None:
     """Given a sync that follows, when it is paused, then nothing is replayed, it says why, and `resume` lets it go on."""
     app = connect(op.db.app)

@@ -30,6 +30,16 @@ class Noted(NamedTuple):
     end: int
 
 
+def table_in_use(conn: Connection, plan: Plan, run_id: int) -> int:
+    """The change table to write to first: rotation may have moved on while nobody read the stream."""
+    row = conn.execute(
+        sql.SQL("SELECT active FROM {} WHERE run_id = {}").format(
+            sql.Identifier(plan.state_schema, "capture"), sql.Literal(run_id)
+        )
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def note(conn: Connection, plan: Plan, run_id: int, chunk: Chunk, slot: int) -> Noted:
     """Entries and position in one transaction."""
     with conn.transaction():

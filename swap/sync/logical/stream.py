@@ -34,7 +34,7 @@ from swap.core.plan import Plan
 from swap.prepare.publication import publication_name
 from swap.prepare.slot import read_slot
 from swap.sync.logical.decoding import Decoder
-from swap.sync.logical.entries import Chunk, here, note
+from swap.sync.logical.entries import Chunk, here, note, table_in_use
 from swap.sync.logical.link import Link, LinkError
 from swap.sync.logical.position import check_journalled, check_slot
 
@@ -206,7 +206,7 @@ class Stream:
     # The writer.
 
     def _write(self) -> None:
-        slot = 0
+        slot = table_in_use(self._conn, self._plan, self._run_id)
         while True:
             try:
                 chunk = self._chunks.get(timeout=STATUS_S / 5)
