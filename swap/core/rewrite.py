@@ -40,6 +40,7 @@ def rewrite_indexes(
     """Tails of all indexes that contain a reference or the key, and what could not be rewritten. Locks nothing."""
     tails: dict[tuple[TableName, str], str] = {}
     failures: list[RewriteFailure] = []
+    known: dict[tuple[object, ...], str | None] = {}  # partitions are alike: three hundred of them took seconds, one by one
     for root, table in ((t, x) for t in catalog.tables for x in (t, *t.partitions)):
         renames = [r for ref in references if ref.table == root.name for r in ref.renames]
         own = table.name == catalog.source.name
@@ -53,7 +54,9 @@ def rewrite_indexes(
                 continue  # written for the uuid column itself: it follows the rename by number
             if index.exclusion and not own:
                 continue  # it stays on the integer: there is no way to build one beside writers
-            result = _rewrite(conn, table, index, renames)
+            like = (root.name, table.columns, index.recipe, index.unique, index.constraint_type, table.kind)
+            result = known.get(like) or _rewrite(conn, table, index, renames)
+            known[like] = result if isinstance(result, str) else None
             if isinstance(result, str):
                 tails[(table.name, index.name)] = result
             else:
