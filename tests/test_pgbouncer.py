@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -267,6 +267,11 @@ def test_doctor(database: Database, pgbouncer: Pooled) -> None:
     assert found(bouncer.admin_dsn.replace(PASSWORD, "x"))[0][0] == "blocker"
     bouncer.console(f"PAUSE {bouncer.name}")
     assert found()[0] == ("blocker", f"{bouncer.name} is paused, and its clients are waiting")
+    with closing(Console(bouncer.admin_dsn)) as console:  # kept open while a snapshot hook runs, and cut off meanwhile
+        assert [p.paused for p in console.pools()] == [True]
+        bouncer.stop()
+        bouncer.start()
+        assert [p.paused for p in console.pools()] == [False]
     bouncer.stop()
     assert found()[0][0] == "blocker"
     assert "pools sessions" in found(pgbouncer(database, mode="session").admin_dsn)[0][1]
