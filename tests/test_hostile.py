@@ -3,6 +3,12 @@ format string is a name like any other, wherever it stands (I10). And passwords 
 
 from __future__ import annotations
 
+import pytest
+
+from swap.core.errors import UsageError
+from tests.cycling import doctor
+from tests.fix_server import Connect, Database
+from tests.runs import install
 from tests.whole import MakeWhole, Whole
 
 # What each layer would trip over: identifiers, literals, dollar quotes, comments, psycopg's parameters, sql.SQL's fields.
@@ -96,3 +102,30 @@ def test_a_state_schema_of_such_a_name(whole: MakeWhole) -> None:
     one.query("INSERT INTO users (n) VALUES (10)")
     one.exchange("revert")
     one.abort()
+
+
+SPLICES = [
+    "true); COMMIT; DROP TABLE victims; --", "true)) ; DROP TABLE victims; SELECT ((true", "true)); COMMIT; DROP TABLE victims; --",
+    "true)) WITH CHECK ((true", "true)), ADD CHECK ((true", "true) TO reader USING (true", "true; DROP TABLE victims", "true -- ", "(true", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["where", "using", "check"])
+def test_a_condition_is_one_expression(key: str, database: Database, connect: Connect) -> None:
+    """Nothing of it is run before that is known."""
+    install(
+        database,
+        "CREATE TABLE users (id bigserial PRIMARY KEY, email text); CREATE TABLE victims (id bigserial, user_id bigint, kind text);"
+        "ALTER TABLE users ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON users USING (id > 0) WITH CHECK (id > 0)",
+    )
+    for text in SPLICES:
+        if key == "where":
+            config = {"reference": [{"table": "public.victims", "column": "user_id", "where": text}]}
+        else:
+            config = {"policy": [{"table": "public.users", "name": "p", "using": "true", "check": "true"} | {key: text}]}
+        if text == "true -- ":  # a comment ends with its line
+            doctor(database, **config)
+            continue
+        with pytest.raises(UsageError, match="not one SQL expression"):
+            doctor(database, **config)
+    assert connect(database.superuser).execute("SELECT to_regclass('public.victims') IS NOT NULL").fetchone() == (True,)

@@ -50,6 +50,7 @@ from swap.prepare.checks_server import Server, check_server, check_version, read
 from swap.prepare.checks_subscriptions import check_subscriptions
 from swap.prepare.checks_tables import check_exclusions, check_rewrite, check_tables
 from swap.prepare.declared import check_kinds, without
+from swap.prepare.expressions import refuse_spliced
 from swap.prepare.lookalikes import check_look_alikes
 from swap.prepare.lookalikes_nested import look_alikes
 from swap.prepare.mended import mended, with_key
@@ -184,6 +185,7 @@ def _before(
 ) -> list[Finding]:
     """No run exists: can one begin? Goes on past what is unusable, as far as anything can be made sense of: what is mended
     first should not uncover the next blocker. `mended` is the subject without what is in the way."""
+    refuse_spliced(conn, config)
     kinds = check_kinds(conn, config)
     if any(f.object == str(config.source.name) for f in kinds):
         return [*kinds, *_untried(config, trial)]

@@ -22,10 +22,12 @@ from swap.core.rewrite import rewrite_indexes
 from swap.core.statistics import with_statistics
 from swap.core.text import verbatim
 from swap.core.twins import with_twins
+from swap.prepare.expressions import refuse_spliced
 
 
 def read_plan(conn: Connection, config: Config) -> Plan:
     """The plan for a source that is not being migrated yet. Raises UsageError and RefusedError."""
+    refuse_spliced(conn, config)
     catalog = load_catalog(conn, config.source.name, [(parse_table(r.table), r.column) for r in config.reference])
     key = catalog.source.column(config.source.key)
     if key is None:
@@ -84,7 +86,7 @@ def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:
     try:
         with conn.transaction(force_rollback=True):
             conn.execute(create)
-            conn.execute(check.as_bytes(conn), prepare=True)  # the extended protocol takes one statement only
+            conn.execute(check)
             row = conn.execute(
                 "SELECT pg_get_expr(k.conbin, k.conrelid), ARRAY(SELECT a.attname::text FROM pg_attribute a"
                 " WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))"
