@@ -18,7 +18,8 @@ def copies(plan: Plan, others: tuple[Table, ...]) -> list[Statement]:
 
     No foreign key: those that touch the source are added by the exchange itself, and no other one matters here.
     """
-    tables = (*plan.catalog.tables, *others)
+    parts = {p.name for t in plan.catalog.tables for p in t.partitions}  # one may be named by itself, and is refused then
+    tables = tuple(t for t in (*plan.catalog.tables, *others) if t.name not in parts)
     made = [s for t in tables for s in _copy(t, plan.catalog.server_version)]
     # A constraint trigger may be FROM another table: the tables come first.
     return made + [_made(t, verbatim(trigger.definition)) for t in tables for trigger in t.triggers]
