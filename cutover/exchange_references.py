@@ -18,7 +18,7 @@ from swap.prepare.shadow import NAMED_NOT_NULL
 
 
 def exchange_references(plan: Plan) -> list[Statement]:
-    """All references, phase by phase: guards off, NOT NULL, primary keys off, column names, indexes, guards on.
+    """All references, phase by phase: NOT NULL, primary keys off, column names, indexes, guards turned.
 
     By phase and not by reference, because a table may have several in one primary key: the way back may drop a
     column's NOT NULL only when the key is gone.
@@ -26,10 +26,12 @@ def exchange_references(plan: Plan) -> list[Statement]:
     refs = plan.references
     keys = [(r, i, r.spare_primary) for r in refs for i in r.indexes if i.constraint == "p" and r.spare_primary]
     marked = [i for r in refs for i in (*r.indexes, *r.parts) if i.clustered or i.replident]
+    # A constraint trigger cannot be replaced, and a partition's triggers are the server's own copies: made anew.
+    new = [r for r in refs if r.columns.deferrable or plan.catalog.table(r.table).kind == "p"]
     second = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]
     return [
         *(s.reversed() for s in reversed(compat_triggers(plan, "forward", source=False))),
-        *(s.reversed() for r in refs for s in reversed(own_triggers.reference_guards(plan, r.columns, r.table, "forward"))),
+        *(s.reversed() for r in new for s in reversed(own_triggers.reference_guards(plan, r.columns, r.table, "forward"))),
         *(s for r in refs for s in _not_null(plan, r)),
         *(s for i in marked for s in _marks(i, off=True)),
         *(_drop_primary_key(r, index, spare) for r, index, spare in keys),
@@ -40,7 +42,8 @@ def exchange_references(plan: Plan) -> list[Statement]:
         *(s for r in refs for i in r.indexes for s in _comments(i, _comment_before(plan, i))),
         *(s for r in refs for i in r.parts for s in (*_exchange_part(i), *_comments(i, None))),
         *(s for i in marked for s in _marks(i, off=False)),
-        *(s for r in refs for s in own_triggers.reference_guards(plan, r.columns, r.table, "reverse")),
+        *(own_triggers.turned_guards(plan, r.columns, r.table) for r in refs if r not in new),
+        *(s for r in new for s in own_triggers.reference_guards(plan, r.columns, r.table, "reverse")),
         *compat_triggers(plan, "reverse", source=False),
     ]
 

@@ -14,9 +14,6 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     SELECT format('constraint %%I %%s valid=%%s', k.conname, pg_get_constraintdef(k.oid), k.convalidated)
     FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n'
     UNION ALL
-    SELECT format('referenced by %%s constraint %%I %%s', k.conrelid::regclass, k.conname, pg_get_constraintdef(k.oid))
-    FROM pg_constraint k WHERE k.confrelid = c.oid
-    UNION ALL
     SELECT format('index %%s valid=%%s', pg_get_indexdef(i.indexrelid), i.indisvalid AND i.indisready) FROM pg_index i WHERE i.indrelid = c.oid
     UNION ALL
     -- A partition that was detached and came back has its parts of the triggers anew, and meanwhile had none: nobody
@@ -45,10 +42,20 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
                   pg_get_expr(pr.prqual, pr.prrelid))
     FROM pg_publication_rel pr JOIN pg_publication p ON p.oid = pr.prpubid WHERE pr.prrelid = c.oid
     UNION ALL
+    SELECT format('label %%s %%s %%L', l.provider, quote_ident(a.attname), l.label)
+    FROM pg_seclabel l LEFT JOIN pg_attribute a ON a.attrelid = l.objoid AND a.attnum = l.objsubid AND l.objsubid > 0
+    WHERE l.objoid = c.oid AND l.classoid = 'pg_class'::regclass
+    UNION ALL
     SELECT format('publication %%I of more than this table', p.pubname) FROM pg_publication p
     WHERE p.puballtables OR EXISTS (SELECT FROM pg_publication_namespace pn WHERE pn.pnpubid = p.oid AND pn.pnnspid = c.relnamespace)
     UNION ALL
     SELECT format('statistics %%I target=%%s %%s', xs.stxname, coalesce(xs.stxstattarget, -1), pg_get_statisticsobjdef(xs.oid))
     FROM pg_statistic_ext xs WHERE xs.stxrelid = c.oid
 ) x
-WHERE c.oid = ANY (%(oids)s::oid[]) ORDER BY 1, 2
+WHERE c.oid = ANY (%(oids)s::oid[])
+UNION ALL
+-- Not table by table: pg_constraint has no index on confrelid, and two hundred tables would scan it two hundred times,
+-- twice under the exchange's lock.
+SELECT k.confrelid::regclass::text, format('referenced by %%s constraint %%I %%s', k.conrelid::regclass, k.conname, pg_get_constraintdef(k.oid))
+FROM pg_constraint k WHERE k.confrelid = ANY (%(oids)s::oid[])
+ORDER BY 1, 2
