@@ -1,6 +1,6 @@
-"""What belongs to a reference's column and not to its table: rights and comment.
+"""What belongs to a reference's column and not to its table: rights, comment and security labels.
 
-Both are held by column number, and so stay with the integer when the names change. The uuid column gets the same
+All are held by column number, and so stay with the integer when the names change. The uuid column gets the same
 while it bears the application's name; the integer keeps its own, which the way back needs.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from cutover.grants import grants
+from swap.core.labels import exchange_labels
 from swap.core.plan import Plan, RefColumns
 from swap.core.statement import AX, Statement
 
@@ -34,4 +35,4 @@ def exchange_column(plan: Plan, ref: RefColumns) -> list[Statement]:
                 comment.format(ref.table.sql, name, sql.Literal(uuid.comment if uuid else None)),
             )
         )  # fmt: skip
-    return out
+    return out + exchange_labels(plan, ref)

@@ -30,6 +30,7 @@ from cutover.tried import tried
 from swap.core.catalog.load import load_tables, query
 from swap.core.catalog.model import Table
 from swap.core.connection import Connection
+from swap.core.labels import WHY as LABELS
 from swap.core.ladder import local_timeout
 from swap.core.names import derive, quote
 from swap.core.plan import Plan
@@ -58,6 +59,7 @@ EXPLAINS = {
 }
 """What the server may say against an object (SQLSTATE), and the checks that know better what to do about it."""
 TWIN = "a function of a copy's row type"
+PROVIDER = "Load the provider in every session (shared_preload_libraries), or SECURITY LABEL … IS NULL, and again afterwards."
 GONE = "Mend what it needs first."
 
 
@@ -142,7 +144,7 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
                 label = _label(statement, moves)
                 trial.failed = True
                 if not trial.explained(label, error):
-                    trial.findings.append(_finding(label, error, moves, failed))
+                    trial.findings.append(_finding(label, error, moves, failed, labelled=statement.why.startswith(LABELS)))
                 failed.setdefault(label.rpartition(".")[2], label)
     trial.findings += review(conn, plan, moves)
 
@@ -210,6 +212,7 @@ def _if_there(statement: Statement) -> Query:
 
 def _creates(statement: Statement) -> bool:
     return bool(re.match(r"CREATE\b|ALTER POLICY\b|ALTER TABLE (?:ONLY )?\S+ ADD CONSTRAINT\b", statement.text))
+    return bool(re.match(r"CREATE\b|SECURITY LABEL\b|ALTER POLICY\b|ALTER TABLE \S+ ADD CONSTRAINT\b", statement.text))
 
 
 def _run(conn: Connection, text: Query) -> psycopg.Error | None:
@@ -250,6 +253,8 @@ ROUTINE = re.compile(r"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE|AGGREGATE) (
 def _label(statement: Statement, moves: Moves) -> str:
     """What `[accept]` and the reader call the object: `public.view`, `public.table.trigger`, `public.function(bigint)`."""
     text = statement.text
+    if statement.why.startswith(LABELS):
+        return moves.readable(statement.why.removeprefix(LABELS))
     if routine := ROUTINE.match(text):
         return moves.readable(routine.group(1))
     table = str(moves.back(statement.table)) if statement.table else ""
@@ -262,8 +267,10 @@ def _label(statement: Statement, moves: Moves) -> str:
     return f"{table}.{quote(plain)}"
 
 
-def _finding(label: str, error: psycopg.Error, moves: Moves, failed: dict[str, str]) -> Finding:
+def _finding(label: str, error: psycopg.Error, moves: Moves, failed: dict[str, str], *, labelled: bool) -> Finding:
     message = moves.readable(error.diag.message_primary or str(error))
+    if labelled:
+        return blocker("trial", label, f"its security label cannot be given again: {message}", PROVIDER)
     missing = re.search(r'relation "(?:.*\.)?([^".]+)"', message) if error.sqlstate == "42P01" else None
     if missing and missing.group(1) in failed:
         return blocker("trial", label, f"needs {failed[missing.group(1)]}, which {CANNOT}", GONE)

@@ -15,7 +15,7 @@ from swap.prepare.checks_triggers import check_triggers
 REASONS = {
     "pg_policy": ("its expression names the table's row type", "DROP POLICY before, and CREATE it again after the cutover."),
     "pg_seclabel": (
-        "security labels are not carried over in this version",
+        "security labels of sequences, partitions and row types are not carried over",
         "SECURITY LABEL … IS NULL, and again afterwards.",
     ),
 }

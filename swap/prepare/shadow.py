@@ -10,6 +10,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.catalog.model import Column
+from swap.core.labels import shadow_labels
 from swap.core.names import derive
 from swap.core.plan import Plan
 from swap.core.statement import Statement
@@ -48,6 +49,7 @@ def create_shadow(plan: Plan) -> list[Statement]:
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(shadow.sql)
     out = [Statement(create, "the shadow table, empty and without indexes", shadow, "", drop)]
     out += [Statement(s, why, shadow) for s, why in _attributes(plan)]
+    out += shadow_labels(plan, _taken_names(plan))
     out.append(Statement(bare_acl(shadow), "no grant before the cutover, whatever the default privileges say", shadow))
     return out
 

@@ -20,6 +20,17 @@ FROM pg_class c JOIN pg_type t ON t.oid = c.reltype JOIN pg_depend d ON d.refcla
      AND d.classid <> 'pg_rewrite'::regclass
 WHERE c.oid = ANY (%(oids)s::oid[])
 UNION
-SELECT c.oid::bigint, 'security label of ' || c.oid::regclass, 'pg_seclabel', ''
-FROM pg_class c JOIN pg_seclabel l ON l.classoid = 'pg_class'::regclass AND l.objoid = c.oid WHERE c.oid = ANY (%(oids)s::oid[])
+-- Labels of the tables and their columns come along (labels.sql). An identity's sequence is made anew, a partition's columns
+-- belong to its table.
+SELECT s.refobjid::bigint, 'security label of ' || s.objid::regclass, 'pg_seclabel', ''
+FROM pg_depend s JOIN pg_class q ON q.oid = s.objid AND q.relkind = 'S'
+     JOIN pg_seclabel l ON l.classoid = 'pg_class'::regclass AND l.objoid = s.objid
+WHERE s.classid = 'pg_class'::regclass AND s.refclassid = 'pg_class'::regclass AND s.refobjid = ANY (%(oids)s::oid[]) AND s.deptype = 'i'
+UNION
+SELECT c.oid::bigint, 'security label of type ' || c.oid::regclass, 'pg_seclabel', ''
+FROM pg_class c JOIN pg_seclabel l ON l.classoid = 'pg_type'::regclass AND l.objoid = c.reltype WHERE c.oid = ANY (%(oids)s::oid[])
+UNION
+SELECT c.oid::bigint, 'security label of ' || t.relid, 'pg_seclabel', ''
+FROM pg_class c, pg_partition_tree(c.oid) t JOIN pg_seclabel l ON l.classoid = 'pg_class'::regclass AND l.objoid = t.relid AND l.objsubid > 0
+WHERE c.oid = ANY (%(oids)s::oid[]) AND c.relkind = 'p' AND t.relid <> c.oid
 ORDER BY 1, 2

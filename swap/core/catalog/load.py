@@ -21,6 +21,7 @@ from swap.core.catalog.model import (
     ForeignKey,
     Grant,
     Index,
+    Label,
     Policy,
     Publication,
     Sequence,
@@ -114,6 +115,7 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
     grants = _group(query(conn, "grants.sql", oids=oids))
     sequences = load_sequences(conn, oids)
     publications = _group(query(conn, "publications.sql", oids=oids))
+    labels = _group(query(conn, "labels.sql", oids=oids))
     tables = []
     for r in query(conn, "tables.sql", oids=oids):
         oid = int(r[0])
@@ -132,6 +134,7 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
                 sequences=tuple(sequences[oid]),
                 publications=tuple(_make(Publication, p) for p in publications[oid]),
                 partition_key=r[21], parent=TableName(*r[22]) if r[22] else None, bound=r[23],
+                labels=tuple(_make(Label, x) for x in labels[oid]),
             )
         )  # fmt: skip
     return tuple(tables)

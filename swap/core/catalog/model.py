@@ -11,6 +11,7 @@ from swap.core.catalog.parts import (
     ForeignKey,
     Grant,
     Index,
+    Label,
     Policy,
     Publication,
     Sequence,
@@ -28,6 +29,7 @@ __all__ = [
     "Function",
     "Grant",
     "Index",
+    "Label",
     "Policy",
     "Publication",
     "Sequence",
@@ -70,6 +72,7 @@ class Table:
     grants: tuple[Grant, ...]
     sequences: tuple[Sequence, ...]
     publications: tuple[Publication, ...]
+    labels: tuple[Label, ...] = ()
     partitions: tuple[Table, ...] = ()  # of every level, those above first; `kind` p: divided again
     partition_key: str = ""  # what stands after PARTITION BY
     parent: TableName | None = None  # of a partition: the table that it is a part of, for the rows of `bound`

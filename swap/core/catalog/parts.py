@@ -33,6 +33,15 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A security label: of the table, or of one of its columns."""
+
+    provider: str
+    label: str
+    column: str | None
+
+
+@dataclass(frozen=True)
 class Index:
     """`tail` is the definition from USING on, tablespace included; `columns` every column it mentions; `key_columns` in index order."""
 
