@@ -18,14 +18,15 @@ def exchange_column(plan: Plan, ref: RefColumns) -> list[Statement]:
     """Run after the rename: `ref.column` is the uuid. What an adopted column has already is not given, nor taken."""
     table = plan.catalog.table(ref.table)
     column, uuid = table.column(ref.column), table.column(ref.uuid_column)
-    has = {(g.grantee, g.privilege, g.grantable) for g in table.grants if g.column == ref.uuid_column}
+    has = {(g.grantee, g.grantor, g.privilege, g.grantable) for g in table.grants if g.column == ref.uuid_column}
     out = grants(
         ref.table,
-        tuple(g for g in table.grants if g.column == ref.column and (g.grantee, g.privilege, g.grantable) not in has),
+        tuple(g for g in table.grants if g.column == ref.column and (g.grantee, g.grantor, g.privilege, g.grantable) not in has),
+        table.owner,
     )
     if ref.compat_column:
         # The second name of the uuid has the rights that the application's column of this name had.
-        out += grants(ref.table, tuple(g for g in table.grants if g.column == ref.uuid_column))
+        out += grants(ref.table, tuple(g for g in table.grants if g.column == ref.uuid_column), table.owner)
     if column is not None and column.comment is not None:
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}")
         name = sql.Identifier(ref.column)

@@ -1,4 +1,8 @@
-"""GRANTs as statements, in the order of the ACL."""
+"""GRANTs as statements, in the order of the ACL, each by whoever gave it: a right that was passed on (WITH GRANT OPTION)
+goes when its giver loses his own, and only he or the owner's REVOKE … CASCADE takes it back.
+
+The server gives a right in the owner's name where the session may act for him, so others have to be become (SET ROLE).
+"""
 
 from __future__ import annotations
 
@@ -14,15 +18,16 @@ from swap.core.statement import Statement
 from swap.core.text import Query, verbatim
 
 
-def grants(table: TableName, entries: tuple[Grant, ...]) -> list[Statement]:
-    """GRANTs in the ACL's own order, so that a dump prints them as before."""
+def grants(table: TableName, entries: tuple[Grant, ...], owner: str | None = None) -> list[Statement]:
+    """GRANTs in the ACL's own order, so that a dump prints them as before. `owner`: who else gave some is become for them."""
     out = []
-    for (grantee, grantable), group in groupby((g for g in entries if g.column is None), key=lambda g: (g.grantee, g.grantable)):
-        out.append(_grant(table, grantee, [g.privilege for g in group], None, grantable))
-    for (column, grantee, grantable), group in groupby(
-        (g for g in entries if g.column is not None), key=lambda g: (g.column, g.grantee, g.grantable)
-    ):
-        out.append(_grant(table, grantee, [g.privilege for g in group], column, grantable))
+    for on_columns in (False, True):
+        mine = (g for g in entries if (g.column is not None) == on_columns)
+        for (column, grantee, grantor, grantable), group in groupby(
+            mine, key=lambda g: (g.column, g.grantee, g.grantor, g.grantable)
+        ):
+            by = grantor if owner is not None and grantor != owner else None
+            out.append(_grant(table, grantee, [g.privilege for g in group], column, grantable, by))
     return out
 
 
@@ -44,11 +49,16 @@ def owner_rights(what: Query, owner: str, privileges: tuple[str, ...] | None) ->
     return [revoke, grant] if privileges else [revoke]
 
 
-def _grant(table: TableName, grantee: str | None, privileges: list[str], column: str | None, option: bool) -> Statement:
+def _grant(
+    table: TableName, grantee: str | None, privileges: list[str], column: str | None, option: bool, by: str | None
+) -> Statement:
     who = sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee)
     on = sql.SQL(" ({})").format(sql.Identifier(column)) if column else sql.SQL("")
     what = sql.SQL(", ").join(verbatim(p) + on for p in privileges)
     tail = sql.SQL(" WITH GRANT OPTION" if option else "")
     grant = sql.SQL("GRANT {} ON {} TO {}").format(what, table.sql, who) + tail
     revoke = sql.SQL("REVOKE {} ON {} FROM {}").format(what, table.sql, who)
+    if by is not None:
+        become = sql.SQL("SET LOCAL ROLE {}; ").format(sql.Identifier(by))
+        grant, revoke = (become + s + sql.SQL("; RESET ROLE") for s in (grant, revoke))
     return Statement(grant, "grants", table, "", revoke)

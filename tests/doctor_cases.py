@@ -127,6 +127,10 @@ REFERENCES = [
     blocked("uuid-column-text", "ALTER TABLE sessions ADD user_uuid_id text", "reference", "sessions.user_uuid_id", "is text"),
     blocked("reference-default", "ALTER TABLE sessions ALTER user_id SET DEFAULT 0", "reference", "sessions.user_id", "default (0"),
     blocked(
+        "session-default", "ALTER TABLE sessions ALTER user_id SET DEFAULT current_setting('app.user')::bigint",
+        "reference", "sessions.user_id", "cannot tell a default",
+    ),
+    blocked(
         "generated-reference", "CREATE TABLE g (a bigint, user_id bigint GENERATED ALWAYS AS (a + 1) STORED REFERENCES users)",
         "reference", "g.user_id", "generated",
     ),

@@ -53,7 +53,7 @@ PATIENT = "\n[sync]\njobs = 1\n[cutover]\nlock_timeout_ms = 5000\nmax_lock_hold_
 
 # What is the same in every case: settings of pg_dump's session, the roles' rights, the usual owner.
 PREAMBLE = re.compile(
-    r"^(SET (?!default_)|SELECT pg_catalog\.set_config"
+    r"^(SET (?!default_|SESSION)|SELECT pg_catalog\.set_config"
     r"|GRANT .* ON SCHEMA public TO |ALTER .* OWNER TO swap_owner;$)"
 )
 # pg_dump prints a policy's roles as they lie in pg_authid, which another test's ALTER ROLE changes.

@@ -97,7 +97,17 @@ def check_columns(ref: RefColumns, table: Table) -> list[Finding]:
         found.append(blocker("reference", where, detail, "Make it an ordinary column, with a trigger if need be."))
     elif column.default is not None:
         hint = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP DEFAULT;"
-        found.append(blocker("reference", where, f"its default ({column.default}) is no uuid", hint))
+        detail = f"its default ({column.default}) is no uuid"
+        if "current_setting(" in column.default:
+            detail += (
+                ": after the cutover it would go on giving the integer, also to a row that names its uuid, and contradict it;"
+                " a guard cannot tell a default from a value that was written"
+            )
+            hint += (
+                " Have the application name the key in its INSERTs, or a BEFORE INSERT trigger give it to rows that name none:"
+                f" it compares and sets {quote(ref.column)}, so its new version comes with the cutover."
+            )
+        found.append(blocker("reference", where, detail, hint))
     uuid = table.column(ref.uuid_column)
     if uuid is not None and uuid.type != "uuid":
         hint = "[[reference]] uuid_column: name a uuid column, or a name that is free."
