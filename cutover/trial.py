@@ -211,8 +211,8 @@ def _if_there(statement: Statement) -> Query:
 
 
 def _creates(statement: Statement) -> bool:
-    return bool(re.match(r"CREATE\b|ALTER POLICY\b|ALTER TABLE (?:ONLY )?\S+ ADD CONSTRAINT\b", statement.text))
-    return bool(re.match(r"CREATE\b|SECURITY LABEL\b|ALTER POLICY\b|ALTER TABLE \S+ ADD CONSTRAINT\b", statement.text))
+    made = r"CREATE\b|SECURITY LABEL\b|ALTER POLICY\b|ALTER TABLE (?:ONLY )?\S+ ADD CONSTRAINT\b"
+    return bool(re.match(made, statement.text))
 
 
 def _run(conn: Connection, text: Query) -> psycopg.Error | None:
