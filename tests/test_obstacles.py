@@ -10,7 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from cutover.kill import Killer
 from cutover.obstacles import obstacles
+from swap.core.blockers import Blocker
 from swap.core.errors import LockError, RefusedError
 from tests.cycling import Cycle, Start
 from tests.fix_server import Connect, Database, DatabaseServer
@@ -277,3 +279,18 @@ def test_a_session_that_may_not_be_ended_is_said_once(start: Start, database: Da
     assert works(idle)
     (line,) = events(cycle)
     assert line.startswith(f"not ended (GRANT pg_signal_backend): pid {idle.info.backend_pid} app")
+
+
+def test_a_cancelled_session_has_a_second_to_roll_back(
+    database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch looks fifty times a second: what it sees just after it cancelled a statement is not yet an answer."""
+    admin, app = connect(database.superuser), connect(database.superuser)
+    at_work = Blocker(app.info.backend_pid, "app", "", "active", "SELECT", 60.0, "client backend", privileged=False)
+    killer = Killer("all")
+    killer.consider(admin, at_work)
+    killer.consider(admin, at_work)
+    assert [line.split()[0] for line in killer.take_log()] == ["cancelled"]
+    monkeypatch.setattr("cutover.kill.GRACE_S", 0.0)
+    killer.consider(admin, at_work)
+    assert [line.split()[0] for line in killer.take_log()] == ["terminated"]
