@@ -32,6 +32,7 @@ HOSTILE = {
     "bytea_output": "escape", "check_function_bodies": "on", "default_table_access_method": "other_heap",
     "default_tablespace": "other_space", "quote_all_identifiers": "on", "standard_conforming_strings": "off",
     "array_nulls": "off", "transform_null_equals": "on", "xmloption": "document", "exit_on_error": "on",
+    "jit": "on", "tcp_keepalives_idle": "7200", "tcp_keepalives_interval": "75", "tcp_keepalives_count": "9", "tcp_user_timeout": "0",
 }  # fmt: skip
 # Set besides, and answered by other means, or without consequence.
 OTHERS = {
