@@ -83,6 +83,9 @@ class OnProgress(Silent):
             act()
 
 
+PUBLISHED = "SELECT pubname, attnames::text[] FROM pg_publication_tables WHERE tablename = %s AND pubname ~ '^swap_'"
+
+
 def without_triggers(verified: Verified, table: str, statement: sql.SQL | sql.Composed) -> None:
     """Run a statement that a guard would reject or mend, and that capture does not hear of."""
     on = sql.Identifier(table)
@@ -91,7 +94,14 @@ def without_triggers(verified: Verified, table: str, statement: sql.SQL | sql.Co
     ).fetchall()
     for (name,) in names:
         verified.owner.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER {}").format(on, sql.Identifier(name)))
+    # Logical capture decodes a change by the publications of its moment.
+    published = verified.owner.execute(PUBLISHED, [table]).fetchall()
+    for name, _ in published:
+        verified.owner.execute(sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(sql.Identifier(name), on))
     verified.owner.execute(statement)
+    for name, columns in published:
+        listed = sql.SQL(", ").join(map(sql.Identifier, columns))
+        verified.owner.execute(sql.SQL("ALTER PUBLICATION {} ADD TABLE {} ({})").format(sql.Identifier(name), on, listed))
     for (name,) in names:
         verified.owner.execute(sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(on, sql.Identifier(name)))
 
