@@ -29,7 +29,7 @@ USERS = "public.users"
 @pytest.fixture(autouse=True)
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 40)
-    monkeypatch.setattr("verify.stretch.MAX_PART", 2)
+    monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 40)
 
 
 @by_both

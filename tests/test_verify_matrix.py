@@ -22,6 +22,7 @@ by_both = pytest.mark.parametrize("method", METHODS)
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several key ranges though the tables are small."""
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 40)
+    monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 40)
 
 
 def named(cases: tuple[Case, ...], side: str) -> list[object]:

@@ -180,6 +180,7 @@ def test_hashes_and_images_tell_apart_what_prints_apart(conn: Connection) -> Non
 def test_one_change_is_one_finding(database: Database, conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """HAZARDS, Verification: one change, one finding; no change, none."""
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 3)
+    monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 3)
     target = Target.from_options(database.superuser, "verify")
 
     @settings(

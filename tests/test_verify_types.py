@@ -21,7 +21,7 @@ from tests.fix_verify import Planted
 from tests.operating import Operator
 from tests.verify_cases import INSENSITIVE, TYPE_SETUP, TYPES, TypeCase
 from tests.verifying import METHODS, Verified, plain
-from verify.checksum import RangeDigest, canonical, digest_ranges
+from verify.checksum import RangeDigest, canonical, digest_range
 from verify.exact import compare_range
 from verify.findings import Method, Report
 from verify.ranges import Range
@@ -71,7 +71,7 @@ def in_the_retired_table(
     with conn.transaction(force_rollback=True):
         conn.execute("SET LOCAL search_path = public, pg_catalog")
         conn.execute(sql.SQL("UPDATE users_old SET {} = {} WHERE id = 1").format(sql.Identifier(column), sql.SQL(case.planted)))
-        (digest,) = digest_ranges(conn, d, (everything,), nothing)
+        digest = digest_range(conn, d, everything, nothing)
         keys = compare_range(conn, d, everything, nothing, 10).keys
         return [(f.key, f.columns) for f in compare_keys(conn, d, keys)], digest
 

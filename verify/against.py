@@ -151,7 +151,7 @@ def integer_key(table: Table) -> str | None:
 
 
 def _ranges(side: _Side, table: Table, key: str | None) -> tuple[Range, ...]:
-    wanted = wanted_ranges(max(table.rows_estimate, 0))
+    wanted = wanted_ranges(max(table.rows_estimate, 0), "exact", 1)
     if key is None or wanted < 2:
         return key_ranges(())
     percent = min(100.0, 100.0 * wanted * SAMPLE_PER_RANGE / max(table.rows_estimate, 1))

@@ -16,8 +16,10 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.direction import Direction
+from verify.findings import Method
 
-ROWS_PER_RANGE = 50_000
+ROWS_PER_RANGE = 50_000  # joined at a time
+ROWS_PER_DIGEST = 1_000_000  # summed at a time, for a second or two; an unequal range is joined
 MAX_RANGES = 4_000
 SAMPLE_PER_RANGE = 1_000
 
@@ -58,8 +60,13 @@ def cover_everything(ranges: Sequence[Range]) -> bool:
     return bool(ranges) and ends[-1] is None and all(r.low == end for r, end in zip(ranges, ends, strict=False))
 
 
-def wanted_ranges(rows: int) -> int:
-    return max(1, min(MAX_RANGES, -(-rows // ROWS_PER_RANGE)))
+def wanted_ranges(rows: int, method: Method, jobs: int) -> int:
+    """A digest costs least over as much as there is at once; but each of the sessions is to have its part."""
+    small = -(-rows // ROWS_PER_RANGE)
+    if method == "checksum":
+        rounds = -(-rows // (jobs * ROWS_PER_DIGEST))
+        small = min(small, jobs * rounds)
+    return max(1, min(MAX_RANGES, small))
 
 
 def cut_points(conn: Connection, d: Direction, rows: int, wanted: int) -> list[int]:

@@ -30,7 +30,7 @@ class SourceComparison:
     ) -> None:
         self.workers, self.d, self.views, self.method, self.reporter, self.found = workers, d, views, method, reporter, found
         self.name = str(d.origin)
-        self.comparing = Comparing(workers, workers.jobs, d, method, limit, found, self._progress)
+        self.comparing = Comparing(workers, d, method, limit, found, self._progress)
         self.compared = 0
         self.seen = Counter[str]()
         self.total = Counter[str]()
@@ -66,7 +66,7 @@ class SourceComparison:
 
     def _ranges(self, counts: Counts, indexed: bool) -> tuple[Range, ...]:
         rows = max(counts.origin, counts.target)
-        wanted = wanted_ranges(rows) if indexed else 1
+        wanted = wanted_ranges(rows, self.method, self.workers.jobs) if indexed else 1
         (cuts,) = self.workers.run([Task("choosing ranges", partial(cut_points, d=self.d, rows=rows, wanted=wanted))])
         return key_ranges(cuts or ())
 

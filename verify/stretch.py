@@ -19,7 +19,7 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.direction import Direction
 from swap.core.names import TableName
-from verify.checksum import RangeDigest, digest_ranges
+from verify.checksum import RangeDigest, digest_range
 from verify.exact import RangeResult, Surplus, compare_range, surplus
 from verify.findings import Method, RangeSeen
 from verify.gathered import Gathered
@@ -30,7 +30,6 @@ from verify.workers import Task, Workers
 
 T = TypeVar("T")
 DETAIL_BATCH = 1_000
-MAX_PART = 40  # ranges of the checksum method that are read together: two million rows
 HEAP_ONLY = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off"
 
 
@@ -49,7 +48,6 @@ class Comparing:
     """What every stretch of one comparison shares. `progress` takes the rows of each range as it is done."""
 
     workers: Workers
-    jobs: int
     d: Direction
     method: Method
     limit: int
@@ -118,13 +116,9 @@ class Stretch:
         return done
 
     def _checksum(self, ranges: tuple[Range, ...], until: Callable[[], bool]) -> int:
-        work = partial(digest_ranges, d=self.d, pending=self.view.pending)
-        tasks = [
-            Task(f"ranges {part[0].number} to {part[-1].number} of {self.name}", partial(work, ranges=part))
-            for part in parts(ranges, self.c.jobs)
-        ]
-        done = unbroken(self.workers.run(tasks, lambda part: self.c.progress(sum(x.origin.rows for x in part)), until))
-        digests: list[RangeDigest] = [x for part in done for x in part]
+        work = partial(digest_range, d=self.d, pending=self.view.pending, of=self.found.ranges)
+        tasks = [Task(f"range {r.number} of {self.name}", partial(work, r=r)) for r in ranges]
+        digests: list[RangeDigest] = unbroken(self.workers.run(tasks, lambda x: self.c.progress(x.origin.rows), until))
         self.found.digests += digests
         for x in digests:
             self.seen.update(origin=x.origin.rows, target=x.target.rows)
@@ -181,14 +175,6 @@ class Stretch:
             # A key that is there twice was counted by the join and as surplus; here it is one.
             self.total = Counter(f.kind for f in findings)
         self.found.findings += findings
-
-
-def parts(ranges: tuple[Range, ...], jobs: int) -> list[tuple[Range, ...]]:
-    """Consecutive ranges that are read together: an equal part for each session, or several of MAX_PART at most, which
-    bounds what is compared again when a snapshot is given up, and how long a table is locked (ACCESS SHARE) at a time."""
-    rounds = -(-len(ranges) // (jobs * MAX_PART))
-    size = -(-len(ranges) // (jobs * max(1, rounds)))
-    return [ranges[n : n + size] for n in range(0, len(ranges), size)]
 
 
 def unbroken(results: list[T | None]) -> list[T]:
