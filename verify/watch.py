@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import psycopg
 import sqlalchemy as sa
@@ -30,9 +31,11 @@ from swap.sync.logical.fence import delivered
 from swap.sync.queue import count_due
 from verify.findings import Check, Finding, Method, Report, TableResult
 from verify.look import Look, look_at_changes
-from verify.metrics import Metrics
 from verify.record import tool_version, write_report
 from verify.run import GivenUp, verify
+
+if TYPE_CHECKING:
+    from verify.metrics import Metrics
 
 VERIFIABLE = (Phase.SYNCING, Phase.CUT_OVER)
 

@@ -19,7 +19,6 @@ from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
 from swap.core.journal import Phase, Run
 from verify.evidence import write_evidence
 from verify.findings import Report
-from verify.metrics import Metrics
 from verify.repair import queue_differences, repair_statement, repairable
 from verify.run import verify as run_verification
 from verify.watch import Settings, Watch
@@ -85,6 +84,8 @@ def _watch(
     every_s: float, port: int | None, method: Method, jobs: int | None, report: Path | None, reader: Database | None,
     dsn: str | None, config: Path | None, *, as_json: bool,
 ) -> int:  # fmt: skip
+    from verify.metrics import Metrics  # here: prometheus_client would be a twentieth of the start of every command
+
     with opened("verify", dsn, config, graceful=True) as s, ExitStack() as stack:
         run = verifiable(s)
         metrics = Metrics(str(run.source))
