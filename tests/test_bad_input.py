@@ -60,7 +60,7 @@ def test_malformed_dsn(cli: Cli, config: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ('[source]\ntable = "public.users"\nkye = "id"\n', ["line 3", "source.kye", "key, table"]),
+        ('[source]\ntable = "public.users"\nkye = "id"\n', ["line 3", "source.kye", "key, legacy_overflow, table"]),
         ('[source]\ntable = "public.users"\n[sync]\njobs = "many"\n', ["line 4", "sync.jobs", "integer"]),
         ('[source]\ntable = "public.users"\n[sync]\njobs = 0\n', ["line 4", "sync.jobs", "1"]),
         ('[source]\ntable = "public.users"\n[sync]\nmode = "magic"\n', ["sync.mode", "trigger", "logical"]),

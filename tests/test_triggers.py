@@ -188,7 +188,8 @@ def test_plan_names_the_triggers_of_the_backfill(database: Database, cli: Cli, t
     """H14: as text and as JSON."""
     install(database, SCHEMA + AUDITED)
     config = tmp_path / "swap.toml"
-    config.write_text('[source]\ntable = "public.users"\n', encoding="utf-8")
+    fires = [f"backfill-triggers:public.sessions.{name}" for name in ("always", "replica")]
+    config.write_text(f'[source]\ntable = "public.users"\n[accept]\nfindings = {fires}\n', encoding="utf-8")
     text = cli("plan", config=config, dsn=database.owner).stdout
     assert "user triggers that the backfill's UPDATEs meet: 5" in text
     assert "public.sessions.usual (enabled, public.fire()): suppressed while the backfill runs" in text
