@@ -22,6 +22,8 @@ ROWS_PER_RANGE = 50_000  # joined at a time
 ROWS_PER_DIGEST = 1_000_000  # summed at a time, for a second or two; an unequal range is joined
 MAX_RANGES = 4_000
 SAMPLE_PER_RANGE = 1_000
+SAMPLE = 20_000  # at least: whole blocks are sampled, and two sessions wait for the larger of two ranges
+WORTH_A_SESSION = 2_000
 
 
 @dataclass(frozen=True)
@@ -62,18 +64,18 @@ def cover_everything(ranges: Sequence[Range]) -> bool:
 
 def wanted_ranges(rows: int, method: Method, jobs: int) -> int:
     """A digest costs least over as much as there is at once; but each of the sessions is to have its part."""
-    small = -(-rows // ROWS_PER_RANGE)
+    wanted = -(-rows // ROWS_PER_RANGE)
     if method == "checksum":
         rounds = -(-rows // (jobs * ROWS_PER_DIGEST))
-        small = min(small, jobs * rounds)
-    return max(1, min(MAX_RANGES, small))
+        wanted = min(-(-rows // WORTH_A_SESSION), jobs * rounds)
+    return max(1, min(MAX_RANGES, wanted))
 
 
 def cut_points(conn: Connection, d: Direction, rows: int, wanted: int) -> list[int]:
-    """Up to `wanted` - 1 quantiles of the keys of both sides, from about a thousand sampled rows per range."""
+    """Up to `wanted` - 1 quantiles of the keys of both sides, from at least a thousand sampled rows per range."""
     if wanted < 2:
         return []
-    percent = sql.Literal(min(100.0, 100.0 * wanted * SAMPLE_PER_RANGE / max(rows, 1)))
+    percent = sql.Literal(min(100.0, 100.0 * max(wanted * SAMPLE_PER_RANGE, SAMPLE) / max(rows, 1)))
     fractions = ",".join(f"{n / wanted:.9f}" for n in range(1, wanted))
     sample = sql.SQL("SELECT s.{}::bigint AS k FROM {} s TABLESAMPLE SYSTEM ({}) REPEATABLE (0)")
     row = conn.execute(
