@@ -30,6 +30,7 @@ USERS = "public.users"
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 40)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 40)
+    monkeypatch.setattr("verify.ranges.WORTH_A_SESSION", 40)
 
 
 @by_both

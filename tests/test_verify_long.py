@@ -26,6 +26,7 @@ USERS = "public.users"
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 40)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 40)
+    monkeypatch.setattr("verify.ranges.WORTH_A_SESSION", 40)
 
 
 @by_both
@@ -154,6 +155,7 @@ def test_a_reference_that_moves_into_a_block_that_is_done(
 
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 10_000)  # the source in one range: what is given up later is references
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 10_000)
+    monkeypatch.setattr("verify.ranges.WORTH_A_SESSION", 10_000)
     monkeypatch.setattr(Views, "renew", move_then_renew)
     report = verified(jobs=1, snapshot_max_s=0)
     assert moved

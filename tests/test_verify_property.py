@@ -181,6 +181,7 @@ def test_one_change_is_one_finding(database: Database, conn: Connection, monkeyp
     """HAZARDS, Verification: one change, one finding; no change, none."""
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 3)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 3)
+    monkeypatch.setattr("verify.ranges.WORTH_A_SESSION", 3)
     target = Target.from_options(database.superuser, "verify")
 
     @settings(
