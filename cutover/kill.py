@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 import psycopg
+from psycopg import sql
 
 from swap.core.blockers import Blocker
 from swap.core.connection import Connection
@@ -53,7 +54,7 @@ class Killer:
     def _end(self, conn: Connection, b: Blocker, how: str) -> None:
         function = "pg_terminate_backend" if how == "terminated" else "pg_cancel_backend"
         try:
-            conn.execute(f"SELECT {function}(%s)".encode(), [b.pid])
+            conn.execute(sql.SQL("SELECT {}(%s)").format(sql.Identifier("pg_catalog", function)), [b.pid])
         except psycopg.errors.InsufficientPrivilege:
             self._refused.add(b.pid)
             how = "not ended (GRANT pg_signal_backend):"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import errors
+from psycopg import errors, sql
 
+from swap.core.text import verbatim
 from tests.dump import schema_dump
 from tests.fix_cli import Cli
 from tests.fix_server import Connect, Database, DatabaseServer
@@ -65,7 +66,7 @@ def drop_under_sync(op: Operator, what: str) -> str:
         "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND application_name = 'swap sync'"
     )
     wait_until(lambda: op.ask(works), 20, "sync is at work")
-    op.watcher.execute(f"DROP {what}".encode())
+    op.watcher.execute(verbatim(f"DROP {what}"))
     result = running.wait()
     assert result.code == 3, result
     return str(result.json["error"]["message"])
@@ -115,7 +116,7 @@ def test_the_queue(cut_over: bool, op: Operator, app: Session) -> None:
 @pytest.mark.parametrize("table", ["run", "chunk", "fence"])
 def test_a_table_of_the_journal(table: str, op: Operator) -> None:
     op("prepare")
-    op.watcher.execute(f"DROP TABLE swap.{table}".encode())
+    op.watcher.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("swap", table)))
     error = refused(op, "sync", "--once")
     assert f"swap.{table}" in error["message"]
     assert "Something was dropped" in error["hint"]
@@ -147,7 +148,7 @@ def test_the_state_schema_before_a_cutover(op: Operator, app: Session, connect: 
     op.watcher.execute("DROP TABLE users_new")
     for finding in [c for c in op("doctor", check=False).json["checks"] if c["status"] == "blocker"]:
         assert finding["name"] == "names"
-        op.watcher.execute(f"DROP INDEX {finding['object']}".encode())
+        op.watcher.execute(verbatim(f"DROP INDEX {finding['object']}"))
     ready(op, cut_over=True)
     assert all(write(app))
 

@@ -42,7 +42,7 @@ def reader(connect: Connect, db: Database, *tables: str) -> psycopg.Connection[A
     """An open transaction that has read these tables, in this order."""
     conn = connect(db.superuser, autocommit=False)
     for table in tables:
-        conn.execute(f"SELECT FROM {table}".encode())
+        conn.execute(verbatim(f"SELECT FROM {table}"))
     return conn
 
 

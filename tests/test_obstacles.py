@@ -14,6 +14,7 @@ from cutover.kill import Killer
 from cutover.obstacles import obstacles
 from swap.core.blockers import Blocker
 from swap.core.errors import LockError, RefusedError
+from swap.core.text import verbatim
 from tests.cycling import Cycle, Start
 from tests.fix_server import Connect, Database, DatabaseServer
 from tests.runs import background
@@ -31,9 +32,9 @@ def may(connect: Connect, database: Database) -> Iterator[None]:
     conn.execute(
         "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'swap_owner') THEN CREATE ROLE swap_owner LOGIN; END IF; END $$"
     )
-    conn.execute(f"GRANT {SEES} TO swap_owner".encode())
+    conn.execute(verbatim(f"GRANT {SEES} TO swap_owner"))
     yield
-    conn.execute(f"REVOKE {SEES} FROM swap_owner".encode())
+    conn.execute(verbatim(f"REVOKE {SEES} FROM swap_owner"))
 
 
 def waited(cycle: Cycle) -> list[str]:
