@@ -187,4 +187,4 @@ class _Look:
             found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
             todo += [] if absent else [pair]
         if todo:
-            ReferenceComparison(workers, views, todo, self.limit, self.reporter, found).run(tables, self.jobs)
+            ReferenceComparison(workers, views, todo, self.limit, self.reporter, found).run(tables)

@@ -50,11 +50,11 @@ class ReferenceComparison:
         self.referring = list(dict.fromkeys(p.table for p in pairs))
         self.counted = dict.fromkeys(self.referring, 0)
 
-    def run(self, tables: dict[TableName, Table], jobs: int) -> None:
+    def run(self, tables: dict[TableName, Table]) -> None:
         """Compare everything. `tables`: for their sizes."""
         began = time.monotonic()
         blocks = {t: tables[t].heap_bytes // BLOCK for t in self.referring}
-        parts = wanted_slices(sum(blocks.values()), tables[self.pairs[0].live].heap_bytes // BLOCK, jobs)
+        parts = wanted_slices(sum(blocks.values()), tables[self.pairs[0].live].heap_bytes // BLOCK, self.workers.jobs)
         slices = self._slices(blocks, parts)
         if slices is None:
             return

@@ -26,7 +26,7 @@ from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
 from swap.core.text import load_sql
 from swap.prepare.objects import changes
-from swap.sync.queue import by_index, due, read_watermark
+from swap.sync.queue import by_xid, due, read_watermark
 from swap.sync.replay import Fence
 from verify.workers import Workers
 
@@ -121,7 +121,7 @@ def open_view(conn: Connection, plan: Plan, run_id: int, fence: Fence | None = N
     watermark = read_watermark(conn, plan, run_id)
     queue = fence.close_up() if fence else conn
     entries = due(plan, watermark, sql.SQL("c.key"))
-    with by_index(queue):
+    with by_xid(queue):
         keys = queue.execute(
             sql.SQL("SELECT DISTINCT d.key FROM ({}) d ORDER BY 1 LIMIT {}").format(entries, sql.Literal(MAX_PENDING + 1))
         ).fetchall()

@@ -45,7 +45,7 @@ def due(plan: Plan, watermark: Snapshot, columns: sql.Composable, below: int | N
 
 
 @contextmanager
-def by_index(conn: Connection) -> Iterator[None]:
+def by_xid(conn: Connection) -> Iterator[None]:
     """Open-ended reads of the queue go by the index on xid. A change table has no statistics for most of its life, and
     the planner would read all of it, consumed entries too, with parallel workers (H11). In or outside of a transaction."""
     conn.execute("SET enable_seqscan = off")
@@ -73,7 +73,7 @@ def current_snapshot(conn: Connection) -> Snapshot:
 def count_due(conn: Connection, plan: Plan, watermark: Snapshot, limit: int = 1_000_000) -> int:
     """How many entries are due, counted up to `limit`."""
     inner = due(plan, watermark, sql.SQL("1"))
-    with by_index(conn):
+    with by_xid(conn):
         row = conn.execute(
             sql.SQL("SELECT count(*) FROM (SELECT 1 FROM ({}) d LIMIT {}) l").format(inner, sql.Literal(limit))
         ).fetchone()
@@ -97,7 +97,7 @@ def next_batch(conn: Connection, plan: Plan, watermark: Snapshot, limit: int | N
     """
     now = current_snapshot(conn)
     end = now
-    with by_index(conn):
+    with by_xid(conn):
         if limit is not None:
             row = conn.execute(
                 sql.SQL("SELECT xid::text FROM ({}) d ORDER BY d.xid OFFSET {} LIMIT 1").format(
