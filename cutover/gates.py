@@ -7,6 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from cutover.lock_table import refuse_lock_table
 from swap.core.catalog.load import load_tables
 from swap.core.config import Config
 from swap.core.connection import Connection
@@ -76,6 +77,7 @@ def check_gates(conn: Connection, journal: Journal, run: Run, config: Config, gr
     _capture(conn, journal, run)
     _indexes(conn, run)
     _statistics(conn, run)
+    refuse_lock_table(conn, run.plan)
     pending = count_due(conn, run.plan, read_watermark(conn, run.plan, run.id))
     if pending > MAX_BACKLOG:
         raise RefusedError(

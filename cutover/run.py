@@ -19,6 +19,7 @@ from cutover.followup import after_commit
 from cutover.gates import Verified, check_gates, check_phase
 from cutover.hold import HoldExceededError
 from cutover.kill import Killer
+from cutover.lock_table import full, no_room
 from cutover.obstacles import holders, obstacles
 from cutover.pooler import NotPausedError, Pooler
 from cutover.transaction import Exchange, Exchanged, attempt, cutover_exchange, resolve, revert_exchange
@@ -137,7 +138,8 @@ class Operation:
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
             self._catch_up()
             compare_from = self._compare_ahead(compare_from)
-            reason = "; ".join([*obstacles(conn, self.journal, self.run), *self._still_there(met, killer)])
+            in_the_way = [*obstacles(conn, self.journal, self.run), *no_room(conn, self.run.plan)]
+            reason = "; ".join([*in_the_way, *self._still_there(met, killer)])
             if not reason:
                 with Watch(self._watcher(), conn.info.backend_pid, killer) as watch:
                     try:
@@ -151,6 +153,10 @@ class Operation:
                         there = holders(conn, self.run.plan)
                         met = {h.transaction for h in there}
                         reason = "; ".join(map(str, watch.blockers.values() or (h.who for h in there))) or "a lock was not free"
+                    except psycopg.errors.OutOfMemory as e:
+                        reason = full(conn, e)
+                        if not reason:
+                            raise
                     except NotPausedError as e:
                         met = {h.transaction for h in holders(conn, self.run.plan)}
                         reason = "; ".join([str(e), *map(str, sessions(conn, e.pids))])
@@ -162,7 +168,8 @@ class Operation:
             waited.append(reason)
             self._note_failure(what, reason)
             self.report.waiting(f"attempt {number} of {cut.max_attempts}: {reason}")
-            self.stop.wait(self._pause_s(number))
+            if number < cut.max_attempts:
+                self.stop.wait(self._pause_s(number))
         raise LockError(
             f"No lock within {cut.max_attempts} attempts of {cut.lock_timeout_ms} ms; {behind}. Last in the way: {waited[-1]}",
             hint="End or wait for the sessions named, or set [cutover] kill_blockers; then run it again.",

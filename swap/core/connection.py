@@ -251,7 +251,7 @@ def translate(error: psycopg.Error) -> SwapError:
         return RefusedError(
             f"The server ran out of a resource: {message}.",
             state="What was committed before stays; the transaction in hand was rolled back.",
-            hint="Free the resource and run the command again: it resumes.",
+            hint=f"{error.diag.message_hint or 'Free the resource.'} Then run the command again: it resumes.",
         )
     if code == "57014":
         return StoppedError(

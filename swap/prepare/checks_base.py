@@ -71,6 +71,12 @@ class Subject:
         return tuple(r for r in self.references if not r.own)
 
 
+def subject_of(plan: Plan) -> Subject:
+    """The subject of a run's plan, as it was before the cutover."""
+    config = Config.model_validate({"source": {"table": str(plan.source), "key": plan.key}})
+    return Subject(plan.catalog, config, (*(r.columns for r in plan.references), *plan.own_references), plan)
+
+
 def ok(name: str, subject: object, detail: str) -> Finding:
     return Finding(name, "ok", str(subject), detail)
 

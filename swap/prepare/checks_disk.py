@@ -51,14 +51,18 @@ def check_disk(needed: int, free: int | None) -> Finding:
     return ok("disk", "server", f"{about}, {pretty(free)} are free")
 
 
-def check_locks(subject: Subject, server: Server) -> Finding:
+def locks_needed(subject: Subject) -> int:
     """The cutover locks every table with its indexes, constraints and sequences in one transaction, and every object
     that it drops (a foreign key's triggers, a guard's): 17 for a plain reference with one index, as counted."""
     tables = [x for t in subject.catalog.tables for x in (t, *t.partitions)]
     objects = sum(2 + 3 * len(t.indexes) + len(t.checks) + len(t.sequences) for t in tables) + 6 * (
         len(tables) - len(subject.catalog.tables)
     )
-    objects += 6 * len(subject.references) + 3 * len(subject.catalog.foreign_keys) + 3 * len(subject.catalog.views) + 150
+    return objects + 6 * len(subject.references) + 3 * len(subject.catalog.foreign_keys) + 3 * len(subject.catalog.views) + 150
+
+
+def check_locks(subject: Subject, server: Server) -> Finding:
+    objects = locks_needed(subject)
     detail = f"a cutover takes about {objects} locks; the server has room for {server.lock_slots}"
     if objects > server.lock_slots // 2:
         hint = "Raise max_locks_per_transaction and restart the server."

@@ -25,7 +25,7 @@ from swap.core.statistics import with_statistics
 from swap.core.twins import with_twins
 from swap.prepare.census import check_census
 from swap.prepare.checks_attached import check_attached_objects
-from swap.prepare.checks_base import Finding, Subject, accept, blocker, ok, read, warning
+from swap.prepare.checks_base import Finding, Subject, accept, blocker, ok, read, subject_of, warning
 from swap.prepare.checks_clients import check_clients
 from swap.prepare.checks_data import check_data
 from swap.prepare.checks_dependents import check_dependents
@@ -168,7 +168,6 @@ def _during(conn: Connection, server: Server, run: Run) -> list[Finding]:
     names = {plan.source, plan.shadow, plan.retired, *(r.table for r in plan.references)}
     found = {n: query(conn, "resolve.sql", schema=n.schema, name=n.name) for n in sorted(names)}
     relations = read_relations(conn, [int(rows[0][0]) for rows in found.values() if rows])
-    subject = Subject(plan.catalog, Config.model_validate({"source": {"table": str(plan.source), "key": plan.key}}))
     columns = read(conn, "checks_targets.sql", source=int(found[plan.source][0][0])) if found[plan.source] else []
     targets = read_relations(conn, sorted({int(c[0]) for c in columns}))
     return [
@@ -176,7 +175,7 @@ def _during(conn: Connection, server: Server, run: Run) -> list[Finding]:
         *check_targets(targets, columns, server.role),
         *check_schemas([r for r in relations if r.owned], server.role),
         *check_row_security(relations, server.role),
-        check_locks(subject, server),
+        check_locks(subject_of(plan), server),
     ]
 
 

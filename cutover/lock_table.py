@@ -1,0 +1,58 @@
+"""Room in the server's lock table (max_locks_per_transaction), which all sessions share.
+
+An exchange locks every object that it touches, in one transaction. Whoever fills the table makes the next statement of
+every session fail, the application's too (I1), so an attempt is not made where it might: the gate asks whether there is
+room at all, as `doctor` does, and each attempt whether there is room beside what others hold at that moment. What they
+take after that look is seen by the exchange alone: SQLSTATE 53200, everything is rolled back, and it is tried again.
+
+The size is the documented one. The server has more (seen on 18: 15,800 locks where the settings say 7,040), which is not
+to be counted on: it is memory that other parts of the server may have taken.
+"""
+
+from __future__ import annotations
+
+import psycopg
+
+from swap.core.blockers import sessions
+from swap.core.connection import Connection
+from swap.core.errors import RefusedError
+from swap.core.plan import Plan
+from swap.core.text import load_sql
+from swap.prepare.checks_base import subject_of
+from swap.prepare.checks_disk import check_locks, locks_needed
+from swap.prepare.checks_server import read_server
+
+SETTING = "max_locks_per_transaction"
+
+
+def refuse_lock_table(conn: Connection, plan: Plan) -> None:
+    """The gate. Raises RefusedError."""
+    found = check_locks(subject_of(plan), read_server(conn))
+    if found.status == "blocker":
+        raise RefusedError(f"The lock table is too small: {found.detail} ({SETTING}).", hint=found.hint)
+
+
+def no_room(conn: Connection, plan: Plan) -> list[str]:
+    """Why the locks of an exchange might not fit in beside those of other sessions, in one line; empty when they do."""
+    needed, slots = locks_needed(subject_of(plan)), read_server(conn).lock_slots
+    taken, who = _taken(conn)
+    if taken + needed <= slots:
+        return []
+    return [f"the lock table ({SETTING}) has room for {slots}, {taken} are taken, and this takes about {needed}; {who}"]
+
+
+def full(conn: Connection, error: psycopg.errors.OutOfMemory) -> str:
+    """Of an attempt's error, after its rollback: that the lock table was full; empty when other memory ran out. The name of the setting is in its hint, whatever the server's language."""
+    if SETTING not in (error.diag.message_hint or ""):
+        return ""
+    taken, who = _taken(conn)
+    return f"the server's lock table was full ({SETTING}), {taken} locks of others are in it; {who}"
+
+
+def _taken(conn: Connection) -> tuple[int, str]:
+    row = conn.execute(load_sql("cutover", "lock_table.sql")).fetchone()
+    if row is None:
+        return 0, "nobody holds any now"
+    taken, pid, count = row
+    who = "; ".join(map(str, sessions(conn, [pid]))) if pid else "a prepared transaction (pg_prepared_xacts)"
+    return taken, f"most of them, {count}, are held by {who or 'a session that is gone'}"
