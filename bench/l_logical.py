@@ -4,19 +4,20 @@ The cost: pgbench against a database whose changes a running `swap sync` streams
 nobody captures, in turn. Once with one client, which leaves a core to the decoding; once with so many that writers, walsender
 and `sync` share every core there is, which says what decoding takes rather than what a writer pays; and the processor time of
 the writers' own sessions, whatever else the machine does. The rate: a backlog made while nothing reads, then what `swap sync
---once` does, beside PostgreSQL's apply worker. The WAL kept for the slot: its largest, asked for all through a backfill with
-pgbench at work.
+--once` does, beside PostgreSQL's apply worker. The WAL kept for the slot: how far back it ever reached, asked for all through a backfill
+with pgbench at work, and again through one that is held up and takes much longer.
 """
 
 from __future__ import annotations
 
+import bisect
 import os
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -35,7 +36,10 @@ from swap.sync.loop import Sync
 
 ASK_S = 0.1
 START_S = 60.0
-KEPT_S = 20.0
+# A slot's restart position moves with the server's records of running transactions only, one every 15 s, and to the record
+# before the one that was confirmed, since there is always a transaction under way: two of them, and the confirm interval.
+KEPT_S = 32.0
+HELD_UP_S = 60.0
 MIB = 1024 * 1024
 
 
@@ -45,7 +49,8 @@ def measure(setting: Setting) -> Iterator[Row]:
         any_database.execute(sql.SQL("ALTER ROLE {} REPLICATION").format(sql.Identifier(OWNER)))
     yield from _cost(setting)
     yield _rate(setting)
-    yield _kept(setting)
+    yield _kept(setting, 0)
+    yield _kept(setting, HELD_UP_S)
 
 
 @contextmanager
@@ -174,50 +179,73 @@ def _stream(example: Example, count: int, seed: int) -> Rate:
     return Rate(count / meter.seconds, meter.cpu / count * 1e6)
 
 
-def _kept(setting: Setting) -> Row:
-    """The largest WAL kept for the slot while the whole backfill runs under load; beside it what was written in all.
+def _kept(setting: Setting, held_up_s: float) -> Row:
+    """How far back the WAL kept for the slot ever reached while the whole backfill ran under load, in seconds.
 
-    What is confirmed lets the slot begin later only from a list of running transactions on, which the server writes every
-    15 s and at a checkpoint: so much is kept at best, whatever is read."""
+    `held_up_s`: a pause in the middle, so that the backfill is that much longer; what is kept should not notice."""
     script = setting.directory / "update.sql"
     script.write_text(SCRIPT.replace(":users", str(setting.users)), encoding="utf-8")
     with _logical(setting, "l_kept") as example:
-        before = example.execute(sql.SQL("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))[0][0]
         command = [
             str(setting.server.bindir / "pgbench"), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", str(THREADS),
             "-T", "3600", "-f", str(script), example.owner,
         ]  # fmt: skip
         load = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=example.environment)
-        most, stop = Most(), threading.Event()
-        asking = threading.Thread(target=_ask, args=(example, most, stop))
-        asking.start()
+        kept, stop = Kept(), threading.Event()
+        beside = [threading.Thread(target=_ask, args=(example, kept, stop))]
+        if held_up_s:
+            beside.append(threading.Thread(target=_hold_up, args=(example, held_up_s, stop)))
+        for thread in beside:
+            thread.start()
         try:
             seconds = example.swap("sync", "--once").seconds
         finally:
             stop.set()
-            asking.join()
+            for thread in beside:
+                thread.join()
             load.terminate()
             load.wait(timeout=60)
-        after = example.execute(sql.SQL("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))[0][0]
-    written = float(after - before) / MIB
-    what = f"most WAL kept for the slot during a backfill of {setting.users:,} rows under load, in seconds of writing"
-    raw = f"{written:,.0f} MiB were written in {seconds:.0f} s, {most.kept / MIB:,.0f} kept, {most.behind / MIB:,.0f} not noted"
-    return Row("l", what, most.kept / MIB / (written / seconds), raw, Target("at most", KEPT_S), " s", 1)
+    what = f"WAL kept for the slot during a backfill of {setting.users:,} rows under load, how far back at most"
+    held = f", {held_up_s:.0f} s of them paused" if held_up_s else ""
+    raw = f"the backfill took {seconds:.0f} s{held}; {kept.written / MIB:,.0f} MiB were written, {kept.most / MIB:,.0f} kept at most"
+    return Row("l", what + held, kept.reach_s, raw, Target("at most", KEPT_S), " s", 1)
 
 
 @dataclass
-class Most:
-    """The largest so far, in bytes: WAL that the server keeps, and WAL that was not noted yet."""
+class Kept:
+    """`at`: when the server's WAL ended where, as samples. `reach_s`: how old the oldest WAL ever kept was; `most`: in bytes."""
 
-    kept: int = 0
-    behind: int = 0
+    at: list[tuple[int, float]] = field(default_factory=list)
+    reach_s: float = 0.0
+    most: int = 0
+
+    def note(self, end: int, retained: int) -> None:
+        now = time.monotonic()
+        self.at.append((end, now))
+        written = bisect.bisect_right(self.at, (end - retained, now)) - 1
+        self.reach_s = max(self.reach_s, now - self.at[max(written, 0)][1])
+        self.most = max(self.most, retained)
+
+    @property
+    def written(self) -> int:
+        return self.at[-1][0] - self.at[0][0] if self.at else 0
 
 
-def _ask(example: Example, most: Most, stop: threading.Event) -> None:
+def _ask(example: Example, kept: Kept, stop: threading.Event) -> None:
+    end = sql.SQL("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint")
     with example.session() as conn:
         run = example.current_run(conn)
         while not stop.wait(ASK_S):
-            lag = read_lag(conn, run.plan, run.id)
-            if lag is not None:
-                most.kept = max(most.kept, lag.retained_bytes or 0)
-                most.behind = max(most.behind, lag.lag_bytes)
+            lag, row = read_lag(conn, run.plan, run.id), conn.execute(end).fetchone()
+            if lag is not None and row is not None:
+                kept.note(row[0], lag.retained_bytes or 0)
+
+
+def _hold_up(example: Example, seconds: float, stop: threading.Event) -> None:
+    """The operator's `pause` once the backfill is under way, and `resume` after so many seconds."""
+    copied = 0
+    while not copied and not stop.wait(ASK_S):
+        copied = example.swap("status").document["tables"][0]["rows_copied"]
+    example.swap("pause")
+    stop.wait(seconds)
+    example.swap("resume")
