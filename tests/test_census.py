@@ -16,6 +16,7 @@ from swap.prepare.census import CLAIMS, claimed
 from swap.prepare.checks_base import Finding
 from swap.prepare.doctor import examine
 from tests.census_columns import CLAIMS as COLUMNS
+from tests.fix_mode import with_mode
 from tests.fix_server import Connect, Database, DatabaseServer
 from tests.runs import install
 
@@ -60,7 +61,7 @@ def test_what_is_claimed_as_read_is_read() -> None:
 
 def census(db: Database) -> list[Finding]:
     with Conninfo.from_options(db.owner, "test").session() as conn:
-        findings = examine(conn, Config.model_validate({"source": {"table": "public.users"}}))
+        findings = examine(conn, Config.model_validate({"source": {"table": "public.users"}, **with_mode({})}))
     return [f for f in findings if f.name == "census"]
 
 

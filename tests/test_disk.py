@@ -14,6 +14,7 @@ from psycopg import sql
 
 from swap.demo.server import Server
 from tests.fix_cli import Cli
+from tests.fix_mode import toml_with_mode
 from tests.fix_server import Connect, Database, DatabaseServer, Execute
 from tests.runs import install
 from tests.test_resume import CONFIG, Operator
@@ -80,7 +81,7 @@ class DiskOperator(Operator):
 
     def __init__(self, cli: Cli, db: Database, watcher: psycopg.Connection[object], path: Path) -> None:
         self.cli, self.db, self.watcher, self.config = cli, db, watcher, path / "swap.toml"
-        self.config.write_text(CONFIG)
+        self.config.write_text(toml_with_mode(CONFIG))
 
     def out_of_disk(self, *args: str) -> None:
         result = self(*args, check=False)

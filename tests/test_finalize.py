@@ -14,6 +14,7 @@ from swap.core.config import Config
 from swap.core.errors import RefusedError
 from swap.core.report import Silent
 from tests.cycling import Cycle
+from tests.fix_mode import with_mode
 from tests.fix_server import Database, DatabaseServer
 
 SCHEMA = """
@@ -82,7 +83,7 @@ def run(db: Database, ddl: str) -> None:
 
 def drop(cut: Cycle, **config: object) -> None:
     m = cut.m
-    settings = Config.model_validate({"source": {"table": "public.users"}, **config})
+    settings = Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)})
     finalize(m.conn, m.journal, m.run, settings, Silent(), drop_legacy=True)
 
 

@@ -16,6 +16,7 @@ from swap.core.statement import Statement
 from swap.prepare.planning import read_plan
 from swap.prepare.shadow import create_shadow
 from tests.cycling import Start
+from tests.fix_mode import with_mode
 from tests.fix_server import Connect, Database, Execute
 from tests.runs import install
 
@@ -54,7 +55,7 @@ def plant(superuser: psycopg.Connection[tuple[object, ...]]) -> None:
 
 def plan_of(database: Database, **config: object) -> Plan:
     with closing(Conninfo.from_options(database.owner, "labels").connect()) as conn:
-        return read_plan(conn, Config.model_validate({"source": {"table": "public.users"}, **config}))
+        return read_plan(conn, Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)}))
 
 
 def labels(statements: list[Statement]) -> list[str]:
@@ -97,7 +98,7 @@ def test_a_provider_that_is_not_loaded_is_named(database: Database, connect: Con
     install(database, DDL)
     plant(connect(database.superuser))
     with closing(Conninfo.from_options(database.owner, "labels").connect()) as conn:
-        found = try_out(conn, read_plan(conn, Config.model_validate({"source": {"table": "public.users"}})))
+        found = try_out(conn, read_plan(conn, Config.model_validate({"source": {"table": "public.users"}, **with_mode({})})))
     assert {f.object for f in found if f.status == "blocker"} == {
         "public.users", "public.users.id", "public.users.email", "public.users.boss_id", "public.users.uuid_id",
         "public.users.boss_uuid_id", "public.sessions.user_id",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import LiteralString
@@ -12,14 +13,15 @@ import pytest
 from psycopg import sql
 
 from swap.core.direction import direction
-from swap.core.errors import DefectError
-from swap.core.worker import try_worker
+from swap.core.errors import DefectError, RefusedError
+from swap.core.worker import taking_over, try_worker
 from swap.demo.load import Load
 from swap.prepare.objects import changes
-from swap.prepare.slot import read_slot, slot_name
-from swap.sync.logical.fence import OwnFence, streaming
+from swap.prepare.slot import end_slot, read_slot, slot_name
+from swap.sync.logical.fence import OwnFence, delivered, streaming
 from swap.sync.logical.position import CaptureLostError
-from swap.sync.replay import replay_all
+from swap.sync.logical.stream import Stream
+from swap.sync.replay import Fence, replay_all
 from tests.cycling import doctor
 from tests.fix_server import Connect, Database, DatabaseServer
 from tests.operating import MakeOperator
@@ -53,6 +55,23 @@ def stream(m: Migration) -> Iterator[OwnFence]:
     with streaming(m.database, m.run.plan, m.run.id) as fence:
         assert fence is not None
         yield fence
+
+
+@contextmanager
+def foreign_fence(m: Migration) -> Iterator[Fence]:
+    """That of a verification; `m.stop` ends it."""
+    with delivered(m.database, m.run, lambda: "stopped" if m.stop.is_set() else "") as fence:
+        assert fence is not None
+        yield fence
+
+
+def sync_once(m: Migration) -> None:
+    assert m.sync().reason == "caught_up"
+
+
+def takeover(m: Migration) -> None:
+    with taking_over(m.conn, m.plan.tag), stream(m) as own:
+        own.close_up()
 
 
 @contextmanager
@@ -210,6 +229,39 @@ def test_verification_fences_first(m: Migration, app: Session) -> None:
     assert report.verdict == "identical", report
     assert report.tables[0].pending == 3
     assert try_worker(m.conn, m.plan.tag)
+
+
+@pytest.mark.parametrize("who", [sync_once, takeover])
+def test_a_verification_that_reads_the_slot_lets_go(
+    m: Migration, app: Session, monkeypatch: pytest.MonkeyPatch, who: Callable[[Migration], None]
+) -> None:
+    """H42: given a verification that runs the stream itself, and however long the slot takes, when somebody is to move data,
+    then he is not refused, and delivers what it waits for."""
+    reads = threading.Event()
+
+    def takes_long(stream: Stream, position: int, timeout_s: float) -> bool:
+        if threading.current_thread() is not threading.main_thread():
+            reads.set()
+            return threading.Event().wait(timeout_s)
+        return wait_past(stream, position, timeout_s)
+
+    wait_past = Stream.wait_past
+    monkeypatch.setattr(Stream, "wait_past", takes_long)
+    app.execute("UPDATE users SET secret = 'undelivered' WHERE id = 1")
+    with foreign_fence(m) as fence, background(fence.close_up, m.stop.set) as closed:
+        assert reads.wait(30)
+        who(m)
+        closed.result(30)
+
+
+def test_a_slot_that_goes_meanwhile_ends_a_verification(m: Migration) -> None:
+    """Given a verification that waits for the stream, which `finalize` or `abort` has ended, then it does not wait on: it holds
+    the change tables, for which they wait before they are done."""
+    assert try_worker(m.conn, m.plan.tag)
+    with foreign_fence(m) as fence:
+        end_slot(m.conn, m.plan)
+        with pytest.raises(RefusedError, match="is gone while"):
+            fence.close_up()
 
 
 def test_what_is_not_streamed_yet_survives_kill_and_crash(

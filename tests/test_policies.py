@@ -17,6 +17,7 @@ from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError, UsageError
 from swap.prepare.planning import read_plan
 from tests.cycling import Cycle, doctor
+from tests.fix_mode import with_mode
 from tests.fix_server import Database, DatabaseServer
 from tests.runs import install
 
@@ -183,7 +184,7 @@ def test_an_entry_that_fits_no_policy_is_refused(database: Database, entry: dict
     entries = [{"table": "public.users", **entry}]
     blockers = [f.detail for f in doctor(database, policy=entries) if f.status == "blocker"]
     with closing(Conninfo.from_options(database.owner, "test").connect()) as conn:
-        config = Config.model_validate({"source": {"table": "public.users"}, "policy": entries})
+        config = Config.model_validate({"source": {"table": "public.users"}, **with_mode({"policy": entries})})
         if said is None:
             assert blockers == []
             read_plan(conn, config)
@@ -215,7 +216,7 @@ def test_an_expression_that_does_not_fit_is_found_before_anything_is_built(
 ) -> None:
     """H29: on tables of the run and on a table elsewhere, whose policy reads what becomes a uuid."""
     install(database, SCHEMA + FUNCTION + POLICIES)
-    config = Config.model_validate({"source": {"table": "public.users"}, "policy": [entry]})
+    config = Config.model_validate({"source": {"table": "public.users"}, **with_mode({"policy": [entry]})})
     with closing(Conninfo.from_options(database.owner, "test").connect()) as conn:
         found = [f for f in try_out(conn, read_plan(conn, config)) if f.status == "blocker"]
     assert [f.object for f in found] == [object_]

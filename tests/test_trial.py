@@ -22,6 +22,7 @@ from swap.prepare.doctor import examine
 from swap.prepare.planning import read_plan
 from tests.dump import schema_dump
 from tests.fix_cli import Cli
+from tests.fix_mode import toml_with_mode, with_mode
 from tests.fix_server import Connect, Database, DatabaseServer, ExampleFactory
 from tests.runs import install
 
@@ -55,7 +56,7 @@ CREATE VIEW fine AS SELECT u.id, u.email, count(*) FROM users u JOIN sessions s 
 
 
 def configured(**config: Any) -> Config:
-    return Config.model_validate({"source": {"table": "public.users"}, **config})
+    return Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)})
 
 
 def trial_of(db: Database, **config: Any) -> Trial:
@@ -252,7 +253,7 @@ def test_the_commands(cli: Cli, database: Database, tmp_path: Any) -> None:
     """`doctor --trial`, `plan` and `prepare` refuse with every name; [accept] takes on what may be, and no view."""
     install(database, BASE + BAD_VIEWS + FUNCTIONS)
     config = tmp_path / "swap.toml"
-    config.write_text('[source]\ntable = "public.users"\n')
+    config.write_text(toml_with_mode('[source]\ntable = "public.users"\n'))
     assert cli("doctor", "--json", dsn=database.owner, config=config, check=False).code == 0
     result = cli("doctor", "--trial", "--json", dsn=database.owner, config=config, check=False)
     assert result.code == 3
@@ -265,7 +266,7 @@ def test_the_commands(cli: Cli, database: Database, tmp_path: Any) -> None:
     with closing(psycopg.connect(database.owner, autocommit=True)) as conn:
         conn.execute("DROP VIEW above, active, higher, sentinel, called, arithmetic, ranged")
     accepted = ["trial:public.find(bigint)", "trial:public.newest()"]
-    config.write_text(f'[source]\ntable = "public.users"\n[accept]\nfindings = {accepted}\n')
+    config.write_text(toml_with_mode(f'[source]\ntable = "public.users"\n[accept]\nfindings = {accepted}\n'))
     result = cli("doctor", "--trial", "--json", dsn=database.owner, config=config)
     assert {c["object"] for c in result.json["checks"] if c["name"] == "trial" and c["status"] == "ok"} == {"public.users"}
     cli("prepare", dsn=database.owner, config=config)

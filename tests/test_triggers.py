@@ -17,6 +17,7 @@ from swap.prepare.backfill_triggers import may_suppress, touched_by
 from swap.prepare.planning import read_plan
 from tests.cycling import Cycle, doctor
 from tests.fix_cli import Cli
+from tests.fix_mode import toml_with_mode, with_mode
 from tests.fix_server import Database, DatabaseServer
 from tests.runs import Migration, background, install
 from tests.waiting import wait_until
@@ -133,7 +134,7 @@ def test_a_condition_that_cannot_hold_a_uuid_is_found_before_anything_is_built(d
     """H25, H28: by really creating the trigger."""
     trigger = f"CREATE TRIGGER tr AFTER UPDATE ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION fire();"
     install(database, SCHEMA + trigger)
-    config = Config.model_validate({"source": {"table": "public.users"}})
+    config = Config.model_validate({"source": {"table": "public.users"}, **with_mode({})})
     with closing(Conninfo.from_options(database.owner, "test").connect()) as conn:
         found = [f for f in try_out(conn, read_plan(conn, config)) if f.status == "blocker"]
     assert [f.object for f in found] == [f"public.{table}.tr"]
@@ -189,7 +190,7 @@ def test_plan_names_the_triggers_of_the_backfill(database: Database, cli: Cli, t
     install(database, SCHEMA + AUDITED)
     config = tmp_path / "swap.toml"
     fires = [f"backfill-triggers:public.sessions.{name}" for name in ("always", "replica")]
-    config.write_text(f'[source]\ntable = "public.users"\n[accept]\nfindings = {fires}\n', encoding="utf-8")
+    config.write_text(toml_with_mode(f'[source]\ntable = "public.users"\n[accept]\nfindings = {fires}\n'), encoding="utf-8")
     text = cli("plan", config=config, dsn=database.owner).stdout
     assert "user triggers that the backfill's UPDATEs meet: 5" in text
     assert "public.sessions.usual (enabled, public.fire()): suppressed while the backfill runs" in text

@@ -75,6 +75,7 @@ def test_a_difference_among_changed_keys(verified: Verified, watching: RunningCl
         metrics()
 
 
+@pytest.mark.both_modes
 @pytest.mark.timeout(180)
 def test_it_goes_on_with_the_retired_table_until_finalize(verified: Verified, watching: RunningCli) -> None:
     """A cutover and a finalize get through beside it."""

@@ -24,7 +24,7 @@ from swap.core.plan import Plan
 from swap.core.report import Reporter
 from swap.prepare.baseline import drift, watched_tables
 from swap.prepare.compat import twins
-from swap.sync.logical.fence import delivered
+from swap.sync.logical.fence import GivenUp, delivered
 from verify import checks as named
 from verify.capture import capture_installed
 from verify.findings import Check, Method, Report
@@ -58,8 +58,9 @@ def verify(
     """Compare both sides, the references and what holds them together; write the result to the journal.
 
     A snapshot is given up, and another one taken, once it is older than `snapshot_max_s`. `give_up` is asked all the
-    while; a reason ends the run (GivenUp). Raises UnreachableError when the server cannot be reached at the beginning or for
-    writing the result; any failure in between is a reason in an `incomplete` report.
+    while; a reason ends the run (GivenUp): it is no verification, and nothing was journalled. Raises UnreachableError when the
+    server cannot be reached at the beginning or for writing the result; any failure in between is a reason in an `incomplete`
+    report; but for logical capture's, which raises what `ForeignFence.close_up` does.
 
     `reader`: a physical standby on which everything is compared; refused when it is none of this server.
     """
@@ -79,10 +80,6 @@ def verify(
             found.unfinished.append(f"the session was lost or refused: {str(e).splitlines()[0]}")
         # The queue's entries are held until the result is journalled.
         return conclude(database, run, method, started_at, found, max_findings)
-
-
-class GivenUp(Exception):
-    """The run was told to end; it is no verification, and nothing was journalled."""
 
 
 class _Look:
@@ -118,7 +115,7 @@ class _Look:
                 return
         with (
             Workers(self.reader or self.database, self.jobs, self.give_up) as workers,
-            delivered(self.database, self.run) as fence,
+            delivered(self.database, self.run, self.give_up) as fence,
         ):
             views = Views(holder, plan, self.run.id, workers, self.snapshot_max_s, fence)
             found.views = views.taken

@@ -23,16 +23,17 @@ import sqlalchemy as sa
 
 from swap.core.connection import Database
 from swap.core.direction import direction
+from swap.core.errors import RefusedError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
 from swap.core.worker import OPERATOR, holder
-from swap.sync.logical.fence import delivered
+from swap.sync.logical.fence import GivenUp, delivered
 from swap.sync.queue import count_due
 from verify.findings import Check, Finding, Method, Report, TableResult
 from verify.look import Look, look_at_changes
 from verify.record import tool_version, write_report
-from verify.run import GivenUp, verify
+from verify.run import verify
 
 if TYPE_CHECKING:
     from verify.metrics import Metrics
@@ -129,6 +130,10 @@ class Watch:
                 )  # fmt: skip
             except GivenUp as e:
                 reason = str(e)
+            except RefusedError:
+                if not self._overtaken(run):
+                    raise
+                reason = "another command changes how changes are captured"
         if reason:
             self.reporter.waiting(reason)
             return
@@ -147,21 +152,28 @@ class Watch:
         self.reporter.note(f"full pass {report.id}: {report.verdict}, {sum(t.rows for t in report.tables):,} rows")
         self.on_pass(report)
 
+    def _stopped(self) -> str:
+        return "stopped by the operator" if self.stop.is_set() else ""
+
     def _asked(self, tag: int) -> str:
         """Why a full pass must not go on; empty when it may."""
-        if self.stop.is_set():
-            return "stopped by the operator"
         operator = holder(self.journal.conn, OPERATOR, tag)
-        return f"it gives way to another command ({operator})" if operator else ""
+        return self._stopped() or (f"it gives way to another command ({operator})" if operator else "")
+
+    def _overtaken(self, run: Run) -> bool:
+        """Names were exchanged, the queue or the slot was dropped, after the run was asked for."""
+        now = self.journal.get(run.id)
+        return bool(self._asked(run.plan.tag)) or (now.phase, now.mode) != (run.phase, run.mode)
 
     def _look(self, run: Run, since: Snapshot) -> None:
         d, known = direction(run.plan, run.direction), self._known.keys()
         try:
-            with delivered(self.database, run) as fence:
+            with delivered(self.database, run, self._stopped) as fence:
                 look = look_at_changes(self.journal.conn, run.plan, d, run.id, since, known, fence)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-            # Names were exchanged, or the queue was dropped, after the phase was asked for.
-            if self._asked(run.plan.tag) or self.journal.get(run.id).phase is not run.phase:
+        except GivenUp:
+            return
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, RefusedError):
+            if self._overtaken(run):
                 return
             raise
         self.done.looks += 1

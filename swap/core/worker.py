@@ -4,6 +4,9 @@ Per source: `worker` is held by whoever moves data. `operator` keeps cutover, re
 their whole length; `handover` is taken by one of them when it wants `worker`: a running `sync` sees it, finishes its
 batch, lets go, and goes on when `handover` is free again. So `sync` keeps up while a snapshot hook runs for an hour,
 and a killed cutover never leaves it waiting for a flag that nobody clears. `settle`: one follow-up at a time.
+`borrowed`, beside `worker`: only until the stream has delivered what a verification has to know, and for less when
+somebody wants to work. Who finds `worker` borrowed waits instead of refusing, or a `sync` would now and then not begin
+because `verify --watch` looked.
 """
 
 from __future__ import annotations
@@ -12,11 +15,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
+from psycopg import sql
+
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 
-WORKER, HANDOVER, OPERATOR, SETTLE = range(0x73776170, 0x73776174)  # 'swap', and the numbers after it
+WORKER, HANDOVER, OPERATOR, SETTLE, BORROWED = range(0x73776170, 0x73776175)  # 'swap', and the numbers after it
 POLL_S = 0.05
+RETURN_S = 30
 
 
 def _try(conn: Connection, lock: int, tag: int) -> bool:
@@ -42,7 +49,49 @@ def holder(conn: Connection, lock: int, tag: int) -> str | None:
 
 
 def try_worker(conn: Connection, tag: int) -> bool:
-    return _try(conn, WORKER, tag)
+    """Hold `worker`, when it is only borrowed within RETURN_S; False when somebody works."""
+    for _ in range(2):  # it may have been returned between the two questions
+        if _try(conn, WORKER, tag):
+            return True
+        if holder(conn, BORROWED, tag):
+            return _await_return(conn, tag)
+    return False
+
+
+def _await_return(conn: Connection, tag: int) -> bool:
+    """In the server's queue, which is what the borrower looks at."""
+    try:
+        with conn.transaction():
+            conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{RETURN_S}s")))
+            conn.execute("SELECT pg_advisory_lock(%s::int, %s::int)", [WORKER, tag & 0x7FFFFFFF])
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
+
+
+@contextmanager
+def borrowing_worker(conn: Connection, tag: int) -> Iterator[bool]:
+    """Hold `worker` until `worker_wanted`, if nobody works or wants to; yields whether it is held."""
+    borrowed = not worker_wanted(conn, tag) and _try(conn, BORROWED, tag)
+    mine = borrowed and _try(conn, WORKER, tag)
+    try:
+        yield mine
+    finally:
+        if mine:
+            _release(conn, WORKER, tag)
+        if borrowed:
+            _release(conn, BORROWED, tag)
+
+
+def worker_wanted(conn: Connection, tag: int) -> bool:
+    """Whether whoever borrows `worker` has to return it."""
+    row = conn.execute(
+        "SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objid = %s AND l.objsubid = 2"
+        " AND (l.classid = %s AND l.granted OR l.classid = %s AND NOT l.granted) AND l.pid <> pg_backend_pid()"
+        " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        [tag & 0x7FFFFFFF, HANDOVER, WORKER],
+    ).fetchone()
+    return row is not None
 
 
 def release_worker(conn: Connection, tag: int) -> None:
@@ -56,8 +105,8 @@ def handover_wanted(conn: Connection, tag: int) -> bool:
 
 @contextmanager
 def only_worker(conn: Connection, tag: int) -> Iterator[None]:
-    """Hold `worker` or refuse at once, naming who holds it (RefusedError)."""
-    if not _try(conn, WORKER, tag):
+    """Hold `worker` or refuse, naming who holds it (RefusedError)."""
+    if not try_worker(conn, tag):
         raise RefusedError(
             f"Another swap is already at work on this table ({holder(conn, WORKER, tag) or 'just ended'}).",
             hint="Wait for it or stop it (SIGTERM finishes its batch); then run the command again.",

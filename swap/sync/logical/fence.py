@@ -9,7 +9,7 @@ of `synchronous_commit = off` are visible before they are flushed, and are flush
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from psycopg import sql
@@ -18,7 +18,8 @@ from swap.core.connection import Connection, Database
 from swap.core.errors import RefusedError
 from swap.core.journal import Run
 from swap.core.plan import Plan
-from swap.core.worker import release_worker, try_worker
+from swap.core.worker import borrowing_worker, worker_wanted
+from swap.prepare.slot import read_slot, slot_name
 from swap.sync.logical.decoding import BARRIER
 from swap.sync.logical.stream import Stream
 from swap.sync.replay import Fence
@@ -85,30 +86,53 @@ def streaming(database: Database, plan: Plan, run_id: int) -> Iterator[OwnFence 
         yield OwnFence(conn, stream)
 
 
-class ForeignFence:
-    """The fence of a command that moves no data: a running `sync` delivers, or when there is none this does."""
+class GivenUp(Exception):
+    """Told to end while it waited: no error, and no barrier was passed."""
 
-    def __init__(self, database: Database, conn: Connection, run: Run) -> None:
-        self.database, self.conn, self.run = database, conn, run
+
+class ForeignFence:
+    """The fence of a command that moves no data: a running `sync` delivers, or when there is none this does, for as long as
+    nobody else wants to.
+
+    The caller holds a snapshot and the change tables meanwhile, which `finalize` and `abort` drop: so `give_up` is asked, and
+    a slot that is gone ends the wait.
+    """
+
+    def __init__(self, database: Database, conn: Connection, run: Run, give_up: Callable[[], str]) -> None:
+        self.database, self.conn, self.run, self.give_up = database, conn, run, give_up
+        self.slot = slot_name(conn, run.plan)
         conn.execute("SET synchronous_commit = local")
 
     def close_up(self) -> Connection:
-        wanted = barrier(self.conn)
-        deadline = time.monotonic() + TIMEOUT_S
-        tag = self.run.plan.tag
-        while self._position() < wanted:
-            if time.monotonic() > deadline:
+        """Raises GivenUp, RefusedError after TIMEOUT_S in which nothing was delivered, and what the stream raises."""
+        wanted, tag = barrier(self.conn), self.run.plan.tag
+        at, deadline = self._position(), time.monotonic() + TIMEOUT_S
+        while at < wanted:
+            if reason := self.give_up():
+                raise GivenUp(reason)
+            with borrowing_worker(self.conn, tag) as mine:
+                if mine:
+                    self._deliver(wanted)
+                elif read_slot(self.conn, self.slot) is None:
+                    raise RefusedError(
+                        f"The replication slot {self.slot} is gone while what it holds was waited for.",
+                        hint="`swap status` says whether the run has ended; if not, `swap prepare` starts capture again.",
+                    )
+                else:
+                    time.sleep(POLL_S)
+            if (reached := self._position()) > at:
+                at, deadline = reached, time.monotonic() + TIMEOUT_S
+            elif time.monotonic() > deadline:
                 raise _late(TIMEOUT_S)
-            if not try_worker(self.conn, tag):
-                time.sleep(POLL_S)
-                continue
-            try:
-                with Stream(self.database, self.run.plan, self.run.id) as stream:
-                    if not stream.wait_past(wanted, max(1.0, deadline - time.monotonic())):
-                        raise _late(TIMEOUT_S)
-            finally:
-                release_worker(self.conn, tag)
         return self.conn
+
+    def _deliver(self, wanted: int) -> None:
+        """Until the stream is past `wanted`, somebody wants to work, or there is a reason to give up; at most TIMEOUT_S."""
+        with Stream(self.database, self.run.plan, self.run.id) as stream:
+            end = time.monotonic() + TIMEOUT_S
+            while not stream.wait_past(wanted, DELIVERY_S) and time.monotonic() < end:
+                if worker_wanted(self.conn, self.run.plan.tag) or self.give_up():
+                    return
 
     def _position(self) -> int:
         row = self.conn.execute(
@@ -120,10 +144,10 @@ class ForeignFence:
 
 
 @contextmanager
-def delivered(database: Database, run: Run) -> Iterator[Fence | None]:
-    """The fence of a command that moves no data, in logical mode; else None."""
+def delivered(database: Database, run: Run, give_up: Callable[[], str]) -> Iterator[Fence | None]:
+    """The fence of a command that moves no data, in logical mode; else None. `give_up`: a reason ends the wait (GivenUp)."""
     if run.mode != "logical":
         yield None
         return
     with database.session("fence") as conn:
-        yield ForeignFence(database, conn, run)
+        yield ForeignFence(database, conn, run, give_up)
