@@ -30,7 +30,6 @@ USERS = "public.users"
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 40)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 40)
-    monkeypatch.setattr("verify.ranges.WORTH_A_SESSION", 40)
 
 
 @by_both
@@ -218,7 +217,7 @@ def test_a_cap_that_was_reached_is_incomplete(verified: Verified, method: Method
 def test_a_range_that_was_left_out_is_noticed(
     verified: Verified, method: Method, lost: Callable[[tuple[Range, ...]], tuple[Range, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("verify.source.key_ranges", lambda cuts: lost(key_ranges(cuts)))
+    monkeypatch.setattr("verify.stretch.key_ranges", lambda cuts, within: lost(key_ranges(cuts, within)))
     report = verified(method)
     assert report.verdict == "incomplete"
     assert "ranges" in reason(report)
@@ -230,6 +229,10 @@ def test_ranges_cover_every_key_once(cuts: tuple[int, ...]) -> None:
     assert (ranges[0].low, ranges[-1].high) == (None, None)
     assert all(a.high == b.low for a, b in pairwise(ranges))
     assert [r.number for r in ranges] == list(range(1, len(ranges) + 1))
+    within = Range(7, -3, 4)
+    finer = key_ranges(cuts, within)
+    assert (finer[0].low, finer[-1].high) == (-3, 4)
+    assert all(a.high == b.low and -3 < b.low < 4 for a, b in pairwise(finer) if b.low is not None)
 
 
 def test_only_access_share_is_taken(verified: Verified, connect: Connect) -> None:

@@ -45,7 +45,6 @@ def migrate() -> Iterator[Migrate]:
 def synced(migrate: Migrate, database: Database, monkeypatch: pytest.MonkeyPatch) -> Migration:
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 5_000)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 5_000)
-    monkeypatch.setattr("verify.ranges.WORTH_A_SESSION", 5_000)
     return migrate(database, DDL).synced()
 
 

@@ -26,7 +26,6 @@ USERS = "public.users"
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 40)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 40)
-    monkeypatch.setattr("verify.ranges.WORTH_A_SESSION", 40)
 
 
 @by_both
@@ -62,7 +61,7 @@ def test_a_range_lost_between_two_snapshots_is_noticed(
 ) -> None:
     from verify.ranges import key_ranges
 
-    monkeypatch.setattr("verify.source.key_ranges", lambda cuts: (r := key_ranges(cuts))[:lost] + r[lost + 1 :])
+    monkeypatch.setattr("verify.stretch.key_ranges", lambda cuts, within: (r := key_ranges(cuts, within))[:lost] + r[lost + 1 :])
     report = verified(method, jobs=1, snapshot_max_s=0)
     assert report.verdict == "incomplete"
     assert "ranges" in reason(report)
@@ -155,7 +154,6 @@ def test_a_reference_that_moves_into_a_block_that_is_done(
 
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 10_000)  # the source in one range: what is given up later is references
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 10_000)
-    monkeypatch.setattr("verify.ranges.WORTH_A_SESSION", 10_000)
     monkeypatch.setattr(Views, "renew", move_then_renew)
     report = verified(jobs=1, snapshot_max_s=0)
     assert moved

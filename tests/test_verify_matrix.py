@@ -23,7 +23,6 @@ def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several key ranges though the tables are small."""
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 40)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 40)
-    monkeypatch.setattr("verify.ranges.WORTH_A_SESSION", 40)
 
 
 def named(cases: tuple[Case, ...], side: str) -> list[object]:

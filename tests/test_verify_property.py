@@ -181,7 +181,6 @@ def test_one_change_is_one_finding(database: Database, conn: Connection, monkeyp
     """HAZARDS, Verification: one change, one finding; no change, none."""
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 3)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 3)
-    monkeypatch.setattr("verify.ranges.WORTH_A_SESSION", 3)
     target = Target.from_options(database.superuser, "verify")
 
     @settings(
@@ -284,6 +283,6 @@ def compare(target: Target, conn: Connection, example: Example, method: Method) 
             views = Views(conn, None, 0, workers, math.inf)  # type: ignore[arg-type]
             views.taken.append(view)
             workers.use(exported)
-            SourceComparison(workers, d, views, method, 100, Silent(), found).run(origin, maintained)
+            SourceComparison(workers, d, views, method, 100, Silent(), found, origin, maintained).run()
             found.unfinished += workers.unfinished
     return found

@@ -25,6 +25,7 @@ from swap.core.direction import Direction
 from verify.exact import by_index, comparable
 from verify.images import COMMA, Where, target_value
 from verify.ranges import Range
+from verify.references import blocks_of
 
 # Types whose equality is identity of the stored value (and which hash): pg_type.typname.
 IDENTICAL = frozenset(
@@ -57,7 +58,6 @@ WIRE = {
     **{f"_{t}": sql.SQL("array_send({})") for t in _ELEMENTS},
 }
 MASK = 2**128 - 1
-FEW = 2  # ranges
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,21 @@ class Side:
     def digest(self) -> str:
         return hexdigest(self.sum)
 
+    def __add__(self, other: Side) -> Side:
+        return Side(self.rows + other.rows, self.sum + other.sum)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of `of` parts of both heaps, whose `blocks` are the captured side's and the maintained one's."""
+
+    number: int
+    of: int
+    blocks: tuple[int, int]
+
+    def where(self, target: bool) -> sql.Composable:
+        return blocks_of(self.number, self.number + 1, self.of, self.blocks[target])
+
 
 @dataclass(frozen=True)
 class RangeDigest:
@@ -81,6 +96,10 @@ class RangeDigest:
     @property
     def equal(self) -> bool:
         return self.origin == self.target
+
+    def __add__(self, other: RangeDigest) -> RangeDigest:
+        """Of two parts of the same range."""
+        return RangeDigest(self.range, self.origin + other.origin, self.target + other.target)
 
 
 def hexdigest(total: int) -> str:
@@ -114,28 +133,27 @@ def row_hash(key: sql.Composable, columns: Sequence[Column | None], values: Sequ
     return sql.SQL("hash_record_extended(ROW({})::record, {}::bigint)").format(COMMA.join(parts), key)
 
 
-def digest_range(conn: Connection, d: Direction, r: Range, pending: array[int], of: int = 1) -> RangeDigest:
-    """Both sides of one range, in one statement of a transaction of its own. `of`: how many ranges there are.
+def digest_range(conn: Connection, d: Direction, r: Range, pending: array[int], part: Part | None = None) -> RangeDigest:
+    """Both sides of one range, or of one `part` of it, in one statement of a transaction of its own.
 
-    One or two are read by a scan of the whole table: by the key's index, where the heap is not in the key's order, it took
-    twice the processor time, and the planner does not know what an UPDATE of every row has done to that order. `+ 0` is what
-    keeps it from the index, and leaves it to the lookup of own references. (Sums of all ranges in one scan, by GROUP BY, cost
-    as much again.)
+    Parts are read by the heap's blocks: by the key's index, where the heap is not in the key's order, it took twice the
+    processor time, and the planner does not know what an UPDATE of every row has done to that order. `+ 0` is what keeps
+    it from the index, and leaves it to the lookup of own references. (Sums of all ranges in one scan, by GROUP BY, cost as
+    much again.)
     """
     where = comparable(r, pending)
-    if of > FEW:
+    if part is None:
         by_index(conn, r)
+        sides = _origin(d, where), _target(d, where)
     else:
-        where = partial(_by_heap, where)
-    row = conn.execute(
-        sql.SQL("SELECT a.n, a.h, b.n, b.h FROM ({}) a, ({}) b").format(_origin(d, where), _target(d, where))
-    ).fetchone()
+        sides = _origin(d, partial(_by_heap, where, part.where(False))), _target(d, partial(_by_heap, where, part.where(True)))
+    row = conn.execute(sql.SQL("SELECT a.n, a.h, b.n, b.h FROM ({}) a, ({}) b").format(*sides)).fetchone()
     assert row is not None
     return RangeDigest(r, Side(row[0], int(row[1])), Side(row[2], int(row[3])))
 
 
-def _by_heap(where: Where, key: sql.Composable) -> sql.Composable:
-    return where(sql.SQL("({} + 0)").format(key))
+def _by_heap(where: Where, blocks: sql.Composable, key: sql.Composable) -> sql.Composable:
+    return sql.SQL("{} AND {}").format(blocks, where(sql.SQL("({} + 0)").format(key)))
 
 
 _SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM {} s WHERE {}")

@@ -23,7 +23,8 @@ ROWS_PER_DIGEST = 1_000_000  # summed at a time, for a second or two; an unequal
 MAX_RANGES = 4_000
 SAMPLE_PER_RANGE = 1_000
 SAMPLE = 20_000  # at least: whole blocks are sampled, and two sessions wait for the larger of two ranges
-WORTH_A_SESSION = 2_000
+FEW = 2  # ranges that are read by blocks of the heap
+WORTH_A_SESSION = 32  # blocks
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,14 @@ class Range:
         return keys[first:last]
 
 
-def key_ranges(cuts: Iterable[int]) -> tuple[Range, ...]:
-    """n distinct cut points make n + 1 ranges; none makes one, open on both ends."""
-    bounds = [None, *sorted(set(cuts)), None]
-    return tuple(Range(n, low, high) for n, (low, high) in enumerate(pairwise(bounds), 1))
+EVERYTHING = Range(0)
+
+
+def key_ranges(cuts: Iterable[int], within: Range = EVERYTHING) -> tuple[Range, ...]:
+    """n distinct cut points make n + 1 ranges, the first as open below as `within` is and the last above; none makes one."""
+    low, high = within.low, within.high
+    inside = {c for c in cuts if (low is None or low < c) and (high is None or c < high)}
+    return tuple(Range(n, *ends) for n, ends in enumerate(pairwise([low, *sorted(inside), high]), 1))
 
 
 def cover_everything(ranges: Sequence[Range]) -> bool:
@@ -63,18 +68,21 @@ def cover_everything(ranges: Sequence[Range]) -> bool:
 
 
 def wanted_ranges(rows: int, method: Method, jobs: int) -> int:
-    """A digest costs least over as much as there is at once; but each of the sessions is to have its part."""
+    """A digest costs least over as much as there is at once: a few ranges are shared by the sessions, of more each has its own."""
     wanted = -(-rows // ROWS_PER_RANGE)
     if method == "checksum":
-        rounds = -(-rows // (jobs * ROWS_PER_DIGEST))
-        wanted = min(-(-rows // WORTH_A_SESSION), jobs * rounds)
+        wanted = -(-rows // (jobs * ROWS_PER_DIGEST))
+        wanted *= 1 if wanted <= FEW else jobs
     return max(1, min(MAX_RANGES, wanted))
 
 
+def wanted_parts(blocks: int, jobs: int) -> int:
+    """Of the larger heap: each of the sessions is to have its part, if that is worth its while."""
+    return max(1, min(jobs, blocks // WORTH_A_SESSION))
+
+
 def cut_points(conn: Connection, d: Direction, rows: int, wanted: int) -> list[int]:
-    """Up to `wanted` - 1 quantiles of the keys of both sides, from at least a thousand sampled rows per range."""
-    if wanted < 2:
-        return []
+    """Up to `wanted` - 1 quantiles of the keys of both sides, from at least a thousand sampled rows per range. `wanted`: two or more."""
     percent = sql.Literal(min(100.0, 100.0 * max(wanted * SAMPLE_PER_RANGE, SAMPLE) / max(rows, 1)))
     fractions = ",".join(f"{n / wanted:.9f}" for n in range(1, wanted))
     sample = sql.SQL("SELECT s.{}::bigint AS k FROM {} s TABLESAMPLE SYSTEM ({}) REPEATABLE (0)")

@@ -20,6 +20,8 @@ from swap.core.plan import INTEGERS, Plan, RefColumns
 from swap.core.text import load_sql, verbatim
 from verify.findings import Finding
 
+BLOCK = 8192  # only to divide the work
+
 
 @dataclass(frozen=True)
 class Pair:

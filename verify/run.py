@@ -152,8 +152,8 @@ class _Look:
         ]
 
     def _source(self, workers: Workers, views: Views, tables: dict[TableName, Table]) -> None:
-        comparison = SourceComparison(workers, self.d, views, self.method, self.limit, self.reporter, self.found)
-        comparison.run(tables[self.d.origin], tables[self.d.target])
+        sides = tables[self.d.origin], tables[self.d.target]
+        SourceComparison(workers, self.d, views, self.method, self.limit, self.reporter, self.found, *sides).run()
 
     def _mapping(self, workers: Workers, tables: dict[TableName, Table]) -> None:
         keys = key_columns(self.d, tables[self.d.origin], tables[self.d.target])

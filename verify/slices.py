@@ -23,12 +23,11 @@ from swap.core.text import load_sql
 from verify.checks import reference_checks
 from verify.findings import TableResult
 from verify.gathered import Gathered
-from verify.references import Pair, PairResult, blocks_of, compare_pairs, merge
+from verify.references import BLOCK, Pair, PairResult, blocks_of, compare_pairs, merge
 from verify.stretch import unbroken
 from verify.view import Views
 from verify.workers import Task, Workers
 
-BLOCK = 8192  # only to divide the work
 SMALL_SLICE_BLOCKS = 65_536
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from functools import partial
 
 from swap.core.catalog.model import Table
 from swap.core.direction import Direction
@@ -16,31 +15,36 @@ from swap.core.report import Reporter
 from verify.checksum import hexdigest
 from verify.findings import Check, Method, TableResult
 from verify.gathered import Gathered
-from verify.ranges import Range, cover_everything, cut_points, key_ranges, wanted_ranges
+from verify.ranges import EVERYTHING, Range, cover_everything
+from verify.references import BLOCK
 from verify.stretch import Comparing, Counts, Stretch
 from verify.view import Views
-from verify.workers import Task, Workers
+from verify.workers import Workers
 
 
 class SourceComparison:
     """One comparison of the two sides, by the sessions of `workers`; results go to `found`."""
 
     def __init__(
-        self, workers: Workers, d: Direction, views: Views, method: Method, limit: int, reporter: Reporter, found: Gathered
-    ) -> None:
+        self, workers: Workers, d: Direction, views: Views, method: Method, limit: int, reporter: Reporter, found: Gathered,
+        origin: Table, target: Table,
+    ) -> None:  # fmt: skip
         self.workers, self.d, self.views, self.method, self.reporter, self.found = workers, d, views, method, reporter, found
         self.name = str(d.origin)
-        self.comparing = Comparing(workers, d, method, limit, found, self._progress)
+        blocks = origin.heap_bytes // BLOCK, target.heap_bytes // BLOCK
+        indexed = has_key_index(origin, d.origin_key, target, d.target_key)
+        self.comparing = Comparing(workers, d, method, limit, found, self._progress, blocks, indexed)
         self.compared = 0
         self.seen = Counter[str]()
         self.total = Counter[str]()
         self.pending = 0
 
-    def run(self, origin: Table, target: Table) -> None:
+    def run(self) -> None:
         began = time.monotonic()
-        counts = self._stretch().count(Range(0))
+        stretch = self._stretch()
+        counts = stretch.count(EVERYTHING)
         if counts is not None:
-            ranges = self._ranges(counts, has_key_index(origin, self.d.origin_key, target, self.d.target_key))
+            ranges = stretch.ranges(EVERYTHING, max(counts.origin, counts.target), self.method)
             self._compare(ranges, counts)
             self._whole(counts, ranges)
         digest = hexdigest(sum(d.origin.sum for d in self.found.digests))
@@ -63,12 +67,6 @@ class SourceComparison:
     def _progress(self, rows: int) -> None:
         self.compared += rows
         self.reporter.progress(f"verify {self.name}", self.compared, None)
-
-    def _ranges(self, counts: Counts, indexed: bool) -> tuple[Range, ...]:
-        rows = max(counts.origin, counts.target)
-        wanted = wanted_ranges(rows, self.method, self.workers.jobs) if indexed else 1
-        (cuts,) = self.workers.run([Task("choosing ranges", partial(cut_points, d=self.d, rows=rows, wanted=wanted))])
-        return key_ranges(cuts or ())
 
     def _compare(self, ranges: tuple[Range, ...], counts: Counts) -> None:
         """Stretch after stretch; a failure ends it, and what is left is missed by `_whole`."""

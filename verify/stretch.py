@@ -11,7 +11,8 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import TypeVar
 
 from psycopg import sql
@@ -19,11 +20,11 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.direction import Direction
 from swap.core.names import TableName
-from verify.checksum import RangeDigest, digest_range
+from verify.checksum import Part, RangeDigest, digest_range
 from verify.exact import RangeResult, Surplus, compare_range, surplus
 from verify.findings import Method, RangeSeen
 from verify.gathered import Gathered
-from verify.ranges import Range, bigints
+from verify.ranges import FEW, Range, bigints, cut_points, key_ranges, wanted_parts, wanted_ranges
 from verify.touched import compare_keys
 from verify.view import View
 from verify.workers import Task, Workers
@@ -45,7 +46,8 @@ class Counts:
 
 @dataclass(frozen=True)
 class Comparing:
-    """What every stretch of one comparison shares. `progress` takes the rows of each range as it is done."""
+    """What every stretch of one comparison shares. `progress` takes the rows of each range or part as it is done; `blocks`
+    of the heaps; `indexed`: ranges of the key can be read by an index on both sides."""
 
     workers: Workers
     d: Direction
@@ -53,6 +55,15 @@ class Comparing:
     limit: int
     found: Gathered
     progress: Callable[[int], None]
+    blocks: tuple[int, int]
+    indexed: bool
+
+    def parts(self) -> list[Part | None]:
+        """In how many parts a range is digested: one for each session, where there are few ranges."""
+        if self.found.ranges > FEW:
+            return [None]
+        of = wanted_parts(max(self.blocks), self.workers.jobs)
+        return [Part(n, of, self.blocks) for n in range(of)]
 
 
 class Stretch:
@@ -79,6 +90,14 @@ class Stretch:
                 self._coverage(whole, counts)
             self._details()
         return done
+
+    def ranges(self, within: Range, rows: int, method: Method) -> tuple[Range, ...]:
+        """Ranges that `method` compares one by one, and that together are `within`, where `rows` are expected."""
+        wanted = wanted_ranges(rows, method, self.workers.jobs)
+        if wanted == 1 or not self.c.indexed:
+            return key_ranges((), within)
+        (cuts,) = self.workers.run([Task("choosing ranges", partial(cut_points, d=self.d, rows=rows, wanted=wanted))])
+        return key_ranges(cuts or (), within)
 
     def count(self, r: Range) -> Counts | None:
         """Rows of both sides with a key in `r`, by the heap; None, and a reason, when that did not finish."""
@@ -116,21 +135,29 @@ class Stretch:
         return done
 
     def _checksum(self, ranges: tuple[Range, ...], until: Callable[[], bool]) -> int:
-        work = partial(digest_range, d=self.d, pending=self.view.pending, of=self.found.ranges)
-        tasks = [Task(f"range {r.number} of {self.name}", partial(work, r=r)) for r in ranges]
-        digests: list[RangeDigest] = unbroken(self.workers.run(tasks, lambda x: self.c.progress(x.origin.rows), until))
+        work, parts = partial(digest_range, d=self.d, pending=self.view.pending), self.c.parts()
+        tasks = [Task(f"range {r.number} of {self.name}", partial(work, r=r, part=p)) for r in ranges for p in parts]
+        seen = unbroken(self.workers.run(tasks, lambda x: self.c.progress(x.origin.rows), until, at_least=len(parts)))
+        done = len(seen) // len(parts)
+        digests = [reduce(add, seen[n * len(parts) : (n + 1) * len(parts)]) for n in range(done)]
         self.found.digests += digests
         for x in digests:
             self.seen.update(origin=x.origin.rows, target=x.target.rows)
             self._note(x.range, (x.origin.rows, x.target.rows), (x.origin.digest, x.target.digest))
-        unequal = tuple(x.range for x in digests if not x.equal)
-        looked_through = self._compare(unequal)
-        if len(looked_through) != len(unequal):
-            self.found.unfinished.append(f"{len(unequal)} ranges differ, {len(looked_through)} of them were looked through")
-        for r in looked_through:
-            if not self._surplus(r.range) and not r.keys:
-                self.found.unfinished.append(f"the digests of range {r.range.number} differ, yet none of its rows does")
-        return len(digests)
+        for x in digests:
+            if not x.equal:
+                self._look_through(x)
+        return done
+
+    def _look_through(self, x: RangeDigest) -> None:
+        """Join a range whose digests differ; what is shared by the sessions is divided among them for that, too."""
+        rows = max(x.origin.rows, x.target.rows)
+        ranges = self.ranges(x.range, rows, "exact") if self.found.ranges <= FEW else (x.range,)
+        joined = self._compare(ranges)
+        if len(joined) != len(ranges):
+            self.found.unfinished.append(f"range {x.range.number} differs, and was not looked through")
+        elif not self._surplus(x.range) and not any(r.keys for r in joined):
+            self.found.unfinished.append(f"the digests of range {x.range.number} differ, yet none of its rows does")
 
     def _note(self, r: Range, rows: tuple[int, int], digests: tuple[str, str] | None) -> None:
         self.found.ranges_seen.append(RangeSeen(r.number, r.low, r.high, self.number, *rows, *(digests or (None, None))))

@@ -103,11 +103,15 @@ class Workers:
                 conn.cancel_safe(timeout=5)
 
     def run(
-        self, tasks: Sequence[Task[T]], done: Callable[[T], None] = lambda _: None, until: Callable[[], bool] = never
+        self,
+        tasks: Sequence[Task[T]],
+        done: Callable[[T], None] = lambda _: None,
+        until: Callable[[], bool] = never,
+        at_least: int = 1,
     ) -> list[T | None]:
         """The tasks' results in order; None for what did not finish. `done` is called as results come. When `until` says
-        so no further task is started, but always the first."""
-        futures = [self._pool.submit(self._one, task, until if n else never) for n, task in enumerate(tasks)]
+        so no further task is started, but always the first `at_least`."""
+        futures = [self._pool.submit(self._one, task, until if n >= at_least else never) for n, task in enumerate(tasks)]
         waiting = set(futures)
         while waiting:
             ended, waiting = wait(waiting, timeout=POLL_S, return_when=FIRST_COMPLETED)
