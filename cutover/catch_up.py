@@ -14,13 +14,13 @@ SMALL_BATCH = 500
 LOOKS = 3  # a burst of writes may make the queue grow for one or two
 
 
-def catch_up(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: Fence | None) -> None:
-    """Raises RefusedError, with the rates, when more changes come than are replayed."""
+def catch_up(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: Fence | None) -> int:
+    """How many changes the last round took. Raises RefusedError, with the rates, when more come than are replayed."""
     pace, taken, behind = Pace(), 0, 0
     while True:
         batch = replay(conn, plan, d, run_id, fence=fence)
         if batch.complete and batch.entries <= SMALL_BATCH:
-            return
+            return batch.entries
         taken += batch.entries
         said = pace.look(taken, False, lambda: count_due(conn, plan, read_watermark(conn, plan, run_id)))
         behind += said is not None

@@ -54,6 +54,11 @@ def reset_functions(plan: Plan) -> list[Statement]:
     """Found by mention when the exchange runs, not when it was planned: an application replaces its functions meanwhile."""
     tables = [plan.source, *(r.table for r in plan.references)]
     found = mentions(plan.state_schema, tables, [v.name for v in plan.catalog.views])
-    schema = sql.Literal(sql.Identifier(plan.state_schema).as_string())
-    reset = anonymous(load_sql("cutover", "reset_functions.sql").format(mentions=found, quoted_schema=schema))
+    reset = anonymous(load_sql("cutover", "reset_functions.sql").format(mentions=found))
     return [Statement(reset, RESET, None, "", reset)]
+
+
+def plan_again(plan: Plan) -> Statement:
+    """A new row in pg_namespace, and nothing else. Last of all: it ends what this session has planned, too."""
+    revoke = sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(sql.Identifier(plan.state_schema))
+    return Statement(revoke, "sessions plan every expression again, in functions that name no table too")

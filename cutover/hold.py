@@ -17,8 +17,9 @@ import time
 
 from psycopg import sql
 
-from swap.core.connection import Connection
-from swap.core.ladder import local_timeout
+from swap.core.ladder import local_timeout, rest
+
+IDLE = "idle_in_transaction_session_timeout"
 
 
 class HoldExceededError(Exception):
@@ -26,20 +27,30 @@ class HoldExceededError(Exception):
 
 
 class Hold:
-    """Begins when the locks were granted, in the transaction of `conn` that holds them."""
+    """Begins when the locks were granted, by a message that ended with `timers`."""
 
-    def __init__(self, conn: Connection, limit_ms: int) -> None:
-        self.conn, self.limit_ms = conn, limit_ms
+    def __init__(self, limit_ms: int) -> None:
+        self.limit_ms = limit_ms
         self.granted = time.monotonic()
+
+    @staticmethod
+    def timers(limit_ms: int) -> sql.Composed:
+        """Both of the server's, at the limit; and the COMMIT waits for no standby."""
+        timers = (local_timeout(name, limit_ms) for name in ("statement_timeout", IDLE))
+        return sql.SQL("; ").join([*timers, sql.SQL("SET LOCAL synchronous_commit = local")])
 
     def left_ms(self) -> float:
         return self.limit_ms - (time.monotonic() - self.granted) * 1000
 
-    def renew(self) -> None:
-        """The server's own timers are set to what is left. Raises HoldExceededError when nothing is."""
-        left = self.left_ms()
-        if left <= 0:
+    def check(self) -> None:
+        if self.left_ms() <= 0:
             raise HoldExceededError
-        timers = ("statement_timeout", "idle_in_transaction_session_timeout")
-        local = sql.SQL("SET LOCAL synchronous_commit = local")
-        self.conn.execute(sql.SQL("; ").join([*(local_timeout(n, int(left) + 1) for n in timers), local]))
+
+    def renewed(self, script: bytes) -> bytes:
+        """`script` with the server's timers set to what is left: before it, and when it has run, in the same message.
+        Raises HoldExceededError when nothing is."""
+        self.check()
+        left = int(self.left_ms()) + 1
+        before = sql.SQL("; ").join(local_timeout(name, left) for name in ("statement_timeout", IDLE))
+        after = rest("statement_timeout", left), rest(IDLE, left)
+        return b";\n".join([before.as_bytes(), script, *(q.as_bytes() for q in after)])

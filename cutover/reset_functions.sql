@@ -1,6 +1,5 @@
 -- A new row in pg_proc for each function, and nothing else: sessions compile it again. Those of other owners are left,
--- as `doctor` has said. A new row in pg_namespace, and nothing else: sessions plan every expression again, in functions that
--- name no table too.
+-- as `doctor` has said.
 DECLARE
     f record;
 BEGIN
@@ -9,9 +8,6 @@ BEGIN
         EXECUTE format('ALTER ROUTINE %I.%I(%s) SECURITY %s', f.nspname, f.proname, f.arguments,
                        CASE WHEN f.prosecdef THEN 'DEFINER' ELSE 'INVOKER' END);
     END LOOP;
-    IF to_regnamespace({quoted_schema}) IS NOT NULL THEN
-        EXECUTE 'REVOKE ALL ON SCHEMA ' || {quoted_schema} || ' FROM PUBLIC';
-    END IF;
 EXCEPTION WHEN internal_error THEN  -- "tuple concurrently updated": somebody replaced one while this waited for him
     RAISE EXCEPTION '%', SQLERRM USING ERRCODE = 'lock_not_available';
 END

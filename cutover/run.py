@@ -22,12 +22,13 @@ from cutover.kill import Killer
 from cutover.lock_table import full, no_room
 from cutover.obstacles import holders, obstacles
 from cutover.pooler import NotPausedError, Pooler
-from cutover.transaction import Exchange, Exchanged, attempt, cutover_exchange, resolve, revert_exchange
+from cutover.ready import Ready, cutover_exchange, ready, revert_exchange
+from cutover.transaction import Exchanged, attempt, resolve
 from cutover.watch import Bystanders, Watch
 from swap.core.blockers import sessions
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
-from swap.core.direction import direction
+from swap.core.direction import Direction, direction
 from swap.core.errors import LockError, StoppedError, UnknownOutcomeError
 from swap.core.journal import Journal, Run
 from swap.core.report import Reporter
@@ -37,6 +38,8 @@ from swap.sync.logical.fence import OwnFence, streaming
 from swap.sync.queue import read_watermark
 from swap.sync.settle import SETTLED, settle
 from verify.touched import touched_keys
+
+ROUNDS, NEAR = 5, 50  # the last drain's: at most so many, until one has no more keys than this
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Operation:
             with taking_over(conn, plan.tag), streaming(self.database, plan, self.run.id) as self.fence:
                 try:
                     outcome = replace(
-                        self._attempts(what, verified),
+                        self._attempts(ready(conn, self.journal, self.run, what), verified),
                         snapshot=taken,
                         verification=verified.quoted(),
                         paused_ms=self.pooler.paused_ms,
@@ -127,19 +130,18 @@ class Operation:
             except LockError as e:
                 self.report.note(f"the follow-up is not finished: {e.message} `swap sync` finishes it")
 
-    def _attempts(self, what: Exchange, verified: Verified) -> Outcome:
+    def _attempts(self, what: Ready, verified: Verified) -> Outcome:
         conn, cut = self.journal.conn, self.config.cutover
         waited: list[str] = []
         behind, killer = Bystanders(), Killer(cut.kill_blockers)
         met: set[str] = set()  # transactions that held the tables when the last attempt failed
-        compare_from = verified.watermark
+        compare_from = self._draw_near(verified.watermark)
         for number in range(1, cut.max_attempts + 1):
             if self.stop.is_set():
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
-            self._catch_up()
-            compare_from = self._compare_ahead(compare_from)
             in_the_way = [*obstacles(conn, self.journal, self.run), *no_room(conn, self.run.plan)]
             reason = "; ".join([*in_the_way, *self._still_there(met, killer)])
+            compare_from = self._draw_near(compare_from)
             if not reason:
                 with Watch(self._watcher(), conn.info.backend_pid, killer) as watch:
                     try:
@@ -166,7 +168,7 @@ class Operation:
             self.pooler.finish("Nothing was changed; syncing goes on.")
             self._say_whom(killer)
             waited.append(reason)
-            self._note_failure(what, reason)
+            self._note_failure(what.what.kind, reason)
             self.report.waiting(f"attempt {number} of {cut.max_attempts}: {reason}")
             if number < cut.max_attempts:
                 self.stop.wait(self._pause_s(number))
@@ -200,34 +202,36 @@ class Operation:
         base = max(base, self.pooler.timeout_s if self.pooler.consoles else 0.0)
         return min(2.0, base * (1 + number / 4)) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
 
-    def _catch_up(self) -> None:
-        """The last drain without a lock: until a round takes next to nothing."""
+    def _draw_near(self, since: Snapshot) -> Snapshot:
+        """Drain and compare without a lock, right before it is asked for: everybody waits for what is left for under it.
+        Again, where there was so much that as much has come meanwhile. Returns where that comparison has to begin."""
         d = direction(self.run.plan, self.run.direction)
-        if self.fence is not None:
-            self.fence.close_up()
-        catch_up(self.journal.conn, self.run.plan, d, self.run.id, self.fence)
+        for _ in range(ROUNDS):
+            if self.fence is not None:
+                self.fence.close_up()
+            taken = catch_up(self.journal.conn, self.run.plan, d, self.run.id, self.fence)
+            since, compared = self._compare_ahead(d, since)
+            if max(taken, compared) <= NEAR:
+                break
+        return since
 
-    def _compare_ahead(self, since: Snapshot) -> Snapshot:
+    def _compare_ahead(self, d: Direction, since: Snapshot) -> tuple[Snapshot, int]:
         """Compare what was touched since `since` before any lock is held, so that little is left for under it.
 
-        Returns where the comparison under the lock has to begin: the replay watermark of the snapshot that was
-        compared here, so that keys still queued in it are looked at again.
+        Returns the replay watermark of the snapshot that was compared here, so that keys still queued in it are looked
+        at again; and how many were compared.
         """
         conn, plan = self.journal.conn, self.run.plan
-        d = direction(plan, self.run.direction)
         with conn.transaction():
             conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             watermark = read_watermark(conn, plan, self.run.id)
             queue = self.fence.close_up() if self.fence else conn  # what this snapshot shows is in the queue then
             pending = touched_keys(queue, plan, watermark)
-            refuse_differences(conn, d, touched_keys(conn, plan, since) - pending)
-        return watermark
+            return watermark, refuse_differences(conn, d, touched_keys(conn, plan, since) - pending)
 
-    def _note_failure(self, what: Exchange, reason: str) -> None:
+    def _note_failure(self, kind: str, reason: str) -> None:
         table = self.journal.t["attempt"]
-        self.journal.execute(
-            sa.insert(table).values(run_id=self.run.id, kind=what.kind, outcome="rolled_back", detail=reason[:2000])
-        )
+        self.journal.execute(sa.insert(table).values(run_id=self.run.id, kind=kind, outcome="rolled_back", detail=reason[:2000]))
 
     def _outcome(self, done: Exchanged, attempts: int, behind: Bystanders, waited: list[str]) -> Outcome:
         return Outcome(

@@ -14,7 +14,7 @@ from psycopg import sql
 import cutover.transaction
 from cutover.compare import refuse_differences
 from cutover.finalize import finalize
-from cutover.transaction import lock_statements
+from cutover.ready import lock_statements
 from swap.core.config import Cutover
 from swap.core.connection import translate
 from swap.core.errors import LockError

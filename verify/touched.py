@@ -10,7 +10,7 @@ from swap.core.connection import Connection
 from swap.core.direction import Direction
 from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
-from swap.sync.queue import by_xid, due
+from swap.sync.queue import due, rows_by_xid
 from verify.findings import Finding, Kind
 from verify.images import Where, changed, joined, one
 from verify.ranges import bigints
@@ -19,8 +19,7 @@ from verify.ranges import bigints
 def touched_keys(conn: Connection, plan: Plan, since: Snapshot) -> set[int]:
     """Keys with an entry that `since` does not see, in the caller's snapshot."""
     keys = sql.SQL("SELECT DISTINCT d.key FROM ({}) d WHERE d.key IS NOT NULL")
-    with by_xid(conn):
-        return {r[0] for r in conn.execute(keys.format(due(plan, since, sql.SQL("c.key")))).fetchall()}
+    return {r[0] for r in rows_by_xid(conn, keys.format(due(plan, since, sql.SQL("c.key"))))}
 
 
 def compare_keys(conn: Connection, direction: Direction, keys: Sequence[int]) -> list[Finding]:

@@ -26,7 +26,7 @@ from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
 from swap.core.text import load_sql
 from swap.prepare.objects import changes
-from swap.sync.queue import by_xid, due, read_watermark
+from swap.sync.queue import due, read_watermark, rows_by_xid
 from swap.sync.replay import Fence
 from verify.workers import Workers
 
@@ -121,14 +121,11 @@ def open_view(conn: Connection, plan: Plan, run_id: int, fence: Fence | None = N
     watermark = read_watermark(conn, plan, run_id)
     queue = fence.close_up() if fence else conn
     entries = due(plan, watermark, sql.SQL("c.key"))
-    with by_xid(queue):
-        keys = queue.execute(
-            sql.SQL("SELECT DISTINCT d.key FROM ({}) d ORDER BY 1 LIMIT {}").format(entries, sql.Literal(MAX_PENDING + 1))
-        ).fetchall()
-        truncated = queue.execute(sql.SQL("SELECT EXISTS (SELECT FROM ({}) d WHERE d.key IS NULL)").format(entries)).fetchone()
+    some = sql.SQL("SELECT DISTINCT d.key FROM ({}) d ORDER BY 1 LIMIT {}").format(entries, sql.Literal(MAX_PENDING + 1))
+    keys = rows_by_xid(queue, some)
+    truncated = rows_by_xid(queue, sql.SQL("SELECT EXISTS (SELECT FROM ({}) d WHERE d.key IS NULL)").format(entries))
     pending = array("q", (k for (k,) in keys if k is not None))
-    everything = truncated is not None and bool(truncated[0])
-    return View(row[0], row[1], row[2], watermark, pending, everything, len(keys) > MAX_PENDING)
+    return View(row[0], row[1], row[2], watermark, pending, bool(truncated[0][0]), len(keys) > MAX_PENDING)
 
 
 def storage(conn: Connection, tables: list[TableName]) -> dict[TableName, tuple[int, int]]:

@@ -7,7 +7,8 @@ from typing import Any
 from psycopg import sql
 
 from cutover.finalize import abort_steps, finalize_steps
-from cutover.transaction import closing_statements, cutover_exchange, lock_statements, revert_exchange
+from cutover.functions import plan_again
+from cutover.ready import closing_statements, cutover_exchange, lock_statements, revert_exchange
 from swap.core.direction import forward
 from swap.core.names import quote
 from swap.core.plan import Plan
@@ -94,7 +95,7 @@ def exchange_statements(plan: Plan, kind: str, slot: int = 0, generation: int = 
     what = cutover_exchange(plan) if kind == "cutover" else revert_exchange(plan)
     locks = sql.SQL("; ").join(lock_statements(plan, kind))
     lock = Statement(locks, "everything involved, at once", plan.source, "ACCESS EXCLUSIVE")
-    return [lock, *what.statements, *closing_statements(plan, what, slot, generation)]
+    return [lock, *what.statements, *closing_statements(plan, what, slot, generation), plan_again(plan)]
 
 
 def as_json(statements: list[Statement]) -> list[dict[str, Any]]:

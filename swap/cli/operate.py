@@ -16,8 +16,8 @@ from cutover.finalize import finalize as run_finalize
 from cutover.gates import check_phase
 from cutover.hook import HookError, run_hook
 from cutover.legacy import check_finalize
+from cutover.ready import slot_and_generation
 from cutover.run import Operation
-from cutover.transaction import slot_and_generation
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, Yes, confirm, opened
 from swap.cli.output import emit_json, print_lines

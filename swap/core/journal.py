@@ -170,15 +170,15 @@ class Journal:
         )  # fmt: skip
         return [Run(row[0], TableName(row[1], row[2]), Phase(row[3]), row[4], _plan(row[5], row[4]), *row[6:]) for row in rows]
 
-    def move(self, run: Run, to: Phase) -> None:
-        """Compare-and-set of the phase. Raises PhaseError when somebody else moved it."""
+    def move(self, run: Run, to: Phase, **values: object) -> None:
+        """Compare-and-set of the phase, and `values` with it. Raises PhaseError when somebody else moved it."""
         if to not in MOVES[run.phase]:
             raise PhaseError(f"A run cannot go from {run.phase.value} to {to.value}.")
         r = self.t["run"]
         moved = self.execute(
             sa.update(r)
             .where(r.c.id == run.id, r.c.phase == run.phase.value)
-            .values(phase=to.value, changed_at=sa.func.clock_timestamp())
+            .values(phase=to.value, changed_at=sa.func.clock_timestamp(), **values)
             .returning(r.c.id)
         )
         if not moved:

@@ -50,22 +50,28 @@ def local_timeout(name: str, ms: int) -> sql.Composed:
     return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(f"{ms}ms"))
 
 
-def acquire(conn: Connection, locks: Sequence[Query], budget_ms: int) -> None:
+def rest(name: str, ms: int) -> sql.Composed:
+    """The timer is set to what is left of `ms`, by the server's clock, since the message arrived that this is in: all of
+    its statements have one statement_timestamp()."""
+    return sql.SQL(
+        "SELECT set_config({}, greatest(1, ceil({} - 1000 *"
+        " extract(epoch FROM clock_timestamp() - statement_timestamp())))::int || 'ms', true)"
+    ).format(sql.Literal(name), sql.Literal(ms))
+
+
+def acquire(conn: Connection, locks: Sequence[Query], budget_ms: int, then: Query | None = None) -> None:
     """Statements that wait for locks, one after another, in the caller's transaction: `budget_ms` for all waits together.
 
-    Leaves lock_timeout at `budget_ms`, for each lock that is taken later in the transaction, and no statement_timeout.
+    Leaves lock_timeout at `budget_ms`, for each lock that is taken later in the transaction, and no statement_timeout, or
+    what `then` sets in the same message.
     Raises LockNotAvailable, whichever timer ended the wait; QueryCanceled when somebody cancelled it before that."""
-    # What is left, by the server's clock: several statements in one message have one statement_timestamp().
-    rest = sql.SQL(
-        "SELECT set_config('statement_timeout', greatest(1, ceil({} - 1000 *"
-        " extract(epoch FROM clock_timestamp() - statement_timestamp())))::int || 'ms', true)"
-    ).format(sql.Literal(budget_ms))
     timers = sql.SQL("; ").join(local_timeout(n, budget_ms) for n in ("lock_timeout", "statement_timeout"))
     conn.execute(timers)
-    steps = [s for lock in locks for s in (rest, lock)][1:]
+    steps = [s for lock in locks for s in (rest("statement_timeout", budget_ms), lock)][1:]
+    steps.append(then or local_timeout("statement_timeout", 0))
     asked = time.monotonic()
     try:
-        conn.execute(sql.SQL("; ").join([*steps, local_timeout("statement_timeout", 0)]))
+        conn.execute(sql.SQL("; ").join(steps))
     except psycopg.errors.QueryCanceled:
         if (time.monotonic() - asked) * 1000 < budget_ms:
             raise

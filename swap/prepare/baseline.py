@@ -6,11 +6,12 @@ its own, every other difference was made by somebody else and stops the run, bec
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from swap.core.catalog.load import read_structure
+from psycopg import sql
+
+from swap.core.catalog.load import structure
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.journal import Journal, Run
@@ -30,34 +31,58 @@ VALID = re.compile(r"( NOT VALID)?( valid=[tf])?$")
 
 def watched_tables(conn: Connection, plan: Plan) -> list[int]:
     """Oids of every table whose structure must not drift: source, references, shadow or retired table."""
-    names = {plan.source, *(r.table for r in plan.references), plan.shadow, plan.retired}
-    return table_oids(conn, names)
+    return table_oids(conn, _watched(plan))
+
+
+def _watched(plan: Plan) -> set[TableName]:
+    return {plan.source, *(r.table for r in plan.references), plan.shadow, plan.retired}
 
 
 def table_oids(conn: Connection, names: Iterable[TableName]) -> list[int]:
-    """In one round trip, whatever their number: this is asked under the exchange's lock. With the partitions that they have
-    now: one that came since is a change like any other, for its rows have neither index nor key."""
+    return [int(r[0]) for r in conn.execute(_oids(names)).fetchall()]
+
+
+def _oids(names: Iterable[TableName]) -> sql.Composed:
+    """Of those that are there, in one statement, whatever their number. With the partitions that they have now: one that
+    came since is a change like any other, for its rows have neither index nor key."""
     wanted = sorted(names)
-    rows = conn.execute(
-        "WITH named AS (SELECT c.oid FROM unnest(%s::text[], %s::text[]) w(schema, name)"
+    return sql.SQL(
+        "WITH named AS (SELECT c.oid FROM unnest({}::text[], {}::text[]) w(schema, name)"
         " JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name)"
-        " SELECT oid FROM named UNION SELECT t.relid FROM named, pg_partition_tree(named.oid) t",
-        [[n.schema for n in wanted], [n.name for n in wanted]],
-    ).fetchall()
-    return [int(r[0]) for r in rows]
+        " SELECT oid FROM named UNION SELECT t.relid FROM named, pg_partition_tree(named.oid) t"
+    ).format(sql.Literal([n.schema for n in wanted]), sql.Literal([n.name for n in wanted]))
+
+
+def structure_now(plan: Plan) -> sql.Composed:
+    """The structure of the watched tables as (tab, line) rows. One statement, found by names: it is asked for under the
+    exchange's lock, before the names change and after it."""
+    return sql.SQL("WITH watched AS MATERIALIZED ({}) {}").format(
+        _oids(_watched(plan)), structure(sql.SQL("ARRAY(SELECT oid FROM watched)"))
+    )
+
+
+def record_structure(plan: Plan, run_id: int) -> sql.Composed:
+    """Journal the structure as it is now: what every later gate compares with."""
+    lines = sql.SQL("SELECT jsonb_agg(jsonb_build_array(s.tab, s.line)) FROM ({}) s").format(structure_now(plan))
+    return sql.SQL("UPDATE {} SET baseline = ({}) WHERE id = {}").format(
+        sql.Identifier(plan.state_schema, "run"), lines, sql.Literal(run_id)
+    )
 
 
 def store_baseline(conn: Connection, journal: Journal, run: Run) -> None:
-    """Journal the structure as it is now: what every later gate compares with."""
-    lines = read_structure(conn, watched_tables(conn, run.plan))
-    journal.update_run(run.id, baseline=json.loads(json.dumps(lines)))
+    assert journal.schema == run.plan.state_schema
+    conn.execute(record_structure(run.plan, run.id))
 
 
 def drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
-    """What differs from the baseline, one line each (`+`: new, `-`: gone); empty when nothing does."""
-    was = set(journal.baseline(run.id) or [])
-    now = set(read_structure(conn, watched_tables(conn, run.plan)))
-    return [f"+ {t}: {line}" for t, line in sorted(now - was)] + [f"- {t}: {line}" for t, line in sorted(was - now)]
+    """What differs from the baseline, one line each; empty when nothing does."""
+    return difference(journal.baseline(run.id) or (), conn.execute(structure_now(run.plan)).fetchall())
+
+
+def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of either that the other has not, as text (`+`: new, `-`: gone)."""
+    before, after = ({(tab, line) for tab, line in lines} for lines in (was, now))
+    return [f"+ {t}: {line}" for t, line in sorted(after - before)] + [f"- {t}: {line}" for t, line in sorted(before - after)]
 
 
 def foreign_drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
@@ -65,7 +90,7 @@ def foreign_drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
     plan = run.plan
     mine = own_names(plan)
     was = {(t, VALID.sub("", line)) for t, line in journal.baseline(run.id) or []}
-    now = {(t, VALID.sub("", line)) for t, line in read_structure(conn, watched_tables(conn, plan))}
+    now = {(t, VALID.sub("", line)) for t, line in conn.execute(structure_now(plan)).fetchall()}
     row = conn.execute("SELECT to_regclass(%s)::text", [plan.shadow.sql.as_string(conn)]).fetchone()
     shadow = row[0] if row else None
     changed = [("+", *x) for x in sorted(now - was)] + [("-", *x) for x in sorted(was - now)]

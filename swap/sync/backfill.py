@@ -27,6 +27,7 @@ from swap.sync.control import Control, Interrupted
 
 FIRST_CHUNK = 5_000
 NESTED_LOOPS = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+ANY_PLAN = "SET LOCAL enable_seqscan = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ is visible. To replay a key once too often is harmless, because the row is read 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +23,7 @@ from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
 from swap.core.text import Query
 from swap.prepare.objects import changes
+from swap.sync.backfill import NESTED_LOOPS
 
 
 def due(plan: Plan, watermark: Snapshot, columns: sql.Composable, below: int | None = None) -> sql.Composed:
@@ -44,13 +43,13 @@ def due(plan: Plan, watermark: Snapshot, columns: sql.Composable, below: int | N
     )
 
 
-@contextmanager
-def by_xid(conn: Connection) -> Iterator[None]:
-    """Open-ended reads of the queue go by the index on xid. A change table has no statistics for most of its life, and
-    the planner would read all of it, consumed entries too, with parallel workers (H11). In or outside of a transaction."""
-    conn.execute("SET enable_seqscan = off")
-    yield
-    conn.execute("SET enable_seqscan = DEFAULT")
+def rows_by_xid(conn: Connection, query: Query) -> list[tuple[Any, ...]]:
+    """An open-ended read of the queue, by the index on xid, in one message. A change table has no statistics for most of
+    its life, and the planner would read all of it, consumed entries too, with parallel workers (H11). In or outside of a
+    transaction."""
+    cursor = conn.execute(sql.SQL("SET enable_seqscan = off; {}; SET enable_seqscan = DEFAULT").format(query))
+    cursor.nextset()
+    return cursor.fetchall()
 
 
 def read_watermark(conn: Connection, plan: Plan, run_id: int) -> Snapshot:
@@ -72,12 +71,9 @@ def current_snapshot(conn: Connection) -> Snapshot:
 
 def count_due(conn: Connection, plan: Plan, watermark: Snapshot, limit: int = 1_000_000) -> int:
     """How many entries are due, counted up to `limit`."""
-    inner = due(plan, watermark, sql.SQL("1"))
-    with by_xid(conn):
-        row = conn.execute(
-            sql.SQL("SELECT count(*) FROM (SELECT 1 FROM ({}) d LIMIT {}) l").format(inner, sql.Literal(limit))
-        ).fetchone()
-    return int(row[0]) if row else 0
+    entries = due(plan, watermark, sql.SQL("1"))
+    count = sql.SQL("SELECT count(*) FROM (SELECT 1 FROM ({}) d LIMIT {}) l").format(entries, sql.Literal(limit))
+    return int(rows_by_xid(conn, count)[0][0])
 
 
 @dataclass(frozen=True)
@@ -95,42 +91,40 @@ def next_batch(conn: Connection, plan: Plan, watermark: Snapshot, limit: int | N
 
     `read_in`: the snapshot that replay reads rows with, where it is not the one of this transaction.
     """
-    now = current_snapshot(conn)
-    end = now
-    with by_xid(conn):
-        if limit is not None:
-            row = conn.execute(
-                sql.SQL("SELECT xid::text FROM ({}) d ORDER BY d.xid OFFSET {} LIMIT 1").format(
-                    due(plan, watermark, sql.SQL("c.xid")), sql.Literal(limit)
-                )
-            ).fetchone()
-            if row is not None:
-                end = now.bounded(max(int(row[0]) + 1, watermark.xmax))
+    end, below = None, None
+    if limit is not None:
+        cut = sql.SQL("SELECT pg_current_snapshot()::text, (SELECT xid::text FROM ({}) d ORDER BY d.xid OFFSET {} LIMIT 1)")
+        row = rows_by_xid(conn, cut.format(due(plan, watermark, sql.SQL("c.xid")), sql.Literal(limit)))[0]
+        end = now = Snapshot.parse(row[0])
+        if row[1] is not None:
+            end = now.bounded(max(int(row[1]) + 1, watermark.xmax))
         below = None if end == now else end.xmax
-        row = conn.execute(
-            sql.SQL(
-                "SELECT count(*), coalesce(bool_or(d.key IS NULL), false), array_agg(DISTINCT d.xid::text)"
-                " FILTER (WHERE NOT pg_visible_in_snapshot(coalesce(d.origin, d.xid), {}::pg_snapshot)) FROM ({}) d"
-            ).format(sql.Literal(str(read_in or now)), due(plan, watermark, sql.SQL("c.key, c.xid, c.origin"), below))
-        ).fetchone()
-    assert row is not None
-    return Batch(watermark, end.without(int(x) for x in row[2] or ()), row[0], row[1])
+    seen_by = sql.SQL("{}::pg_snapshot").format(sql.Literal(str(read_in))) if read_in else sql.SQL("pg_current_snapshot()")
+    count = sql.SQL(
+        "SELECT pg_current_snapshot()::text, count(*), coalesce(bool_or(d.key IS NULL), false), array_agg(DISTINCT d.xid::text)"
+        " FILTER (WHERE NOT pg_visible_in_snapshot(coalesce(d.origin, d.xid), {})) FROM ({}) d"
+    )
+    row = rows_by_xid(conn, count.format(seen_by, due(plan, watermark, sql.SQL("c.key, c.xid, c.origin"), below)))[0]
+    end = end or Snapshot.parse(row[0])
+    return Batch(watermark, end.without(int(x) for x in row[3] or ()), row[1], row[2])
 
 
 def batch_keys(conn: Connection, plan: Plan, batch: Batch, after: int | None, limit: int) -> list[tuple[int, bool]]:
-    """Distinct keys of a batch in key order, `limit` at a time, above `after`: bounded memory for any batch.
+    """Distinct keys of a batch in key order, `limit` at a time, above `after`: bounded memory for any batch. In the
+    transaction, nested loops and indexes from now on, until `ANY_PLAN`.
 
     With each key, whether a row may have left it (an entry of a DELETE, of a key's change, or put there by hand).
     """
     condition: Query = sql.SQL("d.key IS NOT NULL")
     if after is not None:
         condition += sql.SQL(" AND d.key > {}").format(sql.Literal(after))
-    rows: list[tuple[Any, ...]] = conn.execute(
-        sql.SQL("SELECT d.key, bool_or(d.gone) FROM ({}) d WHERE {} GROUP BY d.key ORDER BY d.key LIMIT {}").format(
-            due(plan, batch.start, sql.SQL("c.key, c.gone"), batch.end.xmax), condition, sql.Literal(limit)
-        )
-    ).fetchall()
-    return [(r[0], r[1]) for r in rows]
+    keys = sql.SQL("SELECT d.key, bool_or(d.gone) FROM ({}) d WHERE {} GROUP BY d.key ORDER BY d.key LIMIT {}").format(
+        due(plan, batch.start, sql.SQL("c.key, c.gone"), batch.end.xmax), condition, sql.Literal(limit)
+    )
+    cursor = conn.execute(sql.SQL("{}; {}").format(sql.SQL(NESTED_LOOPS), keys))
+    while cursor.nextset():
+        pass
+    return [(r[0], r[1]) for r in cursor.fetchall()]
 
 
 def advance(conn: Connection, plan: Plan, run_id: int, batch: Batch) -> None:

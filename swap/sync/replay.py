@@ -98,7 +98,6 @@ def _replay_all(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: 
             later.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             batch = next_batch(later, plan, watermark, None, read_in)
             if batch.entries:
-                later.execute(sql.SQL(NESTED_LOOPS))
                 apply(conn, plan, d, batch, two_pass=two_pass, queue=later)
                 advance(conn, plan, run_id, batch)
     return Replayed(batch.entries, complete=True)
@@ -126,7 +125,8 @@ def apply(conn: Connection, plan: Plan, d: Direction, batch: Batch, *, two_pass:
     queue = queue or conn
     if batch.truncated:
         conn.execute(delete_all_gone(d))
-    conn.execute(sql.SQL(NESTED_LOOPS))
+    if queue is not conn:
+        conn.execute(sql.SQL(NESTED_LOOPS))
     stale: list[int] = []
 
     def delete(keys: list[int], left: list[int]) -> None:

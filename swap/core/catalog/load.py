@@ -12,6 +12,8 @@ from collections.abc import Sequence as Seq
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from psycopg import sql
+
 from swap.core.catalog.model import (
     BoundPolicy,
     Catalog,
@@ -193,6 +195,11 @@ def _group(rows: Rows) -> dict[int, Rows]:
     return out
 
 
+def structure(oids: sql.Composable) -> sql.Composed:
+    """The structure of the tables as rows of (tab, line), for the fingerprint and for naming what drifted. `oids`: an array."""
+    files = (load_sql("swap.core.catalog", f).format(oids=oids) for f in ("structure.sql", "structure_followers.sql"))
+    return sql.SQL("SELECT * FROM ({}) t UNION ALL SELECT * FROM ({}) f").format(*files)
+
+
 def read_structure(conn: Connection, oids: list[int]) -> list[tuple[str, str]]:
-    """The structure of the tables as (table, line) pairs, for the fingerprint and for naming what drifted."""
-    return [(r[0], r[1]) for file in ("structure.sql", "structure_followers.sql") for r in query(conn, file, oids=oids)]
+    return [(r[0], r[1]) for r in conn.execute(structure(sql.Literal(oids))).fetchall()]

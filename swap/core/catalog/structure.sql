@@ -1,61 +1,61 @@
 -- The structure of the given tables as lines, for fingerprints and drift: compared before anything irreversible.
 SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
-    SELECT format('table owner=%%s kind=%%s rls=%%s/%%s options=%%s replident=%%s', pg_get_userbyid(c.relowner), c.relkind,
+    SELECT format('table owner=%s kind=%s rls=%s/%s options=%s replident=%s', pg_get_userbyid(c.relowner), c.relkind,
                   c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relreplident) AS line
-    UNION ALL SELECT format('grant %%s', i.item) FROM unnest(c.relacl) i(item)
-    UNION ALL SELECT format('partition of %%s %%s', h.inhparent::regclass, pg_get_expr(c.relpartbound, c.oid))
+    UNION ALL SELECT format('grant %s', i.item) FROM unnest(c.relacl) i(item)
+    UNION ALL SELECT format('partition of %s %s', h.inhparent::regclass, pg_get_expr(c.relpartbound, c.oid))
     FROM pg_inherits h WHERE h.inhrelid = c.oid AND c.relispartition
     UNION ALL
-    SELECT format('column %%I %%s%%s default=%%s identity=%%s generated=%%s acl=%%s', a.attname, format_type(a.atttypid, a.atttypmod),
+    SELECT format('column %I %s%s default=%s identity=%s generated=%s acl=%s', a.attname, format_type(a.atttypid, a.atttypmod),
                   CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attacl)
     FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
-    SELECT format('constraint %%I %%s valid=%%s', k.conname, pg_get_constraintdef(k.oid), k.convalidated)
+    SELECT format('constraint %I %s valid=%s', k.conname, pg_get_constraintdef(k.oid), k.convalidated)
     FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n'
     UNION ALL
-    SELECT format('index %%s valid=%%s', pg_get_indexdef(i.indexrelid), i.indisvalid AND i.indisready) FROM pg_index i WHERE i.indrelid = c.oid
+    SELECT format('index %s valid=%s', pg_get_indexdef(i.indexrelid), i.indisvalid AND i.indisready) FROM pg_index i WHERE i.indrelid = c.oid
     UNION ALL
     -- A partition that was detached and came back has its parts of the triggers anew, and meanwhile had none: nobody
     -- guarded its rows. The text is the same.
-    SELECT format('trigger %%s enabled=%%s%%s', pg_get_triggerdef(t.oid), t.tgenabled, CASE WHEN t.tgparentid <> 0 THEN ' attached=' || t.oid END)
+    SELECT format('trigger %s enabled=%s%s', pg_get_triggerdef(t.oid), t.tgenabled, CASE WHEN t.tgparentid <> 0 THEN ' attached=' || t.oid END)
     FROM pg_trigger t
     WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
     UNION ALL
-    SELECT format('policy %%I permissive=%%s cmd=%%s roles=%%s using=%%s check=%%s', p.polname, p.polpermissive, p.polcmd, p.polroles::regrole[],
+    SELECT format('policy %I permissive=%s cmd=%s roles=%s using=%s check=%s', p.polname, p.polpermissive, p.polcmd, p.polroles::regrole[],
                   pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
     FROM pg_policy p WHERE p.polrelid = c.oid
     UNION ALL
-    SELECT DISTINCT format('policy %%I of %%s permissive=%%s cmd=%%s roles=%%s using=%%s check=%%s', p.polname, p.polrelid::regclass,
+    SELECT DISTINCT format('policy %I of %s permissive=%s cmd=%s roles=%s using=%s check=%s', p.polname, p.polrelid::regclass,
                            p.polpermissive, p.polcmd, p.polroles::regrole[], pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
     FROM pg_depend dp JOIN pg_policy p ON p.oid = dp.objid AND p.polrelid <> c.oid
     WHERE dp.classid = 'pg_policy'::regclass AND dp.refclassid = 'pg_class'::regclass AND dp.refobjid = c.oid
     UNION ALL
-    SELECT format('sequence %%s of %%I %%s start=%%s increment=%%s bounds=%%s..%%s cache=%%s cycle=%%s acl=%%s', s.oid::regclass, a.attname,
+    SELECT format('sequence %s of %I %s start=%s increment=%s bounds=%s..%s cache=%s cycle=%s acl=%s', s.oid::regclass, a.attname,
                   q.seqtypid::regtype, q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcache, q.seqcycle, s.relacl)
     FROM pg_depend ds JOIN pg_class s ON s.oid = ds.objid AND s.relkind = 'S' JOIN pg_sequence q ON q.seqrelid = s.oid
     JOIN pg_attribute a ON a.attrelid = ds.refobjid AND a.attnum = ds.refobjsubid
     WHERE ds.classid = 'pg_class'::regclass AND ds.refclassid = 'pg_class'::regclass AND ds.refobjid = c.oid AND ds.deptype IN ('a', 'i')
     UNION ALL
-    SELECT format('publication %%I columns=%%s where=%%s', p.pubname,
+    SELECT format('publication %I columns=%s where=%s', p.pubname,
                   ARRAY(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (pr.prattrs::int2[]) ORDER BY a.attnum),
                   pg_get_expr(pr.prqual, pr.prrelid))
     FROM pg_publication_rel pr JOIN pg_publication p ON p.oid = pr.prpubid WHERE pr.prrelid = c.oid
     UNION ALL
-    SELECT format('label %%s %%s %%L', l.provider, quote_ident(a.attname), l.label)
+    SELECT format('label %s %s %L', l.provider, quote_ident(a.attname), l.label)
     FROM pg_seclabel l LEFT JOIN pg_attribute a ON a.attrelid = l.objoid AND a.attnum = l.objsubid AND l.objsubid > 0
     WHERE l.objoid = c.oid AND l.classoid = 'pg_class'::regclass
     UNION ALL
-    SELECT format('publication %%I of more than this table', p.pubname) FROM pg_publication p
+    SELECT format('publication %I of more than this table', p.pubname) FROM pg_publication p
     WHERE p.puballtables OR EXISTS (SELECT FROM pg_publication_namespace pn WHERE pn.pnpubid = p.oid AND pn.pnnspid = c.relnamespace)
     UNION ALL
-    SELECT format('statistics %%I target=%%s %%s', xs.stxname, coalesce(xs.stxstattarget, -1), pg_get_statisticsobjdef(xs.oid))
+    SELECT format('statistics %I target=%s %s', xs.stxname, coalesce(xs.stxstattarget, -1), pg_get_statisticsobjdef(xs.oid))
     FROM pg_statistic_ext xs WHERE xs.stxrelid = c.oid
 ) x
-WHERE c.oid = ANY (%(oids)s::oid[])
+WHERE c.oid = ANY ({oids}::oid[])
 UNION ALL
 -- Not table by table: pg_constraint has no index on confrelid, and two hundred tables would scan it two hundred times,
 -- twice under the exchange's lock.
-SELECT k.confrelid::regclass::text, format('referenced by %%s constraint %%I %%s', k.conrelid::regclass, k.conname, pg_get_constraintdef(k.oid))
-FROM pg_constraint k WHERE k.confrelid = ANY (%(oids)s::oid[])
+SELECT k.confrelid::regclass::text, format('referenced by %s constraint %I %s', k.conrelid::regclass, k.conname, pg_get_constraintdef(k.oid))
+FROM pg_constraint k WHERE k.confrelid = ANY ({oids}::oid[])
 ORDER BY 1, 2
