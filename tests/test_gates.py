@@ -14,8 +14,9 @@ from swap.core.direction import Direction
 from swap.core.errors import RefusedError
 from swap.core.plan import Plan
 from swap.prepare.checks_server import read_server
-from swap.sync.replay import Replayed, replay
+from swap.sync.replay import Fence, Replayed, replay
 from tests.cycling import Cycle, Start, doctor
+from tests.fix_mode import Mode
 from tests.fix_server import Connect, Database
 from tests.runs import background, install
 from tests.test_ladder import SCHEMA, reader
@@ -30,7 +31,9 @@ def gate(cycle: Cycle) -> None:
     check_gates(m.conn, m.journal, m.run, m.config)
 
 
-def test_each_gate_says_what_is_wrong_and_opens_again(start: Start, database: Database, connect: Connect) -> None:
+def test_each_gate_says_what_is_wrong_and_opens_again(
+    start: Start, database: Database, connect: Connect, capture_mode: Mode
+) -> None:
     """H38: DDL on the source, on a reference, on the shadow; capture dropped, disabled, altered; an index that is invalid;
     statistics that are not there; a verification that is none. Nothing is changed, and what was undone is forgotten."""
     cycle = start(INDEXED)
@@ -65,8 +68,12 @@ def test_each_gate_says_what_is_wrong_and_opens_again(start: Start, database: Da
         "ALTER TABLE users_new DROP CONSTRAINT users_new_id_check",
         "users_new_id_check",
     )
-    off = "ALTER TABLE users {} TRIGGER swap_capture"
-    shut(off.format("DISABLE"), off.format("ENABLE ALWAYS"), "swap_capture")
+    if capture_mode == "trigger":
+        off = "ALTER TABLE users {} TRIGGER swap_capture"
+        shut(off.format("DISABLE"), off.format("ENABLE ALWAYS"), "swap_capture")
+    else:
+        less = f"ALTER PUBLICATION swap_{m.plan.tag} SET (publish = '{{}}')"
+        shut(less.format("insert, update"), less.format("insert, update, delete, truncate"), f"swap_{m.plan.tag}")
     guard = 'ALTER TABLE notes {} TRIGGER "~swap_guard_1_insert"'
     names = admin.execute(
         "SELECT tgname FROM pg_trigger WHERE tgrelid = 'notes'::regclass AND tgname ~ 'guard.*insert'"
@@ -75,9 +82,10 @@ def test_each_gate_says_what_is_wrong_and_opens_again(start: Start, database: Da
     guard = f'ALTER TABLE notes {{}} TRIGGER "{names[0]}"'
     shut(guard.format("DISABLE"), guard.format("ENABLE ALWAYS"), "swap_guard")
 
-    body = "SELECT pg_get_functiondef(tgfoid) FROM pg_trigger WHERE tgrelid = 'users'::regclass AND tgname = 'swap_capture'"
-    (definition,) = admin.execute(body).fetchone() or ("",)
-    shut(definition.replace("BEGIN", "BEGIN RETURN NULL;", 1), definition, "the function of trigger swap_capture was altered")
+    table, ours = ("users", "swap_capture") if capture_mode == "trigger" else ("notes", names[0])
+    body = "SELECT pg_get_functiondef(tgfoid) FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = %s"
+    (definition,) = admin.execute(body, [table, ours]).fetchone() or ("",)
+    shut(definition.replace("BEGIN", "BEGIN RETURN NULL;", 1), definition, f"the function of trigger {ours} was altered")
 
     valid = "UPDATE pg_index SET indisvalid = {} WHERE indexrelid = 'users_mail_new'::regclass"
     shut(valid.format("false"), valid.format("true"), "users_mail_new")
@@ -107,9 +115,11 @@ def test_a_backlog_that_grows_is_refused_with_the_rates(
     cycle.ready()
     app = connect(database.app)
 
-    def outpaced(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: None) -> Replayed:
+    def outpaced(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: Fence | None) -> Replayed:
         for _ in range(2):
             app.execute("UPDATE users SET email = email || '.'")
+            if fence is not None:
+                fence.close_up()
         return replay(conn, plan, d, run_id, 0, fence)  # one transaction of two
 
     with monkeypatch.context() as patch:

@@ -35,8 +35,11 @@ def gone(conn: Connection, journal: Journal, run: Run) -> list[TableName]:
         return []
     plan = run.plan
     state = [TableName(journal.schema, name) for name in journal.t]
-    queue = [plan.state(f"changes_{n}") for n in (0, 1)]
-    return _missing(conn, [*state, *queue, direction(plan, run.direction).target])
+    return _missing(conn, [*state, *_queue(run), direction(plan, run.direction).target])
+
+
+def _queue(run: Run) -> list[TableName]:
+    return [run.plan.state(f"changes_{n}") for n in (0, 1)]
 
 
 def refuse_gone(conn: Connection, journal: Journal, run: Run) -> None:
@@ -46,7 +49,10 @@ def refuse_gone(conn: Connection, journal: Journal, run: Run) -> None:
         return
     more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
     state = "Writes of the application go on."
-    if any(n.schema == journal.schema for n in missing):
+    of_state = {n for n in missing if n.schema == journal.schema}
+    if of_state and run.mode == "logical" and of_state <= set(_queue(run)):
+        state += " The server keeps WAL for the replication slot until the run has ended."
+    elif of_state:
         state = (
             f"Writes of the application to {run.source} may fail: the triggers on it need what was in {quote(journal.schema)}."
         )

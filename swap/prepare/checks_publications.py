@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from swap.core.catalog.model import Publication, Table
@@ -9,6 +10,7 @@ from swap.core.names import quote
 from swap.prepare.checks_base import Finding, Subject, blocker, or_ok
 from swap.prepare.checks_names import new_tables
 
+CAPTURES = re.compile(r"swap_\d+")
 BEFORE = " See docs/limits.md, 'Publications'; then take it on in [accept] findings."
 
 
@@ -24,6 +26,13 @@ def check_publications(subject: Subject) -> list[Finding]:
 def _publication(subject: Subject, table: Table, listed: Table, p: Publication) -> Iterator[Finding]:
     """`listed`: the table, or a partition of it."""
     at = f"{quote(p.name)} of {listed.name}"
+    if table.name == subject.source.name and CAPTURES.fullmatch(p.name):
+        detail = "a run captured by it, and there is none: its state schema was dropped, or [names] state_schema was another one"
+        hint = (
+            f"DROP PUBLICATION {quote(p.name)}; where no run uses it any more, and its slot, if there is one (`abandoned-slot`)."
+        )
+        yield blocker("publication", at, detail, hint)
+        return
     changed = {c for r in subject.references if r.table == table.name for c in (r.column, r.uuid_column)}
     if table.name == subject.source.name:
         changed |= {subject.config.source.key, subject.config.identity.column}
