@@ -194,6 +194,7 @@ class Operation:
         """The session that watches, for all attempts; another one when it was lost."""
         if self.watching is None or self.watching.closed:
             self.watching = self.database.connect("watch")
+            self.watching.execute("SET synchronous_commit = local")  # what it flushes waits for no standby
         return self.watching
 
     def _pause_s(self, number: int) -> float:

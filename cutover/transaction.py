@@ -65,14 +65,15 @@ def attempt(
         acquire(conn, ready.locks, wait_ms, Hold.timers(hold_ms))
         hold = Hold(hold_ms)
         watch.granted(hold)
-        last = barrier(fence.conn) if fence else 0
+        last = hold.wait_for(lambda: barrier(fence.conn)) if fence else 0
         now = conn.execute(STRUCTURE).fetchall()
         refuse_drift(difference(ready.structure, now), "it was last recorded", NOTHING_CHANGED)
-        if fence and not fence.stream.wait_past(last, hold.left_ms() / 1000):
+        if fence and not fence.stream.wait_past(last, hold.patience_s()):
             raise HoldExceededError
         drained = _drain(conn, plan, d, run)
         compared = refuse_differences(conn, d, touched_keys(conn, plan, compare_from))
         conn.execute(hold.renewed(ready.script))
+        hold.wait_for(watch.flush)
         hold.check()
     except psycopg.errors.QueryCanceled:
         _rollback(conn)

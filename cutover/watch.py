@@ -1,9 +1,10 @@
-"""Watches a lock attempt from a second session: who blocks it, who waits behind it and for how long, and that its locks
-are not held past their limit."""
+"""Watches a lock attempt from a second session: who blocks it, who waits behind it and for how long, that its locks are
+not held past their limit, and that the disk will take its COMMIT."""
 
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -14,6 +15,7 @@ from cutover.kill import Killer
 from swap.core.blockers import Blocker, blockers
 from swap.core.connection import Connection
 from swap.core.text import load_sql
+from swap.sync.logical.fence import barrier
 
 POLL_S = 0.02
 
@@ -63,6 +65,12 @@ class Watch:
     def granted(self, hold: Hold) -> None:
         """The locks are held from now on: nobody blocks any more, and the hold is what is watched."""
         self._hold = hold
+
+    def flush(self) -> None:
+        """The disk has what the exchange wrote so far: a commit of this session's lies behind it. The COMMIT is left with
+        next to nothing to wait for."""
+        with suppress(psycopg.Error):  # a lost session, or not allowed here: the COMMIT is as good as it was
+            barrier(self.session)
 
     def committing(self) -> None:
         """From now on nothing is cancelled: what is sent next is the COMMIT."""
