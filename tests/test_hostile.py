@@ -61,7 +61,7 @@ INSERT INTO {q("us")} ({q("em")}) SELECT '%s {{}} ' || n FROM generate_series(1,
 INSERT INTO {q("sc")}.{q("re")} ({q("of")}, mapped) SELECT {q("id")}, '%s' FROM {q("us")};
 INSERT INTO {q("po")} (kind, {q("ab")}, known) SELECT 'us%{{}}', {q("id")}, true FROM {q("us")};
 """
-PUBLISHED = f'CREATE PUBLICATION {q("pb")} FOR TABLE {q("us")} ({q("id")}, {q("em")});'
+PUBLISHED = f"CREATE PUBLICATION {q('pb')} FOR TABLE {q('us')} ({q('id')}, {q('em')});"
 CONFIG = {
     "source": {"table": f'public.{q("us")}', "key": evil("id")},
     "identity": {"column": evil("uu")},
