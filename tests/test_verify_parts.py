@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from swap.core.connection import Connection
+from swap.core.connection import Database as Target
+from swap.core.errors import UnreachableError
 from tests.verifying import Verified, plain, reason
 from verify import stretch
 from verify.checksum import Part, RangeDigest, digest_range
@@ -74,7 +76,6 @@ def test_what_is_shared_is_looked_through_in_ranges(verified: Verified, jobs: in
 @pytest.mark.parametrize("lost", [0, 1, 3])
 def test_a_part_that_was_left_out_is_noticed(verified: Verified, lost: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """I7: what is left out of both sides alike makes no difference between them; the count of all rows does."""
-    monkeypatch.setattr(stretch, "wanted_parts", lambda blocks, jobs: jobs)
     every = stretch.Comparing.parts
     monkeypatch.setattr(stretch.Comparing, "parts", lambda c: [p for p in every(c) if p is None or p.number != lost])
     report = verified("checksum", jobs=4)
@@ -95,6 +96,22 @@ def test_a_part_that_failed_is_a_range_not_done(verified: Verified, monkeypatch:
     assert report.verdict == "incomplete"
     assert "0 of 1 ranges" in reason(report)
     assert not report.ranges
+
+
+@pytest.mark.parametrize("failing", [("worker 1",), ("worker 4",), tuple(f"worker {n}" for n in range(1, 5))])
+def test_a_session_that_does_not_open(verified: Verified, failing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """I7. They open beside each other, and nobody waits for one that does not."""
+    connect = Target.connect
+
+    def refuse(database: Target, purpose: str = "") -> Connection:
+        if purpose in failing:
+            raise UnreachableError("too many connections")
+        return connect(database, purpose)
+
+    monkeypatch.setattr(Target, "connect", refuse)
+    report = verified("checksum", jobs=4)
+    assert report.verdict == "incomplete"
+    assert "a worker could not start: too many connections" in reason(report)
 
 
 def test_every_part_of_a_range_is_of_one_snapshot(verified: Verified) -> None:

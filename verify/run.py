@@ -22,7 +22,7 @@ from swap.core.journal import Journal, Run
 from swap.core.names import TableName
 from swap.core.plan import Plan
 from swap.core.report import Reporter
-from swap.prepare.baseline import drift, watched_tables
+from swap.prepare.baseline import difference, watched_tables
 from swap.prepare.compat import twins
 from swap.sync.logical.fence import GivenUp, delivered
 from verify import checks as named
@@ -71,11 +71,12 @@ def verify(
         database.session("queue") as queue,
         (reader or database).session("snapshot") as holder,
     ):
-        look = _Look(database, run, method, max(1, jobs), reporter, max_findings, found, snapshot_max_s, give_up, reader)
+        look = _Look(database, run, method, reporter, max_findings, found, snapshot_max_s, give_up, reader)
         if reader is not None:
             check_standby(now, holder)
         try:
-            look.look(now, queue, holder)
+            with Workers(reader or database, max(1, jobs), give_up) as workers:  # opened while the catalog is read
+                look.look(now, queue, holder, workers)
         except psycopg.Error as e:
             found.unfinished.append(f"the session was lost or refused: {str(e).splitlines()[0]}")
         # The queue's entries are held until the result is journalled.
@@ -84,16 +85,16 @@ def verify(
 
 class _Look:
     def __init__(
-        self, database: Database, run: Run, method: Method, jobs: int, reporter: Reporter, limit: int, found: Gathered,
+        self, database: Database, run: Run, method: Method, reporter: Reporter, limit: int, found: Gathered,
         snapshot_max_s: float, give_up: Callable[[], str], reader: Database | None,
     ) -> None:  # fmt: skip
-        self.database, self.run, self.method, self.jobs = database, run, method, jobs
+        self.database, self.run, self.method = database, run, method
         self.reporter, self.limit, self.found = reporter, limit, found
         self.snapshot_max_s, self.give_up, self.reader = snapshot_max_s, give_up, reader
         self.plan: Plan = run.plan
         self.d: Direction = direction(run.plan, run.direction)
 
-    def look(self, now: Connection, queue: Connection, holder: Connection) -> None:
+    def look(self, now: Connection, queue: Connection, holder: Connection, workers: Workers) -> None:
         found, plan, d = self.found, self.plan, self.d
         referring = [plan.catalog.table(t) for t in dict.fromkeys(r.table for r in plan.references)]
         names = [d.origin, d.target, *(x.name for t in referring for x in (t, *t.partitions))]
@@ -113,10 +114,7 @@ class _Look:
             if late:
                 found.unfinished.append(late)
                 return
-        with (
-            Workers(self.reader or self.database, self.jobs, self.give_up) as workers,
-            delivered(self.database, self.run, self.give_up) as fence,
-        ):
+        with delivered(self.database, self.run, self.give_up) as fence:
             views = Views(holder, plan, self.run.id, workers, self.snapshot_max_s, fence)
             found.views = views.taken
             reason = views.renew().unusable
@@ -139,15 +137,14 @@ class _Look:
         followed = [t for t in tables.values() if t.name != maintained]
         lines = read_structure(now, watched_tables(now, plan))
         found.fingerprint = hashlib.sha256(repr(sorted(lines)).encode()).hexdigest()
-        journal = Journal(now, plan.state_schema)
-        drifted = drift(now, journal, self.run)
+        baseline = Journal(now, plan.state_schema).baseline(self.run.id) or []
         found.checks += [
             alike,
-            named.check("drift", drifted[:20], "the structure is what it was when last journalled"),
+            named.check("drift", difference(baseline, lines)[:20], "the structure is what it was when last journalled"),
             named.indexes_valid(tables.values()),
             named.foreign_keys_valid(now, plan, followed),
             named.sequences_ahead(now, plan, d),
-            capture_installed(now, plan, self.run.mode, d.name, followed, journal.baseline(self.run.id) or []),
+            capture_installed(now, plan, self.run.mode, d.name, followed, baseline),
             named.no_direct_writer(now, plan, tables[maintained]),
         ]
 

@@ -40,8 +40,8 @@ class Counts:
 
     origin: int
     target: int
-    origin_pending: int
-    target_pending: int
+    origin_pending: int = 0
+    target_pending: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,11 @@ class Stretch:
     def count(self, r: Range) -> Counts | None:
         """Rows of both sides with a key in `r`, by the heap; None, and a reason, when that did not finish."""
         sides = ((self.d.origin, self.d.origin_key), (self.d.target, self.d.target_key))
-        keys = bigints(r.of(self.view.pending))
+        pending = r.of(self.view.pending)
         tasks = [Task(f"counting {t}", partial(count_rows, table=t, key=k, r=r)) for t, k in sides]
-        tasks += [Task(f"counting pending rows of {t}", partial(count_keys, table=t, key=k, keys=keys)) for t, k in sides]
+        if pending:
+            work = partial(count_keys, keys=bigints(pending))
+            tasks += [Task(f"counting pending rows of {t}", partial(work, table=t, key=k)) for t, k in sides]
         results = self.workers.run(tasks)
         if any(r is None for r in results):
             self.found.unfinished.append("the rows were not counted")

@@ -67,11 +67,7 @@ class Workers:
         self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._all: list[Connection] = []
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="verify")
-        try:
-            for n in range(1, jobs + 1):
-                self._add(database, f"worker {n}")
-        except (SwapError, psycopg.Error) as e:
-            self._give_up(f"a worker could not start: {_first_line(e)}")
+        self._opening = [self._pool.submit(self._add, database, f"worker {n}") for n in range(1, jobs + 1)]
 
     def _add(self, database: Database, name: str) -> None:
         conn = database.connect(name)
@@ -82,7 +78,12 @@ class Workers:
         self._idle.put(conn)
 
     def use(self, snapshot: str) -> None:
-        """Every task from now on reads this exported snapshot."""
+        """Every task from now on reads this exported snapshot. Waits for the sessions, which open by themselves."""
+        try:
+            for opening in self._opening:
+                opening.result()
+        except (SwapError, psycopg.Error) as e:
+            self._give_up(f"a worker could not start: {_first_line(e)}")
         self._set = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot))
 
     def __enter__(self) -> Workers:

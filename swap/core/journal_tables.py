@@ -3,7 +3,9 @@ does not break on them (H17)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -38,8 +40,9 @@ MOVES = {
 }
 
 
-def tables(schema: str) -> dict[str, sa.Table]:
-    """The journal's tables in `schema`, by name, in creation order."""
+@cache
+def tables(schema: str) -> Mapping[str, sa.Table]:
+    """The journal's tables in `schema`, by name, in creation order. Made once: it takes longer than most statements on them."""
     md = sa.MetaData(schema=schema)
     now = sa.text("clock_timestamp()")
     stamp = sa.DateTime(timezone=True)
