@@ -54,8 +54,10 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
 ) x
 WHERE c.oid = ANY ({oids}::oid[])
 UNION ALL
--- Not table by table: pg_constraint has no index on confrelid, and two hundred tables would scan it two hundred times,
--- twice under the exchange's lock.
+-- By pg_depend, since pg_constraint has no index on confrelid: a scan of it is long where there are many tables, and this
+-- is asked for under the exchange's lock.
 SELECT k.confrelid::regclass::text, format('referenced by %s constraint %I %s', k.conrelid::regclass, k.conname, pg_get_constraintdef(k.oid))
 FROM pg_constraint k WHERE k.confrelid = ANY ({oids}::oid[])
+AND k.oid IN (SELECT d.objid FROM pg_depend d
+              WHERE d.classid = 'pg_constraint'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY ({oids}::oid[]))
 ORDER BY 1, 2
