@@ -8,21 +8,24 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from cutover.lock_table import refuse_lock_table
-from swap.core.catalog.load import load_tables
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
 from swap.core.journal import Journal, Phase, Run
 from swap.core.plan import IndexPlan
 from swap.core.snapshot import Snapshot
-from swap.prepare.baseline import drift, refuse_drift, table_oids, watched_tables
+from swap.prepare.baseline import drift, refuse_drift, watched_tables
 from swap.prepare.checks_subscriptions import refuse_subscriptions
 from swap.sync.build import index_state
 from swap.sync.queue import count_due, read_watermark
 from swap.sync.settle import SETTLED
-from verify.capture import capture_installed
+from verify.capture import faults_now
+from verify.capture_since import changed_since
+from verify.published import published
 
 MAX_BACKLOG = 200_000
+SHOWN = 10
+PUT_BACK = "`swap prepare` puts it back and queues what was missed; then `swap sync --once`, `swap verify`."
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Verified:
     method: str
     finished_at: datetime
     rows: int
+    snapshot: str
 
     def quoted(self) -> dict[str, object]:
         """For the account of the exchange."""
@@ -71,10 +75,11 @@ def check_gates(conn: Connection, journal: Journal, run: Run, config: Config, gr
             "The follow-up of the last exchange is not finished (foreign keys to validate, indexes to rebuild).",
             hint="`swap sync --once` finishes it.",
         )
+    _capture(conn, journal, run)
     verified = _verification(journal, run, config.verify.max_age_s, grace_s)
+    refuse_changed(conn, run, verified.snapshot)
     refuse_drift(drift(conn, journal, run), "it was last recorded", NOTHING_CHANGED)
     refuse_subscriptions(conn, watched_tables(conn, run.plan))
-    _capture(conn, journal, run)
     _indexes(conn, run)
     _statistics(conn, run)
     refuse_lock_table(conn, run.plan)
@@ -91,7 +96,7 @@ def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) ->
     v = journal.t["verification"]
     age = sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at)
     rows = journal.execute(
-        sa.select(v.c.id, v.c.verdict, v.c.direction, v.c.repaired, age, v.c.method, v.c.finished_at, v.c.report)
+        sa.select(v.c.id, v.c.verdict, v.c.direction, v.c.repaired, age, v.c.method, v.c.finished_at, v.c.report, v.c.snapshot)
         .where(v.c.run_id == run.id)
         .order_by(v.c.id.desc())
         .limit(1)
@@ -99,7 +104,7 @@ def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) ->
     hint = "Run `swap verify`; it blocks no writer."
     if not rows or rows[0][2] != run.direction or (run.verified is None and rows[0][1] == "identical"):
         raise RefusedError("There is no verification of this direction yet.", hint=hint)
-    identifier, verdict, _, repaired, age_s, method, finished_at, report = rows[0]
+    identifier, verdict, _, repaired, age_s, method, finished_at, report, snapshot = rows[0]
     if verdict != "identical" or repaired or run.verified is None:
         raise RefusedError(f"The last verification says {verdict}{' (repaired)' if repaired else ''}.", hint=hint)
     if float(age_s) > max_age_s + grace_s:
@@ -108,7 +113,7 @@ def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) ->
             hint=hint,
         )
     compared = sum(t["rows"] for t in report["tables"])
-    return Verified(identifier, Snapshot.parse(run.verified), float(age_s), method, finished_at, compared)
+    return Verified(identifier, Snapshot.parse(run.verified), float(age_s), method, finished_at, compared, snapshot)
 
 
 def built(index: IndexPlan) -> bool:
@@ -118,14 +123,26 @@ def built(index: IndexPlan) -> bool:
 
 def _capture(conn: Connection, journal: Journal, run: Run) -> None:
     """The functions of the triggers too, which the structure does not show: what one of them missed is in no queue."""
-    names = {run.plan.source, *(r.table for r in run.plan.references)}
-    tables = [t for t in load_tables(conn, table_oids(conn, names)) if t.name in names]
-    check = capture_installed(conn, run.plan, run.mode, run.direction, tables, journal.baseline(run.id) or [])
-    if check.status != "ok":
+    found = faults_now(conn, journal, run)
+    if found:
+        raise RefusedError(f"What captures changes is not as it was made: {_some([f.detail for f in found])}.", hint=PUT_BACK)
+
+
+def refuse_changed(conn: Connection, run: Run, snapshot: str) -> None:
+    """Asked again under the locks. `snapshot`: of the verification. Raises RefusedError when somebody has changed what
+    captures since, though it is now as it was: what was written meanwhile may be in no queue."""
+    changed = changed_since(conn, run.plan, snapshot)
+    changed += published(conn, run.plan, run.direction) if run.mode == "logical" else []
+    if changed:
         raise RefusedError(
-            f"What captures changes is not as it was made: {check.detail}.",
-            hint="Put it back, then `swap verify --method exact` shows what was missed; or `swap abort` and prepare again.",
+            f"What captures changes has been changed since the last verification: {_some(changed)}.",
+            hint="What was written meanwhile may be in no queue: run `swap verify`, which compares every row.",
         )
+
+
+def _some(lines: list[str]) -> str:
+    more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    return "; ".join(lines[:SHOWN]) + more
 
 
 def _indexes(conn: Connection, run: Run) -> None:

@@ -146,7 +146,9 @@ class Operation:
                 with Watch(self._watcher(), conn.info.backend_pid, killer) as watch:
                     try:
                         with self.pooler.paused():
-                            done = attempt(conn, self.journal, self.run, what, self.config, compare_from, watch, self.fence)
+                            done = attempt(
+                                conn, self.journal, self.run, what, self.config, verified, compare_from, watch, self.fence
+                            )
                         self._say_whom(killer)
                         return self._outcome(done, number, behind | watch.bystanders, waited)
                     except UnknownOutcomeError as e:

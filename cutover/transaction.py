@@ -20,6 +20,7 @@ import psycopg
 import sqlalchemy as sa
 
 from cutover.compare import refuse_differences
+from cutover.gates import Verified, refuse_changed
 from cutover.hold import Hold, HoldExceededError
 from cutover.ready import STRUCTURE, Exchange, Ready
 from cutover.watch import Watch
@@ -50,8 +51,8 @@ class Exchanged:
 
 
 def attempt(
-    conn: Connection, journal: Journal, run: Run, ready: Ready, config: Config, compare_from: Snapshot,
-    watch: Watch, fence: OwnFence | None = None,
+    conn: Connection, journal: Journal, run: Run, ready: Ready, config: Config, verified: Verified,
+    compare_from: Snapshot, watch: Watch, fence: OwnFence | None = None,
 ) -> Exchanged:  # fmt: skip
     """One attempt. Raises psycopg's lock errors, HoldExceededError, RefusedError (drift), DifferenceError,
     UnknownOutcomeError; whatever is raised, nothing was changed (but for the last, which says so)."""
@@ -68,6 +69,7 @@ def attempt(
         last = hold.wait_for(lambda: barrier(fence.conn)) if fence else 0
         now = conn.execute(STRUCTURE).fetchall()
         refuse_drift(difference(ready.structure, now), "it was last recorded", NOTHING_CHANGED)
+        refuse_changed(conn, run, verified.snapshot)
         if fence and not fence.stream.wait_past(last, hold.patience_s()):
             raise HoldExceededError
         drained = _drain(conn, plan, d, run)

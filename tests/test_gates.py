@@ -7,12 +7,14 @@ import pytest
 import cutover.catch_up
 import swap.prepare.doctor
 import swap.sync.pace
+from cutover.capture_again import capture_again
 from cutover.gates import _indexes, check_gates
 from swap.core.config import Verify
 from swap.core.connection import Connection
 from swap.core.direction import Direction
 from swap.core.errors import RefusedError
 from swap.core.plan import Plan
+from swap.core.report import Silent
 from swap.prepare.checks_server import read_server
 from swap.sync.replay import Fence, Replayed, replay
 from tests.cycling import Cycle, Start, doctor
@@ -47,10 +49,13 @@ def test_each_gate_says_what_is_wrong_and_opens_again(
         with pytest.raises(RefusedError, match=match):
             cycle.exchange("cutover")
 
-    def shut(change: str, undo: str, match: str) -> None:
+    def shut(change: str, undo: str, match: str, *, captures: bool = False) -> None:
         admin.execute(change.encode())
         refused(match)
         admin.execute(undo.encode())
+        if captures:  # what was written meanwhile may be in no queue
+            refused("changed since the last verification")
+            cycle.verified()
         gate(cycle)
 
     refused("no verification of this direction")
@@ -70,22 +75,29 @@ def test_each_gate_says_what_is_wrong_and_opens_again(
     )
     if capture_mode == "trigger":
         off = "ALTER TABLE users {} TRIGGER swap_capture"
-        shut(off.format("DISABLE"), off.format("ENABLE ALWAYS"), "swap_capture")
+        shut(off.format("DISABLE"), off.format("ENABLE ALWAYS"), "swap_capture", captures=True)
     else:
         less = f"ALTER PUBLICATION swap_{m.plan.tag} SET (publish = '{{}}')"
-        shut(less.format("insert, update"), less.format("insert, update, delete, truncate"), f"swap_{m.plan.tag}")
+        admin.execute(less.format("insert, update").encode())
+        refused(f"swap_{m.plan.tag} leaves out")
+        admin.execute(less.format("insert, update, delete, truncate").encode())
+        refused(f"swap_{m.plan.tag} was changed by somebody")
+        capture_again(m.database, m.journal, m.run, m.config, Silent())
+        cycle.caught_up()
+        gate(cycle)
     guard = 'ALTER TABLE notes {} TRIGGER "~swap_guard_1_insert"'
     names = admin.execute(
         "SELECT tgname FROM pg_trigger WHERE tgrelid = 'notes'::regclass AND tgname ~ 'guard.*insert'"
     ).fetchone()
     assert names is not None
     guard = f'ALTER TABLE notes {{}} TRIGGER "{names[0]}"'
-    shut(guard.format("DISABLE"), guard.format("ENABLE ALWAYS"), "swap_guard")
+    shut(guard.format("DISABLE"), guard.format("ENABLE ALWAYS"), "swap_guard", captures=True)
 
     table, ours = ("users", "swap_capture") if capture_mode == "trigger" else ("notes", names[0])
     body = "SELECT pg_get_functiondef(tgfoid) FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = %s"
     (definition,) = admin.execute(body, [table, ours]).fetchone() or ("",)
-    shut(definition.replace("BEGIN", "BEGIN RETURN NULL;", 1), definition, f"the function of trigger {ours} was altered")
+    altered = definition.replace("BEGIN", "BEGIN RETURN NULL;", 1)
+    shut(altered, definition, f"the function of trigger {ours} was altered", captures=capture_mode == "logical")
 
     valid = "UPDATE pg_index SET indisvalid = {} WHERE indexrelid = 'users_mail_new'::regclass"
     shut(valid.format("false"), valid.format("true"), "users_mail_new")

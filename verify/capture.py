@@ -8,12 +8,13 @@ read otherwise, does not call those of a run that is under way altered.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from psycopg import sql
 
-from swap.core.catalog.model import Table
 from swap.core.connection import Connection
+from swap.core.journal import Journal, Run
 from swap.core.names import TableName, parse_table
 from swap.core.plan import Plan
 from swap.core.statement import Statement
@@ -21,50 +22,81 @@ from swap.core.text import load_sql
 from swap.prepare import objects
 from verify.findings import Check
 from verify.published import published
+from verify.view import storage
 
 RECORDED = re.compile(r'^trigger CREATE (?:CONSTRAINT )?TRIGGER ("(?:[^"]|"")+"|\S+) ')
 OWN = re.compile(r"^(0swap_complete_|~swap_(guard|twin)_|!swap_compat_|swap_(capture|truncate|fence)(_|$))")
 Named = tuple[TableName, str]
 
 
+class Fault(NamedTuple):
+    """Something that captures or guards and is not as it was made; `table`: whose writes that concerns."""
+
+    table: TableName
+    detail: str
+
+
 def capture_installed(
-    conn: Connection, plan: Plan, mode: str, direction: str, tables: Iterable[Table], baseline: list[tuple[str, str]]
+    conn: Connection, plan: Plan, mode: str, direction: str, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
 ) -> Check:
-    rows = conn.execute(load_sql("verify", "triggers.sql"), {"oids": [t.oid for t in tables]})
+    """`oids`: of the live table and of those with references."""
+    found = faults(conn, plan, mode, direction, oids, baseline)
+    if found:
+        return Check("capture_installed", "failed", "; ".join(f.detail for f in found))
+    return Check("capture_installed", "ok", "what captures and guards is enabled and unaltered")
+
+
+def faults(
+    conn: Connection, plan: Plan, mode: str, direction: str, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
+) -> list[Fault]:
+    rows = conn.execute(load_sql("verify", "triggers.sql"), {"oids": list(oids.values())})
     found = {(r[0], r[1]): r[2:] for r in rows}
-    oids = {t.name: t.oid for t in tables}
     bodies = known_bodies(plan, mode, direction)
-    expected = sorted({*recorded(baseline, oids.keys()), *bodies})
     problems = []
-    for table, name in expected:
+    for table, name in sorted({*recorded(baseline, oids.keys()), *bodies}):
         enabled, body, digest, comment = found.get((oids.get(table, 0), name), (None, None, None, None))
         if enabled is None:
-            problems.append(f"{table}: trigger {name} is missing")
+            problems.append(Fault(table, f"{table}: trigger {name} is missing"))
         elif enabled != "A":
-            problems.append(f"{table}: trigger {name} is not ENABLE ALWAYS")
+            problems.append(Fault(table, f"{table}: trigger {name} is not ENABLE ALWAYS"))
         elif (comment or "").startswith(objects.DIGEST):
-            altered = comment != objects.DIGEST + digest
-            problems += [f"{table}: the function of trigger {name} was altered"] if altered else []
+            altered = Fault(table, f"{table}: the function of trigger {name} was altered")
+            problems += [altered] if comment != objects.DIGEST + digest else []
         elif not any(sql.Literal(body).as_string(None) in b.text for b in bodies.get((table, name), ())):
-            problems.append(f"{table}: the function of trigger {name} was altered, or is another version's")
-    problems += published(conn, plan, direction) if mode == "logical" else []
-    if problems:
-        return Check("capture_installed", "failed", "; ".join(problems))
-    return Check("capture_installed", "ok", f"{len(expected)} triggers are enabled and unaltered")
+            problems.append(Fault(table, f"{table}: the function of trigger {name} was altered, or is another version's"))
+    if mode == "logical":
+        problems += [Fault(plan.source, detail) for detail in published(conn, plan, direction)]
+    return problems
+
+
+def followed(plan: Plan) -> list[TableName]:
+    """The live table and those with references, partitions too."""
+    referring = [plan.catalog.table(t) for t in dict.fromkeys(r.table for r in plan.references)]
+    return [plan.source, *(x.name for t in referring for x in (t, *t.partitions))]
+
+
+def faults_now(conn: Connection, journal: Journal, run: Run) -> list[Fault]:
+    """What of a run's capture and guards is not as it was made, at this moment."""
+    plan, baseline = run.plan, journal.baseline(run.id) or []
+    oids = {name: oid for name, (oid, _) in storage(conn, followed(plan)).items()}
+    return faults(conn, plan, run.mode, run.direction, oids, baseline)
 
 
 def recorded(baseline: list[tuple[str, str]], tables: Iterable[TableName]) -> set[Named]:
     """The triggers of this tool that the recorded structure has on `tables`."""
-    followed, out = set(tables), set[Named]()
-    for table, line in baseline:
-        match = RECORDED.match(line)
-        if match is None:
-            continue
-        name = match.group(1)
-        name = name[1:-1].replace('""', '"') if name.startswith('"') else name
-        if OWN.match(name) and parse_table(table) in followed:
-            out.add((parse_table(table), name))
-    return out
+    followed = set(tables)
+    found = ((parse_table(table), own_trigger(line)) for table, line in baseline)
+    return {(table, name) for table, name in found if name and table in followed}
+
+
+def own_trigger(line: str) -> str | None:
+    """The name of the trigger that this line of a recorded structure is about, if it is one of this tool."""
+    match = RECORDED.match(line)
+    if match is None:
+        return None
+    name = match.group(1)
+    name = name[1:-1].replace('""', '"') if name.startswith('"') else name
+    return name if OWN.match(name) else None
 
 
 def known_bodies(plan: Plan, mode: str, direction: str) -> dict[Named, list[Statement]]:

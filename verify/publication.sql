@@ -1,9 +1,11 @@
--- What a publication says of one table: all kinds of changes, the columns, a row filter, and the table's replica identity.
+-- What a publication says of one table: all kinds of changes, the columns, a row filter, the table's replica identity, and
+-- the transactions that wrote this.
 SELECT p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate,
        ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (r.prattrs::int2[]) ORDER BY a.attnum),
        r.prqual IS NOT NULL,
        ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey::int2[])
-             WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END)
+             WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END),
+       ARRAY[p.xmin::text::bigint, r.xmin::text::bigint]
 FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid JOIN pg_class c ON c.oid = r.prrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE p.pubname = %(name)s AND n.nspname = %(schema)s AND c.relname = %(table)s

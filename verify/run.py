@@ -144,7 +144,7 @@ class _Look:
             named.indexes_valid(tables.values()),
             named.foreign_keys_valid(now, plan, followed),
             named.sequences_ahead(now, plan, d),
-            capture_installed(now, plan, self.run.mode, d.name, followed, baseline),
+            capture_installed(now, plan, self.run.mode, d.name, {t.name: t.oid for t in followed}, baseline),
             named.no_direct_writer(now, plan, tables[maintained]),
         ]
 

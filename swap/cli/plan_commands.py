@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from cutover.capture_again import capture_again, to_put_back
 from cutover.trial import try_out
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, opened
 from swap.cli.output import emit_json, print_lines
 from swap.cli.results import done, print_statements
 from swap.core.errors import PhaseError
-from swap.core.gone import refuse_gone
+from swap.core.gone import gone, refuse_gone
 from swap.core.journal import Phase, Run
 from swap.core.plan import Plan
 from swap.core.worker import only_worker, taking_over
@@ -25,7 +26,6 @@ from swap.prepare.checks_server import check_wal, read_server
 from swap.prepare.doctor import examine, refuse
 from swap.prepare.planning import key_type, read_plan
 from swap.prepare.run import resume_prepare
-from swap.sync.logical.restart import lost, restart_capture
 from swap.sync.logical.switch import forget_logical, switch_mode
 
 
@@ -108,10 +108,10 @@ def _prepare(s: Session, mode: Mode | None = None) -> Run:
     conn, run = s.journal.conn, s.run
     if run is not None and active(run) and mode is not None and mode.value != run.mode:
         return _switch(s, run)
-    if run is not None and (why := lost(conn, run)):
+    if run is not None and active(run) and not gone(conn, s.journal, run) and (why := to_put_back(conn, s.journal, run)):
         s.report.note(why)
-        with only_worker(conn, run.plan.tag):
-            restart_capture(s.database, s.journal, run, s.config, s.report)
+        with taking_over(conn, run.plan.tag):
+            capture_again(s.database, s.journal, run, s.config, s.report)
         return s.journal.get(run.id)
     if run is not None and run.phase is Phase.CUT_OVER:
         raise PhaseError("The run is cut over; there is nothing to prepare.")

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from swap.cli.context import Session
 from swap.cli.output import duration
-from swap.core.gone import RUNBOOK, gone, left_over, refuse_gone
+from swap.core.gone import KEPT, RUNBOOK, gone, left_over, refuse_gone
 from swap.core.journal import Journal, Phase, Run
 from swap.core.names import TableName
 from swap.core.pgbouncer import by_hand, paused_now
@@ -17,13 +17,14 @@ from swap.prepare.spare_key import read_legacy_keys
 from swap.sync.logical.lag import read_lag
 from swap.sync.pace import BEHIND, CAUGHT_UP
 from swap.sync.queue import count_due, read_watermark
+from verify.capture import faults_now
 
 FEW_KEYS = 1_000_000
 EMPTY: dict[str, Any] = {
     "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "lag_bytes": None, "slot": None,
     "tables": [], "revert": {"possible": False, "reason": "nothing was cut over yet"}, "verification": None,
     "paused": False, "last_attempt": None, "snapshot": None, "legacy_keys": None, "falling_behind": None,
-    "pooler": [],
+    "pooler": [], "capture_problem": None,
 }  # fmt: skip
 
 
@@ -41,6 +42,7 @@ def read_status(s: Session) -> dict[str, Any]:
     streamed = captured and run.mode == "logical" and not s.standby
     lag = read_lag(s.journal.conn, run.plan, run.id) if streamed else None
     slot = asdict(lag) if lag else None
+    problem = "; ".join(f.detail for f in faults_now(s.journal.conn, s.journal, run)) if captured and run.phase in KEPT else ""
     keys = asdict(read_legacy_keys(s.journal.conn, run.plan)) if run.phase is Phase.CUT_OVER and not missing else None
     return {
         "phase": run.phase.public,
@@ -51,7 +53,8 @@ def read_status(s: Session) -> dict[str, Any]:
         "lag_bytes": slot["lag_bytes"] if slot else None,
         "slot": slot,
         "tables": [] if ended or missing else _tables(s.journal, run),
-        "revert": _revert(run, missing),
+        "capture_problem": problem or None,
+        "revert": _revert(run, missing, problem),
         "verification": _verification(s.journal, run),
         "paused": run.paused,
         "last_attempt": _attempt(s.journal, run),
@@ -69,9 +72,11 @@ def _pooler(s: Session) -> list[dict[str, Any]]:
     return paused_now(settings.admin_dsn, settings.databases or [s.journal.conn.info.dbname])
 
 
-def _revert(run: Run, missing: list[TableName]) -> dict[str, Any]:
+def _revert(run: Run, missing: list[TableName], problem: str) -> dict[str, Any]:
     if missing and run.phase is Phase.CUT_OVER:
         return {"possible": False, "reason": f"{missing[0]} is gone"}
+    if problem and run.phase is Phase.CUT_OVER:
+        return {"possible": False, "reason": f"what captures changes is not as it was made: {problem}"}
     reasons = {
         Phase.CUT_OVER: "reverse capture is live; `swap revert` keeps every write",
         Phase.FINALIZED: "the retired table was dropped: only the snapshot goes back",
@@ -211,6 +216,8 @@ def status_lines(d: dict[str, Any]) -> list[str]:
         f"pending    {d['pending_changes']:,} changes",
     ]
     out += [f"MISSING    {name}: somebody dropped it. {RUNBOOK}" for name in d["missing"]]
+    if d["capture_problem"]:
+        out.append(f"CAPTURE    {d['capture_problem']}. `swap prepare` puts it back and queues what was missed")
     out += [f"           {d['falling_behind']}"] if d["falling_behind"] else []
     out += _slot_lines(d["slot"]) if d["slot"] else []
     for t in d["tables"]:

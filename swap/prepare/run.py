@@ -42,11 +42,8 @@ class Step:
     lock: str = ""
 
 
-def prepare_steps(plan: Plan) -> list[Step]:
-    """Every step of `prepare`, in order: what `plan --sql` prints and what runs."""
-    steps = []
-    if plan.identity_added:
-        steps.append(Step("identity", tuple(add_identity(plan)), (plan.source,), "ACCESS EXCLUSIVE"))
+def trigger_functions(plan: Plan) -> list[Statement]:
+    """Every trigger function of both directions, as before the first exchange."""
     functions = [objects.truncate_function(plan), objects.fence_function(plan, None)]
     for way in ("forward", "reverse"):
         functions += [*objects.capture_functions(plan, way, 0), objects.source_guard_function(plan, way)]
@@ -54,8 +51,15 @@ def prepare_steps(plan: Plan) -> list[Step]:
             functions += objects.reference_functions(plan, ref.columns, way)
     for own in plan.own_references:
         functions += objects.reference_functions(plan, own, "reverse")
-    functions += compat_functions(plan)
-    steps.append(Step("queue", (*objects.change_tables(plan), *functions)))
+    return [*functions, *compat_functions(plan)]
+
+
+def prepare_steps(plan: Plan) -> list[Step]:
+    """Every step of `prepare`, in order: what `plan --sql` prints and what runs."""
+    steps = []
+    if plan.identity_added:
+        steps.append(Step("identity", tuple(add_identity(plan)), (plan.source,), "ACCESS EXCLUSIVE"))
+    steps.append(Step("queue", (*objects.change_tables(plan), *trigger_functions(plan))))
     logical = plan.mode == "logical"
     if logical:
         steps.append(Step("publication", (create_publication(plan), *publish(plan, plan.source, "forward"))))

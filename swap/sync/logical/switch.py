@@ -53,6 +53,7 @@ def _to_logical(database: Database, journal: Journal, run: Run, budget: LockBudg
     end_slot(conn, plan)
     with conn.transaction():
         conn.execute(script([drop_publication(plan), create_publication(plan), *publish(plan, plan.source, "forward")]))
+        journal.event(run.id, "mode", "published")
     make_slot(conn, journal, run, report, database)
 
     def change() -> None:
@@ -68,7 +69,12 @@ def _to_triggers(database: Database, journal: Journal, run: Run, budget: LockBud
     slot = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
     triggers = _triggers(run)
     install = [*(s.reversed() for s in triggers), *objects.capture_functions(plan, "forward", slot), *triggers]
-    with_locks(conn, [plan.source], AX, budget, lambda: conn.execute(script(install)))
+
+    def change() -> None:
+        conn.execute(script(install))
+        journal.event(run.id, "mode", "triggers installed")
+
+    with_locks(conn, [plan.source], AX, budget, change)
     with streaming(database, plan, run.id) as fence:
         if fence is not None:
             fence.close_up()

@@ -1,0 +1,5 @@
+-- Which of these transactions wrote a row of the journal as well: what else they wrote is swap's own doing.
+SELECT j.xid FROM (SELECT xmin::text::bigint AS xid FROM {step}
+                   UNION ALL SELECT xmin::text::bigint FROM {attempt}
+                   UNION ALL SELECT xmin::text::bigint FROM {event}) j
+WHERE j.xid = ANY (%(xids)s::bigint[])
