@@ -6,6 +6,7 @@ PostgreSQL documentation, 54.7 "Message Formats": after the start-up packet each
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import socket
 import struct
 import threading
@@ -18,6 +19,7 @@ import pytest
 from tests.fix_server import DatabaseServer
 
 Cut = Literal["before", "after"]
+SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 NEGOTIATION = (80877103, 80877104)  # SSLRequest, GSSENCRequest: sent before the start-up packet
 
 
@@ -28,6 +30,8 @@ class Proxy:
 
     def __init__(self, host: str, port: int) -> None:
         self.target = (host, port)
+        self.address: str | None = None  # where connections to the server come from
+        self.upstream: list[socket.socket] = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.cut: Cut | None = None
         self.application, self.marker = b"swap cutover", b"IN ACCESS EXCLUSIVE MODE"
@@ -46,6 +50,13 @@ class Proxy:
                 s.shutdown(socket.SHUT_RDWR)
             s.close()
 
+    def silence(self) -> None:
+        """As if the clients' machine were gone: what the server sends is not received any more, not even acknowledged (a
+        packet filter of the socket's own drops it before TCP sees it), and nothing is sent."""
+        drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF_RET | BPF_K, 0 bytes
+        for s in self.upstream:
+            s.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(drop_all)))
+
     def _accept(self) -> None:
         while True:
             try:
@@ -53,13 +64,14 @@ class Proxy:
             except OSError:
                 return
             try:
-                server = socket.create_connection(self.target)
+                server = socket.create_connection(self.target, source_address=(self.address, 0) if self.address else None)
             except OSError:
                 client.close()
                 continue
             for s in (client, server):  # message by message, Nagle's algorithm would hold each for the last one's ACK
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.sockets += [client, server]
+            self.upstream.append(server)
             threading.Thread(target=self._serve, args=(client, server), daemon=True, name="proxied").start()
 
     def _serve(self, client: socket.socket, server: socket.socket) -> None:

@@ -16,7 +16,7 @@ from swap.core.connection import Database as Conninfo
 from swap.core.errors import UnknownOutcomeError
 from swap.core.journal import Journal
 from swap.core.names import TableName
-from swap.core.worker import OPERATOR, holder
+from swap.core.worker import OPERATOR, Holder, holder
 from swap.sync.settle import settle
 from tests.cycling import Start
 from tests.dump import schema_dump
@@ -167,7 +167,7 @@ def test_the_follow_up_of_a_lost_commit_keeps_others_out(start: Start, monkeypat
     """H42: what holds `operator` is a session, and that was lost: the one that goes on has to hold it too."""
     cycle = start("CREATE TABLE users (id bigserial PRIMARY KEY); INSERT INTO users SELECT FROM generate_series(1, 3)")
     cycle.ready()
-    settled: list[str | None] = []
+    settled: list[Holder | None] = []
 
     def lost(conn: Connection, xid: str) -> None:
         conn.execute("COMMIT")
@@ -184,7 +184,7 @@ def test_the_follow_up_of_a_lost_commit_keeps_others_out(start: Start, monkeypat
     assert cycle.exchange("cutover").outcome == "committed"
     (who,) = settled
     assert who is not None
-    assert "after a lost connection" in who
+    assert "after a lost connection" in who.application
     cycle.m.conn = cycle.m.journal.conn
 
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
+from swap.core.text import load_sql
 
 WORKER, HANDOVER, OPERATOR, SETTLE, BORROWED = range(0x73776170, 0x73776175)  # 'swap', and the numbers after it
 POLL_S = 0.05
@@ -36,16 +38,29 @@ def _release(conn: Connection, lock: int, tag: int) -> None:
         conn.execute("SELECT pg_advisory_unlock(%s::int, %s::int)", [lock, tag & 0x7FFFFFFF])
 
 
-def holder(conn: Connection, lock: int, tag: int) -> str | None:
-    """Who holds the lock: `application_name, pid N`."""
-    row = conn.execute(
-        "SELECT coalesce(nullif(a.application_name, ''), 'another session'), l.pid"
-        " FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted"
-        " AND l.classid = %s AND l.objid = %s AND l.objsubid = 2 AND l.pid <> pg_backend_pid()"
-        " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        [lock, tag & 0x7FFFFFFF],
-    ).fetchone()
-    return f"{row[0]}, pid {row[1]}" if row else None
+class Holder(NamedTuple):
+    """The session that holds a lock. `address`: the machine it came from, as far as the server shows it."""
+
+    pid: int
+    application: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.application}, pid {self.pid}{self.address}"
+
+
+def holder(conn: Connection, lock: int, tag: int) -> Holder | None:
+    row = conn.execute(load_sql("swap.core", "worker.sql"), {"lock": lock, "tag": tag & 0x7FFFFFFF}).fetchone()
+    return Holder(*row) if row else None
+
+
+def refusal(conn: Connection, lock: int, tag: int, said: str, hint: str) -> RefusedError:
+    """That somebody else holds the lock: who, from where, and how to end a session whose machine is gone. `said` has a {}."""
+    found = holder(conn, lock, tag)
+    if found is None:
+        return RefusedError(said.format("just ended"), hint=hint)
+    gone = "If its machine is gone, the server ends the session within about a minute (not on a Unix socket)"
+    return RefusedError(said.format(found), hint=f"{hint} {gone}, or at once: SELECT pg_terminate_backend({found.pid});")
 
 
 def try_worker(conn: Connection, tag: int) -> bool:
@@ -103,14 +118,16 @@ def handover_wanted(conn: Connection, tag: int) -> bool:
     return holder(conn, HANDOVER, tag) is not None
 
 
+def at_work(conn: Connection, tag: int) -> RefusedError:
+    said = "Another swap is already at work on this table ({})."
+    return refusal(conn, WORKER, tag, said, "One at a time: wait for it, or stop it (SIGTERM finishes its batch).")
+
+
 @contextmanager
 def only_worker(conn: Connection, tag: int) -> Iterator[None]:
     """Hold `worker` or refuse, naming who holds it (RefusedError)."""
     if not try_worker(conn, tag):
-        raise RefusedError(
-            f"Another swap is already at work on this table ({holder(conn, WORKER, tag) or 'just ended'}).",
-            hint="Wait for it or stop it (SIGTERM finishes its batch); then run the command again.",
-        )
+        raise at_work(conn, tag)
     try:
         yield
     finally:
@@ -121,10 +138,8 @@ def only_worker(conn: Connection, tag: int) -> Iterator[None]:
 def only_operator(conn: Connection, tag: int) -> Iterator[None]:
     """Keep a second cutover, revert, finalize or abort out (RefusedError)."""
     if not _try(conn, OPERATOR, tag):
-        raise RefusedError(
-            f"Another cutover, revert, finalize or abort is running ({holder(conn, OPERATOR, tag) or 'just ended'}).",
-            hint="Let it end; `swap status` shows what it did.",
-        )
+        said = "Another cutover, revert, finalize or abort is running ({})."
+        raise refusal(conn, OPERATOR, tag, said, "Let it end; `swap status` shows what it did.")
     try:
         yield
     finally:
@@ -149,15 +164,14 @@ def operator_again(conn: Connection, tag: int, timeout_s: float = 30.0) -> Itera
 def taking_over(conn: Connection, tag: int, timeout_s: float = 60.0) -> Iterator[None]:
     """Hold `worker`, waiting for a running `sync` to finish its batch (RefusedError after `timeout_s`)."""
     if not _try(conn, HANDOVER, tag):
-        raise RefusedError(f"Another command is taking over ({holder(conn, HANDOVER, tag) or 'just ended'}).")
+        raise refusal(conn, HANDOVER, tag, "Another command is taking over ({}).", "Let it end.")
     try:
         deadline = time.monotonic() + timeout_s
         while not _try(conn, WORKER, tag):
             if time.monotonic() > deadline:
-                raise RefusedError(
-                    f"The running worker did not let go in {timeout_s:.0f} s ({holder(conn, WORKER, tag)}).",
-                    hint="It finishes a chunk or an index first. Try again, or stop it with SIGTERM.",
-                )
+                said = f"The running worker did not let go in {timeout_s:.0f} s ({{}})."
+                hint = "It finishes a chunk or an index first. Try again, or stop it with SIGTERM."
+                raise refusal(conn, WORKER, tag, said, hint)
             time.sleep(POLL_S)
         try:
             yield

@@ -14,13 +14,13 @@ from swap.core.blockers import explained
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import Direction, direction, forward
-from swap.core.errors import PhaseError, RefusedError
+from swap.core.errors import PhaseError
 from swap.core.gone import refuse_gone
 from swap.core.journal import Journal, Phase, Run
 from swap.core.ladder import LockBudget
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
-from swap.core.worker import WORKER, handover_wanted, holder, release_worker, try_worker
+from swap.core.worker import at_work, handover_wanted, release_worker, try_worker
 from swap.prepare.backfill_triggers import SUPPRESS, may_suppress
 from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.compat import fill_compat
@@ -92,10 +92,7 @@ class Sync:
         tag = self.current.plan.tag
         if not try_worker(self.conn, tag):
             if not handover_wanted(self.conn, tag):
-                raise RefusedError(
-                    f"Another swap is already at work on this table ({holder(self.conn, WORKER, tag) or 'just ended'}).",
-                    hint="One worker at a time: wait for it, or stop it with SIGTERM (it finishes its batch).",
-                )
+                raise at_work(self.conn, tag)
             if not self._wait_for_handover(tag):
                 return self._result("stopped")
         while True:
