@@ -63,7 +63,7 @@ def filled_meanwhile(cycle: Cycle, kind: str, crowd: Session, first: Session, ad
     refuses in the middle of the exchange (53200), which is exit code 4, and the line says who, and which setting."""
     with background(lambda: cycle.exchange(kind), first.rollback) as running:
         wait_for_lock_wait(admin, cycle.m.pid)
-        fill(crowd, leave=40)
+        fill(crowd, leave=15)
         first.rollback()
         who = rf"lock table was full \(max_locks_per_transaction\), .*pid {crowd.info.backend_pid} "
         with pytest.raises(LockError, match=who) as refused:
