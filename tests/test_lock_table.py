@@ -25,9 +25,7 @@ def fill(session: Session, leave: int) -> None:
     assert "max_locks_per_transaction" in (full.value.diag.message_hint or "")
     said = translate(full.value)
     assert (said.exit_code, "max_locks_per_transaction" in said.hint) == (ExitCode.REFUSED, True)
-    row = session.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()").fetchone()
-    assert row is not None
-    session.execute("SELECT count(pg_advisory_unlock(n)) FROM generate_series(%s::bigint, %s) n", [row[0] - leave + 1, row[0]])
+    session.execute("SELECT count(pg_advisory_unlock(n)) FROM generate_series(1::bigint, %s) n", [leave])
 
 
 def test_no_room_in_the_lock_table(start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +61,7 @@ def filled_meanwhile(cycle: Cycle, kind: str, crowd: Session, first: Session, ad
     refuses in the middle of the exchange (53200), which is exit code 4, and the line says who, and which setting."""
     with background(lambda: cycle.exchange(kind), first.rollback) as running:
         wait_for_lock_wait(admin, cycle.m.pid)
-        fill(crowd, leave=15)
+        fill(crowd, leave=15 if crowd.info.server_version >= 180000 else 60)  # before 18 few locks go by the fast path
         first.rollback()
         who = rf"lock table was full \(max_locks_per_transaction\), .*pid {crowd.info.backend_pid} "
         with pytest.raises(LockError, match=who) as refused:

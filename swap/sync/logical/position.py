@@ -8,6 +8,7 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.errors import DefectError, RefusedError
 from swap.core.plan import Plan
+from swap.prepare.publication import publication_name
 from swap.prepare.slot import STEP, Slot, read_slot
 from swap.sync.logical.link import lsn_text
 
@@ -33,10 +34,19 @@ def check_journalled(conn: Connection, plan: Plan, run_id: int) -> tuple[Slot, i
     ).fetchone()
     if row is None:
         raise DefectError("Capture is logical and no slot was journalled.")
+    check_publication(conn, plan)
     slot = check_slot(read_slot(conn, row[0]), row[0], row[1])
     if not row[2]:
         raise CaptureLostError(f"The replication slot {row[0]} is new, and what was missed before it is not queued yet.")
     return slot, int(row[1])
+
+
+def check_publication(conn: Connection, plan: Plan) -> None:
+    """Raises CaptureLostError when it is gone: before 18 the stream ends with an error at the next change, from 18 on it goes
+    on without what it does not know of."""
+    name = publication_name(plan)
+    if conn.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", [name]).fetchone() is None:
+        raise CaptureLostError(f"The publication {name} is gone.")
 
 
 def check_slot(slot: Slot | None, name: str, position: int) -> Slot:

@@ -36,7 +36,7 @@ from swap.prepare.slot import read_slot
 from swap.sync.logical.decoding import Decoder
 from swap.sync.logical.entries import Chunk, here, note, table_in_use
 from swap.sync.logical.link import Link, LinkError
-from swap.sync.logical.position import check_journalled, check_slot
+from swap.sync.logical.position import check_journalled, check_publication, check_slot
 
 CHUNK = 10_000
 # Entries are gathered this long, messages read at such intervals: a commit for each single-row transaction, and a process
@@ -160,6 +160,7 @@ class Stream:
 
     def _reconnect(self) -> Link:
         with self._database.session("slot") as conn:
+            check_publication(conn, self._plan)
             check_slot(read_slot(conn, self._slot), self._slot, self.position)
         return self._open()
 
