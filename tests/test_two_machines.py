@@ -39,7 +39,7 @@ def far_proxy(server: DatabaseServer, admin: Execute, proxy: Proxy) -> Iterator[
     admin(sql.SQL("SELECT pg_reload_conf()"))
 
 
-@pytest.mark.trigger_only("the slot's reader is a session of its own, which wal_sender_timeout ends after a minute")
+@pytest.mark.both_modes
 def test_the_second_is_told_and_takes_over(ready_operator: MakeOperator, connect: Connect, far_proxy: Proxy) -> None:
     """Given a `sync` from another address, and one whose machine is gone: the line names application, process and address,
     and the statement of the hint lets the next command work."""

@@ -13,13 +13,17 @@ import psycopg
 from psycopg import pq, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from swap.core.connection import Database
+from swap.core.connection import SETTINGS, Database
 from swap.core.errors import UnreachableError
 from swap.sync.logical.pgoutput import status
 
 EPOCH_2000_S = 946_684_800
 ACTIVE = b"55006"  # object_in_use: the walsender before us has not noticed yet that its client is gone
-SETTINGS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0"
+NAMES = (
+    "statement_timeout", "lock_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout",
+    "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout",
+)  # fmt: skip
+OPTIONS = " ".join(f"-c {name}={SETTINGS[name]}" for name in NAMES)
 
 
 class LinkError(UnreachableError):
@@ -38,7 +42,7 @@ class Link:
         options = conninfo_to_dict(database.conninfo).get("options") or ""
         conninfo = make_conninfo(
             database.conninfo, replication="database", application_name=f"swap {database.command} (stream)",
-            options=f"{options} {SETTINGS}".strip(),
+            options=f"{options} {OPTIONS}".strip(),
         )  # fmt: skip
         self._conn = pq.PGconn.connect(conninfo.encode())
         if self._conn.status != pq.ConnStatus.OK:

@@ -62,6 +62,15 @@ def check_slot(slot: Slot | None, name: str, position: int) -> Slot:
     return slot
 
 
+def end_reader(conn: Connection, name: str) -> None:
+    """End the session that reads the slot, if it is a stream of this tool's by this role. Whoever else reads it stays."""
+    conn.execute(
+        "SELECT pg_terminate_backend(a.pid) FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid"
+        " WHERE s.slot_name = %s AND a.usename = current_user AND a.application_name LIKE 'swap %% (stream)'",
+        [name],
+    )
+
+
 def full_xid(xid: int, near: int) -> int:
     """The 64-bit id of a transaction whose lower half the stream tells: the nearest to an id that is in use now.
 

@@ -36,7 +36,7 @@ from swap.prepare.slot import read_slot
 from swap.sync.logical.decoding import Decoder
 from swap.sync.logical.entries import Chunk, here, note, table_in_use
 from swap.sync.logical.link import Link, LinkError
-from swap.sync.logical.position import check_journalled, check_publication, check_slot
+from swap.sync.logical.position import check_journalled, check_publication, check_slot, end_reader
 
 CHUNK = 10_000
 # Entries are gathered this long, messages read at such intervals: a commit for each single-row transaction, and a process
@@ -47,6 +47,7 @@ LAST_S = 0.2  # at the end: for the server to send what lies behind the last not
 STATUS_S = 1.0
 IDLE_POSITION_S = 10.0
 PATIENCE_S = 60.0
+GONE_S = 5.0
 RECONNECTS = 20
 
 
@@ -127,14 +128,19 @@ class Stream:
         self._notes.append((self.position, end))  # by whoever read the slot before
 
     def _open(self) -> Link:
-        """The link; a reader that is just ending (`sync` hands over) is waited for."""
-        deadline = time.monotonic() + PATIENCE_S
+        """The link; a reader that is just ending (`sync` hands over) is waited for. One that does not end has no worker any
+        more, since we are that: its machine is gone, and the server has not noticed (`wal_sender_timeout`)."""
+        began = time.monotonic()
         while True:
             try:
                 return Link(self._database, self._slot, publication_name(self._plan), self.position)
             except LinkError as e:
-                if not e.active or time.monotonic() > deadline or self._stop.is_set():
+                waited = time.monotonic() - began
+                if not e.active or waited > PATIENCE_S or self._stop.is_set():
                     raise
+                if waited > GONE_S:
+                    with self._database.session("slot") as conn:
+                        end_reader(conn, self._slot)
             time.sleep(0.02)
 
     # The reader.
