@@ -2,13 +2,13 @@
 
 Two readings, with 1, 2 and 4 jobs. Against ONE bare scan: one session reads both tables, one after the other. That is what
 the target is about: whatever `jobs` is, a verification takes at most so many times as long as that. And against as many
-sessions as verify has jobs, which share the same scan: it tells what the sessions win, is stricter, and
-has no target. For one job the two are the same row.
+sessions as verify has jobs, which share the same scan: it is stricter, told for information, and has no target. For one job
+the two are the same row.
 
-The function that `swap verify` calls is timed, without the start of a process; it also checks references,
-mapping and structure, which the bare scan does not. Both sides run without parallel workers and without JIT, as
-`verify` sets it: `jobs` is the number of processes that compare. Rows of four shapes: the example's, narrow ones, 30 columns, and
-values that are kept out of line.
+The function that `swap verify` calls is timed, without the start of a process; it also checks references, mapping and
+structure, which the bare scan does not. Both sides run without parallel workers and without JIT, as `verify` sets it: `jobs`
+is the number of processes that compare. Rows of four shapes: the example's, narrow ones, 30 columns, and values that are kept
+out of line.
 """
 
 from __future__ import annotations
