@@ -22,7 +22,7 @@ from swap.core.plan import Plan
 from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
 from swap.prepare import objects, own_triggers
-from swap.prepare.baseline import store_baseline, watched_tables
+from swap.prepare.baseline import watched_tables
 from swap.prepare.compat import reference_triggers
 from swap.prepare.publication import create_publication, drop_publication, publication_name, publish
 from swap.prepare.run import trigger_functions
@@ -83,19 +83,22 @@ def _put_back(journal: Journal, run: Run, config: Config, tables: set[TableName]
             journal.mark_step(run.id, MISSED)
         journal.update_run(run.id, verified=None)
         journal.event(run.id, "capture", f"put back on {', '.join(map(str, sorted(tables)))}")
-        if _only_own(conn, journal, run):
-            store_baseline(conn, journal, run)
+        _record_own(conn, journal, run)
 
     with_locks(conn, sorted(tables), AX, LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts), body)
 
 
-def _only_own(conn: Connection, journal: Journal, run: Run) -> bool:
-    """Whether nothing but what was put back differs from the recorded structure. There the triggers of partitions have
-    numbers, and one that was gone when the build ended is missing."""
-    was = set(journal.baseline(run.id) or [])
-    now = set(read_structure(conn, watched_tables(conn, run.plan)))
-    mine = f"publication {publication_name(run.plan)} "
-    return all(own_trigger(line) or line.startswith(mine) for _, line in was ^ now)
+def _record_own(conn: Connection, journal: Journal, run: Run) -> None:
+    """In the recorded structure what was put back, as it is now, and nothing else: whatever somebody changed besides goes on
+    being drift. There the triggers of partitions have numbers, and one that was gone when the build ended is missing."""
+    published_in = f"publication {publication_name(run.plan)} "
+
+    def own(line: str) -> bool:
+        return own_trigger(line) is not None or line.startswith(published_in)
+
+    kept = [x for x in journal.baseline(run.id) or [] if not own(x[1])]
+    now = [x for x in read_structure(conn, watched_tables(conn, run.plan)) if own(x[1])]
+    journal.update_run(run.id, baseline=[list(x) for x in sorted({*kept, *now})])
 
 
 def _triggers(plan: Plan, table: TableName, way: str) -> list[Statement]:
