@@ -183,7 +183,10 @@ def test_stdin_is_empty(script: Script, tmp_path: Path) -> None:
 def test_an_interrupt_ends_the_group_and_propagates(script: Script, tmp_path: Path) -> None:
     """Ctrl-C reaches swap alone: the hook has a session of its own."""
     argv = [script("sleep 600 & echo $! > child; echo $$ > pid; wait")]
-    program = f"from cutover.hook import run_hook; from pathlib import Path; run_hook({argv!r}, env={{}}, timeout_s=60, cwd=Path({str(tmp_path)!r}))"
+    program = (  # a suite that runs in the background has inherited SIGINT ignored
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        f"from cutover.hook import run_hook; from pathlib import Path; run_hook({argv!r}, env={{}}, timeout_s=60, cwd=Path({str(tmp_path)!r}))"
+    )
     process = subprocess.Popen([sys.executable, "-c", program], cwd=HOOKS.parent, stderr=subprocess.PIPE, text=True)
     pid_file = tmp_path / "pid"
     wait_until(lambda: pid_file.exists() and pid_file.read_text().strip(), what="the hook runs")

@@ -85,8 +85,8 @@ def faults_now(conn: Connection, journal: Journal, run: Run) -> list[Fault]:
 def recorded(baseline: list[tuple[str, str]], tables: Iterable[TableName]) -> set[Named]:
     """The triggers of this tool that the recorded structure has on `tables`."""
     followed = set(tables)
-    found = ((parse_table(table), own_trigger(line)) for table, line in baseline)
-    return {(table, name) for table, name in found if name and table in followed}
+    found = ((table, own_trigger(line)) for table, line in baseline)  # of views and functions too, which are no table's name
+    return {(parse_table(table), name) for table, name in found if name and parse_table(table) in followed}
 
 
 def own_trigger(line: str) -> str | None:
