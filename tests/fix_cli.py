@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +22,7 @@ from typing import IO, Any
 import psutil
 import pytest
 
+from tests.waiting import POLL_INTERVAL_S, T
 from tests.zygote import Forked, Zygote
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,6 +83,19 @@ class RunningCli:
                     why = "ended" if self._open_streams == 0 else f"said nothing like it for {timeout_s} s"
                     raise AssertionError(f"no line matches {pattern!r}: the command {why}\n{self.output()}")
                 self._changed.wait(left)
+
+    def until(self, predicate: Callable[[], T], timeout_s: float, what: str) -> T:
+        """Poll until the predicate's value is true, and return it. Raises AssertionError with the command's output when the
+        command ends first, or after `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not (value := predicate()):
+            ended = self.process.poll()
+            if ended is not None or time.monotonic() > deadline:
+                why = f"the command ended with {ended}" if ended is not None else f"not within {timeout_s} s"
+                raise AssertionError(f"{what}: {why}\n{self.output()}")
+            time.sleep(POLL_INTERVAL_S)
+        return value
 
     def wait(self, timeout_s: float = TIMEOUT_S) -> CliResult:
         """Wait for the end. Past the timeout the command is killed and AssertionError raised, with its

@@ -11,7 +11,6 @@ from tests.dump import schema_dump
 from tests.fix_mode import Mode
 from tests.fix_server import DatabaseServer
 from tests.operating import MakeOperator
-from tests.waiting import wait_until
 
 MORE = 60
 
@@ -27,7 +26,7 @@ def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, var
         assert op("doctor").code == 0
         op("prepare")
         sync = op.start("sync")
-        wait_until(lambda: op.status()["phase"] == "syncing", 120, "the build to finish")
+        sync.until(lambda: op.status()["phase"] == "syncing", 120, "the build to finish")
         assert op.visible() == visible
         assert op("verify").json["verdict"] == "identical"
         with load.quiet():

@@ -266,6 +266,28 @@ def test_every_command_twice(op: Operator, server: DatabaseServer) -> None:
     op.assert_finished()
 
 
+# Rows that somebody holds.
+
+
+@pytest.mark.parametrize("table", ["users", "sessions"])
+def test_a_range_waits_for_a_held_row_no_longer_than_a_lock(op: Operator, connect: Connect, table: str) -> None:
+    """I1: given a transaction that holds the last row of a range which is being filled, when it goes on to the first, then it
+    gets it, nobody else waits for the range's rows either, and what was held is filled in the end."""
+    op("prepare")
+    ours, theirs = (connect(op.db.app, options="-c statement_timeout=10s", autocommit=a) for a in (False, True))
+    column = "email" if table == "users" else "user_id"
+    update = f"UPDATE {table} SET {column} = {column} WHERE id ="
+    first, last = op.ask(f"SELECT ARRAY[min(id), max(id)] FROM {table}")
+    ours.execute(f"SELECT FROM {table} WHERE id = {last} FOR UPDATE".encode())
+    running = op.start("sync", "--once")
+    running.wait_line("waiting.*others hold rows of a range", 30)
+    theirs.execute(f"{update} {first + 1}".encode())
+    ours.execute(f"{update} {first}".encode())
+    ours.commit()
+    assert running.wait().code == 0
+    op.assert_finished()
+
+
 # One worker; orderly stops; pause and resume.
 
 

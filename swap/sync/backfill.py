@@ -3,10 +3,16 @@
 The shadow has no index while it is filled, and no row of the source is locked. A range that was claimed and not
 finished (killed, crashed) is done again by the next call; ranges are disjoint, so no row is copied twice.
 A row that changes, comes or goes meanwhile is in the queue: capture was live before the first range was cut.
+
+Parts that fill a column of an application's table do lock its rows. So a row that somebody else holds is waited for no longer
+than `lock_timeout_ms`; then the range is given back and tried again after a pause. Without that, an application's
+transaction that stays open keeps every row of the range from all others for as long; and of two that wait for each other
+the one that notices first is ended, which may be the application's (I1). It notices after deadlock_timeout, a second.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -20,12 +26,14 @@ from psycopg import sql
 from swap.core.connection import Connection, Database
 from swap.core.direction import Direction
 from swap.core.journal import Journal
+from swap.core.ladder import RETRIED, local_timeout
 from swap.core.names import TableName
 from swap.core.report import Reporter
 from swap.core.text import Query, verbatim
 from swap.sync.control import Control, Interrupted
 
 FIRST_CHUNK = 5_000
+PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
 NESTED_LOOPS = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 ANY_PLAN = "SET LOCAL enable_seqscan = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT"
 
@@ -115,9 +123,12 @@ def tid(block: sql.Composable, *, after: bool = False) -> sql.Composable:
 class Backfill:
     """Works one part through with `jobs` workers. Claims are serialised here; ranges run in parallel."""
 
-    def __init__(self, database: Database, schema: str, run_id: int, part: Part, target_ms: int, control: Control) -> None:
+    def __init__(
+        self, database: Database, schema: str, run_id: int, part: Part, target_ms: int, wait_ms: int, control: Control
+    ) -> None:
         self.database, self.schema, self.run_id, self.part = database, schema, run_id, part
-        self.target_ms, self.control = target_ms, control
+        self.target_ms, self.wait_ms, self.control = target_ms, wait_ms, control
+        self.held_up = ""
         self.size = part.first_size
         self.lock = threading.Lock()
         self.rows = 0
@@ -150,7 +161,7 @@ class Backfill:
                     self.control.fail()
             if error is None:
                 self.control.poll()
-                self.control.report.waiting(self.control.hold if self.control.hold != "handover" else "")
+                self.control.report.waiting(self.control.hold if self.control.hold not in ("", "handover") else self.held_up)
         if error is not None:
             raise error
 
@@ -194,6 +205,7 @@ class Backfill:
         with self.database.session(self.part.name) as conn:
             conn.execute("SET synchronous_commit = off")  # data and its journal row are lost or kept together
             journal = Journal(conn, self.schema)
+            refused = 0
             while True:
                 while self.control.hold and self.control.hold != "handover" and not self.control.stop.is_set():
                     self.control.stop.wait(0.1)
@@ -204,14 +216,23 @@ class Backfill:
                 claim = self._claim(conn, journal)
                 if claim is None:
                     return
-                self._range(conn, journal, claim, report)
+                try:
+                    self._range(conn, journal, claim, report)
+                    refused, self.held_up = 0, ""
+                except RETRIED:
+                    refused += 1
+                    with self.lock:
+                        self.todo.append(claim)
+                    self.held_up = f"{self.part.name}: others hold rows of a range for longer than {self.wait_ms} ms"
+                    self.control.stop.wait(min(MAX_PAUSE_S, PAUSE_S * 2**refused) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
 
     def _range(self, conn: Connection, journal: Journal, claim: tuple[int, int, int], report: Reporter) -> None:
         number, low, high = claim
         began = time.monotonic()
         with conn.transaction():
-            conn.execute(verbatim(self.part.setup))
+            conn.execute(sql.SQL("; ").join([local_timeout("lock_timeout", self.wait_ms), verbatim(self.part.setup)]))
             count = conn.execute(self.part.statement(sql.Literal(low), sql.Literal(high))).rowcount
+            conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
             chunk = journal.t["chunk"]
             mine = journal.execute(
                 sa.update(chunk)

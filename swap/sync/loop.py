@@ -227,8 +227,9 @@ class Sync:
         self.control.check()
 
     def _part(self, part: Part) -> None:
-        schema, run_id = self.journal.schema, self.current.id
-        Backfill(self.database, schema, run_id, part, self.config.sync.chunk_target_ms, self.control).run(self.jobs, self.report)
+        target_ms, wait_ms = self.config.sync.chunk_target_ms, self.config.cutover.lock_timeout_ms
+        backfill = Backfill(self.database, self.journal.schema, self.current.id, part, target_ms, wait_ms, self.control)
+        backfill.run(self.jobs, self.report)
 
     def _drain(self, run: Run) -> None:
         """Replay until one snapshot holds nothing more: the shadow equals the source in it."""
