@@ -25,7 +25,7 @@ from swap.sync.backfill import ANY_PLAN, NESTED_LOOPS
 
 STRUCTURE, RECORD = "EXECUTE swap_structure", "EXECUTE swap_record"
 # Deferred constraints are checked now, not at COMMIT; and a materialized view is filled as its query is planned best.
-AFTER_THE_DRAIN = sql.SQL(f"SET CONSTRAINTS ALL IMMEDIATE; {ANY_PLAN}")
+AFTER_THE_DRAIN = sql.SQL("SET CONSTRAINTS ALL IMMEDIATE; " + ANY_PLAN)
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,6 @@ def ready(conn: Connection, journal: Journal, run: Run, what: Exchange) -> Ready
     with conn.transaction():
         conn.execute(prepare.format(sql.SQL(NESTED_LOOPS), structure_now(run.plan), record_structure(run.plan, run.id)))
         conn.execute(STRUCTURE)
-        conn.execute(f"EXPLAIN {RECORD}")
+        conn.execute("EXPLAIN " + RECORD)
     locks = tuple(lock_statements(run.plan, what.kind))
     return Ready(what, locks, sql.SQL(";\n").join(steps).as_bytes(conn), tuple(journal.baseline(run.id) or ()))

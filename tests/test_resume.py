@@ -275,14 +275,14 @@ def test_a_range_waits_for_a_held_row_no_longer_than_a_lock(op: Operator, connec
     gets it, nobody else waits for the range's rows either, and what was held is filled in the end."""
     op("prepare")
     ours, theirs = (connect(op.db.app, options="-c statement_timeout=10s", autocommit=a) for a in (False, True))
-    column = "email" if table == "users" else "user_id"
-    update = f"UPDATE {table} SET {column} = {column} WHERE id ="
+    column = sql.Identifier("email" if table == "users" else "user_id")
+    hold, update = sql.SQL("SELECT FROM {t} WHERE id = {k} FOR UPDATE"), sql.SQL("UPDATE {t} SET {c} = {c} WHERE id = {k}")
     first, last = op.ask(f"SELECT ARRAY[min(id), max(id)] FROM {table}")
-    ours.execute(f"SELECT FROM {table} WHERE id = {last} FOR UPDATE".encode())
+    ours.execute(hold.format(t=sql.Identifier(table), k=sql.Literal(last)))
     running = op.start("sync", "--once")
     running.wait_line("waiting.*others hold rows of a range", 30)
-    theirs.execute(f"{update} {first + 1}".encode())
-    ours.execute(f"{update} {first}".encode())
+    theirs.execute(update.format(t=sql.Identifier(table), c=column, k=sql.Literal(first + 1)))
+    ours.execute(update.format(t=sql.Identifier(table), c=column, k=sql.Literal(first)))
     ours.commit()
     assert running.wait().code == 0
     op.assert_finished()
