@@ -8,9 +8,8 @@ it in between has to run it again. References have no queue: `swap verify` compa
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
 from cutover.exchange import live_objects
+from cutover.ready import slot_and_generation
 from swap.core.catalog.load import read_structure
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
@@ -112,13 +111,11 @@ def _triggers(plan: Plan, table: TableName, way: str) -> list[Statement]:
 
 def _functions(journal: Journal, run: Run) -> list[Statement]:
     """All of them, then those that say which change table is in use and which exchange was the last."""
-    capture, fence = journal.t["capture"], journal.t["fence"]
-    slot = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
-    generation = journal.execute(sa.select(fence.c.generation).where(fence.c.tag == run.plan.tag))[0][0]
+    slot, following = slot_and_generation(journal, run)
     return [
         *trigger_functions(run.plan),
         *objects.capture_functions(run.plan, run.direction, slot),
-        objects.fence_function(run.plan, generation or None),
+        objects.fence_function(run.plan, following - 1 or None),
     ]
 
 

@@ -296,7 +296,7 @@ def following(op: Operator) -> RunningCli:
     """A `sync` that has built everything and follows."""
     op("prepare")
     running = op.start("sync")
-    wait_until(lambda: op.phase() == "syncing", 30, "the build to finish")
+    running.until(lambda: op.phase() == "syncing", 30, "the build to finish")
     return running
 
 
@@ -391,7 +391,7 @@ def test_pause_holds_the_backfill(op: Operator) -> None:
     assert op("status").json["paused"]
     assert op.ask("SELECT count(*) FROM swap.chunk WHERE part = 'users'") == chunks == 1
     op("resume")
-    wait_until(lambda: op.phase() == "syncing", 30, "the build to finish")
+    running.until(lambda: op.phase() == "syncing", 30, "the build to finish")
     assert running.terminate().code == 0
     op.assert_finished()
 
