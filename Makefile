@@ -33,13 +33,13 @@ test-modes: venv  ## the whole suite with each capture, triggers and logical rep
 	SWAP_TEST_MODE=trigger $(PYTEST) -m "not soak"
 	SWAP_TEST_MODE=logical $(PYTEST) -m "not soak"
 
-test-matrix: venv  ## the suite, with each capture, on each of VERSIONS that is installed
-	@set -e; for version in $(VERSIONS); do \
+test-matrix: venv  ## the suite, with each capture, on each of VERSIONS that is installed; all of them, whichever fails
+	@failed=; for version in $(VERSIONS); do \
 	    if $(BIN)/python -c "from swap.demo.binaries import find_binaries; find_binaries('$$version')" 2>/dev/null; \
 	    then for mode in trigger logical; do echo "== PostgreSQL $$version, $$mode"; \
-	        SWAP_TEST_PG=$$version SWAP_TEST_MODE=$$mode $(PYTEST) -m "not soak"; done; \
+	        SWAP_TEST_PG=$$version SWAP_TEST_MODE=$$mode $(PYTEST) -m "not soak" || failed="$$failed $$version/$$mode"; done; \
 	    else echo "== PostgreSQL $$version is not installed here: skipped"; fi; \
-	done
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0
