@@ -52,7 +52,7 @@ from swap.sync.pace import Pace
 from swap.sync.queue import count_due, current_snapshot, read_watermark
 from swap.sync.replay import BATCH, replay, replay_all
 from swap.sync.rotate import rotate
-from swap.sync.settle import settle
+from swap.sync.settle import SETTLED, settle
 from swap.sync.throttle import replica_lag
 
 IDLE_S = 0.1
@@ -207,7 +207,7 @@ class Sync:
         with self.conn.transaction():
             refuse_drift(foreign_drift(self.conn, self.journal, run), "`prepare`")
             store_baseline(self.conn, self.journal, run)
-            self.journal.mark_step(run.id, "settled")
+            self.journal.mark_step(run.id, SETTLED)
             self.journal.update_run(run.id, complete_xid=str(current_snapshot(self.conn).xmax))
             self.journal.move(run, Phase.SYNCING)
             self.journal.event(run.id, "syncing", "the shadow is complete and indexed")
