@@ -130,7 +130,7 @@ class Operation:
             except LockError as e:
                 self.report.note(f"the follow-up is not finished: {e.message} `swap sync` finishes it")
 
-    def _attempts(self, what: Ready, verified: Verified) -> Outcome:
+    def _attempts(self, prepared: Ready, verified: Verified) -> Outcome:
         conn, cut = self.journal.conn, self.config.cutover
         waited: list[str] = []
         behind, killer = Bystanders(), Killer(cut.kill_blockers)
@@ -147,7 +147,7 @@ class Operation:
                     try:
                         with self.pooler.paused():
                             done = attempt(
-                                conn, self.journal, self.run, what, self.config, verified, compare_from, watch, self.fence
+                                conn, self.journal, self.run, prepared, self.config, verified, compare_from, watch, self.fence
                             )
                         self._say_whom(killer)
                         return self._outcome(done, number, behind | watch.bystanders, waited)
@@ -170,7 +170,7 @@ class Operation:
             self.pooler.finish("Nothing was changed; syncing goes on.")
             self._say_whom(killer)
             waited.append(reason)
-            self._note_failure(what.what.kind, reason)
+            self._note_failure(prepared.what.kind, reason)
             self.report.waiting(f"attempt {number} of {cut.max_attempts}: {reason}")
             if number < cut.max_attempts:
                 self.stop.wait(self._pause_s(number))

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from swap.core.blockers import explained
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
-from swap.core.direction import Direction, direction, forward
+from swap.core.direction import Direction, direction
 from swap.core.errors import PhaseError
 from swap.core.gone import refuse_gone
 from swap.core.journal import Journal, Phase, Run
@@ -23,20 +23,8 @@ from swap.core.snapshot import Snapshot
 from swap.core.worker import at_work, handover_wanted, release_worker, try_worker
 from swap.prepare.backfill_triggers import SUPPRESS, may_suppress
 from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
-from swap.prepare.compat import fill_compat
-from swap.prepare.references import fill_identity, fill_reference
 from swap.prepare.run import run_step
-from swap.sync.backfill import (
-    NESTED_LOOPS,
-    Backfill,
-    Part,
-    block_bound,
-    block_cut,
-    copy_statement,
-    key_bound,
-    key_cut,
-    tid,
-)
+from swap.sync.backfill import Backfill, Part, key_bound
 from swap.sync.build import (
     analyze,
     build_key_index,
@@ -49,6 +37,7 @@ from swap.sync.build import (
 from swap.sync.control import Control, Interrupted
 from swap.sync.logical.fence import OwnFence, streaming
 from swap.sync.pace import Pace
+from swap.sync.parts import compat_part, identity_part, reference_part, rows_part
 from swap.sync.queue import count_due, current_snapshot, read_watermark
 from swap.sync.replay import BATCH, replay, replay_all
 from swap.sync.rotate import rotate
@@ -57,7 +46,6 @@ from swap.sync.throttle import replica_lag
 
 IDLE_S = 0.1
 HOUSEKEEPING_S = 1.0
-BLOCKS = 500
 
 
 @dataclass(frozen=True)
@@ -157,50 +145,34 @@ class Sync:
         suppress = SUPPRESS if may_suppress(self.conn) else "SELECT"  # `doctor` has refused what would fire then (H14)
         identity = identity_steps(plan)
         if identity:
-            self._part(Part(
-                "identity", "blocks", block_bound(plan.source), block_cut,
-                lambda low, high: fill_identity(plan, tid(low), tid(high, after=True)), BLOCKS, suppress,
-            ))  # fmt: skip
+            self._part(identity_part(plan, suppress))
         if plan.identity_index:
             with explained(self.database, self.conn, "CREATE INDEX CONCURRENTLY", self.report):
                 ensure_index(self.conn, plan.identity_index, concurrently=True)
         for step in identity:
             if not self.journal.step_done(run.id, step.name):
                 run_step(self.conn, self.journal, run, step, budget, self.report)
-        d = forward(plan)
         if run.bound is None:
             bound = key_bound(plan.source, plan.key)(self.conn)
             self.journal.update_run(run.id, bound=bound[1] if bound else -(2**63))
             run = self.journal.get(run.id)
-        last = run.bound
-        assert last is not None
         if not self.journal.step_done(run.id, "copied"):
-            self._part(Part(
-                plan.source.name, "keys", self._copy_bound(run), key_cut(plan.source, plan.key),
-                lambda low, high: copy_statement(d, low, high), 5_000, "SELECT", plan.source_table.rows_estimate,
-            ))  # fmt: skip
+            assert run.bound is not None
+            self._part(rows_part(plan, run.bound))
             self.journal.mark_step(run.id, "copied")
         build_key_index(self.conn, self.journal, run, self.report)
         if not self.journal.step_done(run.id, "constraints"):
             self._drain(run)
             self.conn.execute(vacuum(plan).sql)
-            build_shadow_indexes(self.database, self.conn, self.journal, run, self.jobs, self.report, self._check_build)
+            build_shadow_indexes(self.database, self.conn, self.journal, run, self.jobs, self.report, self.control.check)
         for ref in plan.references:
             self.control.gate()
             if ref.parts:  # of a partition that went there is nothing to attach, and of one that came nothing was filled
                 refuse_drift(foreign_drift(self.conn, self.journal, run), "`prepare`")
             for heap in plan.catalog.table(ref.table).heaps:
-                self._part(Part(
-                    f"{heap.name}.{ref.columns.uuid_column}", "blocks", block_bound(heap.name), block_cut,
-                    lambda low, high, ref=ref, t=heap.name: fill_reference(plan, ref, tid(low), tid(high, after=True), t),  # type: ignore[misc]
-                    BLOCKS, f"{suppress}; {NESTED_LOOPS}",
-                ))  # fmt: skip
+                self._part(reference_part(plan, ref, heap.name, suppress))
             if ref.columns.compat_column:
-                self._part(Part(
-                    f"{ref.table}.{ref.columns.compat_column}", "blocks", block_bound(ref.table), block_cut,
-                    lambda low, high, ref=ref: fill_compat(ref.columns, tid(low), tid(high, after=True)),  # type: ignore[misc]
-                    BLOCKS, suppress,
-                ))  # fmt: skip
+                self._part(compat_part(ref, suppress))
             build_reference(self.database, self.conn, self.journal, run, ref, budget, self.report)
         self._drain(run)
         self.conn.execute(analyze(plan).sql)
@@ -211,20 +183,6 @@ class Sync:
             self.journal.update_run(run.id, complete_xid=str(current_snapshot(self.conn).xmax))
             self.journal.move(run, Phase.SYNCING)
             self.journal.event(run.id, "syncing", "the shadow is complete and indexed")
-
-    def _copy_bound(self, run: Run):  # type: ignore[no-untyped-def]
-        """The range fixed when capture was live: what came later is in the queue."""
-        lowest = key_bound(run.plan.source, run.plan.key)
-
-        def bound(conn: Connection) -> tuple[int, int] | None:
-            now = lowest(conn)
-            assert run.bound is not None
-            return None if now is None or now[0] > run.bound else (now[0], run.bound)
-
-        return bound
-
-    def _check_build(self) -> None:
-        self.control.check()
 
     def _part(self, part: Part) -> None:
         target_ms, wait_ms = self.config.sync.chunk_target_ms, self.config.cutover.lock_timeout_ms
