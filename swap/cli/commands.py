@@ -9,7 +9,7 @@ import typer
 
 from cutover.trial import try_out
 from swap.cli.context import ConfigFile, Dsn, Json, Verbose, opened
-from swap.cli.output import emit_json, print_checks, print_lines
+from swap.cli.output import emit_json, print_checks, print_lines, watched
 from swap.cli.plan_commands import active, plan, prepare
 from swap.cli.results import conclude, done
 from swap.cli.status import read_status, status_lines
@@ -110,14 +110,12 @@ def status(
             document = read_status(s)
             done(as_json, document, "\n".join(status_lines(document)))
             return
-        from rich.live import Live
-
-        with Live(refresh_per_second=2, screen=False) as live:
+        with watched() as (show, every_s):
             stopped = False
             while not stopped:
                 s.run = s.journal.current(s.config.source.name) if s.journal.exists() else None
-                live.update("\n".join(status_lines(read_status(s))))
-                stopped = s.stop.wait(0.5)
+                show(status_lines(read_status(s)))
+                stopped = s.stop.wait(every_s)
 
 
 def _set_paused(command: str, value: bool, dsn: str | None, config: Path | None, as_json: bool) -> None:

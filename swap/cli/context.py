@@ -122,4 +122,12 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError("This command asks before it acts, and there is no terminal.", hint="Add --yes.")
-    typer.confirm(question, abort=True, err=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # nothing has begun: one Ctrl-C is an answer
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        agreed = False
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not agreed:
+        raise StoppedError("Stopped by the operator.", hint="Run the command again when ready.")

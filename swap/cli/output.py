@@ -9,10 +9,13 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.table import Table as RichTable
@@ -121,7 +124,9 @@ class PlainReporter:
 
 
 class LiveReporter:
-    """Progress bars on a terminal."""
+    """Progress bars on a terminal, drawn from the first part that moves on: bars are drawn again ten times a second, over
+    whatever stands in their line, and a question stood there. Nothing is redirected: rich would take stdout along to stderr,
+    and with it the document of `swap status --json | jq`."""
 
     def __init__(self) -> None:
         self.progress_bars = Progress(
@@ -130,12 +135,13 @@ class LiveReporter:
             TextColumn("{task.fields[said]}", table_column=Column(overflow="fold")),
             console=Console(stderr=True, highlight=False),
             transient=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self.lock = threading.Lock()
         self.meters: dict[str, Meter] = {}
         self.tasks: dict[str, TaskID] = {}
         self.wait_task: TaskID | None = None
-        self.progress_bars.start()
 
     def note(self, message: str) -> None:
         self.progress_bars.console.print(message, markup=False)
@@ -147,6 +153,7 @@ class LiveReporter:
             meter.done, meter.total, meter.unit = done, total, unit
             task = self.tasks.get(part)
             if task is None:
+                self.progress_bars.start()
                 task = self.tasks[part] = self.progress_bars.add_task(part, total=None, said="")
             said = meter.line(part, now).removeprefix(f"{part}: ")
             known = max(total, done) if total else None
@@ -157,6 +164,7 @@ class LiveReporter:
             if self.wait_task is None:
                 if not reason:
                     return
+                self.progress_bars.start()
                 self.wait_task = self.progress_bars.add_task("waiting", total=None, said="")
             self.progress_bars.update(self.wait_task, said=reason, visible=bool(reason))
 
@@ -199,6 +207,17 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
 def print_lines(lines: list[str]) -> None:
     for line in lines:
         console().print(line, markup=False)
+
+
+@contextmanager
+def watched() -> Iterator[tuple[Callable[[list[str]], None], float]]:
+    """What shows lines, and how often it should: a view that is drawn again on a terminal, else a block every few seconds."""
+    out = console()
+    if not out.is_terminal:
+        yield lambda lines: print_lines([*lines, ""]), PLAIN_EVERY_S
+        return
+    with Live(console=out, refresh_per_second=2) as live:
+        yield lambda lines: live.update(Text("\n".join(lines))), 0.5  # Text: a name may look like rich's markup
 
 
 def error_document(error: SwapError) -> dict[str, Any]:
