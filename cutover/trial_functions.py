@@ -161,10 +161,10 @@ def _plpgsql_body(conn: Connection, plan: Plan, moves: Moves, routine: Routine, 
 def _check(conn: Connection, checker: sql.Identifier, function: int, table: int) -> list[str]:
     """What is wrong with the body, as `line N: message`: errors, and types that do not fit."""
     statement = sql.SQL(
-        "SELECT c.lineno, c.message FROM {}(%s::oid::regprocedure, %s::oid::regclass, fatal_errors => false) c"
+        "SELECT c.lineno, c.message FROM {}({}::oid::regprocedure, {}::oid::regclass, fatal_errors => false) c"
         " WHERE c.level = 'error' OR c.sqlstate = '42804'"
     )
-    rows: list[tuple[Any, ...]] = conn.execute(statement.format(checker), [function, table]).fetchall()
+    rows: list[tuple[Any, ...]] = conn.execute(statement.format(checker, sql.Literal(function), sql.Literal(table))).fetchall()
     return [f"line {line}: {message}" if line else message for line, message in rows]
 
 

@@ -93,6 +93,7 @@ def test_names_that_would_end_whatever_they_stand_in(whole: MakeWhole, capture_m
     one.assert_dump("prepare")
 
 
+@pytest.mark.both_modes
 def test_a_state_schema_of_such_a_name(whole: MakeWhole) -> None:
     """The journal's own statements, which are composed by another library."""
     one = whole(

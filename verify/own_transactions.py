@@ -17,5 +17,6 @@ def own_transactions(conn: Connection, schema: str, xids: Iterable[int]) -> set[
     if not wanted:
         return set()
     tables = {name: sql.Identifier(schema, name) for name in ("step", "attempt", "event")}
-    rows = conn.execute(load_sql("verify", "own_transactions.sql").format(**tables), {"xids": wanted})
+    # No parameters: beside them a % in the schema's name is taken for a placeholder.
+    rows = conn.execute(load_sql("verify", "own_transactions.sql").format(xids=sql.Literal(wanted), **tables))
     return {r[0] for r in rows}

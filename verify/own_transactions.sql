@@ -2,4 +2,4 @@
 SELECT j.xid FROM (SELECT xmin::text::bigint AS xid FROM {step}
                    UNION ALL SELECT xmin::text::bigint FROM {attempt}
                    UNION ALL SELECT xmin::text::bigint FROM {event}) j
-WHERE j.xid = ANY (%(xids)s::bigint[])
+WHERE j.xid = ANY ({xids}::bigint[])
