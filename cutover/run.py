@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import psycopg
 import sqlalchemy as sa
@@ -29,7 +29,7 @@ from swap.core.blockers import sessions
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import Direction, direction
-from swap.core.errors import LockError, StoppedError, UnknownOutcomeError
+from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError
 from swap.core.journal import Journal, Run
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
@@ -56,7 +56,7 @@ class Outcome:
     blocked_sessions_max: int
     blocked_ms_max: float
     snapshot: str | None
-    xid: str
+    xid: str | None
     waited: tuple[str, ...] = ()
     verification: dict[str, object] | None = None
     paused_ms: float | None = None
@@ -79,9 +79,13 @@ class Operation:
     fence: OwnFence | None = None
     watching: Connection | None = None
     pooler: Pooler = field(init=False)
+    tried: int = 0
+    waited: list[str] = field(default_factory=list)
+    behind: Bystanders = field(default_factory=Bystanders)
 
     def execute(self) -> Outcome:
-        """Raises PhaseError, RefusedError, StoppedError, LockError, DifferenceError, UnknownOutcomeError."""
+        """Raises PhaseError, RefusedError, StoppedError, LockError, DifferenceError, UnknownOutcomeError; when there was an
+        attempt, with an account of them (`SwapError.document`)."""
         conn = self.journal.conn
         check_phase(self.run, self.kind)
         with only_operator(conn, self.run.plan.tag), Pooler(self.config, conn.info.dbname, self.report) as self.pooler:
@@ -106,6 +110,10 @@ class Operation:
                         verification=verified.quoted(),
                         paused_ms=self.pooler.paused_ms,
                     )
+                except SwapError as e:
+                    if self.tried:
+                        e.document = asdict(replace(self._failed(e), snapshot=taken, verification=verified.quoted()))
+                    raise
                 finally:
                     if self.watching is not None:
                         self.watching.close()
@@ -132,8 +140,7 @@ class Operation:
 
     def _attempts(self, prepared: Ready, verified: Verified) -> Outcome:
         conn, cut = self.journal.conn, self.config.cutover
-        waited: list[str] = []
-        behind, killer = Bystanders(), Killer(cut.kill_blockers)
+        killer = Killer(cut.kill_blockers)
         met: set[str] = set()  # transactions that held the tables when the last attempt failed
         compare_from = self._draw_near(verified.watermark)
         for number in range(1, cut.max_attempts + 1):
@@ -142,6 +149,7 @@ class Operation:
             in_the_way = [*obstacles(conn, self.journal, self.run), *no_room(conn, self.run.plan)]
             reason = "; ".join([*in_the_way, *self._still_there(met, killer)])
             compare_from = self._draw_near(compare_from)
+            self.tried = number
             if not reason:
                 with Watch(self._watcher(), conn.info.backend_pid, killer) as watch:
                     try:
@@ -150,9 +158,9 @@ class Operation:
                                 conn, self.journal, self.run, prepared, self.config, verified, compare_from, watch, self.fence
                             )
                         self._say_whom(killer)
-                        return self._outcome(done, number, behind | watch.bystanders, waited)
+                        return self._outcome(done, watch.bystanders)
                     except UnknownOutcomeError as e:
-                        return self._resolved(e.message, number, behind | watch.bystanders, waited)
+                        return self._resolved(e.message, watch.bystanders)
                     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                         there = holders(conn, self.run.plan)
                         met = {h.transaction for h in there}
@@ -166,16 +174,17 @@ class Operation:
                         reason = "; ".join([str(e), *map(str, sessions(conn, e.pids))])
                     except HoldExceededError:
                         reason = f"it would have held its locks longer than {cut.max_lock_hold_ms} ms"
-                behind |= watch.bystanders
+                    finally:
+                        self.behind |= watch.bystanders
             self.pooler.finish("Nothing was changed; syncing goes on.")
             self._say_whom(killer)
-            waited.append(reason)
+            self.waited.append(reason)
             self._note_failure(prepared.what.kind, reason)
             self.report.waiting(f"attempt {number} of {cut.max_attempts}: {reason}")
             if number < cut.max_attempts:
                 self.stop.wait(self._pause_s(number))
         raise LockError(
-            f"No lock within {cut.max_attempts} attempts of {cut.lock_timeout_ms} ms; {behind}. Last in the way: {waited[-1]}",
+            f"No lock within {cut.max_attempts} attempts of {cut.lock_timeout_ms} ms; {self.behind}. Last in the way: {self.waited[-1]}",
             hint="End or wait for the sessions named, or set [cutover] kill_blockers; then run it again.",
         )
 
@@ -236,13 +245,24 @@ class Operation:
         table = self.journal.t["attempt"]
         self.journal.execute(sa.insert(table).values(run_id=self.run.id, kind=kind, outcome="rolled_back", detail=reason[:2000]))
 
-    def _outcome(self, done: Exchanged, attempts: int, behind: Bystanders, waited: list[str]) -> Outcome:
+    def _outcome(self, done: Exchanged, last: Bystanders) -> Outcome:
+        behind = self.behind | last
         return Outcome(
-            "committed", attempts, round(done.lock_wait_ms, 1), round(done.locked_ms, 1), done.drained, done.compared,
-            behind.sessions, round(behind.longest_ms, 1), None, done.xid, tuple(waited),
+            "committed", self.tried, round(done.lock_wait_ms, 1), round(done.locked_ms, 1), done.drained, done.compared,
+            behind.sessions, round(behind.longest_ms, 1), None, done.xid, tuple(self.waited),
         )  # fmt: skip
 
-    def _resolved(self, xid: str, attempts: int, behind: Bystanders, waited: list[str]) -> Outcome:
+    def _unmeasured(self, outcome: str, behind: Bystanders, xid: str | None) -> Outcome:
+        return Outcome(
+            outcome, self.tried, 0.0, 0.0, 0, 0, behind.sessions, round(behind.longest_ms, 1), None, xid, tuple(self.waited)
+        )
+
+    def _failed(self, error: SwapError) -> Outcome:
+        """What became of the attempts that did not commit, for whoever reads the document."""
+        outcome = "unknown" if isinstance(error, UnknownOutcomeError) else "rolled_back"
+        return self._unmeasured(outcome, self.behind, None)
+
+    def _resolved(self, xid: str, last: Bystanders) -> Outcome:
         """The connection died around COMMIT: the server is asked (invariant 5)."""
         self.report.waiting("the connection was lost at COMMIT; asking the server for the outcome")
         committed = resolve(self.database, self.journal.schema, self.run, xid)
@@ -251,6 +271,4 @@ class Operation:
         self.journal.conn = self.database.connect("after a lost connection")
         if not committed:
             raise LockError(f"The connection was lost at COMMIT; transaction {xid} was rolled back.")
-        return Outcome(
-            "committed", attempts, 0.0, 0.0, 0, 0, behind.sessions, round(behind.longest_ms, 1), None, xid, tuple(waited)
-        )
+        return self._unmeasured("committed", self.behind | last, xid)

@@ -81,7 +81,11 @@ def test_reader_in_the_way_is_named_and_nothing_changes(ready_operator: MakeOper
     op = ready_operator(QUICK)
     reader = connect(op.db.superuser, autocommit=False)
     reader.execute("SELECT count(*) FROM users")
-    error = op.refused("cutover", "--yes", "--no-snapshot", code=4)
+    document = op("cutover", "--yes", "--no-snapshot", check=False).json
+    error = document["error"]
+    assert (error["code"], document["outcome"], document["snapshot"]) == (4, "rolled_back", None)
+    assert len(document["waited"]) == document["attempts"] > 1
+    assert all(f"pid {reader.info.backend_pid}" in who for who in document["waited"])
     assert f"pid {reader.info.backend_pid}" in error["message"]
     assert "pg_monitor" in error["message"]  # without it the server hides the rest
     update(op.db.superuser, "GRANT pg_monitor TO swap_owner")

@@ -98,8 +98,9 @@ def test_the_server_stays_down(
     """Given nobody can be asked, then the outcome is unknown (exit 7), and `status` knows it as soon as the server does."""
     op = through(kind)
     proxy.meanwhile, proxy.cut = server.crash, cut
-    error = op.refused(*exchange(op, kind), code=7)
-    assert "status" in error["hint"]
+    document = op(*exchange(op, kind), check=False).json
+    assert (document["error"]["code"], document["outcome"], document["attempts"]) == (7, "unknown", 1)
+    assert "status" in document["error"]["hint"]
     assert op.refused("status", code=9)
     server.restart()
     assert_whole(op, kind, committed=cut == "after")

@@ -62,7 +62,7 @@ def _report(error: SwapError, *, as_json: bool, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
     if as_json:
-        emit_json({"error": error_document(error)})
+        emit_json(error.document | {"error": error_document(error)})
     else:
         print_error(error.message, error.state, error.hint)
     return int(error.exit_code)

@@ -25,7 +25,8 @@ NOTHING_CHANGED = "Nothing was changed."
 
 
 class SwapError(Exception):
-    """Base of the tree. `state`: what the database was left in; `hint`: what to do next."""
+    """Base of the tree. `state`: what the database was left in; `hint`: what to do next; `document`: what --json says
+    beside the error."""
 
     exit_code = ExitCode.DEFECT
     default_state = "Whatever was committed before stays; every command can be run again."
@@ -36,6 +37,7 @@ class SwapError(Exception):
         self.message = " ".join(message.split())
         self.state = state or self.default_state
         self.hint = hint or self.default_hint
+        self.document: dict[str, object] = {}
 
 
 class DefectError(SwapError):
