@@ -39,7 +39,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *set_aside(plan),
         *release_policies(plan),
         *release_triggers(plan),
-        *(drop_foreign_key(fk) for fk in moved_foreign_keys(plan)),
+        *(drop_foreign_key(fk) for fk in reversed(moved_foreign_keys(plan))),  # revert makes them in the order they had
         *(s.reversed() for s in reversed(live_objects(plan, live, "forward"))),
         *quiet_triggers(plan),
         *(s.reversed() for s in reversed(grants(live, plan.source_table.grants, plan.source_table.owner))),

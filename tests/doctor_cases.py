@@ -344,12 +344,12 @@ DEPENDENTS = [
     ),
     blocked("owner-rights", "REVOKE TRUNCATE ON users FROM CURRENT_USER", "grants", "users", "given up TRUNCATE"),
     blocked(
-        "extension", "-- superuser\nCREATE EXTENSION citext; ALTER EXTENSION citext ADD TABLE users",
-        "extension", "table users", "citext",
+        "extension", "-- superuser\nALTER EXTENSION plpgsql ADD TABLE users",
+        "extension", "table users", "plpgsql",
     ),
     blocked(
-        "extension-index", "-- superuser\nCREATE EXTENSION citext; ALTER INDEX users_email_key DEPENDS ON EXTENSION citext",
-        "extension", "index users_email_key", "citext",
+        "extension-index", "-- superuser\nALTER INDEX users_email_key DEPENDS ON EXTENSION plpgsql",
+        "extension", "index users_email_key", "plpgsql",
     ),
     blocked(
         "grantor", "GRANT SELECT ON users TO app WITH GRANT OPTION;\n-- superuser\n"

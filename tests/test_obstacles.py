@@ -180,7 +180,7 @@ def test_a_vacuum_to_prevent_wraparound_is_let_finish(start: Start, database: Da
 def test_an_ordinary_autovacuum_makes_way(start: Start, database: Database, connect: Connect) -> None:
     """H34: it gives up its work for whoever waits for a second, which no attempt does; whether the role sees it or not."""
     lazy = LAZY.format("autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0")
-    cycle = start(SCHEMA + ROWS + lazy, cutover=QUICK | {"max_attempts": 2})
+    cycle = start(SCHEMA + ROWS + lazy, cutover=QUICK | {"max_attempts": 20})  # it comes back every second
     cycle.ready()
     admin = connect(database.superuser)
     admin.execute("UPDATE users SET email = email || '!'")

@@ -51,7 +51,7 @@ def reference_part(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) 
     def statement(low: sql.Composable, high: sql.Composable) -> Query:
         return fill_reference(plan, ref, tid(low), tid(high, after=True), heap)
 
-    name = f"{heap.name}.{ref.columns.uuid_column}"
+    name = f"{heap}.{ref.columns.uuid_column}"
     return Part(name, "blocks", block_bound(heap), block_cut, statement, BLOCKS, f"{setup}; {NESTED_LOOPS}")
 
 

@@ -1,5 +1,5 @@
 -- CHECK constraints of the tables, and every foreign key into or out of them; what a partition has of a key
--- of the partitioned table belongs to that one, and so does what a key has for each partition of its target.
+-- of the partitioned table belongs to that one, and so does what a key has for each partition of its target. As they were made.
 SELECT k.conrelid::bigint, k.conname, k.contype::text, pg_get_constraintdef(k.oid), k.convalidated, k.condeferrable,
        k.confrelid::bigint, rn.nspname, rc.relname, fn.nspname, fc.relname,
        (SELECT coalesce(array_agg(a.attname::text ORDER BY o.n), '{}')::text[] FROM unnest(k.conkey) WITH ORDINALITY o(num, n)
@@ -16,4 +16,4 @@ LEFT JOIN pg_class fc ON fc.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oi
 WHERE (k.contype = 'c' AND k.conrelid = ANY (%(oids)s::oid[]))
    OR (k.contype = 'f' AND (k.conrelid = ANY (%(oids)s::oid[]) OR k.confrelid = ANY (%(oids)s::oid[]))
        AND k.conparentid = 0)
-ORDER BY rn.nspname, rc.relname, k.conname
+ORDER BY k.oid
