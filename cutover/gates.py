@@ -17,6 +17,7 @@ from swap.core.snapshot import Snapshot
 from swap.prepare.baseline import drift, refuse_drift, watched_tables
 from swap.prepare.checks_subscriptions import refuse_subscriptions
 from swap.sync.build import index_state
+from swap.sync.logical.position import check_journalled
 from swap.sync.queue import count_due, read_watermark
 from swap.sync.settle import SETTLED
 from verify.capture import faults_now
@@ -122,10 +123,13 @@ def built(index: IndexPlan) -> bool:
 
 
 def _capture(conn: Connection, journal: Journal, run: Run) -> None:
-    """The functions of the triggers too, which the structure does not show: what one of them missed is in no queue."""
+    """The functions of the triggers too, which the structure does not show: what one of them missed is in no queue. And the
+    slot, which else would be missed only after the hook."""
     found = faults_now(conn, journal, run)
     if found:
         raise RefusedError(f"What captures changes is not as it was made: {_some([f.detail for f in found])}.", hint=PUT_BACK)
+    if run.mode == "logical":
+        check_journalled(conn, run.plan, run.id)
 
 
 def refuse_changed(conn: Connection, run: Run, snapshot: str) -> None:

@@ -16,6 +16,7 @@ from swap.core.errors import RefusedError
 from swap.core.plan import Plan
 from swap.core.report import Silent
 from swap.prepare.checks_server import read_server
+from swap.prepare.slot import slot_name
 from swap.sync.replay import Fence, Replayed, replay
 from tests.cycling import Cycle, Start, doctor
 from tests.fix_mode import Mode
@@ -82,9 +83,13 @@ def test_each_gate_says_what_is_wrong_and_opens_again(
         refused(f"swap_{m.plan.tag} leaves out")
         admin.execute(less.format("insert, update, delete, truncate").encode())
         refused(f"swap_{m.plan.tag} was changed by somebody")
-        capture_again(m.database, m.journal, m.run, m.config, Silent())
-        cycle.caught_up()
-        gate(cycle)
+        for gone in (False, True):
+            if gone:
+                admin.execute("SELECT pg_drop_replication_slot(%s)", [slot_name(m.conn, m.plan)])
+                refused("The replication slot .* is gone")
+            capture_again(m.database, m.journal, m.run, m.config, Silent())
+            cycle.caught_up()
+            gate(cycle)
     guard = 'ALTER TABLE notes {} TRIGGER "~swap_guard_1_insert"'
     names = admin.execute(
         "SELECT tgname FROM pg_trigger WHERE tgrelid = 'notes'::regclass AND tgname ~ 'guard.*insert'"

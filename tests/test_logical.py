@@ -12,14 +12,16 @@ import psycopg
 import pytest
 from psycopg import sql
 
+import swap.sync.logical.position
+from swap.core.connection import Connection
 from swap.core.direction import direction
 from swap.core.errors import DefectError, RefusedError
 from swap.core.worker import taking_over, try_worker
 from swap.demo.load import Load
 from swap.prepare.objects import changes
-from swap.prepare.slot import end_slot, read_slot, slot_name
+from swap.prepare.slot import Slot, end_slot, read_slot, slot_name
 from swap.sync.logical.fence import OwnFence, delivered, streaming
-from swap.sync.logical.position import CaptureLostError
+from swap.sync.logical.position import CaptureLostError, check_journalled
 from swap.sync.logical.stream import Stream
 from swap.sync.replay import Fence, replay_all
 from tests.cycling import doctor
@@ -352,6 +354,22 @@ def test_a_lost_slot_stops_the_run(m: Migration, app: Session, loss: str) -> Non
 
 
 @pytest.mark.timeout(300)
+def test_a_stream_at_work_is_not_behind_its_slot(m: Migration, app: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """H13: given a stream that notes changes and confirms them while somebody looks at the slot, as `status` and `prepare` do
+    beside a `sync`, then the slot is not called ahead of what was noted."""
+    before = check_journalled(m.conn, m.plan, m.run.id)[0].confirmed
+
+    def meanwhile(conn: Connection, name: str) -> Slot | None:
+        monkeypatch.undo()
+        app.execute("UPDATE users SET secret = 'changed' WHERE id = 1")
+        takeover(m)
+        return read_slot(conn, name)
+
+    monkeypatch.setattr(swap.sync.logical.position, "read_slot", meanwhile)
+    slot, position = check_journalled(m.conn, m.plan, m.run.id)
+    assert before < slot.confirmed <= position
+
+
 def test_the_mode_is_changed_under_load(operator: MakeOperator, connect: Connect) -> None:
     """Given a prepared run with a `sync` and writers at work, when its capture changes to the other mode and back, then no
     change is missed, nothing is copied again, and nothing of the other mode is left."""

@@ -11,6 +11,7 @@ from psycopg import sql
 
 import cutover.run
 from swap.core.direction import direction
+from swap.core.errors import DifferenceError
 from swap.sync.settle import validations
 from tests.cycling import Start
 from tests.verifying import reason, status_of
@@ -51,3 +52,25 @@ def test_before_the_follow_up_is_finished(start: Start, monkeypatch: pytest.Monk
         assert [f.columns for f in cycle.verify().findings] == [("name",)]
         conn.execute(rename.format(target), ["n7", "x"])
     cycle.caught_up()
+
+
+def test_a_key_that_does_not_validate(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RUNBOOK.md, step 3: given a parent that goes without its child before a cutover's follow-up has come to the foreign key,
+    then `verify` counts the child, and `sync` and `revert` go on once that is mended."""
+    cycle = start(SCHEMA)
+    cycle.ready()
+    with monkeypatch.context() as patch:
+        patch.setattr(cutover.run, "settle", lambda *args, **kwargs: None)
+        cycle.exchange("cutover")
+    with closing(psycopg.connect(cycle.db.superuser, autocommit=True)) as conn:
+        conn.execute(
+            "SET session_replication_role = replica; DELETE FROM users WHERE name = 'n7'; RESET session_replication_role"
+        )
+        for refused in (cycle.m.sync, lambda: cycle.exchange("revert")):
+            with pytest.raises(DifferenceError, match=r"orders_user_id_fkey on .* does not validate"):
+                refused()
+        report = cycle.verify()
+        assert (report.verdict, status_of(report, "no_orphans")) == ("incomplete", "failed")
+        conn.execute("DELETE FROM orders WHERE id = 7")
+    cycle.caught_up()
+    cycle.exchange("revert")

@@ -28,7 +28,7 @@ BLOCKS = {
 
 @dataclass(frozen=True)
 class Statement:
-    """One SQL statement. `lock` is the strongest mode it takes on `table`; `undo` takes it back.
+    """One SQL statement. `lock` is the strongest mode it takes on `table`; `undo` takes it back, with the same lock or `undo_lock`.
 
     `transactional` False: it cannot run in a transaction block (CREATE INDEX CONCURRENTLY, VACUUM).
     """
@@ -39,6 +39,7 @@ class Statement:
     lock: str = ""
     undo: Query | None = None
     transactional: bool = True
+    undo_lock: str | None = None
 
     @property
     def text(self) -> str:
@@ -49,10 +50,11 @@ class Statement:
         return BLOCKS[self.lock]
 
     def reversed(self) -> Statement:
-        """The statement that takes this one back, with the same lock."""
+        """The statement that takes this one back."""
         if self.undo is None:
             raise ValueError(f"no way back for: {self.text}")
-        return Statement(self.undo, f"undo: {self.why}", self.table, self.lock, self.sql, self.transactional)
+        lock = self.lock if self.undo_lock is None else self.undo_lock
+        return Statement(self.undo, f"undo: {self.why}", self.table, lock, self.sql, self.transactional, self.lock)
 
 
 def script(statements: Iterable[Statement]) -> sql.Composed:

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from swap.core.names import TableName, quote
 from swap.core.plan import Plan, RefColumns
-from swap.core.statement import Statement
+from swap.core.statement import AX, Statement
 from swap.core.text import verbatim
 from swap.prepare.objects import CAPTURE, COMPLETE, DELETED, FENCE, GUARD, MOVED, TRUNCATE, placeholder
 from swap.prepare.publication import publish
@@ -20,13 +20,13 @@ from swap.prepare.publication import publish
 def trigger(
     table: TableName, name: str, events: sql.Composable, procedure: TableName, why: str, kind: str = "TRIGGER"
 ) -> Statement:
-    """CREATE TRIGGER + ENABLE ALWAYS in one statement list entry; SHARE ROW EXCLUSIVE on the table."""
+    """CREATE TRIGGER + ENABLE ALWAYS in one statement list entry; SHARE ROW EXCLUSIVE on the table. DROP TRIGGER takes more."""
     ident = sql.Identifier(name)
     create = sql.SQL("CREATE {} {} {} EXECUTE FUNCTION {}(); ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(
         verbatim(kind), ident, events, procedure.sql, table.sql, ident
     )
     undo = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(ident, table.sql)
-    return Statement(create, why, table, "SHARE ROW EXCLUSIVE", undo)
+    return Statement(create, why, table, "SHARE ROW EXCLUSIVE", undo, undo_lock=AX)
 
 
 def capture(plan: Plan, table: TableName, direction: str) -> list[Statement]:

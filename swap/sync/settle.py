@@ -79,5 +79,5 @@ def _validate(conn: Connection, plan: Plan, report: Reporter) -> None:
             raise DifferenceError(
                 f"{name} on {table} does not validate: {e.diag.message_detail or e.diag.message_primary}.",
                 state="The exchange is committed and enforced for new rows; this constraint stays NOT VALID.",
-                hint="`swap verify` names the rows; mend them, then run `swap sync --once`, or `swap revert`.",
+                hint="Mend that row, and others like it (`swap verify` counts them), then run `swap sync --once`. A revert waits for it.",
             ) from None

@@ -12,7 +12,7 @@ from swap.prepare.publication import publication_name
 from swap.prepare.slot import STEP, Slot, read_slot
 from swap.sync.logical.link import lsn_text
 
-LOST = "Changes made since then were not captured. Everything built so far stays, and nothing was cut over."
+LOST = "Changes made since then were not captured. Everything built so far stays, and no names were exchanged."
 AGAIN = "`swap prepare` starts capture again and queues what differs; no new backfill. Then `swap sync`."
 
 
@@ -24,21 +24,27 @@ class CaptureLostError(RefusedError):
 
 
 def check_journalled(conn: Connection, plan: Plan, run_id: int) -> tuple[Slot, int]:
-    """The slot and the position that is noted. Raises CaptureLostError when the two do not fit."""
+    """The slot and the position that is noted. Raises CaptureLostError when the two do not fit.
+
+    The position is read after the slot: a stream that is at work notes it first, and would seem to be behind the slot."""
     schema = plan.state_schema
+    stream, run = sql.Identifier(schema, "stream"), sql.Literal(run_id)
+    named = conn.execute(sql.SQL("SELECT slot FROM {} WHERE run_id = {}").format(stream, run)).fetchone()
+    if named is None:
+        raise DefectError("Capture is logical and no slot was journalled.")
+    (name,) = named
+    check_publication(conn, plan)
+    slot = read_slot(conn, name)
     row = conn.execute(
         sql.SQL(
-            "SELECT s.slot, s.position, EXISTS (SELECT FROM {} d WHERE d.run_id = s.run_id AND d.name = {})"
-            " FROM {} s WHERE s.run_id = {}"
-        ).format(sql.Identifier(schema, "step"), sql.Literal(STEP), sql.Identifier(schema, "stream"), sql.Literal(run_id))
+            "SELECT s.position, EXISTS (SELECT FROM {} d WHERE d.run_id = s.run_id AND d.name = {}) FROM {} s WHERE s.run_id = {}"
+        ).format(sql.Identifier(schema, "step"), sql.Literal(STEP), stream, run)
     ).fetchone()
-    if row is None:
-        raise DefectError("Capture is logical and no slot was journalled.")
-    check_publication(conn, plan)
-    slot = check_slot(read_slot(conn, row[0]), row[0], row[1])
-    if not row[2]:
-        raise CaptureLostError(f"The replication slot {row[0]} is new, and what was missed before it is not queued yet.")
-    return slot, int(row[1])
+    assert row is not None
+    slot = check_slot(slot, name, row[0])
+    if not row[1]:
+        raise CaptureLostError(f"The replication slot {name} is new, and what was missed before it is not queued yet.")
+    return slot, int(row[0])
 
 
 def check_publication(conn: Connection, plan: Plan) -> None:
