@@ -99,6 +99,11 @@ def test_foreign_state_schema(cli: Cli, database: Database, config: Path) -> Non
         conn.execute("CREATE TABLE users (id bigserial PRIMARY KEY); CREATE SCHEMA swap; CREATE TABLE swap.mine ()")
     message = judge(cli("prepare", config=config, dsn=database.superuser, check=False), 3)
     assert "swap" in message
+    found = cli("doctor", "--json", config=config, dsn=database.superuser, check=False)
+    assert found.code == 3
+    (state,) = [c for c in found.json["checks"] if c["name"] == "state-schema"]  # one among the others
+    assert (state["status"], state["object"]) == ("blocker", "swap")
+    assert {"key", "identity"} <= {c["name"] for c in found.json["checks"]}
 
 
 @pytest.mark.parametrize(

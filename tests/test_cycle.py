@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from swap.demo.load import Load, check
 from tests.dump import schema_dump
@@ -86,17 +89,41 @@ def test_abort_leaves_no_trace(operator: MakeOperator, server: DatabaseServer, v
 
 
 def test_dry_run_prints_what_runs(operator: MakeOperator, server: DatabaseServer) -> None:
-    """Dry run, plan and the real run share their statements; a dry run changes nothing."""
+    """Dry run, plan and the real run share their statements, as the server's own log shows; a dry run changes nothing."""
     op = operator("adopt")
     before = schema_dump(server, op.db.dbname)
     dry = op("prepare", "--dry-run").json["statements"]
     plan = {p["name"]: p["statements"] for p in op("plan").json["phases"]}
     assert [s["sql"] for s in plan["prepare"]] == [s["sql"] for s in dry]
     assert schema_dump(server, op.db.dbname) == before
+    with psycopg.connect(op.db.superuser) as conn:  # goes with the database
+        name = sql.Identifier(op.db.dbname)
+        conn.execute(sql.SQL("ALTER ROLE swap_owner IN DATABASE {} SET log_statement = 'all'").format(name))
     op("prepare")
+    ran(server, dry)
     op("sync", "--once")
+    ran(server, [*plan["backfill"], *plan["build"], *plan["references"]])
     op("verify")
     script = op("cutover", "--dry-run").json["statements"]
     assert json.dumps(script) == json.dumps(plan["cutover"])
     weaker = {"SHARE ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE"}  # triggers; a publication
     assert {s["lock"] for s in script} <= {"ACCESS EXCLUSIVE", *weaker, None}
+    op("cutover", "--yes", "--no-snapshot")
+    ran(server, script)
+    op("verify")
+    for command in ("revert", "abort"):
+        script = op(command, "--dry-run").json["statements"]
+        op(command, "--yes")
+        ran(server, script)
+    ran(server, plan["validate"])  # after the cutover or after the revert: what is NOT VALID then
+
+
+def ran(server: DatabaseServer, printed: list[dict[str, str]]) -> None:
+    """What was printed is in the server's log, word for word. A range's bounds are known only when it is its turn; the
+    exchange's locks are taken one after the other, with what is left of the time set between them."""
+    log = " ".join(server.log_tail(1_000_000).split())
+    for statement in printed:
+        text = " ".join(statement["sql"].split())
+        parts = text.split("; ") if "LOCK TABLE" in text else re.split(":low|:high", text)
+        for part in parts:
+            assert part in log, statement
