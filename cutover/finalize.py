@@ -171,12 +171,19 @@ def finalize(conn: Connection, journal: Journal, run: Run, config: Config, repor
                 journal.event(run.id, "finalized", f"retired table dropped{', integer columns too' if drop_legacy else ''}")
 
 
+def way_back(phase: Phase) -> str:
+    """What there is in place of an abort, from the cutover on."""
+    if phase is Phase.CUT_OVER:
+        return "`swap revert` goes back first; then abort."
+    return "The retired table is gone: restore from the snapshot (RUNBOOK.md, 'Restoring')."
+
+
 def abort(conn: Connection, journal: Journal, run: Run, config: Config, report: Reporter) -> None:
     """Raises PhaseError after a cutover."""
     if run.phase in (Phase.CUT_OVER, Phase.FINALIZED):
         raise PhaseError(
             f"An abort is not possible: the run is {run.phase.public}.",
-            hint="`swap revert` goes back first; then abort.",
+            hint=way_back(run.phase),
         )
     with only_operator(conn, run.plan.tag), taking_over(conn, run.plan.tag):
         run = journal.get(run.id)

@@ -58,11 +58,12 @@ def check_phase(run: Run, kind: str) -> None:
         hint = {
             Phase.FINALIZED: "The retired table is gone: restore from the snapshot (RUNBOOK.md, 'Restoring').",
             Phase.ABORTED: "The run was aborted; there is nothing to revert.",
-        }.get(run.phase, "Nothing was cut over yet; `swap abort` removes what was prepared.")
+        }.get(run.phase, "Nothing is cut over; `swap abort` removes what was prepared.")
         raise PhaseError(f"Nothing can be reverted: the run is {run.phase.public}.", hint=hint)
     hint = {
         Phase.CUT_OVER: "The cutover is done. `swap status` shows it; `swap revert` goes back.",
         Phase.FINALIZED: "The run is finished.",
+        Phase.ABORTED: "The run was aborted; `swap prepare` begins again.",
     }.get(run.phase, "Run `swap sync --once` until it has caught up, then `swap verify`.")
     raise PhaseError(f"A cutover is not possible: the run is {run.phase.public}.", hint=hint)
 

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from tests.dump import schema_dump
 from tests.fix_cli import Cli, CliResult
 from tests.fix_server import Database, DatabaseServer
-from tests.operating import MakeOperator
+from tests.operating import MakeOperator, Operator
 
 SECRET = "s3cret-pass-word"
 COMMANDS = ["init", "doctor", "plan", "prepare", "sync", "verify", "cutover", "revert", "finalize", "abort"]
@@ -118,6 +118,42 @@ def test_commands_before_prepare(operator: MakeOperator, server: DatabaseServer,
     before = schema_dump(server, op.db.dbname)
     judge(op.cli(*command, config=op.config, dsn=op.db.owner, check=False), code)
     assert schema_dump(server, op.db.dbname) == before
+
+
+def test_every_phase_refuses_what_it_has_no_use_for(ready_operator: MakeOperator) -> None:
+    """Done twice is done once, or exit code 8; and no hint names what is not possible either."""
+    op = ready_operator()
+    exchange = ("cutover", "--yes", "--no-snapshot")
+    refused_in(op, "revert", "finalize")
+    op(*exchange)
+    assert "`swap revert` goes back" in refused_in(op, "cutover", "abort")
+    op("verify")
+    op("revert", "--yes")
+    assert "yet" not in refused_in(op, "revert", "finalize")
+    assert op.status()["revert"]["reason"] == "nothing is cut over"
+    for _ in range(2):
+        assert op("abort", "--yes").json["phase"] == "aborted"
+    hints = refused_in(op, "sync", "verify", "cutover", "revert", "finalize", "pause", "resume")
+    assert "swap prepare" in hints
+    assert "swap sync" not in hints
+
+    op = ready_operator()
+    op(*exchange)
+    for _ in range(2):
+        assert op("finalize", "--yes").json["phase"] == "finalized"
+    hints = refused_in(op, "prepare", "sync", "verify", "cutover", "revert", "abort", "pause", "resume")
+    assert "snapshot" in hints
+    assert "swap revert" not in hints
+    assert "swap sync" not in hints
+
+
+def refused_in(op: Operator, *commands: str) -> str:
+    """All hints, after each command was refused for its phase, which stayed."""
+    phase = op.status()["phase"]
+    asks = ("cutover", "revert", "finalize", "abort")
+    hints = [op.refused(c, *(["--yes"] if c in asks else []), code=8)["hint"] for c in commands]
+    assert op.status()["phase"] == phase
+    return "\n".join(hints)
 
 
 def test_asking_without_a_terminal_needs_yes(operator: MakeOperator) -> None:

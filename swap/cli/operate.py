@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import typer
 
 from cutover.finalize import abort as run_abort
-from cutover.finalize import abort_steps, finalize_steps
+from cutover.finalize import abort_steps, finalize_steps, way_back
 from cutover.finalize import finalize as run_finalize
 from cutover.gates import check_phase
 from cutover.hook import HookError, run_hook
@@ -219,7 +219,7 @@ def abort(
         if run.phase in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(
                 f"An abort is not possible: the run is {run.phase.public}.",
-                hint="`swap revert` goes back first; then abort.",
+                hint=way_back(run.phase),
             )
         if dry_run:
             print_statements([st for step in abort_steps(run.plan) for st in step.statements], as_json=as_json)

@@ -22,7 +22,7 @@ from verify.capture import faults_now
 FEW_KEYS = 1_000_000
 EMPTY: dict[str, Any] = {
     "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "lag_bytes": None, "slot": None,
-    "tables": [], "revert": {"possible": False, "reason": "nothing was cut over yet"}, "verification": None,
+    "tables": [], "revert": {"possible": False, "reason": "nothing is cut over"}, "verification": None,
     "paused": False, "last_attempt": None, "snapshot": None, "legacy_keys": None, "falling_behind": None,
     "pooler": [], "capture_problem": None,
 }  # fmt: skip
@@ -82,7 +82,7 @@ def _revert(run: Run, missing: list[TableName], problem: str) -> dict[str, Any]:
         Phase.FINALIZED: "the retired table was dropped: only the snapshot goes back",
         Phase.ABORTED: "the run was aborted",
     }
-    return {"possible": run.phase is Phase.CUT_OVER, "reason": reasons.get(run.phase, "nothing was cut over yet")}
+    return {"possible": run.phase is Phase.CUT_OVER, "reason": reasons.get(run.phase, "nothing is cut over")}
 
 
 def _verification(journal: Journal, run: Run) -> dict[str, Any] | None:

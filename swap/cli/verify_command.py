@@ -115,7 +115,9 @@ def verifiable(s: Session) -> Run:
     """The run, or PhaseError while there is nothing to compare."""
     run = s.need_run("verify")
     if run.phase not in (Phase.SYNCING, Phase.CUT_OVER):
-        raise PhaseError(f"There is nothing to verify yet: the run is {run.phase.public}.", hint="Run `swap sync --once` first.")
+        ended = run.phase in (Phase.FINALIZED, Phase.ABORTED)
+        hint = "The run has ended; `swap status` shows it." if ended else "Run `swap sync --once` first."
+        raise PhaseError(f"There is nothing to verify: the run is {run.phase.public}.", hint=hint)
     return run
 
 
