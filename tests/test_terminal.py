@@ -125,13 +125,16 @@ def test_the_question_stays_on_the_screen_and_either_answer_counts(ready_operato
     assert "cutover committed in attempt 1" in terminal.shown
 
 
-def test_bars_of_a_backfill_end_at_a_hundred_percent(operator: MakeOperator, on_terminal: OnTerminal) -> None:
+def test_bars_end_at_a_hundred_percent(operator: MakeOperator, on_terminal: OnTerminal) -> None:
     op = operator(settings='[names]\nretired = "{table}_old"')
     op("prepare")
     terminal = on_terminal("sync", "--once", config=op.config, dsn=op.db.owner)
     assert terminal.end() == 0, terminal.shown
     assert re.search(r"users .*300 rows \(100 %\)", terminal.shown)
     assert max(int(p) for p in re.findall(r"\((\d+) %\)", terminal.shown)) == 100
+    terminal = on_terminal("verify", config=op.config, dsn=op.db.owner)
+    assert terminal.end() == 0, terminal.shown
+    assert re.search(r"verify public\.users .*300 rows \(100 %\)", terminal.shown)
 
 
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(on_terminal: OnTerminal, database: Database, config: Path) -> None:

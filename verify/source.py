@@ -34,7 +34,7 @@ class SourceComparison:
         blocks = origin.heap_bytes // BLOCK, target.heap_bytes // BLOCK
         indexed = has_key_index(origin, d.origin_key, target, d.target_key)
         self.comparing = Comparing(workers, d, method, limit, found, self._progress, blocks, indexed)
-        self.compared = 0
+        self.compared, self.expected = 0, 0
         self.seen = Counter[str]()
         self.total = Counter[str]()
         self.pending = 0
@@ -44,6 +44,7 @@ class SourceComparison:
         stretch = self._stretch()
         counts = stretch.count(EVERYTHING)
         if counts is not None:
+            self.expected = counts.origin
             ranges = stretch.ranges(EVERYTHING, max(counts.origin, counts.target), self.method)
             self._compare(ranges, counts)
             self._whole(counts, ranges)
@@ -66,7 +67,7 @@ class SourceComparison:
 
     def _progress(self, rows: int) -> None:
         self.compared += rows
-        self.reporter.progress(f"verify {self.name}", self.compared, None)
+        self.reporter.progress(f"verify {self.name}", self.compared, self.expected)
 
     def _compare(self, ranges: tuple[Range, ...], counts: Counts) -> None:
         """Stretch after stretch; a failure ends it, and what is left is missed by `_whole`."""
