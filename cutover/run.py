@@ -92,7 +92,7 @@ class Operation:
             self.run = self.journal.get(self.run.id)
             check_phase(self.run, self.kind)
             if not self.journal.step_done(self.run.id, SETTLED):
-                settle(conn, self.journal, self.run, self.report, wait=True, fill=False)
+                settle(self.database, self.journal, self.run, self.report, wait=True, fill=False)
             roles = self.config.cutover.disconnect_clients
             refuse_clients(conn, roles)
             check_gates(conn, self.journal, self.run, self.config)
@@ -134,7 +134,7 @@ class Operation:
                 self.report.note("another command is at work: it finishes the follow-up, or `swap sync` does")
                 return
             try:
-                settle(conn, self.journal, self.run, self.report, wait=True)
+                settle(self.database, self.journal, self.run, self.report, wait=True)
             except LockError as e:
                 self.report.note(f"the follow-up is not finished: {e.message} `swap sync` finishes it")
 

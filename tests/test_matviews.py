@@ -205,7 +205,7 @@ def test_a_revert_does_not_wait_for_a_fill(
         app = connect(database.app)
         with pytest.raises(EndedError):
             cycle.m.sync()
-        settle(cycle.m.conn, cycle.m.journal, cycle.m.run, Silent(), wait=True, fill=False)
+        settle(cycle.m.database, cycle.m.journal, cycle.m.run, Silent(), wait=True, fill=False)
         cycle.verified()
         with pytest.raises(EndedError):
             cycle.exchange("revert")

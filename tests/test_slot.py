@@ -66,7 +66,7 @@ def test_a_transaction_larger_than_the_servers_memory_for_it(synced: Synced, dat
         fence.close_up()
         spilled = "SELECT 1 FROM pg_stat_replication_slots WHERE slot_name = %s AND spill_txns > 0"
         wait_until(lambda: superuser.execute(spilled, [slot_name(m.conn, m.plan)]).fetchone(), what="it was spilled")
-        assert len(m.captured()) == 5002  # a row that a transaction changed twice is one entry
+        assert set(m.captured()) == {1, *range(1000, 6001)}  # changed twice, a row is one entry or, on a slow machine, two
         m.drain()
         m.assert_same()
 

@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
 from tests.fix_cli import ROOT, Cli
 from tests.fix_server import Database
 from tests.operating import MakeOperator
+from tests.waiting import wait_until
 
 TIMEOUT_S = 60.0
 CONTROL = "\x1b"
@@ -49,6 +51,12 @@ class Terminal:
 
     def answer(self, text: str) -> None:
         os.write(self.fd, text.encode() + b"\n")
+
+    def interrupt(self) -> None:
+        """Ctrl-C at a question: not before it is waited for, or Python has seen the signal and then reads on."""
+        me = psutil.Process(self.process.pid)
+        wait_until(lambda: me.status() == psutil.STATUS_SLEEPING, what="the question is waited at")
+        me.send_signal(signal.SIGINT)
 
     def end(self) -> int:
         while self._read():
@@ -112,7 +120,7 @@ def test_the_question_stays_on_the_screen_and_either_answer_counts(ready_operato
         assert "Exchange public.users with public.users_new now?" in shown
         assert CONTROL not in shown
         if by_signal:
-            terminal.process.send_signal(signal.SIGINT)
+            terminal.interrupt()
         else:
             terminal.answer("n")
         assert terminal.end() == 6, terminal.shown

@@ -1,8 +1,9 @@
-"""Who is in the way of a session that waits for a lock, in words an operator can act on."""
+"""What keeps a session: who is in its way, in words an operator can act on, or how far its long statement is."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from swap.core.report import Reporter
 from swap.core.text import load_sql
 
 HIDDEN = "<insufficient privilege>"
-ASK_EVERY_S = 1.0
+ASK_EVERY_S, SAY_EVERY_S = 1.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,35 @@ def sessions(conn: Connection, pids: Sequence[int]) -> list[Blocker]:
     return [Blocker(*r) for r in rows]
 
 
+def at_work(conn: Connection, pid: int) -> str:
+    """How far the statement of `pid` is: `building index: scanning table, 45 %`; empty where the server does not count it."""
+    row = conn.execute(load_sql("swap.core", "at_work.sql"), {"pid": pid}).fetchone()
+    return "" if row is None else row[0] if row[1] is None else f"{row[0]}, {row[1]} %"
+
+
 @contextmanager
 def explained(database: Database, conn: Connection, what: str, report: Reporter) -> Iterator[None]:
-    """While `conn` is at work on something that may wait (an index built CONCURRENTLY), say for whom it waits."""
+    """While `conn` is at one long statement (an index, a VACUUM, a VALIDATE), say every few seconds how far it is, or, if it
+    waits, at once for whom."""
     stop = threading.Event()
     pid = conn.info.backend_pid
+    began = time.monotonic()
 
     def look() -> None:
+        said = 0.0
+        if stop.wait(ASK_EVERY_S):
+            return
         try:
             with database.session("waits") as own:
-                while not stop.wait(ASK_EVERY_S):
-                    found = blockers(own, pid)
-                    report.waiting(f"{what} waits for {'; '.join(map(str, found))}" if found else "")
+                while True:
+                    elapsed = time.monotonic() - began
+                    if found := blockers(own, pid):
+                        report.waiting(f"{what} waits for {'; '.join(map(str, found))}")
+                    elif elapsed - said >= SAY_EVERY_S:
+                        said = elapsed
+                        report.waiting(": ".join(filter(None, [f"{what}, {elapsed:.0f} s", at_work(own, pid)])))
+                    if stop.wait(ASK_EVERY_S):
+                        return
         except (SwapError, psycopg.Error):
             return  # the work itself reports a lost server
 

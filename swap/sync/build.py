@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 from psycopg import sql
 
@@ -136,10 +137,11 @@ def publishable(plan: Plan) -> list[Statement]:
     ]  # fmt: skip
 
 
-def build_key_index(conn: Connection, journal: Journal, run: Run, report: Reporter) -> None:
+def build_key_index(database: Database, conn: Connection, journal: Journal, run: Run, report: Reporter) -> None:
     if not journal.step_done(run.id, "key index"):
         report.note("index on the integer key")
-        ensure_index(conn, run.plan.key_index, concurrently=False)
+        with explained(database, conn, "the index on the integer key", report):
+            ensure_index(conn, run.plan.key_index, concurrently=False)
         for statement in publishable(run.plan):
             conn.execute(statement.sql)
         journal.mark_step(run.id, "key index")
@@ -159,7 +161,8 @@ def build_shadow_indexes(
         nonlocal done
         stopped()
         with database.session(f"index {index.build_name}") as own:
-            ensure_index(own, index, concurrently=False)
+            with explained(database, own, f"CREATE INDEX {index.build_name}", report):
+                ensure_index(own, index, concurrently=False)
             Journal(own, plan.state_schema).mark_step(run.id, f"index {index.build_name}")
         done += 1
         report.progress("indexes", done, total, "indexes")
@@ -220,13 +223,15 @@ def build_reference(
             ensure_index(conn, index, concurrently=True)
     for step in reference_steps(ref):
         if not journal.step_done(run.id, step.name):
-            run_step(conn, journal, run, step, budget, report)
+            with nullcontext() if step.tables else explained(database, conn, step.name, report):
+                run_step(conn, journal, run, step, budget, report)
     step = Step(f"statistics {ref.table}", tuple(statistics_of(run.plan, ref.table)))
     if step.statements and not journal.step_done(run.id, step.name):
         run_step(conn, journal, run, step, budget, report)
     analyzed = f"analyze {ref.columns.number}"
     if not journal.step_done(run.id, analyzed):
-        conn.execute(analyze_reference(ref.table).sql)
+        with explained(database, conn, f"ANALYZE {ref.table}", report):
+            conn.execute(analyze_reference(ref.table).sql)
         journal.mark_step(run.id, analyzed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -136,7 +136,7 @@ class Sync:
         if run.phase is Phase.BACKFILLING:
             self._build(run)
             run = self.current = self.journal.get(run.id)
-        settle(self.conn, self.journal, run, self.report, wait=False)
+        settle(self.database, self.journal, run, self.report, wait=False)
         return self._follow(run)
 
     def _build(self, run: Run) -> None:
@@ -151,7 +151,8 @@ class Sync:
                 ensure_index(self.conn, plan.identity_index, concurrently=True)
         for step in identity:
             if not self.journal.step_done(run.id, step.name):
-                run_step(self.conn, self.journal, run, step, budget, self.report)
+                with nullcontext() if step.tables else explained(self.database, self.conn, step.name, self.report):
+                    run_step(self.conn, self.journal, run, step, budget, self.report)
         if run.bound is None:
             bound = key_bound(plan.source, plan.key)(self.conn)
             self.journal.update_run(run.id, bound=bound[1] if bound else -(2**63))
@@ -160,10 +161,11 @@ class Sync:
             assert run.bound is not None
             self._part(rows_part(plan, run.bound))
             self.journal.mark_step(run.id, "copied")
-        build_key_index(self.conn, self.journal, run, self.report)
+        build_key_index(self.database, self.conn, self.journal, run, self.report)
         if not self.journal.step_done(run.id, "constraints"):
             self._drain(run)
-            self.conn.execute(vacuum(plan).sql)
+            with explained(self.database, self.conn, f"VACUUM {plan.shadow}", self.report):
+                self.conn.execute(vacuum(plan).sql)
             build_shadow_indexes(self.database, self.conn, self.journal, run, self.jobs, self.report, self.control.check)
         for ref in plan.references:
             self.control.gate()
@@ -175,7 +177,8 @@ class Sync:
                 self._part(compat_part(ref, suppress))
             build_reference(self.database, self.conn, self.journal, run, ref, budget, self.report)
         self._drain(run)
-        self.conn.execute(analyze(plan).sql)
+        with explained(self.database, self.conn, f"ANALYZE {plan.shadow}", self.report):
+            self.conn.execute(analyze(plan).sql)
         with self.conn.transaction():
             refuse_drift(foreign_drift(self.conn, self.journal, run), "`prepare`")
             store_baseline(self.conn, self.journal, run)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import psycopg
 
+from swap.core.blockers import explained
 from swap.core.catalog.model import ForeignKey
-from swap.core.connection import Connection
+from swap.core.connection import Connection, Database
 from swap.core.errors import DifferenceError
 from swap.core.journal import Journal, Run
 from swap.core.plan import Plan
@@ -40,11 +41,12 @@ def _validated(plan: Plan) -> list[ForeignKey]:
     return [fk for fk in plan.catalog.foreign_keys if fk.validated and plan.touches(fk)]
 
 
-def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wait: bool, fill: bool = True) -> None:
+def settle(database: Database, journal: Journal, run: Run, report: Reporter, *, wait: bool, fill: bool = True) -> None:
     """Finish what the last exchange left. Raises DifferenceError when a foreign key does not validate.
 
     Materialized views come first, for their readers get errors meanwhile; without `fill` they are left for later: an
     exchange that goes back does not wait for the rows of what it is about to drop."""
+    conn = journal.conn
     fill = fill and journal.step_done(run.id, UNFILLED)
     if journal.step_done(run.id, SETTLED) and not fill:
         return
@@ -55,26 +57,28 @@ def settle(conn: Connection, journal: Journal, run: Run, report: Reporter, *, wa
             journal.forget_step(run.id, UNFILLED)
         if journal.step_done(run.id, SETTLED):
             return
-        _validate(conn, run.plan, report)
+        _validate(database, conn, run.plan, report)
         for fk in (f for f in _validated(run.plan) if f.parts):
             join_parts(conn, journal, run, fk, report)
         if run.direction == "forward":
             for ref in run.plan.references:
                 for index in (*(i for i in (*ref.indexes, *ref.parts) if i.constraint == "p" and not i.only), *ref.spares):
-                    ensure_index(conn, index, concurrently=True)
+                    with explained(database, conn, f"CREATE INDEX CONCURRENTLY {index.build_name}", report):
+                        ensure_index(conn, index, concurrently=True)
         with conn.transaction():
             refuse_drift(foreign_drift(conn, journal, run), "the exchange")
             store_baseline(conn, journal, run)
             journal.mark_step(run.id, SETTLED)
 
 
-def _validate(conn: Connection, plan: Plan, report: Reporter) -> None:
+def _validate(database: Database, conn: Connection, plan: Plan, report: Reporter) -> None:
     for table, name in ((t, n) for fk in _validated(plan) for t, n in (fk.parts or ((fk.table, fk.name),))):
         if not conn.execute(PENDING, [table.schema, table.name, name]).fetchone():
             continue
         report.note(f"validating {name} on {table}")
         try:
-            conn.execute(validation(table, name).sql)
+            with explained(database, conn, f"VALIDATE {name}", report):
+                conn.execute(validation(table, name).sql)
         except psycopg.errors.ForeignKeyViolation as e:
             raise DifferenceError(
                 f"{name} on {table} does not validate: {e.diag.message_detail or e.diag.message_primary}.",
