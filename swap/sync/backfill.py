@@ -104,7 +104,7 @@ def block_bound(table: TableName) -> Callable[[Connection], tuple[int, int] | No
             " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
             [table.schema, table.name],
         ).fetchone()
-        return None if row is None or row[0] == 0 else (0, int(row[0]) - 1)
+        return (0, int(row[0]) - 1) if row and row[0] else None
 
     return bound
 

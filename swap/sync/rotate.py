@@ -38,7 +38,7 @@ def rotate(conn: Connection, journal: Journal, run: Run, keep: Snapshot | None) 
 
 def _size(conn: Connection, run: Run, slot: int) -> int:
     name = changes(run.plan, slot)
-    row = conn.execute("SELECT pg_relation_size(%s::regclass)", [str(name)]).fetchone()
+    row = conn.execute("SELECT coalesce(pg_relation_size(%s::regclass), 0)", [str(name)]).fetchone()  # NULL: dropped just now
     return int(row[0]) if row else 0
 
 
