@@ -288,6 +288,23 @@ def test_what_is_not_streamed_yet_survives_kill_and_crash(
     assert op.status()["pending_changes"] == 0
 
 
+def test_a_record_that_a_crash_tore_apart(operator: MakeOperator, server: DatabaseServer, connect: Connect) -> None:
+    """I4, I7: the walsender waits for the page that its rest would have been on; without load nobody else fills that."""
+    op = operator("fresh", mode="logical")
+    op.ready()
+    superuser = connect(op.db.superuser)
+    # The WAL writer writes whole pages: two of the three that the record is on. Almost all of the third one is its rest.
+    length = "3 * 8192 - 500 - (pg_current_wal_insert_lsn() - '0/0') % 8192"
+    torn = f"SELECT (pg_logical_emit_message(false, 'torn', repeat('x', ({length})::int)) - '0/0')::bigint"
+    ((end,),) = superuser.execute(torn).fetchall()
+    written = "SELECT pg_current_wal_flush_lsn() - '0/0' >= %s"
+    wait_until(lambda: superuser.execute(written, [end // 8192 * 8192]).fetchone() == (True,), what="its first pages are written")
+    server.crash()
+    server.restart()
+    op("sync", "--once")
+    assert op("verify").json["verdict"] == "identical"
+
+
 def test_keepalives_are_answered_while_the_writer_waits(m: Migration, app: Session, database: Database, connect: Connect) -> None:
     """Given a change table that cannot be written, when longer than wal_sender_timeout passes, then the stream lives on,
     and nothing is confirmed that is not committed there."""

@@ -26,6 +26,7 @@ from swap.sync.logical.pgoutput import (
 from swap.sync.logical.position import full_xid
 
 BARRIER = "swap"  # prefix of the logical messages that barriers are
+NUDGE = "swap, no barrier"
 WAL_DATA, BEGIN, COMMIT, INSERT, UPDATE, DELETE, TUPLE, TEXT = b"wBCIUDNt"
 # A CopyData message 'w': its kind, 24 bytes of header, the message's kind, the rest of it.
 KIND = 25
