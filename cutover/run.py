@@ -29,7 +29,7 @@ from swap.core.blockers import sessions
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.direction import Direction, direction
-from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError
+from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError, attach
 from swap.core.journal import Journal, Run
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
@@ -80,12 +80,13 @@ class Operation:
     watching: Connection | None = None
     pooler: Pooler = field(init=False)
     tried: int = 0
+    became: str = "rolled_back"  # what the attempts came to, if none is known to have committed
     waited: list[str] = field(default_factory=list)
     behind: Bystanders = field(default_factory=Bystanders)
 
     def execute(self) -> Outcome:
         """Raises PhaseError, RefusedError, StoppedError, LockError, DifferenceError, UnknownOutcomeError; when there was an
-        attempt, with an account of them (`SwapError.document`)."""
+        attempt, with an account of them (`swap.core.errors.attach`)."""
         conn = self.journal.conn
         check_phase(self.run, self.kind)
         with only_operator(conn, self.run.plan.tag), Pooler(self.config, conn.info.dbname, self.report) as self.pooler:
@@ -110,19 +111,24 @@ class Operation:
                         verification=verified.quoted(),
                         paused_ms=self.pooler.paused_ms,
                     )
-                except SwapError as e:
+                except (SwapError, psycopg.Error) as e:
                     if self.tried:
-                        e.document = asdict(replace(self._failed(e), snapshot=taken, verification=verified.quoted()))
+                        account = self._unmeasured(self.became, self.behind, None)
+                        attach(e, asdict(replace(account, snapshot=taken, verification=verified.quoted())))
                     raise
                 finally:
                     if self.watching is not None:
                         self.watching.close()
-            with after_commit(self.kind):
-                self.run = self.journal.get(self.run.id)
-                gone = disconnect(self.journal, self.run, roles, self.stop)
-                outcome = replace(outcome, disconnected=gone.ended, clients_left=gone.left)
-                self._follow_up(conn)
-            self.pooler.finish(f"The {self.kind} is committed, and its follow-up is done.")
+            try:
+                with after_commit(self.kind):
+                    self.run = self.journal.get(self.run.id)
+                    gone = disconnect(self.journal, self.run, roles, self.stop)
+                    outcome = replace(outcome, disconnected=gone.ended, clients_left=gone.left)
+                    self._follow_up(conn)
+                self.pooler.finish(f"The {self.kind} is committed, and its follow-up is done.")
+            except SwapError as e:
+                attach(e, asdict(outcome))
+                raise
         return outcome
 
     def _follow_up(self, first: Connection) -> None:
@@ -257,17 +263,14 @@ class Operation:
             outcome, self.tried, 0.0, 0.0, 0, 0, behind.sessions, round(behind.longest_ms, 1), None, xid, tuple(self.waited)
         )
 
-    def _failed(self, error: SwapError) -> Outcome:
-        """What became of the attempts that did not commit, for whoever reads the document."""
-        outcome = "unknown" if isinstance(error, UnknownOutcomeError) else "rolled_back"
-        return self._unmeasured(outcome, self.behind, None)
-
     def _resolved(self, xid: str, last: Bystanders) -> Outcome:
         """The connection died around COMMIT: the server is asked (invariant 5)."""
+        self.became = "unknown"
         self.report.waiting("the connection was lost at COMMIT; asking the server for the outcome")
         committed = resolve(self.database, self.journal.schema, self.run, xid)
         if committed is None:
             raise UnknownOutcomeError(f"The connection was lost at COMMIT of transaction {xid} and the server does not answer.")
+        self.became = "committed" if committed else "rolled_back"
         self.journal.conn = self.database.connect("after a lost connection")
         if not committed:
             raise LockError(f"The connection was lost at COMMIT; transaction {xid} was rolled back.")

@@ -26,6 +26,8 @@ class Said(Silent):
     def waiting(self, reason: str) -> None:
         self.lines.append(reason)
 
+    working = waiting
+
 
 @pytest.mark.parametrize("waits", [False, True])
 def test_a_long_statement(database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch, waits: bool) -> None:

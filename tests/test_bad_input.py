@@ -136,6 +136,7 @@ def test_every_phase_refuses_what_it_has_no_use_for(ready_operator: MakeOperator
     hints = refused_in(op, "sync", "verify", "cutover", "revert", "finalize", "pause", "resume")
     assert "swap prepare" in hints
     assert "swap sync" not in hints
+    assert "swap cutover" not in hints
 
     op = ready_operator()
     op(*exchange)

@@ -59,9 +59,16 @@ def test_a_key_that_does_not_validate(start: Start, monkeypatch: pytest.MonkeyPa
     then `verify` counts the child, and `sync` and `revert` go on once that is mended."""
     cycle = start(SCHEMA)
     cycle.ready()
+
+    def ended(*args: object, **kwargs: object) -> None:
+        raise DifferenceError("it does not validate")
+
     with monkeypatch.context() as patch:
-        patch.setattr(cutover.run, "settle", lambda *args, **kwargs: None)
-        cycle.exchange("cutover")
+        patch.setattr(cutover.run, "settle", ended)
+        with pytest.raises(DifferenceError) as raised:
+            cycle.exchange("cutover")
+    assert raised.value.document["outcome"] == "committed"
+    cycle.m.run = cycle.m.journal.get(cycle.m.run.id)
     with closing(psycopg.connect(cycle.db.superuser, autocommit=True)) as conn:
         conn.execute(
             "SET session_replication_role = replica; DELETE FROM users WHERE name = 'n7'; RESET session_replication_role"

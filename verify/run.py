@@ -109,9 +109,10 @@ class _Look:
         if gone:
             found.unfinished += gone
             return
+        settled = Journal(now, plan.state_schema).step_done(self.run.id, SETTLED)  # asked first: the follow-up notes it last
         tables = {t.name: t for t in load_tables(now, [oid for oid, _ in found.storage.values()])}
         alike, impossible = structure(plan, d, tables[d.origin], tables[d.target])
-        self._catalog_checks(now, alike, tables)
+        self._catalog_checks(now, alike, tables, settled=settled)
         hold_queue(queue, plan)
         if self.reader is not None:
             late = await_replay(now, holder, Journal(now, plan.state_schema), self.run, self.reporter, self.give_up)
@@ -136,16 +137,14 @@ class _Look:
             raise GivenUp(workers.given_up)
         found.unfinished += [lost for lost in (views.lost(), queue_lost(queue)) if lost]
 
-    def _catalog_checks(self, now: Connection, alike: Check, tables: dict[TableName, Table]) -> None:
+    def _catalog_checks(self, now: Connection, alike: Check, tables: dict[TableName, Table], *, settled: bool) -> None:
         """What the catalog says at this moment, outside the snapshot."""
         plan, d, found = self.plan, self.d, self.found
         maintained = d.target
         followed = [t for t in tables.values() if t.name != maintained]
-        journal = Journal(now, plan.state_schema)
-        settled = journal.step_done(self.run.id, SETTLED)  # asked first: what the follow-up changes, it notes when it has
         lines = read_structure(now, watched_tables(now, plan))
         found.fingerprint = hashlib.sha256(repr(sorted(lines)).encode()).hexdigest()
-        baseline = journal.baseline(self.run.id) or []
+        baseline = Journal(now, plan.state_schema).baseline(self.run.id) or []
         changing = [
             named.check("drift", difference(baseline, lines)[:20], "the structure is what it was when last journalled"),
             named.indexes_valid(tables.values()),

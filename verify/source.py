@@ -67,7 +67,8 @@ class SourceComparison:
 
     def _progress(self, rows: int) -> None:
         self.compared += rows
-        self.reporter.progress(f"verify {self.name}", self.compared, self.expected)
+        known = self.expected if self.compared <= self.expected else None  # it grew since it was counted
+        self.reporter.progress(f"verify {self.name}", self.compared, known)
 
     def _compare(self, ranges: tuple[Range, ...], counts: Counts) -> None:
         """Stretch after stretch; a failure ends it, and what is left is missed by `_whole`."""

@@ -47,6 +47,7 @@ def run(args: list[str]) -> int:
         error = e
     except psycopg.Error as e:
         error = translate(e)
+        error.document = vars(e).get("document", {})
     except (typer.Abort, KeyboardInterrupt):
         error = StoppedError(**STOPPED)
     except _CLICK_ERROR as e:

@@ -21,6 +21,7 @@ def against(s: Session, other: Database, jobs: int, *, as_json: bool) -> int:
     catalog = load_catalog(s.journal.conn, s.config.source.name, declared)
     names = [catalog.source.name, *(t.name for t in catalog.tables if t.name != catalog.source.name)]
     result = compare_databases(s.database, other, names, jobs, s.report)
+    s.report.close()
     error = None
     if result.verdict != "digest-equal":
         error = DifferenceError(

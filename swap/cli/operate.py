@@ -196,7 +196,7 @@ def finalize(
         if run.phase not in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(
                 f"Nothing can be finalized: the run is {run.phase.public}.",
-                hint="`swap cutover` first; then let it bake.",
+                hint="The run was aborted." if run.phase is Phase.ABORTED else "`swap cutover` first; then let it bake.",
             )
         if dry_run:
             first = run.phase is Phase.CUT_OVER

@@ -76,6 +76,14 @@ class Meter:
         return text
 
 
+def metered(meters: dict[str, Meter], part: str, done: int, now: float) -> Meter:
+    """The part's meter, at `done`; a new one where it begins again (`verify --watch`)."""
+    if part not in meters or done < meters[part].done:
+        meters[part] = Meter(now, done)
+    meters[part].done = done
+    return meters[part]
+
+
 def duration(seconds: float) -> str:
     s = round(seconds)
     if s < 60:
@@ -98,8 +106,8 @@ class PlainReporter:
     def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
         now = time.monotonic()
         with self.lock:
-            meter = self.meters.setdefault(part, Meter(now, done))
-            meter.done, meter.total, meter.unit = done, total, unit
+            meter = metered(self.meters, part, done, now)
+            meter.total, meter.unit = total, unit
             if now - self.said_at < PLAIN_EVERY_S and not (total and done >= total):
                 return
             self.said_at = now
@@ -107,14 +115,20 @@ class PlainReporter:
         self._say(line)
 
     def waiting(self, reason: str) -> None:
+        self._still(reason and f"waiting: {reason}")
+
+    def working(self, what: str) -> None:
+        self._still(what)
+
+    def _still(self, text: str) -> None:
         now = time.monotonic()
         with self.lock:
-            same = reason == self.reason
-            if not reason or (same and now - self.said_at < PLAIN_EVERY_S):
-                self.reason = reason
+            same = text == self.reason
+            if not text or (same and now - self.said_at < PLAIN_EVERY_S):
+                self.reason = text
                 return
-            self.reason, self.said_at = reason, now
-        self._say(f"waiting: {reason}")
+            self.reason, self.said_at = text, now
+        self._say(text)
 
     def _say(self, text: str) -> None:
         sys.stderr.write(text + "\n")
@@ -149,8 +163,8 @@ class LiveReporter:
     def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
         now = time.monotonic()
         with self.lock:
-            meter = self.meters.setdefault(part, Meter(now, done))
-            meter.done, meter.total, meter.unit = done, total, unit
+            meter = metered(self.meters, part, done, now)
+            meter.total, meter.unit = total, unit
             task = self.tasks.get(part)
             if task is None:
                 self.progress_bars.start()
@@ -160,13 +174,19 @@ class LiveReporter:
             self.progress_bars.update(task, completed=done if known else 0, total=known, said=said)
 
     def waiting(self, reason: str) -> None:
+        self._still("waiting", reason)
+
+    def _still(self, label: str, text: str) -> None:
         with self.lock:
             if self.wait_task is None:
-                if not reason:
+                if not text:
                     return
                 self.progress_bars.start()
-                self.wait_task = self.progress_bars.add_task("waiting", total=None, said="")
-            self.progress_bars.update(self.wait_task, said=reason, visible=bool(reason))
+                self.wait_task = self.progress_bars.add_task(label, total=None, said="")
+            self.progress_bars.update(self.wait_task, description=label, said=text, visible=bool(text))
+
+    def working(self, what: str) -> None:
+        self._still("at work", what)
 
     def close(self) -> None:
         self.progress_bars.stop()

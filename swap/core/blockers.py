@@ -78,9 +78,10 @@ def explained(database: Database, conn: Connection, what: str, report: Reporter)
                     elapsed = time.monotonic() - began
                     if found := blockers(own, pid):
                         report.waiting(f"{what} waits for {'; '.join(map(str, found))}")
+                        said = elapsed - SAY_EVERY_S  # gone, they are not named any more
                     elif elapsed - said >= SAY_EVERY_S:
                         said = elapsed
-                        report.waiting(": ".join(filter(None, [f"{what}, {elapsed:.0f} s", at_work(own, pid)])))
+                        report.working(": ".join(filter(None, [f"{what}, {elapsed:.0f} s", at_work(own, pid)])))
                     if stop.wait(ASK_EVERY_S):
                         return
         except (SwapError, psycopg.Error):

@@ -40,6 +40,11 @@ class SwapError(Exception):
         self.document: dict[str, object] = {}
 
 
+def attach(error: Exception, document: dict[str, object]) -> None:
+    """What --json says beside this error: of a SwapError, or of a driver error that becomes one later."""
+    vars(error)["document"] = document
+
+
 class DefectError(SwapError):
     """Something this tool did not foresee."""
 

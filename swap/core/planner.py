@@ -26,7 +26,7 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
     by_name = {(parse_table(t), c): r for (t, c), r in declared.items()}
     adopted_by_fk = {
         fk.holder: fk.columns[0]
-        for fk in catalog.incoming
+        for fk in sorted(catalog.incoming, key=lambda fk: fk.name)  # of several the last: the same in every copy of the database
         if fk.target_columns == (identity,) and _only_reference(found, fk.holder)
     }
     out = []

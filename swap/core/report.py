@@ -17,6 +17,9 @@ class Reporter(Protocol):
     def waiting(self, reason: str) -> None:
         """Why nothing moves right now; an empty reason ends the wait."""
 
+    def working(self, what: str) -> None:
+        """What the server is at, while nothing else is told of it; `waiting` with an empty reason ends it too."""
+
 
 class Silent:
     """A reporter that says nothing."""
@@ -26,3 +29,5 @@ class Silent:
     def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None: ...
 
     def waiting(self, reason: str) -> None: ...
+
+    def working(self, what: str) -> None: ...

@@ -121,6 +121,7 @@ class ForeignFence:
         """Raises GivenUp, RefusedError after TIMEOUT_S in which nothing was delivered, and what the stream raises."""
         wanted, tag = barrier(self.conn), self.run.plan.tag
         at, deadline = self._position(), time.monotonic() + TIMEOUT_S
+        nudged = time.monotonic()
         while at < wanted:
             if reason := self.give_up():
                 raise GivenUp(reason)
@@ -134,6 +135,9 @@ class ForeignFence:
                     )
                 else:
                     time.sleep(POLL_S)
+            if time.monotonic() - nudged > NUDGE_S:
+                nudged = time.monotonic()
+                nudge(self.conn)
             if (reached := self._position()) > at:
                 at, deadline = reached, time.monotonic() + TIMEOUT_S
             elif time.monotonic() > deadline:

@@ -40,7 +40,8 @@ def check_journalled(conn: Connection, plan: Plan, run_id: int) -> tuple[Slot, i
             "SELECT s.position, EXISTS (SELECT FROM {} d WHERE d.run_id = s.run_id AND d.name = {}) FROM {} s WHERE s.run_id = {}"
         ).format(sql.Identifier(schema, "step"), sql.Literal(STEP), stream, run)
     ).fetchone()
-    assert row is not None
+    if row is None:
+        raise CaptureLostError("Capture by logical replication has just ended: the run goes on with triggers.")
     slot = check_slot(slot, name, row[0])
     if not row[1]:
         raise CaptureLostError(f"The replication slot {name} is new, and what was missed before it is not queued yet.")
