@@ -26,7 +26,8 @@ class Said(Silent):
     def waiting(self, reason: str) -> None:
         self.lines.append(reason)
 
-    working = waiting
+    def working(self, what: str) -> None:
+        self.lines.append(what)
 
 
 @pytest.mark.parametrize("waits", [False, True])
