@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ import psutil
 import psycopg
 import pytest
 
+from swap.cli.context import signals
 from tests.fix_cli import ROOT, Cli
 from tests.fix_server import Database
 from tests.operating import MakeOperator
@@ -164,3 +166,22 @@ def test_a_watch_without_a_terminal_prints_blocks(cli: Cli, database: Database, 
     result = running.interrupt()
     assert result.code == 0
     assert CONTROL not in result.stdout
+
+
+def test_a_signal_in_the_middle_of_a_wait() -> None:
+    """The event's lock is the main thread's then, which runs the handler; a second signal interrupts."""
+
+    class Stop(threading.Event):
+        by: threading.Thread | None = None
+
+        def set(self) -> None:
+            self.by = threading.current_thread()
+            super().set()
+
+    stop = Stop()
+    with signals(stop, graceful=True):
+        signal.raise_signal(signal.SIGTERM)
+        wait_until(stop.is_set, what="the stop")
+        assert stop.by is not threading.main_thread()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

@@ -111,12 +111,18 @@ def _exists(journal: Journal, command: str) -> bool:
 
 @contextmanager
 def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
-    """SIGTERM is handled like SIGINT: an orderly stop, once; a second one interrupts at once."""
+    """SIGTERM is handled like SIGINT: an orderly stop, once; a second one interrupts at once.
+
+    A handler runs in the middle of whatever the main thread does. In the middle of `stop.wait` that holds the lock that `set`
+    needs: set here, it would never return (seen; it takes a signal within some microseconds). So another thread sets it."""
+    told = False
 
     def handler(number: int, frame: FrameType | None) -> None:
-        if not graceful or stop.is_set():
+        nonlocal told
+        if not graceful or told or stop.is_set():
             raise KeyboardInterrupt
-        stop.set()
+        told = True
+        threading.Thread(target=stop.set, name="stop").start()
 
     before = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
