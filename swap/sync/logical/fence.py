@@ -41,11 +41,18 @@ def barrier(conn: Connection) -> int:
     return int(row[0])
 
 
-def nudge(conn: Connection) -> None:
-    """Fill a page of WAL. A crash may leave a record whose second page was never written; the server goes on behind it, but its
-    walsender first waits for as much of that page as the record would have taken. Where nobody writes, it waits for ever (seen
-    on 16.2: a barrier on a server without load, restarted after a crash, was never passed)."""
-    conn.execute("SELECT pg_logical_emit_message(true, %s, repeat(' ', %s))", [NUDGE, PAGE])
+class Nudge:
+    """Fills a page of WAL for every NUDGE_S of a wait. A crash may leave a record whose second page was never written; the server
+    goes on behind it, but its walsender first waits for as much of that page as the record would have taken. Where nobody
+    writes, it waits for ever (seen on 16.2: a barrier on a server without load, restarted after a crash, was never passed)."""
+
+    def __init__(self, conn: Connection) -> None:
+        self.conn, self.since = conn, time.monotonic()
+
+    def if_due(self) -> None:
+        if time.monotonic() - self.since > NUDGE_S:
+            self.since = time.monotonic()
+            self.conn.execute("SELECT pg_logical_emit_message(true, %s, repeat(' ', %s))", [NUDGE, PAGE])
 
 
 class OwnFence:
@@ -57,28 +64,25 @@ class OwnFence:
 
     def close_up(self) -> Connection:
         """Raises CaptureLostError and UnreachableError as the stream does, RefusedError after TIMEOUT_S."""
-        wanted, deadline = barrier(self.conn), time.monotonic() + TIMEOUT_S
+        wanted, deadline, nudge = barrier(self.conn), time.monotonic() + TIMEOUT_S, Nudge(self.conn)
         while not self.stream.wait_past(wanted, NUDGE_S):
             if time.monotonic() > deadline:
                 raise _late(TIMEOUT_S)
-            nudge(self.conn)
+            nudge.if_due()
         return self.conn
 
     def delivering(self) -> Iterator[None]:
         """Until a barrier is passed, again and again when more has been delivered, and once at the end. Raises as
         `close_up` does, after TIMEOUT_S in which nothing was."""
-        wanted, at, since = barrier(self.conn), self.stream.position, time.monotonic()
-        nudged = since
+        wanted, at, deadline = barrier(self.conn), self.stream.position, time.monotonic() + TIMEOUT_S
+        nudge = Nudge(self.conn)
         while not self.stream.wait_past(wanted, DELIVERY_S):
-            now = time.monotonic()
             if self.stream.position > at:
-                at, since = self.stream.position, now
+                at, deadline = self.stream.position, time.monotonic() + TIMEOUT_S
                 yield
-            elif now - since > TIMEOUT_S:
+            elif time.monotonic() > deadline:
                 raise _late(TIMEOUT_S)
-            if now - max(since, nudged) > NUDGE_S:
-                nudged = now
-                nudge(self.conn)
+            nudge.if_due()
         yield
 
 
@@ -121,7 +125,7 @@ class ForeignFence:
         """Raises GivenUp, RefusedError after TIMEOUT_S in which nothing was delivered, and what the stream raises."""
         wanted, tag = barrier(self.conn), self.run.plan.tag
         at, deadline = self._position(), time.monotonic() + TIMEOUT_S
-        nudged = time.monotonic()
+        nudge = Nudge(self.conn)
         while at < wanted:
             if reason := self.give_up():
                 raise GivenUp(reason)
@@ -135,9 +139,7 @@ class ForeignFence:
                     )
                 else:
                     time.sleep(POLL_S)
-            if time.monotonic() - nudged > NUDGE_S:
-                nudged = time.monotonic()
-                nudge(self.conn)
+            nudge.if_due()
             if (reached := self._position()) > at:
                 at, deadline = reached, time.monotonic() + TIMEOUT_S
             elif time.monotonic() > deadline:
@@ -148,13 +150,11 @@ class ForeignFence:
         """Until the stream is past `wanted`, somebody wants to work, or there is a reason to give up; at most TIMEOUT_S."""
         with Stream(self.database, self.run.plan, self.run.id) as stream:
             end = time.monotonic() + TIMEOUT_S
-            nudged = time.monotonic()
+            nudge = Nudge(self.conn)
             while not stream.wait_past(wanted, DELIVERY_S) and time.monotonic() < end:
                 if worker_wanted(self.conn, self.run.plan.tag) or self.give_up():
                     return
-                if time.monotonic() - nudged > NUDGE_S:
-                    nudged = time.monotonic()
-                    nudge(self.conn)
+                nudge.if_due()
 
     def _position(self) -> int:
         row = self.conn.execute(
