@@ -16,7 +16,7 @@ from psycopg import sql
 
 from bench.result import Row, Target, pairwise_ratio, series
 from bench.setting import STATE, USERS, Example, Meter, Setting, quiesce, sizes
-from swap.core.text import Query, verbatim
+from swap.core.sql_text import Query, verbatim
 
 COPY = USERS.renamed("users_baseline")
 STARTS = 5

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from bench.result import Row, Target, pairwise_ratio, series
 from bench.setting import USERS, CommandFailedError, Example, Setting, quiesce
-from swap.core.direction import direction
+from swap.plan.direction import direction
 from swap.sync.replay import replay
 
 NAME = "bench"  # of publication, slot and subscription

@@ -28,9 +28,9 @@ from bench.c_replay import PER_TRANSACTION, Rate, apply_worker, backlog, subscri
 from bench.result import Row, Target, pairwise_ratio, series
 from bench.setting import REAPED_S, STATE, CommandFailedError, Example, Setting, quiesce
 from swap.core.config import load_config
-from swap.core.journal import Journal
 from swap.core.report import Silent
 from swap.demo.app import OWNER
+from swap.state.journal import Journal
 from swap.sync.logical.lag import read_lag
 from swap.sync.loop import Sync
 

@@ -19,10 +19,10 @@ import psycopg
 from psycopg import sql
 
 from swap.core.connection import Database
-from swap.core.journal import Journal, Run
 from swap.core.names import TableName
 from swap.demo.app import OWNER, install
 from swap.demo.server import Server
+from swap.state.journal import Journal, Run
 
 ROOT = Path(__file__).resolve().parent.parent
 # The same for both sides of every ratio. Autovacuum would come and go as it likes; what it does is done by hand.

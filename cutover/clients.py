@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
-from swap.core.journal import Journal, Run
-from swap.core.text import load_sql
-from swap.prepare.checks_clients import check_clients
+from swap.core.sql_text import load_sql
+from swap.doctor.clients import check_clients
+from swap.state.journal import Journal, Run
 
 TRANSACTIONS_S = 10.0
 POLL_S = 0.1

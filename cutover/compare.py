@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from swap.core.connection import Connection
-from swap.core.direction import Direction
 from swap.core.errors import DifferenceError
-from verify.touched import compare_keys
+from swap.plan.direction import Direction
+from verify.changed_keys import compare_keys
 
 SLICE = 10_000
 

@@ -8,28 +8,29 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from cutover.exchange import live_objects
-from cutover.legacy import check_finalize
-from cutover.set_aside import drop_aside
+from cutover.finalize_checks import check_finalize
+from swap.core.advisory_locks import only_operator, taking_over
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import PhaseError
-from swap.core.journal import Journal, Phase, Run
-from swap.core.ladder import LockBudget, with_locks
+from swap.core.lock_retries import LockBudget, with_locks
 from swap.core.names import TableName
-from swap.core.plan import Plan, ReferencePlan
 from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
-from swap.core.statistics import drop_statistics
-from swap.core.worker import only_operator, taking_over
-from swap.prepare import objects, own_triggers
-from swap.prepare.compat import add_compat_column, drop_compat, function_names, reference_triggers
-from swap.prepare.publication import drop_publication, drop_slot, publish
-from swap.prepare.references import reference_indexes
+from swap.ddl import capture as objects
+from swap.ddl import guards as own_triggers
+from swap.ddl.compat import add_compat_column, drop_compat, function_names, reference_triggers
+from swap.ddl.exchange import live_objects
+from swap.ddl.references import reference_indexes
+from swap.ddl.replication import drop_publication, drop_slot, publish
+from swap.ddl.set_aside import drop_aside
+from swap.ddl.spare_keys import drop_spare_sequence
+from swap.ddl.statistics import drop_statistics
+from swap.plan.model import Plan, ReferencePlan
 from swap.prepare.run import Step
 from swap.prepare.slot import STEP as SLOT
 from swap.prepare.slot import end_slot
-from swap.prepare.spare_key import drop_spare_sequence
+from swap.state.journal import Journal, Phase, Run
 from swap.sync.logical.switch import forget_logical
 
 CAPTURES = ("capture_forward", "gone_forward", "capture_reverse", "gone_reverse", "truncate", "fence")

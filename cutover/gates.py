@@ -11,15 +11,15 @@ from cutover.lock_table import refuse_lock_table
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
-from swap.core.journal import Journal, Phase, Run
-from swap.core.plan import IndexPlan
 from swap.core.snapshot import Snapshot
-from swap.prepare.baseline import drift, refuse_drift, watched_tables
-from swap.prepare.checks_subscriptions import refuse_subscriptions
+from swap.doctor.subscriptions import refuse_subscriptions
+from swap.plan.model import IndexPlan
+from swap.prepare.drift import drift, refuse_drift, watched_tables
+from swap.state.journal import Journal, Phase, Run
 from swap.sync.build import index_state
+from swap.sync.change_queue import count_due, read_watermark
+from swap.sync.follow_up import SETTLED
 from swap.sync.logical.position import check_journalled
-from swap.sync.queue import count_due, read_watermark
-from swap.sync.settle import SETTLED
 from verify.capture import faults_now
 from verify.capture_since import changed_since
 from verify.published import published

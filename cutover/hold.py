@@ -2,7 +2,7 @@
 
 Three things keep it, because each alone has a hole. The server's statement_timeout ends a slow statement, but counts
 each of a script's or a drain's statements from zero. So a second session cancels what runs past the limit
-(`cutover/watch.py`). And if the tool hangs or is stopped, idle_in_transaction_session_timeout ends the session.
+(`cutover/attempt_monitor.py`). And if the tool hangs or is stopped, idle_in_transaction_session_timeout ends the session.
 
 The COMMIT itself can be ended by nobody, so nothing is left in it to wait for. A synchronous standby that does not answer:
 the exchange commits with synchronous_commit = local, and the follow-up's next commit, which holds no lock that others
@@ -24,7 +24,7 @@ from typing import TypeVar
 import psycopg
 from psycopg import sql
 
-from swap.core.ladder import local_timeout, rest
+from swap.core.lock_retries import local_timeout, rest
 
 IDLE = "idle_in_transaction_session_timeout"
 BEFORE_MS = 50.0

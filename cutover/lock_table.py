@@ -16,11 +16,11 @@ import psycopg
 from swap.core.blockers import sessions
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
-from swap.core.plan import Plan
-from swap.core.text import load_sql
-from swap.prepare.checks_base import subject_of
-from swap.prepare.checks_disk import check_locks, locks_needed
-from swap.prepare.checks_server import read_server
+from swap.core.sql_text import load_sql
+from swap.doctor.disk import check_locks, locks_needed
+from swap.doctor.finding import subject_of
+from swap.doctor.server import read_server
+from swap.plan.model import Plan
 
 SETTING = "max_locks_per_transaction"
 

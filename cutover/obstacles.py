@@ -18,12 +18,12 @@ from psycopg import sql
 
 from swap.core.blockers import Blocker
 from swap.core.connection import Connection
-from swap.core.journal import Journal, Run
-from swap.core.ladder import local_timeout
+from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName
-from swap.core.plan import Plan
-from swap.core.text import load_sql
-from swap.prepare.baseline import table_oids, watched_tables
+from swap.core.sql_text import load_sql
+from swap.plan.model import Plan
+from swap.prepare.drift import table_oids, watched_tables
+from swap.state.journal import Journal, Run
 
 OLD_S = 5.0
 YIELD_MS = 500  # beyond deadlock_timeout

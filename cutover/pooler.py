@@ -3,7 +3,7 @@
 Before PAUSE the transactions under way have ended, so none holds a lock, reads with a snapshot of before, or has the old
 types in mind half-way; after RESUME every server connection is a new one, without a plan of before. The pause is part of
 the attempt, as the lock is: not reached within `pause_timeout_ms` it is lifted, the attempt has failed, and the ladder
-goes on. Whatever ends the attempt lifts it; so does the guard (`cutover.guard`) when this process is gone or hangs.
+goes on. Whatever ends the attempt lifts it; so does the guard (`cutover.pause_watchdog`) when this process is gone or hangs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cutover.guard import Guard
+from cutover.pause_watchdog import Guard
 from swap.core.config import Config
 from swap.core.errors import RefusedError, UnreachableError
 from swap.core.pgbouncer import Console, by_hand

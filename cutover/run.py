@@ -12,32 +12,32 @@ from dataclasses import asdict, dataclass, field, replace
 import psycopg
 import sqlalchemy as sa
 
-from cutover.catch_up import catch_up
+from cutover.after_commit import after_commit
+from cutover.attempt_monitor import Bystanders, Watch
 from cutover.clients import disconnect, refuse_clients
 from cutover.compare import refuse_differences
-from cutover.followup import after_commit
+from cutover.final_drain import catch_up
 from cutover.gates import Verified, check_gates, check_phase
 from cutover.hold import HoldExceededError
 from cutover.kill import Killer
 from cutover.lock_table import full, no_room
 from cutover.obstacles import holders, obstacles
 from cutover.pooler import NotPausedError, Pooler
-from cutover.ready import Ready, cutover_exchange, ready, revert_exchange
+from cutover.prepared_exchange import Ready, cutover_exchange, ready, revert_exchange
 from cutover.transaction import Exchanged, attempt, resolve
-from cutover.watch import Bystanders, Watch
+from swap.core.advisory_locks import only_operator, operator_again, taking_over
 from swap.core.blockers import sessions
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
-from swap.core.direction import Direction, direction
 from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError, attach
-from swap.core.journal import Journal, Run
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
-from swap.core.worker import only_operator, operator_again, taking_over
-from swap.sync.logical.fence import OwnFence, streaming
-from swap.sync.queue import read_watermark
-from swap.sync.settle import SETTLED, settle
-from verify.touched import touched_keys
+from swap.plan.direction import Direction, direction
+from swap.state.journal import Journal, Run
+from swap.sync.change_queue import read_watermark
+from swap.sync.follow_up import SETTLED, settle
+from swap.sync.logical.barrier import OwnFence, streaming
+from verify.changed_keys import touched_keys
 
 ROUNDS, NEAR = 5, 50  # the last drain's: at most so many, until one has no more keys than this
 

@@ -7,7 +7,7 @@ written after it, and under the lock every writer is visible, not only committed
 `cutover/hold.py`.
 
 Everybody waits for what is done under the locks, so it is as little as can be, in few round trips: on a machine that is
-busy each of them costs as much as a statement. What the journal says and what can be made beforehand (`cutover/ready.py`)
+busy each of them costs as much as a statement. What the journal says and what can be made beforehand (`cutover/prepared_exchange.py`)
 comes first. The journal's rows hold up nobody but another command that would write to this run's.
 """
 
@@ -19,24 +19,24 @@ from dataclasses import dataclass
 import psycopg
 import sqlalchemy as sa
 
+from cutover.attempt_monitor import Watch
 from cutover.compare import refuse_differences
 from cutover.gates import Verified, refuse_changed
 from cutover.hold import Hold, HoldExceededError
-from cutover.ready import STRUCTURE, Exchange, Ready
-from cutover.watch import Watch
+from cutover.prepared_exchange import STRUCTURE, Exchange, Ready
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
-from swap.core.direction import Direction, direction
 from swap.core.errors import NOTHING_CHANGED, UnknownOutcomeError, UnreachableError
-from swap.core.journal import Journal, Run
-from swap.core.ladder import acquire, local_timeout
-from swap.core.plan import Plan
+from swap.core.lock_retries import acquire, local_timeout
 from swap.core.snapshot import Snapshot
-from swap.prepare.baseline import difference, refuse_drift
-from swap.sync.logical.fence import OwnFence, barrier
+from swap.plan.direction import Direction, direction
+from swap.plan.model import Plan
+from swap.prepare.drift import difference, refuse_drift
+from swap.state.journal import Journal, Run
+from swap.sync.follow_up import SETTLED, UNFILLED
+from swap.sync.logical.barrier import OwnFence, barrier
 from swap.sync.replay import CONFLICT, take
-from swap.sync.settle import SETTLED, UNFILLED
-from verify.touched import touched_keys
+from verify.changed_keys import touched_keys
 
 
 @dataclass(frozen=True)

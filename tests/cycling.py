@@ -14,12 +14,12 @@ from cutover.run import Operation, Outcome
 from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
 from swap.core.report import Silent
-from swap.prepare.doctor import Finding, examine, refuse
+from swap.doctor.examine import Finding, examine, refuse
 from tests.dump import schema_dump
 from tests.fix_mode import with_mode
 from tests.fix_server import Database, DatabaseServer
 from tests.runs import Migration, install
-from verify.findings import Report
+from verify.report import Report
 from verify.run import verify
 
 SOURCE = {"table": "public.users"}

@@ -18,22 +18,22 @@ from psycopg import sql
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
-from swap.core.direction import direction
-from swap.core.journal import Journal, Run
 from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
-from swap.prepare.baseline import store_baseline
-from swap.prepare.objects import changes
-from swap.prepare.planning import read_plan
+from swap.ddl.capture import changes
+from swap.plan.direction import direction
+from swap.plan.planning import read_plan
+from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
-from swap.sync.logical.fence import streaming
+from swap.state.journal import Journal, Run
+from swap.sync.change_queue import count_due, read_watermark
+from swap.sync.logical.barrier import streaming
 from swap.sync.loop import Sync, SyncResult
-from swap.sync.queue import count_due, read_watermark
 from swap.sync.replay import Fence, Replayed, replay
 from tests.fix_mode import current_mode, with_mode
 from tests.fix_server import Database
 from tests.stages import Stages
-from verify.findings import Report
+from verify.report import Report
 from verify.run import verify
 
 Session = psycopg.Connection[Any]

@@ -14,10 +14,10 @@ import pytest
 from psycopg import sql
 
 from swap.core.connection import Database as Target
-from swap.core.journal import Journal
 from swap.core.names import TableName
 from swap.core.report import Silent
 from swap.prepare.slot import STEP, make_slot
+from swap.state.journal import Journal
 from tests.fix_mode import current_mode
 from tests.fix_server import Database, DatabaseServer, Execute
 

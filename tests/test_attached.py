@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from swap.core.direction import direction
 from swap.core.errors import RefusedError
+from swap.plan.direction import direction
 from swap.sync.replay import replay
 from tests.fix_mode import Mode
 from tests.fix_server import DatabaseServer

@@ -10,8 +10,8 @@ import pytest
 from psycopg import errors, sql
 
 from swap.core.errors import LockError
-from swap.core.journal import Phase
-from swap.prepare.objects import changes, fence_function
+from swap.ddl.capture import changes, fence_function
+from swap.state.journal import Phase
 from tests.cycling import Start
 from tests.fix_mode import Mode
 from tests.fix_server import Connect, Database, ExampleFactory

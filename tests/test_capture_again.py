@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import cutover.capture_again
-from cutover.capture_again import capture_again, to_put_back
+import cutover.restore_capture
+from cutover.restore_capture import capture_again, to_put_back
 from swap.core.errors import RefusedError
 from swap.core.report import Silent
-from swap.core.text import verbatim
+from swap.core.sql_text import verbatim
 from tests.cycling import Cycle, Start
 from tests.fix_cli import Cli
 from tests.fix_server import Connect, Database
@@ -101,7 +101,7 @@ def test_triggers(start: Start, database: Database, connect: Connect, monkeypatc
         assert report.verdict == "different"
         assert all(name in next(c.detail for c in report.checks if c.name == "capture_installed") for name in changes)
         with monkeypatch.context() as patch:
-            patch.setattr(cutover.capture_again, "queue_differing", interrupted)
+            patch.setattr(cutover.restore_capture, "queue_differing", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 put_back(cycle)
         refused(cycle, kind, "verification")

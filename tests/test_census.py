@@ -12,9 +12,9 @@ import pytest
 
 from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
-from swap.prepare.census import CLAIMS, claimed
-from swap.prepare.checks_base import Finding
-from swap.prepare.doctor import examine
+from swap.doctor.census import CLAIMS, claimed
+from swap.doctor.examine import examine
+from swap.doctor.finding import Finding
 from tests.census_columns import CLAIMS as COLUMNS
 from tests.fix_mode import with_mode
 from tests.fix_server import Connect, Database, DatabaseServer
@@ -83,7 +83,7 @@ def test_an_unknown_dependency_stops_everything(database: Database, connect: Con
 def test_without_its_claim_a_foreign_key_is_found(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table is what decides: without the claims of constraints, they are all unclaimed."""
     install(database, SCHEMA)
-    monkeypatch.setattr("swap.prepare.census.CLAIMS", tuple(c for c in CLAIMS if "pg_constraint" not in c.dependents))
+    monkeypatch.setattr("swap.doctor.census.CLAIMS", tuple(c for c in CLAIMS if "pg_constraint" not in c.dependents))
     assert any("foreign key" in f.object or "constraint" in f.object for f in census(database))
 
 

@@ -10,7 +10,7 @@ from psycopg import sql
 
 import cutover.clients
 from swap.core.errors import RefusedError
-from swap.prepare.doctor import Finding
+from swap.doctor.examine import Finding
 from tests.cycling import Cycle, Start, doctor
 from tests.fix_server import Connect, Database, Execute
 from tests.runs import Session, background, install

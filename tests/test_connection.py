@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from swap.core.connection import NEWER_SETTINGS, SETTINGS
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError, UsageError
-from swap.core.journal import storable
+from swap.state.journal import storable
 from tests.cycling import Cycle, Start
 from tests.fix_server import Connect, Database, DatabaseServer, Execute
 from tests.runs import allow_replication, install

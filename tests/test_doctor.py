@@ -18,13 +18,13 @@ from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import ExitCode, LockError, RefusedError, UsageError
-from swap.core.journal import Journal, Phase
-from swap.prepare import lookalikes
-from swap.prepare.checks_base import Finding, blocker
-from swap.prepare.checks_disk import check_disk
-from swap.prepare.checks_server import check_session, check_version, check_wal, read_server
-from swap.prepare.doctor import examine, refuse
-from swap.prepare.lookalikes import names_class, names_source, singular
+from swap.doctor import look_alikes as lookalikes
+from swap.doctor.disk import check_disk
+from swap.doctor.examine import examine, refuse
+from swap.doctor.finding import Finding, blocker
+from swap.doctor.look_alikes import names_class, names_source, singular
+from swap.doctor.server import check_session, check_version, check_wal, read_server
+from swap.state.journal import Journal, Phase
 from tests.doctor_cases import BASE, CASES, DOCUMENTS, Case
 from tests.dump import schema_dump
 from tests.fix_mode import Mode, current_mode, with_mode
@@ -328,7 +328,7 @@ def test_disk_is_seen_by_a_local_role_that_may(tool: Tool) -> None:
 
 def test_prepared_and_long_transactions_are_named(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     """H34: both hold locks that no timeout ends."""
-    monkeypatch.setattr("swap.prepare.checks_server.LONG_TRANSACTION_S", 0)
+    monkeypatch.setattr("swap.doctor.server.LONG_TRANSACTION_S", 0)
     tool.run(f"GRANT pg_read_all_stats TO {tool.role}", superuser=True)
     with closing(psycopg.connect(tool.conninfo)) as conn:
         conn.execute("SELECT 1")
@@ -389,7 +389,7 @@ def test_a_where_cannot_write(tool: Tool) -> None:
 
 def test_a_locked_table_is_not_waited_for(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     """I2; and the session has its own setting back afterwards."""
-    monkeypatch.setattr("swap.prepare.doctor.LOCK_WAIT_MS", 100)
+    monkeypatch.setattr("swap.doctor.examine.LOCK_WAIT_MS", 100)
     with closing(psycopg.connect(tool.conninfo)) as other, closing(tool.connect()) as conn:
         other.execute("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(LockError, match="could not be read"):
@@ -406,8 +406,8 @@ def test_a_hook_is_missed(tool: Tool) -> None:
 
 
 def with_run(tool: Tool, phase: Phase) -> None:
-    from swap.core.catalog.load import load_catalog
-    from swap.core.planner import make_plan, reference_columns
+    from swap.catalog.load import load_catalog
+    from swap.plan.planner import make_plan, reference_columns
 
     with closing(tool.connect()) as conn:
         config = configured()

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from swap.core.text import verbatim
+from swap.core.sql_text import verbatim
 from tests.dump import schema_dump
 from tests.fix_cli import Cli
 from tests.fix_mode import Mode

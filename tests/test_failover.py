@@ -20,12 +20,12 @@ import pytest
 from psycopg import sql
 
 from swap.core.connection import Database as Conninfo
-from swap.core.journal import Journal
 from swap.core.names import TableName
 from swap.demo.app import install
 from swap.demo.server import Server
 from swap.prepare.slot import read_slot, slot_name
-from swap.sync.logical.fence import streaming
+from swap.state.journal import Journal
+from swap.sync.logical.barrier import streaming
 from tests.fix_cli import Cli
 from tests.fix_mode import Mode
 from tests.fix_server import Database

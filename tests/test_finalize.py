@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from cutover.finalize import finalize
-from cutover.legacy import legacy_dependents, legacy_functions
+from cutover.finalize_checks import legacy_dependents, legacy_functions
 from swap.core.config import Config
 from swap.core.errors import RefusedError
 from swap.core.report import Silent

@@ -7,7 +7,7 @@ import pytest
 from psycopg import sql
 
 from swap.core.errors import LockError, RefusedError
-from swap.prepare.doctor import Finding
+from swap.doctor.examine import Finding
 from tests.cycling import Start, doctor
 from tests.fix_server import Connect, Database
 from tests.runs import background, install

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-import cutover.catch_up
-import swap.prepare.doctor
-import swap.sync.pace
-from cutover.capture_again import capture_again
+import cutover.final_drain
+import swap.doctor.examine
+import swap.sync.backlog_trend
 from cutover.gates import _indexes, check_gates
+from cutover.restore_capture import capture_again
 from swap.core.config import Verify
 from swap.core.connection import Connection
-from swap.core.direction import Direction
 from swap.core.errors import RefusedError
-from swap.core.plan import Plan
 from swap.core.report import Silent
-from swap.prepare.checks_server import read_server
+from swap.doctor.server import read_server
+from swap.plan.direction import Direction
+from swap.plan.model import Plan
 from swap.prepare.slot import slot_name
 from swap.sync.replay import Fence, Replayed, replay
 from tests.cycling import Cycle, Start, doctor
@@ -140,8 +140,8 @@ def test_a_backlog_that_grows_is_refused_with_the_rates(
         return replay(conn, plan, d, run_id, 0, fence)  # one transaction of two
 
     with monkeypatch.context() as patch:
-        patch.setattr(cutover.catch_up, "replay", outpaced)
-        patch.setattr(swap.sync.pace, "WINDOW_S", 0.2)
+        patch.setattr(cutover.final_drain, "replay", outpaced)
+        patch.setattr(swap.sync.backlog_trend, "WINDOW_S", 0.2)
         with pytest.raises(RefusedError, match=r"does not keep up: [\d,]+ changes/s come, [\d,]+/s are replayed, [\d,]+ wait"):
             cycle.exchange("cutover")
     assert cycle.exchange("cutover").outcome == "committed"
@@ -154,7 +154,7 @@ def test_too_few_entries_in_the_lock_table(
 ) -> None:
     """An exchange locks every object at once; max_locks_per_transaction and the connections say how many there can be."""
     install(database, SCHEMA)
-    monkeypatch.setattr(swap.prepare.doctor, "read_server", lambda conn: read_server(conn)._replace(lock_slots=slots))
+    monkeypatch.setattr(swap.doctor.examine, "read_server", lambda conn: read_server(conn)._replace(lock_slots=slots))
     (found,) = [f for f in doctor(database) if f.name == "lock-table"]
     assert found.status == status
     assert f"room for {slots}" in found.detail

@@ -18,7 +18,7 @@ from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, parse_table
-from swap.prepare.doctor import examine
+from swap.doctor.examine import examine
 from swap.prepare.init import render, text, write
 from tests.fix_server import Database, ExampleFactory
 

@@ -62,7 +62,7 @@ def test_every_check_of_doctor_is_documented() -> None:
 
 
 def checks(file: Path) -> Iterator[str]:
-    """Names given to what makes a finding (swap/prepare/checks_base.py)."""
+    """Names given to what makes a finding (swap/doctor/finding.py)."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         made = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FINDINGS and node.args
         if made and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):  # type: ignore[attr-defined]

@@ -7,14 +7,14 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from cutover.exchange import exchange
-from cutover.trial import try_out
 from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
-from swap.core.plan import Plan
 from swap.core.statement import Statement
-from swap.prepare.planning import read_plan
-from swap.prepare.shadow import create_shadow
+from swap.ddl.exchange import exchange
+from swap.ddl.shadow import create_shadow
+from swap.doctor.trial.build import try_out
+from swap.plan.model import Plan
+from swap.plan.planning import read_plan
 from tests.cycling import Start
 from tests.fix_mode import with_mode
 from tests.fix_server import Connect, Database, Execute

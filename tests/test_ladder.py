@@ -14,15 +14,15 @@ from psycopg import sql
 import cutover.transaction
 from cutover.compare import refuse_differences
 from cutover.finalize import finalize
-from cutover.ready import lock_statements
+from cutover.prepared_exchange import lock_statements
 from swap.core.config import Cutover
 from swap.core.connection import translate
 from swap.core.errors import LockError
-from swap.core.journal import Journal
-from swap.core.ladder import LockBudget, acquire, with_locks
+from swap.core.lock_retries import LockBudget, acquire, with_locks
 from swap.core.names import TableName
 from swap.core.report import Silent
-from swap.core.text import verbatim
+from swap.core.sql_text import verbatim
+from swap.state.journal import Journal
 from swap.sync.replay import take
 from tests.cycling import Cycle, Start
 from tests.fix_server import Connect, Database

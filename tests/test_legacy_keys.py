@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from swap.cli.status import status_lines
-from swap.prepare.spare_key import read_legacy_keys
+from swap.ddl.spare_keys import read_legacy_keys
 from tests.operating import MakeOperator
 from tests.whole import MakeWhole, Whole
 

@@ -8,7 +8,7 @@ import pytest
 import cutover.lock_table
 from swap.core.connection import translate
 from swap.core.errors import ExitCode, LockError, RefusedError
-from swap.prepare.checks_server import read_server
+from swap.doctor.server import read_server
 from tests.cycling import Cycle, Start
 from tests.fix_server import Connect, Database
 from tests.runs import Session, background

@@ -13,14 +13,14 @@ import pytest
 from psycopg import sql
 
 import swap.sync.logical.position
+from swap.core.advisory_locks import taking_over, try_worker
 from swap.core.connection import Connection
-from swap.core.direction import direction
 from swap.core.errors import DefectError, RefusedError
-from swap.core.worker import taking_over, try_worker
+from swap.ddl.capture import changes
 from swap.demo.load import Load
-from swap.prepare.objects import changes
+from swap.plan.direction import direction
 from swap.prepare.slot import Slot, end_slot, read_slot, slot_name
-from swap.sync.logical.fence import OwnFence, delivered, streaming
+from swap.sync.logical.barrier import OwnFence, delivered, streaming
 from swap.sync.logical.position import CaptureLostError, check_journalled
 from swap.sync.logical.stream import Stream
 from swap.sync.replay import Fence, replay_all

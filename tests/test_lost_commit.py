@@ -11,13 +11,13 @@ import pytest
 import cutover.run
 import cutover.transaction
 from cutover.transaction import resolve
+from swap.core.advisory_locks import OPERATOR, Holder, holder
 from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import UnknownOutcomeError, UnreachableError
-from swap.core.journal import Journal
 from swap.core.names import TableName
-from swap.core.worker import OPERATOR, Holder, holder
-from swap.sync.settle import settle
+from swap.state.journal import Journal
+from swap.sync.follow_up import settle
 from tests.cycling import Start
 from tests.dump import schema_dump
 from tests.fix_proxy import Cut, Proxy

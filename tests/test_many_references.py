@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from cutover.exchange import exchange
-from cutover.ready import RECORD, STRUCTURE, cutover_exchange, ready
+from cutover.prepared_exchange import RECORD, STRUCTURE, cutover_exchange, ready
+from swap.ddl.exchange import exchange
 from tests.cycling import Cycle
 from tests.fix_server import Database, DatabaseServer
 

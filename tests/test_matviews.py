@@ -8,14 +8,14 @@ import psycopg
 import pytest
 
 import cutover.run
-import swap.core.matviews
-import swap.sync.matviews
-import swap.sync.settle
+import swap.ddl.materialized_views
+import swap.sync.follow_up
+import swap.sync.materialized_views
 from cutover.finalize import finalize
-from swap.core.ladder import LockBudget
+from swap.core.lock_retries import LockBudget
 from swap.core.report import Silent
-from swap.sync.matviews import settle_matviews
-from swap.sync.settle import settle
+from swap.sync.follow_up import settle
+from swap.sync.materialized_views import settle_matviews
 from tests.cycling import Cycle, Start, doctor
 from tests.fix_server import Connect, Database
 from tests.runs import background, install
@@ -110,7 +110,7 @@ def test_large_ones_are_filled_after_the_commit(
     start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By name before, and only if that is accepted: empty at the commit, filled by the follow-up, killed or not (I2, I4)."""
-    monkeypatch.setattr(swap.core.matviews, "REFRESH_BYTES", 0)
+    monkeypatch.setattr(swap.ddl.materialized_views, "REFRESH_BYTES", 0)
     install(database, SCHEMA)
     found = [f for f in doctor(database) if f.status == "blocker"]
     assert [f.label for f in found] == LARGE
@@ -151,7 +151,7 @@ def test_a_refresh_is_asked_for_in_short_attempts(
 ) -> None:
     """H33: given a reader of one that is to be refreshed after a revert, then a later reader waits for an attempt at most;
     what is not refreshed is left for the next time."""
-    monkeypatch.setattr(swap.sync.matviews, "BUDGET", LockBudget(300, 3))
+    monkeypatch.setattr(swap.sync.materialized_views, "BUDGET", LockBudget(300, 3))
     cycle = start(SCHEMA)
     cycle.ready()
     m, admin, later = cycle.m, connect(database.superuser), connect(database.app)
@@ -187,7 +187,7 @@ def test_a_revert_does_not_wait_for_a_fill(
     start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The new one may take an hour: whoever has to go back ends it, and gets the old rows at once."""
-    monkeypatch.setattr(swap.core.matviews, "REFRESH_BYTES", 0)
+    monkeypatch.setattr(swap.ddl.materialized_views, "REFRESH_BYTES", 0)
     cycle = start(SCHEMA, accept={"findings": LARGE})
     cycle.ready()
 
@@ -198,7 +198,7 @@ def test_a_revert_does_not_wait_for_a_fill(
         raise EndedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(swap.sync.settle, "settle_matviews", ended)
+        patch.setattr(swap.sync.follow_up, "settle_matviews", ended)
         with pytest.raises(EndedError):
             cycle.exchange("cutover")
         cycle.m.run = cycle.m.journal.get(cycle.m.run.id)

@@ -14,7 +14,7 @@ from cutover.kill import Killer
 from cutover.obstacles import obstacles
 from swap.core.blockers import Blocker
 from swap.core.errors import LockError, RefusedError
-from swap.core.text import verbatim
+from swap.core.sql_text import verbatim
 from tests.cycling import Cycle, Start
 from tests.fix_server import Connect, Database, DatabaseServer
 from tests.runs import background

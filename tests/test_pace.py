@@ -11,12 +11,13 @@ import pytest
 
 from swap.cli.status import status_lines
 from swap.core.connection import Connection
-from swap.core.direction import Direction
-from swap.core.plan import Plan
 from swap.core.report import Silent
-from swap.sync import loop, pace
+from swap.plan.direction import Direction
+from swap.plan.model import Plan
+from swap.sync import backlog_trend as pace
+from swap.sync import loop
+from swap.sync.backlog_trend import BEHIND, CAUGHT_UP, Pace
 from swap.sync.loop import Sync
-from swap.sync.pace import BEHIND, CAUGHT_UP, Pace
 from swap.sync.replay import Fence, Replayed, replay
 from tests.fix_server import Connect, Database
 from tests.operating import MakeOperator

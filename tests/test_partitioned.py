@@ -16,10 +16,10 @@ import pytest
 from psycopg import sql
 
 import cutover.run
-from cutover import trial_partitions
-from cutover.trial import run_trial
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError
+from swap.doctor.trial import partitions as trial_partitions
+from swap.doctor.trial.build import run_trial
 from tests.cycling import Start, doctor, start
 from tests.fix_server import Connect, Database
 from tests.runs import install

@@ -13,14 +13,14 @@ import pytest
 from psycopg import sql
 
 import cutover.pooler
-from cutover.guard import Guard
+from cutover.pause_watchdog import Guard
 from cutover.run import Outcome
 from swap.core.config import Config, load_config
 from swap.core.errors import UnreachableError, UsageError
-from swap.core.journal import Phase
 from swap.core.pgbouncer import Console
 from swap.demo.load import Load, check
-from swap.prepare.checks_pooler import check_pooler
+from swap.doctor.pooler import check_pooler
+from swap.state.journal import Phase
 from tests.cycling import Start
 from tests.fix_server import Connect, Database, Execute
 from tests.operating import MakeOperator, Operator
@@ -157,7 +157,7 @@ def guards() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):  # ended meanwhile, or a zombie
-            if "cutover.guard" in child.cmdline():
+            if "cutover.pause_watchdog" in child.cmdline():
                 found.append(child)
     return found
 

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from cutover.trial import try_out
 from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError, UsageError
-from swap.prepare.planning import read_plan
+from swap.doctor.trial.build import try_out
+from swap.plan.planning import read_plan
 from tests.cycling import Cycle, doctor
 from tests.fix_mode import with_mode
 from tests.fix_server import Database, DatabaseServer

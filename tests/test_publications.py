@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swap.prepare.baseline import drift
+from swap.prepare.drift import drift
 from tests.whole import MakeWhole, Whole
 
 TABLES = """

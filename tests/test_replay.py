@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from swap.core.direction import forward
 from swap.core.errors import DefectError
-from swap.prepare.objects import changes
+from swap.ddl.capture import changes
+from swap.plan.direction import forward
 from swap.sync import rotate
 from swap.sync.backfill import copy_statement
 from swap.sync.replay import take

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cutover.finalize import abort_steps, finalize_steps
-from cutover.ready import cutover_exchange, revert_exchange
+from cutover.prepared_exchange import cutover_exchange, revert_exchange
 from swap.core.connection import Connection
 from swap.core.statement import BLOCKS, Statement
 from swap.prepare.run import Step

@@ -11,15 +11,15 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from cutover import trial as module
-from cutover.trial import Trial, run_trial, try_out
 from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
 from swap.core.names import TableName
-from swap.core.requalify import Moves
-from swap.prepare.checks_base import Finding
-from swap.prepare.doctor import examine
-from swap.prepare.planning import read_plan
+from swap.doctor.examine import examine
+from swap.doctor.finding import Finding
+from swap.doctor.trial import build as module
+from swap.doctor.trial.build import Trial, run_trial, try_out
+from swap.doctor.trial.remap import Moves
+from swap.plan.planning import read_plan
 from tests.dump import schema_dump
 from tests.fix_cli import Cli
 from tests.fix_mode import toml_with_mode, with_mode

@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from cutover.trial import try_out
 from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
-from swap.prepare.backfill_triggers import may_suppress, touched_by
-from swap.prepare.planning import read_plan
+from swap.doctor.trial.build import try_out
+from swap.plan.backfill_triggers import may_suppress, touched_by
+from swap.plan.planning import read_plan
 from tests.cycling import Cycle, doctor
 from tests.fix_cli import Cli
 from tests.fix_mode import toml_with_mode, with_mode

@@ -12,8 +12,8 @@ import pytest
 from psycopg import sql
 
 import swap.core.connection
+from swap.core.advisory_locks import OPERATOR, WORKER, holder, only_operator, only_worker, try_worker
 from swap.core.connection import Database as Conninfo
-from swap.core.worker import OPERATOR, WORKER, holder, only_operator, only_worker, try_worker
 from swap.demo.server import Server
 from tests.fix_proxy import Proxy
 from tests.fix_server import Connect, Database, DatabaseServer, Execute

@@ -12,15 +12,15 @@ import pytest
 from psycopg import sql
 
 from swap.core.snapshot import Snapshot
-from swap.core.text import load_sql
-from swap.sync.queue import due
+from swap.core.sql_text import load_sql
+from swap.sync.change_queue import due
 from tests.fix_server import Connect
 from tests.verifying import METHODS, OnProgress, Verified, failed, plain, reason, status_of
 from tests.waiting import wait_until
 from verify.checksum import row_hash
-from verify.findings import Method, Report
 from verify.ranges import Range, key_ranges
 from verify.repair import queue_differences
+from verify.report import Method, Report
 
 by_both = pytest.mark.parametrize("method", METHODS)
 USERS = "public.users"
@@ -217,7 +217,7 @@ def test_a_cap_that_was_reached_is_incomplete(verified: Verified, method: Method
 def test_a_range_that_was_left_out_is_noticed(
     verified: Verified, method: Method, lost: Callable[[tuple[Range, ...]], tuple[Range, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("verify.stretch.key_ranges", lambda cuts, within: lost(key_ranges(cuts, within)))
+    monkeypatch.setattr("verify.snapshot_pass.key_ranges", lambda cuts, within: lost(key_ranges(cuts, within)))
     report = verified(method)
     assert report.verdict == "incomplete"
     assert "ranges" in reason(report)
@@ -311,9 +311,9 @@ def test_a_guard_function_with_other_settings(verified: Verified, setting: Liter
 
 def test_functions_of_another_version_are_not_called_altered(verified: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upgrade of swap while a run is under way: what counts is what was recorded when they were made."""
-    ours = load_sql("swap.prepare", "guard_source.sql")
+    ours = load_sql("swap.ddl", "guard_source.sql")
     newer = sql.SQL(ours.as_string(None).replace("BEGIN", "BEGIN /* said otherwise */", 1))
-    monkeypatch.setattr("swap.prepare.objects.load_sql", lambda p, n: newer if n == "guard_source.sql" else load_sql(p, n))
+    monkeypatch.setattr("swap.ddl.capture.load_sql", lambda p, n: newer if n == "guard_source.sql" else load_sql(p, n))
     assert verified().verdict == "identical"
     name = in_state_schema(verified, "%guard_forward")
     verified.owner.execute(sql.SQL("COMMENT ON FUNCTION {} IS NULL").format(name))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.verifying import METHODS, Verified
-from verify.findings import Method
+from verify.report import Method
 
 by_both = pytest.mark.parametrize("method", METHODS)
 

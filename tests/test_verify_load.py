@@ -12,15 +12,15 @@ import pytest
 from psycopg import sql
 
 from swap.core.config import Config
-from swap.core.journal import Journal, Run
 from swap.core.report import Silent
+from swap.state.journal import Journal, Run
 from swap.sync.loop import Sync
 from tests.fix_mode import with_mode
 from tests.fix_server import Database, DatabaseServer
 from tests.runs import Migrate, Migration, background, migrations
 from tests.verifying import METHODS
 from tests.waiting import wait_until
-from verify.findings import Method, Report
+from verify.report import Method, Report
 from verify.run import verify
 
 ROWS = 60_000

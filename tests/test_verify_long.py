@@ -11,12 +11,12 @@ from psycopg import sql
 
 from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
-from swap.sync.queue import due
+from swap.sync.change_queue import due
 from tests.fix_server import Connect
 from tests.verifying import METHODS, OnProgress, Verified, plain, reason, without_triggers
-from verify.findings import Method
-from verify.slices import wanted_slices
-from verify.view import Views
+from verify.reference_rows import wanted_slices
+from verify.report import Method
+from verify.snapshots import Views
 
 by_both = pytest.mark.parametrize("method", METHODS)
 USERS = "public.users"
@@ -61,7 +61,9 @@ def test_a_range_lost_between_two_snapshots_is_noticed(
 ) -> None:
     from verify.ranges import key_ranges
 
-    monkeypatch.setattr("verify.stretch.key_ranges", lambda cuts, within: (r := key_ranges(cuts, within))[:lost] + r[lost + 1 :])
+    monkeypatch.setattr(
+        "verify.snapshot_pass.key_ranges", lambda cuts, within: (r := key_ranges(cuts, within))[:lost] + r[lost + 1 :]
+    )
     report = verified(method, jobs=1, snapshot_max_s=0)
     assert report.verdict == "incomplete"
     assert "ranges" in reason(report)
@@ -113,7 +115,7 @@ def test_vacuum_is_not_held_back(verified: Verified, connect: Connect) -> None:
 
 @pytest.mark.parametrize("parts", [1, 4])
 def test_references_in_several_snapshots(verified: Verified, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("verify.slices.wanted_slices", lambda *_: parts)
+    monkeypatch.setattr("verify.reference_rows.wanted_slices", lambda *_: parts)
     report = verified(snapshot_max_s=0)
     assert report.verdict == "identical", report
     assert {t.name: t.rows for t in report.tables}["public.sessions"] == 300
@@ -139,7 +141,7 @@ def test_a_reference_that_moves_into_a_block_that_is_done(
     verified.owner.execute("VACUUM sessions")
     blocks = verified.owner.execute("SELECT pg_relation_size('sessions') / 8192").fetchone() or (0,)
     assert blocks[0] > 2
-    monkeypatch.setattr("verify.slices.wanted_slices", lambda *_: blocks[0])
+    monkeypatch.setattr("verify.reference_rows.wanted_slices", lambda *_: blocks[0])
     renew: Callable[[Views], Any] = Views.renew
     moved: list[object] = []
 

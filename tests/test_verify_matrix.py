@@ -6,13 +6,13 @@ from __future__ import annotations
 import pytest
 from psycopg import sql
 
-from swap.core.plan import RefColumns
+from swap.plan.model import RefColumns
 from tests.fix_verify import Planted
 from tests.verify_cases import CASES, REFERENCES, Case, ReferenceCase
 from tests.verifying import METHODS, Verified, failed, plain, without_triggers
-from verify.findings import Method, Report
+from verify.changed_keys import compare_keys
 from verify.repair import queue_differences
-from verify.touched import compare_keys
+from verify.report import Method, Report
 
 USERS = "public.users"
 by_both = pytest.mark.parametrize("method", METHODS)

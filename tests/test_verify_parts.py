@@ -11,7 +11,7 @@ from swap.core.connection import Connection
 from swap.core.connection import Database as Target
 from swap.core.errors import UnreachableError
 from tests.verifying import Verified, plain, reason
-from verify import stretch
+from verify import snapshot_pass as stretch
 from verify.checksum import Part, RangeDigest, digest_range
 from verify.exact import RangeResult, compare_range
 from verify.ranges import FEW, wanted_ranges

@@ -18,20 +18,20 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from swap.core.catalog.load import load_tables
+from swap.catalog.load import load_tables
 from swap.core.connection import Connection
 from swap.core.connection import Database as Target
-from swap.core.direction import Direction, Mapped
 from swap.core.names import TableName
 from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
+from swap.plan.direction import Direction, Mapped
 from tests.fix_server import Database
 from tests.verifying import METHODS
 from verify.checksum import row_hash
-from verify.findings import Method
-from verify.gathered import Gathered
-from verify.source import SourceComparison
-from verify.view import View, Views
+from verify.partial_report import Gathered
+from verify.report import Method
+from verify.rows import SourceComparison
+from verify.snapshots import View, Views
 from verify.workers import Workers
 
 ORIGIN, TARGET = TableName("public", "a"), TableName("public", "a_new")

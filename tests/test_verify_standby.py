@@ -10,12 +10,12 @@ import pytest
 
 from swap.core.connection import Database as Target
 from swap.core.report import Silent
-from swap.sync.logical.fence import GivenUp
+from swap.sync.logical.barrier import GivenUp
 from tests.fix_server import Connect, DatabaseServer
 from tests.standby import Standby, standby_of
 from tests.verifying import METHODS, OnProgress, Verified, plain, reason
 from tests.waiting import wait_until
-from verify.findings import Method, Report
+from verify.report import Method, Report
 from verify.run import verify
 
 USERS = "public.users"

@@ -12,20 +12,20 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from swap.core.catalog.model import Column
+from swap.catalog.model import Column
 from swap.core.connection import Connection
-from swap.core.direction import Direction
+from swap.plan.direction import Direction
 from tests.fix_cli import Cli
 from tests.fix_server import Connect, Database, ExampleFactory
 from tests.fix_verify import Planted
 from tests.operating import Operator
 from tests.verify_cases import INSENSITIVE, TYPE_SETUP, TYPES, TypeCase
 from tests.verifying import METHODS, Verified, plain
+from verify.changed_keys import compare_keys
 from verify.checksum import RangeDigest, canonical, digest_range
 from verify.exact import compare_range
-from verify.findings import Method, Report
 from verify.ranges import Range
-from verify.touched import compare_keys
+from verify.report import Method, Report
 
 USERS = "public.users"
 

@@ -10,9 +10,9 @@ import pytest
 from psycopg import sql
 
 import cutover.run
-from swap.core.direction import direction
 from swap.core.errors import DifferenceError
-from swap.sync.settle import validations
+from swap.plan.direction import direction
+from swap.sync.follow_up import validations
 from tests.cycling import Start
 from tests.verifying import reason, status_of
 

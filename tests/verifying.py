@@ -12,13 +12,13 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.connection import Database as Target
-from swap.core.direction import Direction, direction
-from swap.core.journal import Journal, Run
 from swap.core.names import TableName
 from swap.core.report import Reporter, Silent
+from swap.plan.direction import Direction, direction
+from swap.state.journal import Journal, Run
 from tests.fix_server import Database
 from tests.operating import Operator
-from verify.findings import Method, Report
+from verify.report import Method, Report
 from verify.run import verify
 
 AUDIT = """

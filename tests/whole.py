@@ -16,18 +16,18 @@ from cutover.run import Operation
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
-from swap.core.journal import Journal, Run
 from swap.core.report import Silent
-from swap.prepare.baseline import store_baseline
-from swap.prepare.doctor import examine, refuse
-from swap.prepare.planning import read_plan
+from swap.doctor.examine import examine, refuse
+from swap.plan.planning import read_plan
+from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
+from swap.state.journal import Journal, Run
 from swap.sync.loop import Sync
 from tests.dump import schema_dump
 from tests.fix_mode import with_mode
 from tests.fix_server import Database, DatabaseServer
 from tests.runs import ROLES, install
-from verify.findings import Report
+from verify.report import Report
 from verify.run import verify
 
 

@@ -1,7 +1,7 @@
 """Capture, guards and fence are what was recorded when they were made: there, enabled ALWAYS, and unaltered.
 
 Which triggers there are is in the recorded structure, what a function does in a digest that was put into its comment
-in the statement that made it (swap.prepare.objects.function). So another version of this tool, whose functions would
+in the statement that made it (swap.ddl.capture.function). So another version of this tool, whose functions would
 read otherwise, does not call those of a run that is under way altered.
 """
 
@@ -14,15 +14,15 @@ from typing import NamedTuple
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.core.journal import Journal, Run
 from swap.core.names import TableName, parse_table
-from swap.core.plan import Plan
+from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
-from swap.core.text import load_sql
-from swap.prepare import objects
-from verify.findings import Check
+from swap.ddl import capture as objects
+from swap.plan.model import Plan
+from swap.state.journal import Journal, Run
 from verify.published import published
-from verify.view import storage
+from verify.report import Check
+from verify.snapshots import storage
 
 RECORDED = re.compile(r'^trigger CREATE (?:CONSTRAINT )?TRIGGER ("(?:[^"]|"")+"|\S+) ')
 OWN = re.compile(r"^(0swap_complete_|~swap_(guard|twin)_|!swap_compat_|swap_(capture|truncate|fence)(_|$))")

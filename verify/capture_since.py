@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from swap.core.connection import Connection
 from swap.core.names import TableName
-from swap.core.plan import Plan
 from swap.core.snapshot import Snapshot
-from swap.core.text import load_sql
-from swap.prepare.objects import CAPTURE, DELETED, MOVED
+from swap.core.sql_text import load_sql
+from swap.ddl.capture import CAPTURE, DELETED, MOVED
+from swap.plan.model import Plan
 from swap.sync.logical.position import full_xid
 from verify.capture import OWN, followed
 from verify.own_transactions import own_transactions

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from swap.core.catalog.load import query
-from swap.core.catalog.model import Table
+from swap.catalog.load import query
+from swap.catalog.model import Table
+from swap.core.advisory_locks import WORKER
 from swap.core.connection import Connection
-from swap.core.direction import Direction
 from swap.core.names import TableName, parse_table
-from swap.core.plan import Plan
-from swap.core.text import load_sql
-from swap.core.worker import WORKER
-from verify.findings import Check
+from swap.core.sql_text import load_sql
+from swap.plan.direction import Direction
+from swap.plan.model import Plan
 from verify.references import PairResult
+from verify.report import Check
 
 _NEXTVAL = re.compile(r"nextval\('((?:[^']|'')+)'::regclass\)")
 

@@ -19,13 +19,13 @@ from functools import partial
 
 from psycopg import sql
 
-from swap.core.catalog.model import Column
+from swap.catalog.model import Column
 from swap.core.connection import Connection
-from swap.core.direction import Direction
+from swap.plan.direction import Direction
 from verify.exact import by_index, comparable
-from verify.images import COMMA, Where, target_value
 from verify.ranges import Range
 from verify.references import blocks_of
+from verify.row_images import COMMA, Where, target_value
 
 # Types whose equality is identity of the stored value (and which hash): pg_type.typname.
 IDENTICAL = frozenset(

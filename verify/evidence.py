@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from verify.findings import Report
+from verify.report import Report
 
 
 def write_evidence(report: Report, path: Path) -> tuple[Path, Path]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.core.direction import Direction
-from verify.images import Where, changed, joined
+from swap.plan.direction import Direction
 from verify.ranges import Range, bigints
+from verify.row_images import Where, changed, joined
 
 
 @dataclass(frozen=True)

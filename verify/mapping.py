@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from swap.core.catalog.model import Table
+from swap.catalog.model import Table
 from swap.core.connection import Connection
-from swap.core.direction import Direction
 from swap.core.names import TableName
+from swap.plan.direction import Direction
 
 EXAMPLES = 5
 

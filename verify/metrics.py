@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from swap.core.errors import UsageError
-from verify.findings import Report
+from verify.report import Report
 
 
 class Metrics:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.core.text import load_sql
+from swap.core.sql_text import load_sql
 
 
 def own_transactions(conn: Connection, schema: str, xids: Iterable[int]) -> set[int]:

@@ -7,9 +7,9 @@ is no snapshot of which it could be said that what was left out is in it. Only a
 from __future__ import annotations
 
 from swap.core.connection import Connection
-from swap.core.plan import Plan
-from swap.core.text import load_sql
-from swap.prepare.publication import publication_name
+from swap.core.sql_text import load_sql
+from swap.ddl.replication import publication_name
+from swap.plan.model import Plan
 from verify.own_transactions import own_transactions
 
 

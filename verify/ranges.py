@@ -15,8 +15,8 @@ from itertools import pairwise
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.core.direction import Direction
-from verify.findings import Method
+from swap.plan.direction import Direction
+from verify.report import Method
 
 ROWS_PER_RANGE = 50_000  # joined at a time
 ROWS_PER_DIGEST = 1_000_000  # summed at a time, for a second or two; an unequal range is joined

@@ -15,12 +15,12 @@ from importlib.metadata import PackageNotFoundError, version
 import sqlalchemy as sa
 
 from swap.core.connection import Connection, Database
-from swap.core.journal import Journal, Run
 from swap.core.names import TableName
+from swap.state.journal import Journal, Run
 from verify.checksum import RangeDigest
-from verify.findings import Check, Method, Report, Seen, verdict
-from verify.gathered import Gathered
-from verify.view import storage
+from verify.partial_report import Gathered
+from verify.report import Check, Method, Report, Seen, verdict
+from verify.snapshots import storage
 
 
 def conclude(database: Database, run: Run, method: Method, started_at: datetime, found: Gathered, limit: int) -> Report:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from swap.core.catalog.model import Table
-from swap.core.chains import unvouched
+from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import TableName
-from swap.core.plan import INTEGERS, Plan, RefColumns
-from swap.core.text import load_sql, verbatim
-from verify.findings import Finding
+from swap.core.sql_text import load_sql, verbatim
+from swap.plan.key_columns import unvouched
+from swap.plan.model import INTEGERS, Plan, RefColumns
+from verify.report import Finding
 
 BLOCK = 8192  # only to divide the work
 

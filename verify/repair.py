@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.core.journal import Journal, Run
-from swap.core.plan import Plan
-from swap.prepare.objects import changes
-from verify.findings import Finding
+from swap.ddl.capture import changes
+from swap.plan.model import Plan
+from swap.state.journal import Journal, Run
 from verify.ranges import bigints
+from verify.report import Finding
 
 
 def repair_statement(plan: Plan, keys: Iterable[int]) -> sql.Composed:

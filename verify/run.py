@@ -15,31 +15,31 @@ from functools import partial
 
 import psycopg
 
-from swap.core.catalog.load import load_tables, read_structure
-from swap.core.catalog.model import Table
+from swap.catalog.load import load_tables, read_structure
+from swap.catalog.model import Table
 from swap.core.connection import Connection, Database
-from swap.core.direction import Direction, direction
-from swap.core.journal import Journal, Run
 from swap.core.names import TableName
-from swap.core.plan import Plan
 from swap.core.report import Reporter
-from swap.prepare.baseline import difference, watched_tables
-from swap.prepare.compat import twins
-from swap.sync.logical.fence import GivenUp, delivered
-from swap.sync.settle import SETTLED
+from swap.ddl.compat import twins
+from swap.plan.direction import Direction, direction
+from swap.plan.model import Plan
+from swap.prepare.drift import difference, watched_tables
+from swap.state.journal import Journal, Run
+from swap.sync.follow_up import SETTLED
+from swap.sync.logical.barrier import GivenUp, delivered
 from verify import checks as named
 from verify.capture import capture_installed
-from verify.findings import Check, Method, Report
-from verify.gathered import Gathered
+from verify.compat import differing
 from verify.mapping import key_columns, violations
+from verify.partial_report import Gathered
 from verify.record import conclude
+from verify.reference_rows import ReferenceComparison
 from verify.references import pairs
-from verify.second_names import differing
-from verify.slices import ReferenceComparison
-from verify.source import SourceComparison
+from verify.report import Check, Method, Report
+from verify.rows import SourceComparison
+from verify.snapshots import Views, hold_queue, queue_lost, storage
 from verify.standby import await_replay, check_standby
 from verify.structure import structure
-from verify.view import Views, hold_queue, queue_lost, storage
 from verify.workers import Task, Workers, no_reason
 
 SNAPSHOT_MAX_S = 900.0

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
-from swap.core.journal import Journal, Run
 from swap.core.report import Reporter
-from swap.core.text import load_sql
+from swap.core.sql_text import load_sql
+from swap.state.journal import Journal, Run
 
 PATIENCE_S = 600.0
 POLL_S = 0.1

@@ -5,11 +5,11 @@ Pure: two loaded tables in, a check out. Without it a column added after plannin
 
 from __future__ import annotations
 
-from swap.core.catalog.model import Column, Table
-from swap.core.direction import Direction, forward
-from swap.core.plan import Plan
+from swap.catalog.model import Column, Table
+from swap.plan.direction import Direction, forward
+from swap.plan.model import Plan
 from verify.checks import check
-from verify.findings import Check
+from verify.report import Check
 
 
 def structure(plan: Plan, d: Direction, origin: Table, target: Table) -> tuple[Check, list[str]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from swap.catalog.load import load_catalog
 from swap.cli.context import Session
 from swap.cli.output import print_lines, print_table
 from swap.cli.results import conclude
-from swap.core.catalog.load import load_catalog
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError
 from swap.core.names import parse_table
-from verify.against import Compared, compare_databases
+from verify.cross_database import Compared, compare_databases
 
 
 def against(s: Session, other: Database, jobs: int, *, as_json: bool) -> int:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from cutover.trial import try_out
 from swap.cli.context import ConfigFile, Dsn, Json, Verbose, opened
 from swap.cli.output import emit_json, print_checks, print_lines, watched
 from swap.cli.plan_commands import active, plan, prepare
@@ -15,10 +14,11 @@ from swap.cli.results import conclude, done
 from swap.cli.status import read_status, status_lines
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, UsageError
-from swap.core.journal import Phase
 from swap.core.names import parse_table
-from swap.prepare.doctor import examine
+from swap.doctor.examine import examine
+from swap.doctor.trial.build import try_out
 from swap.prepare.init import render, write
+from swap.state.journal import Phase
 from swap.sync.loop import Sync
 
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Sessions at work. Else [sync] jobs.")]

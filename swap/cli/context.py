@@ -20,8 +20,8 @@ from swap.cli.output import LiveReporter, PlainReporter, make_reporter
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
-from swap.core.gone import left_over, refuse_gone
-from swap.core.journal import Journal, Run
+from swap.state.journal import Journal, Run
+from swap.state.missing import left_over, refuse_gone
 
 Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Else SWAP_CONFIG, else ./swap.toml.")]

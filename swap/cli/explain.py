@@ -12,10 +12,10 @@ import psycopg
 from swap.core.config import Config
 from swap.core.connection import Database, translate
 from swap.core.errors import RefusedError
-from swap.core.gone import RUNBOOK, refuse_gone
-from swap.core.journal import Journal
 from swap.core.names import quote
-from swap.prepare.doctor import examine
+from swap.doctor.examine import examine
+from swap.state.journal import Journal
+from swap.state.missing import RUNBOOK, refuse_gone
 
 MISSING = (
     psycopg.errors.UndefinedTable,

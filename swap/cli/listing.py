@@ -7,15 +7,12 @@ from typing import Any
 from psycopg import sql
 
 from cutover.finalize import abort_steps, finalize_steps
-from cutover.functions import plan_again
-from cutover.ready import closing_statements, cutover_exchange, lock_statements, revert_exchange
-from swap.core.direction import forward
+from cutover.prepared_exchange import closing_statements, cutover_exchange, lock_statements, revert_exchange
 from swap.core.names import quote
-from swap.core.plan import Plan
 from swap.core.statement import Statement
-from swap.prepare.backfill_triggers import Touched
-from swap.prepare.compat import fill_compat
-from swap.prepare.references import (
+from swap.ddl.compat import fill_compat
+from swap.ddl.functions import plan_again
+from swap.ddl.references import (
     analyze_reference,
     create_index,
     fill_identity,
@@ -23,6 +20,9 @@ from swap.prepare.references import (
     index_attributes,
     reference_indexes,
 )
+from swap.plan.backfill_triggers import Touched
+from swap.plan.direction import forward
+from swap.plan.model import Plan
 from swap.prepare.run import Step, prepare_steps
 from swap.sync.backfill import copy_statement
 from swap.sync.build import (
@@ -35,7 +35,7 @@ from swap.sync.build import (
     statistics_of,
     vacuum,
 )
-from swap.sync.settle import validations
+from swap.sync.follow_up import validations
 
 Phase = tuple[str, list[Statement]]
 LOW, HIGH = sql.SQL(":low"), sql.SQL(":high")

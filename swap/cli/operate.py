@@ -13,10 +13,10 @@ import typer
 from cutover.finalize import abort as run_abort
 from cutover.finalize import abort_steps, finalize_steps, way_back
 from cutover.finalize import finalize as run_finalize
+from cutover.finalize_checks import check_finalize
 from cutover.gates import check_phase
 from cutover.hook import HookError, run_hook
-from cutover.legacy import check_finalize
-from cutover.ready import slot_and_generation
+from cutover.prepared_exchange import slot_and_generation
 from cutover.run import Operation
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, Yes, confirm, opened
@@ -24,7 +24,7 @@ from swap.cli.output import emit_json, print_lines
 from swap.cli.results import done, print_statements
 from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError, StoppedError
-from swap.core.journal import Phase, Run, storable
+from swap.state.journal import Phase, Run, storable
 
 Clients = Annotated[
     list[str] | None,

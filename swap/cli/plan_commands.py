@@ -7,25 +7,25 @@ from typing import Annotated
 
 import typer
 
-from cutover.capture_again import capture_again, to_put_back
-from cutover.trial import try_out
+from cutover.restore_capture import capture_again, to_put_back
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, opened
 from swap.cli.output import emit_json, print_lines
 from swap.cli.results import done, print_statements
+from swap.core.advisory_locks import only_worker, taking_over
 from swap.core.errors import PhaseError
-from swap.core.gone import gone, refuse_gone
-from swap.core.journal import Phase, Run
-from swap.core.plan import Plan
-from swap.core.worker import only_worker, taking_over
-from swap.prepare.backfill_triggers import may_suppress, touched_by
-from swap.prepare.baseline import store_baseline
-from swap.prepare.checks_base import Subject
-from swap.prepare.checks_logical import check_logical
-from swap.prepare.checks_server import check_wal, read_server
-from swap.prepare.doctor import examine, refuse
-from swap.prepare.planning import key_type, read_plan
+from swap.doctor.examine import examine, refuse
+from swap.doctor.finding import Subject
+from swap.doctor.replication import check_logical
+from swap.doctor.server import check_wal, read_server
+from swap.doctor.trial.build import try_out
+from swap.plan.backfill_triggers import may_suppress, touched_by
+from swap.plan.model import Plan
+from swap.plan.planning import key_type, read_plan
+from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
+from swap.state.journal import Phase, Run
+from swap.state.missing import gone, refuse_gone
 from swap.sync.logical.switch import forget_logical, switch_mode
 
 

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 
 from swap.cli.context import Session
 from swap.cli.output import duration
-from swap.core.gone import KEPT, RUNBOOK, gone, left_over, refuse_gone
-from swap.core.journal import Journal, Phase, Run
 from swap.core.names import TableName
 from swap.core.pgbouncer import by_hand, paused_now
-from swap.prepare.spare_key import read_legacy_keys
+from swap.ddl.spare_keys import read_legacy_keys
+from swap.state.journal import Journal, Phase, Run
+from swap.state.missing import KEPT, RUNBOOK, gone, left_over, refuse_gone
+from swap.sync.backlog_trend import BEHIND, CAUGHT_UP
+from swap.sync.change_queue import count_due, read_watermark
 from swap.sync.logical.lag import read_lag
-from swap.sync.pace import BEHIND, CAUGHT_UP
-from swap.sync.queue import count_due, read_watermark
 from verify.capture import faults_now
 
 FEW_KEYS = 1_000_000

@@ -16,12 +16,12 @@ from swap.cli.output import emit_json, print_checks, print_lines, print_table
 from swap.cli.results import conclude
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
-from swap.core.journal import Phase, Run
+from swap.state.journal import Phase, Run
+from verify.continuous import Settings, Watch
 from verify.evidence import write_evidence
-from verify.findings import Report
 from verify.repair import queue_differences, repair_statement, repairable
+from verify.report import Report
 from verify.run import verify as run_verification
-from verify.watch import Settings, Watch
 
 REPAIRED = "Differing keys are queued for replay; nothing else was changed."
 

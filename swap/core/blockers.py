@@ -13,7 +13,7 @@ import psycopg
 from swap.core.connection import Connection, Database
 from swap.core.errors import SwapError
 from swap.core.report import Reporter
-from swap.core.text import load_sql
+from swap.core.sql_text import load_sql
 
 HIDDEN = "<insufficient privilege>"
 ASK_EVERY_S, SAY_EVERY_S = 1.0, 5.0

@@ -5,7 +5,7 @@ What 1.18 was seen to do, and what follows from it here:
   Nothing bounds that wait but its client, so the answer is waited for here, not in the driver.
 - A PAUSE that has not answered yet is lifted by RESUME from another session, and then never answers: so it has a session
   of its own, which is closed afterwards.
-- A database stays paused when the session that paused it ends, however it ends. Somebody has to RESUME it (`cutover.guard`).
+- A database stays paused when the session that paused it ends, however it ends. Somebody has to RESUME it (`cutover.pause_watchdog`).
 - PAUSE of a paused database succeeds: whether somebody else holds it paused has to be asked before. A PAUSE of everything
   is not seen in SHOW DATABASES; a PAUSE of one database is refused then.
 

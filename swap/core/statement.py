@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.text import Query
+from swap.core.sql_text import Query
 
 AX = "ACCESS EXCLUSIVE"
 

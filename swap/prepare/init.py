@@ -8,17 +8,17 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from swap.core.catalog.load import load_catalog
-from swap.core.catalog.model import Catalog, Table
+from swap.catalog.load import load_catalog
+from swap.catalog.model import Catalog, Table
 from swap.core.config import Config, Cutover, Identity, Names, Sync, Verify
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, quote
-from swap.core.plan import RefColumns, is_identity_index
-from swap.core.planner import reference_columns
-from swap.prepare.checks_key import check_key
-from swap.prepare.lookalikes import LookAlike, singular
-from swap.prepare.lookalikes_nested import look_alikes
+from swap.doctor.key import check_key
+from swap.doctor.look_alikes import LookAlike, singular
+from swap.doctor.look_alikes_nested import look_alikes
+from swap.plan.model import RefColumns, is_identity_index
+from swap.plan.planner import reference_columns
 
 COMMENTS = {
     "shadow": "the table that is built beside the source",

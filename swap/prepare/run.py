@@ -15,21 +15,22 @@ from psycopg import sql
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.errors import PhaseError
-from swap.core.journal import Journal, Phase, Run
-from swap.core.ladder import LockBudget, with_locks
+from swap.core.lock_retries import LockBudget, with_locks
 from swap.core.names import TableName
-from swap.core.plan import Plan
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
 from swap.core.statement import Statement, script
-from swap.prepare import objects, own_triggers
-from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
-from swap.prepare.compat import add_compat_column, compat_functions, reference_triggers
-from swap.prepare.publication import create_publication, create_slot, publish
-from swap.prepare.references import add_identity, add_reference_column
-from swap.prepare.shadow import create_shadow
+from swap.ddl import capture as objects
+from swap.ddl import guards as own_triggers
+from swap.ddl.compat import add_compat_column, compat_functions, reference_triggers
+from swap.ddl.references import add_identity, add_reference_column
+from swap.ddl.replication import create_publication, create_slot, publish
+from swap.ddl.shadow import create_shadow
+from swap.plan.model import Plan
+from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.slot import STEP as SLOT
 from swap.prepare.slot import make_slot
+from swap.state.journal import Journal, Phase, Run
 
 
 @dataclass(frozen=True)

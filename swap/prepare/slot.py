@@ -13,11 +13,11 @@ from psycopg import sql
 from swap.core.blockers import explained
 from swap.core.connection import Connection, Database
 from swap.core.errors import RefusedError
-from swap.core.journal import Journal, Run
-from swap.core.plan import Plan
 from swap.core.report import Reporter
-from swap.core.text import load_sql
-from swap.prepare.publication import create_slot, drop_slot_sql, slot_name_sql
+from swap.core.sql_text import load_sql
+from swap.ddl.replication import create_slot, drop_slot_sql, slot_name_sql
+from swap.plan.model import Plan
+from swap.state.journal import Journal, Run
 
 PATIENCE_S = 30.0
 STEP = "slot"

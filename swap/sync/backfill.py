@@ -24,12 +24,12 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from swap.core.connection import Connection, Database
-from swap.core.direction import Direction
-from swap.core.journal import Journal
-from swap.core.ladder import RETRIED, local_timeout
+from swap.core.lock_retries import RETRIED, local_timeout
 from swap.core.names import TableName
 from swap.core.report import Reporter
-from swap.core.text import Query, verbatim
+from swap.core.sql_text import Query, verbatim
+from swap.plan.direction import Direction
+from swap.state.journal import Journal
 from swap.sync.control import Control, Interrupted
 
 PAUSE_S, MAX_PAUSE_S = 0.1, 2.0

@@ -15,15 +15,12 @@ from psycopg import sql
 
 from swap.core.blockers import explained
 from swap.core.connection import Connection, Database
-from swap.core.journal import Journal, Run
-from swap.core.ladder import LockBudget
+from swap.core.lock_retries import LockBudget
 from swap.core.names import TableName
-from swap.core.plan import IndexPlan, Plan, ReferencePlan
 from swap.core.report import Reporter
+from swap.core.sql_text import Query, verbatim
 from swap.core.statement import Statement
-from swap.core.statistics import create_statistics
-from swap.core.text import Query, verbatim
-from swap.prepare.references import (
+from swap.ddl.references import (
     analyze_reference,
     attach_indexes,
     create_index,
@@ -31,7 +28,10 @@ from swap.prepare.references import (
     not_null_check,
     reference_indexes,
 )
+from swap.ddl.statistics import create_statistics
+from swap.plan.model import IndexPlan, Plan, ReferencePlan
 from swap.prepare.run import Step, run_step
+from swap.state.journal import Journal, Run
 
 VALID = (
     "SELECT i.indisvalid AND i.indisready FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from swap.core.advisory_locks import handover_wanted
 from swap.core.connection import Connection
-from swap.core.journal import Journal
 from swap.core.report import Reporter
-from swap.core.worker import handover_wanted
+from swap.state.journal import Journal
 
 ASK_EVERY_S = 0.1
 

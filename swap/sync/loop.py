@@ -10,21 +10,23 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from swap.core.advisory_locks import at_work, handover_wanted, release_worker, try_worker
 from swap.core.blockers import explained
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
-from swap.core.direction import Direction, direction
 from swap.core.errors import PhaseError
-from swap.core.gone import refuse_gone
-from swap.core.journal import Journal, Phase, Run
-from swap.core.ladder import LockBudget
+from swap.core.lock_retries import LockBudget
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
-from swap.core.worker import at_work, handover_wanted, release_worker, try_worker
-from swap.prepare.backfill_triggers import SUPPRESS, may_suppress
-from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
+from swap.plan.backfill_triggers import SUPPRESS, may_suppress
+from swap.plan.direction import Direction, direction
+from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.run import run_step
+from swap.state.journal import Journal, Phase, Run
+from swap.state.missing import refuse_gone
 from swap.sync.backfill import Backfill, Part, key_bound
+from swap.sync.backfill_tasks import compat_part, identity_part, reference_part, rows_part
+from swap.sync.backlog_trend import Pace
 from swap.sync.build import (
     analyze,
     build_key_index,
@@ -34,14 +36,12 @@ from swap.sync.build import (
     identity_steps,
     vacuum,
 )
+from swap.sync.change_queue import count_due, current_snapshot, read_watermark
 from swap.sync.control import Control, Interrupted
-from swap.sync.logical.fence import OwnFence, streaming
-from swap.sync.pace import Pace
-from swap.sync.parts import compat_part, identity_part, reference_part, rows_part
-from swap.sync.queue import count_due, current_snapshot, read_watermark
+from swap.sync.follow_up import SETTLED, settle
+from swap.sync.logical.barrier import OwnFence, streaming
 from swap.sync.replay import BATCH, replay, replay_all
 from swap.sync.rotate import rotate
-from swap.sync.settle import SETTLED, settle
 from swap.sync.throttle import replica_lag
 
 IDLE_S = 0.1

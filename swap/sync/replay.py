@@ -14,14 +14,14 @@ from typing import Protocol
 import psycopg
 from psycopg import sql
 
-from swap.core.chains import vouches
 from swap.core.connection import Connection
-from swap.core.direction import Direction
 from swap.core.errors import DefectError
 from swap.core.names import TableName
-from swap.core.plan import Plan
+from swap.plan.direction import Direction
+from swap.plan.key_columns import vouches
+from swap.plan.model import Plan
 from swap.sync.backfill import NESTED_LOOPS
-from swap.sync.queue import Batch, advance, batch_keys, current_snapshot, next_batch, read_watermark
+from swap.sync.change_queue import Batch, advance, batch_keys, current_snapshot, next_batch, read_watermark
 
 BATCH = 20_000
 SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice

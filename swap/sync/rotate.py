@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.core.journal import Journal, Run
 from swap.core.snapshot import Snapshot
 from swap.core.statement import script
-from swap.prepare.objects import capture_functions, changes
-from swap.sync.queue import read_watermark
+from swap.ddl.capture import capture_functions, changes
+from swap.state.journal import Journal, Run
+from swap.sync.change_queue import read_watermark
 
 SWITCH_BYTES = 32 * 1024 * 1024
 

@@ -9,8 +9,8 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.errors import DefectError
-from swap.core.plan import Plan
-from swap.prepare.objects import changes
+from swap.ddl.capture import changes
+from swap.plan.model import Plan
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.core.plan import Plan
-from swap.core.text import load_sql
+from swap.core.sql_text import load_sql
+from swap.plan.model import Plan
 from swap.prepare.slot import read_slot
 from swap.sync.logical.position import CaptureLostError, check_journalled
 

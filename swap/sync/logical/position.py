@@ -7,8 +7,8 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.errors import DefectError, RefusedError
-from swap.core.plan import Plan
-from swap.prepare.publication import publication_name
+from swap.ddl.replication import publication_name
+from swap.plan.model import Plan
 from swap.prepare.slot import STEP, Slot, read_slot
 from swap.sync.logical.link import lsn_text
 

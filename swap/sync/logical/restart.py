@@ -12,13 +12,13 @@ from psycopg import sql
 
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
-from swap.core.direction import Direction, direction
-from swap.core.journal import Journal, Phase, Run
-from swap.core.ladder import LockBudget, with_locks
-from swap.core.plan import Plan
+from swap.core.lock_retries import LockBudget, with_locks
 from swap.core.report import Reporter
-from swap.prepare.objects import changes
+from swap.ddl.capture import changes
+from swap.plan.direction import Direction, direction
+from swap.plan.model import Plan
 from swap.prepare.slot import STEP, make_slot
+from swap.state.journal import Journal, Phase, Run
 from swap.sync.logical.position import CaptureLostError, check_journalled
 
 OVER = (Phase.PREPARING, Phase.FINALIZED, Phase.ABORTED)

@@ -11,7 +11,7 @@ without the journal's, and after a promotion the slot is never ahead of the jour
 
 An entry holds the id of the transaction that changed the row (`origin`) beside that of the stream's own (`xid`). A
 decoded commit is not yet a visible one: the commit record is written before the transaction leaves the list of running
-ones, and with a synchronous standby that does not answer minutes may lie between (H9). See swap.sync.queue for what
+ones, and with a synchronous standby that does not answer minutes may lie between (H9). See swap.sync.change_queue for what
 replay does with that.
 """
 
@@ -30,8 +30,8 @@ import psycopg
 
 from swap.core.connection import Database
 from swap.core.errors import DefectError, SwapError, UnreachableError
-from swap.core.plan import Plan
-from swap.prepare.publication import publication_name
+from swap.ddl.replication import publication_name
+from swap.plan.model import Plan
 from swap.prepare.slot import read_slot
 from swap.sync.logical.decoding import Decoder
 from swap.sync.logical.entries import Chunk, here, note, table_in_use

@@ -13,15 +13,16 @@ import sqlalchemy as sa
 from swap.core.config import Config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError
-from swap.core.journal import Journal, Phase, Run
-from swap.core.ladder import LockBudget, with_locks
+from swap.core.lock_retries import LockBudget, with_locks
 from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
-from swap.prepare import objects, own_triggers
-from swap.prepare.baseline import foreign_drift, refuse_drift, store_baseline
-from swap.prepare.publication import create_publication, drop_publication, publish
+from swap.ddl import capture as objects
+from swap.ddl import guards as own_triggers
+from swap.ddl.replication import create_publication, drop_publication, publish
+from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.slot import STEP, end_slot, make_slot
-from swap.sync.logical.fence import streaming
+from swap.state.journal import Journal, Phase, Run
+from swap.sync.logical.barrier import streaming
 
 ALLOWED = (Phase.PREPARED, Phase.BACKFILLING, Phase.SYNCING)
 

@@ -1,0 +1,96 @@
+"""What stands in the way of `finalize` (H45): users of the integer columns, and of the retired table.
+
+DROP COLUMN refuses for a policy, a view or a generated column, and silently takes indexes, checks, statistics objects
+and constraints along. Neither is left to it: everything but swap's own is listed before anything is dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.errors import RefusedError
+from swap.core.names import TableName
+from swap.core.sql_text import load_sql
+from swap.ddl.compat import twins
+from swap.ddl.replication import publication_name
+from swap.ddl.statistics import aside_name
+from swap.plan.model import Plan
+
+ACCEPT = "legacy:"
+
+
+def check_finalize(conn: Connection, plan: Plan, config: Config, *, drop_legacy: bool, second_names: bool) -> None:
+    """Raises RefusedError with the full list. Reads the catalog only."""
+    if second_names and (needed := second_name_dependents(conn, plan)):
+        raise RefusedError(
+            f"A name of before the cutover, which goes now, is still needed by: {'; '.join(needed)}.",
+            hint="Change or drop each of these first.",
+        )
+    if left := retired_dependents(conn, plan):
+        raise RefusedError(
+            f"The retired table {plan.retired} is still used by: {'; '.join(left)}.",
+            hint=f"Change each of these to read {plan.source}, or drop it.",
+        )
+    if not drop_legacy:
+        return
+    accepted = set(config.accept.findings)
+    needed = legacy_dependents(conn, plan)
+    bodies = [(f, c) for f, c in legacy_functions(conn, plan) if f"{ACCEPT}{f}" not in accepted]
+    if needed or bodies:
+        said = [*needed, *(f"{c}: the body of {f}" for f, c in bodies)]
+        take_on = f' A body that was read may be taken on: [accept] findings = ["{ACCEPT}{bodies[0][0]}"].' if bodies else ""
+        raise RefusedError(
+            f"An integer column is still needed by: {'; '.join(said)}.",
+            hint=f"Change or drop each of these first, or finalize without --drop-legacy.{take_on}",
+        )
+
+
+def legacy_columns(plan: Plan) -> list[tuple[TableName, str]]:
+    """The integer columns, by their names after the cutover."""
+    return [
+        (plan.source, plan.legacy_key),
+        *((plan.source, r.legacy_column) for r in plan.own_references),
+        *((r.table, r.columns.legacy_column) for r in plan.references),
+    ]
+
+
+def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
+    """What is bound to an integer column, by name."""
+    return [f"{r[0]}: {r[1]}" for r in conn.execute(load_sql("cutover", "integer_dependents.sql"), _parameters(conn, plan))]
+
+
+def second_name_dependents(conn: Connection, plan: Plan) -> list[str]:
+    """What is bound to a compatibility column, by name."""
+    columns = [(t.table, t.other) for t in twins(plan, "reverse")]
+    own = [i.app_name for i in plan.indexes] + [i.build_name for r in plan.references for i in r.compat_indexes]
+    rows = conn.execute(load_sql("cutover", "integer_dependents.sql"), _parameters(conn, plan, columns) | {"own": own})
+    return [f"{r[0]}: {r[1]}" for r in rows]
+
+
+def legacy_functions(conn: Connection, plan: Plan) -> list[tuple[str, str]]:
+    """(function, column): bodies of text that mention an integer column's name."""
+    return [(r[0], r[1]) for r in conn.execute(load_sql("cutover", "integer_functions.sql"), _parameters(conn, plan))]
+
+
+def retired_dependents(conn: Connection, plan: Plan) -> list[str]:
+    """What elsewhere depends on the retired table: made after the cutover, nothing of the plan's."""
+    return [r[0] for r in conn.execute(load_sql("cutover", "retired_dependents.sql"), _parameters(conn, plan))]
+
+
+def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str]] | None = None) -> dict[str, Any]:
+    columns = legacy_columns(plan) if columns is None else columns
+    own = [plan.key_index.build_name, *(aside_name(plan, x).name for x in plan.catalog.statistics)]
+    for ref in plan.references:
+        own += [i.aside_name for i in (*ref.indexes, *ref.parts) if i.aside_name]
+        own += [i.build_name for i in ref.spares]
+    return {
+        "schemas": [t.schema for t, _ in columns],
+        "tables": [t.name for t, _ in columns],
+        "columns": [c for _, c in columns],
+        "own": own,
+        "publication": publication_name(plan),
+        "retired": plan.retired.sql.as_string(conn),
+        "state_schema": plan.state_schema,
+    }

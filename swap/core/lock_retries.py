@@ -1,0 +1,133 @@
+"""The lock ladder: short attempts, jittered pauses, a bounded number of them. The one module that uses tenacity.
+
+A queued ACCESS EXCLUSIVE request blocks every later reader (H33): so each attempt waits at most
+`lock_timeout_ms`, gives up, and pauses long enough for the queue behind it to drain.
+Locks are asked for in one LOCK TABLE statement, at once in the mode needed: an upgrade is how deadlocks start.
+
+lock_timeout bounds each wait and not their sum: the tables of one LOCK TABLE are waited for in turn, while those that
+were granted are held and others queue for them (seen: 1.2 s for three tables under a lock_timeout of 0.5 s). So a
+statement_timeout of the same length runs beside it (I2).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg
+from psycopg import sql
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from swap.core.connection import Connection
+from swap.core.errors import LockError
+from swap.core.names import TableName
+from swap.core.sql_text import Query
+
+T = TypeVar("T")
+RETRIED = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+)
+
+
+@dataclass(frozen=True)
+class LockBudget:
+    """How long one attempt may queue for its locks (ms), and how often it is tried."""
+
+    lock_timeout_ms: int
+    max_attempts: int
+
+
+def lock_tables(tables: Sequence[TableName], mode: str) -> sql.Composed:
+    """One LOCK TABLE over `tables` in a fixed order. ONLY is not used: children belong to the table."""
+    names = sql.SQL(", ").join(t.sql for t in sorted(set(tables)))
+    return sql.SQL("LOCK TABLE {} IN {} MODE").format(names, sql.SQL(mode))
+
+
+def local_timeout(name: str, ms: int) -> sql.Composed:
+    return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(f"{ms}ms"))
+
+
+def rest(name: str, ms: int) -> sql.Composed:
+    """The timer is set to what is left of `ms`, by the server's clock, since the message arrived that this is in: all of
+    its statements have one statement_timestamp()."""
+    return sql.SQL(
+        "SELECT set_config({}, greatest(1, ceil({} - 1000 *"
+        " extract(epoch FROM clock_timestamp() - statement_timestamp())))::int || 'ms', true)"
+    ).format(sql.Literal(name), sql.Literal(ms))
+
+
+def acquire(conn: Connection, locks: Sequence[Query], budget_ms: int, then: Query | None = None) -> None:
+    """Statements that wait for locks, one after another, in the caller's transaction: `budget_ms` for all waits together.
+
+    Leaves lock_timeout at `budget_ms`, for each lock that is taken later in the transaction, and no statement_timeout, or
+    what `then` sets in the same message.
+    Raises LockNotAvailable, whichever timer ended the wait; QueryCanceled when somebody cancelled it before that."""
+    timers = sql.SQL("; ").join(local_timeout(n, budget_ms) for n in ("lock_timeout", "statement_timeout"))
+    conn.execute(timers)
+    steps = [s for lock in locks for s in (rest("statement_timeout", budget_ms), lock)][1:]
+    steps.append(then or local_timeout("statement_timeout", 0))
+    asked = time.monotonic()
+    try:
+        conn.execute(sql.SQL("; ").join(steps))
+    except psycopg.errors.QueryCanceled:
+        if (time.monotonic() - asked) * 1000 < budget_ms:
+            raise
+        raise psycopg.errors.LockNotAvailable(f"not all granted within {budget_ms} ms") from None
+
+
+def with_locks(
+    conn: Connection,
+    tables: Sequence[TableName],
+    mode: str,
+    budget: LockBudget,
+    body: Callable[[], T],
+    on_refused: Callable[[int, psycopg.Error], None] = lambda attempt, error: None,
+) -> T:
+    """Run `body` in one transaction that holds `mode` on `tables`.
+
+    Raises LockError when every attempt was refused; then nothing was changed.
+    """
+    names = ", ".join(str(t) for t in sorted(set(tables)))
+    return on_ladder(conn, [lock_tables(tables, mode)], f"{mode} lock on {names}", budget, body, on_refused)
+
+
+def on_ladder(
+    conn: Connection,
+    locks: Sequence[Query],
+    what: str,
+    budget: LockBudget,
+    body: Callable[[], T],
+    on_refused: Callable[[int, psycopg.Error], None] = lambda attempt, error: None,
+) -> T:
+    """`with_locks`, for locks that LOCK TABLE does not take; `what` they are, for the error."""
+
+    def attempt() -> T:
+        with conn.transaction():
+            acquire(conn, locks, budget.lock_timeout_ms)
+            return body()
+
+    def refused(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, psycopg.Error):
+            on_refused(state.attempt_number, error)
+
+    try:
+        return _retrying(budget, refused)(attempt)
+    except RETRIED as e:
+        raise LockError(
+            f"No {what} within {budget.max_attempts} attempts of {budget.lock_timeout_ms} ms: {e.diag.message_primary or e}."
+        ) from None
+
+
+def _retrying(budget: LockBudget, refused: Callable[[RetryCallState], None]) -> Retrying:
+    pause = max(budget.lock_timeout_ms, 50) / 1000
+    return Retrying(
+        retry=retry_if_exception_type(RETRIED),
+        stop=stop_after_attempt(budget.max_attempts),
+        wait=wait_random_exponential(multiplier=pause, min=pause / 2, max=max(2.0, pause * 4)),
+        after=refused,
+        reraise=True,
+    )

@@ -1,0 +1,150 @@
+"""Compatibility columns (`[names] compat = true`): after the cutover a uuid also answers to its name of before it.
+
+Each is a real column, since it must be readable, writable and indexed: filled before the cutover under a name of its
+own (in the shadow by the copy, on a reference by a trigger and a backfill), renamed in the exchange, dropped by
+`finalize`. Two triggers keep it equal to the key: after the cutover the first of all BEFORE triggers takes the value from
+whichever name was written, and on both sides of it the last one copies what the guard has made of the key. A generated
+column cannot be written, a view in place of the table would be another relation to every policy, lock and cursor.
+
+The key has no default while there are two names: an INSERT that leaves one of them out could not be told from one that
+names two. The first trigger does what the default did.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from psycopg import sql
+
+from swap.core.names import TableName
+from swap.core.sql_text import load_sql
+from swap.core.statement import AX, Statement
+from swap.ddl.capture import PACKAGE, function, generator
+from swap.ddl.guards import trigger
+from swap.plan.model import Plan, RefColumns
+
+RESOLVE = "!swap_compat"  # sorts before letters and digits: the first BEFORE trigger
+MIRROR = "~swap_twin"  # sorts after ~swap_guard: the last one
+
+
+class Twins(NamedTuple):
+    """Two names of one key, as they are in one direction. `number`: of the reference, 0 for the source's key."""
+
+    number: int
+    table: TableName
+    key: str
+    other: str
+
+
+def twins(plan: Plan, direction: str) -> list[Twins]:
+    """Every pair of names that triggers keep equal on the live side; before the cutover the source itself has none."""
+    ahead = direction == "forward"
+    out = []
+    if plan.compat_column and not ahead:
+        out.append(Twins(0, plan.source, plan.key, plan.identity))
+    for ref in (*plan.own_references, *(r.columns for r in plan.references)):
+        if ref.compat_column and not (ref.own and ahead):
+            names = (ref.uuid_column, ref.compat_column) if ahead else (ref.column, ref.uuid_column)
+            out.append(Twins(ref.number, ref.table, *names))
+    return out
+
+
+def compat_functions(plan: Plan) -> list[Statement]:
+    """The functions behind both triggers, for both directions."""
+    return [f for d in ("forward", "reverse") for t in twins(plan, d) for f in twin_functions(plan, t, d).values()]
+
+
+def twin_functions(plan: Plan, twin: Twins, direction: str) -> dict[str, Statement]:
+    """By the trigger that calls it."""
+    names = {"key": sql.Identifier(twin.key), "other": sql.Identifier(twin.other)}
+    mirror = load_sql(PACKAGE, "compat_mirror.sql").format(**names)
+    out = {f"{MIRROR}_{twin.number}": function(_state(plan, "mirror", twin, direction), mirror)}
+    if direction == "reverse":
+        resolve = load_sql(PACKAGE, "compat_resolve.sql").format(
+            **names,
+            required=sql.SQL("false" if twin.number else "true"),
+            generate=sql.SQL("NULL") if twin.number else generator(plan),
+            key_label=sql.Literal(twin.key),
+            other_label=sql.Literal(twin.other),
+        )
+        out[f"{RESOLVE}_{twin.number}"] = function(_state(plan, "compat", twin, direction), resolve)
+    return out
+
+
+def _state(plan: Plan, kind: str, twin: Twins, direction: str) -> TableName:
+    return plan.state(f"{kind}_{twin.number}_{direction}")
+
+
+def function_names(plan: Plan) -> list[str]:
+    """Of both directions, as `Plan.state` takes them."""
+    numbers = [t.number for t in twins(plan, "reverse")]
+    return [f"{kind}_{n}_{d}" for n in numbers for d in ("forward", "reverse") for kind in ("compat", "mirror")]
+
+
+def compat_triggers(plan: Plan, direction: str, *, source: bool) -> list[Statement]:
+    """On the live table (`source`), or on the tables of the other references."""
+    chosen = [t for t in twins(plan, direction) if (t.table == plan.source) == source]
+    return [s for t in chosen for s in _triggers(plan, t, direction)]
+
+
+def reference_triggers(plan: Plan, ref: RefColumns, direction: str) -> list[Statement]:
+    """Of one reference outside the source."""
+    return [s for t in twins(plan, direction) if t.number == ref.number for s in _triggers(plan, t, direction)]
+
+
+def _triggers(plan: Plan, twin: Twins, direction: str) -> list[Statement]:
+    key, other, on = sql.Identifier(twin.key), sql.Identifier(twin.other), twin.table.sql
+    differ = sql.SQL("BEFORE INSERT OR UPDATE ON {} FOR EACH ROW WHEN (NEW.{} IS DISTINCT FROM NEW.{})").format(on, other, key)
+    why = f"{twin.other} says what {twin.key} says"
+    out = [trigger(twin.table, f"{MIRROR}_{twin.number}", differ, _state(plan, "mirror", twin, direction), why)]
+    if direction == "reverse":
+        both = sql.SQL("BEFORE INSERT OR UPDATE ON {} FOR EACH ROW").format(on)
+        if not twin.number:
+            both += sql.SQL(" WHEN (NEW.{k} IS NULL OR NEW.{o} IS DISTINCT FROM NEW.{k})").format(k=key, o=other)
+        else:
+            both += sql.SQL(" WHEN (NEW.{} IS DISTINCT FROM NEW.{})").format(other, key)
+        name = f"{RESOLVE}_{twin.number}"
+        out.append(trigger(twin.table, name, both, _state(plan, "compat", twin, direction), "either name may be written"))
+    return out
+
+
+def trigger_names(plan: Plan) -> set[str]:
+    return {f"{kind}_{t.number}" for d in ("forward", "reverse") for t in twins(plan, d) for kind in (RESOLVE, MIRROR)}
+
+
+def add_compat_column(ref: RefColumns) -> list[Statement]:
+    """On a reference outside the source: nullable, instant."""
+    if ref.compat_column is None:
+        return []
+    alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
+    column = sql.Identifier(ref.compat_column)
+    return [
+        Statement(
+            alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid").format(column),
+            f"what {ref.uuid_column} will be called after the cutover's renames is this one", ref.table, AX,
+            alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column),
+        )
+    ]  # fmt: skip
+
+
+def fill_compat(ref: RefColumns, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """One batch over heap blocks [low, high), after the reference's own backfill: rows that it did not touch."""
+    assert ref.compat_column is not None
+    return sql.SQL(
+        "UPDATE {t} r SET {o} = r.{u} WHERE r.{o} IS DISTINCT FROM r.{u} AND r.ctid >= {low}::tid AND r.ctid < {high}::tid"
+    ).format(t=ref.table.sql, o=sql.Identifier(ref.compat_column), u=sql.Identifier(ref.uuid_column), low=low, high=high)
+
+
+def drop_compat(plan: Plan) -> list[tuple[TableName, list[Statement]]]:
+    """What `finalize` removes, table by table: triggers, columns; the key gets its default back."""
+    out: dict[TableName, list[Statement]] = {}
+    drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
+    for twin in twins(plan, "reverse"):
+        mine = out.setdefault(twin.table, [])
+        mine += [s.reversed() for s in _triggers(plan, twin, "reverse")]
+        column = drop.format(twin.table.sql, sql.Identifier(twin.other))
+        mine.append(Statement(column, "the name of before the cutover", twin.table, AX))
+        if not twin.number:
+            default = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT ").format(twin.table.sql, sql.Identifier(twin.key))
+            mine.append(Statement(default + generator(plan), "a row without a key gets one", twin.table, AX))
+    return list(out.items())

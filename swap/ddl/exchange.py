@@ -1,0 +1,91 @@
+"""The exchange as statements, each with its undo: `revert` is the same list backwards.
+
+Inside the cutover every table named here is held in ACCESS EXCLUSIVE. Nothing scans or rewrites a table: names
+change, constraints are added NOT VALID (validated after the commit), indexes exist already.
+What binds by column number (policies, checks, generated columns, index predicates) goes on meaning the integer:
+it was created under the old column names, or is (policies) between the tables' renames and the columns';
+what is created here by its text (views, functions, foreign keys, user triggers) binds by name and so means the uuid.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.catalog.model import View
+from swap.core.names import TableName
+from swap.core.sql_text import verbatim
+from swap.core.statement import AX, Statement
+from swap.ddl import guards as own_triggers
+from swap.ddl.compat import compat_triggers
+from swap.ddl.exchange_references import exchange_references
+from swap.ddl.foreign_keys import add_foreign_key, drop_foreign_key, foreign_keys_after, moved_foreign_keys
+from swap.ddl.functions import create_function, reset_functions
+from swap.ddl.grants import by_new_names, grants
+from swap.ddl.policies import bind_policies, release_policies, replace_policies
+from swap.ddl.publications import release_publications, take_publications
+from swap.ddl.rename import rename_column, rename_index, rename_table
+from swap.ddl.sequences import release_sequences, take_sequences
+from swap.ddl.set_aside import followers, set_aside
+from swap.ddl.statistics import exchange_statistics
+from swap.ddl.triggers import bind_triggers, quiet_triggers, release_triggers, user_triggers
+from swap.ddl.views import create_view
+from swap.plan.model import Plan
+
+
+def exchange(plan: Plan) -> list[Statement]:
+    """Every statement of the cutover's script, in order."""
+    live, shadow, retired = plan.source, plan.shadow, plan.retired
+    return [
+        *set_aside(plan),
+        *release_policies(plan),
+        *release_triggers(plan),
+        *(drop_foreign_key(fk) for fk in reversed(moved_foreign_keys(plan))),  # revert makes them in the order they had
+        *(s.reversed() for s in reversed(live_objects(plan, live, "forward"))),
+        *quiet_triggers(plan),
+        *(s.reversed() for s in reversed(grants(live, plan.source_table.grants, plan.source_table.owner))),
+        *release_sequences(plan),
+        *release_publications(plan),
+        rename_table(live, retired),
+        *(rename_index(live.schema, r.before, r.after) for r in plan.retired_indexes),
+        rename_table(shadow, live),
+        *bind_policies(plan),
+        *not_valid_checks(plan),
+        *bind_triggers(plan),
+        *(rename_column(live, r.before, r.after) for r in plan.renames),
+        *(rename_index(live.schema, i.build_name, i.app_name) for i in plan.indexes if i.app_name),
+        *exchange_statistics(plan),
+        *take_sequences(plan),
+        *exchange_references(plan),
+        *(add_foreign_key(fk) for fk in foreign_keys_after(plan)),
+        *take_publications(plan),
+        *user_triggers(plan),
+        *grants(live, by_new_names(plan), plan.source_table.owner),
+        *live_objects(plan, live, "reverse"),
+        *(s for f in followers(plan) for s in (create_view(f) if isinstance(f, View) else create_function(f))),
+        *reset_functions(plan),
+        *replace_policies(plan),
+    ]
+
+
+def live_objects(plan: Plan, table: TableName, direction: str) -> list[Statement]:
+    """What swap keeps on the live table: capture, guards, fence."""
+    return [
+        *own_triggers.capture(plan, table, direction),
+        *own_triggers.source_guards(plan, table, direction),
+        *compat_triggers(plan, direction, source=True),
+        own_triggers.fence_trigger(plan, table),
+    ]
+
+
+def not_valid_checks(plan: Plan) -> list[Statement]:
+    """CHECK constraints that were never validated, NOT VALID again: no copied row has been held against them."""
+    alter = sql.SQL("ALTER TABLE {} {} CONSTRAINT {}")
+    out = []
+    for c in (c for c in plan.source_table.checks if not c.validated):
+        name = sql.Identifier(c.name)
+        add = alter.format(plan.source.sql, verbatim("ADD"), name) + verbatim(f" {c.definition} NOT VALID")
+        if c.comment:
+            add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, plan.source.sql, sql.Literal(c.comment))
+        drop = alter.format(plan.source.sql, verbatim("DROP"), name)
+        out.append(Statement(add, "a check that was never validated", plan.source, AX, drop))
+    return out

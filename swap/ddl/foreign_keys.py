@@ -1,0 +1,85 @@
+"""Foreign keys into and out of the source: dropped where they must not be enforced, added NOT VALID by their own text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from psycopg import sql
+
+from swap.catalog.model import ForeignKey
+from swap.core.sql_text import verbatim
+from swap.core.statement import AX, Statement
+from swap.plan.model import Plan
+
+
+def moved_foreign_keys(plan: Plan) -> list[ForeignKey]:
+    """Every foreign key into or out of the source: none may be enforced on the side that is only maintained."""
+    return [fk for fk in plan.catalog.foreign_keys if plan.touches(fk)]
+
+
+def foreign_keys_after(plan: Plan) -> list[ForeignKey]:
+    """Those of after the exchange. The application's own foreign key over the uuids is not among them where the
+    integers have the same one, which says the same then; where a table knows the uuid alone, it follows the column.
+    """
+    moved = moved_foreign_keys(plan)
+    made = [_after(plan, fk) for fk in moved]
+    kept = {(fk.table, fk.columns, fk.target, fk.target_columns) for fk in moved}
+    return [
+        new
+        for fk, new in zip(moved, made, strict=True)
+        if new == fk or (new.table, new.columns, new.target, new.target_columns) not in kept
+    ]
+
+
+# A definition's names, as pg_get_constraintdef prints it: each is quoted or holds none of `"()`.
+COLUMNS = r'\((?:[^"()]|"(?:[^"]|"")*")*\)'
+HEAD = re.compile(rf'FOREIGN KEY {COLUMNS} REFERENCES ((?:[^"(]|"(?:[^"]|"")*")+){COLUMNS}')
+
+
+def _after(plan: Plan, fk: ForeignKey) -> ForeignKey:
+    """The same text but for uuid columns, which have other names then."""
+    refs = [*(r.columns for r in plan.references), *plan.own_references]
+    uuids = {(r.table, r.uuid_column): r.column for r in refs} | {(plan.source, plan.identity): plan.key}
+    columns = tuple(uuids.get((fk.holder, c), c) for c in fk.columns)
+    targets = tuple(uuids.get((fk.target, c), c) for c in fk.target_columns)
+    found = HEAD.match(fk.definition)
+    if found is None or (columns, targets) == (fk.columns, fk.target_columns):
+        return fk
+    head = f"FOREIGN KEY ({_list(columns)}) REFERENCES {found[1]}({_list(targets)})"
+    return replace(fk, columns=columns, target_columns=targets, definition=head + fk.definition[found.end() :])
+
+
+def _list(columns: tuple[str, ...]) -> str:
+    return sql.SQL(", ").join(map(sql.Identifier, columns)).as_string(None)
+
+
+def add_foreign_key(fk: ForeignKey) -> Statement:
+    if fk.parts:
+        return _add_parts(fk)
+    add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(fk.table.sql, sql.Identifier(fk.name))
+    add += verbatim(fk.definition) + sql.SQL(" NOT VALID")
+    if fk.comment:
+        add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(
+            sql.Identifier(fk.name), fk.table.sql, sql.Literal(fk.comment)
+        )
+    drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(fk.table.sql, sql.Identifier(fk.name))
+    return Statement(add, "the foreign key, by its own text; validated after the commit", fk.table, AX, drop)
+
+
+def _add_parts(fk: ForeignKey) -> Statement:
+    """On each partition that holds rows: `swap.sync.partition_keys` says why. Dropping the key drops its parts; where the
+    follow-up has not come so far, there is no key yet."""
+    alter = sql.SQL("ALTER TABLE {} {} CONSTRAINT {}")
+    adds, drops = [], [alter.format(fk.table.sql, verbatim("DROP"), sql.SQL("IF EXISTS ") + sql.Identifier(fk.name))]
+    for table, name in fk.parts:
+        add = alter.format(table.sql, verbatim("ADD"), sql.Identifier(name))
+        adds.append(add + verbatim(f" {fk.definition}") + sql.SQL(" NOT VALID"))
+        drops.append(alter.format(table.sql, verbatim("DROP"), sql.SQL("IF EXISTS ") + sql.Identifier(name)))
+    join = sql.SQL("; ").join
+    why = "the foreign key's parts, by its own text; validated and joined after the commit"
+    return Statement(join(adds), why, fk.parts[0][0], AX, join(drops))
+
+
+def drop_foreign_key(fk: ForeignKey) -> Statement:
+    return add_foreign_key(fk).reversed()

@@ -1,0 +1,64 @@
+"""Functions in the exchange (H27).
+
+Bound by OID, by their signature or an SQL-standard body: created again by pg_get_functiondef's text, which holds
+everything but owner, grants and comment. Bound by name, with a string body: not touched, but plpgsql has compiled them
+in open sessions for the old types (seen: "type of parameter 3 (uuid) does not match that when preparing the plan
+(bigint)", and a bigint variable of type `users.id%TYPE` that is given a uuid). It compiles again when the row in pg_proc
+is a new one (fn_xmin and fn_tid in src/backend/utils/cache/funccache.c), and any ALTER FUNCTION writes a new one: giving
+a function the SECURITY it has changes nothing else, its SET clauses included. Measured: 0.1 ms each.
+One that meets the rows in dynamic SQL only mentions no table, and fails in the first of the two ways. That check is made
+when an expression is planned, and any change in pg_namespace makes every session plan everything again (PlanCacheSysCallback
+in src/backend/utils/cache/plancache.c): so a right that nobody has on the state schema is revoked once more.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.catalog.model import Function
+from swap.core.sql_text import Query, anonymous, load_sql, verbatim
+from swap.core.statement import Statement
+from swap.ddl.grants import owner_rights
+from swap.ddl.mentions import mentions
+from swap.ddl.set_aside import routine
+from swap.plan.model import Plan
+
+RESET = "sessions compile functions that mention these tables again"
+
+
+def create_function(f: Function) -> list[Statement]:
+    """The function by its own text, with owner, grants and comment."""
+    name = routine(f)
+    steps: list[Query] = [verbatim(f.definition.rstrip().rstrip(";"))]
+    steps.append(sql.SQL("ALTER ROUTINE {} OWNER TO {}").format(name, sql.Identifier(f.owner)))
+    if f.comment:
+        steps.append(sql.SQL("COMMENT ON ROUTINE {} IS {}").format(name, sql.Literal(f.comment)))
+    steps.append(
+        anonymous(load_sql("swap.ddl", "bare_function.sql").format(
+            schema=sql.Literal(sql.Identifier(f.name.schema).as_string()), name=sql.Literal(f.name.name),
+            arguments=sql.Literal(f.arguments), routine=sql.Literal(name.as_string()),
+        ))
+    )  # fmt: skip
+    steps += owner_rights(sql.SQL("ROUTINE {}").format(name), f.owner, None if f.owner_executes else ())
+    if f.restricted:
+        steps.append(sql.SQL("REVOKE ALL ON ROUTINE {} FROM PUBLIC").format(name))
+    for g in f.grants:
+        who = sql.SQL("PUBLIC") if g.grantee is None else sql.Identifier(g.grantee)
+        tail = sql.SQL(" WITH GRANT OPTION" if g.grantable else "")
+        steps.append(sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(name, who) + tail)
+    drop = sql.SQL("DROP ROUTINE {}").format(name)
+    return [Statement(sql.SQL("; ").join(steps), "by its own text", f.name, "", drop)]
+
+
+def reset_functions(plan: Plan) -> list[Statement]:
+    """Found by mention when the exchange runs, not when it was planned: an application replaces its functions meanwhile."""
+    tables = [plan.source, *(r.table for r in plan.references)]
+    found = mentions(plan.state_schema, tables, [v.name for v in plan.catalog.views])
+    reset = anonymous(load_sql("swap.ddl", "reset_functions.sql").format(mentions=found))
+    return [Statement(reset, RESET, None, "", reset)]
+
+
+def plan_again(plan: Plan) -> Statement:
+    """A new row in pg_namespace, and nothing else. Last of all: it ends what this session has planned, too."""
+    revoke = sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(sql.Identifier(plan.state_schema))
+    return Statement(revoke, "sessions plan every expression again, in functions that name no table too")

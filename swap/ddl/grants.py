@@ -1,0 +1,64 @@
+"""GRANTs as statements, in the order of the ACL, each by whoever gave it: a right that was passed on (WITH GRANT OPTION)
+goes when its giver loses his own, and only he or the owner's REVOKE … CASCADE takes it back.
+
+The server gives a right in the owner's name where the session may act for him, so others have to be become (SET ROLE).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+
+from psycopg import sql
+
+from swap.catalog.model import Grant
+from swap.core.names import TableName
+from swap.core.sql_text import Query, verbatim
+from swap.core.statement import Statement
+from swap.plan.model import Plan
+
+
+def grants(table: TableName, entries: tuple[Grant, ...], owner: str | None = None) -> list[Statement]:
+    """GRANTs in the ACL's own order, so that a dump prints them as before. `owner`: who else gave some is become for them."""
+    out = []
+    for on_columns in (False, True):
+        mine = (g for g in entries if (g.column is not None) == on_columns)
+        for (column, grantee, grantor, grantable), group in groupby(
+            mine, key=lambda g: (g.column, g.grantee, g.grantor, g.grantable)
+        ):
+            by = grantor if owner is not None and grantor != owner else None
+            out.append(_grant(table, grantee, [g.privilege for g in group], column, grantable, by))
+    return out
+
+
+def by_new_names(plan: Plan) -> tuple[Grant, ...]:
+    """The source's grants as they are given on the new table: a right on a uuid column is one on the name it takes."""
+    uuids = {plan.identity: plan.key, **{r.uuid_column: r.column for r in plan.own_references}}
+    renamed = [replace(g, column=uuids.get(g.column, g.column)) if g.column else g for g in plan.source_table.grants]
+    kept = [g for g in plan.source_table.grants if g.column in uuids] if plan.compat_column else []
+    return tuple(dict.fromkeys([*renamed, *kept]))
+
+
+def owner_rights(what: Query, owner: str, privileges: tuple[str, ...] | None) -> list[Query]:
+    """What is left to the owner of `what` (TABLE name, ROUTINE name); None: everything, as it was born."""
+    if privileges is None:
+        return []
+    who = sql.Identifier(owner)
+    revoke = sql.SQL("REVOKE ALL ON {} FROM {}").format(what, who)
+    grant = sql.SQL("GRANT {} ON {} TO {}").format(verbatim(", ".join(privileges)), what, who)
+    return [revoke, grant] if privileges else [revoke]
+
+
+def _grant(
+    table: TableName, grantee: str | None, privileges: list[str], column: str | None, option: bool, by: str | None
+) -> Statement:
+    who = sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee)
+    on = sql.SQL(" ({})").format(sql.Identifier(column)) if column else sql.SQL("")
+    what = sql.SQL(", ").join(verbatim(p) + on for p in privileges)
+    tail = sql.SQL(" WITH GRANT OPTION" if option else "")
+    grant = sql.SQL("GRANT {} ON {} TO {}").format(what, table.sql, who) + tail
+    revoke = sql.SQL("REVOKE {} ON {} FROM {}").format(what, table.sql, who)
+    if by is not None:
+        become = sql.SQL("SET LOCAL ROLE {}; ").format(sql.Identifier(by))
+        grant, revoke = (become + s + sql.SQL("; RESET ROLE") for s in (grant, revoke))
+    return Statement(grant, "grants", table, "", revoke)

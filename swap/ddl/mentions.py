@@ -1,0 +1,24 @@
+"""Functions that mention the tables by name: nothing in the catalog says what a string body uses (H27), so the names are
+looked for in the text, and every function that a trigger of the tables runs counts too: NEW and OLD need no name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from psycopg import sql
+
+from swap.core.names import TableName
+from swap.core.sql_text import load_sql
+
+
+def mentions(state_schema: str, tables: Iterable[TableName], views: Iterable[TableName]) -> sql.Composed:
+    """The query of mentions.sql over `tables` (the source and those with references) and `views` built on them."""
+    tables = sorted(set(tables))
+    names = sorted({n.name for n in (*tables, *views)})
+    either = "|".join(re.escape(form) for n in names for form in dict.fromkeys((n, n.replace('"', '""'))))
+    return load_sql("swap.ddl", "mentions.sql").format(
+        state_schema=sql.Literal(state_schema),
+        pattern=sql.Literal(rf"(^|\W)({either})(\W|$)"),
+        tables=sql.Literal([f"{t.schema}.{t.name}" for t in tables]),
+    )

@@ -1,0 +1,63 @@
+"""Primary keys and unique constraints of partitioned tables, over the uuid (H22, H23).
+
+A partitioned table takes no constraint USING INDEX, and a plain one would be built under ACCESS EXCLUSIVE. But a partition
+that holds rows takes it, over a unique index that was built beside its writers; a constraint `ON ONLY` the table above reads
+nothing; and an index that is attached to the one above takes its constraint along, so the whole is made from below without a
+scan, as pg_dump restores one. A unique constraint is made so before the exchange, beside the old one; of primary keys there is
+one at a time, so it is made in the exchange, and on the way back from the spare indexes on the integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+
+from swap.core.sql_text import verbatim
+from swap.core.statement import AX, Statement
+from swap.plan.model import IndexPlan, ReferencePlan
+
+
+def tree(ref: ReferencePlan, top: IndexPlan) -> list[IndexPlan]:
+    """An index of a partitioned table with its parts, those above first."""
+    out = [top]
+    for i in ref.parts:
+        if any((i.part_of_table, i.part_of) == (x.table, x.build_name) for x in out):
+            out.append(i)
+    return out
+
+
+def add_constraint(index: IndexPlan, name: str, using: str) -> Statement:
+    """One table's part of it, which rests on the index `using` where the table holds rows. No scan."""
+    on = verbatim("ONLY " if index.only else "")
+    add = sql.SQL("ALTER TABLE {}{} ADD CONSTRAINT {} ").format(on, index.table.sql, sql.Identifier(name))
+    if index.only:
+        add += verbatim(index.tail)
+    else:
+        kind = "PRIMARY KEY" if index.constraint == "p" else "UNIQUE"
+        add += verbatim(kind) + sql.SQL(" USING INDEX {}").format(sql.Identifier(using))
+    timing = (" DEFERRABLE" if index.deferrable else "") + (" INITIALLY DEFERRED" if index.deferred else "")
+    drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(index.table.sql, sql.Identifier(name))
+    return Statement(add + verbatim(timing), "a partition's part of the constraint; no scan", index.table, AX, drop)
+
+
+def attach(above: tuple[str, str], part: IndexPlan, name: str) -> Statement:
+    """`above`: schema and name of the index that it becomes a part of."""
+    text = sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(sql.Identifier(*above), sql.Identifier(part.table.schema, name))
+    return Statement(text, f"part of {above[1]}", part.table, "SHARE UPDATE EXCLUSIVE")
+
+
+def primary_key_statements(parts: Sequence[IndexPlan], using: Iterable[IndexPlan]) -> list[Statement]:
+    """A partitioned table's primary key out of finished indexes: `parts` name it and say which belongs to which, `using` are
+    the indexes, and, where a table is divided, the key's text."""
+    by_table = {i.table: i for i in using}
+    names = {(i.table, i.build_name): (i.table.schema, i.app_name or "") for i in parts}
+    out = []
+    for i in reversed(parts):
+        made = by_table[i.table]
+        assert i.app_name is not None
+        out.append(add_constraint(made, i.app_name, made.build_name))
+    for i in reversed(parts):
+        if i.part_of and i.part_of_table and i.app_name:
+            out.append(attach(names[i.part_of_table, i.part_of], i, i.app_name))
+    return out

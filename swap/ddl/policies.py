@@ -1,0 +1,60 @@
+"""Policies: the source's own, and those of other tables that read the source.
+
+An expression binds columns by number and tables by oid. So each is created by its own text at the one moment when
+the tables have exchanged their names and no column has been renamed yet: every name in the text means the new table
+and the integer columns, and the renames that follow carry both along. A policy that compares a setting with the
+integer goes on doing so (H29); one of another table that joins the source joins the new one.
+
+A policy that reads a reference's table alone needs nothing: that table stays, and so does the column's number.
+A policy that the configuration replaces is created last, over the new columns; its old text comes back in a revert.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.catalog.model import Policy
+from swap.core.names import TableName
+from swap.core.sql_text import verbatim
+from swap.core.statement import AX, Statement
+from swap.plan.model import Plan
+
+COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
+
+
+def release_policies(plan: Plan) -> list[Statement]:
+    """Policies of other tables that cannot stay as they are; the way back creates them by their text when every name is
+    back."""
+    why = "a policy that is bound to the retired table, or that [[policy]] replaces"
+    moved = {(b.table, b.policy.name): b.policy for b in plan.catalog.policies if b.reads_source}
+    moved |= {(n.table, n.old.name): n.old for n in plan.new_policies if n.table != plan.source}
+    return [create_policy(table, p, why).reversed() for (table, _), p in sorted(moved.items(), reverse=True)]
+
+
+def bind_policies(plan: Plan) -> list[Statement]:
+    """The source's own policies on the new table, and those of other tables that read it."""
+    new = {(n.table, n.old.name) for n in plan.new_policies}
+    own = [(plan.source, p, "the policy, over the same (integer) columns") for p in plan.source_table.policies]
+    others = [(b.table, b.policy, "the policy, bound to the new table") for b in plan.catalog.policies if b.reads_source]
+    return [create_policy(t, p, why) for t, p, why in (*own, *others) if (t, p.name) not in new]
+
+
+def replace_policies(plan: Plan) -> list[Statement]:
+    """[[policy]]: expressions over the new columns, when everything has its new name."""
+    return [create_policy(n.table, n.policy, "the policy, with the expression of [[policy]]") for n in plan.new_policies]
+
+
+def create_policy(table: TableName, p: Policy, why: str) -> Statement:
+    """The policy by its text, with its comment; undo: DROP POLICY."""
+    name = sql.Identifier(p.name)
+    roles = sql.SQL(", ").join(sql.SQL("PUBLIC") if r == "public" else sql.Identifier(r) for r in p.roles)
+    text = sql.SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(
+        name, table.sql, verbatim("PERMISSIVE" if p.permissive else "RESTRICTIVE"), verbatim(COMMANDS[p.command]), roles,
+    )  # fmt: skip
+    if p.using is not None:
+        text += verbatim(f" USING ({p.using})")
+    if p.check is not None:
+        text += verbatim(f" WITH CHECK ({p.check})")
+    if p.comment:
+        text += sql.SQL("; COMMENT ON POLICY {} ON {} IS {}").format(name, table.sql, sql.Literal(p.comment))
+    return Statement(text, why, table, AX, sql.SQL("DROP POLICY {} ON {}").format(name, table.sql))

@@ -1,0 +1,59 @@
+"""Publications that list a table: the new table is published in its place, with the same list and filter by name.
+
+A column list binds by number, so without this a list (id, user_id) of a reference would go on publishing the integer
+under its new name. What is published goes on under the same column names, with the new type (subscribers: docs/limits.md).
+Publications of all tables or of a schema take the new table in by themselves, and the retired one with it.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.catalog.model import Publication
+from swap.core.names import TableName
+from swap.core.sql_text import verbatim
+from swap.core.statement import AX, Statement
+from swap.plan.model import Plan, Rename
+
+Listed = tuple[TableName, Publication, tuple[str, ...]]
+
+
+def release_publications(plan: Plan) -> list[Statement]:
+    """While both tables have their old names: what is listed is published no more."""
+    return [_publish(table, p, p.columns).reversed() for table, p, _ in _listed(plan)]
+
+
+def take_publications(plan: Plan) -> list[Statement]:
+    """When tables and columns have their new names."""
+    return [_publish(table, p, columns) for table, p, columns in _listed(plan)]
+
+
+def _listed(plan: Plan) -> list[Listed]:
+    """The source wherever it is listed; a reference where its list names a column that changes its name."""
+    out: list[Listed] = []
+    for table in plan.catalog.tables:
+        if table.name == plan.source:
+            renames = plan.renames
+        else:
+            renames = tuple(r for ref in plan.references if ref.table == table.name for r in ref.columns.renames)
+        touched = {r.before for r in renames}
+        for p in table.publications:
+            if p.kind == "table" and (table.name == plan.source or touched.intersection(p.columns)):
+                out.append((table.name, p, _by_new_names(p.columns, renames)))
+    return out
+
+
+def _by_new_names(columns: tuple[str, ...], renames: tuple[Rename, ...]) -> tuple[str, ...]:
+    """An integer's name stays in the list and is the uuid's; a uuid column's own name is gone. Renames come in pairs."""
+    uuids = {r.before: r.after for r in renames[1::2]}
+    return tuple(dict.fromkeys(uuids.get(c, c) for c in columns))
+
+
+def _publish(table: TableName, p: Publication, columns: tuple[str, ...]) -> Statement:
+    alter = sql.SQL("ALTER PUBLICATION {} ").format(sql.Identifier(p.name))
+    add = alter + sql.SQL("ADD TABLE {}").format(table.sql)
+    if columns:
+        add += sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, columns)))
+    if p.filter is not None:
+        add += verbatim(f" WHERE ({p.filter})")
+    return Statement(add, "the publication", table, AX, alter + sql.SQL("DROP TABLE {}").format(table.sql))

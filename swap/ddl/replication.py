@@ -1,0 +1,81 @@
+"""What logical capture needs of the catalog, as statements: the publication and the slot.
+
+The publication holds the captured table with the column list of its integer key alone, so no other column of the
+application ever leaves the server's memory. It is committed before the slot exists, because decoding looks it up as it
+was at each change; and it turns from one table to the other inside the exchange, where no writer is in flight.
+
+A DELETE carries the replica identity and nothing else. Before the cutover that is the primary key, the integer itself;
+after it the integer's unique index has to be named, until `finalize` or `revert`.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.names import TableName
+from swap.core.statement import AX, Statement
+from swap.plan.model import Plan
+
+FAILOVER = 170000
+SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE"
+
+
+def publication_name(plan: Plan) -> str:
+    return f"swap_{plan.tag}"
+
+
+def create_publication(plan: Plan) -> Statement:
+    name = sql.Identifier(publication_name(plan))
+    return Statement(sql.SQL("CREATE PUBLICATION {}").format(name), "capture: what the slot decodes", None, "", drop_sql(plan))
+
+
+def drop_sql(plan: Plan) -> sql.Composed:
+    return sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(publication_name(plan)))
+
+
+def drop_publication(plan: Plan) -> Statement:
+    return Statement(drop_sql(plan), "nothing reads it any more")
+
+
+def publish(plan: Plan, table: TableName, direction: str) -> list[Statement]:
+    """Capture of `table` on: its integer key is published from this commit on."""
+    name = sql.Identifier(publication_name(plan))
+    key = sql.Identifier(plan.key if direction == "forward" else plan.legacy_key)
+    add = sql.SQL("ALTER PUBLICATION {} ADD TABLE {} ({})").format(name, table.sql, key)
+    drop = sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(name, table.sql)
+    published = Statement(add, "capture: the integer key of changed rows, nothing else", table, SHARE_UPDATE, drop)
+    return [published] if direction == "forward" else [*identify(plan, table), published]
+
+
+def identify(plan: Plan, table: TableName) -> list[Statement]:
+    """After the cutover a DELETE has to say the integer key."""
+    alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY ").format(table.sql)
+    using = alter + sql.SQL("USING INDEX {}").format(sql.Identifier(plan.key_index.build_name))
+    return [Statement(using, "capture: a DELETE is decoded with its integer key", table, AX, alter + sql.SQL("DEFAULT"))]
+
+
+def slot_name_sql(plan: Plan) -> sql.Composed:
+    """Slots belong to the whole cluster: the database's oid keeps two clones of one database apart."""
+    return sql.SQL(
+        "(SELECT pg_catalog.format('swap_%s_%s', oid, {}) FROM pg_database WHERE datname = current_database())"
+    ).format(sql.Literal(str(plan.tag)))
+
+
+def create_slot(plan: Plan) -> Statement:
+    """Everything that commits after it is streamed. It waits for every transaction of the whole cluster that runs as
+    it begins, prepared ones too."""
+    failover = ", false, false, true" if plan.catalog.server_version >= FAILOVER else ""
+    create = sql.SQL("SELECT lsn::text FROM pg_create_logical_replication_slot({}, 'pgoutput'{})").format(
+        slot_name_sql(plan), sql.SQL(failover)
+    )
+    return Statement(create, "capture: keeps the WAL until it is read", None, "", drop_slot_sql(plan), transactional=False)
+
+
+def drop_slot_sql(plan: Plan) -> sql.Composed:
+    return sql.SQL("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = {}").format(
+        slot_name_sql(plan)
+    )
+
+
+def drop_slot(plan: Plan) -> Statement:
+    return Statement(drop_slot_sql(plan), "the server may forget its WAL", transactional=False)

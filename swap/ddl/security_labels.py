@@ -1,0 +1,56 @@
+"""Security labels (SECURITY LABEL): of the source's table and columns on the shadow, of a reference's column on the uuid
+that takes its name. Held by column number, like comments; whatever is said of a name is said of it after the cutover too.
+
+The provider decides what a label may say and who may give it, and has to be loaded in the session: the trial build finds
+out, under the name of the object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from psycopg import sql
+
+from swap.catalog.model import Table
+from swap.core.names import TableName, quote
+from swap.core.statement import AX, Statement
+from swap.plan.model import Plan, RefColumns
+
+WHY = "security label of "
+
+
+def shadow_labels(plan: Plan, names: Mapping[str, str]) -> list[Statement]:
+    """`names`: each uuid column of the shadow, and the integer column whose name it takes in the cutover."""
+    source, shadow = plan.source_table, plan.shadow
+    out = [_label(shadow, source.name, None, x.provider, x.label) for x in source.labels if x.column is None]
+    columns = {c.name: _of(source, c.name) for c in source.columns}
+    columns |= {uuid: columns.get(uuid, {}) | columns[integer] for uuid, integer in names.items()}
+    if plan.compat_column:
+        columns[plan.compat_column] = _of(source, plan.identity)
+    columns |= {r.compat_column: _of(source, r.uuid_column) for r in plan.own_references if r.compat_column}
+    for column, labels in columns.items():
+        out += [_label(shadow, source.name, column, provider, text) for provider, text in labels.items()]
+    return out
+
+
+def exchange_labels(plan: Plan, ref: RefColumns) -> list[Statement]:
+    """Run after the rename: `ref.column` is the uuid. Taken back, it has those again that it had under its own name."""
+    table = plan.catalog.table(ref.table)
+    its_own = _of(table, ref.uuid_column)
+    pairs = [(ref.column, text, provider, its_own.get(provider)) for provider, text in _of(table, ref.column).items()]
+    if ref.compat_column:
+        pairs += [(ref.uuid_column, text, provider, None) for provider, text in its_own.items()]
+    return [_label(ref.table, ref.table, column, provider, text, undo) for column, text, provider, undo in pairs]
+
+
+def _of(table: Table, column: str) -> dict[str, str]:
+    return {x.provider: x.label for x in table.labels if x.column == column}
+
+
+def _label(table: TableName, of: TableName, column: str | None, provider: str, text: str, before: str | None = None) -> Statement:
+    on = sql.SQL("TABLE {}").format(table.sql)
+    if column is not None:
+        on = sql.SQL("COLUMN {}.{}").format(table.sql, sql.Identifier(column))
+    label = sql.SQL("SECURITY LABEL FOR {} ON {} IS {}")
+    give, undo = (label.format(sql.Identifier(provider), on, sql.Literal(t)) for t in (text, before))
+    return Statement(give, f"{WHY}{of}{'.' + quote(column) if column is not None else ''}", table, AX, undo)

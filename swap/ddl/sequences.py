@@ -1,0 +1,90 @@
+"""The sequences of the source's columns: they follow to the new table, where the next key comes from (I6).
+
+A serial's sequence changes its owner column. An identity's cannot (ALTER SEQUENCE … OWNED BY: "cannot change
+ownership of identity sequence"), so the column gives its identity up, which drops the sequence, and the column that
+takes over gets one of the same name, options, rights, comment and position. The position is read once the sequence
+is locked: nextval holds ROW EXCLUSIVE to the end of its transaction, and ALTER SEQUENCE takes SHARE ROW EXCLUSIVE,
+so no value is given between the two. A maintained table has no identity column: replay writes every column.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.catalog.model import Sequence
+from swap.core.names import TableName
+from swap.core.sql_text import Query, verbatim
+from swap.core.statement import AX, Statement
+from swap.ddl.acl import bare_acl
+from swap.ddl.grants import grants
+from swap.ddl.spare_keys import has_spare_keys
+from swap.plan.model import Plan
+
+GENERATED = {"a": "ALWAYS", "d": "BY DEFAULT"}
+SEMICOLON = sql.SQL("; ")
+
+
+def release_sequences(plan: Plan) -> list[Statement]:
+    """Identities of the table that becomes the retired one end, while both tables still have their old names."""
+    owned = plan.source_table.sequences
+    return [make_identity(plan.source, s.column, s, n).reversed() for n, s in enumerate(owned) if s.identity]
+
+
+def take_sequences(plan: Plan) -> list[Statement]:
+    """The new table's columns take over, under the names they have after the cutover."""
+    after = {r.before: r.after for r in plan.renames}
+    out = []
+    for n, s in enumerate(plan.source_table.sequences):
+        column = after.get(s.column, s.column)
+        plain = s.column == plan.key and has_spare_keys(plan)
+        out.append(make_identity(plan.source, column, s, n, plain=plain) if s.identity else _own(plan, s, column))
+    return out
+
+
+def _own(plan: Plan, s: Sequence, column: str) -> Statement:
+    """Dropping the retired table must not take the sequence with it."""
+    owned = sql.SQL("ALTER SEQUENCE {} OWNED BY {}.{}")
+    return Statement(
+        owned.format(s.name.sql, plan.source.sql, sql.Identifier(column)), "the sequence follows", s.name,
+        "SHARE ROW EXCLUSIVE", owned.format(s.name.sql, plan.retired.sql, sql.Identifier(s.column)),
+    )  # fmt: skip
+
+
+def make_identity(table: TableName, column: str, s: Sequence, number: int, *, plain: bool = False) -> Statement:
+    """The column becomes GENERATED … AS IDENTITY, its sequence where `number`'s position was left; undo: leaves it.
+
+    `plain`: it owns the sequence and no more, and the guard takes the keys from it (`swap/ddl/spare_keys.py`)."""
+    alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} ").format(table.sql, sql.Identifier(column))
+    position = sql.Literal(f"swap.sequence_{number}")
+    generated = alter + verbatim(f"ADD GENERATED {GENERATED[s.kind]} AS IDENTITY (SEQUENCE NAME ") + s.name.sql + sql.SQL(")")
+    owned = sql.SQL("CREATE SEQUENCE {} OWNED BY {}.{}").format(s.name.sql, table.sql, sql.Identifier(column))
+    add: list[Query] = [
+        owned if plain else generated,
+        _options(s),
+        bare_acl(s.name),
+        *(g.sql for g in grants(s.name, s.grants)),
+    ]
+    if s.persistence == "u":
+        add.append(sql.SQL("ALTER SEQUENCE {} SET UNLOGGED").format(s.name.sql))
+    if s.comment is not None:
+        add.append(sql.SQL("COMMENT ON SEQUENCE {} IS {}").format(s.name.sql, sql.Literal(s.comment)))
+    add.append(
+        sql.SQL("SELECT setval({}::regclass, split_part(p, ' ', 1)::bigint, split_part(p, ' ', 2)::boolean)"
+                " FROM current_setting({}) p").format(sql.Literal(s.name.sql.as_string(None)), position)
+    )  # fmt: skip
+    leave = [
+        sql.SQL("ALTER SEQUENCE {} CACHE {}").format(s.name.sql, sql.Literal(s.cache)),
+        sql.SQL("SELECT set_config({}, last_value || ' ' || is_called, true) FROM {}").format(position, s.name.sql),
+        sql.SQL("DROP SEQUENCE {}").format(s.name.sql) if plain else alter + sql.SQL("DROP IDENTITY"),
+    ]
+    why = f"the identity of {column}, its sequence where it was"
+    return Statement(SEMICOLON.join(add), why, table, AX, SEMICOLON.join(leave))
+
+
+def _options(s: Sequence) -> Query:
+    """Every option in one statement: bounds that a new sequence would not allow are changed together."""
+    numbers = {"INCREMENT BY": s.increment, "MINVALUE": s.minimum, "MAXVALUE": s.maximum, "START WITH": s.start,
+               "RESTART WITH": s.start, "CACHE": s.cache}  # fmt: skip
+    options = " ".join(f"{k} {v}" for k, v in numbers.items())
+    cycle = "CYCLE" if s.cycle else "NO CYCLE"
+    return sql.SQL("ALTER SEQUENCE {} ").format(s.name.sql) + verbatim(f"AS {s.type} {options} {cycle}")

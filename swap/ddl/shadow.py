@@ -1,0 +1,182 @@
+"""The shadow table as statements: the source's columns under their old names, without any index, foreign key,
+user trigger, policy or grant. No lock on the source: everything comes from the catalog already read.
+
+The integer key has no default here: the guard gives a row born after the cutover its legacy key. A default would be
+evaluated with the writer's own rights, and a role that always brought its keys along has none on the sequence (H31).
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.catalog.model import Column
+from swap.core.names import derive
+from swap.core.sql_text import Query, verbatim
+from swap.core.statement import Statement
+from swap.ddl.acl import bare_acl
+from swap.ddl.capture import generator
+from swap.ddl.security_labels import shadow_labels
+from swap.plan.model import Plan
+
+STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
+COMPRESSION = {"p": "pglz", "l": "lz4"}
+NAMED_NOT_NULL = 180000  # from 18 on a NOT NULL is a named constraint (pg_constraint.contype = 'n')
+
+
+def create_shadow(plan: Plan) -> list[Statement]:
+    """CREATE TABLE and all that belongs to the empty shadow; undo: DROP TABLE."""
+    table, shadow = plan.source_table, plan.shadow
+    parts = [_column(plan, c) for c in table.columns]
+    if plan.source_table.column(plan.identity) is None:
+        default = None if plan.compat_column else generator(plan)
+        parts.append(_uuid_column(plan, plan.identity, plan.key, default, not_null=True))
+    for ref in plan.own_references:
+        if table.column(ref.uuid_column) is None:
+            parts.append(_uuid_column(plan, ref.uuid_column, ref.column, None, not_null=False))
+    if plan.compat_column:
+        parts.append(sql.SQL("{} uuid NOT NULL").format(sql.Identifier(plan.compat_column)))
+    parts += [sql.SQL("{} uuid").format(sql.Identifier(r.compat_column)) for r in plan.own_references if r.compat_column]
+    parts += [
+        sql.SQL("CONSTRAINT {} ").format(sql.Identifier(c.name)) + verbatim(c.definition) for c in table.checks if c.validated
+    ]
+    create = sql.SQL("CREATE TABLE {} ({})").format(shadow.sql, sql.SQL(", ").join(parts))
+    if table.access_method not in ("", "heap"):
+        create += sql.SQL(" USING {}").format(sql.Identifier(table.access_method))
+    if options := (*table.options, *(f"toast.{o}" for o in table.toast_options)):
+        create += sql.SQL(" WITH ({})").format(_options(options))
+    if table.tablespace:
+        create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(table.tablespace))
+    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(shadow.sql)
+    out = [Statement(create, "the shadow table, empty and without indexes", shadow, "", drop)]
+    out += [Statement(s, why, shadow) for s, why in _attributes(plan)]
+    out += shadow_labels(plan, _taken_names(plan))
+    out.append(Statement(bare_acl(shadow), "no grant before the cutover, whatever the default privileges say", shadow))
+    return out
+
+
+def _column(plan: Plan, c: Column) -> Query:
+    text = sql.SQL("{} ").format(sql.Identifier(c.name)) + verbatim(c.type)
+    if c.collation:
+        text += verbatim(f" COLLATE {c.collation}")
+    if c.generated:
+        kind = "STORED" if c.generated == "s" else "VIRTUAL"
+        text += verbatim(f" GENERATED ALWAYS AS ({c.default}) {kind}")
+    elif c.name == plan.identity and plan.compat_column:
+        pass  # `swap.ddl.compat` gives a row its key
+    elif c.default and c.name != plan.key:
+        text += verbatim(f" DEFAULT {c.default}")
+    elif c.name == plan.identity:
+        text += sql.SQL(" DEFAULT ") + generator(plan)  # it becomes the key: an INSERT without one must go on working
+    if c.not_null or c.name in (plan.key, plan.identity):
+        text += _not_null(plan, _not_null_name(plan, c), c)
+    return text
+
+
+def _not_null_name(plan: Plan, c: Column) -> str | None:
+    """The name this NOT NULL should have after the cutover, when the column bears another name."""
+    table = plan.source.name
+    key = plan.source_table.column(plan.key)
+    if c.name == plan.key:
+        return derive(f"{table}_{plan.legacy_key}", "_not_null")
+    if c.name == plan.identity:
+        return key.not_null_name if key else None
+    for ref in plan.own_references:
+        if c.name == ref.column:
+            return derive(f"{table}_{ref.legacy_column}", "_not_null")
+    return c.not_null_name
+
+
+def _not_null(plan: Plan, name: str | None, like: Column | None) -> Query:
+    if plan.catalog.server_version < NAMED_NOT_NULL or name is None:
+        return sql.SQL(" NOT NULL")
+    text = sql.SQL(" CONSTRAINT {} NOT NULL").format(sql.Identifier(name))
+    return text if like is None or like.not_null_inherited else text + sql.SQL(" NO INHERIT")
+
+
+def _uuid_column(plan: Plan, name: str, replaces: str, default: sql.Composable | None, *, not_null: bool) -> Query:
+    old = plan.source_table.column(replaces)
+    text: Query = sql.SQL("{} uuid").format(sql.Identifier(name))
+    if default is not None:
+        text = text + sql.SQL(" DEFAULT ") + default
+    if not_null or (old and old.not_null):
+        text = text + _not_null(plan, old.not_null_name if old else None, old)
+    return text
+
+
+def _options(options: tuple[str, ...]) -> sql.Composed:
+    """Storage parameters as pg_class holds them (`name=value`)."""
+    pairs = [o.split("=", 1) for o in options]
+    return sql.SQL(", ").join(verbatim(f"{k} = ") + sql.Literal(v) for k, v in pairs)
+
+
+def _attributes(plan: Plan) -> list[tuple[Query, str]]:
+    table, name = plan.source_table, plan.shadow.sql
+    alter = sql.SQL("ALTER TABLE {} ").format(name)
+    out: list[tuple[Query, str]] = []
+    if table.owner != plan.catalog.role:
+        out.append((alter + sql.SQL("OWNER TO {}").format(sql.Identifier(table.owner)), "same owner"))
+    for c in table.columns:
+        column = alter + sql.SQL("ALTER COLUMN {} ").format(sql.Identifier(c.name))
+        if c.storage:
+            out.append((column + verbatim(f"SET STORAGE {STORAGE[c.storage]}"), "same storage"))
+        if c.compression:
+            out.append((column + verbatim(f"SET COMPRESSION {COMPRESSION[c.compression]}"), "same compression"))
+    out += [(alter + s, "same statistics target") for s in _statistics(plan)]
+    for column_name, options in _column_options(plan).items():
+        column = sql.SQL("ALTER COLUMN {} SET ({})").format(sql.Identifier(column_name), _options(options))
+        out.append((alter + column, "same attribute options"))
+    for column_name, text in _comments(plan).items():
+        comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(name, sql.Identifier(column_name), sql.Literal(text))
+        out.append((comment, "same comment"))
+    for constraint, text in _not_null_comments(plan).items():
+        on = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
+        out.append((on.format(sql.Identifier(constraint), name, sql.Literal(text)), "same comment"))
+    if table.comment:
+        out.append((sql.SQL("COMMENT ON TABLE {} IS {}").format(name, sql.Literal(table.comment)), "same comment"))
+    for check in table.checks:
+        if check.validated and check.comment:
+            on = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
+            out.append((on.format(sql.Identifier(check.name), name, sql.Literal(check.comment)), "same comment"))
+    if table.rls:
+        out.append((alter + sql.SQL("ENABLE ROW LEVEL SECURITY"), "row security as on the source"))
+    if table.force_rls:
+        out.append((alter + sql.SQL("FORCE ROW LEVEL SECURITY"), "row security as on the source"))
+    return out
+
+
+def _taken_names(plan: Plan) -> dict[str, str]:
+    """Each uuid column, and the integer column whose name it takes in the cutover."""
+    return {plan.identity: plan.key, **{r.uuid_column: r.column for r in plan.own_references}}
+
+
+def _statistics(plan: Plan) -> list[Query]:
+    """Statistics targets; a uuid column gets the one that its name will have had."""
+    targets = {c.name: c.statistics for c in plan.source_table.columns}
+    for uuid, integer in _taken_names(plan).items():
+        targets[uuid] = targets.get(uuid) if targets.get(uuid) is not None else targets[integer]
+    return [
+        sql.SQL("ALTER COLUMN {} SET STATISTICS {}").format(sql.Identifier(name), target)
+        for name, target in targets.items()
+        if target is not None
+    ]
+
+
+def _column_options(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """How many different values a column has; a uuid column has as many as the integers whose name it takes."""
+    options = {c.name: c.options for c in plan.source_table.columns if c.options}
+    return {u: options[i] for u, i in _taken_names(plan).items() if i in options} | options
+
+
+def _not_null_comments(plan: Plan) -> dict[str, str]:
+    """Comments on NOT NULL constraints (18+), by the name that the constraint has here."""
+    columns = {c.name: c for c in plan.source_table.columns}
+    named = [(_not_null_name(plan, c), c.not_null_comment) for c in columns.values()]
+    added = (columns[i] for u, i in _taken_names(plan).items() if u not in columns)
+    named += [(c.not_null_name, c.not_null_comment) for c in added]
+    return {name: comment for name, comment in named if name and comment}
+
+
+def _comments(plan: Plan) -> dict[str, str]:
+    """Comments by column; after the cutover each name still has the comment it had, and the integers keep theirs."""
+    comments = {c.name: c.comment for c in plan.source_table.columns if c.comment}
+    return comments | {uuid: comments[integer] for uuid, integer in _taken_names(plan).items() if integer in comments}

@@ -1,0 +1,116 @@
+"""Legacy keys for rows that are born when the old key's sequence has given its last one (H43, I6).
+
+A table whose integers run out is a reason to migrate: its application must not fail on them after the cutover, and a
+row without a legacy key would have no place in the retired table, so that no revert could keep it. So the guard takes
+the next key from the unused end of the old type's range: from the lowest value upward, where the application's own
+sequence counts up from 1. `[source] legacy_overflow = "refuse"` leaves INSERTs to fail, as they would have without a
+migration.
+
+Of an identity column the executor evaluates nextval() before any trigger fires, and the guard could not step in: on
+the new table such a column has a plain sequence and the guard (`swap/ddl/sequences.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from swap.catalog.model import Sequence
+from swap.core.connection import Connection
+from swap.core.names import TableName
+from swap.core.sql_text import Query, load_sql
+from swap.core.statement import Statement
+from swap.plan.model import INTEGERS, Plan
+
+BITS = dict(zip(INTEGERS, (15, 31, 63), strict=True))
+
+
+@dataclass(frozen=True)
+class LegacyKeys:
+    """How many keys the old sequence can still give (None: not known), how many rows were given a spare one, and how
+    many of those are left (None: there are no spare keys)."""
+
+    sequence: str | None
+    left: int | None
+    spare_given: int
+    spare_left: int | None
+
+
+def own_sequence(plan: Plan) -> Sequence | None:
+    """The sequence that the key's column owns, or is the identity of."""
+    return next((s for s in plan.source_table.sequences if s.column == plan.key), None)
+
+
+def has_spare_keys(plan: Plan) -> bool:
+    """Not for what cannot run out: a bigint of its own unbounded sequence. There the guard stays free of the
+    subtransaction that an exception block is."""
+    column, s = plan.source_table.column(plan.key), own_sequence(plan)
+    if plan.legacy_overflow == "refuse" or column is None:
+        return False
+    endless = s is not None and (s.maximum >= 2**63 - 1 if s.increment > 0 else s.minimum <= -(2**63))
+    return column.type != "bigint" or not endless
+
+
+def spare_sequence(plan: Plan) -> TableName:
+    return plan.state("spare_key")
+
+
+def _spare_range(plan: Plan) -> tuple[int, int]:
+    """First and last: within what the key and every reference to it can hold."""
+    types = [plan.source_table.column(plan.key), *(plan.catalog.table(r.table).column(r.columns.column) for r in plan.references)]
+    # No integer at all: a key that `doctor` refuses, whose target schema is tried out all the same.
+    bits = min((BITS[c.type] for c in types if c is not None and c.type in BITS), default=BITS["bigint"])
+    s = own_sequence(plan)
+    return (2**bits - 1, -(2**bits)) if s is not None and s.increment < 0 else (-(2**bits), 2**bits - 1)
+
+
+def create_spare_sequence(plan: Plan) -> list[Statement]:
+    if not has_spare_keys(plan):
+        return []
+    first, last = _spare_range(plan)
+    create = sql.SQL("CREATE SEQUENCE IF NOT EXISTS {} INCREMENT {} MINVALUE {} MAXVALUE {} START {}").format(
+        spare_sequence(plan).sql,
+        *(sql.Literal(n) for n in (1 if first < last else -1, min(first, last), max(first, last), first)),
+    )
+    return [Statement(create, "legacy keys for rows born when the key's own sequence has ended", undo=_drop(plan))]
+
+
+def drop_spare_sequence(plan: Plan) -> list[Statement]:
+    return [Statement(_drop(plan), "nothing takes a key from it any more")] if has_spare_keys(plan) else []
+
+
+def _drop(plan: Plan) -> sql.Composed:
+    return sql.SQL("DROP SEQUENCE IF EXISTS {}").format(spare_sequence(plan).sql)
+
+
+def give_legacy_key(plan: Plan, default: Query) -> Query:
+    """The guard's statement that gives a new row its legacy key; `default`: the old key's own."""
+    column = sql.Identifier(plan.legacy_key)
+    if not has_spare_keys(plan):
+        return sql.SQL("NEW.{} := {};").format(column, default)
+    spare = sql.Literal(spare_sequence(plan).sql.as_string(None))
+    return load_sql("swap.ddl", "spare_key.sql").format(column=column, default=default, live=plan.source.sql, spare=spare)
+
+
+def read_legacy_keys(conn: Connection, plan: Plan) -> LegacyKeys:
+    """After the cutover: how far the sequences are that legacy keys come from."""
+    s, column = own_sequence(plan), plan.source_table.column(plan.key)
+    left, given, spare_left = None, 0, None
+    if s is not None and column is not None and not s.cycle:
+        bits = BITS[column.type]
+        end = min(s.maximum, 2**bits - 1) if s.increment > 0 else max(s.minimum, -(2**bits))
+        last, called = _position(conn, s.name)
+        left = max((end - last) // s.increment + (not called), 0)
+    if has_spare_keys(plan):
+        first, end = _spare_range(plan)
+        last, called = _position(conn, spare_sequence(plan))
+        given = abs(last - first) + called
+        spare_left = abs(end - last) + (not called)
+    return LegacyKeys(str(s.name) if s else None, left, given, spare_left)
+
+
+def _position(conn: Connection, sequence: TableName) -> tuple[int, bool]:
+    row = conn.execute(sql.SQL("SELECT last_value, is_called FROM {}").format(sequence.sql)).fetchone()
+    assert row is not None
+    return row[0], row[1]

@@ -1,0 +1,77 @@
+"""User triggers: the source's own, quiet on the retired table and created on the new one; and those of reference
+tables that are bound to an exchanged column or to the source (swap/plan/trigger_bindings.py says how each is bound).
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.catalog.model import Table, Trigger
+from swap.core.names import TableName
+from swap.core.sql_text import Query, verbatim
+from swap.core.statement import AX, Statement
+from swap.plan.model import Plan
+from swap.plan.trigger_bindings import Binding, binding, plan_pairs, refers_to
+
+ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISABLE"}
+
+
+def quiet_triggers(plan: Plan) -> list[Statement]:
+    """User triggers of the source must not fire when replay maintains it as the retired table."""
+    alter = sql.SQL("ALTER TABLE {} {} TRIGGER {}")
+    return [
+        Statement(
+            alter.format(plan.source.sql, verbatim("DISABLE"), sql.Identifier(t.name)),
+            "replay into the retired table fires no user trigger", plan.source, AX,
+            alter.format(plan.source.sql, verbatim(ENABLE[t.enabled]), sql.Identifier(t.name)),
+        )
+        for t in plan.source_table.triggers
+    ]  # fmt: skip
+
+
+def release_triggers(plan: Plan) -> list[Statement]:
+    """Triggers of reference tables that have to be bound anew; the way back creates them when every name is back."""
+    return [create_trigger(t.name, g).reversed() for t in _references(plan) for g in reversed(t.triggers) if _rebuilt(plan, t, g)]
+
+
+def bind_triggers(plan: Plan) -> list[Statement]:
+    """Triggers that follow uuid columns by number: created while the tables have their new names, the columns the old."""
+    return _created(plan, Binding.numbers)
+
+
+def user_triggers(plan: Plan) -> list[Statement]:
+    """All the others, by their own text: column names now mean the new columns."""
+    return [*_created(plan, Binding.free), *_created(plan, Binding.names)]
+
+
+def _created(plan: Plan, how: Binding) -> list[Statement]:
+    return [
+        create_trigger(t.name, g)
+        for t in (plan.source_table, *_references(plan))
+        for g in t.triggers
+        if binding(g, plan_pairs(plan, t)) is how and (t.oid == plan.source_table.oid or _rebuilt(plan, t, g))
+    ]
+
+
+def _rebuilt(plan: Plan, table: Table, trigger: Trigger) -> bool:
+    return binding(trigger, plan_pairs(plan, table)) is Binding.names or refers_to(trigger, plan.source_table.oid)
+
+
+def _references(plan: Plan) -> list[Table]:
+    return [t for t in plan.catalog.tables if t.oid != plan.source_table.oid]
+
+
+def create_trigger(table: TableName, t: Trigger) -> Statement:
+    """The trigger by its text, in its enabled state, with its comment and what it depends on; undo: DROP TRIGGER."""
+    name = sql.Identifier(t.name)
+    create: Query = verbatim(t.definition)
+    if t.enabled != "O":
+        create += sql.SQL("; ALTER TABLE {} {} TRIGGER {}").format(table.sql, verbatim(ENABLE[t.enabled]), name)
+    if t.comment:
+        create += sql.SQL("; COMMENT ON TRIGGER {} ON {} IS {}").format(name, table.sql, sql.Literal(t.comment))
+    if t.constraint_comment:  # no dump has it
+        comment = sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}")
+        create += comment.format(name, table.sql, sql.Literal(t.constraint_comment))
+    for e in t.extensions:
+        create += sql.SQL("; ALTER TRIGGER {} ON {} DEPENDS ON EXTENSION {}").format(name, table.sql, sql.Identifier(e))
+    return Statement(create, "user trigger", table, AX, sql.SQL("DROP TRIGGER {} ON {}").format(name, table.sql))

@@ -1,0 +1,1 @@
+"""Every check before `prepare`, as findings; one module per subject."""

@@ -1,0 +1,130 @@
+"""The census: every entry of pg_depend at the tables is of a kind that some rule here knows, or nothing is begun (I10).
+
+The other checks look for what they know. This one looks at what is there: a kind of dependency that a later version of
+PostgreSQL brings, or that nobody thought of, is found by not being in CLAIMS. A claim says who carries such an object
+over or refuses it by name; it does not do so itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swap.core.connection import Connection
+from swap.doctor.finding import Finding, Subject, blocker, or_ok, read
+
+# What an expression, a definition or a column type may name: it is printed by the server, qualified, and run again.
+NAMED = frozenset(
+    [
+        "pg_proc",
+        "pg_operator",
+        "pg_type",
+        "pg_collation",
+        "pg_opclass",
+        "pg_opfamily",
+        "pg_ts_config",
+        "pg_ts_dict",
+        "pg_namespace",
+        "pg_class/r",
+        "pg_class/p",
+        "pg_class/f",
+        "pg_class/v",
+        "pg_class/m",
+        "pg_class/S",
+    ]
+)
+TABLE = frozenset({"pg_class/r"})
+PARTITIONED = frozenset({"pg_class/p", "pg_class/I"})
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Objects of kind `dependents` on objects of kind `referenced`, with one of the dependency types `deptypes`.
+
+    `way`: `in`, others depend on the tables or their parts; `out`, those depend on others; both where one end is a part of
+    the other. Kinds are catalogs, those of relations with their relkind. `by`: who carries it over, or refuses it.
+    """
+
+    way: str
+    dependents: frozenset[str]
+    deptypes: str
+    referenced: frozenset[str]
+    by: str
+
+
+def _claim(way: str, dependents: str, deptypes: str, referenced: str | frozenset[str], by: str) -> Claim:
+    kinds = referenced if isinstance(referenced, frozenset) else frozenset(referenced.split())
+    return Claim(way, frozenset(dependents.split()), deptypes, kinds, by)
+
+
+CLAIMS = (
+    # The table and its own parts.
+    _claim("in out", "pg_type", "i", TABLE | PARTITIONED, "the row type comes with the table"),
+    _claim("in out", "pg_type", "i", "pg_type", "the array of the row type comes with it"),
+    _claim("in out", "pg_class/t", "i", TABLE, "the TOAST table comes with the table; its parameters: shadow"),
+    _claim("in out", "pg_class/i", "a", "pg_class/t", "the TOAST table's index"),
+    _claim("out", "pg_class/r pg_class/p", "n", NAMED, "schema, column types, collations: shadow; parents: refused, inheritance"),
+    _claim("out", "pg_class/r pg_class/p", "n", "pg_am", "access method: shadow"),
+    _claim("in out", "pg_attrdef", "ai", TABLE | PARTITIONED, "defaults and generated columns: shadow"),
+    _claim("in out", "pg_attrdef", "n", NAMED, "defaults and generated columns: shadow; of others over the row type: followers"),
+    _claim("in out", "pg_class/i", "ai", TABLE | {"pg_constraint"}, "indexes: plan, rewrite"),
+    _claim("in out", "pg_class/i", "S", TABLE, "index of a partition: built like the others"),
+    _claim("out", "pg_class/i", "n", NAMED | {"pg_am"}, "indexes: plan, rewrite"),
+    _claim("in out", "pg_class/S", "ai", TABLE | PARTITIONED, "owned and identity sequences: exchange of sequences"),
+    _claim("out", "pg_class/S", "n", NAMED, "the sequence itself stays, or is made anew by its own parameters"),
+    _claim("in out", "pg_constraint", "an", TABLE | PARTITIONED, "checks, NOT NULL: shadow; keys: indexes; foreign keys: exchange"),
+    _claim("in out", "pg_constraint", "n", "pg_class/i", "foreign keys: exchange"),
+    _claim("out", "pg_constraint", "n", NAMED, "checks: shadow; exclusion constraints: indexes"),
+    _claim("in", "pg_constraint", "n", "pg_type", "a check of others over the row type: followers"),
+    _claim("in out", "pg_constraint", "i", "pg_trigger", "constraint triggers: triggers"),
+    _claim("in out", "pg_constraint", "i", "pg_constraint", "what a foreign key has for each partition of its target: with the key"),
+    _claim("in out", "pg_trigger", "i", "pg_constraint", "the triggers of foreign keys come with them"),
+    _claim("in out", "pg_trigger", "an", TABLE | PARTITIONED, "triggers: exchange of triggers; of others FROM the source: refused"),
+    _claim("out", "pg_trigger", "n", NAMED, "triggers: exchange of triggers"),
+    _claim("in out", "pg_policy", "an", TABLE | PARTITIONED, "policies: bound while names are exchanged"),
+    _claim("out", "pg_policy", "n", NAMED, "policies: bound while names are exchanged"),
+    _claim("in out", "pg_statistic_ext", "an", TABLE | PARTITIONED, "extended statistics: exchange, by their own text"),
+    _claim("out", "pg_statistic_ext", "n", NAMED, "extended statistics: exchange, by their own text"),
+    _claim("in out", "pg_publication_rel", "a", TABLE | {"pg_publication"}, "publications: exchange, or taken on by name"),
+    _claim("in out", "pg_publication_rel", "n", NAMED, "row filters of publications"),
+    # Others.
+    _claim("in", "pg_rewrite", "n", NAMED | {"pg_constraint"}, "views: followers; rules of other tables: refused, dependent"),
+    _claim("in", "pg_rewrite", "a", TABLE, "rules of the table: refused, rules"),
+    _claim("in", "pg_proc", "n", NAMED | {"pg_constraint"}, "functions bound by signature or body: followers"),
+    _claim("in", "pg_class/r pg_class/v pg_class/m pg_class/c pg_class/f pg_class/p", "n", "pg_type", "of the row type: followers"),
+    _claim("in", "pg_type pg_cast pg_operator pg_policy", "n", "pg_type", "over the row type: followers, dependent"),
+    _claim("in", "pg_trigger pg_policy pg_constraint pg_statistic_ext pg_class/i", "n", TABLE, "of other tables: by their kinds"),
+    _claim("in", "pg_class/r pg_class/f", "n", TABLE, "inheritance children: refused, inheritance"),
+    # Refused by name.
+    _claim("in out", "pg_class/r pg_class/f pg_class/p", "ai", PARTITIONED, "partitions: references of theirs, or refused: partition, table-kind, inheritance"),
+    _claim("in out", "pg_class/I pg_class/i", "aiPS", PARTITIONED | {"pg_constraint"}, "partitioned indexes: built part by part"),
+    _claim("in out", "pg_constraint pg_trigger pg_class/i", "PS", TABLE | PARTITIONED | {"pg_constraint", "pg_trigger", "pg_class/i"},
+           "parts of partitions: with the whole, or refused: partition"),
+    _claim("out", "pg_class/r pg_class/i pg_class/S pg_class/t pg_trigger pg_type pg_statistic_ext", "ex", "pg_extension",
+           "members of extensions and what depends on one: refused, extension"),
+)  # fmt: skip
+
+
+def check_census(conn: Connection, subject: Subject) -> list[Finding]:
+    """Reads the catalog only."""
+    rows = read(conn, "census.sql", oids=[t.oid for t in subject.tables])
+    found = [
+        blocker(
+            "census", dependent, f"depends on {referenced} in a way that no rule here knows ({kind}, {deptype}, {ref_kind})",
+            "Drop the one or the other for the time of the migration, and report this line.",
+        )
+        for way, kind, deptype, ref_kind, dependent, referenced in rows
+        if claimed(way, kind, deptype, ref_kind) is None
+    ]  # fmt: skip
+    return or_ok(found, "census", subject.source.name, f"{len(rows)} kinds of dependency, each known")
+
+
+def claimed(way: str, kind: str, deptype: str, referenced: str) -> Claim | None:
+    """The first claim of such an entry."""
+    return next(
+        (
+            c
+            for c in CLAIMS
+            if way in c.way.split() and kind in c.dependents and deptype in c.deptypes and referenced in c.referenced
+        ),
+        None,
+    )

@@ -1,0 +1,45 @@
+"""What the configuration names: the source must be there; a [[reference]] that is not is a finding, and the rest is
+examined without it."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from swap.catalog.load import load_catalog, query
+from swap.catalog.model import Catalog
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.errors import UsageError
+from swap.core.names import parse_table
+from swap.doctor.finding import Finding, blocker, qualified
+from swap.doctor.tables import check_kind
+
+CORRECT = "Correct or remove this [[reference]]."
+
+
+def check_kinds(conn: Connection, config: Config) -> list[Finding]:
+    """The source must exist (UsageError) and, like every declared table, be an ordinary table."""
+    found = []
+    for name in dict.fromkeys([config.source.name, *(parse_table(r.table) for r in config.reference)]):
+        rows = query(conn, "resolve.sql", schema=name.schema, name=name.name)
+        if rows:
+            found += check_kind(name, rows[0][1], source=name == config.source.name)
+        elif name == config.source.name:
+            hint = "Check [source] table (schema.table) and the database in the connection string."
+            raise UsageError(f"There is no table {name} in this database.", hint=hint)
+        else:
+            found.append(blocker("reference", name, "there is no table of this name in this database", CORRECT))
+    return found
+
+
+def without(conn: Connection, config: Config, unusable: Container[str]) -> tuple[Config, Catalog, list[Finding]]:
+    """Configuration and catalog without the references to `unusable` tables, and without columns that do not exist."""
+    declared = [r for r in config.reference if str(parse_table(r.table)) not in unusable]
+    catalog = load_catalog(conn, config.source.name, [(parse_table(r.table), r.column) for r in declared])
+    missing = [r for r in declared if catalog.table(parse_table(r.table)).column(r.column) is None]
+    if missing:
+        declared = [r for r in declared if r not in missing]
+        catalog = load_catalog(conn, config.source.name, [(parse_table(r.table), r.column) for r in declared])
+    at = [qualified(parse_table(r.table), r.column) for r in missing]
+    found = [blocker("reference", where, "the table has no such column", CORRECT) for where in at]
+    return config.model_copy(update={"reference": declared}), catalog, found

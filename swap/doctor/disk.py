@@ -1,0 +1,80 @@
+"""Room: bytes on disk, and slots in the lock table."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from swap.catalog.model import Table
+from swap.core.connection import Connection
+from swap.doctor.finding import Finding, Subject, blocker, ok, warning
+from swap.doctor.server import Server
+
+UUID_BYTES = 16
+QUEUE_SHARE = 10  # the change tables: a tenth of the source is a large backlog
+LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "::1")
+
+
+def needed_bytes(subject: Subject) -> int:
+    """Shadow with its indexes, queue, one new version of every row of each reference, its new indexes, and the WAL of it all."""
+    source = subject.source
+    shadow = source.total_bytes + source.rows_estimate * UUID_BYTES
+    references = 0
+    for table in subject.tables:
+        columns = {r.column for r in subject.others if r.table == table.name}
+        if columns:
+            indexes = sum(i.size_bytes for i in table.indexes if columns.intersection(i.columns))
+            references += table.heap_bytes + table.rows_estimate * UUID_BYTES * len(columns) + 2 * indexes
+    return 2 * (shadow + references) + source.total_bytes // QUEUE_SHARE
+
+
+def free_bytes(conn: Connection, data_directory: str | None, source: Table) -> int | None:
+    """Free space where the server writes; None where this session cannot see it."""
+    local = conn.info.host.startswith("/") or conn.info.host in LOCAL_HOSTS
+    if data_directory is None or not local or source.tablespace:
+        return None
+    try:
+        return shutil.disk_usage(Path(data_directory)).free
+    except OSError:
+        return None
+
+
+def check_disk(needed: int, free: int | None) -> Finding:
+    about = f"about {pretty(needed)} needed for the shadow, indexes, references and WAL"
+    if free is None:
+        hint = "Compare with the free space on the server (df), the WAL volume included."
+        return warning("disk", "server", f"{about}; this session cannot see how much is free", hint)
+    if free < needed:
+        return blocker("disk", "server", f"{about}, {pretty(free)} are free", "Make room, or move to a larger volume.")
+    if free < 2 * needed:
+        return warning("disk", "server", f"{about}, {pretty(free)} are free: tight", "Make room before `prepare`.")
+    return ok("disk", "server", f"{about}, {pretty(free)} are free")
+
+
+def locks_needed(subject: Subject) -> int:
+    """The cutover locks every table with its indexes, constraints and sequences in one transaction, and every object
+    that it drops (a foreign key's triggers, a guard's): 17 for a plain reference with one index, as counted."""
+    tables = [x for t in subject.catalog.tables for x in (t, *t.partitions)]
+    objects = sum(2 + 3 * len(t.indexes) + len(t.checks) + len(t.sequences) for t in tables) + 6 * (
+        len(tables) - len(subject.catalog.tables)
+    )
+    return objects + 6 * len(subject.references) + 3 * len(subject.catalog.foreign_keys) + 3 * len(subject.catalog.views) + 150
+
+
+def check_locks(subject: Subject, server: Server) -> Finding:
+    objects = locks_needed(subject)
+    detail = f"a cutover takes about {objects} locks; the server has room for {server.lock_slots}"
+    if objects > server.lock_slots // 2:
+        hint = "Raise max_locks_per_transaction and restart the server."
+        status = blocker if objects > server.lock_slots else warning
+        return status("lock-table", "server", detail, hint)
+    return ok("lock-table", "server", detail)
+
+
+def pretty(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TB"

@@ -1,0 +1,134 @@
+"""What every check returns and reads: findings, and the subject they are about.
+
+A check is a pure function of `Subject` (and of rows read for it) wherever that is possible, so that it can be
+read, and tested, without a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from psycopg import errors, sql
+
+from swap.catalog.model import Catalog, Table
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.lock_retries import local_timeout
+from swap.core.names import TableName, quote
+from swap.core.sql_text import load_sql
+from swap.plan.model import Plan, RefColumns
+
+PACKAGE = "swap.doctor"
+Status = Literal["ok", "warning", "blocker"]
+Rows = list[tuple[Any, ...]]
+NOT_ACCEPTABLE = " This finding cannot be accepted."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `doctor`: what was found about `object`, why it matters, and the command that mends it.
+
+    `acceptable`: `[accept] findings = ["name:object"]` may take it on; nothing else silences a finding.
+    """
+
+    name: str
+    status: Status
+    object: str
+    detail: str
+    hint: str = ""
+    acceptable: bool = False
+
+    @property
+    def label(self) -> str:
+        """What `[accept] findings` calls it."""
+        return f"{self.name}:{self.object}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is examined. `plan` is None while the key or a reference is unusable: then nothing can be planned."""
+
+    catalog: Catalog
+    config: Config
+    references: tuple[RefColumns, ...] = ()
+    plan: Plan | None = None
+
+    @property
+    def source(self) -> Table:
+        return self.catalog.source
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The source and every table with a reference, without those that are only listed."""
+        names = {self.source.name, *(r.table for r in self.references)}
+        return tuple(t for t in self.catalog.tables if t.name in names)
+
+    @property
+    def others(self) -> tuple[RefColumns, ...]:
+        """References outside the source: those whose tables are changed in place."""
+        return tuple(r for r in self.references if not r.own)
+
+
+def subject_of(plan: Plan) -> Subject:
+    """The subject of a run's plan, as it was before the cutover."""
+    config = Config.model_validate({"source": {"table": str(plan.source), "key": plan.key}})
+    return Subject(plan.catalog, config, (*(r.columns for r in plan.references), *plan.own_references), plan)
+
+
+def ok(name: str, subject: object, detail: str) -> Finding:
+    return Finding(name, "ok", str(subject), detail)
+
+
+def warning(name: str, subject: object, detail: str, hint: str = "") -> Finding:
+    return Finding(name, "warning", str(subject), detail, hint)
+
+
+def blocker(name: str, subject: object, detail: str, hint: str, *, acceptable: bool = False) -> Finding:
+    return Finding(name, "blocker", str(subject), detail, hint, acceptable)
+
+
+def or_ok(found: Iterable[Finding], name: str, subject: object, detail: str) -> list[Finding]:
+    """The findings, or one `ok` row: a check that found nothing says so."""
+    return list(found) or [ok(name, subject, detail)]
+
+
+def accept(findings: Iterable[Finding], labels: Sequence[str]) -> list[Finding]:
+    """Blockers named by `labels` become warnings, where a finding may be taken on at all; idempotent."""
+    return [_accepted(f) if f.status == "blocker" and f.label in labels else f for f in findings]
+
+
+def _accepted(f: Finding) -> Finding:
+    if f.acceptable:
+        return replace(f, status="warning", detail=f"{f.detail} (accepted in [accept] findings)")
+    return replace(f, hint=f"{f.hint.removesuffix(NOT_ACCEPTABLE)}{NOT_ACCEPTABLE}")
+
+
+def qualified(table: TableName, name: str) -> str:
+    """A column of a table, or an object in its schema's sense, as a person writes it."""
+    return f"{table}.{quote(name)}"
+
+
+def in_schema(table: TableName, name: str) -> str:
+    return str(table.renamed(name))
+
+
+def read(conn: Connection, file: str, **params: object) -> Rows:
+    """Run one of this package's `.sql` files."""
+    return conn.execute(load_sql(PACKAGE, file), params).fetchall()
+
+
+def bounded(conn: Connection, statement: sql.Composed, timeout_ms: int) -> Rows | str:
+    """Rows of a scan of application data, or why there are none. Read-only; ACCESS SHARE for `timeout_ms` at most."""
+    try:
+        with conn.transaction():
+            conn.execute("SET TRANSACTION READ ONLY")
+            conn.execute(local_timeout("statement_timeout", timeout_ms))
+            return conn.execute(statement).fetchall()
+    except errors.QueryCanceled:
+        return f"not checked within {timeout_ms / 1000:g} s"
+    except errors.LockNotAvailable:
+        return "not checked: the table is locked by another session"
+    except errors.InsufficientPrivilege as e:
+        return f"not checked: {e.diag.message_primary}"

@@ -1,0 +1,157 @@
+"""The key that becomes a uuid, and the column that holds the uuids. Pure, but for two bounded scans of the source."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.catalog.model import Table
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.names import quote
+from swap.core.sql_text import load_sql
+from swap.doctor.finding import (
+    PACKAGE,
+    Finding,
+    Subject,
+    blocker,
+    bounded,
+    ok,
+    or_ok,
+    qualified,
+    warning,
+)
+from swap.plan.model import INTEGERS, is_identity_index
+
+UUIDV7_SINCE = 180000
+
+
+def check_key(source: Table, config: Config) -> list[Finding]:
+    """A single-column integer primary key with a default, which new rows of after the cutover still get their legacy key from."""
+    key, name = config.source.key, source.name
+    where = qualified(name, key)
+    primary = source.primary_key
+    column = source.column(key)
+    if primary is None:
+        hint = f"ALTER TABLE {name} ADD PRIMARY KEY (…); an application without one cannot be migrated safely."
+        return [blocker("key", name, "the table has no primary key", hint)]
+    if len(primary.key_columns) != 1:
+        columns = ", ".join(quote(c) for c in primary.key_columns)
+        return [blocker("key", name, f"the primary key is composite ({columns})", "Only single-column keys are supported.")]
+    if column is None:
+        return [
+            blocker(
+                "key",
+                where,
+                "there is no such column",
+                f"[source] key = {quote(primary.key_columns[0])} is the primary key.",
+            )
+        ]
+    if primary.key_columns != (key,):
+        hint = f"[source] key: name the primary key's column, {quote(primary.key_columns[0])}."
+        return [blocker("key", where, "this column is not the primary key", hint)]
+    if column.type not in INTEGERS:
+        detail = f"the key is {column.type}, not smallint, integer or bigint"
+        if column.type == "uuid":
+            detail = "the key is a uuid already"
+        return [blocker("key", where, detail, "Only integer keys are migrated.")]
+    return or_ok(_default(source, config), "key", where, f"{column.type}, primary key {quote(primary.name)}")
+
+
+def _default(source: Table, config: Config) -> list[Finding]:
+    column = source.column(config.source.key)
+    assert column is not None
+    where = qualified(source.name, column.name)
+    if column.identity:
+        return []
+    if column.generated:
+        return [blocker("key", where, "the key is a generated column", "Only stored keys are migrated.")]
+    if column.default is None:
+        detail = "the key has no default: a row born after the cutover would have no legacy key, and a revert no place for it"
+        hint = f"CREATE SEQUENCE …; ALTER TABLE {source.name} ALTER COLUMN {quote(column.name)} SET DEFAULT nextval('…');"
+        return [blocker("key", where, detail, hint)]
+    if "nextval(" not in column.default:
+        detail = f"the default is {column.default}, not a sequence: rows born after the cutover get their legacy key from it"
+        return [warning("key", where, detail, "Make sure that it never gives a key twice.")]
+    return []
+
+
+def check_identity(source: Table, config: Config, version: int) -> list[Finding]:
+    """The identity column: adopted when it is a plain uuid column, else added."""
+    column = source.column(config.identity.column)
+    where = qualified(source.name, config.identity.column)
+    if config.identity.column == config.source.key:
+        return [blocker("identity", where, "the identity column is the key itself", "[identity] column: name another one.")]
+    if config.identity.generate == "uuidv7" and version < UUIDV7_SINCE and not (column and column.default):
+        hint = '[identity] generate = "uuidv4", or give the column a default of your own.'
+        return [blocker("identity", where, "uuidv7() came with PostgreSQL 18; this server has none", hint)]
+    if column is None:
+        return [ok("identity", where, f"does not exist: `prepare` adds it ({config.identity.generate})")]
+    if column.type != "uuid":
+        hint = "[identity] column: name a uuid column, or a name that is free."
+        return [blocker("identity", where, f"exists and is {column.type}, not uuid", hint)]
+    if column.generated:
+        return [
+            blocker(
+                "identity",
+                where,
+                "is a generated column: it cannot become a key",
+                "[identity] column: name another one.",
+            )
+        ]
+    return [ok("identity", where, "is adopted" + ("" if column.not_null else "; NULLs are filled"))]
+
+
+def has_unique_identity(source: Table, column: str) -> bool:
+    return any(i.valid and is_identity_index(i, column) for i in source.indexes)
+
+
+def check_identity_data(conn: Connection, subject: Subject, timeout_ms: int) -> list[Finding]:
+    """NULLs are filled and counted; duplicates stop everything. Each scan is bounded by `timeout_ms`."""
+    source, name = subject.source, subject.config.identity.column
+    column = source.column(name)
+    where = qualified(source.name, name)
+    if column is None or column.type != "uuid":
+        return []
+    found: list[Finding] = []
+    if not column.not_null:
+        found += _nulls(conn, subject, where, timeout_ms)
+    if not has_unique_identity(source, name):
+        found += _duplicates(conn, subject, where, timeout_ms)
+    return or_ok(found, "identity-data", where, "NOT NULL and unique")
+
+
+def _nulls(conn: Connection, subject: Subject, where: str, timeout_ms: int) -> list[Finding]:
+    rows = bounded(conn, load_sql(PACKAGE, "identity_nulls.sql").format(**_names(subject)), timeout_ms)
+    hint = "Nothing to do: the backfill fills them."
+    if isinstance(rows, str):
+        return [warning("identity-data", where, f"may be NULL; how often was {rows}", hint)]
+    return [warning("identity-data", where, f"is NULL in {rows[0][0]:,} rows", hint)] if rows[0][0] else []
+
+
+def _duplicates(conn: Connection, subject: Subject, where: str, timeout_ms: int) -> list[Finding]:
+    rows = bounded(conn, load_sql(PACKAGE, "identity_duplicates.sql").format(**_names(subject)), timeout_ms)
+    if isinstance(rows, str):
+        detail = f"has no unique index, and duplicates were {rows}; `sync` builds one"
+        return [warning("identity-data", where, detail, "A duplicate would stop the build: look for one yourself.")]
+    if not rows:
+        return [
+            warning(
+                "identity-data",
+                where,
+                "has no unique index; no value is there twice",
+                "Nothing to do: `sync` builds one.",
+            )
+        ]
+    shown = ", ".join(f"{value} ({count} rows)" for value, count in rows)
+    return [
+        blocker(
+            "identity-data",
+            where,
+            f"holds values more than once: {shown}",
+            "Give all but one of those rows a new uuid.",
+        )
+    ]
+
+
+def _names(subject: Subject) -> dict[str, sql.Composable]:
+    return {"table": subject.source.name.sql, "column": sql.Identifier(subject.config.identity.column)}

@@ -1,0 +1,119 @@
+"""Names that swap introduces: tables, indexes, columns. Taken ones, and two that would be the same, are refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from swap.core.connection import Connection
+from swap.core.names import MAX_BYTES, TableName, derive, expand, quote
+from swap.doctor.finding import Finding, Rows, Subject, blocker, or_ok, qualified, read
+from swap.plan.model import Plan
+
+RENAME = "[names] in the configuration: choose another name, or rename what has it."
+
+
+def new_tables(subject: Subject) -> dict[str, TableName]:
+    source, names = subject.source.name, subject.config.names
+    return {
+        "shadow": source.renamed(expand(names.shadow, source.name)),
+        "retired": source.renamed(expand(names.retired, source.name)),
+    }
+
+
+def new_indexes(plan: Plan) -> Iterator[TableName]:
+    """Every index name that is created, or moved out of the way for a while."""
+    own = [*plan.indexes, plan.key_index, *((plan.identity_index,) if plan.identity_index else ())]
+    for index in own:
+        yield index.table.renamed(index.build_name)
+    for rename in plan.retired_indexes:
+        yield plan.source.renamed(rename.after)
+    for ref in plan.references:
+        built = [*(i for i in ref.indexes if not i.adopted), *ref.compat_indexes]
+        names = {i.table.renamed(n) for i in (*built, *ref.parts, *ref.spares) for n in (i.build_name, i.aside_name) if n}
+        names |= {i.table.renamed(i.aside_name) for i in ref.indexes if i.adopted and i.aside_name}
+        yield from sorted(names)
+
+
+def check_names(conn: Connection, subject: Subject) -> list[Finding]:
+    """Reads the catalog for names that are taken."""
+    tables = new_tables(subject)
+    indexes = list(new_indexes(subject.plan)) if subject.plan else []
+    wanted = sorted({*tables.values(), *indexes})
+    taken = read(conn, "taken.sql", schemas=[n.schema for n in wanted], names=[n.name for n in wanted])
+    found = [*_tables(tables, subject), *_taken(taken, tables), *_same(indexes), *_columns(subject)]
+    return or_ok(
+        found,
+        "names",
+        subject.source.name,
+        f"{len(wanted)} new names are free, the shadow's {tables['shadow']} among them",
+    )
+
+
+def _tables(tables: dict[str, TableName], subject: Subject) -> Iterator[Finding]:
+    for role, name in tables.items():
+        if len(name.name.encode()) > MAX_BYTES:
+            yield blocker("names", name, f"the {role} table's name is longer than {MAX_BYTES} bytes", RENAME)
+    if tables["shadow"] == tables["retired"]:
+        yield blocker("names", tables["shadow"], "shadow and retired table would have the same name", RENAME)
+    if subject.source.name in tables.values():
+        yield blocker("names", subject.source.name, "shadow or retired table would have the source's own name", RENAME)
+
+
+def _taken(rows: Rows, tables: dict[str, TableName]) -> Iterator[Finding]:
+    roles = {name: role for role, name in tables.items()}
+    for schema, name, kind in rows:
+        at = TableName(schema, name)
+        what = f"the {roles[at]} table" if at in roles else "an index that has to be built"
+        yield blocker(
+            "names",
+            at,
+            f"a {kind} has this name, which {what} needs",
+            RENAME if at in roles else f"Rename or drop {at}.",
+        )
+
+
+def _same(indexes: list[TableName]) -> Iterator[Finding]:
+    for name, count in Counter(indexes).items():
+        if count > 1:
+            yield blocker("names", name, f"{count} new indexes would have this name", "Rename one of the indexes it comes from.")
+
+
+def _columns(subject: Subject) -> Iterator[Finding]:
+    """Columns that get a new name must find it free, and no two may want the same."""
+    source, config = subject.source, subject.config
+    wanted = {source.name: [config.names.legacy_key]}
+    if config.names.compat:
+        wanted[source.name].append(derive(config.identity.column, "_compat"))
+    for r in subject.references:
+        wanted.setdefault(r.table, []).append(r.legacy_column)
+        if r.compat_column:
+            wanted[r.table].append(r.compat_column)
+        if r.uuid_column == config.identity.column and r.own:
+            yield blocker(
+                "names",
+                qualified(r.table, r.uuid_column),
+                "is the identity column already",
+                "[[reference]] uuid_column.",
+            )
+    for table, names in wanted.items():
+        info = subject.catalog.table(table)
+        uuids = [r.uuid_column for r in subject.references if r.table == table]
+        added = [u for u in uuids if info.column(u) is None]
+        if table == source.name and source.column(config.identity.column) is None:
+            added.append(config.identity.column)
+        for name, count in Counter([*names, *added]).items():
+            if info.column(name) is not None:
+                hint = f"[names] legacy_key or [[reference]] legacy_column: choose another name than {quote(name)}."
+                yield blocker("names", qualified(table, name), "the table has a column of this name already", hint)
+            elif count > 1:
+                yield blocker(
+                    "names",
+                    qualified(table, name),
+                    "two columns would get this name",
+                    "[[reference]] legacy_column, uuid_column.",
+                )
+        for name, count in Counter(uuids).items():
+            if count > 1 and info.column(name) is not None:
+                hint = "[[reference]] uuid_column: name one for each."
+                yield blocker("names", qualified(table, name), f"{count} references share this uuid column", hint)

@@ -1,0 +1,96 @@
+"""Partitioned tables with a reference (H23): what of them is carried over, and what is refused by name.
+
+Columns, guards, NOT NULL and grants go through the partitioned table and reach its partitions. Indexes and foreign keys do
+not (`swap.ddl.references`, `swap.sync.partition_keys`), and what a partition has of its own over the reference nobody
+would carry over.
+"""
+
+from __future__ import annotations
+
+from swap.catalog.model import ForeignKey, Table
+from swap.core.connection import Connection
+from swap.core.names import TableName, quote
+from swap.doctor.finding import Finding, Subject, blocker, in_schema, qualified, read
+from swap.plan.model import RefColumns
+
+WITHOUT = "Migrate without this reference, or make it an ordinary table first."
+
+
+def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
+    tables = [t for t in subject.tables if t.kind == "p" and t.name != subject.source.name]
+    refs = [(t, r) for t in tables for r in subject.others if r.table == t.name]
+    if not refs:
+        return []
+    columns = [(t.oid, name) for t, r in refs for name in (r.column, r.uuid_column)]
+    rows = read(
+        conn, "partitions.sql", tables=[c[0] for c in columns], columns=[c[1] for c in columns],
+        targets=[t.oid for t in subject.catalog.tables],
+    )  # fmt: skip
+    found = []
+    for root, schema, name, what in rows:
+        hint = WITHOUT if "partition key" in what else "Give it to the whole table, drop it, or detach this partition."
+        above = next(t.name for t in tables if t.oid == root)
+        found.append(blocker("partition", in_schema(above, name) if schema == above.schema else f"{schema}.{name}", what, hint))
+    for t, r in refs:
+        found += _reference(subject, t, r)
+    for name in dict.fromkeys(t.name for t, _ in refs):
+        found += _foreign_keys(subject, [fk for fk in subject.catalog.foreign_keys if fk.holder == name])
+    return found
+
+
+def _same(one: ForeignKey, other: ForeignKey, names: dict[tuple[TableName, str], str]) -> bool:
+    """Whether they say the same, with columns under other `names`."""
+
+    def said(fk: ForeignKey) -> tuple[object, ...]:
+        columns = tuple(names.get((fk.holder, c), c) for c in fk.columns)
+        return columns, fk.target, tuple(names.get((fk.target, c), c) for c in fk.target_columns)
+
+    return said(one) == said(other)
+
+
+def _foreign_keys(subject: Subject, mine: list[ForeignKey]) -> list[Finding]:
+    """Those of one partitioned table and of its partitions. A leaf's own key is one like any other table's."""
+    found = []
+    names = {(r.table, r.uuid_column): r.column for r in subject.references}  # two that will say the same after the cutover
+    names[subject.source.name, subject.config.identity.column] = subject.config.source.key
+    for fk in mine:
+        at, drop = qualified(fk.table, fk.name), f"ALTER TABLE {fk.table} DROP CONSTRAINT {quote(fk.name)};"
+        if subject.catalog.table(fk.table).kind == "p" and not fk.validated:
+            detail = "is not validated, or not enforced: of a partitioned table it could not be made again so"
+            found.append(blocker("partition", at, detail, "VALIDATE CONSTRAINT, or drop it."))
+        elif fk.root and subject.catalog.table(fk.table).kind == "p" and not fk.parts:
+            detail = "stands on a partition that is divided again and has no partition: there is nothing to build it of"
+            found.append(blocker("partition", at, detail, f"Give {fk.table} a partition first, or {drop}"))
+        for above in (x for x in mine if x != fk and x.parts and set(fk.heaps) <= set(x.heaps)):
+            now = _same(above, fk, {})
+            if now or (above.table != fk.table and _same(above, fk, names)):
+                # The server joins a key with the first part that it finds: which one of two keeps its name is by chance.
+                detail = (
+                    f"says of this partition what {qualified(above.table, above.name)} says of the whole: two keys, one too many"
+                )
+                found.append(blocker("partition", at, detail, drop))
+                break
+    return found
+
+
+def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]:
+    at, found = qualified(table.name, ref.column), []
+    if not table.heaps:
+        detail = "the partitioned table has no partition: there is nothing to build a foreign key or an index of"
+        found.append(blocker("partition", at, detail, "Give it a partition first."))
+    if ref.compat_column:
+        detail = "a second name needs indexes of its own, which a partitioned table does not get"
+        found.append(blocker("partition", at, detail, "[names] compat = false."))
+    for t in (table, *(p for p in table.partitions if p.kind == "p")):
+        for i in (x for x in t.indexes if x.constraint_definition and ref.column in x.columns):
+            if i.tablespace or " WITH (" in i.tail:
+                detail = (
+                    f"is a constraint over {ref.column} with options or a tablespace for partitions to come: not carried over"
+                )
+                hint = f"ALTER TABLE {t.name} DROP CONSTRAINT {quote(i.name)}; and add it without them, or: {WITHOUT}"
+                found.append(blocker("partition", in_schema(t.name, i.name), detail, hint))
+    for s in subject.catalog.statistics:
+        if s.table == table.name and ref.column in s.columns:
+            detail = f"holds {ref.column} of a partitioned table: not carried over"
+            found.append(blocker("partition", str(s.name), detail, f"DROP STATISTICS {s.name};"))
+    return found

@@ -1,0 +1,27 @@
+"""Policies that cannot follow (H29): everything else about them is carried over, see swap/ddl/policies.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swap.core.connection import Connection
+from swap.core.names import TableName, quote
+from swap.doctor.finding import Finding, Subject, blocker, qualified, read, warning
+from swap.plan.policies import new_policies
+
+
+def check_policies(conn: Connection, subject: Subject) -> Iterator[Finding]:
+    """A policy holds on to a view that it reads, and the views over the source are dropped and created again. Entries
+    of [[policy]] must name a policy and replace all of it."""
+    for p in new_policies(subject.catalog, subject.config)[1]:
+        yield blocker("policy", p.object, p.detail, p.hint)
+    for schema, table, policy, view in read(conn, "policies.sql", views=[v.oid for v in subject.catalog.views]):
+        on = TableName(schema, table)
+        detail = f"reads the view {view}, which is built again with uuids and cannot be while a policy needs it"
+        hint = f"Read the tables instead of {view}, or DROP POLICY {quote(policy)} ON {on} for the migration."
+        yield blocker("policy", qualified(on, policy), detail, hint)
+    for schema, table, policy, rows in read(conn, "policies_rows.sql", oids=[t.oid for t in subject.tables]):
+        detail = f"uses whole rows of {rows}, whose columns change their names and types: what it looks for in them may be gone"
+        yield warning(
+            "policy", qualified(TableName(schema, table), policy), detail, "Name the columns, or replace it by [[policy]]."
+        )

@@ -1,0 +1,163 @@
+"""What the role may do, with the exact statement that mends what is missing.
+
+Renaming needs ownership and CREATE on the schema; CREATE INDEX too; a foreign key is created with REFERENCES on its
+target; LOCK TABLE in ACCESS EXCLUSIVE needs ownership or a right to change rows (documentation of each command).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from swap.core.connection import Connection
+from swap.core.names import TableName, quote
+from swap.doctor.finding import Finding, Rows, Subject, blocker, or_ok, qualified, read
+from swap.doctor.server import Server
+from swap.plan.backfill_triggers import filled_columns, touched
+from swap.plan.policies import new_policies
+
+KINDS = {"v": "VIEW", "m": "MATERIALIZED VIEW", "S": "SEQUENCE"}
+
+
+class Relation(NamedTuple):
+    """One row of checks_relations.sql. `owned`: this role has the owner's rights; `can_become`: it may SET ROLE to it."""
+
+    oid: int
+    schema: str
+    table: str
+    kind: str
+    owner: str
+    owned: bool
+    rls_active: bool
+    force_rls: bool
+    lockable: bool
+    schema_usage: bool
+    schema_create: bool
+    owner_create: bool
+    can_become: bool
+
+    @property
+    def name(self) -> TableName:
+        return TableName(self.schema, self.table)
+
+
+def read_relations(conn: Connection, oids: Sequence[int]) -> list[Relation]:
+    return [Relation(*r) for r in read(conn, "relations.sql", oids=list(oids))]
+
+
+def check_ownership(relations: Sequence[Relation], role: str) -> list[Finding]:
+    """Source, references, dependent views, owned sequences, tables whose policies read the source: each is altered,
+    renamed or created again."""
+    found = []
+    for r in relations:
+        kind = KINDS.get(r.kind, "TABLE")
+        if not r.owned:
+            hint = f"GRANT {quote(r.owner)} TO {quote(role)}; or ALTER {kind} {r.name} OWNER TO {quote(role)};"
+            found.append(blocker("ownership", r.name, f"belongs to {r.owner}, of which {role} is no member", hint))
+        elif r.owner != role and not r.can_become:
+            detail = f"belongs to {r.owner}; {role} cannot give it a new table in its place"
+            found.append(blocker("ownership", r.name, detail, f"GRANT {quote(r.owner)} TO {quote(role)} WITH SET TRUE;"))
+    return or_ok(found, "ownership", role, f"{len(relations)} relations belong to this role, or to one it is a member of")
+
+
+def check_schemas(relations: Sequence[Relation], role: str) -> list[Finding]:
+    found = []
+    for schema in sorted({r.schema for r in relations}):
+        mine = [r for r in relations if r.schema == schema]
+        if not all(r.schema_usage and r.schema_create for r in mine):
+            hint = f"GRANT USAGE, CREATE ON SCHEMA {quote(schema)} TO {quote(role)};"
+            found.append(blocker("schema-privileges", schema, f"{role} cannot create or rename anything in it", hint))
+        for owner in sorted({r.owner for r in mine if r.owned and r.owner != role and not r.owner_create}):
+            hint = f"GRANT CREATE ON SCHEMA {quote(schema)} TO {quote(owner)};"
+            found.append(blocker("schema-privileges", schema, f"{owner}, the tables' owner, may not own a new table there", hint))
+    return or_ok(found, "schema-privileges", role, "USAGE and CREATE on every schema involved")
+
+
+def check_targets(relations: Sequence[Relation], columns: Rows, role: str) -> list[Finding]:
+    """Tables that the source's foreign keys point to: locked at the cutover, and referenced again."""
+    by_oid = {r.oid: r for r in relations}
+    found = []
+    for oid, constraint, column, allowed in columns:
+        if not allowed:
+            target = by_oid[oid].name
+            hint = f"GRANT REFERENCES ({quote(column)}) ON {target} TO {quote(role)};"
+            found.append(blocker("target-privileges", target, f"{constraint} could not be created again", hint))
+    for r in relations:
+        if not r.owned and not r.lockable:
+            detail = "a cutover locks it for an instant, as its foreign key moves to the new table"
+            hint = f"GRANT TRUNCATE ON {r.name} TO {quote(role)}; (LOCK TABLE asks for this, UPDATE or DELETE)"
+            found.append(blocker("target-privileges", r.name, detail, hint))
+    return or_ok(
+        found,
+        "target-privileges",
+        role,
+        f"{len(relations)} tables that the source points to can be locked and referenced",
+    )
+
+
+def check_attached(rows: Rows, role: str) -> list[Finding]:
+    found = [
+        blocker(
+            "attached-privileges", what.split(" ", 1)[1], f"{role} has no {privilege} on this {what.split(' ', 1)[0].lower()}",
+            f"GRANT {privilege} ON {what} TO {quote(role)};",
+        )
+        for privilege, what, allowed in rows
+        if not allowed
+    ]  # fmt: skip
+    return or_ok(found, "attached-privileges", role, "types, trigger functions and sequences of the source can be used")
+
+
+def check_row_security(relations: Sequence[Relation], role: str) -> list[Finding]:
+    """H16: rows hidden from both sides alike make every comparison agree."""
+    found = []
+    for r in relations:
+        if r.rls_active:
+            hint = f"ALTER ROLE {quote(role)} BYPASSRLS;"
+            if r.force_rls and r.owned:
+                detail = "FORCE ROW LEVEL SECURITY hides rows from its owner too"
+                hint += f" or ALTER TABLE {r.name} NO FORCE ROW LEVEL SECURITY;"
+            else:
+                detail = f"row security would hide rows from {role}"
+            found.append(blocker("row-security", r.name, detail, hint))
+    return or_ok(found, "row-security", role, "no policy hides a row from this role")
+
+
+def check_backfill_triggers(subject: Subject, server: Server) -> list[Finding]:
+    """H14: a backfill's UPDATE must not fire a trigger with a side effect unless the operator takes that on."""
+    config, replica = subject.config, server.may_set_replica
+    columns = filled_columns(subject.catalog, config.identity.column, subject.references)
+    met = touched(subject.catalog, columns, config.names.state_schema, suppressed=replica)
+    found = []
+    for m in met:
+        if m.fires:
+            detail = f"the backfill's UPDATE of {m.table} would fire it for every row ({m.trigger.function})"
+            hint = f"GRANT SET ON PARAMETER session_replication_role TO {quote(server.role)};"
+            if replica:
+                hint = f"ALTER TABLE {m.table} ENABLE TRIGGER {quote(m.trigger.name)}; (it is {m.state})"
+            at = qualified(m.table, m.trigger.name)
+            found.append(blocker("backfill-triggers", at, detail, f"{hint} Or accept it.", acceptable=True))
+    quiet = ", ".join(qualified(m.table, m.trigger.name) for m in met)
+    how = f"suppressed while it runs: {quiet}" if met else "there are none"
+    return or_ok(found, "backfill-triggers", subject.source.name, f"the backfill fires no user trigger; {how}")
+
+
+def check_privileges(conn: Connection, subject: Subject, server: Server) -> list[Finding]:
+    """Every privilege that the run needs on existing objects. Reads the catalog only."""
+    source = subject.source
+    sequences = read(conn, "sequences.sql", oids=[source.oid])
+    views = [v.oid for v in subject.catalog.views]
+    changed = read_relations(conn, [*(t.oid for t in subject.catalog.tables), *views, *(int(s[0]) for s in sequences)])
+    under_policy = {p.oid for p in subject.catalog.policies if p.reads_source}
+    under_policy |= {p.oid for p in new_policies(subject.catalog, subject.config)[0]}
+    under_policy -= {r.oid for r in changed}
+    columns = read(conn, "targets.sql", source=source.oid)
+    targets = read_relations(conn, sorted({int(c[0]) for c in columns}))
+    examined = {t.oid for t in subject.tables}
+    return [
+        *check_ownership([*changed, *read_relations(conn, sorted(under_policy))], server.role),
+        *check_schemas(changed, server.role),
+        *check_targets(targets, columns, server.role),
+        *check_attached(read(conn, "attached.sql", source=source.oid, key=subject.config.source.key), server.role),
+        *check_row_security([r for r in changed if r.oid in examined], server.role),
+        *check_backfill_triggers(subject, server),
+    ]

@@ -1,0 +1,118 @@
+"""References: foreign keys into the source, and columns that the configuration declares. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from swap.catalog.model import ForeignKey
+from swap.core.names import TableName, quote
+from swap.doctor.finding import Finding, Subject, blocker, ok, qualified
+from swap.doctor.tables import check_columns
+from swap.plan.key_columns import unvouched
+from swap.plan.model import RefColumns
+
+Tails = Mapping[tuple[TableName, str], str]
+
+
+def check_references(subject: Subject, tails: Tails) -> list[Finding]:
+    """One row per reference, and what stands in the way of each."""
+    out = []
+    for ref in subject.references:
+        found = [
+            *check_columns(ref, subject.catalog.table(ref.table)),
+            *_nullability(ref, subject),
+            *_two_targets(ref, subject),
+        ]
+        where = qualified(ref.table, ref.column)
+        if not found:
+            how = "declared in the configuration" if ref.declared else "a foreign key"
+            made = "adopted" if ref.adopted else "added"
+            found = [ok("reference", where, f"{how}; its uuid column {quote(ref.uuid_column)} is {made}")]
+        out += found
+    for fk in subject.catalog.foreign_keys:
+        out += _foreign_key(fk, subject, tails)
+    return out or [ok("reference", subject.source.name, "nothing refers to this table")]
+
+
+def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
+    """A NOT NULL reference becomes a NOT NULL uuid: every row needs a uuid at the moment it is written (invariant 1)."""
+    where = qualified(ref.table, ref.column)
+    drop = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP NOT NULL;"
+    found = []
+    if ref.not_null and ref.declared:
+        bare = [t.name for t in unvouched(subject.catalog, subject.catalog.table(ref.table), ref.column)]
+        which = "" if bare == [ref.table] else f" of {', '.join(map(str, bare))}"
+        detail = (
+            f"is NOT NULL without a foreign key that is checked for every row{which}: a row that refers to nobody has no uuid, "
+            "and could not be written"
+        )
+        add = f"ADD FOREIGN KEY ({quote(ref.column)}) REFERENCES {subject.source.name} NOT VALID"
+        hint = f"{drop} or " + (" ".join(f"ALTER TABLE {t} {add};" for t in bare) if which else f"{add}.")
+        found.append(blocker("not-null-reference", where, detail, hint))
+    unique = [i.name for i in subject.catalog.table(ref.table).indexes if i.unique and not i.deferred and ref.column in i.columns]
+    if ref.not_null and ref.deferrable and unique:
+        detail = (
+            f"is NOT NULL and in {quote(unique[0])} under a DEFERRABLE foreign key: rows written before those they refer to hold "
+            "the same placeholder until these come, and two of them would collide"
+        )
+        hint = (
+            f"{drop} or ALTER CONSTRAINT … NOT DEFERRABLE, for the migration; or make {quote(unique[0])} INITIALLY DEFERRED too."
+        )
+        found.append(blocker("not-null-reference", where, detail, hint))
+    primary = subject.catalog.table(ref.table).primary_key
+    if ref.where is not None and primary and ref.column in primary.columns:
+        detail = "is part of the primary key, but only some rows (`where`) refer to the source: the others would have no uuid"
+        found.append(blocker("not-null-reference", where, detail, "Only whole columns can be part of a primary key."))
+    return found
+
+
+def _two_targets(ref: RefColumns, subject: Subject) -> list[Finding]:
+    """A column that holds keys of two tables; a chain (a foreign key to another reference) is none."""
+    keys = {(r.table, r.column) for r in subject.references} | {(subject.source.name, subject.config.source.key)}
+    found = []
+    for fk in subject.catalog.foreign_keys:
+        for column, target in zip(fk.columns, fk.target_columns, strict=True):
+            if (fk.holder, column) == (ref.table, ref.column) and (fk.target, target) not in keys:
+                at = qualified(fk.target, target)
+                detail = f"{quote(column)} also refers to {at}, which is no reference: one column cannot follow two keys"
+                hint = f"{_drop(fk)} Or, where {at} holds the same keys: declare it as a [[reference]]."
+                found.append(blocker("reference-chain", qualified(fk.table, fk.name), detail, hint))
+    return found
+
+
+def _drop(fk: ForeignKey) -> str:
+    return f"ALTER TABLE {fk.table} DROP CONSTRAINT {quote(fk.name)};"
+
+
+def _to_itself(fk: ForeignKey, subject: Subject) -> bool:
+    """The key refers to one of its own references: `users (id, org_id)` to `memberships (user_id, org_id)`."""
+    target = fk.target_columns[fk.columns.index(subject.config.source.key)]
+    return (fk.target, target) in {(r.table, r.column) for r in subject.references}
+
+
+def _foreign_key(fk: ForeignKey, subject: Subject, tails: Tails) -> list[Finding]:
+    key, source = subject.config.source.key, subject.source
+    at = qualified(fk.table, fk.name)
+    found = []
+    if source.name in (fk.table, fk.target) and fk.inherited:
+        detail = "belongs to a partitioned table or is inherited: not supported in this version"
+        found.append(blocker("foreign-key", at, detail, _drop(fk)))
+    if fk.table == source.name and key in fk.columns and not _to_itself(fk, subject):
+        detail = "the key itself refers to another table: it cannot become a uuid of its own"
+        found.append(blocker("foreign-key", at, detail, _drop(fk)))
+    refs = {r.column for r in subject.references if r.table == fk.target} | ({key} if fk.target == source.name else set())
+    if refs.intersection(fk.target_columns) and (fk.target, fk.target_columns) != (source.name, (key,)):
+        unique = (
+            i
+            for i in subject.catalog.table(fk.target).indexes
+            if i.unique
+            and not i.exclusion
+            and not i.partial
+            and not i.expressions
+            and set(i.key_columns) == set(fk.target_columns)
+        )
+        if not any((fk.target, i.name) in tails for i in unique):
+            columns = ", ".join(quote(c) for c in fk.target_columns)
+            detail = f"the unique constraint of {fk.target} over ({columns}) cannot be rebuilt with a uuid"
+            found.append(blocker("foreign-key", at, detail, _drop(fk)))
+    return found

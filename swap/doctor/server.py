@@ -1,0 +1,170 @@
+"""The server, the session and the role: version, pooler, WAL level, what else is running, whether what is needed is granted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from swap.catalog.load import query
+from swap.core.config import Config
+from swap.core.connection import OVERRIDDEN, Connection
+from swap.core.names import quote
+from swap.doctor.finding import Finding, Rows, blocker, ok, or_ok, read, warning
+
+OLDEST, NEWEST_TESTED = 150000, 189999
+LONG_TRANSACTION_S = 300
+
+
+class Server(NamedTuple):
+    """One row of checks_server.sql. `lock_slots`: how many locks the whole server can hold."""
+
+    role: str
+    database: str
+    backend_pid: int
+    standby: bool
+    may_replicate: bool
+    wal_level: str
+    slots_max: int
+    slots_used: int
+    lock_slots: int
+    may_create: bool
+    may_temp: bool
+    sees_stats: bool
+    may_signal: bool
+    data_directory: str | None
+    may_set_replica: bool
+
+
+def read_server(conn: Connection) -> Server:
+    return Server(*read(conn, "server.sql")[0])
+
+
+def check_version(version: int) -> Finding:
+    shown = f"{version // 10000}.{version % 10000}"
+    if version < OLDEST:
+        hint = "Upgrade the server: publications with column lists and parameter privileges begin with 15."
+        return blocker("server-version", "server", f"PostgreSQL {shown} is too old; 15 is the oldest supported", hint)
+    if version > NEWEST_TESTED:
+        hint = "Rehearse the whole cycle on a clone first."
+        return warning("server-version", "server", f"PostgreSQL {shown} is newer than the newest tested, 18", hint)
+    return ok("server-version", "server", f"PostgreSQL {shown}")
+
+
+def check_session(server: Server, announced_pid: int) -> list[Finding]:
+    """`announced_pid` is what the connection was told at its start: a pooler announces a number of its own."""
+    found = []
+    if server.standby:
+        hint = "Connect to the primary (target_session_attrs=read-write)."
+        found.append(blocker("connection", server.database, "this server is a standby: nothing can be built here", hint))
+    if announced_pid != server.backend_pid:
+        detail = (
+            f"the session announced itself as process {announced_pid} and is {server.backend_pid}: a pooler is in between. "
+            "Locks and settings of a session do not survive a transaction pooler"
+        )
+        hint = "Connect to the server itself. A pooler in session mode will do: then accept this finding."
+        found.append(blocker("connection", server.database, detail, hint, acceptable=True))
+    return or_ok(found, "connection", server.database, f"a session of its own, as {quote(server.role)}")
+
+
+def check_database(server: Server, *, state_exists: bool) -> list[Finding]:
+    """CREATE for the state schema, TEMP for trial builds."""
+    database, role = quote(server.database), quote(server.role)
+    found = []
+    if not server.may_create and not state_exists:
+        hint = f"GRANT CREATE ON DATABASE {database} TO {role};"
+        found.append(blocker("database-privileges", server.database, "the state schema cannot be created", hint))
+    if not server.may_temp:
+        detail = "temporary tables cannot be created: index definitions are tried out in them"
+        hint = f"GRANT TEMPORARY ON DATABASE {database} TO {role};"
+        found.append(blocker("database-privileges", server.database, detail, hint))
+    return or_ok(found, "database-privileges", server.database, "CREATE (or the state schema) and TEMPORARY are there")
+
+
+def check_wal(server: Server, config: Config, *, slot_exists: bool) -> list[Finding]:
+    if config.sync.mode != "logical":
+        return [ok("wal-level", "server", f"wal_level = {server.wal_level}; capture by triggers needs none in particular")]
+    found = []
+    if server.wal_level != "logical":
+        hint = "ALTER SYSTEM SET wal_level = 'logical'; then restart the server. Or use [sync] mode = \"trigger\"."
+        found.append(blocker("wal-level", "server", f"wal_level is {server.wal_level}; mode logical needs logical", hint))
+    if not slot_exists and server.slots_used >= server.slots_max:
+        detail = f"all {server.slots_max} replication slots are in use"
+        found.append(blocker("wal-level", "server", detail, "Raise max_replication_slots and restart, or drop a slot."))
+    if not server.may_replicate:
+        hint = f"ALTER ROLE {quote(server.role)} REPLICATION;"
+        found.append(blocker("wal-level", server.role, "mode logical needs the REPLICATION attribute", hint))
+    return or_ok(found, "wal-level", "server", "wal_level = logical, a slot is free, the role may replicate")
+
+
+def check_visibility(server: Server, config: Config) -> list[Finding]:
+    role = quote(server.role)
+    found = []
+    if not server.sees_stats:
+        detail = "queries of other users are hidden: reports of who holds a lock show pids only"
+        found.append(warning("statistics-visible", server.role, detail, f"GRANT pg_read_all_stats TO {role};"))
+    if config.cutover.kill_blockers != "never" and not server.may_signal:
+        detail = f"kill_blockers = {config.cutover.kill_blockers}, but sessions of other roles cannot be ended"
+        found.append(warning("statistics-visible", server.role, detail, f"GRANT pg_signal_backend TO {role};"))
+    return or_ok(found, "statistics-visible", server.role, "other sessions' queries and waits are visible")
+
+
+def check_long_transactions(rows: Rows) -> list[Finding]:
+    found = [
+        warning(
+            "long-transactions", f"pid {pid}",
+            f"{user or 'a session'} ({state or 'state not visible'}) has been in a transaction for {seconds / 60:.0f} min"
+            + (f": {text}" if text else "") + "; it may hold locks that a cutover needs, and keeps dead rows",
+            f"Wait for it, or: SELECT pg_terminate_backend({pid});",
+        )
+        for pid, user, state, seconds, text, _xmin in rows
+    ]  # fmt: skip
+    return or_ok(found, "long-transactions", "server", f"none older than {LONG_TRANSACTION_S // 60} min")
+
+
+def check_prepared(rows: Rows) -> list[Finding]:
+    found = []
+    for gid, owner, seconds in rows:
+        literal = "'" + gid.replace("'", "''") + "'"
+        detail = f"{owner} prepared it {seconds / 60:.0f} min ago; it holds its locks until it is finished"
+        found.append(warning("prepared-transactions", gid, detail, f"COMMIT PREPARED {literal}; or ROLLBACK PREPARED {literal};"))
+    return or_ok(found, "prepared-transactions", "server", "none in this database")
+
+
+def check_event_triggers(rows: Rows) -> list[Finding]:
+    found = [
+        warning(
+            "event-triggers", name, f"{function} runs at {event} of every statement that builds or renames something",
+            f"Rehearse with it, or: ALTER EVENT TRIGGER {quote(name)} DISABLE;",
+        )
+        for name, event, function in rows
+    ]  # fmt: skip
+    return or_ok(found, "event-triggers", "database", "none")
+
+
+def check_overrides(rows: Rows) -> Finding:
+    if not rows:
+        return ok("settings", "sessions", "no setting of the role or the database is in the way")
+    return ok("settings", "sessions", f"overridden in swap's own sessions: {', '.join(str(r[1]) for r in rows)}")
+
+
+def check_hook(config: Config) -> Finding:
+    hook = config.hooks.pre_swap_snapshot
+    if hook:
+        return ok("snapshot-hook", hook[0], f"runs before a cutover, {config.hooks.timeout_s} s at most")
+    hint = "Set [hooks] pre_swap_snapshot (docs/hooks.md has two ready ones), or cut over with --no-snapshot."
+    return warning("snapshot-hook", "[hooks]", "no snapshot hook is configured: `cutover` will refuse", hint)
+
+
+def check_server(conn: Connection, server: Server, config: Config, *, state_exists: bool, running: bool) -> list[Finding]:
+    """Everything that does not depend on the tables. Takes no lock."""
+    return [
+        check_version(conn.info.server_version),
+        *check_session(server, conn.info.backend_pid),
+        *check_database(server, state_exists=state_exists),
+        *check_wal(server, config, slot_exists=running),
+        *check_visibility(server, config),
+        *check_long_transactions(query(conn, "long_transactions.sql", seconds=LONG_TRANSACTION_S)),
+        *check_prepared(query(conn, "prepared_transactions.sql")),
+        *check_event_triggers(read(conn, "event_triggers.sql")),
+        check_overrides(read(conn, "overrides.sql", names=sorted(OVERRIDDEN))),
+        check_hook(config),
+    ]

@@ -1,0 +1,41 @@
+"""Subscriptions that apply into the source or into a reference (H7).
+
+Until the cutover their rows are captured and guarded like any others. Then they cannot go on: they bring integers for
+columns that are uuids, and of a table that is not among the subscription's own (pg_subscription_rel holds oids, and the
+new table has another one) an apply worker skips every change without a word (src/backend/replication/logical/worker.c,
+should_apply_changes_for_rel). So each has to be taken on by name, and an exchange is refused while one is enabled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from swap.core.connection import Connection
+from swap.core.errors import RefusedError
+from swap.core.names import quote
+from swap.doctor.finding import Finding, Subject, blocker, or_ok, read
+
+
+def check_subscriptions(conn: Connection, subject: Subject) -> list[Finding]:
+    names = {t.oid: t.name for t in subject.tables}
+    found = [
+        blocker(
+            "subscription", f"{quote(name)} into {names[oid]}",
+            "its rows bring integers where uuids are after the cutover, and into a new table it applies nothing",
+            f"ALTER SUBSCRIPTION {quote(name)} DISABLE; before the cutover, and for as long as that holds. Then take it on.",
+            acceptable=True,
+        )
+        for name, _, oid in read(conn, "subscriptions.sql", oids=list(names))
+    ]  # fmt: skip
+    return or_ok(found, "subscription", subject.source.name, "no subscription applies into the table or a reference to it")
+
+
+def refuse_subscriptions(conn: Connection, oids: Sequence[int]) -> None:
+    """The gate of an exchange. Raises RefusedError."""
+    for name, enabled, oid in read(conn, "subscriptions.sql", oids=list(oids)):
+        if enabled:
+            (table,) = conn.execute("SELECT %s::oid::regclass::text", [oid]).fetchone() or ("",)
+            raise RefusedError(
+                f"The subscription {quote(name)} applies into {table}: after an exchange its changes would be lost, or stop it.",
+                hint=f"ALTER SUBSCRIPTION {quote(name)} DISABLE; it keeps its place in the publisher's slot.",
+            )

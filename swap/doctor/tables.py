@@ -1,0 +1,118 @@
+"""What kind of tables they are, and what of them this version does not carry over. Pure."""
+
+from __future__ import annotations
+
+from swap.catalog.model import Table
+from swap.core.names import TableName, quote
+from swap.doctor.finding import Finding, Subject, blocker, in_schema, or_ok, qualified, warning
+from swap.plan.model import INTEGERS, RefColumns
+from swap.plan.rewrite import RewriteFailure
+
+KINDS = {"p": "partitioned table", "f": "foreign table", "v": "view", "m": "materialized view"}
+
+
+def check_kind(name: TableName, kind: str, *, source: bool) -> list[Finding]:
+    """A source or reference that is no ordinary table: nothing else can be examined then."""
+    if kind == "r" or (kind == "p" and not source):
+        return []  # partitioned references: swap.doctor.partitions
+    what = "the source" if source else "a reference"
+    hint = "Only ordinary tables are migrated." if source else "Remove the foreign key or [[reference]], or migrate without it."
+    return [blocker("table-kind", name, f"{what} is a {KINDS.get(kind, 'relation of another kind')}", hint)]
+
+
+def check_tables(subject: Subject) -> list[Finding]:
+    """Inheritance, partitions, rules, unlogged and typed tables: source and references alike (H15)."""
+    found = []
+    for t in subject.tables:
+        found += check_kind(t.name, t.kind, source=t.name == subject.source.name)
+        found += _storage(t)
+        partitioned = t.kind == "p" and t.name != subject.source.name
+        if (t.has_children and not partitioned) or t.is_child:
+            what = "has children or partitions" if t.has_children else "is a partition or an inheritance child"
+            detail = f"{what}: their rows are beyond the parent's triggers and indexes"
+            found.append(blocker("inheritance", t.name, detail, "Detach it, or leave this table out."))
+        if t.of_type:
+            detail = f"is a table of the composite type {t.of_type}: its columns cannot be renamed"
+            found.append(blocker("table-kind", t.name, detail, f"ALTER TABLE {t.name} NOT OF;"))
+        if t.has_rules:
+            detail = "has rules, which rewrite statements before triggers see them"
+            found.append(blocker("rules", t.name, detail, "DROP RULE, or write it as a trigger."))
+    return or_ok(found, "tables", subject.source.name, f"{len(subject.tables)} ordinary tables")
+
+
+def _storage(t: Table) -> list[Finding]:
+    if t.persistence == "p":
+        return []
+    what = "unlogged: a crash would empty it and not its shadow" if t.persistence == "u" else "temporary"
+    return [blocker("persistence", t.name, f"the table is {what}", f"ALTER TABLE {t.name} SET LOGGED;")]
+
+
+def check_exclusions(subject: Subject) -> list[Finding]:
+    """On the shadow one is built like any index. On a table in use it cannot be: neither CONCURRENTLY nor NOT VALID."""
+    found = []
+    for t in subject.tables:
+        columns = {r.column for r in subject.others if r.table == t.name}
+        for i in t.indexes:
+            if i.exclusion and columns.intersection(i.columns):
+                detail = (
+                    "an exclusion constraint is built under ACCESS EXCLUSIVE only: it goes on over the integer, which the guard "
+                    "keeps equal to the uuid; a search by the uuid finds no index in it"
+                )
+                hint = "Create an index over the uuid column if searches need one; rebuild it before `finalize --drop-legacy`."
+                found.append(warning("exclusion", qualified(t.name, i.name), detail, hint))
+    return or_ok(found, "exclusion", subject.source.name, "no exclusion constraint contains a reference")
+
+
+def check_rewrite(subject: Subject, failures: tuple[RewriteFailure, ...]) -> list[Finding]:
+    """H25: index definitions that cannot hold a uuid, as the server itself says."""
+    found = []
+    for f in failures:
+        name = in_schema(f.table, f.index) if f.kind == "index" else f.index
+        hint = f"Define it without integer arithmetic or sentinels, or DROP {f.kind.upper()} {name};"
+        found.append(blocker(f.kind, name, f"cannot be built over a uuid: {f.reason}", hint))
+    invalid = [
+        blocker(
+            "index", in_schema(t.name, i.name), "is not valid: a CREATE INDEX CONCURRENTLY failed here, or still runs",
+            f"REINDEX INDEX CONCURRENTLY {in_schema(t.name, i.name)}; or drop it.",
+        )
+        for t in subject.tables
+        for i in t.indexes
+        if not i.valid
+    ]  # fmt: skip
+    count = sum(len(t.indexes) for t in subject.tables)
+    return or_ok([*found, *invalid], "index", subject.source.name, f"{count} indexes, each valid and possible over a uuid")
+
+
+def check_columns(ref: RefColumns, table: Table) -> list[Finding]:
+    """The reference's two columns: an ordinary integer, and a uuid that is there or free."""
+    where = qualified(ref.table, ref.column)
+    column = table.column(ref.column)
+    assert column is not None
+    found = []
+    if column.type not in INTEGERS:
+        hint = "Only integer columns hold keys; remove the [[reference]] or change the column's type."
+        found.append(blocker("reference", where, f"is {column.type}, not smallint, integer or bigint", hint))
+    if column.generated or column.identity:
+        detail = "is a generated column: a guard cannot write it"
+        found.append(blocker("reference", where, detail, "Make it an ordinary column, with a trigger if need be."))
+    elif column.default is not None:
+        hint = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP DEFAULT;"
+        detail = f"its default ({column.default}) is no uuid"
+        if "current_setting(" in column.default:
+            detail += (
+                ": after the cutover it would go on giving the integer, also to a row that names its uuid, and contradict it;"
+                " a guard cannot tell a default from a value that was written"
+            )
+            hint += (
+                " Have the application name the key in its INSERTs, or a BEFORE INSERT trigger give it to rows that name none:"
+                f" it compares and sets {quote(ref.column)}, so its new version comes with the cutover."
+            )
+        found.append(blocker("reference", where, detail, hint))
+    uuid = table.column(ref.uuid_column)
+    if uuid is not None and uuid.type != "uuid":
+        hint = "[[reference]] uuid_column: name a uuid column, or a name that is free."
+        found.append(blocker("reference", qualified(ref.table, ref.uuid_column), f"exists and is {uuid.type}, not uuid", hint))
+    elif uuid is not None and uuid.generated:
+        hint = "[[reference]] uuid_column: name an ordinary column."
+        found.append(blocker("reference", qualified(ref.table, ref.uuid_column), "is a generated column", hint))
+    return found

@@ -1,0 +1,89 @@
+"""Empty copies of the tables involved, as they are before `prepare`, for the trial build. Pure: from the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from swap.catalog.model import Column, Index, Table
+from swap.core.sql_text import Query, verbatim
+from swap.core.statement import Statement
+from swap.ddl.shadow import NAMED_NOT_NULL
+from swap.plan.model import Plan
+
+
+def copies(plan: Plan, others: tuple[Table, ...]) -> list[Statement]:
+    """Source, references and `others` (what the source refers to): columns, constraints, indexes, triggers.
+
+    No foreign key: those that touch the source are added by the exchange itself, and no other one matters here.
+    """
+    parts = {p.name for t in plan.catalog.tables for p in t.partitions}  # one may be named by itself, and is refused then
+    tables = tuple(t for t in (*plan.catalog.tables, *others) if t.name not in parts)
+    made = [s for t in tables for s in _copy(t, plan.catalog.server_version)]
+    # A constraint trigger may be FROM another table: the tables come first.
+    return made + [_made(t, verbatim(trigger.definition)) for t in tables for trigger in t.triggers]
+
+
+def _copy(table: Table, version: int) -> Iterator[Statement]:
+    """With its partitions: as they are attached, the server finds each index and constraint of theirs that is a part of one
+    of the table's."""
+    for partition in table.partitions:
+        yield from _copy(partition, version)
+    columns = sql.SQL(", ").join(_column(c, version) for c in table.columns)
+    create = sql.SQL("CREATE TABLE {} ({})").format(table.name.sql, columns)
+    if _divided(table):
+        create += verbatim(f" PARTITION BY {table.partition_key}")
+    yield _made(table, create)
+    for check in table.checks:
+        add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(check.name))
+        yield _made(table, add + verbatim(check.definition))
+    for index in table.indexes:
+        if index.valid:
+            yield from (_made(table, s) for s in _index(table, index))
+    for partition in reversed(table.partitions):
+        if partition.parent:
+            attach = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} ").format(partition.parent.sql, partition.name.sql)
+            yield _made(partition, attach + verbatim(partition.bound))
+
+
+def _divided(table: Table) -> bool:
+    """Whether its copy is: the table that the source refers to has no partitions here, and needs none."""
+    return bool(table.partition_key and (table.partitions or table.parent))
+
+
+def _made(table: Table, text: Query) -> Statement:
+    return Statement(text, "an empty copy", table.name)
+
+
+def _column(c: Column, version: int) -> Query:
+    text: Query = sql.SQL("{} ").format(sql.Identifier(c.name)) + verbatim(c.type)
+    if c.collation:
+        text += verbatim(f" COLLATE {c.collation}")
+    if c.generated:
+        text += verbatim(f" GENERATED ALWAYS AS ({c.default}) {'STORED' if c.generated == 's' else 'VIRTUAL'}")
+    elif c.default:
+        text += verbatim(f" DEFAULT {c.default}")
+    if c.not_null and version >= NAMED_NOT_NULL and c.not_null_name:
+        text += sql.SQL(" CONSTRAINT {}").format(sql.Identifier(c.not_null_name))
+    return text + sql.SQL(" NOT NULL" if c.not_null else "")
+
+
+def _index(table: Table, index: Index) -> Iterator[Query]:
+    name = sql.Identifier(index.name)
+    if index.exclusion:
+        yield sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, name) + verbatim(index.recipe)
+        return
+    timing = " DEFERRABLE" if index.deferrable else ""
+    timing += " INITIALLY DEFERRED" if index.deferred else ""
+    if _divided(table) and index.constraint_definition:
+        yield sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, name) + verbatim(
+            index.constraint_definition + timing
+        )
+        return
+    unique = sql.SQL("UNIQUE " if index.unique else "")
+    yield sql.SQL("CREATE {}INDEX {} ON {} ").format(unique, name, table.name.sql) + verbatim(index.tail)
+    if index.constraint and index.constraint_type in ("p", "u"):
+        kind = "PRIMARY KEY" if index.constraint_type == "p" else "UNIQUE"
+        add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(index.constraint))
+        yield add + verbatim(kind) + sql.SQL(" USING INDEX {}").format(name) + verbatim(timing)

@@ -1,0 +1,60 @@
+"""Triggers that cannot follow, and those that need a look (H28); swap/ddl/triggers.py carries the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swap.catalog.model import Table, Trigger
+from swap.core.connection import Connection
+from swap.core.names import TableName, quote
+from swap.ddl.capture import GUARD
+from swap.doctor.finding import Finding, Subject, blocker, qualified, read, warning
+from swap.plan.trigger_bindings import Binding, Pair, binding, pairs
+
+
+def check_triggers(conn: Connection, subject: Subject) -> Iterator[Finding]:
+    """Triggers of the source and of references by what they are bound to; triggers elsewhere that name the source."""
+    key = Pair(subject.config.source.key, subject.config.identity.column)
+    own = f"{quote(subject.config.names.state_schema)}."
+    for table in subject.tables:
+        among = pairs(table, subject.source.oid, key, subject.references)
+        for t in table.triggers:
+            yield from _check(table, t, among)
+            if not t.function.startswith(own):  # else a guard that an earlier run left: it writes its own pair only
+                yield from _order(table, t)
+    oids = [t.oid for t in subject.catalog.tables]
+    for schema, name, trigger in read(conn, "triggers.sql", source=subject.source.oid, oids=oids):
+        on = TableName(schema, name)
+        detail = (
+            f"is a constraint trigger FROM {subject.source.name}: it would stay with the retired table, and be dropped with it"
+        )
+        yield blocker("trigger", qualified(on, trigger), detail, _drop(trigger, on))
+
+
+def _check(table: Table, t: Trigger, among: tuple[Pair, ...]) -> Iterator[Finding]:
+    at = qualified(table.name, t.name)
+    uuids = ", ".join(quote(p.uuid) for p in among if p.uuid in t.columns)
+    how = binding(t, among)
+    if how is Binding.torn:
+        alone = ", ".join(quote(p.integer) for p in among if p.integer in t.columns)
+        detail = (
+            f"names {alone} (UPDATE OF or WHEN), to be bound to the uuid of that name, and {uuids}, a name that is gone"
+            " after the cutover: no text of it serves both"
+        )
+        yield blocker("trigger", at, detail, f"Name both columns of each pair, or {_drop(t.name, table.name)}")
+    elif how is Binding.numbers:
+        detail = f"is bound to {uuids} and follows it to its new name; its function {t.function} may still use the old one"
+        yield warning("trigger", at, detail, "If it keeps the two columns together: the guard does that, drop it.")
+
+
+def _order(table: Table, t: Trigger) -> Iterator[Finding]:
+    """Row triggers fire in the order of their names, byte by byte; the guard is to judge what will be stored."""
+    if t.row and t.before and (t.on_insert or t.on_update) and t.name.encode() > GUARD.encode() and t.enabled != "D":
+        at = qualified(table.name, t.name)
+        detail = f"fires after the guard, whose name begins with {GUARD}: a key that it changes would not be looked at"
+        hint = f"ALTER TRIGGER {quote(t.name)} ON {table.name} RENAME TO …; or accept it, if it changes no key."
+        yield blocker("trigger", at, detail, hint, acceptable=True)
+
+
+def _drop(trigger: str, table: TableName) -> str:
+    return f"DROP TRIGGER {quote(trigger)} ON {table}; and create it again after the cutover."

@@ -1,0 +1,118 @@
+"""Views, materialized views and functions that follow the source: which of them cannot be built again, by name.
+
+What the new type breaks in their text (`id > 100`) is found by building it; here is what the catalog says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swap.catalog.model import Function, View
+from swap.core.connection import Connection
+from swap.core.names import TableName, quote
+from swap.ddl.materialized_views import REFRESH_BYTES, is_small
+from swap.ddl.mentions import mentions
+from swap.doctor.finding import Finding, Rows, Subject, blocker, qualified
+
+KINDS = {"v": "VIEW", "m": "MATERIALIZED VIEW"}
+REASONS = {
+    "pg_rewrite": ("is a rule that reads it", "DROP RULE, and create it again afterwards."),
+    "pg_seclabel": ("is not carried over in this version", "SECURITY LABEL … IS NULL, and again afterwards."),
+    "pg_extension": ("depends on an extension by name, which is not carried over", "ALTER … NO DEPENDS ON EXTENSION …;"),
+    "cycle": ("needs it, which needs this one in turn: neither can be created first", "Break the circle."),
+    "recursion": ("calls itself in its SQL-standard body: it cannot be created by its text", "Write its body as a string."),
+}
+UNKNOWN = ("is bound to it, and would keep it from being built again", "Drop it, and create it again after the cutover.")
+
+
+def check_followers(conn: Connection, subject: Subject, bound: Rows) -> Iterator[Finding]:
+    """`bound`: rows of checks_bound.sql. Reads the catalog only."""
+    for u in subject.catalog.unfollowed:
+        detail, hint = REASONS.get(u.catalog, UNKNOWN)
+        yield blocker("dependent", u.description, f"{detail} ({u.on})", hint)
+    for v in subject.catalog.views:
+        yield from _view(v)
+    for f in subject.catalog.functions:
+        yield from _function(f, subject)
+    yield from _gone_names(subject, bound)
+    yield from _mentions(conn, subject)
+
+
+def _view(v: View) -> Iterator[Finding]:
+    again = f"DROP {KINDS[v.kind]} {v.name}, and create it again after the cutover."
+    if v.extension:
+        yield blocker("view", v.name, f"belongs to the extension {v.extension}, or depends on it by name", again)
+    if v.persistence == "t":
+        yield blocker("view", v.name, "is a temporary view of another session", "End that session.")
+    if v.populated and v.unfilled:
+        detail = f"is populated and could not be filled again: {v.unfilled} under it is not"
+        yield blocker("view", v.name, detail, f"REFRESH MATERIALIZED VIEW {v.unfilled};")
+    elif v.kind == "m" and v.populated and not is_small(v):
+        mb, most = v.reads_bytes / 1024**2, REFRESH_BYTES / 1024**2
+        detail = (
+            f"filling it reads {mb:,.0f} MB, too much to do under the cutover's lock (up to {most:.0f} MB is):"
+            " it would be empty, an error to its readers, from the cutover until it is refreshed right afterwards"
+        )
+        yield blocker("view", v.name, detail, f"{again} Or accept it.", acceptable=True)
+
+
+def _function(f: Function, subject: Subject) -> Iterator[Finding]:
+    again = f"DROP ROUTINE {f.signature}; and create it again after the cutover."
+    role = subject.catalog.role
+    if f.kind == "a":
+        yield blocker("function", f.signature, "is an aggregate over the table or its row type", again)
+    if f.extension:
+        yield blocker("function", f.signature, f"belongs to the extension {f.extension}, or depends on it by name", again)
+    if f.superuser_only and f.kind != "a":
+        detail = "only a superuser may create it: its language is not trusted, or it is LEAKPROOF or has a SUPPORT function"
+        yield blocker("function", f.signature, detail, again)
+    if not f.owned:
+        hint = f"GRANT {quote(f.owner)} TO {quote(role)};"
+        yield blocker("ownership", f.signature, f"belongs to {f.owner}, whom {role} cannot act for", hint)
+    elif not f.creatable:
+        hint = f"GRANT CREATE ON SCHEMA {quote(f.name.schema)} TO {quote(role)}, {quote(f.owner)};"
+        yield blocker("schema-privileges", f.name.schema, f"{role} or {f.owner} cannot create {f.signature} in it", hint)
+    if table := _widened(f, subject):
+        detail = f"lists the columns of {table} in its SQL-standard body and returns its rows: it fails as soon as one is added"
+        yield blocker("function", f.signature, detail, f"Write its body as a string, or {again}")
+
+
+def _widened(f: Function, subject: Subject) -> TableName | None:
+    """Seen: `BEGIN ATOMIC SELECT * FROM users; END` lists the columns there are; ADD COLUMN makes every call an error."""
+    if not f.lists_columns:
+        return None
+    added = {r.oid: r.table for r in subject.others if not r.adopted or r.compat_column}
+    if (
+        subject.config.names.compat
+        or subject.source.column(subject.config.identity.column) is None
+        or any(r.own and not r.adopted for r in subject.references)
+    ):
+        added[subject.source.oid] = subject.source.name
+    return added.get(f.returns)
+
+
+def _gone_names(subject: Subject, bound: Rows) -> Iterator[Finding]:
+    """Views and functions are created again by their text: columns whose name is gone after the cutover must not be in it."""
+    if subject.config.names.compat:
+        return  # a compatibility column answers to that name
+    renamed = {(subject.source.oid, subject.config.identity.column)}
+    renamed |= {(r.oid, r.uuid_column) for r in subject.references}
+    names = {t.oid: t.name for t in subject.tables}
+    for kind, _oid, object_, rel, column in bound:
+        if kind in ("view", "function") and (rel, column) in renamed:
+            detail = f"uses {qualified(names[rel], column)}, a name that is gone after the cutover"
+            yield blocker(kind, object_, detail, f"Rewrite {object_} without it, or drop it for the migration.")
+
+
+def _mentions(conn: Connection, subject: Subject) -> Iterator[Finding]:
+    """String bodies: open sessions have compiled them. Whoever does not own them cannot have them compiled again."""
+    tables = [subject.source.name, *(r.table for r in subject.references)]
+    rows = conn.execute(mentions(subject.config.names.state_schema, tables, [v.name for v in subject.catalog.views])).fetchall()
+    for schema, name, arguments, _, _, owned, owner in rows:
+        if not owned:
+            detail = (
+                f"mentions the tables and belongs to {owner}: sessions that have called it go on with the old types, and"
+                " their next call fails until they reconnect"
+            )
+            hint = f"GRANT {quote(owner)} TO {quote(subject.catalog.role)}; or accept it."
+            yield blocker("function", f"{TableName(schema, name)}({arguments})", detail, hint, acceptable=True)

@@ -1,0 +1,92 @@
+"""The configuration and the references as they will be once the blockers of key, identity, references and names are
+mended. What cannot be planned as it is can be tried out like this, so that everything the new type breaks is listed in
+one go (H25) and not one call of `doctor` after another. Nothing is ever built by it. Pure.
+
+The key is the one that the primary key names, a column in the way gets out of it, a type that is wrong is taken for one
+that is not: a view over `user_id` holds over a uuid or does not, whatever `user_id` is today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import replace
+
+from swap.catalog.model import Catalog, Column, Table
+from swap.core.config import Config
+from swap.core.names import MAX_BYTES, derive, expand
+from swap.doctor.key import UUIDV7_SINCE
+from swap.plan.model import RefColumns
+
+
+def with_key(source: Table, config: Config) -> Config | None:
+    """With a key that exists (the configured column, else the primary key's only one) and is not the identity column too.
+    None: no such, or a uuid already."""
+    primary = source.primary_key
+    key = source.column(config.source.key)
+    if (key is None or (primary and key.name not in primary.key_columns)) and primary and len(primary.key_columns) == 1:
+        key = source.column(primary.key_columns[0])
+    if key is None or key.type == "uuid":
+        return None
+    if config.identity.column == key.name:
+        config = _with(config, "identity", column=_free(f"{key.name}_uuid", {c.name for c in source.columns}))
+    return _with(config, "source", key=key.name)
+
+
+def mended(catalog: Catalog, config: Config, references: tuple[RefColumns, ...]) -> tuple[Config, tuple[RefColumns, ...]]:
+    """Both unchanged where nothing is in the way."""
+    source = catalog.source
+    config = _names(catalog, config)
+    identity = config.identity.column
+    taken = {t.name: {c.name for c in t.columns} for t in catalog.tables}
+    if not _usable(source.column(identity)):
+        config = _with(config, "identity", column=_free(identity, taken[source.name]))
+    if config.identity.generate == "uuidv7" and catalog.server_version < UUIDV7_SINCE:
+        config = _with(config, "identity", generate="uuidv4")
+    config = _with(config, "names", legacy_key=_free(config.names.legacy_key, taken[source.name]))
+    taken[source.name] |= {config.identity.column, config.names.legacy_key, derive(config.identity.column, "_compat")}
+    used: set[tuple[object, str]] = {(source.name, config.identity.column)}
+    out = []
+    for r in references:
+        uuid = r.uuid_column
+        if (r.table, uuid) in used or not _usable(catalog.table(r.table).column(uuid)):
+            uuid = _free(uuid, taken[r.table])
+        used.add((r.table, uuid))
+        legacy = _free(r.legacy_column, taken[r.table] | {uuid})
+        taken[r.table] |= {uuid, legacy}
+        adopted = catalog.table(r.table).column(uuid) is not None
+        changed = (uuid, legacy) != (r.uuid_column, r.legacy_column)
+        out.append(replace(r, uuid_column=uuid, legacy_column=legacy, adopted=adopted) if changed else r)
+    return config, tuple(out)
+
+
+def _names(catalog: Catalog, config: Config) -> Config:
+    """Shadow and retired table under names that no copy of another table has."""
+    taken = {t.name for t in catalog.tables}
+    source = catalog.source.name
+    for part in ("shadow", "retired"):
+        name = expand(getattr(config.names, part), source.name)
+        if source.renamed(name) in taken or len(name.encode()) > MAX_BYTES:
+            config = _with(config, "names", **{part: _free(f"{source.name}_{part}", {t.name for t in taken})})
+        taken.add(source.renamed(expand(getattr(config.names, part), source.name)))
+    return config
+
+
+def _usable(column: Column | None) -> bool:
+    """Free, or a column that can hold the uuids."""
+    return column is None or (column.type == "uuid" and not column.generated)
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """The name, or one like it that is free."""
+    n = 1
+    free = name
+    while free in taken:
+        n += 1
+        free = derive(name, f"_{n}")
+    return free
+
+
+def _with(config: Config, section: str, **values: str) -> Config:
+    if all(getattr(getattr(config, section), k) == v for k, v in values.items()):
+        return config
+    return config.model_copy(update={section: getattr(config, section).model_copy(update=values)})

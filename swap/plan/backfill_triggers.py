@@ -1,0 +1,68 @@
+"""User triggers and the backfill's UPDATEs of the application's tables (H14).
+
+A `set_updated_at`, a counter or an audit trail must not see rows that only got their uuid. So the backfill runs under
+session_replication_role = replica where the role may set it: triggers in the usual state (ORIGIN) stay quiet, and so do
+the foreign keys' own, while the guards, which are ALWAYS, fire. User triggers that are ALWAYS or REPLICA fire there too.
+Without that right it is the other way round: ORIGIN and ALWAYS fire. What would fire has to be accepted by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from swap.catalog.model import Catalog, Trigger
+from swap.core.connection import Connection
+from swap.core.names import TableName, quote
+from swap.plan.model import Plan, RefColumns
+
+SUPPRESS = "SET LOCAL session_replication_role = replica"
+STATES = {"O": "enabled", "A": "enabled ALWAYS", "R": "enabled REPLICA"}
+FIRING = {True: ("A", "R"), False: ("O", "A")}
+
+
+@dataclass(frozen=True)
+class Touched:
+    """A user trigger that the backfill's UPDATE meets; `fires`: the session's replication role does not keep it quiet."""
+
+    table: TableName
+    trigger: Trigger
+    fires: bool
+
+    @property
+    def state(self) -> str:
+        return STATES[self.trigger.enabled]
+
+
+def may_suppress(conn: Connection) -> bool:
+    """Whether this role may set session_replication_role."""
+    row = conn.execute("SELECT has_parameter_privilege('session_replication_role', 'SET')").fetchone()
+    return bool(row and row[0])
+
+
+def filled_columns(catalog: Catalog, identity: str, references: Iterable[RefColumns]) -> list[tuple[int, str]]:
+    """(table oid, column) of every column that a backfill may have to fill in place."""
+    columns = [(catalog.source.oid, identity)]
+    outside = [r for r in references if not r.own]
+    columns += [(r.oid, name) for r in outside for name in (r.uuid_column, r.compat_column) if name]
+    by_oid = {t.oid: t for t in catalog.tables}
+    existing = ((oid, name, by_oid[oid].column(name)) for oid, name in columns)
+    return [(oid, name) for oid, name, column in existing if column is None or not column.not_null]
+
+
+def touched(catalog: Catalog, columns: Iterable[tuple[int, str]], state_schema: str, *, suppressed: bool) -> list[Touched]:
+    """User triggers, in no state but DISABLED, that an UPDATE of the columns meets; guards of other runs are none."""
+    filled = set(columns)
+    return [
+        Touched(table.name, t, t.enabled in FIRING[suppressed])
+        for table in catalog.tables
+        for t in table.triggers
+        if t.on_update and t.enabled != "D" and not t.function.startswith(f"{quote(state_schema)}.")
+        if any(oid == table.oid and (not t.update_of or name in t.update_of) for oid, name in filled)
+    ]
+
+
+def touched_by(plan: Plan, *, suppressed: bool) -> list[Touched]:
+    """The same for a whole plan."""
+    columns = filled_columns(plan.catalog, plan.identity, (r.columns for r in plan.references))
+    return touched(plan.catalog, columns, plan.state_schema, suppressed=suppressed)

@@ -1,0 +1,94 @@
+"""A direction is data: two tables, their keys, and where each maintained column's value comes from.
+
+Forward (before the cutover): the source is captured, the shadow is maintained. Reverse (after it): the new
+table is captured, the retired one is maintained. Backfill, replay and verification read only this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from swap.catalog.model import Column
+from swap.core.names import TableName
+from swap.plan.model import Plan
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """`target` of the maintained table is `origin` of the captured one; with `lookup`, the uuid of the row whose
+    integer key `origin` holds. `column` is the catalog's entry for the column that holds the value."""
+
+    target: str
+    origin: str
+    lookup: bool
+    written: bool
+    column: Column | None
+
+
+@dataclass(frozen=True)
+class Direction:
+    """`origin` is captured, `target` maintained; `key` is the integer key, `uuid` the uuid, on either side."""
+
+    name: str
+    origin: TableName
+    target: TableName
+    origin_key: str
+    target_key: str
+    origin_uuid: str
+    target_uuid: str
+    columns: tuple[Mapped, ...]
+
+    def value(self, mapped: Mapped, alias: str = "s") -> sql.Composed:
+        """The SQL expression over the captured row `alias` that gives the maintained column's value.
+
+        A lookup is a scalar subquery: per row one index probe, whatever the planner thinks of the rest, and none for
+        a row that refers to nobody.
+        """
+        column = sql.Identifier(alias, mapped.origin)
+        if not mapped.lookup:
+            return sql.Composed([column])
+        return sql.SQL("CASE WHEN {c} IS NOT NULL THEN (SELECT p.{u} FROM {t} p WHERE p.{k} = {c}) END").format(
+            c=column, u=sql.Identifier(self.origin_uuid), t=self.origin.sql, k=sql.Identifier(self.origin_key)
+        )
+
+    @property
+    def lookups(self) -> tuple[Mapped, ...]:
+        return tuple(m for m in self.columns if m.lookup)
+
+
+def forward(plan: Plan) -> Direction:
+    """Source → shadow: same column names; the uuid of each own reference is looked up."""
+    own = {r.uuid_column: r for r in plan.own_references}
+    columns = [
+        Mapped(c.name, c.name, False, not c.generated, c)
+        for c in plan.source_table.columns
+        if c.name not in own and c.name != plan.identity
+    ]
+    columns.append(Mapped(plan.identity, plan.identity, False, True, plan.source_table.column(plan.identity)))
+    columns += [Mapped(r.uuid_column, r.column, True, True, None) for r in own.values()]
+    if plan.compat_column:
+        columns.append(Mapped(plan.compat_column, plan.identity, False, True, plan.source_table.column(plan.identity)))
+    columns += [Mapped(r.compat_column, r.column, True, True, None) for r in own.values() if r.compat_column]
+    return Direction(
+        "forward", plan.source, plan.shadow, plan.key, plan.key, plan.identity, plan.identity, tuple(columns),
+    )  # fmt: skip
+
+
+def reverse(plan: Plan) -> Direction:
+    """New table → retired: the captured side has the names of after the cutover, the retired one the old."""
+    after = {r.before: r.after for r in plan.renames}
+    columns = [
+        Mapped(c.name, after.get(c.name, c.name), False, not c.generated, c)
+        for c in plan.source_table.columns
+        if c.name != plan.identity
+    ]
+    columns.append(Mapped(plan.identity, plan.key, False, True, plan.source_table.column(plan.identity)))
+    return Direction(
+        "reverse", plan.source, plan.retired, plan.legacy_key, plan.key, plan.key, plan.identity, tuple(columns),
+    )  # fmt: skip
+
+
+def direction(plan: Plan, name: str) -> Direction:
+    return forward(plan) if name == "forward" else reverse(plan)

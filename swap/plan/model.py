@@ -1,0 +1,187 @@
+"""The plan: everything decided from the catalog and the configuration, as immutable data that is journalled.
+
+Columns are never moved between tables: the shadow is built with the source's *old* column names and renamed
+inside the cutover, because an expression (policy, check, generated column, index predicate) binds columns by
+number and so keeps comparing the integers it always compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from swap.catalog.model import Catalog, ForeignKey, Index, Table
+from swap.core.names import TableName, derive
+from swap.plan.policies import NewPolicy
+
+INTEGERS = ("smallint", "integer", "bigint")
+
+
+@dataclass(frozen=True)
+class Rename:
+    """A column's name before the cutover and after it."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class RefColumns:
+    """One reference: which columns of which table, under their names before the cutover.
+
+    `own`: it is in the source itself, so its uuid lives in the shadow only and is looked up when a row is copied.
+    `adopted`: the uuid column was there before; `declared`: no foreign key vouches for every row, so a row may refer
+    to nobody. `not_null`: each row has a key; not so where only some rows (`where`) are references at all.
+    """
+
+    number: int
+    table: TableName
+    oid: int
+    column: str
+    uuid_column: str
+    legacy_column: str
+    adopted: bool
+    declared: bool
+    own: bool
+    not_null: bool
+    deferrable: bool
+    where: str | None
+    compat_column: str | None = None  # what takes `uuid_column`'s name in the cutover, with `[names] compat`
+
+    @property
+    def renames(self) -> tuple[Rename, Rename]:
+        """In the order in which they can be run: the name that is reused becomes free first."""
+        return Rename(self.column, self.legacy_column), Rename(self.uuid_column, self.column)
+
+
+@dataclass(frozen=True)
+class IndexPlan:
+    """An index to build. `app_name` is the application's name for it, taken over at the cutover;
+    `build_name` is what it is called until then; `aside_name` is where the index it replaces goes meanwhile.
+    `app_name` None: an index that only swap needs (spare of a primary key, legacy key)."""
+
+    table: TableName
+    build_name: str
+    unique: bool
+    tail: str
+    app_name: str | None = None
+    aside_name: str | None = None
+    constraint: str | None = None  # p | u | x, of the index it replaces
+    exclusion: bool = False  # `tail` is the constraint's definition: it is built as one
+    tablespace: str = ""
+    statistics: tuple[tuple[int, int], ...] = ()
+    deferrable: bool = False
+    deferred: bool = False
+    comment: str = ""
+    constraint_comment: str = ""
+    adopted: bool = False
+    clustered: bool = False
+    replident: bool = False
+    only: bool = False  # of a partitioned table: empty, those of its partitions are attached; `tail` of a constraint: its text
+    part_of: str | None = None  # of a partition: the index that it is attached to, and that one's table
+    part_of_table: TableName | None = None
+
+
+@dataclass(frozen=True)
+class ReferencePlan:
+    columns: RefColumns
+    indexes: tuple[IndexPlan, ...] = ()
+    spare_primary: IndexPlan | None = None
+    not_null_name: str | None = None
+    compat_indexes: tuple[IndexPlan, ...] = ()
+    parts: tuple[IndexPlan, ...] = ()  # of the partitions, those above first
+    spare_parts: tuple[IndexPlan, ...] = ()  # the same of `spare_primary`
+
+    @property
+    def spares(self) -> tuple[IndexPlan, ...]:
+        """The indexes that a primary key's way back rests on."""
+        return tuple(i for i in (self.spare_primary, *self.spare_parts) if i is not None and not i.only)
+
+    @property
+    def table(self) -> TableName:
+        return self.columns.table
+
+    @property
+    def check_name(self) -> str:
+        return derive(f"swap_{self.columns.number}_{self.columns.uuid_column}", "_present")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole migration of one source. Serialised into the run's row; `catalog` is as it was at `prepare`."""
+
+    catalog: Catalog
+    state_schema: str
+    source: TableName
+    shadow: TableName
+    retired: TableName
+    key: str
+    legacy_key: str
+    identity: str
+    identity_added: bool
+    generate: str
+    references: tuple[ReferencePlan, ...]
+    own_references: tuple[RefColumns, ...]
+    key_index: IndexPlan
+    identity_index: IndexPlan | None
+    indexes: tuple[IndexPlan, ...]
+    retired_indexes: tuple[Rename, ...]
+    new_policies: tuple[NewPolicy, ...] = ()
+    compat_column: str | None = None  # the shadow's column that takes the identity's name in the cutover
+    mode: str = "trigger"
+    legacy_overflow: str = "refuse"
+
+    def state(self, suffix: str) -> TableName:
+        """A name in the state schema that belongs to this source alone: several sources share the schema."""
+        return TableName(self.state_schema, derive(f"{self.source.name}_{self.tag}", f"_{suffix}"))
+
+    @property
+    def tag(self) -> int:
+        """The source's oid at `prepare`: what this run's objects and its fence row are known by."""
+        return self.catalog.source.oid
+
+    @property
+    def renames(self) -> tuple[Rename, ...]:
+        """The shadow's column renames at the cutover, in a runnable order."""
+        own = tuple(r for ref in self.own_references for r in ref.renames)
+        return (Rename(self.key, self.legacy_key), Rename(self.identity, self.key), *own, *self._compat_renames)
+
+    @property
+    def _compat_renames(self) -> tuple[Rename, ...]:
+        """Last, when the names of before the cutover are free."""
+        pairs = [(self.compat_column, self.identity), *((r.compat_column, r.uuid_column) for r in self.own_references)]
+        return tuple(Rename(compat, name) for compat, name in pairs if compat)
+
+    @property
+    def locked_tables(self) -> tuple[TableName, ...]:
+        """Every table the cutover takes ACCESS EXCLUSIVE on, before the cutover's renames."""
+        fks = {t for f in self.catalog.foreign_keys if self.touches(f) for t in (f.holder, f.target)}
+        refs = {r.table for r in self.references}
+        policies = {p.table for p in self.catalog.policies if p.reads_source} | {p.table for p in self.new_policies}
+        return tuple(sorted({self.source, *fks, *refs, *policies}))
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the plan: two plans with the same one do the same."""
+        return hashlib.sha256(PLAN.dump_json(self)).hexdigest()[:16]
+
+    def touches(self, fk: ForeignKey) -> bool:
+        """Whether the foreign key goes into or out of the source, or to a reference (a chain): it is made anew then."""
+        if self.source in (fk.table, fk.target):
+            return True
+        refs = {r.columns.column for r in self.references if r.table == fk.target}
+        return not refs.isdisjoint(fk.target_columns)
+
+    @property
+    def source_table(self) -> Table:
+        return self.catalog.source
+
+
+PLAN = TypeAdapter(Plan)
+
+
+def is_identity_index(index: Index, identity: str) -> bool:
+    """A plain unique index on just the identity column: after the cutover the primary key serves for it."""
+    return index.unique and not index.partial and not index.expressions and index.key_columns == (identity,)

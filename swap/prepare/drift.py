@@ -1,0 +1,132 @@
+"""The structure as it was last journalled, and what differs from it (H38).
+
+A new baseline is only ever written after the old one was compared: lines that `swap` itself changed on the way are
+its own, every other difference was made by somebody else and stops the run, because the shadow does not have it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+
+from swap.catalog.load import structure
+from swap.core.connection import Connection
+from swap.core.errors import RefusedError
+from swap.core.names import TableName
+from swap.ddl.capture import CAPTURE, COMPLETE, DELETED, FENCE, GUARD, MOVED, TRUNCATE
+from swap.ddl.compat import trigger_names
+from swap.ddl.replication import publication_name
+from swap.ddl.statistics import build_name
+from swap.plan.model import Plan
+from swap.state.journal import Journal, Run
+
+NAME = r'("(?:[^"]|"")+"|[^\s]+)'
+SUBJECT = re.compile(
+    rf"^(?:column|constraint|statistics|publication) {NAME}|^index CREATE (?:UNIQUE )?INDEX {NAME} ON|^trigger CREATE (?:CONSTRAINT )?TRIGGER {NAME}"
+)
+VALID = re.compile(r"( NOT VALID)?( valid=[tf])?$")
+
+
+def watched_tables(conn: Connection, plan: Plan) -> list[int]:
+    """Oids of every table whose structure must not drift: source, references, shadow or retired table."""
+    return table_oids(conn, _watched(plan))
+
+
+def _watched(plan: Plan) -> set[TableName]:
+    return {plan.source, *(r.table for r in plan.references), plan.shadow, plan.retired}
+
+
+def table_oids(conn: Connection, names: Iterable[TableName]) -> list[int]:
+    return [int(r[0]) for r in conn.execute(_oids(names)).fetchall()]
+
+
+def _oids(names: Iterable[TableName]) -> sql.Composed:
+    """Of those that are there, in one statement, whatever their number. With the partitions that they have now: one that
+    came since is a change like any other, for its rows have neither index nor key."""
+    wanted = sorted(names)
+    return sql.SQL(
+        "WITH named AS (SELECT c.oid FROM unnest({}::text[], {}::text[]) w(schema, name)"
+        " JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name)"
+        " SELECT oid FROM named UNION SELECT t.relid FROM named, pg_partition_tree(named.oid) t"
+    ).format(sql.Literal([n.schema for n in wanted]), sql.Literal([n.name for n in wanted]))
+
+
+def structure_now(plan: Plan) -> sql.Composed:
+    """The structure of the watched tables as (tab, line) rows. One statement, found by names: it is asked for under the
+    exchange's lock, before the names change and after it."""
+    return sql.SQL("WITH watched AS MATERIALIZED ({}) {}").format(
+        _oids(_watched(plan)), structure(sql.SQL("ARRAY(SELECT oid FROM watched)"))
+    )
+
+
+def record_structure(plan: Plan, run_id: int) -> sql.Composed:
+    """Journal the structure as it is now: what every later gate compares with."""
+    lines = sql.SQL("SELECT jsonb_agg(jsonb_build_array(s.tab, s.line)) FROM ({}) s").format(structure_now(plan))
+    return sql.SQL("UPDATE {} SET baseline = ({}) WHERE id = {}").format(
+        sql.Identifier(plan.state_schema, "run"), lines, sql.Literal(run_id)
+    )
+
+
+def store_baseline(conn: Connection, journal: Journal, run: Run) -> None:
+    assert journal.schema == run.plan.state_schema
+    conn.execute(record_structure(run.plan, run.id))
+
+
+def drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
+    """What differs from the baseline, one line each; empty when nothing does."""
+    return difference(journal.baseline(run.id) or (), conn.execute(structure_now(run.plan)).fetchall())
+
+
+def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of either that the other has not, as text (`+`: new, `-`: gone)."""
+    before, after = ({(tab, line) for tab, line in lines} for lines in (was, now))
+    return [f"+ {t}: {line}" for t, line in sorted(after - before)] + [f"- {t}: {line}" for t, line in sorted(before - after)]
+
+
+def foreign_drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
+    """`drift` without what `prepare` and `sync` themselves add, and without constraints that became validated."""
+    plan = run.plan
+    mine = own_names(plan)
+    was = {(t, VALID.sub("", line)) for t, line in journal.baseline(run.id) or []}
+    now = {(t, VALID.sub("", line)) for t, line in conn.execute(structure_now(plan)).fetchall()}
+    row = conn.execute("SELECT to_regclass(%s)::text", [plan.shadow.sql.as_string(conn)]).fetchone()
+    shadow = row[0] if row else None
+    changed = [("+", *x) for x in sorted(now - was)] + [("-", *x) for x in sorted(was - now)]
+    return [f"{sign} {table}: {line}" for sign, table, line in changed if table != shadow and _subject(line) not in mine]
+
+
+def own_names(plan: Plan) -> set[str]:
+    """Names of everything swap puts on the source and its references before a cutover."""
+    refs = plan.references
+    indexes = [i for r in refs for i in (*r.indexes, *r.parts, *r.spares) if not i.adopted]
+    guards = [f"{GUARD}_{r.columns.number}_{on}" for r in refs for on in ("insert", "update")]
+    guards += [f"{COMPLETE}_{r.columns.number}" for r in refs]
+    names = {CAPTURE, DELETED, MOVED, TRUNCATE, FENCE, f"{GUARD}_insert", f"{GUARD}_update", *guards, plan.identity}
+    names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {r.check_name for r in refs}
+    names |= {i.build_name for i in indexes} | {f"swap_{plan.tag}_identity_present", publication_name(plan)}
+    names |= {build_name(s).name for s in plan.catalog.statistics}
+    names |= {r.columns.compat_column for r in refs if r.columns.compat_column} | trigger_names(plan)
+    names |= {i.build_name for r in refs for i in r.compat_indexes}
+    return names | ({plan.identity_index.build_name} if plan.identity_index else set())
+
+
+def _subject(line: str) -> str:
+    found = SUBJECT.match(line)
+    name = next((g for g in found.groups() if g), "") if found else ""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+KEPT = "What was committed before stays; the source is untouched and capture goes on."
+
+
+def refuse_drift(lines: list[str], since: str, state: str = KEPT) -> None:
+    """Raises RefusedError naming the first change. `state`: what the refused command leaves behind."""
+    if lines:
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise RefusedError(
+            f"The structure changed since {since}: {lines[0]}{more}.",
+            state=state,
+            hint="Undo that change, or `swap abort` and prepare again: the shadow does not have it.",
+        )

@@ -1,0 +1,65 @@
+"""What `sync` works through in ranges: the rows of the shadow, and the columns that are filled where they stand.
+
+`setup`, where a part takes it: what the session sets before a range writes to an application's table (the application's
+triggers are not to fire for it).
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.connection import Connection
+from swap.core.names import TableName
+from swap.core.sql_text import Query
+from swap.ddl.compat import fill_compat
+from swap.ddl.references import fill_identity, fill_reference
+from swap.plan.direction import forward
+from swap.plan.model import Plan, ReferencePlan
+from swap.sync.backfill import NESTED_LOOPS, Part, block_bound, block_cut, copy_statement, key_bound, key_cut, tid
+
+ROWS, BLOCKS = 5_000, 500
+
+
+def rows_part(plan: Plan, last: int) -> Part:
+    """The shadow's rows, up to the key that was the last one when capture was live: what came later is in the queue."""
+    lowest = key_bound(plan.source, plan.key)
+    d = forward(plan)
+
+    def bound(conn: Connection) -> tuple[int, int] | None:
+        now = lowest(conn)
+        return None if now is None or now[0] > last else (now[0], last)
+
+    def statement(low: sql.Composable, high: sql.Composable) -> Query:
+        return copy_statement(d, low, high)
+
+    cut = key_cut(plan.source, plan.key)
+    return Part(plan.source.name, "keys", bound, cut, statement, ROWS, total_rows=plan.source_table.rows_estimate)
+
+
+def identity_part(plan: Plan, setup: str) -> Part:
+    """The uuid that the source keeps beside its key."""
+
+    def statement(low: sql.Composable, high: sql.Composable) -> Query:
+        return fill_identity(plan, tid(low), tid(high, after=True))
+
+    return Part("identity", "blocks", block_bound(plan.source), block_cut, statement, BLOCKS, setup)
+
+
+def reference_part(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) -> Part:
+    """A reference's uuid, in one of its heaps: a partitioned table has several."""
+
+    def statement(low: sql.Composable, high: sql.Composable) -> Query:
+        return fill_reference(plan, ref, tid(low), tid(high, after=True), heap)
+
+    name = f"{heap}.{ref.columns.uuid_column}"
+    return Part(name, "blocks", block_bound(heap), block_cut, statement, BLOCKS, f"{setup}; {NESTED_LOOPS}")
+
+
+def compat_part(ref: ReferencePlan, setup: str) -> Part:
+    """The second name of a reference's integer."""
+
+    def statement(low: sql.Composable, high: sql.Composable) -> Query:
+        return fill_compat(ref.columns, tid(low), tid(high, after=True))
+
+    name = f"{ref.table}.{ref.columns.compat_column}"
+    return Part(name, "blocks", block_bound(ref.table), block_cut, statement, BLOCKS, setup)

@@ -1,0 +1,65 @@
+"""What an exchange leaves to do about materialized views, outside its lock (swap/ddl/materialized_views.py).
+
+After a cutover: those that were too large for it are filled, and all get statistics. After a revert the old ones are
+back with the rows they had at the cutover, so they are refreshed: large ones CONCURRENTLY where that is possible, since
+a plain REFRESH keeps their readers out meanwhile; else the operator is told.
+Locks: ACCESS EXCLUSIVE on the materialized view alone (EXCLUSIVE with CONCURRENTLY, behind which no reader queues), asked
+for through the ladder (H33) and held while the rows are computed; killed or refused, it is done again.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.catalog.model import View
+from swap.core.connection import Connection
+from swap.core.errors import LockError
+from swap.core.lock_retries import LockBudget, on_ladder
+from swap.core.report import Reporter
+from swap.ddl.materialized_views import is_small, refresh
+from swap.state.journal import Run
+
+BUDGET = LockBudget(200, 50)
+STATE = (
+    "SELECT c.relispopulated, EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid"
+    " AND i.indpred IS NULL AND i.indexprs IS NULL) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'm'"
+)
+
+
+def settle_matviews(conn: Connection, run: Run, report: Reporter) -> bool:
+    """Those that were populated when the plan was made, in the order in which they rest on each other. False when a
+    reader did not let one go: it has its rows of before, and the next `sync` tries again."""
+    for view in run.plan.catalog.views:
+        if view.kind == "m" and view.populated:
+            try:
+                _settle(conn, view, report, back=run.direction == "forward")
+            except LockError as e:
+                report.note(f"{view.name} is not refreshed: {e.message} The next `swap sync` tries again.")
+                return False
+    return True
+
+
+def _settle(conn: Connection, view: View, report: Reporter, *, back: bool) -> None:
+    row = conn.execute(STATE, [view.name.schema, view.name.name]).fetchone()
+    if row is None:
+        return
+    populated, unique = row
+    if back and populated and not is_small(view) and not unique:
+        report.note(f"{view.name} has the rows it had at the cutover: REFRESH MATERIALIZED VIEW when its readers can wait")
+        return
+    if back or not populated:
+        report.note(f"refreshing {view.name}")
+        concurrently = bool(populated and unique)
+
+        def body() -> None:
+            for statement in refresh(view, concurrently=concurrently):
+                conn.execute(statement)
+
+        if concurrently:
+            with conn.transaction():
+                body()
+        else:  # LOCK TABLE refuses a materialized view
+            owner = sql.SQL("ALTER MATERIALIZED VIEW {} OWNER TO {}").format(view.name.sql, sql.Identifier(view.owner))
+            on_ladder(conn, [owner], f"ACCESS EXCLUSIVE lock on {view.name}", BUDGET, body)
+    conn.execute(sql.SQL("ANALYZE {}").format(view.name.sql))

@@ -1,0 +1,66 @@
+"""Foreign keys of partitioned tables after an exchange: the partitions' parts validated, then the key over them.
+
+Before 18 a partitioned table takes no key NOT VALID, and one that is not would be checked against every row under the
+exchange's lock. So the exchange gives each partition that holds rows its own part, NOT VALID: from its commit on every
+row that is written is checked, through whichever table. After VALIDATE the partitioned table gets the key, which takes the
+valid parts of the same text over and reads no row. That holds ACCESS EXCLUSIVE on both tables for an instant (the parts'
+triggers on the target go), asked for at once and through the ladder. The way back drops the key, and its parts with it.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.catalog.model import ForeignKey
+from swap.core.connection import Connection
+from swap.core.lock_retries import LockBudget, with_locks
+from swap.core.names import TableName
+from swap.core.report import Reporter
+from swap.core.sql_text import verbatim
+from swap.core.statement import AX, Statement
+from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
+from swap.state.journal import Journal, Run
+
+BUDGET = LockBudget(200, 100)
+DEFINITION = (
+    "SELECT pg_get_constraintdef(k.oid), k.conparentid <> 0 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s"
+)
+
+
+def validation(table: TableName, name: str) -> Statement:
+    return Statement(
+        sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(table.sql, sql.Identifier(name)),
+        "every row against its parent, beside running writers", table, "SHARE UPDATE EXCLUSIVE",
+    )  # fmt: skip
+
+
+def whole_key(fk: ForeignKey, definition: str) -> Statement:
+    """The key of the partitioned table itself; its valid parts are taken over."""
+    name = sql.Identifier(fk.name)
+    add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(fk.table.sql, name) + verbatim(definition)
+    if fk.comment:
+        add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, fk.table.sql, sql.Literal(fk.comment))
+    return Statement(add, "takes over the partitions' valid parts; no scan", fk.table, AX)
+
+
+def partitioned_key(fk: ForeignKey) -> list[Statement]:
+    """What is done for one key, in order."""
+    return [*(validation(table, name) for table, name in fk.parts), whole_key(fk, fk.definition)]
+
+
+def join_parts(conn: Connection, journal: Journal, run: Run, fk: ForeignKey, report: Reporter) -> None:
+    """Nothing to do where the key is there, or its parts are not (a key that this direction does not have)."""
+    table, name = fk.parts[0]
+    found = conn.execute(DEFINITION, [table.schema, table.name, name]).fetchone()
+    if found is None or found[1]:
+        return
+    report.note(f"the foreign key {fk.name} of {fk.table}")
+
+    def body() -> None:
+        # A partition that came since the exchange has no part of the key: it would be scanned here, under the lock.
+        refuse_drift(foreign_drift(conn, journal, run), "the exchange")
+        conn.execute(whole_key(fk, found[0]).sql)
+        store_baseline(conn, journal, run)
+
+    with_locks(conn, [fk.table, fk.target], AX, BUDGET, body)

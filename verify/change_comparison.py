@@ -1,0 +1,51 @@
+"""One look at the keys that changed: what a watching verification does between full passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from swap.core.connection import Connection
+from swap.core.snapshot import Snapshot
+from swap.ddl.capture import changes
+from swap.plan.direction import Direction
+from swap.plan.model import Plan
+from swap.sync.change_queue import current_snapshot, read_watermark
+from swap.sync.replay import Fence
+from verify.changed_keys import compare_keys, touched_keys
+from verify.report import Finding
+
+SLICE = 10_000
+
+
+@dataclass(frozen=True)
+class Look:
+    """`watermark`: replay's, in the snapshot that was compared: the next look begins there. `pending`: keys left out."""
+
+    snapshot: Snapshot
+    watermark: Snapshot
+    compared: int
+    pending: int
+    findings: tuple[Finding, ...]
+
+
+def look_at_changes(
+    conn: Connection, plan: Plan, d: Direction, run_id: int, since: Snapshot, also: Iterable[int], fence: Fence | None = None
+) -> Look:
+    """Compare every key touched since `since` that is not pending, and the keys `also`, in one snapshot.
+
+    The change tables are locked (ACCESS SHARE, for this transaction) before the snapshot is taken, as LOCK TABLE takes
+    none: no entry can be truncated between the two. With a `fence` (logical mode) what the snapshot shows and the stream
+    had not delivered yet is pending too.
+    """
+    tables = sql.SQL(", ").join(changes(plan, slot).sql for slot in (0, 1))
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
+        watermark = read_watermark(conn, plan, run_id)
+        pending = touched_keys(fence.close_up() if fence else conn, plan, watermark)
+        todo = sorted((touched_keys(conn, plan, since) | set(also)) - pending)
+        findings = [f for n in range(0, len(todo), SLICE) for f in compare_keys(conn, d, todo[n : n + SLICE])]
+        return Look(current_snapshot(conn), watermark, len(todo), len(pending), tuple(findings))
