@@ -45,7 +45,7 @@ soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0
 
 faults: venv  ## a kill and a crash of the server after every statement of every command; SLICE=2/7 for a seventh of them
-	SWAP_FAULTS_SLICE=$(SLICE) $(PYTEST) --timeout 0 tests/test_kill_matrix.py
+	SWAP_FAULTS_SLICE=$(SLICE) $(PYTEST) --timeout 0 tests/faults/test_kill_matrix.py
 
 lint: venv  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -1,15 +1,15 @@
 """The suite's fixtures, one plugin per subject."""
 
 pytest_plugins = [
-    "tests.fix_mode",
-    "tests.fix_told",
-    "tests.fix_server",
-    "tests.stages",
-    "tests.runs",
-    "tests.fix_cli",
-    "tests.fix_proxy",
-    "tests.operating",
-    "tests.whole",
-    "tests.fix_verify",
-    "tests.cycling",
+    "tests.support.mode",
+    "tests.support.told",
+    "tests.support.servers",
+    "tests.support.stages",
+    "tests.support.migration",
+    "tests.support.commands",
+    "tests.support.proxy",
+    "tests.support.operator",
+    "tests.support.whole",
+    "tests.support.verification",
+    "tests.support.cycling",
 ]

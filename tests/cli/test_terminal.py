@@ -1,0 +1,187 @@
+"""What a terminal shows, and what does not go there: the question before an exchange, --json beside progress bars, --watch."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from swap.cli.context import signals
+from tests.support.commands import ROOT, Cli
+from tests.support.operator import MakeOperator
+from tests.support.servers import Database
+from tests.support.waiting import wait_until
+
+TIMEOUT_S = 60.0
+CONTROL = "\x1b"
+
+
+class Terminal:
+    """A command whose stderr and stdin are a terminal, and stdout too unless `piped`."""
+
+    def __init__(self, args: tuple[str, ...], config: Path, dsn: str, *, piped: bool) -> None:
+        self.fd, inner = pty.openpty()
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "SWAP_"))}
+        env |= {"PYTHONPATH": str(ROOT), "SWAP_DSN": dsn, "SWAP_CONFIG": str(config), "TERM": "xterm"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "swap", *args],
+            env=env, stdin=inner, stderr=inner, stdout=subprocess.PIPE if piped else inner, text=True, start_new_session=True,
+        )  # fmt: skip
+        os.close(inner)
+        self.shown, self.decoder = "", codecs.getincrementaldecoder("utf-8")()  # a read may end inside a character
+
+    def until(self, found: Callable[[str], object]) -> str:
+        """Everything shown, as soon as `found` says so of it."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not found(self.shown):
+            assert time.monotonic() < deadline, self.shown
+            self._read()
+        return self.shown
+
+    def answer(self, text: str) -> None:
+        os.write(self.fd, text.encode() + b"\n")
+
+    def interrupt(self) -> None:
+        """Ctrl-C at a question: not before it is waited for, or Python has seen the signal and then reads on."""
+        me = psutil.Process(self.process.pid)
+        wait_until(lambda: me.status() == psutil.STATUS_SLEEPING, what="the question is waited at")
+        me.send_signal(signal.SIGINT)
+
+    def end(self) -> int:
+        while self._read():
+            pass
+        return self.process.wait(TIMEOUT_S)
+
+    def _read(self) -> bool:
+        """False: nobody has the terminal open any more."""
+        if select.select([self.fd], [], [], 1)[0]:
+            try:
+                self.shown += self.decoder.decode(os.read(self.fd, 65536))
+            except OSError:
+                return False
+        return True
+
+
+OnTerminal = Callable[..., Terminal]
+
+
+@pytest.fixture
+def on_terminal() -> Iterator[OnTerminal]:
+    """Factory: a command on a terminal of its own, ended after the test."""
+    made: list[Terminal] = []
+
+    def start(*args: str, config: Path, dsn: str, piped: bool = False) -> Terminal:
+        made.append(Terminal(args, config, dsn, piped=piped))
+        return made[-1]
+
+    yield start
+    for terminal in made:
+        terminal.process.kill()
+        terminal.process.wait(TIMEOUT_S)
+        if terminal.process.stdout is not None:
+            terminal.process.stdout.close()
+        os.close(terminal.fd)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "swap.toml"
+    path.write_text('[source]\ntable = "public.users"\n', encoding="utf-8")
+    return path
+
+
+def test_a_json_document_goes_to_the_pipe_and_not_to_the_terminal(
+    on_terminal: OnTerminal, database: Database, config: Path
+) -> None:
+    """`swap status --json | jq` at a terminal: what shows progress there takes nothing of stdout along."""
+    terminal = on_terminal("status", "--json", config=config, dsn=database.superuser, piped=True)
+    assert terminal.process.stdout is not None
+    assert json.loads(terminal.process.stdout.read())["phase"] == "none"
+    assert (terminal.end(), terminal.shown) == (0, "")
+
+
+def test_the_question_stays_on_the_screen_and_either_answer_counts(ready_operator: MakeOperator, on_terminal: OnTerminal) -> None:
+    """Progress is drawn over the line it stands in, ten times a second; a question stood there. Ctrl-C is a no, at once."""
+    op = ready_operator()
+    for by_signal in (False, True):
+        terminal = on_terminal("cutover", "--no-snapshot", config=op.config, dsn=op.db.owner)
+        shown = terminal.until(lambda s: "[y/N]" in s)
+        assert "Exchange public.users with public.users_new now?" in shown
+        assert CONTROL not in shown
+        if by_signal:
+            terminal.interrupt()
+        else:
+            terminal.answer("n")
+        assert terminal.end() == 6, terminal.shown
+        assert "Nothing was changed." in terminal.shown
+    assert op.status()["phase"] == "syncing"
+    terminal = on_terminal("cutover", "--no-snapshot", config=op.config, dsn=op.db.owner)
+    terminal.until(lambda s: "[y/N]" in s)
+    terminal.answer("y")
+    assert terminal.end() == 0, terminal.shown
+    assert "cutover committed in attempt" in terminal.shown
+
+
+def test_bars_end_at_a_hundred_percent(operator: MakeOperator, on_terminal: OnTerminal) -> None:
+    op = operator(settings='[names]\nretired = "{table}_old"')
+    op("prepare")
+    terminal = on_terminal("sync", "--once", config=op.config, dsn=op.db.owner)
+    assert terminal.end() == 0, terminal.shown
+    assert re.search(r"users .*300 rows \(100 %\)", terminal.shown)
+    assert max(int(p) for p in re.findall(r"\((\d+) %\)", terminal.shown)) == 100
+    terminal = on_terminal("verify", config=op.config, dsn=op.db.owner)
+    assert terminal.end() == 0, terminal.shown
+    assert re.search(r"verify public\.users .*300 rows \(100 %\)", terminal.shown)
+
+
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(on_terminal: OnTerminal, database: Database, config: Path) -> None:
+    """`status --watch` is drawn again and again, and ends with the run's name for it untouched."""
+    with psycopg.connect(database.superuser, autocommit=True) as conn:
+        conn.execute('CREATE TABLE users (id bigint PRIMARY KEY); CREATE TABLE "users[/b]_new" (id bigint)')
+    config.write_text('[source]\ntable = "public.users"\n[names]\nshadow = "{table}[/b]_new"\n', encoding="utf-8")
+    terminal = on_terminal("status", "--watch", config=config, dsn=database.superuser)
+    terminal.until(lambda s: "users[/b]_new" in s)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.end() == 0, terminal.shown
+
+
+def test_a_watch_without_a_terminal_prints_blocks(cli: Cli, database: Database, config: Path) -> None:
+    """Lines as they come, not one picture at the end, and no control codes."""
+    running = cli.start("status", "--watch", config=config, dsn=database.superuser)
+    running.wait_line("phase      none")
+    result = running.interrupt()
+    assert result.code == 0
+    assert CONTROL not in result.stdout
+
+
+def test_a_signal_in_the_middle_of_a_wait() -> None:
+    """The event's lock is the main thread's then, which runs the handler; a second signal interrupts."""
+
+    class Stop(threading.Event):
+        by: threading.Thread | None = None
+
+        def set(self) -> None:
+            self.by = threading.current_thread()
+            super().set()
+
+    stop = Stop()
+    with signals(stop, graceful=True):
+        signal.raise_signal(signal.SIGTERM)
+        wait_until(stop.is_set, what="the stop")
+        assert stop.by is not threading.main_thread()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

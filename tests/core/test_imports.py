@@ -1,0 +1,31 @@
+"""Boundaries that import-linter's contracts cannot express."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted(path for package in ("swap", "verify", "cutover") for path in (ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names of every import in the file, wherever it stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_talks_to_the_terminal_and_the_database(path: Path) -> None:
+    assert not {"rich", "psycopg"} <= imported(path)
+
+
+def test_the_package_imports_nothing() -> None:
+    assert imported(ROOT / "swap" / "__init__.py") == set()

@@ -1,0 +1,247 @@
+"""H41: the snapshot hook fails, hangs, prints megabytes, is not executable, succeeds without a snapshot."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from cutover import hook
+from cutover.hook import HookResult, run_hook
+from swap.core.connection import Database as Conninfo
+from swap.core.errors import ExitCode, StoppedError
+from tests.support.servers import DatabaseServer, ExampleFactory
+from tests.support.waiting import wait_until
+
+HOOKS = Path(__file__).resolve().parents[2] / "hooks"
+Script = Callable[[str], str]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Factory: an executable shell script in the hook's working directory; returns its relative path."""
+
+    def make(body: str) -> str:
+        path = tmp_path / "hook.sh"
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+        return "./hook.sh"
+
+    return make
+
+
+def run(argv: list[str], cwd: Path, *, timeout_s: float = 20, **env: str) -> HookResult:
+    return run_hook(argv, env=env, timeout_s=timeout_s, cwd=cwd)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_the_last_line_of_stdout_is_the_snapshot(script: Script, tmp_path: Path) -> None:
+    result = run([script("echo one; echo two; echo; echo warning >&2"), "unused argument"], tmp_path)
+    assert (result.exit_code, result.snapshot) == (0, "two")
+    assert {"one", "two", "warning"} == set(result.output.split())
+    assert 0 < result.seconds < 20
+
+
+def test_a_line_without_newline_counts_and_a_long_one_is_cut(script: Script, tmp_path: Path) -> None:
+    assert run([script("echo first; printf last")], tmp_path).snapshot == "last"
+    assert run([script("yes é | head -n 3000 | tr -d '\\n'")], tmp_path).snapshot == "é" * 500
+
+
+def test_control_codes_do_not_reach_a_terminal(script: Script, tmp_path: Path) -> None:
+    assert "\x1b" not in run([script("printf 'snap\\033[31mred\\n'")], tmp_path).snapshot
+
+
+def test_arguments_go_without_a_shell(script: Script, tmp_path: Path) -> None:
+    assert run([script('echo "$1"'), "$(touch broken); *"], tmp_path).snapshot == "$(touch broken); *"
+    assert not (tmp_path / "broken").exists()
+
+
+def test_paths_with_a_slash_start_at_the_configuration_and_others_in_path(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    script("pwd")
+    (tmp_path / "hook.sh").rename(tmp_path / "sub" / "hook.sh")
+    assert run(["sub/hook.sh"], tmp_path).snapshot == str(tmp_path)
+    assert run(["echo", "from path"], tmp_path).snapshot == "from path"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("echo nearly; echo 'disk full' >&2; exit 3", "exit code 3"),
+        ("kill -9 $$", "signal 9"),
+        ("exit 0", "without naming a snapshot"),
+        ("echo; echo '   '", "without naming a snapshot"),
+        ("echo only-on-stderr >&2", "without naming a snapshot"),
+    ],
+)
+def test_failure_stops_the_cutover(script: Script, tmp_path: Path, body: str, said: str) -> None:
+    with pytest.raises(StoppedError, match=said) as raised:
+        run([script(body)], tmp_path)
+    assert raised.value.exit_code == ExitCode.STOPPED
+    assert raised.value.state == "Nothing was changed."
+    assert ("disk full" in raised.value.hint) == ("disk full" in body)
+
+
+def test_missing_not_executable_and_no_interpreter(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("echo x\n")
+    (tmp_path / "binary").write_bytes(b"\x01\x02\x03")
+    (tmp_path / "binary").chmod(0o755)
+    for argv, said in (
+        (["./absent"], "no such program"),
+        (["absent-from-path"], "no such program"),
+        (["./plain"], "not executable"),
+        (["./binary"], "#! line"),
+        (["echo", "a\0b"], "null"),
+    ):
+        with pytest.raises(StoppedError, match=said):
+            run(argv, tmp_path)
+    with pytest.raises(StoppedError, match="does not exist"):
+        run(["./hook.sh"], tmp_path / "nowhere")
+
+
+def test_a_timeout_ends_the_whole_group(script: Script, tmp_path: Path) -> None:
+    body = "sleep 600 & echo $! > pids; sleep 600 & echo $! >> pids; echo working; wait"
+    with pytest.raises(StoppedError, match=r"still running after 0\.5 s") as raised:
+        run([script(body)], tmp_path, timeout_s=0.5)
+    pids = [int(p) for p in (tmp_path / "pids").read_text().split()]
+    assert len(pids) == 2
+    wait_until(lambda: all(map(gone, pids)), what="the hook's children are gone")
+    assert "working" in raised.value.hint
+
+
+def test_what_ignores_sigterm_is_killed(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hook, "KILL_AFTER_S", 0.3)
+    body = "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done"
+    with pytest.raises(StoppedError, match="still running"):
+        run([script(body)], tmp_path, timeout_s=0.5)
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_megabytes_of_output_are_read_in_bounded_memory(script: Script, tmp_path: Path) -> None:
+    body = "head -c 60000000 /dev/zero | tr '\\0' x; echo; head -c 20000000 /dev/zero >&2; echo the-snapshot"
+    tracemalloc.start()
+    try:
+        result = run([script(body)], tmp_path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert result.snapshot == "the-snapshot"
+    assert len(result.output.encode()) <= hook.TAIL_BYTES
+    assert peak < 2_000_000
+
+
+def test_a_background_process_that_keeps_stdout_does_not_hold_up_the_cutover(script: Script, tmp_path: Path) -> None:
+    result = run([script("sleep 600 & echo $! > pid; echo done")], tmp_path)
+    pid = int((tmp_path / "pid").read_text())
+    try:
+        assert result.snapshot == "done"
+        assert result.seconds < 10
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_the_environment_is_minimal_and_the_dsn_stays_out(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SWAP_DSN": "host=x password=secret", "AWS_SECRET_ACCESS_KEY": "k", "PGSSLMODE": "prefer"}.items():
+        monkeypatch.setenv(name, value)
+    run([script("env > env.txt; echo ok")], tmp_path, PGUSER="swap_owner", PGPASSWORD="pw", SWAP_RUN_ID="7", SWAP_DSN="x")
+    seen = dict(line.split("=", 1) for line in (tmp_path / "env.txt").read_text().splitlines())
+    assert seen["SWAP_RUN_ID"] == "7"
+    assert (seen["PGUSER"], seen["PGSSLMODE"]) == ("swap_owner", "prefer")
+    assert "PATH" in seen
+    assert not {"SWAP_DSN", "AWS_SECRET_ACCESS_KEY", "PYTEST_CURRENT_TEST"} & set(seen)
+
+
+def test_a_password_is_masked_in_what_is_kept(script: Script, tmp_path: Path) -> None:
+    result = run([script('echo "took $PGPASSWORD"')], tmp_path, PGPASSWORD="hunter22")
+    assert "hunter22" not in result.output + result.snapshot
+    with pytest.raises(StoppedError) as raised:
+        run([script('echo "took $PGPASSWORD"; exit 1')], tmp_path, PGPASSWORD="hunter22")
+    assert "hunter22" not in raised.value.hint
+
+
+def test_stdin_is_empty(script: Script, tmp_path: Path) -> None:
+    assert run([script("cat; echo end")], tmp_path).output == "end"
+
+
+def test_an_interrupt_ends_the_group_and_propagates(script: Script, tmp_path: Path) -> None:
+    """Ctrl-C reaches swap alone: the hook has a session of its own."""
+    argv = [script("sleep 600 & echo $! > child; echo $$ > pid; wait")]
+    program = (  # a suite that runs in the background has inherited SIGINT ignored
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        f"from cutover.hook import run_hook; from pathlib import Path; run_hook({argv!r}, env={{}}, timeout_s=60, cwd=Path({str(tmp_path)!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=HOOKS.parent, stderr=subprocess.PIPE, text=True)
+    pid_file = tmp_path / "pid"
+    wait_until(lambda: pid_file.exists() and pid_file.read_text().strip(), what="the hook runs")
+    leader = int(pid_file.read_text())
+    assert os.getsid(leader) == leader
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=20)
+    assert "KeyboardInterrupt" in stderr
+    for name in ("pid", "child"):
+        pid = int((tmp_path / name).read_text())
+        wait_until(partial(gone, pid), what="the hook's processes are gone")
+
+
+# The two ready hooks, on a real server.
+
+
+def hook_env(server: DatabaseServer, conninfo: str) -> dict[str, str]:
+    env = Conninfo.from_options(conninfo, "cutover").libpq_environment()
+    path = f"{server.bindir}{os.pathsep}{os.environ['PATH']}"
+    return {**env, "PATH": path, "SWAP_RUN_ID": "7", "SWAP_PHASE": "syncing", "SWAP_TABLE": "public.users"}
+
+
+def test_pg_dump_hook_leaves_a_dump_that_restores(
+    server: DatabaseServer, example: ExampleFactory, tmp_path: Path, new_database: Callable[[str], object]
+) -> None:
+    database = example("adopt", users=50)
+    env = hook_env(server, database.superuser) | {"SWAP_SNAPSHOT_DIR": "backups/today"}
+    result = run_hook([str(HOOKS / "pg_dump.sh")], env=env, timeout_s=60, cwd=tmp_path)
+    dump = Path(result.snapshot)
+    assert dump.parent == tmp_path / "backups" / "today"
+    assert dump.name.startswith("7-syncing-")
+    assert [p.name for p in dump.parent.iterdir()] == [dump.name]
+    listing = subprocess.run(
+        [server.bindir / "pg_restore", "--data-only", "--table=users", "--file=-", dump], capture_output=True, check=True
+    ).stdout
+    assert listing.count(b"\n") > 50
+
+
+def test_pg_dump_hook_fails_cleanly(server: DatabaseServer, example: ExampleFactory, tmp_path: Path) -> None:
+    """A role that may not read everything gets no dump, and no half of one is left behind."""
+    database = example("adopt", users=50)
+    with pytest.raises(StoppedError, match="exit code") as raised:
+        run_hook([str(HOOKS / "pg_dump.sh")], env=hook_env(server, database.app), timeout_s=60, cwd=tmp_path)
+    assert "pg_dump: error" in raised.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_restore_point_hook_names_the_point_and_its_lsn(server: DatabaseServer, example: ExampleFactory, tmp_path: Path) -> None:
+    database = example("adopt", users=50)
+    argv = [str(HOOKS / "restore_point.sh")]
+    with pytest.raises(StoppedError, match="exit code"):
+        run_hook(argv, env=hook_env(server, database.owner), timeout_s=60, cwd=tmp_path)
+    with psycopg.connect(database.superuser, autocommit=True) as conn:
+        conn.execute("GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO swap_owner")
+    result = run_hook(argv, env=hook_env(server, database.owner), timeout_s=60, cwd=tmp_path)
+    name, _, lsn = result.snapshot.partition(" at ")
+    assert name.startswith("swap-7-syncing-")
+    assert "/" in lsn

@@ -1,0 +1,123 @@
+"""The whole cycle driven from Python, for one small schema: doctor, prepare, sync, verify, cutover, revert, abort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+
+from cutover.finalize import abort
+from cutover.run import Operation, Outcome
+from swap.core.config import Config
+from swap.core.connection import Database as Conninfo
+from swap.core.report import Silent
+from swap.doctor.examine import Finding, examine, refuse
+from tests.support.dump import schema_dump
+from tests.support.migration import Migration, install
+from tests.support.mode import with_mode
+from tests.support.servers import Database, DatabaseServer
+from verify.report import Report
+from verify.run import verify
+
+SOURCE = {"table": "public.users"}
+
+# Flags of foreign keys that pg_get_constraintdef prints, and those that it does not.
+FLAGS = """
+SELECT k.conrelid::regclass::text, k.conname, k.confrelid::regclass::text, pg_get_constraintdef(k.oid), k.convalidated,
+       k.condeferrable, k.condeferred, k.confupdtype, k.confdeltype, k.confmatchtype,
+       ARRAY(SELECT a.attname::text FROM unnest(k.confdelsetcols) c(n) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.n),
+       obj_description(k.oid, 'pg_constraint')
+FROM pg_constraint k WHERE k.contype = 'f' ORDER BY 1, 2
+"""
+
+
+def doctor(db: Database, **config: Any) -> list[Finding]:
+    """What `swap doctor` finds, as the tables' owner."""
+    with closing(Conninfo.from_options(db.owner, "doctor").connect()) as conn:
+        return examine(conn, Config.model_validate({"source": SOURCE, **with_mode(config)}))
+
+
+class Cycle:
+    """One source on its way through a whole cycle, with the schema as it was at each turn."""
+
+    def __init__(self, server: DatabaseServer, db: Database, ddl: str | None, **config: Any) -> None:
+        """`ddl`: None where the schema is there already."""
+        self.server, self.db = server, db
+        if ddl is not None:
+            install(db, ddl)
+        self.original = self.dump()
+        self.flags = self.foreign_keys()
+        self.findings = doctor(db, **config)
+        refuse(self.findings, Config.model_validate({"source": SOURCE, **with_mode(config)}))
+        self.m = Migration(db, **config)
+        self.before_cutover = ""
+
+    def dump(self) -> str:
+        return schema_dump(self.server, self.db.dbname)
+
+    def foreign_keys(self) -> list[tuple[Any, ...]]:
+        with closing(psycopg.connect(self.db.superuser)) as conn:
+            return conn.execute(FLAGS).fetchall()
+
+    def verify(self) -> Report:
+        m = self.m
+        m.run = m.journal.get(m.run.id)
+        return verify(m.database, m.run, method="exact", jobs=1, reporter=Silent())
+
+    def verified(self) -> None:
+        report = self.verify()
+        assert report.verdict == "identical", (report.findings, [c for c in report.checks if c.status != "ok"])
+
+    def exchange(self, kind: str) -> Outcome:
+        m = self.m
+        operation = Operation(m.database, m.config, m.journal, m.run, kind, Silent(), m.stop, lambda conn, run: None)
+        outcome = operation.execute()
+        m.run = m.journal.get(m.run.id)
+        return outcome
+
+    def ready(self) -> None:
+        """Prepared, built, verified; the schema noted."""
+        self.m.synced()
+        self.verified()
+        self.before_cutover = self.dump()
+
+    def cutover(self) -> Outcome:
+        outcome = self.exchange("cutover")
+        self.caught_up()
+        return outcome
+
+    def caught_up(self) -> None:
+        self.m.sync()
+        self.verified()
+
+    def revert(self) -> None:
+        """The schema is that of before the cutover, byte for byte (H46)."""
+        self.exchange("revert")
+        assert self.dump() == self.before_cutover
+        self.caught_up()
+
+    def abort(self) -> None:
+        """No trace is left (H46)."""
+        m = self.m
+        abort(m.conn, m.journal, m.run, m.config, Silent())
+        assert self.dump() == self.original
+
+
+Start = Callable[..., Cycle]
+
+
+@pytest.fixture
+def start(server: DatabaseServer, database: Database) -> Iterator[Start]:
+    """Factory: `start(ddl, **configuration)`, whose session is closed after the test. `db`: another database."""
+    made: list[Cycle] = []
+
+    def make(ddl: str | None, db: Database = database, **config: Any) -> Cycle:
+        made.append(Cycle(server, db, ddl, **config))
+        return made[-1]
+
+    yield make
+    for cycle in made:
+        cycle.m.conn.close()

@@ -1,0 +1,25 @@
+"""A schema as text, to compare two databases or two moments."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from tests.support.servers import DatabaseServer
+
+# \restrict and \unrestrict carry a random token; comment lines name versions.
+NOISE = re.compile(r"^(--|\\(un)?restrict\b)")
+
+
+def schema_dump(server: DatabaseServer, dbname: str) -> str:
+    """The server's own `pg_dump --schema-only`, without the schema `swap`, comments, blank lines and random
+    tokens.
+    """
+    done = subprocess.run(
+        [server.bindir / "pg_dump", "--schema-only", "--encoding=UTF8", "--exclude-schema=swap", server.conninfo(dbname)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return "\n".join(line for line in done.stdout.splitlines() if line and not NOISE.match(line)) + "\n"

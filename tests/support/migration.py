@@ -1,0 +1,318 @@
+"""A migration driven from Python: one step at a time, where the command line would run to its end.
+
+`install` makes a small schema of swap_owner's; `migrations` yields a factory of `Migration`, for a fixture.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.connection import Database as Conninfo
+from swap.core.report import Silent
+from swap.core.snapshot import Snapshot
+from swap.ddl.capture import changes
+from swap.plan.direction import direction
+from swap.plan.planning import read_plan
+from swap.prepare.drift import store_baseline
+from swap.prepare.run import resume_prepare
+from swap.state.journal import Journal, Run
+from swap.sync.change_queue import count_due, read_watermark
+from swap.sync.logical.barrier import streaming
+from swap.sync.loop import Sync, SyncResult
+from swap.sync.replay import Fence, Replayed, replay
+from tests.support.mode import current_mode, with_mode
+from tests.support.servers import Database
+from tests.support.stages import Stages
+from verify.report import Report
+from verify.run import verify
+
+Session = psycopg.Connection[Any]
+
+ROLES = """
+DO $$ DECLARE r text; BEGIN
+    FOREACH r IN ARRAY ARRAY['swap_owner', 'app'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN EXECUTE format('CREATE ROLE %I LOGIN', r); END IF;
+    END LOOP;
+    EXECUTE format('GRANT CREATE ON DATABASE %I TO swap_owner', current_database());
+    GRANT USAGE, CREATE ON SCHEMA public TO swap_owner;
+    GRANT USAGE ON SCHEMA public TO app;
+    IF NOT has_parameter_privilege('swap_owner', 'session_replication_role', 'SET') THEN
+        GRANT SET ON PARAMETER session_replication_role TO swap_owner;
+    END IF;
+END $$
+"""
+GRANTS = """
+GRANT ALL ON ALL TABLES IN SCHEMA public TO app;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO app;
+"""
+# The application's tables alone: the catalogs, which a plain ANALYZE reads too, take longer than they do.
+ANALYZE = """
+DO $$ DECLARE t regclass; BEGIN
+    FOR t IN SELECT oid FROM pg_class WHERE relkind IN ('r', 'p', 'm') AND relpersistence <> 't' AND oid >= 16384
+        AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) LOOP
+        EXECUTE format('ANALYZE %s', t);
+    END LOOP;
+END $$
+"""
+# Every DDL of the tool waits for an advisory lock that a test holds: a statement of an exchange that is slow on purpose.
+SLOW_DDL = """
+CREATE OR REPLACE FUNCTION public.slow() RETURNS event_trigger LANGUAGE plpgsql AS
+    $$ BEGIN IF current_user = 'swap_owner' THEN PERFORM pg_advisory_xact_lock_shared(42); END IF; END $$;
+CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.slow()
+"""
+
+
+def install(db: Database, ddl: str) -> None:
+    """The roles, and `ddl` run as swap_owner; the application's role may read and write every table."""
+    with closing(psycopg.connect(db.superuser, autocommit=True)) as conn:
+        conn.execute(ROLES)
+    if current_mode() == "logical":
+        allow_replication(db)
+    with closing(psycopg.connect(db.owner, autocommit=True)) as conn:
+        conn.execute(ddl.encode())
+        conn.execute(GRANTS)
+        conn.execute(ANALYZE)
+
+
+def allow_replication(db: Database) -> None:
+    """What logical capture needs of swap_owner besides its rights on the tables. Roles are the whole server's: it stays."""
+    with closing(psycopg.connect(db.superuser, autocommit=True)) as conn:
+        conn.execute("ALTER ROLE swap_owner REPLICATION")
+
+
+class Migration:
+    """One source on its way, as swap_owner. `run` is read again after every step."""
+
+    def __init__(self, db: Database, *, begun: bool = False, **config: Any) -> None:
+        """`begun`: the database has a run already."""
+        self.config = Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)})
+        if self.config.sync.mode == "logical":
+            allow_replication(db)
+        self.database = Conninfo.from_options(db.owner, "test")
+        self.conn: Connection = self.database.connect()
+        self.run: Run = self._current() if begun else self._begin()
+        self.plan = self.run.plan
+        self.stop = threading.Event()
+        # A test that is about logical capture itself says so in its configuration, and runs the stream on its own.
+        self.delivers = self.plan.mode == "logical" and "mode" not in config.get("sync", {})
+
+    def _begin(self) -> Run:
+        plan = read_plan(self.conn, self.config)
+        self.journal = Journal(self.conn, plan.state_schema)
+        self.journal.create()
+        with self.conn.transaction():
+            run = self.journal.add_run(plan, plan.mode)
+            store_baseline(self.conn, self.journal, run)
+        return run
+
+    def _current(self) -> Run:
+        self.journal = Journal(self.conn, self.config.names.state_schema)
+        run = self.journal.current(self.config.source.name)
+        assert run is not None
+        return run
+
+    @property
+    def pid(self) -> int:
+        return self.conn.info.backend_pid
+
+    def prepare(self) -> None:
+        self.run = resume_prepare(self.conn, self.journal, self.run, self.config, Silent(), self.database)
+
+    def sync(self, jobs: int = 1) -> SyncResult:
+        """`swap sync --once`."""
+        result = Sync(
+            self.database, self.config, self.journal, self.run, Silent(), self.stop, jobs=jobs, once=True
+        ).run()  # fmt: skip
+        self.run = self.journal.get(self.run.id)
+        return result
+
+    def synced(self) -> Migration:
+        self.prepare()
+        self.sync()
+        return self
+
+    def deliver(self) -> None:
+        """What has committed is in the change tables, as it is at once with triggers."""
+        if self.delivers:
+            with streaming(self.database, self.plan, self.run.id) as own:
+                assert own is not None
+                own.close_up()
+
+    def replay(self, limit: int | None = 1_000_000, fence: Fence | None = None) -> Replayed:
+        """One batch of about `limit` entries, whole transactions; 0: one transaction."""
+        self.deliver()
+        return replay(self.conn, self.plan, direction(self.plan, self.run.direction), self.run.id, limit, fence)
+
+    def verified(self) -> Report:
+        """`swap verify --method exact`."""
+        self.run = self.journal.get(self.run.id)
+        return verify(self.database, self.run, method="exact", jobs=1, reporter=Silent())
+
+    def drain(self, limit: int | None = 1_000_000) -> int:
+        """Batches until one says that the sides are equal; how many there were."""
+        for batches in range(1, 1000):
+            if self.replay(limit).complete:
+                return batches
+        raise AssertionError("the queue does not get empty")
+
+    def watermark(self) -> Snapshot:
+        return read_watermark(self.conn, self.plan, self.run.id)
+
+    def pending(self) -> int:
+        self.deliver()
+        return count_due(self.conn, self.plan, self.watermark())
+
+    def captured(self) -> list[int | None]:
+        """Every key in the change tables, in the order of capture; None: a TRUNCATE."""
+        self.deliver()
+        both = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT xid, seq, key FROM {}").format(changes(self.plan, n).sql) for n in (0, 1)
+        )
+        return [r[0] for r in self.conn.execute(sql.SQL("SELECT key FROM ({}) c ORDER BY xid, seq").format(both))]
+
+    def forget(self) -> None:
+        """Empty the change tables, to look at what comes next alone."""
+        self.deliver()
+        for n in (0, 1):
+            self.conn.execute(sql.SQL("TRUNCATE {}").format(changes(self.plan, n).sql))
+
+    def differences(self) -> list[Any]:
+        """Keys whose shadow row is not, bit for bit, the source row with its own references mapped to uuids."""
+        p = self.plan
+        own = {r.uuid_column: r.column for r in p.own_references}
+        names = sorted({*(c.name for c in p.source_table.columns), p.identity, *own})
+        comma = sql.SQL(", ")
+        uuid_of = sql.SQL("(SELECT p.{} FROM {} p WHERE p.{} = s.{})")
+        wanted = comma.join(
+            uuid_of.format(sql.Identifier(p.identity), p.source.sql, sql.Identifier(p.key), sql.Identifier(own[n]))
+            if n in own
+            else sql.Identifier("s", n)
+            for n in names
+        )
+        found = comma.join(sql.Identifier("t", n) for n in names)
+        key = sql.Identifier(p.key)
+        query = sql.SQL(
+            "SELECT coalesce(w.k, f.k) FROM (SELECT s.{key} AS k, ROW({wanted})::record AS r FROM {source} s) w"
+            " FULL JOIN (SELECT t.{key} AS k, ROW({found})::record AS r FROM {shadow} t) f ON w.k = f.k"
+            " WHERE w.k IS NULL OR f.k IS NULL OR NOT w.r *= f.r ORDER BY 1 LIMIT 20"
+        ).format(key=key, wanted=wanted, found=found, source=p.source.sql, shadow=p.shadow.sql)
+        counts = sql.SQL("SELECT (SELECT count(*) FROM {}) - (SELECT count(*) FROM {})").format(p.source.sql, p.shadow.sql)
+        with self.conn.transaction():
+            self.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            keys = [r[0] for r in self.conn.execute(query)]
+            surplus = self.conn.execute(counts).fetchone()
+        assert surplus is not None
+        return keys if keys or surplus[0] == 0 else [f"{surplus[0]} rows more in the source"]
+
+    def unmapped(self) -> list[tuple[str, Any, Any, Any]]:
+        """Rows of references whose uuid is not that of the row their integer names: (table, integer, uuid, expected).
+        A reference may outlive its row, and keeps the uuid then."""
+        out: list[tuple[str, Any, Any, Any]] = []
+        p = self.plan
+        for ref in p.references:
+            c, u = sql.Identifier(ref.columns.column), sql.Identifier(ref.columns.uuid_column)
+            where = sql.SQL(ref.columns.where or "true")
+            query = sql.SQL(
+                "SELECT r.c, r.u, s.{identity} FROM (SELECT {c} AS c, {u} AS u FROM {table} WHERE {where}) r"
+                " LEFT JOIN {source} s ON s.{key} = r.c WHERE r.u IS DISTINCT FROM s.{identity}"
+                " AND (s.{key} IS NOT NULL OR r.c IS NULL) LIMIT 20"
+            ).format(
+                c=c, u=u, table=ref.table.sql, where=where, source=p.source.sql, key=sql.Identifier(p.key),
+                identity=sql.Identifier(p.identity),
+            )  # fmt: skip
+            out += [(ref.table.name, *row) for row in self.conn.execute(query)]
+        return out
+
+    def assert_same(self) -> None:
+        assert self.differences() == []
+        assert self.unmapped() == []
+
+    def hold_chunks(self, part: str, *numbers: int) -> None:
+        """From now on the ranges `numbers` of `part` wait, after their rows are written and before they commit, for
+        the advisory locks of the same numbers.
+        """
+        body = "BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(NEW.number); RETURN NEW; END"
+        schema = sql.Identifier(self.plan.state_schema)
+        self.conn.execute(
+            sql.SQL("CREATE FUNCTION {}.hold() RETURNS trigger LANGUAGE plpgsql AS {}").format(schema, sql.Literal(body))
+        )
+        self.conn.execute(
+            sql.SQL(
+                "CREATE TRIGGER hold BEFORE UPDATE ON {s}.chunk FOR EACH ROW"
+                " WHEN (NEW.part = {part} AND NEW.number IN ({n})) EXECUTE FUNCTION {s}.hold()"
+            ).format(s=schema, part=sql.Literal(part), n=sql.SQL(", ").join(map(sql.Literal, numbers)))
+        )
+
+
+Migrate = Callable[..., Migration]
+
+
+def migrations() -> Iterator[Migrate]:
+    """For a fixture: `migrate(db, ddl, **configuration)`; sessions are closed after the test."""
+    with ExitStack() as stack:
+
+        def make(db: Database, ddl: str | None = None, **config: Any) -> Migration:
+            if ddl is not None:
+                install(db, ddl)
+            made = Migration(db, **config)
+            stack.callback(made.conn.close)
+            return made
+
+        yield make
+
+
+Synced = Callable[..., Migration]
+
+
+@pytest.fixture
+def synced(stages: Stages) -> Iterator[Synced]:
+    """Factory: `synced(database, ddl, **configuration)`, prepared and caught up; `prepared=True`: prepared only."""
+    with ExitStack() as stack:
+
+        def make(db: Database, ddl: str, *, prepared: bool = False, **config: Any) -> Migration:
+            def build(template: Database) -> None:
+                install(template, ddl)
+                m = Migration(template, **config)
+                with closing(m.conn):
+                    m.prepare()
+                    if not prepared:
+                        m.sync()
+
+            stages.fill(db, stages.template((ddl, prepared, repr(config)), "template0", build))
+            made = Migration(db, begun=True, **config)
+            stack.callback(made.conn.close)
+            return made
+
+        yield make
+
+
+@contextmanager
+def background(work: Callable[[], Any], on_error: Callable[[], None] = lambda: None) -> Iterator[Future[Any]]:
+    """`work` in a thread; an error in the block calls `on_error` first, so that the thread can end."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        try:
+            yield future
+        except BaseException:
+            on_error()
+            raise
+
+
+def waiting_for(conn: Session, number: int) -> bool:
+    """Whether some session waits for the advisory lock `number`."""
+    found = conn.execute(
+        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = %s AND NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        [number],
+    ).fetchone()
+    return found is not None

@@ -1,0 +1,122 @@
+"""A prepared, caught-up copy of the example per test, and verification called as the command calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from swap.core.connection import Connection
+from swap.core.connection import Database as Target
+from swap.core.names import TableName
+from swap.core.report import Reporter, Silent
+from swap.plan.direction import Direction, direction
+from swap.state.journal import Journal, Run
+from tests.support.operator import Operator
+from tests.support.servers import Database
+from verify.report import Method, Report
+from verify.run import verify
+
+AUDIT = """
+[[reference]]
+table = "public.audit_logs"
+column = "actor_id"
+where = "actor_type = 'User'"
+"""
+USERS = TableName("public", "users")
+METHODS: tuple[Method, ...] = ("exact", "checksum")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """One test's database. `owner`: an autocommit session of the tables' owner, with its plain search_path."""
+
+    db: Database
+    owner: psycopg.Connection[Any]
+    op: Operator
+
+    def __call__(
+        self,
+        method: Method = "exact",
+        *,
+        jobs: int = 2,
+        limit: int = 1000,
+        reporter: Reporter | None = None,
+        snapshot_max_s: float = 900,
+    ) -> Report:
+        return verify(
+            self.target, self.run(), method=method, jobs=jobs, reporter=reporter or Silent(), max_findings=limit,
+            snapshot_max_s=snapshot_max_s,
+        )  # fmt: skip
+
+    @property
+    def target(self) -> Target:
+        return Target.from_options(self.db.owner, "verify")
+
+    def run(self) -> Run:
+        with self.session() as conn:
+            run = Journal(conn, "swap").current(USERS)
+        assert run is not None
+        return run
+
+    def session(self) -> closing[Connection]:
+        return closing(self.target.connect("test"))
+
+    def direction(self) -> Direction:
+        run = self.run()
+        return direction(run.plan, run.direction)
+
+
+class OnProgress(Silent):
+    """A reporter that acts once, between two ranges."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act: Callable[[], object] | None = act
+
+    def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
+        if self.act is not None:
+            act, self.act = self.act, None
+            act()
+
+
+PUBLISHED = "SELECT pubname, attnames::text[] FROM pg_publication_tables WHERE tablename = %s AND pubname ~ '^swap_'"
+
+
+def without_triggers(verified: Verified, table: str, statement: sql.SQL | sql.Composed) -> None:
+    """Run a statement that a guard would reject or mend, and that capture does not hear of."""
+    on = sql.Identifier(table)
+    names = verified.owner.execute(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname ~ '^.?swap_'", [table]
+    ).fetchall()
+    for (name,) in names:
+        verified.owner.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER {}").format(on, sql.Identifier(name)))
+    # Logical capture decodes a change by the publications of its moment.
+    published = verified.owner.execute(PUBLISHED, [table]).fetchall()
+    for name, _ in published:
+        verified.owner.execute(sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(sql.Identifier(name), on))
+    verified.owner.execute(statement)
+    for name, columns in published:
+        listed = sql.SQL(", ").join(map(sql.Identifier, columns))
+        verified.owner.execute(sql.SQL("ALTER PUBLICATION {} ADD TABLE {} ({})").format(sql.Identifier(name), on, listed))
+    for (name,) in names:
+        verified.owner.execute(sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(on, sql.Identifier(name)))
+
+
+def plain(report: Report) -> list[tuple[str, int | str, str, tuple[str, ...]]]:
+    return [(f.table, f.key, f.kind, f.columns) for f in report.findings]
+
+
+def status_of(report: Report, check: str) -> str:
+    return next(c.status for c in report.checks if c.name == check)
+
+
+def failed(report: Report) -> set[str]:
+    return {c.name for c in report.checks if c.status == "failed"}
+
+
+def reason(report: Report) -> str:
+    return next(c.detail for c in report.checks if c.name == "coverage")

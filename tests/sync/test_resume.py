@@ -1,0 +1,420 @@
+"""Every command can be killed at any moment and run again, or run twice (I4); one worker at a time; orderly stops."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.support.commands import Cli, CliResult, RunningCli
+from tests.support.dump import schema_dump
+from tests.support.migration import Migration, Session, install, waiting_for
+from tests.support.mode import toml_with_mode
+from tests.support.servers import Connect, Database, DatabaseServer
+from tests.support.waiting import wait_for_lock_wait, wait_until
+
+SCHEMA = """
+CREATE TABLE users (id bigserial PRIMARY KEY, email text NOT NULL UNIQUE, inviter_id bigint REFERENCES users, n integer);
+CREATE INDEX ON users (inviter_id);
+CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE);
+CREATE INDEX sessions_user ON sessions (user_id);
+INSERT INTO users SELECT n, 'user' || n, nullif(n / 2, 0), 0 FROM generate_series(1, 12000) n;
+SELECT setval('users_id_seq', 20000);
+INSERT INTO sessions (user_id) SELECT n FROM generate_series(1, 3000) n;
+"""
+CONFIG = """
+[source]
+table = "public.users"
+[sync]
+jobs = 1
+chunk_target_ms = 10
+[cutover]
+lock_timeout_ms = 100
+max_attempts = 1000
+"""
+HOLD = 7  # the advisory lock that held ranges wait for
+
+
+class Operator:
+    """Runs commands on one database, and looks at it as superuser."""
+
+    def __init__(self, cli: Cli, db: Database, watcher: Session, path: Path) -> None:
+        self.cli, self.db, self.watcher, self.config = cli, db, watcher, path / "swap.toml"
+        install(db, SCHEMA)
+        self.config.write_text(toml_with_mode(CONFIG))
+
+    def __call__(self, *args: str, check: bool = True) -> CliResult:
+        return self.cli(*args, "--json", config=self.config, dsn=self.db.owner, check=check)
+
+    def start(self, *args: str) -> RunningCli:
+        return self.cli.start(*args, config=self.config, dsn=self.db.owner)
+
+    def ask(self, text: str) -> Any:
+        """The first value of a query, None without a row or while a table is not there yet."""
+        try:
+            row = self.watcher.execute(text.encode()).fetchone()
+        except psycopg.errors.UndefinedTable:
+            return None
+        return row and row[0]
+
+    def phase(self) -> Any:
+        return self.ask("SELECT phase::text FROM swap.run ORDER BY id DESC LIMIT 1")
+
+    def hold(self, part: str, number: int) -> None:
+        """Range `number` of `part`, and every later one, waits between its rows and its commit while HOLD is held."""
+        self.watcher.execute(
+            sql.SQL(
+                "CREATE FUNCTION swap.hold() RETURNS trigger LANGUAGE plpgsql AS"
+                " 'BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared({hold}); RETURN NEW; END';"
+                "CREATE TRIGGER hold BEFORE UPDATE ON swap.chunk FOR EACH ROW"
+                " WHEN (NEW.part = {part} AND NEW.number >= {number}) EXECUTE FUNCTION swap.hold();"
+                "ALTER TABLE swap.chunk ENABLE ALWAYS TRIGGER hold;"
+                "SELECT pg_advisory_lock({hold})"
+            ).format(hold=sql.Literal(HOLD), part=sql.Literal(part), number=sql.Literal(number))
+        )
+
+    def let_go(self) -> None:
+        self.watcher.execute("SELECT pg_advisory_unlock_all()")
+
+    def assert_finished(self) -> None:
+        """What an undisturbed run ends in: synced, verified identical, and nothing left over."""
+        result = self("sync", "--once").json
+        assert (result["reason"], result["phase"], result["pending_changes"]) == ("caught_up", "syncing", 0)
+        assert self("verify", "--method", "exact").json["verdict"] == "identical"
+        assert self.ask("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+        assert self.ask("SELECT count(*) FROM swap.chunk WHERE rows IS NULL") == 0
+        assert self.ask("SELECT count(*) FROM swap.run") == 1
+
+
+@pytest.fixture
+def op(cli: Cli, database: Database, connect: Connect, tmp_path: Path) -> Operator:
+    return Operator(cli, database, connect(database.superuser), tmp_path)
+
+
+@pytest.fixture
+def undisturbed(new_database: Callable[[str], Database], server: DatabaseServer) -> Callable[[], str]:
+    """The schema after a prepare and a sync that nobody disturbed."""
+
+    def make() -> str:
+        db = new_database("template0")
+        install(db, SCHEMA)
+        m = Migration(db)
+        try:
+            m.synced()
+            return comparable(schema_dump(server, db.dbname), m.plan.tag)
+        finally:
+            m.conn.close()
+
+    return make
+
+
+def comparable(dump: str, tag: int) -> str:
+    """Objects of swap carry the source's oid, which differs from database to database."""
+    return dump.replace(str(tag), "TAG")
+
+
+# kill -9.
+
+
+@pytest.mark.parametrize("table", ["users", "sessions"])
+def test_prepare_killed_while_it_waits_for_a_lock(
+    op: Operator, connect: Connect, server: DatabaseServer, undisturbed: Callable[[], str], table: str
+) -> None:
+    """I4: given SIGKILL before capture began, or between two references, when it is run again, then the end state is
+    that of a run nobody disturbed."""
+    writer = connect(op.db.app)
+    writer.execute("BEGIN")
+    writer.execute(sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(sql.Identifier(table)))
+    running = op.start("prepare")
+    blocked = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'public.{}'::regclass"
+    wait_until(lambda: op.ask(blocked.format(table)), 20, "prepare waits for the table")
+    running.kill()
+    assert op.phase() == "preparing"
+    assert op("status").json["phase"] == "none"
+    writer.execute("COMMIT")
+    assert op("prepare").json["phase"] == "prepared"
+    op.assert_finished()
+    tag = op.ask("SELECT 'public.users'::regclass::oid::bigint")
+    assert comparable(schema_dump(server, op.db.dbname), tag) == undisturbed()
+
+
+@pytest.mark.both_modes
+@pytest.mark.parametrize("part", ["identity", "users", "public.sessions.user_uuid_id"])
+def test_sync_killed_in_the_middle_of_a_range(op: Operator, connect: Connect, part: str) -> None:
+    """I4: given SIGKILL with a range's rows written and not committed, and writes meanwhile, when it is run again,
+    then nothing is missing and nothing is there twice."""
+    app = connect(op.db.app)
+
+    def write() -> None:
+        app.execute("DELETE FROM users WHERE id = 11000")
+        app.execute("UPDATE users SET n = 1 WHERE id = 11001")
+        app.execute("UPDATE users SET id = -1 WHERE id = 11002")
+
+    op("prepare")
+    op.hold(part, 1)
+    running = op.start("sync")
+    wait_until(lambda: waiting_for(op.watcher, HOLD), 20, "a range is written")
+    assert op.phase() == "backfilling"
+    if part != "identity":  # whose ranges lock the rows they fill
+        write()
+    running.kill()
+    op.let_go()
+    if part == "identity":
+        write()
+    op.assert_finished()
+
+
+def test_sync_killed_between_ranges_again_and_again(op: Operator) -> None:
+    """I4: every call goes on where the last one was killed."""
+    # Ranges at most double: 5, 10 and 20 thousand rows, so there is a fourth on the fastest machine.
+    op.watcher.execute("INSERT INTO users SELECT n, 'user' || n FROM generate_series(12001, 42000) n")
+    op.watcher.execute("SELECT setval('users_id_seq', 50000)")
+    op("prepare")
+    op.hold("users", 2)
+    kept = 0
+    for number in (2, 3):
+        op.watcher.execute(
+            sql.SQL(
+                "DROP TRIGGER hold ON swap.chunk; CREATE TRIGGER hold BEFORE UPDATE ON swap.chunk FOR EACH ROW"
+                " WHEN (NEW.part = 'users' AND NEW.number >= {}) EXECUTE FUNCTION swap.hold()"
+            ).format(sql.Literal(number))
+        )
+        running = op.start("sync")
+        wait_until(lambda: waiting_for(op.watcher, HOLD), 20, "a range is written")
+        running.kill()
+        done = op.ask("SELECT sum(rows) FROM swap.chunk WHERE part = 'users'")
+        assert done > kept
+        kept = done
+        op.let_go()
+        wait_until(
+            lambda: not op.ask("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'swap %'"), what="its sessions end"
+        )
+        op.watcher.execute(sql.SQL("SELECT pg_advisory_lock({})").format(sql.Literal(HOLD)))
+    status = op("status").json
+    assert status["phase"] == "backfilling"
+    assert next(t for t in status["tables"] if t["name"] == "public.users")["rows_copied"] == kept
+    op.let_go()
+    op.assert_finished()
+
+
+def test_sync_killed_while_it_builds_an_index_concurrently(op: Operator, connect: Connect) -> None:
+    """I4, H38: given an index of a reference left INVALID, when sync is run again, then it is built anew."""
+    reader = connect(op.db.app)
+    op("prepare")
+    reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    invalid = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid AND i.indrelid = 'public.sessions'::regclass"
+    op.hold("public.sessions.user_uuid_id", 1)
+    running = op.start("sync")
+    wait_until(lambda: waiting_for(op.watcher, HOLD), 20, "the reference is being filled")
+    reader.execute("SELECT count(*) FROM sessions")  # a snapshot that the index build has to wait for
+    op.let_go()
+    name = wait_until(lambda: op.ask(invalid), 20, "the index is being built")
+    running.kill()
+    op.watcher.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE 'swap %'")
+    assert op.ask(invalid) == name
+    reader.execute("COMMIT")
+    op.assert_finished()
+    assert op.ask(f"SELECT indisvalid FROM pg_index WHERE indexrelid = 'public.{name}'::regclass") is True
+
+
+@pytest.mark.both_modes
+def test_a_killed_sync_that_followed_is_taken_over(op: Operator, connect: Connect) -> None:
+    """I4, I11: given SIGKILL in the middle of a replayed batch."""
+    app, other = connect(op.db.app), connect(op.db.owner)
+    op("prepare")
+    op("sync", "--once")
+    other.execute("BEGIN")
+    other.execute("SELECT 1 FROM users_new WHERE id = 5 FOR UPDATE")
+    app.execute("UPDATE users SET n = n + 1 WHERE id < 10")
+    running = op.start("sync")
+    blocked = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'swap sync%' AND wait_event_type = 'Lock'"
+    wait_until(lambda: op.ask(blocked), 20, "a batch is in hand")
+    running.kill()
+    other.execute("COMMIT")
+    wait_until(
+        lambda: not op.ask("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'swap sync%'"), what="its session ends"
+    )
+    assert op("status").json["pending_changes"] == 9
+    op.assert_finished()
+
+
+# Twice without harm.
+
+
+@pytest.mark.both_modes
+def test_every_command_twice(op: Operator, server: DatabaseServer) -> None:
+    """I4: the second call of each finds nothing left to do."""
+    first = op("prepare").json
+    prepared = schema_dump(server, op.db.dbname)
+    assert op("prepare").json == first
+    assert schema_dump(server, op.db.dbname) == prepared
+    op("sync", "--once")
+    synced = schema_dump(server, op.db.dbname)
+    assert op("sync", "--once").json["replayed"] == 0
+    assert op("prepare").json["phase"] == "syncing"
+    assert schema_dump(server, op.db.dbname) == synced
+    op("pause")
+    op("pause")
+    op("resume")
+    op("resume")
+    assert not op("status").json["paused"]
+    op.assert_finished()
+
+
+# Rows that somebody holds.
+
+
+@pytest.mark.parametrize("table", ["users", "sessions"])
+def test_a_range_waits_for_a_held_row_no_longer_than_a_lock(op: Operator, connect: Connect, table: str) -> None:
+    """I1: given a transaction that holds the last row of a range which is being filled, when it goes on to the first, then it
+    gets it, nobody else waits for the range's rows either, and what was held is filled in the end."""
+    op("prepare")
+    ours, theirs = (connect(op.db.app, options="-c statement_timeout=10s", autocommit=a) for a in (False, True))
+    column = sql.Identifier("email" if table == "users" else "user_id")
+    hold, update = sql.SQL("SELECT FROM {t} WHERE id = {k} FOR UPDATE"), sql.SQL("UPDATE {t} SET {c} = {c} WHERE id = {k}")
+    first, last = op.ask(f"SELECT ARRAY[min(id), max(id)] FROM {table}")
+    ours.execute(hold.format(t=sql.Identifier(table), k=sql.Literal(last)))
+    running = op.start("sync", "--once")
+    running.wait_line("waiting.*others hold rows of a range", 30)
+    theirs.execute(update.format(t=sql.Identifier(table), c=column, k=sql.Literal(first + 1)))
+    ours.execute(update.format(t=sql.Identifier(table), c=column, k=sql.Literal(first)))
+    ours.commit()
+    assert running.wait().code == 0
+    op.assert_finished()
+
+
+# One worker; orderly stops; pause and resume.
+
+
+@pytest.fixture
+def following(op: Operator) -> RunningCli:
+    """A `sync` that has built everything and follows."""
+    op("prepare")
+    running = op.start("sync")
+    running.until(lambda: op.phase() == "syncing", 30, "the build to finish")
+    return running
+
+
+def pending(op: Operator) -> int:
+    return int(op("status").json["pending_changes"])
+
+
+@pytest.mark.both_modes
+def test_a_second_sync_is_refused(op: Operator, following: RunningCli) -> None:
+    """I11, H42: exit 3 and a line that names the session at work; the first goes on."""
+    holder = op.ask(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database"
+        " WHERE datname = current_database())"
+    )
+    for _ in range(2):
+        second = op.cli("sync", config=op.config, dsn=op.db.owner, check=False)
+        assert second.code == 3
+        assert second.stdout == ""
+        lines = second.stderr.strip().splitlines()
+        assert len(lines) == 3
+        assert f"pid {holder}" in lines[0]
+    assert op("prepare").code == 0
+    assert following.process.poll() is None
+    op.watcher.execute("UPDATE users SET n = 5 WHERE id = 5")
+    wait_until(lambda: pending(op) == 0, 20, "the first still replays")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_sync_after_the_batch_in_hand(
+    op: Operator, following: RunningCli, connect: Connect, number: signal.Signals
+) -> None:
+    """I4: given a batch that waits, when the signal comes, then the batch is finished, and the exit code is 0."""
+    app, other = connect(op.db.app), connect(op.db.owner)
+    worker = op.ask("SELECT pid FROM pg_stat_activity WHERE application_name = 'swap sync'")
+    other.execute("BEGIN")
+    other.execute("SELECT 1 FROM users_new WHERE id = 5 FOR UPDATE")
+    app.execute("UPDATE users SET n = n + 1 WHERE id = 5")
+    assert wait_for_lock_wait(op.watcher, worker) == [other.info.backend_pid]
+    following.process.send_signal(number)
+    assert wait_for_lock_wait(op.watcher, worker) == [other.info.backend_pid]
+    assert following.process.poll() is None
+    other.execute("COMMIT")
+    result = following.wait()
+    assert result.code == 0
+    assert "stopped after the batch in hand" in result.stdout
+    assert op.ask("SELECT n FROM users_new WHERE id = 5") == 1
+    assert pending(op) == 0
+
+
+def test_a_signal_during_backfill_ends_it_after_the_range(op: Operator) -> None:
+    """I4: exit 0, the range in hand committed, and the rest left for the next call."""
+    op("prepare")
+    op.hold("users", 1)
+    running = op.start("sync")
+    wait_until(lambda: waiting_for(op.watcher, HOLD), 20, "a range is written")
+    running.process.send_signal(signal.SIGTERM)
+    op.let_go()
+    result = running.wait()
+    assert result.code == 0, result.stderr
+    assert op.phase() == "backfilling"
+    assert op.ask("SELECT count(*) FROM swap.chunk WHERE part = 'users' AND rows > 0") >= 1
+    assert op.ask("SELECT count(*) FROM swap.chunk WHERE rows IS NULL") == 0
+    op.assert_finished()
+
+
+@pytest.mark.both_modes
+def test_pause_and_resume_from_another_terminal(op: Operator, following: RunningCli, connect: Connect) -> None:
+    """Given a sync that follows, when it is paused, then nothing is replayed, it says why, and `resume` lets it go on."""
+    app = connect(op.db.app)
+    assert op("pause").json == {"paused": True}
+    following.wait_line("waiting: paused")
+    app.execute("UPDATE users SET n = 7 WHERE id = 7")
+    status = op("status").json
+    assert (status["paused"], status["pending_changes"]) == (True, 1)
+    assert op.ask("SELECT n FROM users_new WHERE id = 7") == 0
+    assert op("resume").json == {"paused": False}
+    wait_until(lambda: op.ask("SELECT n FROM users_new WHERE id = 7") == 7, 20, "replay goes on")
+    assert following.terminate().code == 0
+
+
+def test_pause_holds_the_backfill(op: Operator) -> None:
+    """Given a range in hand, when paused, then no further range begins before `resume`."""
+    op("prepare")
+    op.hold("users", 1)
+    running = op.start("sync")
+    wait_until(lambda: waiting_for(op.watcher, HOLD), 20, "a range is written")
+    op("pause")
+    running.wait_line("waiting: paused")
+    op.let_go()
+    wait_until(lambda: op.ask("SELECT rows FROM swap.chunk WHERE part = 'users' AND number = 1"), 20, "the range in hand commits")
+    chunks = op.ask("SELECT count(*) FROM swap.chunk WHERE part = 'users'")
+    assert op("status").json["paused"]
+    assert op.ask("SELECT count(*) FROM swap.chunk WHERE part = 'users'") == chunks == 1
+    op("resume")
+    running.until(lambda: op.phase() == "syncing", 30, "the build to finish")
+    assert running.terminate().code == 0
+    op.assert_finished()
+
+
+def test_watching_ends_in_order(op: Operator) -> None:
+    op("prepare")
+    watching = op.start("status", "--watch")
+    here = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'swap status' AND state = 'idle'"
+    wait_until(lambda: op.ask(here) == 1, what="status has asked")
+    ended = watching.interrupt()
+    assert ended.code == 0
+    assert "prepared" in ended.stdout
+
+
+def test_a_cancelled_statement_is_an_operators_stop(op: Operator) -> None:
+    """I4: given pg_cancel_backend in the middle of a range, then the command says so and can be run again."""
+    op("prepare")
+    op.hold("users", 1)
+    running = op.start("sync")
+    wait_until(lambda: waiting_for(op.watcher, HOLD), 20, "a range is written")
+    op.watcher.execute(
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'swap sync%' AND wait_event = 'advisory'"
+    )
+    assert running.wait().code == 6
+    op.let_go()
+    op.assert_finished()

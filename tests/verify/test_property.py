@@ -1,0 +1,288 @@
+"""Any schema, any rows, one change on the maintained side: exactly one finding, by both methods; no change: none.
+
+The functions of `verify` run in this process, on two tables of one database. What was changed is judged by an oracle of
+its own: the text that PostgreSQL prints of a row.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from array import array
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from psycopg import sql
+
+from swap.catalog.load import load_tables
+from swap.core.connection import Connection
+from swap.core.connection import Database as Target
+from swap.core.names import TableName
+from swap.core.report import Silent
+from swap.core.snapshot import Snapshot
+from swap.plan.direction import Direction, Mapped
+from tests.support.servers import Database
+from tests.support.verifying import METHODS
+from verify.checksum import row_hash
+from verify.partial_report import Gathered
+from verify.report import Method
+from verify.rows import SourceComparison
+from verify.snapshots import View, Views
+from verify.workers import Workers
+
+ORIGIN, TARGET = TableName("public", "a"), TableName("public", "a_new")
+SETUP = """
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'fine');
+CREATE TYPE pair AS (amount numeric, label text);
+CREATE DOMAIN amount AS numeric;
+"""
+INTEGERS = ("0", "1", "-1", "32767", "-32768")
+NUMERICS = ("0", "0.0", "0.00", "1", "1.0", "1.00", "-1", "NaN", "Infinity", "-Infinity", "1e20", "0.000001")
+TEXTS = ("", " ", "a", "a ", "A", "NULL", "ß", "ss", "'", '"', "\\", ",", "(", "\t", "\n", "a,b", "é", "e\u0301")
+# Input by type: values that are equal to their type without being the same are among them.
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "smallint": INTEGERS,
+    "integer": INTEGERS,
+    "bigint": (*INTEGERS, str(2**63 - 1), str(-(2**63))),
+    "oid": ("0", "1", str(2**32 - 1)),
+    "boolean": ("t", "f"),
+    "text": TEXTS,
+    "varchar": TEXTS,
+    "char(4)": ("", "a", "a ", "ab", "A"),
+    "bpchar": ("", " ", "a", "a ", "a  "),
+    '"char"': ("", "a", "b"),
+    "name": ("", "a", "A", "a "),
+    "numeric": NUMERICS,
+    "numeric(6,2)": ("0", "1", "1.01", "-1.01", "NaN"),
+    "amount": NUMERICS,
+    "double precision": ("0", "-0", "NaN", "inf", "-inf", "1", "1.0000000000000002", "5e-324"),
+    "real": ("0", "-0", "NaN", "inf", "1", "1.0000001"),
+    "money": ("0", "0.01", "-0.01"),
+    "bytea": ("\\x", "\\x00", "\\x0000", "\\x01"),
+    "bit(2)": ("00", "01", "10"),
+    "bit varying": ("", "0", "00", "1"),
+    "uuid": ("00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000001"),
+    "date": ("2020-01-01", "2020-01-02", "infinity", "-infinity"),
+    "time": ("00:00", "24:00", "12:00:00.000001"),
+    "timetz": ("12:00+00", "13:00+01"),
+    "timestamp": ("2020-01-01", "2020-01-01 00:00:00.000001", "infinity"),
+    "timestamptz": ("2020-01-01Z", "2020-01-01 00:00:00.000001Z", "-infinity"),
+    "interval": ("1 day", "24 hours", "1 month", "30 days", "-1 day"),
+    "inet": ("10.0.0.1", "10.0.0.1/24", "::1"),
+    "cidr": ("10.0.0.0/8", "10.0.0.0/16"),
+    "macaddr": ("08:00:2b:01:02:03", "08:00:2b:01:02:04"),
+    "macaddr8": ("08:00:2b:01:02:03:04:05", "08:00:2b:01:02:03:04:06"),
+    "pg_lsn": ("0/1", "0/2"),
+    "json": ("{}", "{ }", '{"a": 1, "b": 2}', '{"b": 2, "a": 1}', "null"),
+    "jsonb": ("{}", "[1]", "[1.0]", "[1.00]", "null", '"a"'),
+    "jsonpath": ("$.a", "$.b"),
+    "point": ("(0,0)", "(-0,0)", "(0,1e-300)"),
+    "lseg": ("[(0,0),(1,1)]", "[(0,0),(1,1.0000001)]"),
+    "box": ("(1,1),(0,0)", "(1,1.0000001),(0,0)"),
+    "path": ("[(0,0),(1,1)]", "((0,0),(1,1))"),
+    "polygon": ("((0,0),(1,1))", "((1,1),(0,0))"),
+    "circle": ("<(0,0),1>", "<(0,1),1>"),
+    "line": ("{1,1,0}", "{2,2,0}"),
+    "tsvector": ("", "'a'", "'a':1", "'a':2"),
+    "tsquery": ("'a'", "'a' & 'b'", "'b' & 'a'"),
+    "int4range": ("empty", "[1,2)", "[1,3)", "(,)"),
+    "numrange": ("[1,2)", "[1.0,2)", "[1,2]", "empty"),
+    "tstzrange": ("[2020-01-01Z,)", "(2020-01-01Z,)", "[2020-01-01 00:00:00.000001Z,)"),
+    "nummultirange": ("{}", "{[1,2)}", "{[1.0,2)}"),
+    "integer[]": ("{}", "{1}", "[0:0]={1}", "{{1}}", "{NULL}"),
+    "text[]": ("{}", '{""}', "{NULL}", '{"NULL"}', "{a}", "{A}"),
+    "numeric[]": ("{1}", "{1.0}", "{1.00}"),
+    "double precision[]": ("{0}", "{-0}"),
+    "mood": ("sad", "ok", "fine"),
+    "mood[]": ("{sad}", "{ok}", "{}"),
+    "pair": ("(1,a)", "(1.0,a)", "(1,)", '(1,"")', "(,)"),
+    "pair[]": ('{"(1,a)"}', '{"(1.0,a)"}', "{}"),
+}
+TYPES: Mapping[str, st.SearchStrategy[str]] = {t: st.sampled_from(v) for t, v in VALUES.items()} | {
+    "bigint": st.integers(-(2**63), 2**63 - 1).map(str),
+    "text": st.text(alphabet="aAbß \t\n'\",(){}[]\\%é", max_size=6),
+    "uuid": st.uuids().map(str),
+}
+KEYS = st.one_of(st.integers(-3, 12), st.sampled_from([-(2**63), 2**63 - 1]))
+Row = tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """`column` None: the row is deleted, or inserted where there is none."""
+
+    key: int
+    column: int | None
+    value: str | None
+    row: Row
+
+
+@dataclass(frozen=True)
+class Example:
+    types: tuple[str, ...]
+    rows: Mapping[int, Row]
+    order: tuple[int, ...]
+    pending: frozenset[int]
+    mutation: Mutation | None
+
+
+@st.composite
+def examples(draw: st.DrawFn) -> Example:
+    types = tuple(draw(st.lists(st.sampled_from(sorted(TYPES)), min_size=1, max_size=6)))
+    values = [st.none() | TYPES[t] for t in types]
+    row: st.SearchStrategy[Row] = st.tuples(*values)
+    rows = draw(st.dictionaries(KEYS, row, max_size=8))
+    order = tuple(draw(st.permutations(range(len(types)))))
+    pending = frozenset(draw(st.sets(KEYS, max_size=2)))
+    mutation = None
+    if draw(st.integers(0, 4)):
+        known = st.sampled_from(sorted(rows)) if rows else KEYS
+        key = draw(known if draw(st.integers(0, 4)) else KEYS)
+        column = draw(st.none() | st.integers(0, len(types) - 1)) if key in rows else None
+        value = draw(values[column]) if column is not None else None
+        mutation = Mutation(key, column, value, draw(row))
+    return Example(types, rows, order, pending, mutation)
+
+
+@pytest.fixture
+def conn(database: Database) -> Iterator[Connection]:
+    with closing(Target.from_options(database.superuser, "verify").connect()) as conn:
+        conn.execute("SET search_path = public, pg_catalog")
+        conn.execute(SETUP)
+        yield conn
+
+
+def test_hashes_and_images_tell_apart_what_prints_apart(conn: Connection) -> None:
+    """Every pair of values of every type: 1.0 and 1.00, 0 and -0, '' and NULL, a day and 24 hours, ..."""
+    for name, values in VALUES.items():
+        conn.execute("DROP TABLE IF EXISTS a")
+        conn.execute(sql.SQL("CREATE TABLE a (k bigint, c {})").format(sql.SQL(name)))
+        for value in (None, *values):
+            conn.execute(sql.SQL("INSERT INTO a VALUES (7, {})").format(sql.Literal(value)))
+        (oid,) = conn.execute("SELECT 'a'::regclass::oid::bigint").fetchone() or (0,)
+        (table,) = load_tables(conn, [oid])
+        hashed = row_hash(sql.Identifier("k"), [table.column("c")], [sql.Identifier("c")])
+        one = sql.SQL("SELECT ROW(c)::text AS printed, ROW(c)::record AS image, {} AS hash FROM a").format(hashed)
+        wrong = conn.execute(
+            sql.SQL(
+                "SELECT x.printed, y.printed, x.image *= y.image, x.hash = y.hash FROM ({one}) x, ({one}) y"
+                " WHERE (x.printed = y.printed) IS DISTINCT FROM (x.image *= y.image)"
+                " OR (x.printed = y.printed) IS DISTINCT FROM (x.hash = y.hash)"
+            ).format(one=one)
+        ).fetchall()
+        assert wrong == [], name
+
+
+def test_one_change_is_one_finding(database: Database, conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HAZARDS, Verification: one change, one finding; no change, none."""
+    monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 3)
+    monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 3)
+    target = Target.from_options(database.superuser, "verify")
+
+    @settings(
+        max_examples=120, deadline=None, database=None, derandomize="CI" in os.environ,
+        suppress_health_check=[HealthCheck.too_slow],
+    )  # fmt: skip
+    @given(examples())
+    def holds(example: Example) -> None:
+        check(target, conn, example)
+
+    holds()
+
+
+def check(target: Target, conn: Connection, example: Example) -> None:
+    make(conn, example)
+    before = printed(conn, example)
+    if example.mutation is not None:
+        apply(conn, example, example.mutation)
+    expected = expect(before, printed(conn, example), example)
+    event(expected[0][1] if expected else "equal")
+    for method in METHODS:
+        found = compare(target, conn, example, method)
+        assert found.unfinished == [], method
+        assert [(f.key, f.kind, f.columns) for f in found.findings] == expected, method
+        (table,) = found.tables
+        assert table.differences == len(expected), method
+        assert table.rows == len(example.rows.keys() - example.pending), method
+
+
+def make(conn: Connection, example: Example) -> None:
+    """Both tables, the columns of the second in another order, with a dropped one before them."""
+    conn.execute("DROP TABLE IF EXISTS a, a_new")
+    columns = [sql.SQL("c{} {}").format(sql.SQL(str(n)), sql.SQL(t)) for n, t in enumerate(example.types)]
+    comma = sql.SQL(", ")
+    conn.execute(sql.SQL("CREATE TABLE a (k bigint PRIMARY KEY, {})").format(comma.join(columns)))
+    conn.execute(
+        sql.SQL("CREATE TABLE a_new (gone text, {}, k bigint PRIMARY KEY)").format(comma.join(columns[n] for n in example.order))
+    )
+    conn.execute("ALTER TABLE a_new DROP COLUMN gone")
+    for key, row in example.rows.items():
+        insert(conn, "a", key, row)
+        insert(conn, "a_new", key, row)
+
+
+def insert(conn: Connection, table: str, key: int, row: Row) -> None:
+    names = [sql.Identifier("k"), *(sql.Identifier(f"c{n}") for n in range(len(row)))]
+    values = [sql.Literal(str(key)), *(sql.Literal(v) for v in row)]
+    comma = sql.SQL(", ")
+    conn.execute(sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(sql.Identifier(table), comma.join(names), comma.join(values)))
+
+
+def apply(conn: Connection, example: Example, m: Mutation) -> None:
+    if m.column is not None:
+        conn.execute(
+            sql.SQL("UPDATE a_new SET {} = {} WHERE k = {}").format(
+                sql.Identifier(f"c{m.column}"), sql.Literal(m.value), sql.Literal(m.key)
+            )
+        )
+    elif m.key in example.rows:
+        conn.execute(sql.SQL("DELETE FROM a_new WHERE k = {}").format(sql.Literal(m.key)))
+    else:
+        insert(conn, "a_new", m.key, m.row)
+
+
+Printed = dict[int, tuple[str, ...]]
+
+
+def printed(conn: Connection, example: Example) -> Printed:
+    """The maintained rows as the types' own output functions print them, NULL apart from ''."""
+    columns = sql.SQL(", ").join(sql.SQL("ROW({})::text").format(sql.Identifier(f"c{n}")) for n in range(len(example.types)))
+    return {r[0]: r[1:] for r in conn.execute(sql.SQL("SELECT k, {} FROM a_new").format(columns))}
+
+
+def expect(before: Printed, after: Printed, example: Example) -> list[tuple[int, str, tuple[str, ...]]]:
+    out: list[tuple[int, str, tuple[str, ...]]] = []
+    for key in sorted(before.keys() | after.keys()):
+        if key in example.pending or before.get(key) == after.get(key):
+            continue
+        if key not in after:
+            out.append((key, "missing", ()))
+        elif key not in before:
+            out.append((key, "extra", ()))
+        else:
+            changed = [n for n, (a, b) in enumerate(zip(before[key], after[key], strict=True)) if a != b]
+            out.append((key, "different", tuple(f"c{n}" for n in changed)))
+    return out
+
+
+def compare(target: Target, conn: Connection, example: Example, method: Method) -> Gathered:
+    oids = [conn.execute("SELECT %s::regclass::oid::bigint", [str(t)]).fetchone() or (0,) for t in (ORIGIN, TARGET)]
+    origin, maintained = load_tables(conn, [oid for (oid,) in oids])
+    mapped = tuple(Mapped(c.name, c.name, False, True, c) for c in origin.columns if c.name != "k")
+    d = Direction("forward", ORIGIN, TARGET, "k", "k", "k", "k", mapped)
+    found = Gathered()
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        (exported,) = conn.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
+        view = View(exported, "", "", Snapshot(1), array("q", sorted(example.pending)), False, False)
+        with Workers(target, 1) as workers:
+            views = Views(conn, None, 0, workers, math.inf)  # type: ignore[arg-type]
+            views.taken.append(view)
+            workers.use(exported)
+            SourceComparison(workers, d, views, method, 100, Silent(), found, origin, maintained).run()
+            found.unfinished += workers.unfinished
+    return found

@@ -1,0 +1,124 @@
+"""`verify --on`: the comparison on a real streaming standby; the primary scans nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from swap.core.connection import Database as Target
+from swap.core.report import Silent
+from swap.sync.logical.barrier import GivenUp
+from tests.support.servers import Connect, DatabaseServer
+from tests.support.standby import Standby, standby_of
+from tests.support.verifying import METHODS, OnProgress, Verified, plain, reason
+from tests.support.waiting import wait_until
+from verify.report import Method, Report
+from verify.run import verify
+
+USERS = "public.users"
+
+
+@pytest.fixture(scope="module")
+def standby(server: DatabaseServer) -> Iterator[Standby]:
+    with standby_of(server) as made:
+        yield made
+
+
+def dsn(verified: Verified, standby: Standby) -> str:
+    """Once the test's database is there."""
+    conninfo = standby.conninfo(verified.db.dbname, "swap_owner")
+
+    def there() -> bool:
+        try:
+            psycopg.connect(conninfo).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    wait_until(there, 60, what="the database is on the standby")
+    return conninfo
+
+
+def on(verified: Verified, standby: Standby, method: Method, **options: Any) -> Report:
+    target = Target.from_options(dsn(verified, standby), "verify")
+    return verify(
+        verified.target, verified.run(), method=method, jobs=2, **{"reporter": Silent(), **options}, reader=target
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_standby_is_compared(verified: Verified, standby: Standby, method: Method, connect: Connect) -> None:
+    """What was written before the command is seen; and a cutover may rely on it."""
+    dsn(verified, standby)
+    verified.owner.execute("UPDATE users SET login_count = login_count + 1 WHERE id = 12")
+    verified.op("sync", "--once")
+    verified.owner.execute("UPDATE users_new SET bio = 'wrong' WHERE id = 11")
+    assert plain(on(verified, standby, method)) == [(USERS, 11, "different", ("bio",))]
+    verified.owner.execute("UPDATE users_new n SET bio = u.bio FROM users u WHERE (n.id, u.id) = (11, 11)")
+    before = scans(connect(verified.db.superuser))
+    report = on(verified, standby, method, snapshot_max_s=0)
+    assert report.verdict == "identical", report
+    assert scans(connect(verified.db.superuser)) == before
+    assert verified.run().verified == report.covered
+    assert verified.op("cutover", "--yes", "--no-snapshot").json["verification"]["id"] == report.id
+
+
+def scans(conn: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
+    """Rows of the compared tables that the primary has read sequentially."""
+    conn.execute("SELECT pg_stat_force_next_flush()")
+    return conn.execute(
+        "SELECT relname, seq_tup_read FROM pg_stat_user_tables WHERE relname IN ('users', 'users_new', 'sessions') ORDER BY 1"
+    ).fetchall()
+
+
+@pytest.mark.timeout(240)
+def test_pending_there_is_pending(verified: Verified, standby: Standby) -> None:
+    verified.owner.execute("UPDATE users SET login_count = login_count + 1 WHERE id <= 20")
+    report = on(verified, standby, "exact")
+    assert report.verdict == "identical", report
+    assert report.tables[0].pending > 10
+
+
+@pytest.mark.timeout(240)
+def test_a_standby_that_goes_away_is_incomplete(verified: Verified, standby: Standby, connect: Connect) -> None:
+    """I7."""
+    admin = connect(standby.conninfo(verified.db.dbname)) if dsn(verified, standby) else None
+    assert admin is not None
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'swap verify (worker%'"
+    report = on(verified, standby, "exact", reporter=OnProgress(lambda: admin.execute(end)))
+    assert report.verdict == "incomplete"
+    assert reason(report)
+    assert verified.run().verified is None
+
+
+@pytest.mark.timeout(240)
+def test_a_standby_that_stays_behind(
+    verified: Verified, standby: Standby, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old state is not compared in place of the present one (I7); and waiting for it can be given up."""
+    dsn(verified, standby)
+    admin = connect(standby.conninfo())
+    admin.execute("SELECT pg_wal_replay_pause()")
+    wait_until(lambda: admin.execute("SELECT pg_get_wal_replay_pause_state()").fetchone() == ("paused",), what="replay is paused")
+    try:
+        asked = iter(["", "", "stopped"])
+        with pytest.raises(GivenUp, match="stopped"):
+            on(verified, standby, "exact", give_up=lambda: next(asked, "stopped"))
+        monkeypatch.setattr("verify.standby.PATIENCE_S", 0.3)
+        report = on(verified, standby, "exact")
+    finally:
+        admin.execute("SELECT pg_wal_replay_resume()")
+    assert report.verdict == "incomplete"
+    assert "did not replay" in reason(report)
+    assert verified.owner.execute("SELECT count(*) FROM swap.verification").fetchone() == (1,)
+
+
+def test_by_the_command(verified: Verified, standby: Standby) -> None:
+    document = verified.op("verify", "--on", dsn(verified, standby)).json
+    assert document["verdict"] == "identical"
+    error = verified.op.refused("verify", "--on", verified.db.owner, code=2)
+    assert "not a standby" in error["message"]

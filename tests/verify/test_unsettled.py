@@ -1,0 +1,83 @@
+"""A verification between an exchange and the end of its follow-up, which `cutover` and `revert` make after their commit and
+`sync` makes when they were killed. What it changes meanwhile is nobody's doing but the tool's."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import psycopg
+import pytest
+from psycopg import sql
+
+import cutover.run
+from swap.core.errors import DifferenceError
+from swap.plan.direction import direction
+from swap.sync.follow_up import validations
+from tests.support.cycling import Start
+from tests.support.verifying import reason, status_of
+
+SCHEMA = """
+CREATE TABLE users (id bigserial PRIMARY KEY, name text);
+CREATE TABLE orders (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users);
+INSERT INTO users (name) SELECT 'n' || n FROM generate_series(1, 50) n;
+INSERT INTO orders (user_id) SELECT n FROM generate_series(1, 50) n;
+"""
+
+
+@pytest.mark.parametrize("kind", ["cutover", "revert"])
+def test_before_the_follow_up_is_finished(start: Start, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """H38: neither the key that is not validated yet nor the one that is, but not noted, is a difference or somebody's change;
+    and the look is no success either (I7). A row that differs is named all the same."""
+    cycle = start(SCHEMA)
+    cycle.ready()
+    if kind == "revert":
+        cycle.cutover()
+    with monkeypatch.context() as patch:
+        patch.setattr(cutover.run, "settle", lambda *args, **kwargs: None)
+        cycle.exchange(kind)
+    for validated in (False, True):
+        if validated:
+            for statement in validations(cycle.m.plan):
+                cycle.m.conn.execute(statement.sql)
+        report = cycle.verify()
+        assert report.verdict == "incomplete"
+        assert "follow-up of the last exchange" in reason(report)
+        assert status_of(report, "foreign_keys_valid") == ("ok" if validated else "warning")
+        assert status_of(report, "drift") == ("warning" if validated else "ok")
+        assert not report.findings
+    target = direction(cycle.m.plan, cycle.m.run.direction).target.sql
+    rename = sql.SQL("UPDATE {} SET name = %s WHERE name = %s")
+    with closing(psycopg.connect(cycle.db.superuser, autocommit=True)) as conn:
+        conn.execute(rename.format(target), ["x", "n7"])
+        assert [f.columns for f in cycle.verify().findings] == [("name",)]
+        conn.execute(rename.format(target), ["n7", "x"])
+    cycle.caught_up()
+
+
+def test_a_key_that_does_not_validate(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RUNBOOK.md, step 3: given a parent that goes without its child before a cutover's follow-up has come to the foreign key,
+    then `verify` counts the child, and `sync` and `revert` go on once that is mended."""
+    cycle = start(SCHEMA)
+    cycle.ready()
+
+    def ended(*args: object, **kwargs: object) -> None:
+        raise DifferenceError("it does not validate")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cutover.run, "settle", ended)
+        with pytest.raises(DifferenceError) as raised:
+            cycle.exchange("cutover")
+    assert raised.value.document["outcome"] == "committed"
+    cycle.m.run = cycle.m.journal.get(cycle.m.run.id)
+    with closing(psycopg.connect(cycle.db.superuser, autocommit=True)) as conn:
+        conn.execute(
+            "SET session_replication_role = replica; DELETE FROM users WHERE name = 'n7'; RESET session_replication_role"
+        )
+        for refused in (cycle.m.sync, lambda: cycle.exchange("revert")):
+            with pytest.raises(DifferenceError, match=r"orders_user_id_fkey on .* does not validate"):
+                refused()
+        report = cycle.verify()
+        assert (report.verdict, status_of(report, "no_orphans")) == ("incomplete", "failed")
+        conn.execute("DELETE FROM orders WHERE id = 7")
+    cycle.caught_up()
+    cycle.exchange("revert")
