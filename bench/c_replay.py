@@ -17,7 +17,7 @@ from psycopg import sql
 
 from bench.result import Row, Target, pairwise_ratio, series
 from bench.setting import USERS, CommandFailedError, Example, Setting, quiesce
-from swap.plan.direction import direction
+from swap.plan.direction import table_mapping
 from swap.sync.replay import replay
 
 NAME = "bench"  # of publication, slot and subscription
@@ -89,7 +89,7 @@ def _replay(example: Example, count: int, seed: int) -> Rate:
     backlog(example, count, seed)
     with example.metered() as meter, example.database.session() as conn:
         run = example.current_run(conn)
-        way = direction(run.plan, run.direction)
+        way = table_mapping(run.plan, run.direction)
         taken, complete = 0, False
         while not complete:
             done = replay(conn, run.plan, way, run.id)

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from swap.core.connection import Connection
 from swap.core.errors import DifferenceError
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from verify.changed_keys import compare_keys
 
 SLICE = 10_000
 
 
-def refuse_differences(conn: Connection, d: Direction, keys: Iterable[int]) -> int:
+def refuse_differences(conn: Connection, d: TableMapping, keys: Iterable[int]) -> int:
     """How many keys were compared and found equal. Raises DifferenceError at the first slice that is not."""
     todo = sorted(keys)
     for i in range(0, len(todo), SLICE):

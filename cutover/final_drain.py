@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.sync.backlog_trend import Pace
 from swap.sync.change_queue import count_due, read_watermark
@@ -14,7 +14,7 @@ SMALL_BATCH = 500
 LOOKS = 3  # a burst of writes may make the queue grow for one or two
 
 
-def catch_up(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: Fence | None) -> int:
+def catch_up(conn: Connection, plan: Plan, d: TableMapping, run_id: int, fence: Fence | None) -> int:
     """How many changes the last round took. Raises RefusedError, with the rates, when more come than are replayed."""
     pace, taken, behind = Pace(), 0, 0
     while True:

@@ -26,6 +26,7 @@ from swap.ddl.replication import drop_publication, drop_slot, publish
 from swap.ddl.set_aside import drop_aside
 from swap.ddl.spare_keys import drop_spare_sequence
 from swap.ddl.statistics import drop_statistics
+from swap.plan.direction import Direction
 from swap.plan.model import Plan, ReferencePlan
 from swap.prepare.run import Step
 from swap.prepare.slot import STEP as SLOT
@@ -36,7 +37,7 @@ from swap.sync.logical.switch import forget_logical
 CAPTURES = ("capture_forward", "gone_forward", "capture_reverse", "gone_reverse", "truncate", "fence")
 
 
-def _drop_triggers(plan: Plan, direction: str) -> list[Statement]:
+def _drop_triggers(plan: Plan, direction: Direction) -> list[Statement]:
     """Repeatable: the publication goes as a whole."""
     published = publish(plan, plan.source, direction)[-1:]
     off = [s.reversed() for s in reversed(live_objects(plan, plan.source, direction)) if s not in published]
@@ -55,8 +56,8 @@ def _drop_queue(plan: Plan) -> list[Statement]:
 
 def _guard_names(plan: Plan) -> list[str]:
     refs = [*(r.columns for r in plan.references), *plan.own_references]
-    return [f"guard_{d}" for d in ("forward", "reverse")] + [
-        f"{kind}_{r.number}_{d}" for r in refs for d in ("forward", "reverse") for kind in ("guard", "complete")
+    return [f"guard_{d}" for d in Direction] + [
+        f"{kind}_{r.number}_{d}" for r in refs for d in Direction for kind in ("guard", "complete")
     ]
 
 
@@ -71,15 +72,17 @@ def abort_steps(plan: Plan) -> list[Step]:
     """Everything `prepare` and `sync` added, away again; source and references as they were."""
     steps = []
     for ref in plan.references:
-        guards = [s.reversed() for s in reversed(own_triggers.reference_guards(plan, ref.columns, ref.table, "forward"))]
-        compat = [s.reversed() for s in (*add_compat_column(ref.columns), *reference_triggers(plan, ref.columns, "forward"))]
+        guards = [s.reversed() for s in reversed(own_triggers.reference_guards(plan, ref.columns, ref.table, Direction.FORWARD))]
+        compat = [
+            s.reversed() for s in (*add_compat_column(ref.columns), *reference_triggers(plan, ref.columns, Direction.FORWARD))
+        ]
         statistics = [drop_statistics(x) for x in plan.catalog.statistics if x.table == ref.table]
         steps.append(
             Step(f"reference {ref.table}", (*guards, *reversed(compat), *statistics, *_drop_reference(ref)), (ref.table,), AX)
         )
     alter = sql.SQL("ALTER TABLE {} ").format(plan.source.sql)
     column = sql.Identifier(plan.identity)
-    own: list[Statement] = _drop_triggers(plan, "forward")
+    own: list[Statement] = _drop_triggers(plan, Direction.FORWARD)
     existing = plan.source_table.column(plan.identity)
     if plan.identity_added:
         own.append(Statement(alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column), "as before", plan.source, AX))
@@ -122,9 +125,9 @@ def _drop_reference(ref: ReferencePlan) -> list[Statement]:
 
 def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) -> list[Step]:
     """Capture off and the retired table gone; with `drop_legacy` the guards and the integer columns too."""
-    keep = own_triggers.source_guards(plan, plan.source, "reverse")
+    keep = own_triggers.source_guards(plan, plan.source, Direction.REVERSE)
     kept = [s.reversed() for s in keep]
-    off = [s for s in _drop_triggers(plan, "reverse") if s not in kept]
+    off = [s for s in _drop_triggers(plan, Direction.REVERSE) if s not in kept]
     steps = [Step("capture", tuple(off), (plan.source,), AX)]
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
@@ -142,7 +145,7 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) 
         return steps
     drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
     for ref in plan.references:
-        guards = [s.reversed() for s in own_triggers.reference_guards(plan, ref.columns, ref.table, "reverse")]
+        guards = [s.reversed() for s in own_triggers.reference_guards(plan, ref.columns, ref.table, Direction.REVERSE)]
         column = drop.format(ref.table.sql, sql.Identifier(ref.columns.legacy_column))
         gone = Statement(column, "the integer reference", ref.table, AX)
         steps.append(Step(f"reference {ref.table}.{ref.columns.number}", (*guards, gone), (ref.table,), AX))

@@ -13,6 +13,7 @@ from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
 from swap.core.snapshot import Snapshot
 from swap.doctor.subscriptions import refuse_subscriptions
+from swap.plan.direction import Direction
 from swap.plan.model import IndexPlan
 from swap.prepare.drift import drift, refuse_drift, watched_tables
 from swap.state.journal import Journal, Phase, Run
@@ -152,7 +153,7 @@ def _some(lines: list[str]) -> str:
 
 def _indexes(conn: Connection, run: Run) -> None:
     plan = run.plan
-    if run.direction == "forward":
+    if run.direction is Direction.FORWARD:
         wanted = [
             *(i.table.renamed(i.build_name) for i in (plan.key_index, *plan.indexes)),
             *(
@@ -176,7 +177,7 @@ def _indexes(conn: Connection, run: Run) -> None:
 
 
 def _statistics(conn: Connection, run: Run) -> None:
-    table = run.plan.shadow if run.direction == "forward" else run.plan.retired
+    table = run.plan.shadow if run.direction is Direction.FORWARD else run.plan.retired
     row = conn.execute(
         "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname = %s AND c.relname = %s",

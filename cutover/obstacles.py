@@ -21,6 +21,7 @@ from swap.core.connection import Connection
 from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName
 from swap.core.sql_text import load_sql
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.prepare.drift import table_oids, watched_tables
 from swap.state.journal import Journal, Run
@@ -57,7 +58,7 @@ def obstacles(conn: Connection, journal: Journal, run: Run) -> list[str]:
     for kind, schema, table, line in rows:
         if kind != "yields" or not _makes_way(conn, TableName(schema, table)):
             found.append(line)
-    return [*found, *(old_snapshots(conn, journal, run) if run.direction == "forward" else [])]
+    return [*found, *(old_snapshots(conn, journal, run) if run.direction is Direction.FORWARD else [])]
 
 
 def _makes_way(conn: Connection, table: TableName) -> bool:

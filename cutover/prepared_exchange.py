@@ -18,6 +18,7 @@ from swap.ddl import capture as objects
 from swap.ddl.exchange import exchange
 from swap.ddl.functions import plan_again
 from swap.ddl.set_aside import WORDS
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.prepare.drift import record_structure, structure_now
 from swap.state.journal import Journal, Phase, Run
@@ -36,15 +37,15 @@ class Exchange:
     statements: tuple[Statement, ...]
     before: Phase
     after: Phase
-    next_direction: str
+    next_direction: Direction
 
 
 def cutover_exchange(plan: Plan) -> Exchange:
-    return Exchange("cutover", tuple(exchange(plan)), Phase.SYNCING, Phase.CUT_OVER, "reverse")
+    return Exchange("cutover", tuple(exchange(plan)), Phase.SYNCING, Phase.CUT_OVER, Direction.REVERSE)
 
 
 def revert_exchange(plan: Plan) -> Exchange:
-    return Exchange("revert", tuple(undo_all(exchange(plan))), Phase.CUT_OVER, Phase.SYNCING, "forward")
+    return Exchange("revert", tuple(undo_all(exchange(plan))), Phase.CUT_OVER, Phase.SYNCING, Direction.FORWARD)
 
 
 def lock_statements(plan: Plan, kind: str) -> list[Query]:

@@ -21,7 +21,7 @@ from swap.ddl import guards as own_triggers
 from swap.ddl.compat import reference_triggers
 from swap.ddl.exchange import live_objects
 from swap.ddl.replication import create_publication, drop_publication, publication_name, publish
-from swap.plan.direction import direction
+from swap.plan.direction import Direction, table_mapping
 from swap.plan.model import Plan
 from swap.prepare.drift import watched_tables
 from swap.prepare.run import trigger_functions
@@ -62,7 +62,7 @@ def capture_again(database: Database, journal: Journal, run: Run, config: Config
     if journal.step_done(run.id, MISSED):
         report.note("comparing both sides for what was missed")
         with conn.transaction():
-            count = conn.execute(queue_differing(plan, direction(plan, run.direction))).rowcount
+            count = conn.execute(queue_differing(plan, table_mapping(plan, run.direction))).rowcount
             journal.forget_step(run.id, MISSED)
             journal.event(run.id, "capture", f"was put back; {count} keys differ and are queued")
 
@@ -101,7 +101,7 @@ def _record_own(conn: Connection, journal: Journal, run: Run) -> None:
     journal.update_run(run.id, baseline=[list(x) for x in sorted({*kept, *now})])
 
 
-def _triggers(plan: Plan, table: TableName, way: str) -> list[Statement]:
+def _triggers(plan: Plan, table: TableName, way: Direction) -> list[Statement]:
     if table == plan.source:
         published_here = publish(plan, table, way) if plan.mode == "logical" else []
         return [s for s in live_objects(plan, table, way) if s not in published_here]

@@ -32,7 +32,7 @@ from swap.core.connection import Connection, Database
 from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError, attach
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
-from swap.plan.direction import Direction, direction
+from swap.plan.direction import TableMapping, table_mapping
 from swap.state.journal import Journal, Run
 from swap.sync.change_queue import read_watermark
 from swap.sync.follow_up import SETTLED, settle
@@ -223,7 +223,7 @@ class Operation:
     def _draw_near(self, since: Snapshot) -> Snapshot:
         """Drain and compare without a lock, right before it is asked for: everybody waits for what is left for under it.
         Again, where there was so much that as much has come meanwhile. Returns where that comparison has to begin."""
-        d = direction(self.run.plan, self.run.direction)
+        d = table_mapping(self.run.plan, self.run.direction)
         for _ in range(ROUNDS):
             if self.fence is not None:
                 self.fence.close_up()
@@ -233,7 +233,7 @@ class Operation:
                 break
         return since
 
-    def _compare_ahead(self, d: Direction, since: Snapshot) -> tuple[Snapshot, int]:
+    def _compare_ahead(self, d: TableMapping, since: Snapshot) -> tuple[Snapshot, int]:
         """Compare what was touched since `since` before any lock is held, so that little is left for under it.
 
         Returns the replay watermark of the snapshot that was compared here, so that keys still queued in it are looked

@@ -29,7 +29,7 @@ from swap.core.connection import Connection, Database
 from swap.core.errors import NOTHING_CHANGED, UnknownOutcomeError, UnreachableError
 from swap.core.lock_retries import acquire, local_timeout
 from swap.core.snapshot import Snapshot
-from swap.plan.direction import Direction, direction
+from swap.plan.direction import TableMapping, table_mapping
 from swap.plan.model import Plan
 from swap.prepare.drift import difference, refuse_drift
 from swap.state.journal import Journal, Run
@@ -56,7 +56,7 @@ def attempt(
 ) -> Exchanged:  # fmt: skip
     """One attempt. Raises psycopg's lock errors, HoldExceededError, RefusedError (drift), DifferenceError,
     UnknownOutcomeError; whatever is raised, nothing was changed (but for the last, which says so)."""
-    plan, d = run.plan, direction(run.plan, run.direction)
+    plan, d = run.plan, table_mapping(run.plan, run.direction)
     wait_ms, hold_ms = config.cutover.lock_timeout_ms, config.cutover.max_lock_hold_ms
     conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
     hold: Hold | None = None
@@ -102,7 +102,7 @@ def attempt(
     return Exchanged((hold.granted - asked) * 1000, (done - hold.granted) * 1000, drained, compared, xid)
 
 
-def _drain(conn: Connection, plan: Plan, d: Direction, run: Run) -> int:
+def _drain(conn: Connection, plan: Plan, d: TableMapping, run: Run) -> int:
     """To empty: under the lock nobody adds to the queue."""
     try:
         with conn.transaction():

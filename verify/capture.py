@@ -18,6 +18,7 @@ from swap.core.names import TableName, parse_table
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
 from swap.ddl import capture as objects
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
 from verify.published import published
@@ -37,7 +38,7 @@ class Fault(NamedTuple):
 
 
 def capture_installed(
-    conn: Connection, plan: Plan, mode: str, direction: str, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
+    conn: Connection, plan: Plan, mode: str, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
 ) -> Check:
     """`oids`: of the live table and of those with references."""
     found = faults(conn, plan, mode, direction, oids, baseline)
@@ -47,7 +48,7 @@ def capture_installed(
 
 
 def faults(
-    conn: Connection, plan: Plan, mode: str, direction: str, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
+    conn: Connection, plan: Plan, mode: str, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
 ) -> list[Fault]:
     rows = conn.execute(load_sql("verify", "triggers.sql"), {"oids": list(oids.values())})
     found = {(r[0], r[1]): r[2:] for r in rows}
@@ -99,7 +100,7 @@ def own_trigger(line: str) -> str | None:
     return name if OWN.match(name) else None
 
 
-def known_bodies(plan: Plan, mode: str, direction: str) -> dict[Named, list[Statement]]:
+def known_bodies(plan: Plan, mode: str, direction: Direction) -> dict[Named, list[Statement]]:
     """The triggers without which nothing would be captured or guarded, and their functions as this version makes them:
     what those are held against that were made before digests were recorded."""
     live, out = plan.source, dict[Named, list[Statement]]()
@@ -111,7 +112,7 @@ def known_bodies(plan: Plan, mode: str, direction: str) -> dict[Named, list[Stat
     guard = [objects.source_guard_function(plan, direction)]
     out |= {(live, f"{objects.GUARD}_{event}"): guard for event in ("insert", "update")}
     refs = [r.columns for r in plan.references]
-    refs += plan.own_references if direction == "reverse" else ()
+    refs += plan.own_references if direction is Direction.REVERSE else ()
     for ref in refs:
         body = [objects.reference_guard_function(plan, ref, direction)]
         out |= {(ref.table, f"{objects.GUARD}_{ref.number}_{event}"): body for event in ("insert", "update")}

@@ -10,7 +10,7 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.snapshot import Snapshot
 from swap.ddl.capture import changes
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.sync.change_queue import current_snapshot, read_watermark
 from swap.sync.replay import Fence
@@ -32,7 +32,7 @@ class Look:
 
 
 def look_at_changes(
-    conn: Connection, plan: Plan, d: Direction, run_id: int, since: Snapshot, also: Iterable[int], fence: Fence | None = None
+    conn: Connection, plan: Plan, d: TableMapping, run_id: int, since: Snapshot, also: Iterable[int], fence: Fence | None = None
 ) -> Look:
     """Compare every key touched since `since` that is not pending, and the keys `also`, in one snapshot.
 

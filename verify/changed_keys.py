@@ -8,7 +8,7 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.snapshot import Snapshot
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.sync.change_queue import due, rows_by_xid
 from verify.ranges import bigints
@@ -22,7 +22,7 @@ def touched_keys(conn: Connection, plan: Plan, since: Snapshot) -> set[int]:
     return {r[0] for r in rows_by_xid(conn, keys.format(due(plan, since, sql.SQL("c.key"))))}
 
 
-def compare_keys(conn: Connection, direction: Direction, keys: Sequence[int]) -> list[Finding]:
+def compare_keys(conn: Connection, direction: TableMapping, keys: Sequence[int]) -> list[Finding]:
     """Findings among `keys`, in key order, in the caller's transaction; ACCESS SHARE on both tables.
 
     One statement, by the key indexes of both sides; made for up to some ten thousand keys.
@@ -38,7 +38,7 @@ def compare_keys(conn: Connection, direction: Direction, keys: Sequence[int]) ->
     ]
 
 
-def _statement(d: Direction, keys: Sequence[int]) -> sql.Composed:
+def _statement(d: TableMapping, keys: Sequence[int]) -> sql.Composed:
     array = bigints(sorted(set(keys)))
     where = _among(array)
     differs = [

@@ -13,7 +13,7 @@ from swap.core.advisory_locks import WORKER
 from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
 from swap.core.sql_text import load_sql
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from verify.references import PairResult
 from verify.report import Check
@@ -43,7 +43,7 @@ def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) ->
     return check("foreign_keys_valid", problems, f"{len(judged)} foreign keys are valid")
 
 
-def sequences_ahead(conn: Connection, plan: Plan, d: Direction) -> Check:
+def sequences_ahead(conn: Connection, plan: Plan, d: TableMapping) -> Check:
     """The next value of the integer key's sequence is beyond every key. Sequences are not transactional: its
     position is read after the keys' snapshot, so it can only be further on."""
     name = key_sequence(plan)

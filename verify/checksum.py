@@ -21,7 +21,7 @@ from psycopg import sql
 
 from swap.catalog.model import Column
 from swap.core.connection import Connection
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from verify.exact import by_index, comparable
 from verify.ranges import Range
 from verify.references import blocks_of
@@ -133,7 +133,7 @@ def row_hash(key: sql.Composable, columns: Sequence[Column | None], values: Sequ
     return sql.SQL("hash_record_extended(ROW({})::record, {}::bigint)").format(COMMA.join(parts), key)
 
 
-def digest_range(conn: Connection, d: Direction, r: Range, pending: array[int], part: Part | None = None) -> RangeDigest:
+def digest_range(conn: Connection, d: TableMapping, r: Range, pending: array[int], part: Part | None = None) -> RangeDigest:
     """Both sides of one range, or of one `part` of it, in one statement of a transaction of its own.
 
     Parts are read by the heap's blocks: by the key's index, where the heap is not in the key's order, it took twice the
@@ -159,13 +159,13 @@ def _by_heap(where: Where, blocks: sql.Composable, key: sql.Composable) -> sql.C
 _SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM {} s WHERE {}")
 
 
-def _origin(d: Direction, where: Where) -> sql.Composed:
+def _origin(d: TableMapping, where: Where) -> sql.Composed:
     key = sql.Identifier("s", d.origin_key)
     value = row_hash(key, [m.column for m in d.columns], [d.value(m) for m in d.columns])
     return _SUM.format(value, d.origin.sql, where(key))
 
 
-def _target(d: Direction, where: Where) -> sql.Composed:
+def _target(d: TableMapping, where: Where) -> sql.Composed:
     key = sql.Identifier("s", d.target_key)
     value = row_hash(key, [m.column for m in d.columns], [target_value(m) for m in d.columns])
     return _SUM.format(value, d.target.sql, where(key))

@@ -26,7 +26,7 @@ from swap.core.connection import Database
 from swap.core.errors import RefusedError
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
-from swap.plan.direction import direction
+from swap.plan.direction import table_mapping
 from swap.state.journal import Journal, Phase, Run
 from swap.sync.change_queue import count_due
 from swap.sync.logical.barrier import GivenUp, delivered
@@ -166,7 +166,7 @@ class Watch:
         return bool(self._asked(run.plan.tag)) or (now.phase, now.mode) != (run.phase, run.mode)
 
     def _look(self, run: Run, since: Snapshot) -> None:
-        d, known = direction(run.plan, run.direction), self._known.keys()
+        d, known = table_mapping(run.plan, run.direction), self._known.keys()
         try:
             with delivered(self.database, run, self._stopped) as fence:
                 look = look_at_changes(self.journal.conn, run.plan, d, run.id, since, known, fence)

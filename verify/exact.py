@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from verify.ranges import Range, bigints
 from verify.row_images import Where, changed, joined
 
@@ -52,7 +52,7 @@ def comparable(r: Range, pending: array[int]) -> Where:
     return where
 
 
-def compare_range(conn: Connection, d: Direction, r: Range, pending: array[int], limit: int) -> RangeResult:
+def compare_range(conn: Connection, d: TableMapping, r: Range, pending: array[int], limit: int) -> RangeResult:
     """Compare one range. In a transaction of its own: turns sequential scans off when the range has a bound."""
     by_index(conn, r)
     query = sql.SQL(
@@ -75,7 +75,7 @@ def by_index(conn: Connection, r: Range) -> None:
         conn.execute("SET LOCAL enable_seqscan = off")
 
 
-def surplus(conn: Connection, d: Direction, r: Range, pending: array[int], limit: int) -> list[Surplus]:
+def surplus(conn: Connection, d: TableMapping, r: Range, pending: array[int], limit: int) -> list[Surplus]:
     """Keys that both sides have and one of them more than once: possible where no unique index forbids it."""
     where = comparable(r, pending)
     found = []

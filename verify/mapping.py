@@ -13,7 +13,7 @@ from psycopg import sql
 from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import TableName
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 
 EXAMPLES = 5
 
@@ -32,7 +32,7 @@ class KeyColumn:
         return self.may_be_null or self.may_be_shared
 
 
-def key_columns(d: Direction, origin: Table, target: Table) -> list[KeyColumn]:
+def key_columns(d: TableMapping, origin: Table, target: Table) -> list[KeyColumn]:
     """Integer and uuid of both sides."""
     return [
         _key_column(table, column)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from swap.core.connection import Connection
 from swap.core.sql_text import load_sql
 from swap.ddl.replication import publication_name
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from verify.own_transactions import own_transactions
 
 
-def published(conn: Connection, plan: Plan, direction: str) -> list[str]:
+def published(conn: Connection, plan: Plan, direction: Direction) -> list[str]:
     """What is missing, one line each."""
-    name, key = publication_name(plan), plan.key if direction == "forward" else plan.legacy_key
+    name, key = publication_name(plan), plan.key if direction is Direction.FORWARD else plan.legacy_key
     found = conn.execute(
         load_sql("verify", "publication.sql"), {"name": name, "schema": plan.source.schema, "table": plan.source.name}
     ).fetchone()

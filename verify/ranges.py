@@ -15,7 +15,7 @@ from itertools import pairwise
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from verify.report import Method
 
 ROWS_PER_RANGE = 50_000  # joined at a time
@@ -81,7 +81,7 @@ def wanted_parts(blocks: int, jobs: int) -> int:
     return max(1, min(jobs, blocks // WORTH_A_SESSION))
 
 
-def cut_points(conn: Connection, d: Direction, rows: int, wanted: int) -> list[int]:
+def cut_points(conn: Connection, d: TableMapping, rows: int, wanted: int) -> list[int]:
     """Up to `wanted` - 1 quantiles of the keys of both sides, from at least a thousand sampled rows per range. `wanted`: two or more."""
     percent = sql.Literal(min(100.0, 100.0 * max(wanted * SAMPLE_PER_RANGE, SAMPLE) / max(rows, 1)))
     fractions = ",".join(f"{n / wanted:.9f}" for n in range(1, wanted))

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from swap.core.connection import Connection, Database
 from swap.core.names import TableName
+from swap.plan.direction import Direction
 from swap.state.journal import Journal, Run
 from verify.checksum import RangeDigest
 from verify.partial_report import Gathered
@@ -120,7 +121,7 @@ def _write(journal: Journal, run: Run, report: Report, found: Gathered) -> int:
 
 
 def _digests(run: Run, found: Gathered) -> Iterator[dict[str, object]]:
-    forward = run.direction == "forward"
+    forward = run.direction is Direction.FORWARD
     sides: tuple[TableName, TableName] = (run.plan.source, run.plan.shadow if forward else run.plan.retired)
     for d in found.digests:
         for name, side in zip(sides, (d.origin, d.target), strict=True):

@@ -16,6 +16,7 @@ from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.sql_text import load_sql, verbatim
+from swap.plan.direction import Direction
 from swap.plan.key_columns import unvouched
 from swap.plan.model import INTEGERS, Plan, RefColumns
 from verify.report import Finding
@@ -62,11 +63,11 @@ class PairResult:
         return PairResult(self.pair, 0, 0, self.wrong, self.nulls, 0, self.findings)
 
 
-def pairs(plan: Plan, direction: str, tables: dict[TableName, Table]) -> list[Pair]:
+def pairs(plan: Plan, direction: Direction, tables: dict[TableName, Table]) -> list[Pair]:
     """Every reference kept in place; after the cutover also the source's own, which the new table holds itself. Of a
     partitioned table one for each partition that holds rows: blocks, and the places of rows, are those of one heap."""
     refs = [r.columns for r in plan.references]
-    if direction == "reverse":
+    if direction is Direction.REVERSE:
         refs += plan.own_references
     return [_pair(plan, r, direction, tables[heap.name]) for r in refs for heap in plan.catalog.table(r.table).heaps]
 
@@ -76,8 +77,8 @@ def _declared(plan: Plan, ref: RefColumns, heap: TableName) -> bool:
     return ref.declared and heap in {t.name for t in unvouched(plan.catalog, plan.catalog.table(ref.table), ref.column)}
 
 
-def _pair(plan: Plan, ref: RefColumns, direction: str, table: Table) -> Pair:
-    ahead = direction == "forward"
+def _pair(plan: Plan, ref: RefColumns, direction: Direction, table: Table) -> Pair:
+    ahead = direction is Direction.FORWARD
     primary = table.primary_key
     key = primary.key_columns if primary else ()
     types = [c.type for name in key if (c := table.column(name))]

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from swap.plan.direction import Direction
+
 Method = Literal["exact", "checksum"]
 Verdict = Literal["identical", "different", "incomplete"]
 Kind = Literal["missing", "extra", "different", "mapping"]
@@ -93,7 +95,7 @@ class Report:
     id: int
     verdict: Verdict
     method: Method
-    direction: str
+    direction: Direction
     snapshot: str | None
     covered: str | None
     lsn: str | None

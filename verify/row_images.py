@@ -11,22 +11,22 @@ from collections.abc import Callable, Sequence
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.plan.direction import Direction, Mapped
+from swap.plan.direction import ColumnMapping, TableMapping
 
 Where = Callable[[sql.Composable], sql.Composable]
 COMMA = sql.SQL(", ")
 
 
-def target_value(m: Mapped) -> sql.Composable:
+def target_value(m: ColumnMapping) -> sql.Composable:
     return sql.Identifier("s", m.target)
 
 
-def origin_side(d: Direction, where: Where, columns: Sequence[Mapped]) -> sql.Composed:
+def origin_side(d: TableMapping, where: Where, columns: Sequence[ColumnMapping]) -> sql.Composed:
     """Rows of the captured table as the maintained one should have them."""
     return _side(d.origin, d.origin_key, [d.value(m) for m in columns], where)
 
 
-def target_side(d: Direction, where: Where, columns: Sequence[Mapped]) -> sql.Composed:
+def target_side(d: TableMapping, where: Where, columns: Sequence[ColumnMapping]) -> sql.Composed:
     """Rows of the maintained table as they are."""
     return _side(d.target, d.target_key, [target_value(m) for m in columns], where)
 
@@ -47,7 +47,7 @@ def one(alias: str, n: int) -> sql.Composed:
     return sql.SQL("ROW({})::record").format(sql.Identifier(alias, f"c{n}"))
 
 
-def joined(d: Direction, where: Where) -> sql.Composed:
+def joined(d: TableMapping, where: Where) -> sql.Composed:
     """Both sides in a full join on the key: every row of either appears. Merge- and hash-joinable, so it costs
     no more than reading both sides once."""
     return sql.SQL("({}) a FULL JOIN ({}) b ON a.k = b.k").format(
@@ -55,7 +55,7 @@ def joined(d: Direction, where: Where) -> sql.Composed:
     )
 
 
-def changed(d: Direction) -> sql.Composed:
+def changed(d: TableMapping) -> sql.Composed:
     """Whether the two images of a row that both sides have differ in any bit (*= compares bytes, not values)."""
     count = len(d.columns)
     return sql.SQL("a.k IS NOT NULL AND b.k IS NOT NULL AND NOT ({} *= {})").format(row("a", count), row("b", count))

@@ -11,7 +11,7 @@ from collections import Counter
 
 from swap.catalog.model import Table
 from swap.core.report import Reporter
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from verify.checksum import hexdigest
 from verify.partial_report import Gathered
 from verify.ranges import EVERYTHING, Range, cover_everything
@@ -26,7 +26,7 @@ class SourceComparison:
     """One comparison of the two sides, by the sessions of `workers`; results go to `found`."""
 
     def __init__(
-        self, workers: Workers, d: Direction, views: Views, method: Method, limit: int, reporter: Reporter, found: Gathered,
+        self, workers: Workers, d: TableMapping, views: Views, method: Method, limit: int, reporter: Reporter, found: Gathered,
         origin: Table, target: Table,
     ) -> None:  # fmt: skip
         self.workers, self.d, self.views, self.method, self.reporter, self.found = workers, d, views, method, reporter, found

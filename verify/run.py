@@ -21,7 +21,7 @@ from swap.core.connection import Connection, Database
 from swap.core.names import TableName
 from swap.core.report import Reporter
 from swap.ddl.compat import twins
-from swap.plan.direction import Direction, direction
+from swap.plan.direction import TableMapping, table_mapping
 from swap.plan.model import Plan
 from swap.prepare.drift import difference, watched_tables
 from swap.state.journal import Journal, Run
@@ -98,7 +98,7 @@ class _Look:
         self.reporter, self.limit, self.found = reporter, limit, found
         self.snapshot_max_s, self.give_up, self.reader = snapshot_max_s, give_up, reader
         self.plan: Plan = run.plan
-        self.d: Direction = direction(run.plan, run.direction)
+        self.d: TableMapping = table_mapping(run.plan, run.direction)
 
     def look(self, now: Connection, queue: Connection, holder: Connection, workers: Workers) -> None:
         found, plan, d = self.found, self.plan, self.d
@@ -157,7 +157,7 @@ class _Look:
             alike,
             *changing,
             named.sequences_ahead(now, plan, d),
-            capture_installed(now, plan, self.run.mode, d.name, {t.name: t.oid for t in followed}, baseline),
+            capture_installed(now, plan, self.run.mode, d.direction, {t.name: t.oid for t in followed}, baseline),
             named.no_direct_writer(now, plan, tables[maintained]),
         ]
 
@@ -178,7 +178,7 @@ class _Look:
 
     def _second_names(self, workers: Workers) -> None:
         """With `[names] compat` only."""
-        tasks = [Task(f"{t.table}.{t.other}", partial(differing, twin=t)) for t in twins(self.plan, self.d.name)]
+        tasks = [Task(f"{t.table}.{t.other}", partial(differing, twin=t)) for t in twins(self.plan, self.d.direction)]
         if tasks:
             results = workers.run(tasks)
             if any(r is None for r in results):
@@ -189,7 +189,7 @@ class _Look:
 
     def _references(self, workers: Workers, views: Views, tables: dict[TableName, Table]) -> None:
         found, todo = self.found, []
-        for pair in pairs(self.plan, self.d.name, tables):
+        for pair in pairs(self.plan, self.d.direction, tables):
             absent = [c for c in (pair.integer, pair.uuid) if tables[pair.table].column(c) is None]
             found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
             todo += [] if absent else [pair]

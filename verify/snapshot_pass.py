@@ -19,7 +19,7 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.names import TableName
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from verify.changed_keys import compare_keys
 from verify.checksum import Part, RangeDigest, digest_range
 from verify.exact import RangeResult, Surplus, compare_range, surplus
@@ -50,7 +50,7 @@ class Comparing:
     of the heaps; `indexed`: ranges of the key can be read by an index on both sides."""
 
     workers: Workers
-    d: Direction
+    d: TableMapping
     method: Method
     limit: int
     found: Gathered

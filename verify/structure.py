@@ -6,13 +6,13 @@ Pure: two loaded tables in, a check out. Without it a column added after plannin
 from __future__ import annotations
 
 from swap.catalog.model import Column, Table
-from swap.plan.direction import Direction, forward
+from swap.plan.direction import Direction, TableMapping, forward
 from swap.plan.model import Plan
 from verify.checks import check
 from verify.report import Check
 
 
-def structure(plan: Plan, d: Direction, origin: Table, target: Table) -> tuple[Check, list[str]]:
+def structure(plan: Plan, d: TableMapping, origin: Table, target: Table) -> tuple[Check, list[str]]:
     """The check, and what makes a comparison impossible (a column missing on either side, or of another type)."""
     impossible, problems = [], []
     for m in d.columns:
@@ -36,11 +36,11 @@ def structure(plan: Plan, d: Direction, origin: Table, target: Table) -> tuple[C
     return check("structure", [*impossible, *problems], good), impossible
 
 
-def _origin_columns(plan: Plan, d: Direction) -> set[str]:
+def _origin_columns(plan: Plan, d: TableMapping) -> set[str]:
     """Every column the captured table may have; a uuid column of an own reference that the application itself
     keeps is known too, though the maintained one is looked up."""
     known = {m.origin for m in d.columns}
-    if d.name == "forward":
+    if d.direction is Direction.FORWARD:
         return known | {r.uuid_column for r in plan.own_references}
     after = {r.before: r.after for r in plan.renames}
     return known | {after.get(m.target, m.target) for m in forward(plan).columns}

@@ -18,6 +18,7 @@ from swap.core.names import TableName
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Statement
 from swap.ddl.spare_keys import create_spare_sequence, give_legacy_key
+from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
 PACKAGE = "swap.ddl"
@@ -76,9 +77,9 @@ def function(name: TableName, body: sql.Composable, *, row_security: bool = Fals
     return Statement(create, "a trigger function", None, "", sql.SQL("DROP FUNCTION IF EXISTS {}()").format(name.sql))
 
 
-def capture_functions(plan: Plan, direction: str, slot: int) -> list[Statement]:
+def capture_functions(plan: Plan, direction: Direction, slot: int) -> list[Statement]:
     """The capture functions of a direction, writing to change table `slot`. Replacing them is how tables rotate."""
-    key = plan.key if direction == "forward" else plan.legacy_key
+    key = plan.key if direction is Direction.FORWARD else plan.legacy_key
 
     def body(row: LiteralString, gone: LiteralString) -> sql.Composed:
         return load_sql(PACKAGE, "capture_row.sql").format(
@@ -108,13 +109,13 @@ def fence_function(plan: Plan, generation: int | None) -> Statement:
     return function(plan.state("fence"), body, pinned=False)
 
 
-def source_guard_function(plan: Plan, direction: str) -> Statement:
+def source_guard_function(plan: Plan, direction: Direction) -> Statement:
     """Forward: the identity column. Reverse: the legacy key, from the old sequence when an INSERT leaves it out."""
-    column = plan.identity if direction == "forward" else plan.legacy_key
+    column = plan.identity if direction is Direction.FORWARD else plan.legacy_key
     body = load_sql(PACKAGE, "guard_source.sql").format(
         column=sql.Identifier(column),
         label=sql.Literal(column),
-        generate=_generated(plan) if direction == "forward" else give_legacy_key(plan, legacy_generator(plan)),
+        generate=_generated(plan) if direction is Direction.FORWARD else give_legacy_key(plan, legacy_generator(plan)),
     )
     return function(plan.state(f"guard_{direction}"), body, row_security=True)
 
@@ -142,9 +143,9 @@ def legacy_generator(plan: Plan) -> Query:
     return verbatim(column.default) if column is not None and column.default else sql.SQL("NULL")
 
 
-def reference_guard_function(plan: Plan, ref: RefColumns, direction: str) -> Statement:
+def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction) -> Statement:
     """The guard of one reference. Before the cutover the integer leads, after it the uuid does."""
-    ahead = direction == "forward"
+    ahead = direction is Direction.FORWARD
     integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.column)
     live_integer, live_uuid = (plan.key, plan.identity) if ahead else (plan.legacy_key, plan.key)
     required = ref.not_null and not ref.declared
@@ -175,15 +176,15 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: str) -> Sta
     return function(plan.state(f"guard_{ref.number}_{direction}"), body, row_security=True)
 
 
-def placeholder(direction: str) -> sql.Composable:
+def placeholder(direction: Direction) -> sql.Composable:
     """What stands in a required column until its row is there; the foreign key beside it lets it live no longer than
     one statement (one transaction, where it is deferred)."""
-    return sql.SQL("'00000000-0000-0000-0000-000000000000'::uuid" if direction == "forward" else "0")
+    return sql.SQL("'00000000-0000-0000-0000-000000000000'::uuid" if direction is Direction.FORWARD else "0")
 
 
-def completing_function(plan: Plan, ref: RefColumns, direction: str) -> Statement:
+def completing_function(plan: Plan, ref: RefColumns, direction: Direction) -> Statement:
     """The function behind the completing trigger of a reference."""
-    ahead = direction == "forward"
+    ahead = direction is Direction.FORWARD
     body = load_sql(PACKAGE, "complete_reference.sql").format(
         applies=applies(ref),
         table=ref.table.sql,
@@ -198,7 +199,7 @@ def completing_function(plan: Plan, ref: RefColumns, direction: str) -> Statemen
     return function(plan.state(f"complete_{ref.number}_{direction}"), body, row_security=True)
 
 
-def reference_functions(plan: Plan, ref: RefColumns, direction: str) -> list[Statement]:
+def reference_functions(plan: Plan, ref: RefColumns, direction: Direction) -> list[Statement]:
     return [reference_guard_function(plan, ref, direction), completing_function(plan, ref, direction)]
 
 

@@ -21,6 +21,7 @@ from swap.core.sql_text import load_sql
 from swap.core.statement import AX, Statement
 from swap.ddl.capture import PACKAGE, function, generator
 from swap.ddl.guards import trigger
+from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
 RESOLVE = "!swap_compat"  # sorts before letters and digits: the first BEFORE trigger
@@ -36,9 +37,9 @@ class Twins(NamedTuple):
     other: str
 
 
-def twins(plan: Plan, direction: str) -> list[Twins]:
+def twins(plan: Plan, direction: Direction) -> list[Twins]:
     """Every pair of names that triggers keep equal on the live side; before the cutover the source itself has none."""
-    ahead = direction == "forward"
+    ahead = direction is Direction.FORWARD
     out = []
     if plan.compat_column and not ahead:
         out.append(Twins(0, plan.source, plan.key, plan.identity))
@@ -51,15 +52,15 @@ def twins(plan: Plan, direction: str) -> list[Twins]:
 
 def compat_functions(plan: Plan) -> list[Statement]:
     """The functions behind both triggers, for both directions."""
-    return [f for d in ("forward", "reverse") for t in twins(plan, d) for f in twin_functions(plan, t, d).values()]
+    return [f for d in Direction for t in twins(plan, d) for f in twin_functions(plan, t, d).values()]
 
 
-def twin_functions(plan: Plan, twin: Twins, direction: str) -> dict[str, Statement]:
+def twin_functions(plan: Plan, twin: Twins, direction: Direction) -> dict[str, Statement]:
     """By the trigger that calls it."""
     names = {"key": sql.Identifier(twin.key), "other": sql.Identifier(twin.other)}
     mirror = load_sql(PACKAGE, "compat_mirror.sql").format(**names)
     out = {f"{MIRROR}_{twin.number}": function(_state(plan, "mirror", twin, direction), mirror)}
-    if direction == "reverse":
+    if direction is Direction.REVERSE:
         resolve = load_sql(PACKAGE, "compat_resolve.sql").format(
             **names,
             required=sql.SQL("false" if twin.number else "true"),
@@ -71,33 +72,33 @@ def twin_functions(plan: Plan, twin: Twins, direction: str) -> dict[str, Stateme
     return out
 
 
-def _state(plan: Plan, kind: str, twin: Twins, direction: str) -> TableName:
+def _state(plan: Plan, kind: str, twin: Twins, direction: Direction) -> TableName:
     return plan.state(f"{kind}_{twin.number}_{direction}")
 
 
 def function_names(plan: Plan) -> list[str]:
     """Of both directions, as `Plan.state` takes them."""
-    numbers = [t.number for t in twins(plan, "reverse")]
-    return [f"{kind}_{n}_{d}" for n in numbers for d in ("forward", "reverse") for kind in ("compat", "mirror")]
+    numbers = [t.number for t in twins(plan, Direction.REVERSE)]
+    return [f"{kind}_{n}_{d}" for n in numbers for d in Direction for kind in ("compat", "mirror")]
 
 
-def compat_triggers(plan: Plan, direction: str, *, source: bool) -> list[Statement]:
+def compat_triggers(plan: Plan, direction: Direction, *, source: bool) -> list[Statement]:
     """On the live table (`source`), or on the tables of the other references."""
     chosen = [t for t in twins(plan, direction) if (t.table == plan.source) == source]
     return [s for t in chosen for s in _triggers(plan, t, direction)]
 
 
-def reference_triggers(plan: Plan, ref: RefColumns, direction: str) -> list[Statement]:
+def reference_triggers(plan: Plan, ref: RefColumns, direction: Direction) -> list[Statement]:
     """Of one reference outside the source."""
     return [s for t in twins(plan, direction) if t.number == ref.number for s in _triggers(plan, t, direction)]
 
 
-def _triggers(plan: Plan, twin: Twins, direction: str) -> list[Statement]:
+def _triggers(plan: Plan, twin: Twins, direction: Direction) -> list[Statement]:
     key, other, on = sql.Identifier(twin.key), sql.Identifier(twin.other), twin.table.sql
     differ = sql.SQL("BEFORE INSERT OR UPDATE ON {} FOR EACH ROW WHEN (NEW.{} IS DISTINCT FROM NEW.{})").format(on, other, key)
     why = f"{twin.other} says what {twin.key} says"
     out = [trigger(twin.table, f"{MIRROR}_{twin.number}", differ, _state(plan, "mirror", twin, direction), why)]
-    if direction == "reverse":
+    if direction is Direction.REVERSE:
         both = sql.SQL("BEFORE INSERT OR UPDATE ON {} FOR EACH ROW").format(on)
         if not twin.number:
             both += sql.SQL(" WHEN (NEW.{k} IS NULL OR NEW.{o} IS DISTINCT FROM NEW.{k})").format(k=key, o=other)
@@ -109,7 +110,7 @@ def _triggers(plan: Plan, twin: Twins, direction: str) -> list[Statement]:
 
 
 def trigger_names(plan: Plan) -> set[str]:
-    return {f"{kind}_{t.number}" for d in ("forward", "reverse") for t in twins(plan, d) for kind in (RESOLVE, MIRROR)}
+    return {f"{kind}_{t.number}" for d in Direction for t in twins(plan, d) for kind in (RESOLVE, MIRROR)}
 
 
 def add_compat_column(ref: RefColumns) -> list[Statement]:
@@ -139,9 +140,9 @@ def drop_compat(plan: Plan) -> list[tuple[TableName, list[Statement]]]:
     """What `finalize` removes, table by table: triggers, columns; the key gets its default back."""
     out: dict[TableName, list[Statement]] = {}
     drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
-    for twin in twins(plan, "reverse"):
+    for twin in twins(plan, Direction.REVERSE):
         mine = out.setdefault(twin.table, [])
-        mine += [s.reversed() for s in _triggers(plan, twin, "reverse")]
+        mine += [s.reversed() for s in _triggers(plan, twin, Direction.REVERSE)]
         column = drop.format(twin.table.sql, sql.Identifier(twin.other))
         mine.append(Statement(column, "the name of before the cutover", twin.table, AX))
         if not twin.number:

@@ -29,6 +29,7 @@ from swap.ddl.set_aside import followers, set_aside
 from swap.ddl.statistics import exchange_statistics
 from swap.ddl.triggers import bind_triggers, quiet_triggers, release_triggers, user_triggers
 from swap.ddl.views import create_view
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
 
 
@@ -40,7 +41,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *release_policies(plan),
         *release_triggers(plan),
         *(drop_foreign_key(fk) for fk in reversed(moved_foreign_keys(plan))),  # revert makes them in the order they had
-        *(s.reversed() for s in reversed(live_objects(plan, live, "forward"))),
+        *(s.reversed() for s in reversed(live_objects(plan, live, Direction.FORWARD))),
         *quiet_triggers(plan),
         *(s.reversed() for s in reversed(grants(live, plan.source_table.grants, plan.source_table.owner))),
         *release_sequences(plan),
@@ -60,14 +61,14 @@ def exchange(plan: Plan) -> list[Statement]:
         *take_publications(plan),
         *user_triggers(plan),
         *grants(live, by_new_names(plan), plan.source_table.owner),
-        *live_objects(plan, live, "reverse"),
+        *live_objects(plan, live, Direction.REVERSE),
         *(s for f in followers(plan) for s in (create_view(f) if isinstance(f, View) else create_function(f))),
         *reset_functions(plan),
         *replace_policies(plan),
     ]
 
 
-def live_objects(plan: Plan, table: TableName, direction: str) -> list[Statement]:
+def live_objects(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
     """What swap keeps on the live table: capture, guards, fence."""
     return [
         *own_triggers.capture(plan, table, direction),

@@ -14,6 +14,7 @@ from swap.ddl.exchange_columns import exchange_column
 from swap.ddl.partitions import primary_key_statements, tree
 from swap.ddl.rename import rename_column, rename_constraint, rename_index
 from swap.ddl.shadow import NAMED_NOT_NULL
+from swap.plan.direction import Direction
 from swap.plan.model import IndexPlan, Plan, ReferencePlan
 
 
@@ -30,8 +31,12 @@ def exchange_references(plan: Plan) -> list[Statement]:
     new = [r for r in refs if r.columns.deferrable or plan.catalog.table(r.table).kind == "p"]
     second = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]
     return [
-        *(s.reversed() for s in reversed(compat_triggers(plan, "forward", source=False))),
-        *(s.reversed() for r in new for s in reversed(own_triggers.reference_guards(plan, r.columns, r.table, "forward"))),
+        *(s.reversed() for s in reversed(compat_triggers(plan, Direction.FORWARD, source=False))),
+        *(
+            s.reversed()
+            for r in new
+            for s in reversed(own_triggers.reference_guards(plan, r.columns, r.table, Direction.FORWARD))
+        ),
         *(s for r in refs for s in _not_null(plan, r)),
         *(s for i in marked for s in _marks(i, off=True)),
         *(_drop_primary_key(r, index, spare) for r, index, spare in keys),
@@ -43,8 +48,8 @@ def exchange_references(plan: Plan) -> list[Statement]:
         *(s for r in refs for i in r.parts for s in (*_exchange_part(i), *_comments(i, None))),
         *(s for i in marked for s in _marks(i, off=False)),
         *(own_triggers.turned_guards(plan, r.columns, r.table) for r in refs if r not in new),
-        *(s for r in new for s in own_triggers.reference_guards(plan, r.columns, r.table, "reverse")),
-        *compat_triggers(plan, "reverse", source=False),
+        *(s for r in new for s in own_triggers.reference_guards(plan, r.columns, r.table, Direction.REVERSE)),
+        *compat_triggers(plan, Direction.REVERSE, source=False),
     ]
 
 

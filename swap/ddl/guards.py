@@ -14,6 +14,7 @@ from swap.core.sql_text import verbatim
 from swap.core.statement import AX, Statement
 from swap.ddl.capture import CAPTURE, COMPLETE, DELETED, FENCE, GUARD, MOVED, TRUNCATE, placeholder
 from swap.ddl.replication import publish
+from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
 
@@ -29,15 +30,15 @@ def trigger(
     return Statement(create, why, table, "SHARE ROW EXCLUSIVE", undo, undo_lock=AX)
 
 
-def capture(plan: Plan, table: TableName, direction: str) -> list[Statement]:
+def capture(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
     """Capture of `table`, in the run's mode."""
     return publish(plan, table, direction) if plan.mode == "logical" else capture_triggers(plan, table, direction)
 
 
-def capture_triggers(plan: Plan, table: TableName, direction: str) -> list[Statement]:
+def capture_triggers(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
     """Row capture and truncate capture on `table`."""
     on = table.sql
-    key = sql.Identifier(plan.key if direction == "forward" else plan.legacy_key)
+    key = sql.Identifier(plan.key if direction is Direction.FORWARD else plan.legacy_key)
     return [
         trigger(
             table, CAPTURE, sql.SQL("AFTER INSERT OR UPDATE ON {} FOR EACH ROW").format(on),
@@ -64,13 +65,13 @@ def fence_trigger(plan: Plan, table: TableName) -> Statement:
     return trigger(table, FENCE, events, plan.state("fence"), why)
 
 
-def source_guards(plan: Plan, table: TableName, direction: str) -> list[Statement]:
+def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
     """Guards of the live table itself. WHEN keeps statements that touch neither key free of a function call.
 
     An UPDATE of a row that has no second key yet gives it one: the row moves to a heap block that the backfill may
     have passed already.
     """
-    column = sql.Identifier(plan.identity if direction == "forward" else plan.legacy_key)
+    column = sql.Identifier(plan.identity if direction is Direction.FORWARD else plan.legacy_key)
     procedure = plan.state(f"guard_{direction}")
     out = [
         trigger(
@@ -84,16 +85,16 @@ def source_guards(plan: Plan, table: TableName, direction: str) -> list[Statemen
             procedure, "the second key of a row never changes",
         ),
     ]  # fmt: skip
-    if direction == "reverse":
+    if direction is Direction.REVERSE:
         for ref in plan.own_references:
             out += reference_guards(plan, ref, table, direction)
     return out
 
 
-def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: str) -> list[Statement]:
+def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: Direction) -> list[Statement]:
     """The triggers of a reference's guard: every INSERT, UPDATEs that touch the pair or could complete it, and the
     completion of pairs whose parent was not there yet."""
-    names = (ref.column, ref.uuid_column) if direction == "forward" else (ref.legacy_column, ref.column)
+    names = (ref.column, ref.uuid_column) if direction is Direction.FORWARD else (ref.legacy_column, ref.column)
     return [
         trigger(table, g.name, g.events, g.procedure, g.why, g.kind)
         for g in _reference_guards(plan, ref, table, direction, *names)
@@ -109,7 +110,8 @@ def turned_guards(plan: Plan, ref: RefColumns, table: TableName) -> Statement:
     trigger, which cannot be replaced.
     """
     turned, back = (
-        _replaced(table, _reference_guards(plan, ref, table, d, ref.legacy_column, ref.column)) for d in ("reverse", "forward")
+        _replaced(table, _reference_guards(plan, ref, table, d, ref.legacy_column, ref.column))
+        for d in (Direction.REVERSE, Direction.FORWARD)
     )
     why = f"guard: {quote(ref.column)} leads now"
     return Statement(turned, why, table, "SHARE ROW EXCLUSIVE", back)
@@ -130,7 +132,9 @@ def _replaced(table: TableName, guards: list[_Guard]) -> sql.Composed:
     return sql.SQL("; ").join([*parts, sql.SQL("ALTER TABLE {} ").format(table.sql) + always])
 
 
-def _reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: str, integer: str, uuid: str) -> list[_Guard]:
+def _reference_guards(
+    plan: Plan, ref: RefColumns, table: TableName, direction: Direction, integer: str, uuid: str
+) -> list[_Guard]:
     """Of that direction, over the two columns as they are called at the moment."""
     a, b = sql.Identifier(integer), sql.Identifier(uuid)
     procedure = plan.state(f"guard_{ref.number}_{direction}")
@@ -141,7 +145,7 @@ def _reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: 
         changed = sql.Composed([])
     some = sql.SQL(" WHEN (NEW.{a} IS NOT NULL OR NEW.{b} IS NOT NULL)").format(a=a, b=b)
     why = f"guard: keeps {quote(integer)} and {quote(uuid)} together, rejects a contradiction"
-    leader, follower = (a, b) if direction == "forward" else (b, a)
+    leader, follower = (a, b) if direction is Direction.FORWARD else (b, a)
     deferred = sql.SQL("DEFERRABLE INITIALLY DEFERRED ") if ref.deferrable else sql.SQL("")
     incomplete = sql.SQL(
         "AFTER INSERT OR UPDATE ON {} {}FOR EACH ROW WHEN (NEW.{} IS NOT NULL AND (NEW.{} IS NULL OR NEW.{} = {}))"

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.statement import AX, Statement
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
 
 FAILOVER = 170000
@@ -37,14 +38,14 @@ def drop_publication(plan: Plan) -> Statement:
     return Statement(drop_sql(plan), "nothing reads it any more")
 
 
-def publish(plan: Plan, table: TableName, direction: str) -> list[Statement]:
+def publish(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
     """Capture of `table` on: its integer key is published from this commit on."""
     name = sql.Identifier(publication_name(plan))
-    key = sql.Identifier(plan.key if direction == "forward" else plan.legacy_key)
+    key = sql.Identifier(plan.key if direction is Direction.FORWARD else plan.legacy_key)
     add = sql.SQL("ALTER PUBLICATION {} ADD TABLE {} ({})").format(name, table.sql, key)
     drop = sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(name, table.sql)
     published = Statement(add, "capture: the integer key of changed rows, nothing else", table, SHARE_UPDATE, drop)
-    return [published] if direction == "forward" else [*identify(plan, table), published]
+    return [published] if direction is Direction.FORWARD else [*identify(plan, table), published]
 
 
 def identify(plan: Plan, table: TableName) -> list[Statement]:

@@ -1,12 +1,13 @@
 """A direction is data: two tables, their keys, and where each maintained column's value comes from.
 
 Forward (before the cutover): the source is captured, the shadow is maintained. Reverse (after it): the new
-table is captured, the retired one is maintained. Backfill, replay and verification read only this.
+table is captured, the retired one is maintained. Backfill, replay and verification read only the mapping of a direction.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from psycopg import sql
 
@@ -15,8 +16,15 @@ from swap.core.names import TableName
 from swap.plan.model import Plan
 
 
+class Direction(StrEnum):
+    """Which way changes flow. The values are in the journal and in the names of functions in the database."""
+
+    FORWARD = "forward"
+    REVERSE = "reverse"
+
+
 @dataclass(frozen=True)
-class Mapped:
+class ColumnMapping:
     """`target` of the maintained table is `origin` of the captured one; with `lookup`, the uuid of the row whose
     integer key `origin` holds. `column` is the catalog's entry for the column that holds the value."""
 
@@ -28,19 +36,19 @@ class Mapped:
 
 
 @dataclass(frozen=True)
-class Direction:
+class TableMapping:
     """`origin` is captured, `target` maintained; `key` is the integer key, `uuid` the uuid, on either side."""
 
-    name: str
+    direction: Direction
     origin: TableName
     target: TableName
     origin_key: str
     target_key: str
     origin_uuid: str
     target_uuid: str
-    columns: tuple[Mapped, ...]
+    columns: tuple[ColumnMapping, ...]
 
-    def value(self, mapped: Mapped, alias: str = "s") -> sql.Composed:
+    def value(self, mapped: ColumnMapping, alias: str = "s") -> sql.Composed:
         """The SQL expression over the captured row `alias` that gives the maintained column's value.
 
         A lookup is a scalar subquery: per row one index probe, whatever the planner thinks of the rest, and none for
@@ -54,41 +62,41 @@ class Direction:
         )
 
     @property
-    def lookups(self) -> tuple[Mapped, ...]:
+    def lookups(self) -> tuple[ColumnMapping, ...]:
         return tuple(m for m in self.columns if m.lookup)
 
 
-def forward(plan: Plan) -> Direction:
+def forward(plan: Plan) -> TableMapping:
     """Source → shadow: same column names; the uuid of each own reference is looked up."""
     own = {r.uuid_column: r for r in plan.own_references}
     columns = [
-        Mapped(c.name, c.name, False, not c.generated, c)
+        ColumnMapping(c.name, c.name, False, not c.generated, c)
         for c in plan.source_table.columns
         if c.name not in own and c.name != plan.identity
     ]
-    columns.append(Mapped(plan.identity, plan.identity, False, True, plan.source_table.column(plan.identity)))
-    columns += [Mapped(r.uuid_column, r.column, True, True, None) for r in own.values()]
+    columns.append(ColumnMapping(plan.identity, plan.identity, False, True, plan.source_table.column(plan.identity)))
+    columns += [ColumnMapping(r.uuid_column, r.column, True, True, None) for r in own.values()]
     if plan.compat_column:
-        columns.append(Mapped(plan.compat_column, plan.identity, False, True, plan.source_table.column(plan.identity)))
-    columns += [Mapped(r.compat_column, r.column, True, True, None) for r in own.values() if r.compat_column]
-    return Direction(
-        "forward", plan.source, plan.shadow, plan.key, plan.key, plan.identity, plan.identity, tuple(columns),
+        columns.append(ColumnMapping(plan.compat_column, plan.identity, False, True, plan.source_table.column(plan.identity)))
+    columns += [ColumnMapping(r.compat_column, r.column, True, True, None) for r in own.values() if r.compat_column]
+    return TableMapping(
+        Direction.FORWARD, plan.source, plan.shadow, plan.key, plan.key, plan.identity, plan.identity, tuple(columns),
     )  # fmt: skip
 
 
-def reverse(plan: Plan) -> Direction:
+def reverse(plan: Plan) -> TableMapping:
     """New table → retired: the captured side has the names of after the cutover, the retired one the old."""
     after = {r.before: r.after for r in plan.renames}
     columns = [
-        Mapped(c.name, after.get(c.name, c.name), False, not c.generated, c)
+        ColumnMapping(c.name, after.get(c.name, c.name), False, not c.generated, c)
         for c in plan.source_table.columns
         if c.name != plan.identity
     ]
-    columns.append(Mapped(plan.identity, plan.key, False, True, plan.source_table.column(plan.identity)))
-    return Direction(
-        "reverse", plan.source, plan.retired, plan.legacy_key, plan.key, plan.key, plan.identity, tuple(columns),
+    columns.append(ColumnMapping(plan.identity, plan.key, False, True, plan.source_table.column(plan.identity)))
+    return TableMapping(
+        Direction.REVERSE, plan.source, plan.retired, plan.legacy_key, plan.key, plan.key, plan.identity, tuple(columns),
     )  # fmt: skip
 
 
-def direction(plan: Plan, name: str) -> Direction:
-    return forward(plan) if name == "forward" else reverse(plan)
+def table_mapping(plan: Plan, name: str) -> TableMapping:
+    return forward(plan) if name is Direction.FORWARD else reverse(plan)

@@ -26,6 +26,7 @@ from swap.ddl.compat import add_compat_column, compat_functions, reference_trigg
 from swap.ddl.references import add_identity, add_reference_column
 from swap.ddl.replication import create_publication, create_slot, publish
 from swap.ddl.shadow import create_shadow
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.slot import STEP as SLOT
@@ -46,12 +47,12 @@ class Step:
 def trigger_functions(plan: Plan) -> list[Statement]:
     """Every trigger function of both directions, as before the first exchange."""
     functions = [objects.truncate_function(plan), objects.fence_function(plan, None)]
-    for way in ("forward", "reverse"):
+    for way in Direction:
         functions += [*objects.capture_functions(plan, way, 0), objects.source_guard_function(plan, way)]
         for ref in plan.references:
             functions += objects.reference_functions(plan, ref.columns, way)
     for own in plan.own_references:
-        functions += objects.reference_functions(plan, own, "reverse")
+        functions += objects.reference_functions(plan, own, Direction.REVERSE)
     return [*functions, *compat_functions(plan)]
 
 
@@ -63,13 +64,13 @@ def prepare_steps(plan: Plan) -> list[Step]:
     steps.append(Step("queue", (*objects.change_tables(plan), *trigger_functions(plan))))
     logical = plan.mode == "logical"
     if logical:
-        steps.append(Step("publication", (create_publication(plan), *publish(plan, plan.source, "forward"))))
+        steps.append(Step("publication", (create_publication(plan), *publish(plan, plan.source, Direction.FORWARD))))
         steps.append(Step(SLOT, (create_slot(plan),)))
     # The lock of this step is needed in logical mode too: transactions that committed before the slot's beginning are
     # not streamed, and under it every one that wrote is not only committed but visible, so that the copy sees it (H9).
     capture = [
-        *([] if logical else own_triggers.capture_triggers(plan, plan.source, "forward")),
-        *own_triggers.source_guards(plan, plan.source, "forward"),
+        *([] if logical else own_triggers.capture_triggers(plan, plan.source, Direction.FORWARD)),
+        *own_triggers.source_guards(plan, plan.source, Direction.FORWARD),
         own_triggers.fence_trigger(plan, plan.source),
     ]
     steps.append(Step("capture", tuple(capture), (plan.source,), "SHARE ROW EXCLUSIVE"))
@@ -77,8 +78,8 @@ def prepare_steps(plan: Plan) -> list[Step]:
         column = add_reference_column(plan, ref)
         column += add_compat_column(ref.columns)
         guards = [
-            *own_triggers.reference_guards(plan, ref.columns, ref.table, "forward"),
-            *reference_triggers(plan, ref.columns, "forward"),
+            *own_triggers.reference_guards(plan, ref.columns, ref.table, Direction.FORWARD),
+            *reference_triggers(plan, ref.columns, Direction.FORWARD),
         ]
         lock = "ACCESS EXCLUSIVE" if column else "SHARE ROW EXCLUSIVE"
         steps.append(Step(f"reference {ref.columns.number}", (*column, *guards), (ref.table,), lock))

@@ -22,6 +22,7 @@ from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError
 from swap.core.names import TableName, quote
 from swap.core.sql_text import Query, anonymous, load_sql, verbatim
+from swap.plan.direction import Direction
 from swap.plan.model import PLAN, Plan
 from swap.state.tables import MOVES, Phase, tables
 
@@ -70,8 +71,8 @@ class Run:
     created_at: datetime
 
     @property
-    def direction(self) -> str:
-        return "reverse" if self.phase in (Phase.CUT_OVER, Phase.FINALIZED) else "forward"
+    def direction(self) -> Direction:
+        return Direction.REVERSE if self.phase in (Phase.CUT_OVER, Phase.FINALIZED) else Direction.FORWARD
 
 
 class Journal:

@@ -10,7 +10,7 @@ from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, expand, quote
-from swap.plan.direction import direction
+from swap.plan.direction import table_mapping
 from swap.state.journal import Journal, Phase, Run
 
 RUNBOOK = "RUNBOOK.md, 'Something was dropped'"
@@ -35,7 +35,7 @@ def gone(conn: Connection, journal: Journal, run: Run) -> list[TableName]:
         return []
     plan = run.plan
     state = [TableName(journal.schema, name) for name in journal.t]
-    return _missing(conn, [*state, *_queue(run), direction(plan, run.direction).target])
+    return _missing(conn, [*state, *_queue(run), table_mapping(plan, run.direction).target])
 
 
 def _queue(run: Run) -> list[TableName]:

@@ -28,7 +28,7 @@ from swap.core.lock_retries import RETRIED, local_timeout
 from swap.core.names import TableName
 from swap.core.report import Reporter
 from swap.core.sql_text import Query, verbatim
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from swap.state.journal import Journal
 from swap.sync.control import Control, Interrupted
 
@@ -55,7 +55,7 @@ class Part:
     total_rows: int | None = None
 
 
-def copy_statement(d: Direction, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+def copy_statement(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
     """INSERT … SELECT of one key range [low, high]."""
     written = [m for m in d.columns if m.written]
     return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} s WHERE s.{} BETWEEN {} AND {}").format(

@@ -17,6 +17,7 @@ from swap.core.connection import Connection, Database
 from swap.core.errors import DifferenceError
 from swap.core.report import Reporter
 from swap.core.statement import Statement
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.state.journal import Journal, Run
@@ -60,7 +61,7 @@ def settle(database: Database, journal: Journal, run: Run, report: Reporter, *, 
         _validate(database, conn, run.plan, report)
         for fk in (f for f in _validated(run.plan) if f.parts):
             join_parts(conn, journal, run, fk, report)
-        if run.direction == "forward":
+        if run.direction is Direction.FORWARD:
             for ref in run.plan.references:
                 for index in (*(i for i in (*ref.indexes, *ref.parts) if i.constraint == "p" and not i.only), *ref.spares):
                     with explained(database, conn, f"CREATE INDEX CONCURRENTLY {index.build_name}", report):

@@ -19,7 +19,7 @@ from swap.core.lock_retries import LockBudget
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
 from swap.plan.backfill_triggers import SUPPRESS, may_suppress
-from swap.plan.direction import Direction, direction
+from swap.plan.direction import Direction, TableMapping, table_mapping
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.run import run_step
 from swap.state.journal import Journal, Phase, Run
@@ -54,7 +54,7 @@ class SyncResult:
 
     reason: str
     phase: Phase
-    direction: str
+    direction: Direction
     replayed: int
     pending: int
 
@@ -194,7 +194,7 @@ class Sync:
 
     def _drain(self, run: Run) -> None:
         """Replay until one snapshot holds nothing more: the shadow equals the source in it."""
-        d = direction(run.plan, run.direction)
+        d = table_mapping(run.plan, run.direction)
         began, taken = time.monotonic(), 0
         while True:
             self.control.gate()
@@ -209,7 +209,7 @@ class Sync:
             self.report.progress("replay", taken, None, f"changes ({rate:,.0f}/s)")
 
     def _follow(self, run: Run) -> SyncResult:
-        d = direction(run.plan, run.direction)
+        d = table_mapping(run.plan, run.direction)
         kept_house = 0.0
         while True:
             self.control.gate()
@@ -236,7 +236,7 @@ class Sync:
             self.report.note(said[1])
             self.journal.event(run.id, *said)
 
-    def _close_up(self, run: Run, d: Direction) -> None:
+    def _close_up(self, run: Run, d: TableMapping) -> None:
         """Logical mode: an empty queue says only that nothing was delivered. Pass a barrier and replay what came.
 
         A long backlog in batches as it is delivered; the last snapshot, whose queue is taken whole, has little left then.

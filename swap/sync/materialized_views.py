@@ -17,6 +17,7 @@ from swap.core.errors import LockError
 from swap.core.lock_retries import LockBudget, on_ladder
 from swap.core.report import Reporter
 from swap.ddl.materialized_views import is_small, refresh
+from swap.plan.direction import Direction
 from swap.state.journal import Run
 
 BUDGET = LockBudget(200, 50)
@@ -33,7 +34,7 @@ def settle_matviews(conn: Connection, run: Run, report: Reporter) -> bool:
     for view in run.plan.catalog.views:
         if view.kind == "m" and view.populated:
             try:
-                _settle(conn, view, report, back=run.direction == "forward")
+                _settle(conn, view, report, back=run.direction is Direction.FORWARD)
             except LockError as e:
                 report.note(f"{view.name} is not refreshed: {e.message} The next `swap sync` tries again.")
                 return False

@@ -17,7 +17,7 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.errors import DefectError
 from swap.core.names import TableName
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from swap.plan.key_columns import vouches
 from swap.plan.model import Plan
 from swap.sync.backfill import NESTED_LOOPS
@@ -44,7 +44,7 @@ class Fence(Protocol):
 
 
 def replay(
-    conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | None = BATCH, fence: Fence | None = None
+    conn: Connection, plan: Plan, d: TableMapping, run_id: int, limit: int | None = BATCH, fence: Fence | None = None
 ) -> Replayed:
     """One batch in a transaction of its own.
 
@@ -64,7 +64,7 @@ def replay(
             raise _unexplained(d, e) from None
 
 
-def _unexplained(d: Direction, e: psycopg.Error) -> DefectError:
+def _unexplained(d: TableMapping, e: psycopg.Error) -> DefectError:
     return DefectError(
         f"Replay into {d.target} met a conflict that no queued change explains: {e.diag.message_primary}."
         f" {e.diag.message_detail or ''}",
@@ -72,7 +72,7 @@ def _unexplained(d: Direction, e: psycopg.Error) -> DefectError:
     )
 
 
-def replay_all(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: Fence) -> Replayed:
+def replay_all(conn: Connection, plan: Plan, d: TableMapping, run_id: int, fence: Fence) -> Replayed:
     """Logical mode: what one snapshot shows, whole. Afterwards the maintained side equals the captured one in it.
 
     The queue alone cannot promise that: what this snapshot shows may not have been delivered yet. So the snapshot is
@@ -88,7 +88,7 @@ def replay_all(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: F
             raise _unexplained(d, e) from None
 
 
-def _replay_all(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: Fence, *, two_pass: bool) -> Replayed:
+def _replay_all(conn: Connection, plan: Plan, d: TableMapping, run_id: int, fence: Fence, *, two_pass: bool) -> Replayed:
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         read_in = current_snapshot(conn)
@@ -103,13 +103,13 @@ def _replay_all(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: 
     return Replayed(batch.entries, complete=True)
 
 
-def _replay(conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | None, *, two_pass: bool) -> Replayed:
+def _replay(conn: Connection, plan: Plan, d: TableMapping, run_id: int, limit: int | None, *, two_pass: bool) -> Replayed:
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         return take(conn, plan, d, run_id, limit, two_pass=two_pass)
 
 
-def take(conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | None, *, two_pass: bool) -> Replayed:
+def take(conn: Connection, plan: Plan, d: TableMapping, run_id: int, limit: int | None, *, two_pass: bool) -> Replayed:
     """Read a batch, apply it, move the watermark: in the caller's transaction."""
     watermark = read_watermark(conn, plan, run_id)
     batch = next_batch(conn, plan, watermark, limit)
@@ -120,7 +120,9 @@ def take(conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | N
     return Replayed(batch.entries, complete)
 
 
-def apply(conn: Connection, plan: Plan, d: Direction, batch: Batch, *, two_pass: bool, queue: Connection | None = None) -> None:
+def apply(
+    conn: Connection, plan: Plan, d: TableMapping, batch: Batch, *, two_pass: bool, queue: Connection | None = None
+) -> None:
     """`queue`: the session that reads the batch's keys, if not this one."""
     queue = queue or conn
     if batch.truncated:
@@ -156,7 +158,7 @@ def _slices(conn: Connection, plan: Plan, batch: Batch, do: Callable[[list[int],
             break
 
 
-def _delete_gone(conn: Connection, plan: Plan, d: Direction, keys: list[int], left: list[int]) -> list[int]:
+def _delete_gone(conn: Connection, plan: Plan, d: TableMapping, keys: list[int], left: list[int]) -> list[int]:
     """Delete what the captured side no longer has. Returns the keys of rows that look up the uuid of another row
     than before: such rows are stale though they did not change themselves.
 
@@ -186,7 +188,7 @@ def key_array(keys: list[int]) -> sql.Composable:
     return sql.SQL("{}::bigint[]").format(sql.Literal("{" + ",".join(map(str, keys)) + "}"))
 
 
-def delete_gone(d: Direction, keys: list[int]) -> sql.Composed:
+def delete_gone(d: TableMapping, keys: list[int]) -> sql.Composed:
     """DELETE what the captured side no longer has, or has under another uuid."""
     return sql.SQL(
         "DELETE FROM {t} t WHERE t.{tk} = ANY ({keys}) AND NOT EXISTS"
@@ -198,18 +200,18 @@ def delete_gone(d: Direction, keys: list[int]) -> sql.Composed:
     )  # fmt: skip
 
 
-def delete_keys(d: Direction, keys: list[int]) -> sql.Composed:
+def delete_keys(d: TableMapping, keys: list[int]) -> sql.Composed:
     return sql.SQL("DELETE FROM {} t WHERE t.{} = ANY ({})").format(d.target.sql, sql.Identifier(d.target_key), key_array(keys))
 
 
-def delete_all_gone(d: Direction) -> sql.Composed:
+def delete_all_gone(d: TableMapping) -> sql.Composed:
     """After a TRUNCATE: every maintained row whose key the captured side does not have."""
     return sql.SQL("DELETE FROM {} t WHERE NOT EXISTS (SELECT FROM {} s WHERE s.{} = t.{})").format(
         d.target.sql, d.origin.sql, sql.Identifier(d.origin_key), sql.Identifier(d.target_key)
     )
 
 
-def upsert(d: Direction, keys: list[int]) -> sql.Composed:
+def upsert(d: TableMapping, keys: list[int]) -> sql.Composed:
     """INSERT … ON CONFLICT (integer key) DO UPDATE, skipping rows whose image is already equal (1.0 is not 1.00)."""
     written = [m for m in d.columns if m.written]
     names = [sql.Identifier(m.target) for m in written]
@@ -242,7 +244,7 @@ def _among(conn: Connection, table: TableName, column: str, values: list[int], w
     return [r[0] for r in conn.execute(query).fetchall()]
 
 
-def _absent(conn: Connection, d: Direction, keys: list[int]) -> list[int]:
+def _absent(conn: Connection, d: TableMapping, keys: list[int]) -> list[int]:
     query = sql.SQL("SELECT k FROM unnest({}) k WHERE NOT EXISTS (SELECT FROM {} t WHERE t.{} = k)").format(
         key_array(keys), d.target.sql, sql.Identifier(d.target_key)
     )

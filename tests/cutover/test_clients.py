@@ -11,6 +11,7 @@ from psycopg import sql
 import cutover.clients
 from swap.core.errors import RefusedError
 from swap.doctor.examine import Finding
+from swap.plan.direction import Direction
 from tests.support.cycling import Cycle, Start, doctor
 from tests.support.migration import Session, background, install
 from tests.support.servers import Connect, Database, Execute
@@ -73,7 +74,7 @@ def test_idle_sessions_end_and_transactions_finish(
             stuck.commit()
             stuck.close()
         with background(finish) as finished:
-            outcome = cycle.exchange("cutover" if cycle.m.run.direction == "forward" else "revert")
+            outcome = cycle.exchange("cutover" if cycle.m.run.direction is Direction.FORWARD else "revert")
             finished.result(20)
         assert outcome.disconnected == 2
         assert [f"({role}, idle in transaction" in who for who in outcome.clients_left] == [True] * left

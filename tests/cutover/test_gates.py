@@ -14,7 +14,7 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.report import Silent
 from swap.doctor.server import read_server
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.prepare.slot import slot_name
 from swap.sync.replay import Fence, Replayed, replay
@@ -132,7 +132,7 @@ def test_a_backlog_that_grows_is_refused_with_the_rates(
     cycle.ready()
     app = connect(database.app)
 
-    def outpaced(conn: Connection, plan: Plan, d: Direction, run_id: int, fence: Fence | None) -> Replayed:
+    def outpaced(conn: Connection, plan: Plan, d: TableMapping, run_id: int, fence: Fence | None) -> Replayed:
         for _ in range(2):
             app.execute("UPDATE users SET email = email || '.'")
             if fence is not None:

@@ -18,7 +18,7 @@ from swap.core.connection import Connection
 from swap.core.errors import DefectError, RefusedError
 from swap.ddl.capture import changes
 from swap.demo.load import Load
-from swap.plan.direction import direction
+from swap.plan.direction import Direction, table_mapping
 from swap.prepare.slot import Slot, end_slot, read_slot, slot_name
 from swap.sync.logical.barrier import OwnFence, delivered, streaming
 from swap.sync.logical.position import CaptureLostError, check_journalled
@@ -218,7 +218,7 @@ def test_rows_exchange_values_behind_the_fence(m: Migration, app: Session) -> No
         app.execute("UPDATE users SET email = 'free' WHERE id = 2")
         app.execute("UPDATE users SET email = 'user2' WHERE id = 1")
         app.execute("UPDATE users SET email = 'user1' WHERE id = 2")
-        replay_all(m.conn, m.plan, direction(m.plan, "forward"), m.run.id, fence)
+        replay_all(m.conn, m.plan, table_mapping(m.plan, Direction.FORWARD), m.run.id, fence)
         m.assert_same()
 
 

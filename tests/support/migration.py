@@ -21,7 +21,7 @@ from swap.core.connection import Database as Conninfo
 from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
 from swap.ddl.capture import changes
-from swap.plan.direction import direction
+from swap.plan.direction import table_mapping
 from swap.plan.planning import read_plan
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
@@ -151,7 +151,7 @@ class Migration:
     def replay(self, limit: int | None = 1_000_000, fence: Fence | None = None) -> Replayed:
         """One batch of about `limit` entries, whole transactions; 0: one transaction."""
         self.deliver()
-        return replay(self.conn, self.plan, direction(self.plan, self.run.direction), self.run.id, limit, fence)
+        return replay(self.conn, self.plan, table_mapping(self.plan, self.run.direction), self.run.id, limit, fence)
 
     def verified(self) -> Report:
         """`swap verify --method exact`."""

@@ -14,7 +14,7 @@ from swap.core.connection import Connection
 from swap.core.connection import Database as Target
 from swap.core.names import TableName
 from swap.core.report import Reporter, Silent
-from swap.plan.direction import Direction, direction
+from swap.plan.direction import TableMapping, table_mapping
 from swap.state.journal import Journal, Run
 from tests.support.operator import Operator
 from tests.support.servers import Database
@@ -66,9 +66,9 @@ class Verified:
     def session(self) -> closing[Connection]:
         return closing(self.target.connect("test"))
 
-    def direction(self) -> Direction:
+    def direction(self) -> TableMapping:
         run = self.run()
-        return direction(run.plan, run.direction)
+        return table_mapping(run.plan, run.direction)
 
 
 class OnProgress(Silent):

@@ -12,7 +12,7 @@ import pytest
 from swap.cli.status import status_lines
 from swap.core.connection import Connection
 from swap.core.report import Silent
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.sync import backlog_trend as pace
 from swap.sync import loop
@@ -37,7 +37,7 @@ class Heard(Silent):
 def held_back(app: psycopg.Connection[Any], heard: Heard) -> Callable[..., Replayed]:
     """Replay of one transaction at a time, for every five that the application commits; until that was said twice."""
 
-    def slow(conn: Connection, plan: Plan, d: Direction, run_id: int, limit: int | None, fence: Fence | None) -> Replayed:
+    def slow(conn: Connection, plan: Plan, d: TableMapping, run_id: int, limit: int | None, fence: Fence | None) -> Replayed:
         if len(heard.notes) >= 2:
             return replay(conn, plan, d, run_id, limit, fence)
         for _ in range(5):

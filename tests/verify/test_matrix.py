@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from psycopg import sql
 
+from swap.plan.direction import Direction
 from swap.plan.model import RefColumns
 from tests.support.verification import Planted
 from tests.support.verifying import METHODS, Verified, failed, plain, without_triggers
@@ -106,7 +107,7 @@ def caught_in_reference(verified: Verified, planted: Planted, method: Method, ca
 
 def columns(verified: Verified, ref: RefColumns) -> dict[str, str]:
     plan = verified.run().plan
-    if verified.run().direction == "forward":
+    if verified.run().direction is Direction.FORWARD:
         return {"int": ref.column, "uuid": ref.uuid_column, "live_int": plan.key, "live_uuid": plan.identity}
     return {"int": ref.legacy_column, "uuid": ref.column, "live_int": plan.legacy_key, "live_uuid": plan.key}
 

@@ -24,7 +24,7 @@ from swap.core.connection import Database as Target
 from swap.core.names import TableName
 from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
-from swap.plan.direction import Direction, Mapped
+from swap.plan.direction import ColumnMapping, Direction, TableMapping
 from tests.support.servers import Database
 from tests.support.verifying import METHODS
 from verify.checksum import row_hash
@@ -272,8 +272,8 @@ def expect(before: Printed, after: Printed, example: Example) -> list[tuple[int,
 def compare(target: Target, conn: Connection, example: Example, method: Method) -> Gathered:
     oids = [conn.execute("SELECT %s::regclass::oid::bigint", [str(t)]).fetchone() or (0,) for t in (ORIGIN, TARGET)]
     origin, maintained = load_tables(conn, [oid for (oid,) in oids])
-    mapped = tuple(Mapped(c.name, c.name, False, True, c) for c in origin.columns if c.name != "k")
-    d = Direction("forward", ORIGIN, TARGET, "k", "k", "k", "k", mapped)
+    mapped = tuple(ColumnMapping(c.name, c.name, False, True, c) for c in origin.columns if c.name != "k")
+    d = TableMapping(Direction.FORWARD, ORIGIN, TARGET, "k", "k", "k", "k", mapped)
     found = Gathered()
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

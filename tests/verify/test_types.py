@@ -14,7 +14,7 @@ from psycopg import sql
 
 from swap.catalog.model import Column
 from swap.core.connection import Connection
-from swap.plan.direction import Direction
+from swap.plan.direction import TableMapping
 from tests.support.commands import Cli
 from tests.support.operator import Operator
 from tests.support.servers import Connect, Database, ExampleFactory
@@ -64,7 +64,7 @@ def test_every_type_family(
 
 
 def in_the_retired_table(
-    conn: Connection, d: Direction, case: TypeCase, column: str
+    conn: Connection, d: TableMapping, case: TypeCase, column: str
 ) -> tuple[list[tuple[int | str, tuple[str, ...]]], RangeDigest]:
     """What the exact comparison names, and the digests of both sides."""
     everything, nothing = Range(1), array("q")

@@ -11,7 +11,7 @@ from psycopg import sql
 
 import cutover.run
 from swap.core.errors import DifferenceError
-from swap.plan.direction import direction
+from swap.plan.direction import table_mapping
 from swap.sync.follow_up import validations
 from tests.support.cycling import Start
 from tests.support.verifying import reason, status_of
@@ -45,7 +45,7 @@ def test_before_the_follow_up_is_finished(start: Start, monkeypatch: pytest.Monk
         assert status_of(report, "foreign_keys_valid") == ("ok" if validated else "warning")
         assert status_of(report, "drift") == ("warning" if validated else "ok")
         assert not report.findings
-    target = direction(cycle.m.plan, cycle.m.run.direction).target.sql
+    target = table_mapping(cycle.m.plan, cycle.m.run.direction).target.sql
     rename = sql.SQL("UPDATE {} SET name = %s WHERE name = %s")
     with closing(psycopg.connect(cycle.db.superuser, autocommit=True)) as conn:
         conn.execute(rename.format(target), ["x", "n7"])

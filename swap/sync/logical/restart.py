@@ -15,7 +15,7 @@ from swap.core.connection import Connection, Database
 from swap.core.lock_retries import LockBudget, with_locks
 from swap.core.report import Reporter
 from swap.ddl.capture import changes
-from swap.plan.direction import Direction, direction
+from swap.plan.direction import TableMapping, table_mapping
 from swap.plan.model import Plan
 from swap.prepare.slot import STEP, make_slot
 from swap.state.journal import Journal, Phase, Run
@@ -45,14 +45,14 @@ def restart_capture(database: Database, journal: Journal, run: Run, config: Conf
     with_locks(conn, [run.plan.source], "SHARE ROW EXCLUSIVE", budget, lambda: None)
     report.note("comparing both sides for what was missed")
     with conn.transaction():
-        count = conn.execute(queue_differing(run.plan, direction(run.plan, run.direction))).rowcount
+        count = conn.execute(queue_differing(run.plan, table_mapping(run.plan, run.direction))).rowcount
         journal.update_run(run.id, verified=None)
         journal.mark_step(run.id, STEP)
         journal.event(run.id, "capture", f"began again after its slot was lost; {count} keys differ and are queued")
     return count
 
 
-def queue_differing(plan: Plan, d: Direction) -> sql.Composed:
+def queue_differing(plan: Plan, d: TableMapping) -> sql.Composed:
     """INSERT of every key whose rows are not the same image, or that one side alone has. One statement, one snapshot."""
     written = [m for m in d.columns if m.written]
     comma = sql.SQL(", ")

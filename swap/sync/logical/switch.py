@@ -19,6 +19,7 @@ from swap.core.statement import AX, Statement, script
 from swap.ddl import capture as objects
 from swap.ddl import guards as own_triggers
 from swap.ddl.replication import create_publication, drop_publication, publish
+from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.slot import STEP, end_slot, make_slot
 from swap.state.journal import Journal, Phase, Run
@@ -45,7 +46,7 @@ def switch_mode(database: Database, journal: Journal, run: Run, to: str, config:
 
 
 def _triggers(run: Run) -> list[Statement]:
-    return own_triggers.capture_triggers(run.plan, run.plan.source, "forward")
+    return own_triggers.capture_triggers(run.plan, run.plan.source, Direction.FORWARD)
 
 
 def _to_logical(database: Database, journal: Journal, run: Run, budget: LockBudget, report: Reporter) -> None:
@@ -53,7 +54,7 @@ def _to_logical(database: Database, journal: Journal, run: Run, budget: LockBudg
     journal.forget_step(run.id, STEP)
     end_slot(conn, plan)
     with conn.transaction():
-        conn.execute(script([drop_publication(plan), create_publication(plan), *publish(plan, plan.source, "forward")]))
+        conn.execute(script([drop_publication(plan), create_publication(plan), *publish(plan, plan.source, Direction.FORWARD)]))
         journal.event(run.id, "mode", "published")
     make_slot(conn, journal, run, report, database)
 
@@ -69,7 +70,7 @@ def _to_triggers(database: Database, journal: Journal, run: Run, budget: LockBud
     capture = journal.t["capture"]
     slot = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
     triggers = _triggers(run)
-    install = [*(s.reversed() for s in triggers), *objects.capture_functions(plan, "forward", slot), *triggers]
+    install = [*(s.reversed() for s in triggers), *objects.capture_functions(plan, Direction.FORWARD, slot), *triggers]
 
     def change() -> None:
         conn.execute(script(install))

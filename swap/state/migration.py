@@ -1,0 +1,58 @@
+"""What an executor holds: one migration on its way, and everything it needs to take the next step.
+
+Functions that act take a `Migration`, and nothing of what is in it one by one. A worker with a connection of its own
+takes `on(conn)`.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+
+from swap.core.config import Config
+from swap.core.connection import Connection, Database
+from swap.core.lock_retries import LockBudget
+from swap.core.report import Reporter, Silent
+from swap.plan.direction import Direction, TableMapping, table_mapping
+from swap.plan.model import Plan
+from swap.state.journal import Journal, Run
+
+
+@dataclass
+class Migration:
+    """`conn` is the session that acts; `journal` writes on it. `run` is the row as it was last read: `reload` reads it again."""
+
+    database: Database
+    conn: Connection
+    journal: Journal
+    run: Run
+    config: Config
+    report: Reporter = field(default_factory=Silent)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def plan(self) -> Plan:
+        return self.run.plan
+
+    @property
+    def direction(self) -> Direction:
+        return self.run.direction
+
+    @property
+    def mapping(self) -> TableMapping:
+        """The tables and columns of the run's direction."""
+        return table_mapping(self.run.plan, self.run.direction)
+
+    @property
+    def budget(self) -> LockBudget:
+        """How long a short statement waits for its lock, and how often."""
+        return LockBudget(self.config.cutover.lock_timeout_ms, self.config.cutover.max_attempts)
+
+    def reload(self) -> Run:
+        """The run's row as it is now."""
+        self.run = self.journal.get(self.run.id)
+        return self.run
+
+    def on(self, conn: Connection) -> Migration:
+        """The same migration on another session, with a journal of its own."""
+        return replace(self, conn=conn, journal=Journal(conn, self.journal.schema))
