@@ -14,12 +14,11 @@ from swap.core.connection import Connection, Database
 from swap.core.errors import RefusedError
 from swap.core.report import Reporter
 from swap.core.sql_text import load_sql
-from swap.ddl.replication import create_slot, drop_slot_sql, slot_name_sql
+from swap.ddl.replication import SLOT, create_slot, drop_slot_sql, slot_name_sql
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
 
 PATIENCE_S = 30.0
-STEP = "slot"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def make_slot(
     with conn.transaction():
         journal.capture.begin_stream(run.id, name, position)
         if journalled:
-            journal.mark_step(run.id, STEP)
+            journal.mark_step(run.id, SLOT)
 
 
 def end_slot(conn: Connection, plan: Plan, patience_s: float = PATIENCE_S) -> None:
