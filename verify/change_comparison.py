@@ -13,7 +13,7 @@ from swap.ddl.capture import changes
 from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.sync.change_queue import current_snapshot, read_watermark
-from swap.sync.replay import Fence
+from swap.sync.replay import Barrier
 from verify.changed_keys import compare_keys, touched_keys
 from verify.report import Finding
 
@@ -32,7 +32,7 @@ class Look:
 
 
 def look_at_changes(
-    conn: Connection, plan: Plan, d: TableMapping, run_id: int, since: Snapshot, also: Iterable[int], fence: Fence | None = None
+    conn: Connection, plan: Plan, d: TableMapping, run_id: int, since: Snapshot, also: Iterable[int], fence: Barrier | None = None
 ) -> Look:
     """Compare every key touched since `since` that is not pending, and the keys `also`, in one snapshot.
 
@@ -45,7 +45,7 @@ def look_at_changes(
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
         watermark = read_watermark(conn, plan, run_id)
-        pending = touched_keys(fence.close_up() if fence else conn, plan, watermark)
+        pending = touched_keys(fence.wait_delivered() if fence else conn, plan, watermark)
         todo = sorted((touched_keys(conn, plan, since) | set(also)) - pending)
         findings = [f for n in range(0, len(todo), SLICE) for f in compare_keys(conn, d, todo[n : n + SLICE])]
         return Look(current_snapshot(conn), watermark, len(todo), len(pending), tuple(findings))

@@ -66,7 +66,7 @@ def verify(
     A snapshot is given up, and another one taken, once it is older than `snapshot_max_s`. `give_up` is asked all the
     while; a reason ends the run (GivenUp): it is no verification, and nothing was journalled. Raises UnreachableError when the
     server cannot be reached at the beginning or for writing the result; any failure in between is a reason in an `incomplete`
-    report; but for logical capture's, which raises what `ForeignFence.close_up` does.
+    report; but for logical capture's, which raises what `DelegatedBarrier.wait_delivered` does.
 
     `reader`: a physical standby on which everything is compared; refused when it is none of this server.
     """

@@ -27,7 +27,7 @@ from swap.core.sql_text import load_sql
 from swap.ddl.capture import changes
 from swap.plan.model import Plan
 from swap.sync.change_queue import due, read_watermark, rows_by_xid
-from swap.sync.replay import Fence
+from swap.sync.replay import Barrier
 from verify.workers import Workers
 
 MAX_PENDING = 1_000_000
@@ -60,7 +60,7 @@ class Views:
     """The snapshots of one verification, one after the other. `taken`: all of them, in order."""
 
     def __init__(
-        self, holder: Connection, plan: Plan, run_id: int, workers: Workers, max_s: float, fence: Fence | None = None
+        self, holder: Connection, plan: Plan, run_id: int, workers: Workers, max_s: float, fence: Barrier | None = None
     ) -> None:
         self._holder, self._plan, self._run_id, self._workers, self._max_s = holder, plan, run_id, workers, max_s
         self._fence = fence
@@ -111,7 +111,7 @@ def queue_lost(conn: Connection) -> str | None:
     return None if held else "the queue was not held to the end"
 
 
-def open_view(conn: Connection, plan: Plan, run_id: int, fence: Fence | None = None) -> View:
+def open_view(conn: Connection, plan: Plan, run_id: int, fence: Barrier | None = None) -> View:
     """Begin a transaction on `conn` (autocommit) and export its snapshot; it reads no table but the queue. With a `fence`
     (logical mode) the queue is read a little later, by another session: what this snapshot shows and the stream had not
     delivered yet is pending too, or it would be called a difference."""
@@ -119,7 +119,7 @@ def open_view(conn: Connection, plan: Plan, run_id: int, fence: Fence | None = N
     row = conn.execute(load_sql("verify", "export_snapshot.sql")).fetchone()
     assert row is not None
     watermark = read_watermark(conn, plan, run_id)
-    queue = fence.close_up() if fence else conn
+    queue = fence.wait_delivered() if fence else conn
     entries = due(plan, watermark, sql.SQL("c.key"))
     some = sql.SQL("SELECT DISTINCT d.key FROM ({}) d ORDER BY 1 LIMIT {}").format(entries, sql.Literal(MAX_PENDING + 1))
     keys = rows_by_xid(queue, some)

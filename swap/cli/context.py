@@ -21,7 +21,8 @@ from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
 from swap.state.journal import Journal, Run
-from swap.state.missing import left_over, refuse_gone
+from swap.state.migration import Migration
+from swap.state.missing import left_over, refuse_missing
 
 Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Else SWAP_CONFIG, else ./swap.toml.")]
@@ -55,6 +56,10 @@ class Session:
     stop: threading.Event
     standby: bool
 
+    def migration(self, run: Run) -> Migration:
+        """What the functions that act on the run take."""
+        return Migration(self.database, self.journal.conn, self.journal, run, self.config, self.report, self.stop)
+
     def need_run(self, command: str) -> Run:
         """The run, or PhaseError."""
         if self.run is None:
@@ -63,7 +68,7 @@ class Session:
                 hint=left_over(self.journal.conn, self.config) or "Run `swap doctor`, then `swap prepare`.",
             )
         if command in NEEDS_ALL:
-            refuse_gone(self.journal.conn, self.journal, self.run)
+            refuse_missing(self.journal, self.run)
         return self.run
 
 

@@ -9,22 +9,22 @@ from typing import Annotated
 
 import typer
 
-from cutover.finalize import abort as run_abort
+from cutover.abort import abort as run_abort
+from cutover.abort import way_back
 from cutover.finalize import finalize as run_finalize
-from cutover.finalize import way_back
 from cutover.finalize_checks import check_finalize
 from cutover.gates import check_phase
 from cutover.hook import HookError, run_hook
-from cutover.prepared_exchange import slot_and_generation
-from cutover.run import Operation
+from cutover.run import ExchangeCommand
+from cutover.run import no_snapshot as without_hook
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, Yes, confirm, opened
 from swap.cli.output import emit_json, print_lines
 from swap.cli.results import done, print_statements
-from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError, StoppedError
 from swap.ddl.phases import exchange_statements
 from swap.ddl.teardown import abort_steps, finalize_steps
 from swap.state.journal import Phase, Run
+from swap.state.migration import Migration
 
 Clients = Annotated[
     list[str] | None,
@@ -65,7 +65,9 @@ def cutover(
         if dry_run:
             if run.phase not in (Phase.PREPARED, Phase.BACKFILLING):
                 check_phase(run, "cutover")
-            print_statements(exchange_statements(run.plan, "cutover", *slot_and_generation(s.journal, run)), as_json=as_json)
+            print_statements(
+                exchange_statements(run.plan, "cutover", *s.journal.capture.after_exchange(run.id, run.plan.tag)), as_json=as_json
+            )
             return
         check_phase(run, "cutover")
         if s.config.hooks.pre_swap_snapshot is None and not no_snapshot:
@@ -74,7 +76,7 @@ def cutover(
                 hint="Set [hooks] pre_swap_snapshot (docs/hooks.md), or say --no-snapshot.",
             )
         confirm(f"Exchange {run.source} with {run.plan.shadow} now?", yes=yes)
-        hook = None if no_snapshot else _snapshot_hook(s)
+        hook = without_hook if no_snapshot else _snapshot_hook(s)
         _exchange(s, run, "cutover", hook, as_json=as_json)
 
 
@@ -88,10 +90,12 @@ def revert(
         run = s.need_run("revert")
         check_phase(run, "revert")
         if dry_run:
-            print_statements(exchange_statements(run.plan, "revert", *slot_and_generation(s.journal, run)), as_json=as_json)
+            print_statements(
+                exchange_statements(run.plan, "revert", *s.journal.capture.after_exchange(run.id, run.plan.tag)), as_json=as_json
+            )
             return
         confirm(f"Exchange {run.source} back with {run.plan.retired} now?", yes=yes)
-        _exchange(s, run, "revert", None, as_json=as_json)
+        _exchange(s, run, "revert", without_hook, as_json=as_json)
 
 
 def _override(s: Session, options: Mapping[str, object]) -> None:
@@ -100,12 +104,8 @@ def _override(s: Session, options: Mapping[str, object]) -> None:
     s.config = s.config.model_copy(update={"cutover": s.config.cutover.model_copy(update=given)})
 
 
-def _exchange(s: Session, run: Run, kind: str, hook: Callable[[Connection, Run], str] | None, *, as_json: bool) -> None:
-    operation = Operation(
-        s.database, s.config, s.journal, run, kind, s.report, s.stop,
-        lambda conn, r: hook(conn, r) if hook else None,
-    )  # fmt: skip
-    outcome = operation.execute()
+def _exchange(s: Session, run: Run, kind: str, hook: Callable[[Migration], str | None], *, as_json: bool) -> None:
+    outcome = ExchangeCommand(s.migration(run), kind, hook).execute()
     s.report.close()
     if as_json:
         document = asdict(outcome)
@@ -134,28 +134,29 @@ def quoted(v: dict[str, object]) -> str:
     return f"it relied on verification {v['id']} ({v['method']}, {v['rows']:,} rows, {v['finished_at']})"
 
 
-def _snapshot_hook(s: Session) -> Callable[[Connection, Run], str]:
+def _snapshot_hook(s: Session) -> Callable[[Migration], str | None]:
     """Runs the configured hook, journals it, returns the snapshot's id (StoppedError when it fails)."""
 
-    def hook(conn: Connection, run: Run) -> str:
+    def hook(migration: Migration) -> str:
+        run, journal = migration.run, migration.journal
         argv = list(s.config.hooks.pre_swap_snapshot or [])
-        row = conn.execute("SELECT pg_current_wal_lsn()::text, pg_current_xact_id()::text").fetchone()
+        row = migration.conn.execute("SELECT pg_current_wal_lsn()::text, pg_current_xact_id()::text").fetchone()
         assert row is not None
         env = {
             **s.database.libpq_environment(),
             "SWAP_RUN_ID": str(run.id), "SWAP_TABLE": str(run.source), "SWAP_LSN": row[0], "SWAP_XID": row[1],
             "SWAP_PHASE": run.phase.public,
         }  # fmt: skip
-        number = s.journal.hooks.begin(run.id, "pre_swap_snapshot", argv)
+        number = journal.hooks.begin(run.id, "pre_swap_snapshot", argv)
         s.report.note(f"snapshot hook: {argv[0]}")
         try:
             result = run_hook(argv, env=env, timeout_s=s.config.hooks.timeout_s, cwd=_directory(s.config_path))
         except StoppedError as e:
             code, output = (e.result.exit_code, e.result.output) if isinstance(e, HookError) else (-1, "")
             said = f"{e.message}\n{output}".strip()
-            s.journal.hooks.finish(number, exit_code=code, output=said)
+            journal.hooks.finish(number, exit_code=code, output=said)
             raise
-        s.journal.hooks.finish(number, exit_code=result.exit_code, output=result.output, snapshot=result.snapshot)
+        journal.hooks.finish(number, exit_code=result.exit_code, output=result.output, snapshot=result.snapshot)
         return result.snapshot
 
     return hook
@@ -180,12 +181,12 @@ def finalize(
             )
         if dry_run:
             first = run.phase is Phase.CUT_OVER
-            check_finalize(s.journal.conn, run.plan, s.config, drop_legacy=drop_legacy, second_names=first)
+            check_finalize(s.migration(run), drop_legacy=drop_legacy, compat=first)
             steps = finalize_steps(run.plan, drop_legacy=drop_legacy, second_names=first)
             print_statements([st for step in steps for st in step.statements], as_json=as_json)
             return
         confirm(f"Drop {run.plan.retired} for good? There is no revert after this.", yes=yes)
-        run_finalize(s.journal.conn, s.journal, run, s.config, s.report, drop_legacy=drop_legacy)
+        run_finalize(s.migration(run), drop_legacy=drop_legacy)
     done(as_json, {"phase": "finalized"}, f"finalized: {run.plan.retired} and capture are gone")
 
 
@@ -206,5 +207,5 @@ def abort(
             return
         if run.phase is not Phase.ABORTED:
             confirm(f"Remove {run.plan.shadow} and everything else swap added?", yes=yes)
-            run_abort(s.journal.conn, s.journal, run, s.config, s.report)
+            run_abort(s.migration(run))
     done(as_json, {"phase": "aborted"}, f"aborted: {run.source} and its references are as they were before prepare")

@@ -61,7 +61,7 @@ def at_work(conn: Connection, pid: int) -> str:
 
 
 @contextmanager
-def explained(database: Database, conn: Connection, what: str, report: Reporter) -> Iterator[None]:
+def reporting_waits(database: Database, conn: Connection, what: str, report: Reporter) -> Iterator[None]:
     """While `conn` is at one long statement (an index, a VACUUM, a VALIDATE), say every few seconds how far it is, or, if it
     waits, at once for whom."""
     stop = threading.Event()

@@ -6,17 +6,16 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from psycopg import sql
 
-from swap.core.config import Config
 from swap.core.report import Silent
 from swap.state.journal import Journal, Run
 from swap.sync.loop import Sync
-from tests.support.migration import Migrate, Migration, background, migrations
-from tests.support.mode import with_mode
+from tests.support.migration import Driver, Migrate, background, migrations
 from tests.support.servers import Database, DatabaseServer
 from tests.support.verifying import METHODS
 from tests.support.waiting import wait_until
@@ -42,13 +41,13 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture
-def synced(migrate: Migrate, database: Database, monkeypatch: pytest.MonkeyPatch) -> Migration:
+def synced(migrate: Migrate, database: Database, monkeypatch: pytest.MonkeyPatch) -> Driver:
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 5_000)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 5_000)
     return migrate(database, DDL).synced()
 
 
-def verified(m: Migration, method: Method, **options: float) -> Report:
+def verified(m: Driver, method: Method, **options: float) -> Report:
     return verify(m.database, m.journal.get(m.run.id), method=method, jobs=2, reporter=Silent(), **options)  # type: ignore[arg-type]
 
 
@@ -58,7 +57,7 @@ def keys_of(report: Report) -> list[int | str]:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_real_difference_among_50_000_pending_keys(synced: Migration, method: Method) -> None:
+def test_a_real_difference_among_50_000_pending_keys(synced: Driver, method: Method) -> None:
     """Replay is held back, and wrong for two of the keys: each is found by the first look after it is not pending."""
     synced.conn.execute("UPDATE public.users SET n = n + 1 WHERE id <= 25000")
     synced.conn.execute("UPDATE public.users SET n = n + 1 WHERE id > 25000 AND id <= 50000")
@@ -81,7 +80,7 @@ def test_a_real_difference_among_50_000_pending_keys(synced: Migration, method: 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("paused", [False, True])
-def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseServer, tmp_path: Path, paused: bool) -> None:
+def test_a_table_that_changes_at_full_speed(synced: Driver, server: DatabaseServer, tmp_path: Path, paused: bool) -> None:
     """pgbench as fast as it can, replay going on or held back (`swap pause`): it finishes, in about the time it takes
     without, and calls nothing different that is only late."""
     if not (server.bindir / "pgbench").exists():
@@ -96,10 +95,7 @@ def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseS
     )
     synced.journal.update_run(synced.run.id, paused=paused)
     stop = threading.Event()
-    sync = Sync(
-        synced.database, Config.model_validate({"source": {"table": "public.users"}, **with_mode({})}), synced.journal, synced.run,
-        Silent(), stop, jobs=1, once=False,
-    )  # fmt: skip
+    sync = Sync(replace(synced, stop=stop), jobs=1, once=False)
     load = subprocess.Popen(
         [server.bindir / "pgbench", "-n", "-c", "2", "-T", "120", "-f", script, synced.database.conninfo],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -126,13 +122,13 @@ def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseS
         load.wait(30)
 
 
-def _timed(m: Migration, method: Method) -> float:
+def _timed(m: Driver, method: Method) -> float:
     began = time.monotonic()
     assert verified(m, method).verdict == "identical"
     return time.monotonic() - began
 
 
-def _current(m: Migration) -> Run:
+def _current(m: Driver) -> Run:
     """Read by a session of its own: the journal's is the worker's."""
     with m.database.session() as conn:
         return Journal(conn, m.plan.state_schema).get(m.run.id)
