@@ -165,6 +165,14 @@ class Function:
     def signature(self) -> str:
         return f"{self.name}({self.arguments})"
 
+    @property
+    def heading(self) -> str:
+        """The name and the parameters as CREATE says them, defaults included: what `[accept]` calls it. Else the name alone."""
+        before, _, rest = self.definition.partition("(")
+        parameters, closed, _ = rest.partition(")")
+        name = before.removeprefix("CREATE ").removeprefix("OR REPLACE ").partition(" ")[2]
+        return f"{name}({parameters})" if closed and name and "(" not in parameters else str(self.name)
+
 
 @dataclass(frozen=True)
 class Unfollowed:

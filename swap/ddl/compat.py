@@ -18,7 +18,7 @@ from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.sql_text import load_sql
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.capture import PACKAGE, function, generator
 from swap.ddl.guards import trigger
 from swap.plan.direction import Direction
@@ -121,8 +121,8 @@ def drop_compat(plan: Plan) -> list[tuple[TableName, list[Statement]]]:
         mine = out.setdefault(twin.table, [])
         mine += [s.reversed() for s in _triggers(plan, twin, Direction.REVERSE)]
         column = drop.format(twin.table.sql, sql.Identifier(twin.other))
-        mine.append(Statement(column, "the name of before the cutover", twin.table, AX))
+        mine.append(Statement(column, "the name of before the cutover", twin.table, AX, kind=Kind.COLUMN, verb=Verb.DROP))
         if not twin.number:
             default = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT ").format(twin.table.sql, sql.Identifier(twin.key))
-            mine.append(Statement(default + generator(plan), "a row without a key gets one", twin.table, AX))
+            mine.append(Statement(default + generator(plan), "a row without a key gets one", twin.table, AX, kind=Kind.COLUMN))
     return list(out.items())

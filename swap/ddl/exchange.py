@@ -14,7 +14,7 @@ from psycopg import sql
 from swap.catalog.model import View
 from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.ddl import guards as own_triggers
 from swap.ddl.capture import capture_functions, fence_function
 from swap.ddl.columns import rename_column
@@ -91,7 +91,18 @@ def not_valid_checks(plan: Plan) -> list[Statement]:
         if c.comment:
             add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, plan.source.sql, sql.Literal(c.comment))
         drop = alter.format(plan.source.sql, verbatim("DROP"), name)
-        out.append(Statement(add, "a check that was never validated", plan.source, AX, drop))
+        out.append(
+            Statement(
+                add,
+                "a check that was never validated",
+                plan.source,
+                AX,
+                drop,
+                kind=Kind.CONSTRAINT,
+                verb=Verb.CREATE,
+                object=part(plan.source, c.name),
+            )
+        )
     return out
 
 
@@ -123,5 +134,5 @@ def closing_statements(plan: Plan, after: Direction, table_no: int, generation: 
     return [
         *capture_functions(plan, after, table_no),
         fence_function(plan, generation),
-        Statement(fence, "snapshots of before the exchange are told to retry"),
+        Statement(fence, "snapshots of before the exchange are told to retry", kind=Kind.CAPTURE),
     ]

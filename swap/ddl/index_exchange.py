@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from psycopg import sql
 
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.ddl.indexes import rename_index
 from swap.ddl.partitions import primary_key_statements, tree
 from swap.ddl.rename import rename_constraint
@@ -26,7 +26,10 @@ def exchange_marks(index: IndexPlan, *, off: bool) -> list[Statement]:
         identity = alter + sql.SQL("REPLICA IDENTITY ")
         pairs.append((identity + sql.SQL("DEFAULT"), identity + sql.SQL("USING INDEX {}").format(name)))
     why = "the mark of the index"
-    return [Statement(a, why, index.table, AX, b) if off else Statement(b, why, index.table, AX, a) for a, b in pairs]
+    return [
+        Statement(a, why, index.table, AX, b, kind=Kind.MARK) if off else Statement(b, why, index.table, AX, a, kind=Kind.MARK)
+        for a, b in pairs
+    ]
 
 
 def drop_primary_key(ref: ReferencePlan, index: IndexPlan, spare: IndexPlan) -> Statement:
@@ -43,7 +46,7 @@ def drop_primary_key(ref: ReferencePlan, index: IndexPlan, spare: IndexPlan) -> 
     comments = (s.sql for i in parts for s in index_comments(i, None))
     return Statement(
         alter + sql.SQL("DROP CONSTRAINT {}").format(name), "the primary key moves to the uuid column", index.table, AX,
-        sql.SQL("; ").join([*back, *comments]),
+        sql.SQL("; ").join([*back, *comments]), kind=Kind.CONSTRAINT, verb=Verb.DROP, object=part(index.table, index.app_name),
     )  # fmt: skip
 
 
@@ -56,7 +59,7 @@ def index_comments(index: IndexPlan, before: str | None) -> list[Statement]:
     comment = sql.SQL("COMMENT ON {} IS {}")
     return [
         Statement(
-            comment.format(on, sql.Literal(text)), "the comment", index.table, "", comment.format(on, sql.Literal(undo))
+            comment.format(on, sql.Literal(text)), "the comment", index.table, "", comment.format(on, sql.Literal(undo)), kind=Kind.COMMENT,
         )
         for on, text, undo in texts
         if text
@@ -79,9 +82,31 @@ def exchange_index(ref: ReferencePlan, index: IndexPlan) -> list[Statement]:
     if index.only:
         parts = tree(ref, index)
         made = [s.sql for s in primary_key_statements(parts, parts)]
-        return [Statement(sql.SQL("; ").join(made), "the partitions' indexes exist; no scan", index.table, AX, drop)]
+        return [
+            Statement(
+                sql.SQL("; ").join(made),
+                "the partitions' indexes exist; no scan",
+                index.table,
+                AX,
+                drop,
+                kind=Kind.CONSTRAINT,
+                verb=Verb.CREATE,
+                object=part(index.table, index.app_name),
+            )
+        ]
     add = alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(index.build_name))
-    return [Statement(add, "the index exists; no scan", index.table, AX, drop)]
+    return [
+        Statement(
+            add,
+            "the index exists; no scan",
+            index.table,
+            AX,
+            drop,
+            kind=Kind.CONSTRAINT,
+            verb=Verb.CREATE,
+            object=part(index.table, index.app_name),
+        )
+    ]
 
 
 def exchange_part(index: IndexPlan) -> list[Statement]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import Statement
+from swap.core.statement import Kind, Statement, Verb, part
 from swap.ddl.partitions import add_constraint, attach
 from swap.ddl.statistics import statistics_of
 from swap.plan.model import IndexPlan, Plan, ReferencePlan
@@ -23,7 +23,16 @@ def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
         name = sql.Identifier(index.build_name)
         add = alter.format(index.table.sql, verbatim("ADD"), name) + verbatim(f" {index.tail}")
         drop = alter.format(index.table.sql, verbatim("DROP"), name)
-        return Statement(add, f"equivalent of {index.app_name}", index.table, "ACCESS EXCLUSIVE", drop)
+        return Statement(
+            add,
+            f"equivalent of {index.app_name}",
+            index.table,
+            "ACCESS EXCLUSIVE",
+            drop,
+            kind=Kind.CONSTRAINT,
+            verb=Verb.CREATE,
+            object=part(index.table, index.build_name),
+        )
     concurrently = concurrently and not index.only
     text = sql.SQL("CREATE {}INDEX {}{}{} ON {}{} ").format(
         sql.SQL("UNIQUE " if index.unique else ""),
@@ -38,7 +47,17 @@ def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
     )
     lock = "SHARE UPDATE EXCLUSIVE" if concurrently else "SHARE"
     why = f"equivalent of {index.app_name}" if index.app_name else "an index the exchange needs"
-    return Statement(text, why, index.table, lock, undo, transactional=not concurrently)
+    return Statement(
+        text,
+        why,
+        index.table,
+        lock,
+        undo,
+        transactional=not concurrently,
+        kind=Kind.INDEX,
+        verb=Verb.CREATE,
+        object=part(index.table, index.build_name),
+    )
 
 
 def index_attributes(index: IndexPlan) -> list[Statement]:
@@ -49,7 +68,7 @@ def index_attributes(index: IndexPlan) -> list[Statement]:
         out.append(sql.SQL("ALTER INDEX {} SET TABLESPACE {}").format(on, sql.Identifier(index.tablespace)))
     for number, target in index.statistics:
         out.append(sql.SQL("ALTER INDEX {} ALTER COLUMN {} SET STATISTICS {}").format(on, number, target))
-    return [Statement(s, f"as on {index.app_name}", index.table, "SHARE UPDATE EXCLUSIVE") for s in out]
+    return [Statement(s, f"as on {index.app_name}", index.table, "SHARE UPDATE EXCLUSIVE", kind=Kind.INDEX) for s in out]
 
 
 def reference_indexes(ref: ReferencePlan) -> list[IndexPlan]:
@@ -97,7 +116,18 @@ def constraint_statements(index: IndexPlan) -> list[Statement]:
     if index.constraint and index.constraint_comment:
         comment = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
         out.append(comment.format(name, index.table.sql, sql.Literal(index.constraint_comment)))
-    return [Statement(s, f"as on {index.app_name}", index.table, "ACCESS EXCLUSIVE") for s in out]
+    return [
+        Statement(
+            s,
+            f"as on {index.app_name}",
+            index.table,
+            "ACCESS EXCLUSIVE",
+            kind=Kind.CONSTRAINT,
+            verb=Verb.CREATE,
+            object=part(index.table, index.build_name),
+        )
+        for s in out
+    ]
 
 
 def shadow_marks(plan: Plan) -> list[Statement]:
@@ -112,7 +142,7 @@ def shadow_marks(plan: Plan) -> list[Statement]:
     marks += [
         sql.SQL("REPLICA IDENTITY USING INDEX {}").format(sql.Identifier(i.build_name)) for i in plan.indexes if i.replident
     ]
-    return [Statement(alter + m, "as on the source", plan.shadow, "ACCESS EXCLUSIVE") for m in marks]
+    return [Statement(alter + m, "as on the source", plan.shadow, "ACCESS EXCLUSIVE", kind=Kind.MARK) for m in marks]
 
 
 def publishable(plan: Plan) -> list[Statement]:
@@ -124,7 +154,7 @@ def publishable(plan: Plan) -> list[Statement]:
     return [
         Statement(
             identity.format(plan.shadow.sql, sql.Identifier(plan.key_index.build_name)),
-            "replay may update what is published", plan.shadow, "ACCESS EXCLUSIVE",
+            "replay may update what is published", plan.shadow, "ACCESS EXCLUSIVE", kind=Kind.MARK,
         )
     ]  # fmt: skip
 
@@ -133,7 +163,7 @@ def rename_index(schema: str, before: str, after: str) -> Statement:
     rename = sql.SQL("ALTER INDEX {} RENAME TO {}")
     return Statement(
         rename.format(sql.Identifier(schema, before), sql.Identifier(after)), "index name", None, "",
-        rename.format(sql.Identifier(schema, after), sql.Identifier(before)),
+        rename.format(sql.Identifier(schema, after), sql.Identifier(before)), kind=Kind.INDEX,
     )  # fmt: skip
 
 
@@ -143,7 +173,7 @@ def shadow_constraints(plan: Plan) -> list[Statement]:
     comments = [
         Statement(
             comment.format(sql.Identifier(i.table.schema, i.build_name), sql.Literal(i.comment)), f"as on {i.app_name}",
-            i.table, "SHARE UPDATE EXCLUSIVE",
+            i.table, "SHARE UPDATE EXCLUSIVE", kind=Kind.COMMENT,
         )
         for i in plan.indexes
         if i.comment

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from swap.core.sql_text import verbatim
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.plan.model import IndexPlan, ReferencePlan
 
 
@@ -38,13 +38,22 @@ def add_constraint(index: IndexPlan, name: str, using: str) -> Statement:
         add += verbatim(kind) + sql.SQL(" USING INDEX {}").format(sql.Identifier(using))
     timing = (" DEFERRABLE" if index.deferrable else "") + (" INITIALLY DEFERRED" if index.deferred else "")
     drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(index.table.sql, sql.Identifier(name))
-    return Statement(add + verbatim(timing), "a partition's part of the constraint; no scan", index.table, AX, drop)
+    return Statement(
+        add + verbatim(timing),
+        "a partition's part of the constraint; no scan",
+        index.table,
+        AX,
+        drop,
+        kind=Kind.CONSTRAINT,
+        verb=Verb.CREATE,
+        object=part(index.table, name),
+    )
 
 
 def attach(above: tuple[str, str], part: IndexPlan, name: str) -> Statement:
     """`above`: schema and name of the index that it becomes a part of."""
     text = sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(sql.Identifier(*above), sql.Identifier(part.table.schema, name))
-    return Statement(text, f"part of {above[1]}", part.table, "SHARE UPDATE EXCLUSIVE")
+    return Statement(text, f"part of {above[1]}", part.table, "SHARE UPDATE EXCLUSIVE", kind=Kind.INDEX)
 
 
 def primary_key_statements(parts: Sequence[IndexPlan], using: Iterable[IndexPlan]) -> list[Statement]:

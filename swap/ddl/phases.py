@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.statement import AX, Statement, Step, undo_all
+from swap.core.statement import AX, Kind, Statement, Step, undo_all
 from swap.ddl import capture, guards, shadow
 from swap.ddl.backfill import copy_statement, fill_compat, fill_identity, fill_reference
 from swap.ddl.columns import add_compat_column, add_identity, add_reference_column
@@ -170,12 +170,14 @@ def backfill_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
     not_null = identity_not_null(plan)
     if not_null:
         why = "per range of heap blocks: a uuid for each row without one"
-        tasks.append(FillIdentity((Statement(fill_identity(plan, LOW, HIGH), why, plan.source, "ROW EXCLUSIVE"),)))
+        tasks.append(
+            FillIdentity((Statement(fill_identity(plan, LOW, HIGH), why, plan.source, "ROW EXCLUSIVE", kind=Kind.ROWS),))
+        )
     if plan.identity_index:
         tasks.append(BuildIndexes(None, (plan.identity_index,), (), concurrently))
     tasks += not_null
     why = "per key range, sized by time; no row is locked"
-    copy = Statement(copy_statement(forward(plan), LOW, HIGH), why, plan.source, "ACCESS SHARE")
+    copy = Statement(copy_statement(forward(plan), LOW, HIGH), why, plan.source, "ACCESS SHARE", kind=Kind.ROWS)
     return [*tasks, CopyRows("copied", (copy,))]
 
 
@@ -205,11 +207,11 @@ def reference_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
         for heap in plan.catalog.table(ref.table).heaps:
             fill = fill_reference(plan, ref, LOW, HIGH, heap.name)
             why = "per range of heap blocks: rows without their uuid"
-            tasks.append(FillReference(ref, heap.name, (Statement(fill, why, heap.name, "ROW EXCLUSIVE"),)))
+            tasks.append(FillReference(ref, heap.name, (Statement(fill, why, heap.name, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
         if ref.columns.compat_column:
             fill = fill_compat(ref.columns, LOW, HIGH)
             why = "per range of heap blocks: the uuid's second name"
-            tasks.append(FillCompat(ref, (Statement(fill, why, ref.table, "ROW EXCLUSIVE"),)))
+            tasks.append(FillCompat(ref, (Statement(fill, why, ref.table, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
         indexes = tuple(reference_indexes(ref))
         attributes = tuple(s for i in indexes for s in index_attributes(i))
         tasks += [BuildIndexes(None, indexes, attributes, concurrently), *reference_steps(ref)]
@@ -240,12 +242,12 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
 def vacuum(plan: Plan) -> Statement:
     """Hint bits and the visibility map, before the index builds have to look up every row's transaction."""
     text = sql.SQL("VACUUM {}").format(plan.shadow.sql)
-    return Statement(text, "visibility map", plan.shadow, "SHARE UPDATE EXCLUSIVE", transactional=False)
+    return Statement(text, "visibility map", plan.shadow, "SHARE UPDATE EXCLUSIVE", transactional=False, kind=Kind.MAINTENANCE)
 
 
 def analyze(table: TableName, why: str) -> Statement:
     """Statistics of columns and of expression indexes. The gates ask for those of the shadow, and for none of a reference."""
-    return Statement(sql.SQL("ANALYZE {}").format(table.sql), why, table, "SHARE UPDATE EXCLUSIVE")
+    return Statement(sql.SQL("ANALYZE {}").format(table.sql), why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.MAINTENANCE)
 
 
 def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: int = 1) -> list[Statement]:
@@ -253,7 +255,7 @@ def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: in
     ahead = kind == "cutover"
     script = exchange(plan) if ahead else undo_all(exchange(plan))
     locks = sql.SQL("; ").join(lock_statements(plan, kind))
-    lock = Statement(locks, "everything involved, at once", plan.source, AX)
+    lock = Statement(locks, "everything involved, at once", plan.source, AX, kind=Kind.LOCK)
     after = Direction.REVERSE if ahead else Direction.FORWARD
     return [lock, *script, *closing_statements(plan, after, table_no, generation), plan_again(plan)]
 

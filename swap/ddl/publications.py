@@ -12,7 +12,7 @@ from psycopg import sql
 from swap.catalog.model import Publication
 from swap.core.names import TableName
 from swap.core.sql_text import verbatim
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb
 from swap.plan.model import Plan, Rename
 
 Listed = tuple[TableName, Publication, tuple[str, ...]]
@@ -56,4 +56,12 @@ def _publish(table: TableName, p: Publication, columns: tuple[str, ...]) -> Stat
         add += sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, columns)))
     if p.filter is not None:
         add += verbatim(f" WHERE ({p.filter})")
-    return Statement(add, "the publication", table, AX, alter + sql.SQL("DROP TABLE {}").format(table.sql))
+    return Statement(
+        add,
+        "the publication",
+        table,
+        AX,
+        alter + sql.SQL("DROP TABLE {}").format(table.sql),
+        kind=Kind.PUBLICATION,
+        verb=Verb.CREATE,
+    )

@@ -20,7 +20,7 @@ from swap.catalog.model import Sequence
 from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.sql_text import Query, load_sql
-from swap.core.statement import Statement
+from swap.core.statement import Kind, Statement, Verb
 from swap.plan.model import INTEGERS, Plan
 
 BITS = dict(zip(INTEGERS, (15, 31, 63), strict=True))
@@ -73,11 +73,23 @@ def create_spare_sequence(plan: Plan) -> list[Statement]:
         spare_sequence(plan).sql,
         *(sql.Literal(n) for n in (1 if first < last else -1, min(first, last), max(first, last), first)),
     )
-    return [Statement(create, "legacy keys for rows born when the key's own sequence has ended", undo=_drop(plan))]
+    return [
+        Statement(
+            create,
+            "legacy keys for rows born when the key's own sequence has ended",
+            undo=_drop(plan),
+            kind=Kind.CAPTURE,
+            verb=Verb.CREATE,
+        )
+    ]
 
 
 def drop_spare_sequence(plan: Plan) -> list[Statement]:
-    return [Statement(_drop(plan), "nothing takes a key from it any more")] if has_spare_keys(plan) else []
+    return (
+        [Statement(_drop(plan), "nothing takes a key from it any more", kind=Kind.CAPTURE, verb=Verb.DROP)]
+        if has_spare_keys(plan)
+        else []
+    )
 
 
 def _drop(plan: Plan) -> sql.Composed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from swap.core.statement import AX, Statement, Step
+from swap.core.statement import AX, Kind, Statement, Step, Verb
 from swap.ddl import capture as objects
 from swap.ddl import guards as own_triggers
 from swap.ddl.columns import add_compat_column
@@ -30,12 +30,17 @@ def _drop_triggers(plan: Plan, direction: Direction) -> list[Statement]:
 
 def _drop_functions(plan: Plan, names: list[str]) -> list[Statement]:
     drop = sql.SQL("DROP FUNCTION IF EXISTS {}()")
-    return [Statement(drop.format(plan.state(n).sql), "nothing calls it any more") for n in names]
+    return [
+        Statement(drop.format(plan.state(n).sql), "nothing calls it any more", kind=Kind.CAPTURE, verb=Verb.DROP) for n in names
+    ]
 
 
 def _drop_queue(plan: Plan) -> list[Statement]:
     drop = sql.SQL("DROP TABLE IF EXISTS {}")
-    return [Statement(drop.format(objects.changes(plan, n).sql), "the queue of changed keys") for n in (0, 1)]
+    return [
+        Statement(drop.format(objects.changes(plan, n).sql), "the queue of changed keys", kind=Kind.CAPTURE, verb=Verb.DROP)
+        for n in (0, 1)
+    ]
 
 
 def _guard_names(plan: Plan) -> list[str]:
@@ -49,7 +54,7 @@ def _drop_check(ref: ReferencePlan) -> list[Statement]:
     if not ref.columns.not_null:
         return []
     drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(ref.table.sql, sql.Identifier(ref.check_name))
-    return [Statement(drop, "the helper check", ref.table, AX)]
+    return [Statement(drop, "the helper check", ref.table, AX, kind=Kind.CONSTRAINT, verb=Verb.DROP)]
 
 
 def abort_steps(plan: Plan) -> list[Step]:
@@ -69,19 +74,39 @@ def abort_steps(plan: Plan) -> list[Step]:
     own: list[Statement] = _drop_triggers(plan, Direction.FORWARD)
     existing = plan.source_table.column(plan.identity)
     if plan.identity_added:
-        own.append(Statement(alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column), "as before", plan.source, AX))
+        own.append(
+            Statement(
+                alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column),
+                "as before",
+                plan.source,
+                AX,
+                kind=Kind.COLUMN,
+                verb=Verb.DROP,
+            )
+        )
     else:
         if plan.identity_index:
             name = plan.source.renamed(plan.identity_index.build_name)
-            own.append(Statement(sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql), "as before", plan.source, AX))
+            own.append(
+                Statement(
+                    sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql),
+                    "as before",
+                    plan.source,
+                    AX,
+                    kind=Kind.INDEX,
+                    verb=Verb.DROP,
+                )
+            )
         if existing is not None and not existing.not_null:
             check = sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(sql.Identifier(f"swap_{plan.tag}_identity_present"))
             drop = alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL, ").format(column) + check
-            own.append(Statement(drop, "as before", plan.source, AX))
+            own.append(Statement(drop, "as before", plan.source, AX, kind=Kind.NOT_NULL, verb=Verb.DROP))
     steps.append(Step("source", tuple(own), (plan.source,), AX))
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
-    shadow = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql), "the shadow", plan.shadow, AX)
+    shadow = Statement(
+        sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql), "the shadow", plan.shadow, AX, kind=Kind.TABLE, verb=Verb.DROP
+    )
     names = [*CAPTURES, *_guard_names(plan), *function_names(plan)]
     steps.append(Step("shadow", (shadow,), (plan.shadow,), AX))
     steps.append(Step("objects", (*_drop_queue(plan), *_drop_functions(plan, names), *drop_spare_sequence(plan))))
@@ -96,14 +121,23 @@ def _drop_reference(ref: ReferencePlan) -> list[Statement]:
             drop = sql.SQL("ALTER TABLE {} ").format(i.table.sql) + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(
                 sql.Identifier(i.build_name)
             )
-            out.append(Statement(drop, "the prepared constraint", ref.table, AX))
+            out.append(Statement(drop, "the prepared constraint", ref.table, AX, kind=Kind.CONSTRAINT, verb=Verb.DROP))
     above = [i for i in (*ref.indexes, *ref.parts) if i.only]  # takes its parts along, as far as they are attached
     for i in (*above, *reference_indexes(ref)):
         name = i.table.renamed(i.build_name)
-        out.append(Statement(sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql), "a prepared index", ref.table, AX))
+        out.append(
+            Statement(
+                sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql),
+                "a prepared index",
+                ref.table,
+                AX,
+                kind=Kind.INDEX,
+                verb=Verb.DROP,
+            )
+        )
     if not ref.columns.adopted:
         drop = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(sql.Identifier(ref.columns.uuid_column))
-        out.append(Statement(drop, "the uuid column that `prepare` added", ref.table, AX))
+        out.append(Statement(drop, "the uuid column that `prepare` added", ref.table, AX, kind=Kind.COLUMN, verb=Verb.DROP))
     return out
 
 
@@ -115,7 +149,14 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) 
     steps = [Step("capture", tuple(off), (plan.source,), AX)]
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
-    retired = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.retired.sql), "the retired table", plan.retired, AX)
+    retired = Statement(
+        sql.SQL("DROP TABLE IF EXISTS {}").format(plan.retired.sql),
+        "the retired table",
+        plan.retired,
+        AX,
+        kind=Kind.TABLE,
+        verb=Verb.DROP,
+    )
     functions = _drop_functions(plan, [*CAPTURES, "guard_forward"])
     second = _drop_functions(plan, function_names(plan))
     if kept := drop_aside(plan):
@@ -131,11 +172,16 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) 
     for ref in plan.references:
         guards = [s.reversed() for s in own_triggers.reference_guards(plan, ref.columns, ref.table, Direction.REVERSE)]
         column = drop.format(ref.table.sql, sql.Identifier(ref.columns.legacy_column))
-        gone = Statement(column, "the integer reference", ref.table, AX)
+        gone = Statement(column, "the integer reference", ref.table, AX, kind=Kind.COLUMN, verb=Verb.DROP)
         steps.append(Step(f"reference {ref.table}.{ref.columns.number}", (*guards, gone), (ref.table,), AX))
     columns = [plan.legacy_key, *(r.legacy_column for r in plan.own_references)]
     own = [s.reversed() for s in keep]
-    own += [Statement(drop.format(plan.source.sql, sql.Identifier(c)), "the integer key", plan.source, AX) for c in columns]
+    own += [
+        Statement(
+            drop.format(plan.source.sql, sql.Identifier(c)), "the integer key", plan.source, AX, kind=Kind.COLUMN, verb=Verb.DROP
+        )
+        for c in columns
+    ]
     steps.append(Step("legacy key", tuple(own), (plan.source,), AX))
     steps.append(Step("guards", (*_drop_functions(plan, _guard_names(plan)), *drop_spare_sequence(plan))))
     return steps
