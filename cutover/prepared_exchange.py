@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import sqlalchemy as sa
 from psycopg import sql
 
 from swap.core.connection import Connection
@@ -48,10 +47,7 @@ def revert_exchange(plan: Plan) -> Exchange:
 
 def slot_and_generation(journal: Journal, run: Run) -> tuple[int, int]:
     """The change table in use, and the number of the exchange that is about to be made."""
-    capture, fence = journal.t["capture"], journal.t["fence"]
-    slot = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
-    generation = journal.execute(sa.select(fence.c.generation).where(fence.c.tag == run.plan.tag))[0][0]
-    return slot, generation + 1
+    return journal.capture.table_no(run.id), journal.capture.generation(run.plan.tag) + 1
 
 
 @dataclass(frozen=True)

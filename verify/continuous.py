@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
-import sqlalchemy as sa
 
 from swap.core.advisory_locks import OPERATOR, holder
 from swap.core.connection import Database
@@ -107,17 +106,9 @@ class Watch:
 
     def _remember(self) -> None:
         """The age of the last clean pass, of another process maybe."""
-        v = self.journal.t["verification"]
-        run = self.journal.get(self.run_id)
-        age = sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at)
-        rows = self.journal.execute(
-            sa.select(age)
-            .where(v.c.run_id == run.id, v.c.verdict == "identical", v.c.direction == run.direction)
-            .order_by(v.c.id.desc())
-            .limit(1)
-        )
-        if rows:
-            self.metrics.clean(float(rows[0][0]))
+        age_s = self.journal.verifications.clean_age_s(self.run_id, self.journal.get(self.run_id).direction)
+        if age_s is not None:
+            self.metrics.clean(age_s)
 
     def _pass(self, run: Run) -> None:
         s = self.settings
@@ -197,12 +188,7 @@ class Watch:
         """All is equal up to `to`. The mark a cutover compares from follows, unless somebody else has moved it."""
         self._since = to
         if self._clean:
-            r = self.journal.t["run"]
-            self.journal.execute(
-                sa.update(r)
-                .where(r.c.id == run.id, r.c.phase == run.phase.value, r.c.verified == str(since))
-                .values(verified=str(to))
-            )
+            self.journal.move_verified(run, since, to)
 
     def _close(self, run: Run, look: Look) -> None:
         """A verification that says `different`: the last one counts."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import sqlalchemy as sa
 from psycopg import sql
 
 from swap.core.connection import Connection
@@ -41,7 +40,6 @@ def queue_differences(conn: Connection, run: Run, findings: Iterable[Finding], v
         conn.execute(repair_statement(run.plan, keys))
         journal = Journal(conn, run.plan.state_schema)
         if verification_id is not None:
-            table = journal.t["verification"]
-            journal.execute(sa.update(table).where(table.c.id == verification_id).values(repaired=True))
+            journal.verifications.mark_repaired(verification_id)
         journal.event(run.id, "repair", f"{len(keys)} keys queued for replay")
     return len(keys)

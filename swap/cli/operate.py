@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import sqlalchemy as sa
 import typer
 
 from cutover.finalize import abort as run_abort
@@ -25,7 +24,7 @@ from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError, StoppedError
 from swap.ddl.phases import exchange_statements
 from swap.ddl.teardown import abort_steps, finalize_steps
-from swap.state.journal import Phase, Run, storable
+from swap.state.journal import Phase, Run
 
 Clients = Annotated[
     list[str] | None,
@@ -147,32 +146,16 @@ def _snapshot_hook(s: Session) -> Callable[[Connection, Run], str]:
             "SWAP_RUN_ID": str(run.id), "SWAP_TABLE": str(run.source), "SWAP_LSN": row[0], "SWAP_XID": row[1],
             "SWAP_PHASE": run.phase.public,
         }  # fmt: skip
-        table = s.journal.t["hook"]
-        (identifier,) = s.journal.execute(
-            sa.insert(table)
-            .values(
-                run_id=run.id,
-                name="pre_swap_snapshot",
-                argv=[storable(conn, a) for a in argv],
-                started_at=sa.func.clock_timestamp(),
-            )
-            .returning(table.c.id)
-        )[0]
+        number = s.journal.hooks.begin(run.id, "pre_swap_snapshot", argv)
         s.report.note(f"snapshot hook: {argv[0]}")
-        done = sa.update(table).where(table.c.id == identifier)
         try:
             result = run_hook(argv, env=env, timeout_s=s.config.hooks.timeout_s, cwd=_directory(s.config_path))
         except StoppedError as e:
             code, output = (e.result.exit_code, e.result.output) if isinstance(e, HookError) else (-1, "")
             said = f"{e.message}\n{output}".strip()
-            s.journal.execute(done.values(exit_code=code, output=storable(conn, said), finished_at=sa.func.clock_timestamp()))
+            s.journal.hooks.finish(number, exit_code=code, output=said)
             raise
-        s.journal.execute(
-            done.values(
-                exit_code=result.exit_code, snapshot=storable(conn, result.snapshot), output=storable(conn, result.output),
-                finished_at=sa.func.clock_timestamp(),
-            )
-        )  # fmt: skip
+        s.journal.hooks.finish(number, exit_code=result.exit_code, output=result.output, snapshot=result.snapshot)
         return result.snapshot
 
     return hook

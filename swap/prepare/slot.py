@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import psycopg
-import sqlalchemy as sa
 from psycopg import sql
 
 from swap.core.blockers import explained
@@ -71,9 +70,7 @@ def make_slot(
     assert row is not None
     position = position_of(conn, row[0])
     with conn.transaction():
-        table = journal.t["stream"]
-        journal.execute(sa.delete(table).where(table.c.run_id == run.id))
-        journal.execute(sa.insert(table).values(run_id=run.id, slot=name, position=position))
+        journal.capture.begin_stream(run.id, name, position)
         if journalled:
             journal.mark_step(run.id, SLOT)
 

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from swap.core.advisory_locks import at_work, handover_wanted, release_worker, try_worker
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
@@ -201,16 +199,9 @@ class Sync:
         """Where the last clean verification stands, while a cutover may still rely on it."""
         if run.verified is None:
             return None
-        v = self.journal.t["verification"]
-        rows = self.journal.execute(
-            sa.select(sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at))
-            .where(v.c.run_id == run.id, v.c.verdict == "identical")
-            .order_by(v.c.id.desc())
-            .limit(1)
-        )
+        age_s = self.journal.verifications.clean_age_s(run.id)
         limit = self.config.verify.max_age_s + self.config.hooks.timeout_s + 600  # a cutover may wait for its hook
-        fresh = bool(rows) and rows[0][0] < limit
-        return Snapshot.parse(run.verified) if fresh else None
+        return Snapshot.parse(run.verified) if age_s is not None and age_s < limit else None
 
     def _result(self, reason: str) -> SyncResult:
         run = self.journal.get(self.current.id)

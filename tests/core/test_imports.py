@@ -29,3 +29,12 @@ def test_no_module_talks_to_the_terminal_and_the_database(path: Path) -> None:
 
 def test_the_package_imports_nothing() -> None:
     assert imported(ROOT / "swap" / "__init__.py") == set()
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if ROOT / "swap" / "state" not in p.parents], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_only_the_journal_knows_its_tables(path: Path) -> None:
+    """`journal.t[...]` in a caller's hands: what a table's columns are called would be known all over the packages."""
+    found = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute) and n.attr == "t"]
+    assert found == []

@@ -8,8 +8,6 @@ wrote before them; then the mode changes, and slot and publication go. Killed an
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
 from swap.core.config import Config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError
@@ -67,10 +65,9 @@ def _to_logical(database: Database, journal: Journal, run: Run, budget: LockBudg
 
 def _to_triggers(database: Database, journal: Journal, run: Run, budget: LockBudget) -> None:
     conn, plan = journal.conn, run.plan
-    capture = journal.t["capture"]
-    slot = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
+    table_no = journal.capture.table_no(run.id)
     triggers = _triggers(run)
-    install = [*(s.reversed() for s in triggers), *objects.capture_functions(plan, Direction.FORWARD, slot), *triggers]
+    install = [*(s.reversed() for s in triggers), *objects.capture_functions(plan, Direction.FORWARD, table_no), *triggers]
 
     def change() -> None:
         conn.execute(script(install))
@@ -92,11 +89,10 @@ def forget_logical(journal: Journal, run: Run) -> None:
     the server is asked, because a slot is there before its journal row."""
     if run.mode != "trigger":
         return
-    stream = journal.t["stream"]
     end_slot(journal.conn, run.plan)
     with journal.conn.transaction():
         journal.conn.execute(drop_publication(run.plan).sql)
-        journal.execute(sa.delete(stream).where(stream.c.run_id == run.id))
+        journal.capture.end_stream(run.id)
 
 
 def _note(journal: Journal, run: Run, mode: str) -> None:
