@@ -11,19 +11,20 @@ import sqlalchemy as sa
 import typer
 
 from cutover.finalize import abort as run_abort
-from cutover.finalize import abort_steps, finalize_steps, way_back
 from cutover.finalize import finalize as run_finalize
+from cutover.finalize import way_back
 from cutover.finalize_checks import check_finalize
 from cutover.gates import check_phase
 from cutover.hook import HookError, run_hook
 from cutover.prepared_exchange import slot_and_generation
 from cutover.run import Operation
-from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, Yes, confirm, opened
 from swap.cli.output import emit_json, print_lines
 from swap.cli.results import done, print_statements
 from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError, StoppedError
+from swap.ddl.phases import exchange_statements
+from swap.ddl.teardown import abort_steps, finalize_steps
 from swap.state.journal import Phase, Run, storable
 
 Clients = Annotated[
@@ -65,9 +66,7 @@ def cutover(
         if dry_run:
             if run.phase not in (Phase.PREPARED, Phase.BACKFILLING):
                 check_phase(run, "cutover")
-            print_statements(
-                listing.exchange_statements(run.plan, "cutover", *slot_and_generation(s.journal, run)), as_json=as_json
-            )
+            print_statements(exchange_statements(run.plan, "cutover", *slot_and_generation(s.journal, run)), as_json=as_json)
             return
         check_phase(run, "cutover")
         if s.config.hooks.pre_swap_snapshot is None and not no_snapshot:
@@ -90,9 +89,7 @@ def revert(
         run = s.need_run("revert")
         check_phase(run, "revert")
         if dry_run:
-            print_statements(
-                listing.exchange_statements(run.plan, "revert", *slot_and_generation(s.journal, run)), as_json=as_json
-            )
+            print_statements(exchange_statements(run.plan, "revert", *slot_and_generation(s.journal, run)), as_json=as_json)
             return
         confirm(f"Exchange {run.source} back with {run.plan.retired} now?", yes=yes)
         _exchange(s, run, "revert", None, as_json=as_json)

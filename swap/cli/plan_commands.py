@@ -14,6 +14,8 @@ from swap.cli.output import emit_json, print_lines
 from swap.cli.results import done, print_statements
 from swap.core.advisory_locks import only_worker, taking_over
 from swap.core.errors import PhaseError
+from swap.ddl.phases import phases as phases_of
+from swap.ddl.phases import prepare_steps, statements_of
 from swap.doctor.examine import examine, refuse
 from swap.doctor.finding import Subject
 from swap.doctor.replication import check_logical
@@ -42,7 +44,7 @@ def plan(
     with opened("plan", dsn, config) as s:
         the_plan = _plan_of(s)
         met = touched_by(the_plan, suppressed=may_suppress(s.journal.conn))
-    phases = listing.phases(the_plan)
+    phases = phases_of(the_plan)
     source = the_plan.source_table
     index_bytes = sum(i.size_bytes for i in source.indexes)
     reference_bytes = sum(i.size_bytes for r in the_plan.references for i in the_plan.catalog.table(r.table).indexes)
@@ -97,7 +99,7 @@ def prepare(
             s.config = s.config.model_copy(update={"sync": s.config.sync.model_copy(update={"mode": mode.value})})
         if dry_run:
             the_plan = _plan_of(s)
-            print_statements(listing.prepare_phase(the_plan)[1], as_json=as_json)
+            print_statements([*statements_of(prepare_steps(the_plan))], as_json=as_json)
             return
         run = _prepare(s, mode)
     said = f"prepared: capture is live on {run.source}, {run.plan.shadow} is being kept. Next: swap sync"

@@ -57,6 +57,16 @@ class Statement:
         return Statement(self.undo, f"undo: {self.why}", self.table, lock, self.sql, self.transactional, self.lock)
 
 
+@dataclass(frozen=True)
+class Step:
+    """A journalled step: its statements run in one transaction, under `lock` on `tables` when it names any."""
+
+    name: str
+    statements: tuple[Statement, ...]
+    tables: tuple[TableName, ...] = ()
+    lock: str = ""
+
+
 def script(statements: Iterable[Statement]) -> sql.Composed:
     """The statements as one string, for one round trip (the simple query protocol runs them in order)."""
     return sql.SQL(";\n").join(s.sql for s in statements)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from psycopg import sql
 
 from swap.catalog.model import ForeignKey
+from swap.core.names import TableName
 from swap.core.sql_text import verbatim
 from swap.core.statement import AX, Statement
 from swap.plan.model import Plan
@@ -83,3 +84,33 @@ def _add_parts(fk: ForeignKey) -> Statement:
 
 def drop_foreign_key(fk: ForeignKey) -> Statement:
     return add_foreign_key(fk).reversed()
+
+
+def validation(table: TableName, name: str) -> Statement:
+    return Statement(
+        sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(table.sql, sql.Identifier(name)),
+        "every row against its parent, beside running writers", table, "SHARE UPDATE EXCLUSIVE",
+    )  # fmt: skip
+
+
+def whole_key(fk: ForeignKey, definition: str) -> Statement:
+    """The key of the partitioned table itself; its valid parts are taken over."""
+    name = sql.Identifier(fk.name)
+    add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(fk.table.sql, name) + verbatim(definition)
+    if fk.comment:
+        add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, fk.table.sql, sql.Literal(fk.comment))
+    return Statement(add, "takes over the partitions' valid parts; no scan", fk.table, AX)
+
+
+def partitioned_key(fk: ForeignKey) -> list[Statement]:
+    """What is done for one key, in order."""
+    return [*(validation(table, name) for table, name in fk.parts), whole_key(fk, fk.definition)]
+
+
+def validations(plan: Plan) -> list[Statement]:
+    """VALIDATE of every foreign key that was valid before."""
+    return [s for fk in validated_keys(plan) for s in (partitioned_key(fk) if fk.parts else [validation(fk.table, fk.name)])]
+
+
+def validated_keys(plan: Plan) -> list[ForeignKey]:
+    return [fk for fk in plan.catalog.foreign_keys if fk.validated and plan.touches(fk)]

@@ -16,21 +16,6 @@ def rename_table(table: TableName, to: TableName) -> Statement:
     )  # fmt: skip
 
 
-def rename_column(table: TableName, before: str, after: str) -> Statement:
-    rename = sql.SQL("ALTER TABLE {} RENAME COLUMN {} TO {}")
-    a, b = sql.Identifier(before), sql.Identifier(after)
-    why = "what compares this column by number goes on doing so"
-    return Statement(rename.format(table.sql, a, b), why, table, AX, rename.format(table.sql, b, a))
-
-
-def rename_index(schema: str, before: str, after: str) -> Statement:
-    rename = sql.SQL("ALTER INDEX {} RENAME TO {}")
-    return Statement(
-        rename.format(sql.Identifier(schema, before), sql.Identifier(after)), "index name", None, "",
-        rename.format(sql.Identifier(schema, after), sql.Identifier(before)),
-    )  # fmt: skip
-
-
 def rename_constraint(table: TableName, before: str, after: str) -> Statement:
     rename = sql.SQL("ALTER TABLE {} RENAME CONSTRAINT {} TO {}")
     a, b = sql.Identifier(before), sql.Identifier(after)

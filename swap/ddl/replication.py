@@ -21,6 +21,10 @@ FAILOVER = 170000
 SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE"
 
 
+SLOT = "slot"
+"""The journal's row for the replication slot, which no transaction can make."""
+
+
 def publication_name(plan: Plan) -> str:
     return f"swap_{plan.tag}"
 

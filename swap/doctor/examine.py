@@ -17,7 +17,6 @@ from swap.core.config import Config
 from swap.core.connection import SETTINGS, Connection, judged
 from swap.core.errors import LockError, RefusedError
 from swap.core.names import TableName, quote
-from swap.ddl.statistics import with_statistics
 from swap.doctor.attached import check_attached_objects
 from swap.doctor.census import check_census
 from swap.doctor.clients import check_clients
@@ -54,6 +53,7 @@ from swap.plan.model import Plan
 from swap.plan.planner import make_plan, reference_columns
 from swap.plan.planning import with_views
 from swap.plan.rewrite import RewriteFailure, rewrite_indexes
+from swap.plan.statistics import with_statistics
 from swap.state.journal import Journal, Phase, Run
 
 __all__ = ["Finding", "examine", "refuse"]

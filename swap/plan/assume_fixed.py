@@ -14,8 +14,7 @@ from dataclasses import replace
 from swap.catalog.model import Catalog, Column, Table
 from swap.core.config import Config
 from swap.core.names import MAX_BYTES, derive, expand
-from swap.doctor.key import UUIDV7_SINCE
-from swap.plan.model import RefColumns
+from swap.plan.model import UUIDV7_SINCE, RefColumns
 
 
 def with_key(source: Table, config: Config) -> Config | None:

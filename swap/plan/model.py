@@ -17,6 +17,7 @@ from swap.core.names import TableName, derive
 from swap.plan.policies import NewPolicy
 
 INTEGERS = ("smallint", "integer", "bigint")
+UUIDV7_SINCE = 180000
 
 
 @dataclass(frozen=True)

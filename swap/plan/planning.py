@@ -16,13 +16,13 @@ from swap.core.connection import Connection, judged
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, parse_table
 from swap.core.sql_text import verbatim
-from swap.ddl.statistics import with_statistics
 from swap.plan.compat_indexes import with_twins
 from swap.plan.expressions import refuse_spliced
 from swap.plan.model import Plan, RefColumns
 from swap.plan.planner import make_plan, reference_columns
 from swap.plan.policies import new_policies
 from swap.plan.rewrite import rewrite_indexes
+from swap.plan.statistics import with_statistics
 
 
 def read_plan(conn: Connection, config: Config) -> Plan:

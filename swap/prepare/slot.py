@@ -15,12 +15,11 @@ from swap.core.connection import Connection, Database
 from swap.core.errors import RefusedError
 from swap.core.report import Reporter
 from swap.core.sql_text import load_sql
-from swap.ddl.replication import create_slot, drop_slot_sql, slot_name_sql
+from swap.ddl.replication import SLOT, create_slot, drop_slot_sql, slot_name_sql
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
 
 PATIENCE_S = 30.0
-STEP = "slot"
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def make_slot(
         journal.execute(sa.delete(table).where(table.c.run_id == run.id))
         journal.execute(sa.insert(table).values(run_id=run.id, slot=name, position=position))
         if journalled:
-            journal.mark_step(run.id, STEP)
+            journal.mark_step(run.id, SLOT)
 
 
 def end_slot(conn: Connection, plan: Plan, patience_s: float = PATIENCE_S) -> None:

@@ -28,7 +28,6 @@ from swap.core.lock_retries import RETRIED, local_timeout
 from swap.core.names import TableName
 from swap.core.report import Reporter
 from swap.core.sql_text import Query, verbatim
-from swap.plan.direction import TableMapping
 from swap.state.journal import Journal
 from swap.sync.control import Control, Interrupted
 
@@ -53,20 +52,6 @@ class Part:
     first_size: int
     setup: str = "SELECT"
     total_rows: int | None = None
-
-
-def copy_statement(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """INSERT … SELECT of one key range [low, high]."""
-    written = [m for m in d.columns if m.written]
-    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} s WHERE s.{} BETWEEN {} AND {}").format(
-        d.target.sql,
-        sql.SQL(", ").join(sql.Identifier(m.target) for m in written),
-        sql.SQL(", ").join(d.value(m) for m in written),
-        d.origin.sql,
-        sql.Identifier(d.origin_key),
-        low,
-        high,
-    )
 
 
 def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, int] | None]:

@@ -14,7 +14,6 @@ from psycopg import sql
 import cutover.transaction
 from cutover.compare import refuse_differences
 from cutover.finalize import finalize
-from cutover.prepared_exchange import lock_statements
 from swap.core.config import Cutover
 from swap.core.connection import translate
 from swap.core.errors import LockError
@@ -22,6 +21,7 @@ from swap.core.lock_retries import LockBudget, acquire, with_locks
 from swap.core.names import TableName
 from swap.core.report import Silent
 from swap.core.sql_text import verbatim
+from swap.ddl.exchange import lock_statements
 from swap.state.journal import Journal
 from swap.sync.replay import take
 from tests.support.cycling import Cycle, Start

@@ -29,7 +29,8 @@ from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Statement, script
 from swap.ddl.exchange import exchange
 from swap.ddl.functions import RESET
-from swap.ddl.references import create_index, reference_indexes
+from swap.ddl.indexes import constraint_statements, create_index, reference_indexes, shadow_indexes
+from swap.ddl.phases import prepare_steps, reference_steps
 from swap.ddl.security_labels import WHY as LABELS
 from swap.ddl.set_aside import KEPT, followers
 from swap.doctor.finding import Finding, blocker, ok
@@ -39,8 +40,6 @@ from swap.doctor.trial.remap import Moves
 from swap.doctor.trial.savepoint import tried
 from swap.doctor.trial.tables import copies
 from swap.plan.model import Plan
-from swap.prepare.run import prepare_steps
-from swap.sync.build import constraint_statements, reference_steps, shadow_indexes
 
 STATEMENT_MS = 30_000
 LOCK_MS = 2_000

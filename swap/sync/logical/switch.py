@@ -18,10 +18,10 @@ from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
 from swap.ddl import capture as objects
 from swap.ddl import guards as own_triggers
-from swap.ddl.replication import create_publication, drop_publication, publish
+from swap.ddl.replication import SLOT, create_publication, drop_publication, publish
 from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
-from swap.prepare.slot import STEP, end_slot, make_slot
+from swap.prepare.slot import end_slot, make_slot
 from swap.state.journal import Journal, Phase, Run
 from swap.sync.logical.barrier import streaming
 
@@ -51,7 +51,7 @@ def _triggers(run: Run) -> list[Statement]:
 
 def _to_logical(database: Database, journal: Journal, run: Run, budget: LockBudget, report: Reporter) -> None:
     conn, plan = journal.conn, run.plan
-    journal.forget_step(run.id, STEP)
+    journal.forget_step(run.id, SLOT)
     end_slot(conn, plan)
     with conn.transaction():
         conn.execute(script([drop_publication(plan), create_publication(plan), *publish(plan, plan.source, Direction.FORWARD)]))
@@ -82,7 +82,7 @@ def _to_triggers(database: Database, journal: Journal, run: Run, budget: LockBud
             fence.close_up()
     with conn.transaction():
         conn.execute(drop_publication(plan).sql)
-        journal.forget_step(run.id, STEP)
+        journal.forget_step(run.id, SLOT)
         _note(journal, run, "trigger")
     forget_logical(journal, journal.get(run.id))
 
