@@ -36,7 +36,7 @@ __all__ = [
     "Statistics",
     "Table",
     "Trigger",
-    "Unfollowed",
+    "UnclaimedDependency",
     "View",
     "ViewPart",
 ]
@@ -175,7 +175,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Unfollowed:
+class UnclaimedDependency:
     """Something that depends on a view or function that has to be built again, and is not carried over itself."""
 
     description: str
@@ -222,7 +222,7 @@ class Catalog:
     dependents: tuple[Dependent, ...]
     policies: tuple[BoundPolicy, ...] = ()
     functions: tuple[Function, ...] = ()
-    unfollowed: tuple[Unfollowed, ...] = ()
+    unfollowed: tuple[UnclaimedDependency, ...] = ()
     statistics: tuple[Statistics, ...] = ()
 
     def table(self, name: TableName) -> Table:

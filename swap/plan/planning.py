@@ -8,7 +8,7 @@ from dataclasses import replace
 import psycopg
 from psycopg import sql
 
-from swap.catalog.dependents import load_followers
+from swap.catalog.dependents import load_dependents
 from swap.catalog.load import load_catalog
 from swap.catalog.model import Catalog, Table
 from swap.core.config import Config
@@ -69,7 +69,7 @@ def with_views(conn: Connection, catalog: Catalog, references: tuple[RefColumns,
     for r in references:
         table = catalog.table(r.table)
         columns += [(table.oid, c.attnum) for c in table.columns if not r.own and c.name in (r.column, r.uuid_column)]
-    found = load_followers(conn, catalog.source.oid, columns, {t.oid: t.name for t in catalog.tables})
+    found = load_dependents(conn, catalog.source.oid, columns, {t.oid: t.name for t in catalog.tables})
     return replace(catalog, views=found.views, functions=found.functions, unfollowed=found.unfollowed)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from swap.core.blockers import explained
+from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection, Database
 from swap.core.errors import RefusedError
 from swap.core.report import Reporter
@@ -59,7 +59,7 @@ def make_slot(
     name = slot_name(conn, run.plan)
     end_slot(conn, run.plan)
     try:
-        with explained(database, conn, "the replication slot", report) if database else nullcontext():
+        with reporting_waits(database, conn, "the replication slot", report) if database else nullcontext():
             row = conn.execute(create_slot(run.plan).sql).fetchone()
     except (psycopg.errors.ObjectNotInPrerequisiteState, psycopg.errors.ConfigurationLimitExceeded) as e:
         raise RefusedError(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
-from swap.core.blockers import explained
+from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.statement import Step
@@ -116,7 +116,7 @@ class Builder:
     def _step(self, step: Step) -> None:
         m = self.migration
         if not self._done(step.name):
-            with nullcontext() if step.tables else explained(m.database, m.conn, step.name, m.report):
+            with nullcontext() if step.tables else reporting_waits(m.database, m.conn, step.name, m.report):
                 run_step(m.conn, m.journal, m.run, step, m.budget, m.report)
 
     def _copy(self, task: CopyRows) -> None:
@@ -145,7 +145,7 @@ class Builder:
                 how = "CREATE INDEX CONCURRENTLY" if task.concurrently else "CREATE INDEX"
                 if task.name:
                     m.report.note(f"{how} {index.build_name}")
-                with explained(m.database, m.conn, f"{how} {index.build_name}", m.report):
+                with reporting_waits(m.database, m.conn, f"{how} {index.build_name}", m.report):
                     ensure_index(m.conn, index, concurrently=task.concurrently)
         for statement in task.attributes:
             m.conn.execute(statement.sql)
@@ -162,7 +162,7 @@ class Builder:
             nonlocal done
             self.control.check()
             with m.database.session(f"index {index.build_name}") as own:
-                with explained(m.database, own, f"CREATE INDEX {index.build_name}", m.report):
+                with reporting_waits(m.database, own, f"CREATE INDEX {index.build_name}", m.report):
                     ensure_index(own, index, concurrently=False)
                 Journal(own, m.journal.schema).mark_step(m.run.id, f"index {index.build_name}")
             done += 1
@@ -175,6 +175,6 @@ class Builder:
     def _maintain(self, task: Maintain) -> None:
         m = self.migration
         for statement in task.statements:
-            with explained(m.database, m.conn, f"{statement.text.split()[0]} {statement.table}", m.report):
+            with reporting_waits(m.database, m.conn, f"{statement.text.split()[0]} {statement.table}", m.report):
                 m.conn.execute(statement.sql)
         self._mark(task.name)

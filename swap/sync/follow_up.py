@@ -11,7 +11,7 @@ from __future__ import annotations
 import psycopg
 
 from swap.core.advisory_locks import settling
-from swap.core.blockers import explained
+from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection, Database
 from swap.core.errors import DifferenceError
 from swap.core.report import Reporter
@@ -55,7 +55,7 @@ def settle(database: Database, journal: Journal, run: Run, report: Reporter, *, 
         if run.direction is Direction.FORWARD:
             for ref in run.plan.references:
                 for index in (*(i for i in (*ref.indexes, *ref.parts) if i.constraint == "p" and not i.only), *ref.spares):
-                    with explained(database, conn, f"CREATE INDEX CONCURRENTLY {index.build_name}", report):
+                    with reporting_waits(database, conn, f"CREATE INDEX CONCURRENTLY {index.build_name}", report):
                         ensure_index(conn, index, concurrently=True)
                     for attribute in index_attributes(index):
                         conn.execute(attribute.sql)
@@ -71,7 +71,7 @@ def _validate(database: Database, conn: Connection, plan: Plan, report: Reporter
             continue
         report.note(f"validating {name} on {table}")
         try:
-            with explained(database, conn, f"VALIDATE {name}", report):
+            with reporting_waits(database, conn, f"VALIDATE {name}", report):
                 conn.execute(validation(table, name).sql)
         except psycopg.errors.ForeignKeyViolation as e:
             raise DifferenceError(
