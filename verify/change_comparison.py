@@ -15,25 +15,25 @@ from swap.plan.model import Plan
 from swap.sync.change_queue import current_snapshot, read_watermark
 from swap.sync.replay import Fence
 from verify.changed_keys import compare_keys, touched_keys
-from verify.report import Finding
+from verify.report import RowDifference
 
 SLICE = 10_000
 
 
 @dataclass(frozen=True)
-class Look:
+class ChangeComparison:
     """`watermark`: replay's, in the snapshot that was compared: the next look begins there. `pending`: keys left out."""
 
     snapshot: Snapshot
     watermark: Snapshot
     compared: int
     pending: int
-    findings: tuple[Finding, ...]
+    findings: tuple[RowDifference, ...]
 
 
-def look_at_changes(
+def compare_changes(
     conn: Connection, plan: Plan, d: TableMapping, run_id: int, since: Snapshot, also: Iterable[int], fence: Fence | None = None
-) -> Look:
+) -> ChangeComparison:
     """Compare every key touched since `since` that is not pending, and the keys `also`, in one snapshot.
 
     The change tables are locked (ACCESS SHARE, for this transaction) before the snapshot is taken, as LOCK TABLE takes
@@ -48,4 +48,4 @@ def look_at_changes(
         pending = touched_keys(fence.close_up() if fence else conn, plan, watermark)
         todo = sorted((touched_keys(conn, plan, since) | set(also)) - pending)
         findings = [f for n in range(0, len(todo), SLICE) for f in compare_keys(conn, d, todo[n : n + SLICE])]
-        return Look(current_snapshot(conn), watermark, len(todo), len(pending), tuple(findings))
+        return ChangeComparison(current_snapshot(conn), watermark, len(todo), len(pending), tuple(findings))
