@@ -113,7 +113,7 @@ def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) ->
 
 def built(index: IndexPlan) -> bool:
     """Whether it is there before the exchange: a partitioned table's primary key is made of its parts in it."""
-    return not (index.only and index.constraint == "p")
+    return not (index.on_only and index.is_primary)
 
 
 def _capture(conn: Connection, journal: Journal, run: Run) -> None:

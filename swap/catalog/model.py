@@ -167,7 +167,10 @@ class Function:
 
     @property
     def heading(self) -> str:
-        """The name and the parameters as CREATE says them, defaults included: what `[accept]` calls it. Else the name alone."""
+        """The name and the parameters as CREATE says them, defaults included: what `[accept]` calls it. The name
+        alone where a default has parentheses of its own, the signature of an aggregate."""
+        if not self.definition:
+            return self.signature
         before, _, rest = self.definition.partition("(")
         parameters, closed, _ = rest.partition(")")
         name = before.removeprefix("CREATE ").removeprefix("OR REPLACE ").partition(" ")[2]

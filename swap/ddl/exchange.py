@@ -56,7 +56,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *not_valid_checks(plan),
         *bind_triggers(plan),
         *(rename_column(live, r.before, r.after) for r in plan.renames),
-        *(rename_index(live.schema, i.build_name, i.app_name) for i in plan.indexes if i.app_name),
+        *(rename_index(live.schema, i.build_name, i.final_name) for i in plan.indexes if i.final_name),
         *exchange_statistics(plan),
         *take_sequences(plan),
         *exchange_references(plan),

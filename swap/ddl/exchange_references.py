@@ -26,8 +26,8 @@ def exchange_references(plan: Plan) -> list[Statement]:
     column's NOT NULL only when the key is gone.
     """
     refs = plan.references
-    keys = [(r, i, r.spare_primary) for r in refs for i in r.indexes if i.constraint == "p" and r.spare_primary]
-    marked = [i for r in refs for i in (*r.indexes, *r.parts) if i.clustered or i.replident]
+    keys = [(r, i, r.spare_primary) for r in refs for i in r.indexes if i.is_primary and r.spare_primary]
+    marked = [i for r in refs for i in (*r.indexes, *r.parts) if i.attributes.marked]
     # A constraint trigger cannot be replaced, and a partition's triggers are the server's own copies: made anew.
     new = [r for r in refs if r.columns.deferrable or plan.catalog.table(r.table).kind == "p"]
     second = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]

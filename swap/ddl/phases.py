@@ -215,8 +215,9 @@ def reference_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
         indexes = tuple(reference_indexes(ref))
         attributes = tuple(s for i in indexes for s in index_attributes(i))
         tasks += [BuildIndexes(None, indexes, attributes, concurrently), *reference_steps(ref)]
-        if statistics := statistics_of(plan, ref.table):
-            tasks.append(Step(f"statistics {ref.table}", tuple(statistics)))
+        statistics = Step(f"statistics {ref.table}", tuple(statistics_of(plan, ref.table)))
+        if statistics.statements and statistics not in tasks:  # once for a table, whatever the number of its references
+            tasks.append(statistics)
         tasks.append(Maintain((analyze(ref.table, "statistics of the uuid column"),), f"analyze {ref.columns.number}"))
     return [*tasks, Drain(), Maintain((analyze(plan.shadow, "statistics"),))]
 
@@ -229,7 +230,7 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
         lock = AX if any(s.lock == AX for s in attached) else "SHARE"
         steps.append(Step(f"partition indexes {ref.columns.number}", tuple(attached), (ref.table,), lock))
     for index in ref.indexes:
-        if index.constraint == "u" and not index.only:
+        if index.is_unique_constraint and not index.on_only:
             constraint = tuple(constraint_statements(index)[:1])
             steps.append(Step(f"constraint {index.build_name}", constraint, (ref.table,), AX))
     if ref.columns.not_null:

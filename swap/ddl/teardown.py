@@ -117,12 +117,12 @@ def _drop_reference(ref: ReferencePlan) -> list[Statement]:
     alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
     out = _drop_check(ref)
     for i in (*ref.indexes, *ref.parts):
-        if i.constraint == "u":
+        if i.is_unique_constraint:
             drop = sql.SQL("ALTER TABLE {} ").format(i.table.sql) + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(
                 sql.Identifier(i.build_name)
             )
             out.append(Statement(drop, "the prepared constraint", ref.table, AX, kind=Kind.CONSTRAINT, verb=Verb.DROP))
-    above = [i for i in (*ref.indexes, *ref.parts) if i.only]  # takes its parts along, as far as they are attached
+    above = [i for i in (*ref.indexes, *ref.parts) if i.on_only]  # takes its parts along, as far as they are attached
     for i in (*above, *reference_indexes(ref)):
         name = i.table.renamed(i.build_name)
         out.append(

@@ -13,7 +13,7 @@ from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import derive
 from swap.core.sql_text import verbatim
-from swap.plan.model import IndexPlan, Plan, ReferencePlan, is_identity_index
+from swap.plan.model import BackedConstraint, IndexPlan, Plan, ReferencePlan, is_identity_index
 from swap.plan.rewrite import SCRATCH, rename_scratch, scratch_index
 
 
@@ -23,7 +23,7 @@ class _Origin:
 
     name: str
     unique: bool
-    tail: str
+    definition: str
 
 
 def with_twins(conn: Connection, plan: Plan) -> Plan:
@@ -45,19 +45,20 @@ def _of_source(conn: Connection, plan: Plan) -> tuple[IndexPlan, ...]:
     identity = next((i for i in plan.source_table.indexes if i.valid and is_identity_index(i, plan.identity)), None)
     out = []
     for index in plan.indexes:
-        if index.exclusion:
+        if index.as_constraint:
             continue
-        origin = _Origin(index.app_name or index.build_name, index.unique and not index.deferrable, index.tail)
-        tail = _renamed(conn, plan.source_table, origin, columns)
-        if tail is None:
+        origin = _Origin(index.final_name or index.build_name, index.unique and not index.deferrable, index.definition)
+        definition = _renamed(conn, plan.source_table, origin, columns)
+        if definition is None:
             continue
         name, constraint = derive(origin.name, "_compat"), None
-        if index.constraint == "p" and identity is not None:
-            name, constraint = identity.name, identity.constraint_type
+        if index.is_primary and identity is not None:
+            name = identity.name
+            constraint = BackedConstraint(identity.constraint_type) if identity.constraint_type else None
         out.append(
             IndexPlan(
-                plan.shadow, derive(name, "_new"), origin.unique, tail, app_name=name, constraint=constraint,
-                aside_name=derive(name, "_old"),
+                plan.shadow, derive(name, "_new"), origin.unique, definition, final_name=name, retired_name=derive(name, "_old"),
+                constraint=constraint,
             )
         )  # fmt: skip
     return tuple(out)
@@ -69,7 +70,11 @@ def _of_reference(conn: Connection, plan: Plan, ref: ReferencePlan) -> tuple[Ind
         return ()
     table = plan.catalog.table(ref.table)
     planned = {i.build_name for r in plan.references if r.table == ref.table for i in r.indexes}
-    origins = [_Origin(i.app_name or i.build_name, i.unique and not i.deferrable, i.tail) for i in ref.indexes if not i.exclusion]
+    origins = [
+        _Origin(i.final_name or i.build_name, i.unique and not i.deferrable, i.definition)
+        for i in ref.indexes
+        if not i.as_constraint
+    ]
     origins += [
         _Origin(i.name, i.unique and not i.deferrable, i.recipe)
         for i in table.indexes
@@ -77,7 +82,7 @@ def _of_reference(conn: Connection, plan: Plan, ref: ReferencePlan) -> tuple[Ind
     ]
     found = ((o, _renamed(conn, table, o, {columns.uuid_column: columns.compat_column})) for o in origins)
     return tuple(
-        IndexPlan(ref.table, derive(derive(o.name, f"_{columns.number}"), "_compat"), o.unique, tail) for o, tail in found if tail
+        IndexPlan(ref.table, derive(derive(o.name, f"_{columns.number}"), "_compat"), o.unique, text) for o, text in found if text
     )
 
 
@@ -93,7 +98,7 @@ def _renamed(conn: Connection, table: Table, origin: _Origin, columns: dict[str,
     unique = sql.SQL("UNIQUE " if origin.unique else "")
     with conn.transaction(force_rollback=True):
         conn.execute(sql.SQL("CREATE TEMPORARY TABLE swap_trial ({}) ON COMMIT DROP").format(sql.SQL(", ").join(parts)))
-        conn.execute(sql.SQL("CREATE {}INDEX swap_trial_index ON {} ").format(unique, SCRATCH) + verbatim(origin.tail))
+        conn.execute(sql.SQL("CREATE {}INDEX swap_trial_index ON {} ").format(unique, SCRATCH) + verbatim(origin.definition))
         if not set(columns) & set(scratch_index(conn).columns):
             return None
         for uuid, other in columns.items():

@@ -54,7 +54,7 @@ def settle(database: Database, journal: Journal, run: Run, report: Reporter, *, 
             join_parts(conn, journal, run, fk, report)
         if run.direction is Direction.FORWARD:
             for ref in run.plan.references:
-                for index in (*(i for i in (*ref.indexes, *ref.parts) if i.constraint == "p" and not i.only), *ref.spares):
+                for index in (*(i for i in (*ref.indexes, *ref.parts) if i.is_primary and not i.on_only), *ref.spares):
                     with reporting_waits(database, conn, f"CREATE INDEX CONCURRENTLY {index.build_name}", report):
                         ensure_index(conn, index, concurrently=True)
                     for attribute in index_attributes(index):

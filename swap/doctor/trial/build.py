@@ -52,6 +52,7 @@ EXPLAINS = {
     "42703": ("function", "view"),  # a column that is gone after the cutover
     "42804": ("foreign-key",),  # of incompatible types
     "42830": ("foreign-key",),  # no unique constraint matching
+    "42883": ("function",),  # an aggregate, which has no text to make it again by
     "55000": ("view",),  # a materialized view over one that is not populated
 }
 """What the server may say against an object (SQLSTATE), and the checks that know better what to do about it."""
