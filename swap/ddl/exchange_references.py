@@ -41,7 +41,7 @@ def exchange_references(plan: Plan) -> list[Statement]:
         *(s for r in refs for s in reference_not_null(plan, r)),
         *(s for i in marked for s in exchange_marks(i, off=True)),
         *(drop_primary_key(r, index, spare) for r, index, spare in keys),
-        *(rename_column(r.table, n.before, n.after) for r in refs for n in r.columns.renames),
+        *(rename_column(r.table, n.before, n.after) for r in refs for n in r.columns.pair.renames),
         *(rename_column(table, compat, name) for table, compat, name in second if compat),
         *(s for r in refs for s in exchange_column(plan, r.columns)),
         *(s for r in refs for i in r.indexes for s in exchange_index(r, i)),
