@@ -16,10 +16,11 @@ from swap.core.lock_retries import LockBudget, with_locks
 from swap.core.names import TableName
 from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
-from swap.ddl import capture as objects
-from swap.ddl import guards as own_triggers
+from swap.ddl.capture import capture_functions
 from swap.ddl.compat import reference_triggers
 from swap.ddl.exchange import live_objects
+from swap.ddl.fence import fence_function
+from swap.ddl.guards import reference_guards
 from swap.ddl.phases import trigger_functions
 from swap.ddl.replication import create_publication, drop_publication, publication_name, publish
 from swap.plan.direction import Direction, table_mapping
@@ -106,7 +107,7 @@ def _triggers(plan: Plan, table: TableName, way: Direction) -> list[Statement]:
         published_here = publish(plan, table, way) if plan.mode == "logical" else []
         return [s for s in live_objects(plan, table, way) if s not in published_here]
     refs = [r.columns for r in plan.references if r.table == table]
-    guards = [s for ref in refs for s in own_triggers.reference_guards(plan, ref, table, way)]
+    guards = [s for ref in refs for s in reference_guards(plan, ref, table, way)]
     return [*guards, *(s for ref in refs for s in reference_triggers(plan, ref, way))]
 
 
@@ -115,8 +116,8 @@ def _functions(journal: Journal, run: Run) -> list[Statement]:
     slot, following = slot_and_generation(journal, run)
     return [
         *trigger_functions(run.plan),
-        *objects.capture_functions(run.plan, run.direction, slot),
-        objects.fence_function(run.plan, following - 1 or None),
+        *capture_functions(run.plan, run.direction, slot),
+        fence_function(run.plan, following - 1 or None),
     ]
 
 

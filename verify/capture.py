@@ -17,7 +17,9 @@ from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
-from swap.ddl import capture as objects
+from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE, capture_functions, truncate_function
+from swap.ddl.guards import GUARD, reference_guard_function, source_guard_function
+from swap.ddl.own_triggers import DIGEST
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
@@ -60,9 +62,9 @@ def faults(
             problems.append(CaptureFault(table, f"{table}: trigger {name} is missing"))
         elif enabled != "A":
             problems.append(CaptureFault(table, f"{table}: trigger {name} is not ENABLE ALWAYS"))
-        elif (comment or "").startswith(objects.DIGEST):
+        elif (comment or "").startswith(DIGEST):
             altered = CaptureFault(table, f"{table}: the function of trigger {name} was altered")
-            problems += [altered] if comment != objects.DIGEST + digest else []
+            problems += [altered] if comment != DIGEST + digest else []
         elif not any(sql.Literal(body).as_string(None) in b.text for b in bodies.get((table, name), ())):
             problems.append(CaptureFault(table, f"{table}: the function of trigger {name} was altered, or is another version's"))
     if mode == "logical":
@@ -105,15 +107,15 @@ def known_bodies(plan: Plan, mode: str, direction: Direction) -> dict[Named, lis
     what those are held against that were made before digests were recorded."""
     live, out = plan.source, dict[Named, list[Statement]]()
     if mode == "trigger":
-        put, gone = zip(*(objects.capture_functions(plan, direction, slot) for slot in (0, 1)), strict=True)
-        out[live, objects.CAPTURE] = list(put)
-        out |= {(live, name): list(gone) for name in (objects.DELETED, objects.MOVED)}
-        out[live, objects.TRUNCATE] = [objects.truncate_function(plan)]
-    guard = [objects.source_guard_function(plan, direction)]
-    out |= {(live, f"{objects.GUARD}_{event}"): guard for event in ("insert", "update")}
+        put, gone = zip(*(capture_functions(plan, direction, slot) for slot in (0, 1)), strict=True)
+        out[live, CAPTURE] = list(put)
+        out |= {(live, name): list(gone) for name in (DELETED, MOVED)}
+        out[live, TRUNCATE] = [truncate_function(plan)]
+    guard = [source_guard_function(plan, direction)]
+    out |= {(live, f"{GUARD}_{event}"): guard for event in ("insert", "update")}
     refs = [r.columns for r in plan.references]
     refs += plan.own_references if direction is Direction.REVERSE else ()
     for ref in refs:
-        body = [objects.reference_guard_function(plan, ref, direction)]
-        out |= {(ref.table, f"{objects.GUARD}_{ref.number}_{event}"): body for event in ("insert", "update")}
+        body = [reference_guard_function(plan, ref, direction)]
+        out |= {(ref.table, f"{GUARD}_{ref.number}_{event}"): body for event in ("insert", "update")}
     return out

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.snapshot import Snapshot
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.sync.change_queue import current_snapshot, read_watermark
@@ -40,7 +40,7 @@ def compare_changes(
     none: no entry can be truncated between the two. With a `fence` (logical mode) what the snapshot shows and the stream
     had not delivered yet is pending too.
     """
-    tables = sql.SQL(", ").join(changes(plan, slot).sql for slot in (0, 1))
+    tables = sql.SQL(", ").join(change_table(plan, slot).sql for slot in (0, 1))
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))

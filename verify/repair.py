@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
 from verify.ranges import bigints
@@ -20,7 +20,7 @@ from verify.report import RowDifference
 
 def repair_statement(plan: Plan, keys: Iterable[int]) -> sql.Composed:
     """What queues the keys; also what a dry run prints."""
-    return sql.SQL("INSERT INTO {} (key) SELECT unnest({})").format(changes(plan, 0).sql, bigints(sorted(keys)))
+    return sql.SQL("INSERT INTO {} (key) SELECT unnest({})").format(change_table(plan, 0).sql, bigints(sorted(keys)))
 
 
 def repairable(plan: Plan, findings: Iterable[RowDifference]) -> set[int]:

@@ -24,7 +24,7 @@ from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.plan.model import Plan
 from swap.sync.change_queue import due, read_watermark, rows_by_xid
 from swap.sync.replay import Fence
@@ -96,7 +96,7 @@ class SnapshotSeries:
 def pin_change_tables(conn: Connection, plan: Plan) -> None:
     """Begin a transaction that keeps every queue entry: ACCESS SHARE on the change tables. Writers and replay are not
     hindered; rotation tries again later. The caller ends it by closing the session."""
-    tables = sql.SQL(", ").join(changes(plan, slot).sql for slot in (0, 1))
+    tables = sql.SQL(", ").join(change_table(plan, slot).sql for slot in (0, 1))
     conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
     conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
 

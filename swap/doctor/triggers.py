@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from swap.catalog.model import Table, Trigger
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
-from swap.ddl.capture import GUARD
+from swap.ddl.guards import GUARD
 from swap.doctor.finding import Finding, Subject, blocker, qualified, read, warning
 from swap.plan.model import ColumnPair
 from swap.plan.trigger_bindings import Binding, binding

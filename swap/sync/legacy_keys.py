@@ -8,7 +8,7 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.names import TableName
-from swap.ddl.spare_keys import BITS, has_spare_keys, own_sequence, spare_range, spare_sequence
+from swap.ddl.keys import BITS, has_spare_keys, own_sequence, spare_range, spare_sequence
 from swap.plan.model import Plan
 
 

@@ -12,7 +12,8 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.snapshot import Snapshot
 from swap.core.statement import script
-from swap.ddl.capture import capture_functions, changes
+from swap.ddl.capture import capture_functions
+from swap.ddl.change_tables import change_table
 from swap.state.journal import Journal, Run
 from swap.sync.change_queue import read_watermark
 
@@ -35,7 +36,7 @@ def rotate(conn: Connection, journal: Journal, run: Run, keep: Snapshot | None) 
 
 
 def _size(conn: Connection, run: Run, table_no: int) -> int:
-    name = changes(run.plan, table_no)
+    name = change_table(run.plan, table_no)
     row = conn.execute("SELECT coalesce(pg_relation_size(%s::regclass), 0)", [str(name)]).fetchone()  # NULL: dropped just now
     return int(row[0]) if row else 0
 
@@ -43,7 +44,7 @@ def _size(conn: Connection, run: Run, table_no: int) -> int:
 def _truncate(conn: Connection, run: Run, table_no: int, keep: Snapshot | None) -> bool:
     """TRUNCATE when every entry is consumed. The newest id decides: a writer that still held the table when it was
     last asked would hold its lock, and NOWAIT would refuse."""
-    name = changes(run.plan, table_no)
+    name = change_table(run.plan, table_no)
     try:
         with conn.transaction():
             conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(name.sql))

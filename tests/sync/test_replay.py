@@ -11,7 +11,7 @@ from psycopg import sql
 
 from swap.core.errors import DefectError
 from swap.ddl.backfill import copy_statement
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.plan.direction import forward
 from swap.sync import rotate
 from swap.sync.replay import take
@@ -572,7 +572,7 @@ def reads(m: Migration) -> int:
     row = m.conn.execute(
         "SELECT sum(t.seq_tup_read + coalesce(t.idx_tup_fetch, 0))::bigint + (SELECT sum(i.idx_tup_read)::bigint FROM pg_stat_user_indexes i"
         " WHERE i.relname = ANY (%(names)s)) FROM pg_stat_user_tables t WHERE t.relname = ANY (%(names)s)",
-        {"names": [changes(m.plan, n).name for n in (0, 1)]},
+        {"names": [change_table(m.plan, n).name for n in (0, 1)]},
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -614,7 +614,7 @@ def test_idle_replay_reads_nothing_of_the_history(m: Migration, app: Session) ->
 
 def entries(m: Migration, slot: int) -> int:
     m.deliver()
-    row = m.conn.execute(sql.SQL("SELECT count(*) FROM {}").format(changes(m.plan, slot).sql)).fetchone()
+    row = m.conn.execute(sql.SQL("SELECT count(*) FROM {}").format(change_table(m.plan, slot).sql)).fetchone()
     assert row is not None
     return int(row[0])
 

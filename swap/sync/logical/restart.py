@@ -14,7 +14,7 @@ from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.lock_retries import LockBudget, with_locks
 from swap.core.report import Reporter
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.ddl.replication import SLOT
 from swap.plan.direction import TableMapping, table_mapping
 from swap.plan.model import Plan
@@ -63,7 +63,7 @@ def queue_differing(plan: Plan, d: TableMapping) -> sql.Composed:
         " FULL JOIN (SELECT t.{tk} AS k, ROW({columns})::record AS r FROM {target} t) b ON a.k = b.k"
         " WHERE a.k IS NULL OR b.k IS NULL OR a.r *<> b.r"
     ).format(
-        changes=changes(plan, 0).sql,
+        changes=change_table(plan, 0).sql,
         ok=sql.Identifier(d.origin_key),
         values=comma.join(d.value(m) for m in written),
         origin=d.origin.sql,

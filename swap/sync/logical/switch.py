@@ -14,8 +14,7 @@ from swap.core.errors import PhaseError
 from swap.core.lock_retries import LockBudget, with_locks
 from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
-from swap.ddl import capture as objects
-from swap.ddl import guards as own_triggers
+from swap.ddl.capture import capture_functions, capture_triggers
 from swap.ddl.replication import SLOT, create_publication, drop_publication, publish
 from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
@@ -44,7 +43,7 @@ def switch_mode(database: Database, journal: Journal, run: Run, to: str, config:
 
 
 def _triggers(run: Run) -> list[Statement]:
-    return own_triggers.capture_triggers(run.plan, run.plan.source, Direction.FORWARD)
+    return capture_triggers(run.plan, run.plan.source, Direction.FORWARD)
 
 
 def _to_logical(database: Database, journal: Journal, run: Run, budget: LockBudget, report: Reporter) -> None:
@@ -67,7 +66,7 @@ def _to_triggers(database: Database, journal: Journal, run: Run, budget: LockBud
     conn, plan = journal.conn, run.plan
     table_no = journal.capture.table_no(run.id)
     triggers = _triggers(run)
-    install = [*(s.reversed() for s in triggers), *objects.capture_functions(plan, Direction.FORWARD, table_no), *triggers]
+    install = [*(s.reversed() for s in triggers), *capture_functions(plan, Direction.FORWARD, table_no), *triggers]
 
     def change() -> None:
         conn.execute(script(install))

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from swap.catalog.model import Sequence
 from swap.core.names import TableName
-from swap.core.sql_text import Query, load_sql
+from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.plan.model import INTEGERS, Plan
 
@@ -88,4 +88,23 @@ def give_legacy_key(plan: Plan, default: Query) -> Query:
     if not has_spare_keys(plan):
         return sql.SQL("NEW.{} := {};").format(column, default)
     spare = sql.Literal(spare_sequence(plan).sql.as_string(None))
-    return load_sql("swap.ddl", "spare_key.sql").format(column=column, default=default, live=plan.source.sql, spare=spare)
+    return load_sql("swap.ddl", "legacy_key.sql").format(column=column, default=default, live=plan.source.sql, spare=spare)
+
+
+def generator(plan: Plan) -> Query:
+    """How a row gets its uuid: the column's own default where the application has one."""
+    column = plan.source_table.column(plan.identity)
+    if column is not None and column.default:
+        return verbatim(column.default)
+    return sql.SQL("uuidv7()" if plan.generate == "uuidv7" else "gen_random_uuid()")
+
+
+def legacy_generator(plan: Plan) -> Query:
+    """The old key's own default: nextval of its sequence, so a row born after the cutover can go back (invariant 6).
+
+    An identity column fills itself, without any right on its sequence; only an explicit NULL gets here."""
+    for s in plan.source_table.sequences:
+        if s.identity and s.column == plan.key:
+            return sql.SQL("nextval({}::regclass)").format(sql.Literal(s.name.sql.as_string(None)))
+    column = plan.source_table.column(plan.key)
+    return verbatim(column.default) if column is not None and column.default else sql.SQL("NULL")
