@@ -115,7 +115,7 @@ def _verification(migration: Migration, grace_s: float) -> Verified:
 
 def built(index: IndexPlan) -> bool:
     """Whether it is there before the exchange, which makes a partitioned table's primary key of its parts."""
-    return not (index.only and index.constraint == "p")
+    return not (index.on_only and index.is_primary)
 
 
 def _capture(migration: Migration) -> None:

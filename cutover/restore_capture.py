@@ -12,10 +12,11 @@ from swap.catalog.load import read_structure
 from swap.core.lock_retries import with_locks
 from swap.core.names import TableName
 from swap.core.statement import AX, Statement, script
-from swap.ddl import capture as objects
-from swap.ddl import guards as own_triggers
+from swap.ddl.capture import capture_functions
 from swap.ddl.compat import reference_triggers
 from swap.ddl.exchange import live_objects
+from swap.ddl.fence import fence_function
+from swap.ddl.guards import reference_guards
 from swap.ddl.phases import trigger_functions
 from swap.ddl.replication import create_publication, drop_publication, publication_name, publish
 from swap.plan.direction import Direction
@@ -105,7 +106,7 @@ def _triggers(plan: Plan, table: TableName, way: Direction) -> list[Statement]:
         published_here = publish(plan, table, way) if plan.mode == "logical" else []
         return [s for s in live_objects(plan, table, way) if s not in published_here]
     refs = [r.columns for r in plan.references if r.table == table]
-    guards = [s for ref in refs for s in own_triggers.reference_guards(plan, ref, table, way)]
+    guards = [s for ref in refs for s in reference_guards(plan, ref, table, way)]
     return [*guards, *(s for ref in refs for s in reference_triggers(plan, ref, way))]
 
 
@@ -114,8 +115,8 @@ def _functions(migration: Migration) -> list[Statement]:
     plan, capture = migration.plan, migration.journal.capture
     return [
         *trigger_functions(plan),
-        *objects.capture_functions(plan, migration.direction, capture.table_no(migration.run.id)),
-        objects.fence_function(plan, capture.generation(plan.tag) or None),
+        *capture_functions(plan, migration.direction, capture.table_no(migration.run.id)),
+        fence_function(plan, capture.generation(plan.tag) or None),
     ]
 
 

@@ -17,20 +17,22 @@ from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
-from swap.ddl import capture as objects
+from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE, capture_functions, truncate_function
+from swap.ddl.guards import GUARD, reference_guard_function, source_guard_function
+from swap.ddl.own_triggers import DIGEST
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
 from verify.published import published
-from verify.report import Check
-from verify.snapshots import storage
+from verify.report import CheckResult
+from verify.snapshots import table_files
 
 RECORDED = re.compile(r'^trigger CREATE (?:CONSTRAINT )?TRIGGER ("(?:[^"]|"")+"|\S+) ')
 OWN = re.compile(r"^(0swap_complete_|~swap_(guard|twin)_|!swap_compat_|swap_(capture|truncate|fence)(_|$))")
 Named = tuple[TableName, str]
 
 
-class Fault(NamedTuple):
+class CaptureFault(NamedTuple):
     """Something that captures or guards and is not as it was made; `table`: whose writes that concerns."""
 
     table: TableName
@@ -39,17 +41,17 @@ class Fault(NamedTuple):
 
 def capture_installed(
     conn: Connection, plan: Plan, mode: str, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
-) -> Check:
+) -> CheckResult:
     """`oids`: of the live table and of those with references."""
     found = faults(conn, plan, mode, direction, oids, baseline)
     if found:
-        return Check("capture_installed", "failed", "; ".join(f.detail for f in found))
-    return Check("capture_installed", "ok", "what captures and guards is enabled and unaltered")
+        return CheckResult("capture_installed", "failed", "; ".join(f.detail for f in found))
+    return CheckResult("capture_installed", "ok", "what captures and guards is enabled and unaltered")
 
 
 def faults(
     conn: Connection, plan: Plan, mode: str, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
-) -> list[Fault]:
+) -> list[CaptureFault]:
     rows = conn.execute(load_sql("verify", "triggers.sql"), {"oids": list(oids.values())})
     found = {(r[0], r[1]): r[2:] for r in rows}
     bodies = known_bodies(plan, mode, direction)
@@ -57,16 +59,16 @@ def faults(
     for table, name in sorted({*recorded(baseline, oids.keys()), *bodies}):
         enabled, body, digest, comment = found.get((oids.get(table, 0), name), (None, None, None, None))
         if enabled is None:
-            problems.append(Fault(table, f"{table}: trigger {name} is missing"))
+            problems.append(CaptureFault(table, f"{table}: trigger {name} is missing"))
         elif enabled != "A":
-            problems.append(Fault(table, f"{table}: trigger {name} is not ENABLE ALWAYS"))
-        elif (comment or "").startswith(objects.DIGEST):
-            altered = Fault(table, f"{table}: the function of trigger {name} was altered")
-            problems += [altered] if comment != objects.DIGEST + digest else []
+            problems.append(CaptureFault(table, f"{table}: trigger {name} is not ENABLE ALWAYS"))
+        elif (comment or "").startswith(DIGEST):
+            altered = CaptureFault(table, f"{table}: the function of trigger {name} was altered")
+            problems += [altered] if comment != DIGEST + digest else []
         elif not any(sql.Literal(body).as_string(None) in b.text for b in bodies.get((table, name), ())):
-            problems.append(Fault(table, f"{table}: the function of trigger {name} was altered, or is another version's"))
+            problems.append(CaptureFault(table, f"{table}: the function of trigger {name} was altered, or is another version's"))
     if mode == "logical":
-        problems += [Fault(plan.source, detail) for detail in published(conn, plan, direction)]
+        problems += [CaptureFault(plan.source, detail) for detail in published(conn, plan, direction)]
     return problems
 
 
@@ -76,10 +78,10 @@ def followed(plan: Plan) -> list[TableName]:
     return [plan.source, *(x.name for t in referring for x in (t, *t.partitions))]
 
 
-def faults_now(conn: Connection, journal: Journal, run: Run) -> list[Fault]:
+def faults_now(conn: Connection, journal: Journal, run: Run) -> list[CaptureFault]:
     """What of a run's capture and guards is not as it was made, at this moment."""
     plan, baseline = run.plan, journal.baseline(run.id) or []
-    oids = {name: oid for name, (oid, _) in storage(conn, followed(plan)).items()}
+    oids = {name: oid for name, (oid, _) in table_files(conn, followed(plan)).items()}
     return faults(conn, plan, run.mode, run.direction, oids, baseline)
 
 
@@ -105,15 +107,15 @@ def known_bodies(plan: Plan, mode: str, direction: Direction) -> dict[Named, lis
     what those are held against that were made before digests were recorded."""
     live, out = plan.source, dict[Named, list[Statement]]()
     if mode == "trigger":
-        put, gone = zip(*(objects.capture_functions(plan, direction, slot) for slot in (0, 1)), strict=True)
-        out[live, objects.CAPTURE] = list(put)
-        out |= {(live, name): list(gone) for name in (objects.DELETED, objects.MOVED)}
-        out[live, objects.TRUNCATE] = [objects.truncate_function(plan)]
-    guard = [objects.source_guard_function(plan, direction)]
-    out |= {(live, f"{objects.GUARD}_{event}"): guard for event in ("insert", "update")}
+        put, gone = zip(*(capture_functions(plan, direction, slot) for slot in (0, 1)), strict=True)
+        out[live, CAPTURE] = list(put)
+        out |= {(live, name): list(gone) for name in (DELETED, MOVED)}
+        out[live, TRUNCATE] = [truncate_function(plan)]
+    guard = [source_guard_function(plan, direction)]
+    out |= {(live, f"{GUARD}_{event}"): guard for event in ("insert", "update")}
     refs = [r.columns for r in plan.references]
     refs += plan.own_references if direction is Direction.REVERSE else ()
     for ref in refs:
-        body = [objects.reference_guard_function(plan, ref, direction)]
-        out |= {(ref.table, f"{objects.GUARD}_{ref.number}_{event}"): body for event in ("insert", "update")}
+        body = [reference_guard_function(plan, ref, direction)]
+        out |= {(ref.table, f"{GUARD}_{ref.number}_{event}"): body for event in ("insert", "update")}
     return out

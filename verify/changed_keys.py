@@ -12,7 +12,7 @@ from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.sync.change_queue import due, rows_by_xid
 from verify.ranges import bigints
-from verify.report import Finding, Kind
+from verify.report import Kind, RowDifference
 from verify.row_images import Where, changed, joined, one
 
 
@@ -22,7 +22,7 @@ def touched_keys(conn: Connection, plan: Plan, since: Snapshot) -> set[int]:
     return {r[0] for r in rows_by_xid(conn, keys.format(due(plan, since, sql.SQL("c.key"))))}
 
 
-def compare_keys(conn: Connection, direction: TableMapping, keys: Sequence[int]) -> list[Finding]:
+def compare_keys(conn: Connection, direction: TableMapping, keys: Sequence[int]) -> list[RowDifference]:
     """Findings among `keys`, in key order, in the caller's transaction; ACCESS SHARE on both tables.
 
     One statement, by the key indexes of both sides; made for up to some ten thousand keys.
@@ -33,7 +33,7 @@ def compare_keys(conn: Connection, direction: TableMapping, keys: Sequence[int])
     for key, kind, columns in conn.execute(_statement(direction, keys)):
         found[key] = (kind, columns)  # a surplus row comes last and says the most
     return [
-        Finding(str(direction.origin), key, kind, tuple(direction.columns[n].target for n in columns))
+        RowDifference(str(direction.origin), key, kind, tuple(direction.columns[n].target for n in columns))
         for key, (kind, columns) in sorted(found.items())
     ]
 

@@ -15,24 +15,24 @@ from swap.core.names import TableName, parse_table
 from swap.core.sql_text import load_sql
 from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
-from verify.references import PairResult
-from verify.report import Check
+from verify.references import ReferenceResult
+from verify.report import CheckResult
 
 _NEXTVAL = re.compile(r"nextval\('((?:[^']|'')+)'::regclass\)")
 
 
-def check(name: str, problems: Sequence[str], good: str) -> Check:
+def check(name: str, problems: Sequence[str], good: str) -> CheckResult:
     """`failed` with every problem, or `ok` with what was looked at."""
-    return Check(name, "failed", "; ".join(problems)) if problems else Check(name, "ok", good)
+    return CheckResult(name, "failed", "; ".join(problems)) if problems else CheckResult(name, "ok", good)
 
 
-def indexes_valid(tables: Iterable[Table]) -> Check:
+def indexes_valid(tables: Iterable[Table]) -> CheckResult:
     indexes = [(t, i) for t in tables for i in t.indexes]
     problems = [f"{t.name}: {i.name} is not valid" for t, i in indexes if not i.valid]
     return check("indexes_valid", problems, f"{len(indexes)} indexes are valid and ready")
 
 
-def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) -> Check:
+def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) -> CheckResult:
     """Every foreign key that was validated before `prepare` and is there is validated now."""
     was_valid = {(f.table, f.name) for f in plan.catalog.foreign_keys if f.validated}
     now = [
@@ -43,19 +43,19 @@ def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) ->
     return check("foreign_keys_valid", problems, f"{len(judged)} foreign keys are valid")
 
 
-def sequences_ahead(conn: Connection, plan: Plan, d: TableMapping) -> Check:
+def sequences_ahead(conn: Connection, plan: Plan, d: TableMapping) -> CheckResult:
     """The next value of the integer key's sequence is beyond every key. Sequences are not transactional: its
     position is read after the keys' snapshot, so it can only be further on."""
     name = key_sequence(plan)
     if name is None:
-        return Check("sequences_ahead", "ok", f"{d.origin}.{d.origin_key} has no sequence")
+        return CheckResult("sequences_ahead", "ok", f"{d.origin}.{d.origin_key} has no sequence")
     row = conn.execute(
         load_sql("verify", "sequence.sql").format(
             sequence=name.sql, name=sql.Literal(str(name)), table=d.origin.sql, key=sql.Identifier(d.origin_key)
         )
     ).fetchone()
     if row is None:
-        return Check("sequences_ahead", "failed", f"there is no sequence {name}")
+        return CheckResult("sequences_ahead", "failed", f"there is no sequence {name}")
     low, high, last, called, increment = row
     extreme = high if increment > 0 else low
     ahead = extreme is None or (last - extreme) * increment > 0 or (last == extreme and called)
@@ -72,7 +72,7 @@ def key_sequence(plan: Plan) -> TableName | None:
     return next((s.name for s in plan.source_table.sequences if s.column == plan.key), None)
 
 
-def no_direct_writer(conn: Connection, plan: Plan, target: Table) -> Check:
+def no_direct_writer(conn: Connection, plan: Plan, target: Table) -> CheckResult:
     """Nobody but replay writes to the maintained table: no other role may, and no other session is at it. What its owner
     or a superuser wrote and did not undo is what the comparison of the rows finds."""
     rows = conn.execute(
@@ -81,7 +81,7 @@ def no_direct_writer(conn: Connection, plan: Plan, target: Table) -> Check:
     return check("no_direct_writer", [f"{target.name}: {r[0]}" for r in rows], f"only replay writes to {target.name}")
 
 
-def reference_checks(results: Sequence[PairResult]) -> list[Check]:
+def reference_checks(results: Sequence[ReferenceResult]) -> list[CheckResult]:
     """What the comparison of the references says, by name."""
     rows = sum(r.rows for r in results)
     wrong = [f"{r.pair.label}: {r.wrong} of {r.rows} rows" for r in results if r.wrong]
@@ -89,9 +89,9 @@ def reference_checks(results: Sequence[PairResult]) -> list[Check]:
     orphans = [r for r in results if r.orphans]
     lines = [f"{r.pair.label}: {r.orphans} rows whose key is nobody's" for r in orphans]
     held = [r for r in orphans if not r.pair.declared]
-    no_orphans = Check("no_orphans", "warning", "; ".join(lines)) if lines else Check("no_orphans", "ok", "none")
+    no_orphans = CheckResult("no_orphans", "warning", "; ".join(lines)) if lines else CheckResult("no_orphans", "ok", "none")
     return [
         check("references_resolve", wrong, f"{rows} rows of {len(results)} references resolve to the same row"),
         check("no_null_where_none_was", nulls, "every reference that must not be NULL has a uuid"),
-        Check("no_orphans", "failed", "; ".join(lines)) if held else no_orphans,
+        CheckResult("no_orphans", "failed", "; ".join(lines)) if held else no_orphans,
     ]

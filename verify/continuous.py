@@ -29,9 +29,9 @@ from swap.plan.direction import table_mapping
 from swap.state.journal import Journal, Phase, Run
 from swap.sync.change_queue import count_due
 from swap.sync.logical.barrier import GivenUp, delivered
-from verify.change_comparison import Look, look_at_changes
+from verify.change_comparison import ChangeComparison, compare_changes
 from verify.record import tool_version, write_report
-from verify.report import Check, Finding, Method, Report, TableResult
+from verify.report import CheckResult, Method, Report, RowDifference, TableResult
 from verify.run import verify
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Settings:
 
 
 @dataclass
-class Watched:
+class ContinuousSummary:
     """What a watch has done. `reason`: `stopped` (a signal), `ended` (the run is finalized or aborted)."""
 
     reason: str = "stopped"
@@ -64,7 +64,7 @@ class Watched:
 
 
 @dataclass
-class Watch:
+class ContinuousVerification:
     """One watch. `reader`: a standby for the full passes; `on_pass` takes each of them."""
 
     database: Database
@@ -76,15 +76,15 @@ class Watch:
     stop: threading.Event
     reader: Database | None = None
     on_pass: Callable[[Report], None] = lambda _: None
-    done: Watched = field(default_factory=Watched)
+    done: ContinuousSummary = field(default_factory=ContinuousSummary)
     _since: Snapshot | None = None
     _direction: str = ""
     _clean: bool = False
     _full_at: float = 0.0
-    _known: dict[int, Finding] = field(default_factory=dict)
+    _known: dict[int, RowDifference] = field(default_factory=dict)
     _elsewhere: int = 0
 
-    def run(self) -> Watched:
+    def run(self) -> ContinuousSummary:
         """Until told to stop, or until the run ends."""
         self._remember()
         while not self.stop.is_set():
@@ -160,7 +160,7 @@ class Watch:
         d, known = table_mapping(run.plan, run.direction), self._known.keys()
         try:
             with delivered(self.database, run, self._stopped) as fence:
-                look = look_at_changes(self.journal.conn, run.plan, d, run.id, since, known, fence)
+                look = compare_changes(self.journal.conn, run.plan, d, run.id, since, known, fence)
         except GivenUp:
             return
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, RefusedError):
@@ -190,13 +190,13 @@ class Watch:
         if self._clean:
             self.journal.move_verified(run, since, to)
 
-    def _close(self, run: Run, look: Look) -> None:
+    def _close(self, run: Run, look: ChangeComparison) -> None:
         """A verification that says `different`: the last one counts."""
         self._clean = False
         now = datetime.now(UTC)
         name = str(run.source)
         result = TableResult(name, look.compared, 0, 0, len(look.findings), look.pending, None, 0.0)
-        check = Check("coverage", "warning", f"only the {look.compared} keys that changed since the last look")
+        check = CheckResult("coverage", "warning", f"only the {look.compared} keys that changed since the last look")
         report = Report(
             id=0, verdict="different", method="exact", direction=run.direction, snapshot=str(look.snapshot), covered=None,
             lsn=None, started_at=now, finished_at=now, fingerprint=None,

@@ -27,7 +27,7 @@ from swap.core.sql_text import load_sql
 from swap.plan.model import INTEGERS
 from verify.exact import by_index
 from verify.ranges import SAMPLE_PER_RANGE, Range, key_ranges, wanted_ranges
-from verify.snapshots import storage
+from verify.snapshots import table_files
 from verify.workers import Task, Workers
 
 Verdict = Literal["digest-equal", "different", "incomplete"]
@@ -41,7 +41,7 @@ class Digest:
 
 
 @dataclass(frozen=True)
-class RangeCompared:
+class RangeComparison:
     low: int | None
     high: int | None
     here: Digest
@@ -53,12 +53,12 @@ class RangeCompared:
 
 
 @dataclass(frozen=True)
-class TableCompared:
+class TableComparison:
     """`structure`: what makes the tables incomparable, if anything."""
 
     name: str
     structure: tuple[str, ...]
-    ranges: tuple[RangeCompared, ...]
+    ranges: tuple[RangeComparison, ...]
     seconds: float
 
     @property
@@ -67,10 +67,10 @@ class TableCompared:
 
 
 @dataclass(frozen=True)
-class Compared:
+class DatabaseComparison:
     """`unfinished`: every reason why something was not compared."""
 
-    tables: tuple[TableCompared, ...]
+    tables: tuple[TableComparison, ...]
     unfinished: tuple[str, ...]
 
     @property
@@ -88,18 +88,20 @@ class _Side:
     workers: Workers
 
     def table(self, name: TableName) -> Table | None:
-        found = storage(self.conn, [name])
+        found = table_files(self.conn, [name])
         return next(iter(load_tables(self.conn, [found[name][0]]))) if found else None
 
 
-def compare_databases(here: Database, there: Database, names: list[TableName], jobs: int, reporter: Reporter) -> Compared:
+def compare_databases(
+    here: Database, there: Database, names: list[TableName], jobs: int, reporter: Reporter
+) -> DatabaseComparison:
     """Compare the tables `names`, ACCESS SHARE on one at a time for one range. Raises UnreachableError."""
     with ExitStack() as stack:
         sides = [_open(stack, database, jobs) for database in (here, there)]
         tables = tuple(t for name in names if (t := _compare(sides, name, reporter)) is not None)
         unfinished = [reason for side in sides for reason in side.workers.unfinished]
     missing = [f"{n} was not compared" for n in names if str(n) not in {t.name for t in tables}]
-    return Compared(tables, tuple(unfinished + missing))
+    return DatabaseComparison(tables, tuple(unfinished + missing))
 
 
 def _open(stack: ExitStack, database: Database, jobs: int) -> _Side:
@@ -112,25 +114,25 @@ def _open(stack: ExitStack, database: Database, jobs: int) -> _Side:
     return _Side(conn, workers)
 
 
-def _compare(sides: list[_Side], name: TableName, reporter: Reporter) -> TableCompared | None:
+def _compare(sides: list[_Side], name: TableName, reporter: Reporter) -> TableComparison | None:
     began = time.monotonic()
     a, b = (side.table(name) for side in sides)
     problems = structure(name, a, b)
     if a is None or b is None or problems:
-        return TableCompared(str(name), tuple(problems), (), 0.0)
+        return TableComparison(str(name), tuple(problems), (), 0.0)
     key = integer_key(a)
     ranges = _ranges(sides[0], a, key)
     tasks = [Task(f"range {r.number} of {name}", partial(digest, table=a, key=key, r=r)) for r in ranges]
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda side: side.workers.run(tasks), sides))
     compared = [
-        RangeCompared(r.low, r.high, x, y) for r, x, y in zip(ranges, *results, strict=True) if x is not None and y is not None
+        RangeComparison(r.low, r.high, x, y) for r, x, y in zip(ranges, *results, strict=True) if x is not None and y is not None
     ]
     if len(compared) != len(ranges):
         return None
     rows = sum(r.here.rows for r in compared)
     reporter.progress(f"compare {name}", rows, rows)
-    return TableCompared(str(name), (), tuple(compared), round(time.monotonic() - began, 3))
+    return TableComparison(str(name), (), tuple(compared), round(time.monotonic() - began, 3))
 
 
 def structure(name: TableName, a: Table | None, b: Table | None) -> list[str]:

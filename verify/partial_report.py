@@ -6,25 +6,25 @@ from dataclasses import dataclass, field
 
 from swap.core.names import TableName
 from verify.checksum import RangeDigest
-from verify.report import Check, Finding, RangeSeen, TableResult
-from verify.snapshots import View
+from verify.report import CheckResult, RangeRecord, RowDifference, TableResult
+from verify.snapshots import ExportedSnapshot
 
 
 @dataclass
-class Gathered:
+class PartialReport:
     """`unfinished`: every reason why something was not looked at; `capped`: more differs than is listed;
     `views`: the snapshots, in order;
-    `storage`: the files that were compared, to see at the end that they still are the tables."""
+    `table_files`: the files that were compared, to see at the end that they still are the tables."""
 
     unfinished: list[str] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
+    checks: list[CheckResult] = field(default_factory=list)
     tables: list[TableResult] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[RowDifference] = field(default_factory=list)
     digests: list[RangeDigest] = field(default_factory=list)
     ranges: int = 0
     ranges_done: int = 0
-    ranges_seen: list[RangeSeen] = field(default_factory=list)
+    ranges_seen: list[RangeRecord] = field(default_factory=list)
     capped: bool = False
-    views: list[View] = field(default_factory=list)
+    views: list[ExportedSnapshot] = field(default_factory=list)
     fingerprint: str | None = None
-    storage: dict[TableName, tuple[int, int]] = field(default_factory=dict)
+    table_files: dict[TableName, tuple[int, int]] = field(default_factory=dict)

@@ -17,12 +17,12 @@ from swap.core.names import TableName
 from swap.plan.direction import Direction
 from swap.state.journal import Journal, Run
 from verify.checksum import RangeDigest
-from verify.partial_report import Gathered
-from verify.report import Check, Method, Report, Seen, verdict
-from verify.snapshots import storage
+from verify.partial_report import PartialReport
+from verify.report import CheckResult, Method, Report, SnapshotRecord, verdict
+from verify.snapshots import table_files
 
 
-def conclude(database: Database, run: Run, method: Method, started_at: datetime, found: Gathered, limit: int) -> Report:
+def finish(database: Database, run: Run, method: Method, started_at: datetime, found: PartialReport, limit: int) -> Report:
     """Make the report and write it. Locks the run's row for the length of that transaction.
 
     `run.verified` becomes the watermark up to which every key was compared: pending keys, which were left out,
@@ -41,24 +41,24 @@ def conclude(database: Database, run: Run, method: Method, started_at: datetime,
         return report
 
 
-def _changed_since(conn: Connection, journal: Journal, run: Run, found: Gathered) -> list[str]:
+def _changed_since(conn: Connection, journal: Journal, run: Run, found: PartialReport) -> list[str]:
     phase = journal.lock_run(run.id)
     reasons = [] if phase is run.phase else [f"the run went from {run.phase.value} to {phase.value} meanwhile"]
-    now = storage(conn, list(found.storage))
+    now = table_files(conn, list(found.table_files))
     reasons += [
         f"{table} was truncated, rewritten or replaced meanwhile"
-        for table, file in found.storage.items()
+        for table, file in found.table_files.items()
         if now.get(table) != file
     ]
     return reasons
 
 
-def _report(conn: Connection, run: Run, method: Method, started_at: datetime, found: Gathered, limit: int) -> Report:
+def _report(conn: Connection, run: Run, method: Method, started_at: datetime, found: PartialReport, limit: int) -> Report:
     view = found.views[0] if found.views else None
     reasons = list(dict.fromkeys(found.unfinished))
     snapshots = "one snapshot" if len(found.views) == 1 else f"{len(found.views)} snapshots, one after the other"
     good = f"{found.ranges_done} of {found.ranges} ranges, every row of both sides, in {snapshots}"
-    coverage = Check("coverage", "failed" if reasons else "ok", "; ".join(reasons) or good)
+    coverage = CheckResult("coverage", "failed" if reasons else "ok", "; ".join(reasons) or good)
     checks = (coverage, *found.checks)
     return Report(
         id=0,
@@ -75,7 +75,7 @@ def _report(conn: Connection, run: Run, method: Method, started_at: datetime, fo
         tables=tuple(found.tables),
         findings=tuple(found.findings[:limit]),
         checks=checks,
-        snapshots=tuple(Seen(v.text, v.lsn, str(v.watermark)) for v in found.views),
+        snapshots=tuple(SnapshotRecord(v.text, v.lsn, str(v.watermark)) for v in found.views),
         ranges=tuple(sorted(found.ranges_seen, key=lambda r: r.number)),
         tool_version=tool_version(),
         plan_fingerprint=run.plan.fingerprint,
@@ -100,14 +100,14 @@ def write_report(journal: Journal, run: Run, report: Report) -> int:
     return number
 
 
-def _write(journal: Journal, run: Run, report: Report, found: Gathered) -> int:
+def _write(journal: Journal, run: Run, report: Report, found: PartialReport) -> int:
     """The row and, with the checksum method, the digests of every range of both sides."""
     number = write_report(journal, run, report)
     journal.verifications.store_digests(number, list(_digests(run, found)))
     return number
 
 
-def _digests(run: Run, found: Gathered) -> Iterator[dict[str, object]]:
+def _digests(run: Run, found: PartialReport) -> Iterator[dict[str, object]]:
     forward = run.direction is Direction.FORWARD
     sides: tuple[TableName, TableName] = (run.plan.source, run.plan.shadow if forward else run.plan.retired)
     for d in found.digests:

@@ -21,28 +21,34 @@ from swap.core.names import TableName
 from swap.core.report import Reporter
 from swap.core.sql_text import load_sql
 from verify.checks import reference_checks
-from verify.partial_report import Gathered
-from verify.references import BLOCK, Pair, PairResult, blocks_of, compare_pairs, merge
+from verify.partial_report import PartialReport
+from verify.references import BLOCK, ReferencePair, ReferenceResult, blocks_of, compare_references, merge
 from verify.report import TableResult
 from verify.snapshot_pass import unbroken
-from verify.snapshots import Views
+from verify.snapshots import SnapshotSeries
 from verify.workers import Task, Workers
 
 SMALL_SLICE_BLOCKS = 65_536
 
 
-def wanted_slices(referring: int, live: int, jobs: int) -> int:
+def wanted_block_ranges(referring: int, live: int, jobs: int) -> int:
     """How many slices for `referring` heap blocks in all, beside a live table of `live` blocks."""
     if referring <= live:
         return 1
     return max(jobs, -(-referring // max(live, SMALL_SLICE_BLOCKS)))
 
 
-class ReferenceComparison:
+class ReferenceRowComparison:
     """One comparison of all `pairs`; results go to `found`."""
 
     def __init__(
-        self, workers: Workers, views: Views, pairs: list[Pair], limit: int, reporter: Reporter, found: Gathered
+        self,
+        workers: Workers,
+        views: SnapshotSeries,
+        pairs: list[ReferencePair],
+        limit: int,
+        reporter: Reporter,
+        found: PartialReport,
     ) -> None:
         self.workers, self.views, self.pairs = workers, views, pairs
         self.limit, self.reporter, self.found = limit, reporter, found
@@ -53,7 +59,7 @@ class ReferenceComparison:
         """Compare everything. `tables`: for their sizes."""
         began = time.monotonic()
         blocks = {t: tables[t].heap_bytes // BLOCK for t in self.referring}
-        parts = wanted_slices(sum(blocks.values()), tables[self.pairs[0].live].heap_bytes // BLOCK, self.workers.jobs)
+        parts = wanted_block_ranges(sum(blocks.values()), tables[self.pairs[0].live].heap_bytes // BLOCK, self.workers.jobs)
         slices = self._slices(blocks, parts)
         if slices is None:
             return
@@ -63,9 +69,9 @@ class ReferenceComparison:
             self._reference(r, self.counted[r.pair.table], seconds)
         self.found.checks += reference_checks(results)
 
-    def _slices(self, blocks: dict[TableName, int], parts: int) -> list[list[PairResult]] | None:
+    def _slices(self, blocks: dict[TableName, int], parts: int) -> list[list[ReferenceResult]] | None:
         """The results of every slice, and of what was written meanwhile; None, and a reason, when that did not finish."""
-        first, done = len(self.views.taken) - 1, list[list[PairResult]]()
+        first, done = len(self.views.taken) - 1, list[list[ReferenceResult]]()
         while len(done) < parts:
             todo = range(len(done), parts)
             here = unbroken(self.workers.run([self._task(blocks, n, parts) for n in todo], until=self.views.over))
@@ -78,7 +84,7 @@ class ReferenceComparison:
         if len(self.views.taken) - 1 > first:
             since = oldest_of(self.views.taken[first].text)
             conditions = dict.fromkeys(self.referring, written_since(since))
-            work = partial(compare_pairs, pairs=self.pairs, conditions=conditions, limit=self.limit)
+            work = partial(compare_references, pairs=self.pairs, conditions=conditions, limit=self.limit)
             (again,) = self.workers.run([Task("the references written meanwhile", work)])
             if again is None:
                 self.found.unfinished.append("references that were written meanwhile were not compared")
@@ -86,9 +92,9 @@ class ReferenceComparison:
             done.append([r.only_wrong() for r in again])
         return done
 
-    def _task(self, blocks: dict[TableName, int], n: int, parts: int) -> Task[list[PairResult]]:
+    def _task(self, blocks: dict[TableName, int], n: int, parts: int) -> Task[list[ReferenceResult]]:
         conditions = {t: blocks_of(n, n + 1, parts, blocks[t]) for t in self.referring}
-        return Task("the references", partial(compare_pairs, pairs=self.pairs, conditions=conditions, limit=self.limit))
+        return Task("the references", partial(compare_references, pairs=self.pairs, conditions=conditions, limit=self.limit))
 
     def _count(self, blocks: dict[TableName, int], start: int, stop: int, parts: int) -> bool:
         """Count the rows of slices `start` to `stop` of each table, in the snapshot they were compared in."""
@@ -101,7 +107,7 @@ class ReferenceComparison:
             self.counted[table] += count or 0
         return None not in counts
 
-    def _reference(self, r: PairResult, total: int, seconds: float) -> None:
+    def _reference(self, r: ReferenceResult, total: int, seconds: float) -> None:
         pair, found = r.pair, self.found
         if r.seen != total:
             found.unfinished.append(f"{pair.label}: {r.seen} rows were seen, the table holds {total}")

@@ -19,13 +19,13 @@ from swap.core.sql_text import load_sql, verbatim
 from swap.plan.direction import Direction
 from swap.plan.key_columns import unvouched
 from swap.plan.model import INTEGERS, Plan, RefColumns
-from verify.report import Finding
+from verify.report import RowDifference
 
 BLOCK = 8192  # only to divide the work
 
 
 @dataclass(frozen=True)
-class Pair:
+class ReferencePair:
     """One reference as it stands in this direction: its two columns, and the live table's two keys."""
 
     table: TableName
@@ -46,24 +46,24 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class PairResult:
+class ReferenceResult:
     """`seen`: all rows; `rows`: those the reference applies to; `nulls`: without a uuid; `orphans`: whose keys
     are nobody's."""
 
-    pair: Pair
+    pair: ReferencePair
     seen: int
     rows: int
     wrong: int
     nulls: int
     orphans: int
-    findings: tuple[Finding, ...]
+    findings: tuple[RowDifference, ...]
 
-    def only_wrong(self) -> PairResult:
+    def only_wrong(self) -> ReferenceResult:
         """Of rows that other slices have counted already: what is wrong with them, and nothing of the rest."""
-        return PairResult(self.pair, 0, 0, self.wrong, self.nulls, 0, self.findings)
+        return ReferenceResult(self.pair, 0, 0, self.wrong, self.nulls, 0, self.findings)
 
 
-def pairs(plan: Plan, direction: Direction, tables: dict[TableName, Table]) -> list[Pair]:
+def pairs(plan: Plan, direction: Direction, tables: dict[TableName, Table]) -> list[ReferencePair]:
     """Every reference kept in place; after the cutover also the source's own, which the new table holds itself. Of a
     partitioned table one for each partition that holds rows: blocks, and the places of rows, are those of one heap."""
     refs = [r.columns for r in plan.references]
@@ -77,12 +77,12 @@ def _declared(plan: Plan, ref: RefColumns, heap: TableName) -> bool:
     return ref.declared and heap in {t.name for t in unvouched(plan.catalog, plan.catalog.table(ref.table), ref.column)}
 
 
-def _pair(plan: Plan, ref: RefColumns, direction: Direction, table: Table) -> Pair:
+def _pair(plan: Plan, ref: RefColumns, direction: Direction, table: Table) -> ReferencePair:
     ahead = direction is Direction.FORWARD
     primary = table.primary_key
     key = primary.key_columns if primary else ()
     types = [c.type for name in key if (c := table.column(name))]
-    return Pair(
+    return ReferencePair(
         table=table.name,
         integer=ref.column if ahead else ref.legacy_column,
         uuid=ref.uuid_column if ahead else ref.column,
@@ -107,9 +107,9 @@ def blocks_of(start: int, stop: int, parts: int, blocks: int) -> sql.Composable:
     return sql.SQL(" AND ").join(bounds) if bounds else sql.SQL("true")
 
 
-def compare_pairs(
-    conn: Connection, pairs: Sequence[Pair], conditions: Mapping[TableName, sql.Composable], limit: int
-) -> list[PairResult]:
+def compare_references(
+    conn: Connection, pairs: Sequence[ReferencePair], conditions: Mapping[TableName, sql.Composable], limit: int
+) -> list[ReferenceResult]:
     """Compare the rows of every referring table that its condition selects, all in one statement."""
     live = pairs[0]
     rows = [
@@ -135,11 +135,11 @@ def compare_pairs(
     for n, pair in enumerate(pairs):
         seen, applying, wrong, nulls, orphans, places = found.get(n, (0, 0, 0, 0, 0, None))
         findings = named(conn, pair, places) if places else ()
-        out.append(PairResult(pair, seen, applying, wrong, nulls, orphans, findings))
+        out.append(ReferenceResult(pair, seen, applying, wrong, nulls, orphans, findings))
     return out
 
 
-def named(conn: Connection, pair: Pair, places: Sequence[str]) -> tuple[Finding, ...]:
+def named(conn: Connection, pair: ReferencePair, places: Sequence[str]) -> tuple[RowDifference, ...]:
     """The rows at these ctids by their keys; a snapshot's row versions stay where they are."""
     key = [sql.SQL("{}::text").format(sql.Identifier("s", c)) for c in pair.key or ("ctid",)]
     query = sql.SQL("SELECT concat_ws(',', {}) FROM {} s WHERE s.ctid = ANY ({}::tid[]) ORDER BY s.ctid").format(
@@ -147,11 +147,11 @@ def named(conn: Connection, pair: Pair, places: Sequence[str]) -> tuple[Finding,
     )
     columns = (pair.integer, pair.uuid)
     return tuple(
-        Finding(str(pair.table), int(k) if pair.key_is_integer else k, "mapping", columns) for (k,) in conn.execute(query)
+        RowDifference(str(pair.table), int(k) if pair.key_is_integer else k, "mapping", columns) for (k,) in conn.execute(query)
     )
 
 
-def merge(parts: Sequence[PairResult]) -> PairResult:
+def merge(parts: Sequence[ReferenceResult]) -> ReferenceResult:
     """The slices of one reference as one result."""
 
     def total(name: str) -> int:
@@ -160,4 +160,4 @@ def merge(parts: Sequence[PairResult]) -> PairResult:
     findings = tuple(dict.fromkeys(f for r in parts for f in r.findings))
     twice = sum(len(r.findings) for r in parts) - len(findings)
     wrong = total("wrong") - twice
-    return PairResult(parts[0].pair, total("seen"), total("rows"), wrong, total("nulls"), total("orphans"), findings)
+    return ReferenceResult(parts[0].pair, total("seen"), total("rows"), wrong, total("nulls"), total("orphans"), findings)

@@ -20,7 +20,7 @@ Status = Literal["ok", "warning", "failed"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class RowDifference:
     """One differing row. `table`: as the application knows it. `key`: the integer key of the source; for a
     reference the referring row's primary key (several columns joined by commas, its ctid without one).
 
@@ -35,7 +35,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckResult:
     name: str
     status: Status
     detail: str
@@ -63,7 +63,7 @@ class TableResult:
 
 
 @dataclass(frozen=True)
-class RangeSeen:
+class RangeRecord:
     """What one key range held. `snapshot`: which of the run's snapshots it was compared in, counted from 1; digests
     with the checksum method only."""
 
@@ -78,7 +78,7 @@ class RangeSeen:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SnapshotRecord:
     """One of the run's snapshots: pg_snapshot text, WAL position, replay watermark."""
 
     snapshot: str
@@ -104,10 +104,10 @@ class Report:
     fingerprint: str | None
     server_version: int
     tables: tuple[TableResult, ...]
-    findings: tuple[Finding, ...]
-    checks: tuple[Check, ...]
-    snapshots: tuple[Seen, ...] = ()
-    ranges: tuple[RangeSeen, ...] = ()
+    findings: tuple[RowDifference, ...]
+    checks: tuple[CheckResult, ...]
+    snapshots: tuple[SnapshotRecord, ...] = ()
+    ranges: tuple[RangeRecord, ...] = ()
     tool_version: str = ""
     plan_fingerprint: str = ""
 
@@ -130,7 +130,7 @@ def _plain(value: object) -> object:
     return value
 
 
-def verdict(unfinished: Sequence[str], tables: Iterable[TableResult], checks: Iterable[Check]) -> Verdict:
+def verdict(unfinished: Sequence[str], tables: Iterable[TableResult], checks: Iterable[CheckResult]) -> Verdict:
     """`unfinished`: every reason why something was not looked at."""
     if unfinished:
         return "incomplete"

@@ -13,27 +13,27 @@ from swap.catalog.model import Table
 from swap.core.report import Reporter
 from swap.plan.direction import TableMapping
 from verify.checksum import hexdigest
-from verify.partial_report import Gathered
+from verify.partial_report import PartialReport
 from verify.ranges import EVERYTHING, Range, cover_everything
 from verify.references import BLOCK
-from verify.report import Check, Method, TableResult
-from verify.snapshot_pass import Comparing, Counts, Stretch
-from verify.snapshots import Views
+from verify.report import CheckResult, Method, TableResult
+from verify.snapshot_pass import Counts, PassSettings, SnapshotPass
+from verify.snapshots import SnapshotSeries
 from verify.workers import Workers
 
 
-class SourceComparison:
+class RowComparison:
     """One comparison of the two sides, by the sessions of `workers`; results go to `found`."""
 
     def __init__(
-        self, workers: Workers, d: TableMapping, views: Views, method: Method, limit: int, reporter: Reporter, found: Gathered,
+        self, workers: Workers, d: TableMapping, views: SnapshotSeries, method: Method, limit: int, reporter: Reporter, found: PartialReport,
         origin: Table, target: Table,
     ) -> None:  # fmt: skip
         self.workers, self.d, self.views, self.method, self.reporter, self.found = workers, d, views, method, reporter, found
         self.name = str(d.origin)
         blocks = origin.heap_bytes // BLOCK, target.heap_bytes // BLOCK
         indexed = has_key_index(origin, d.origin_key, target, d.target_key)
-        self.comparing = Comparing(workers, d, method, limit, found, self._progress, blocks, indexed)
+        self.comparing = PassSettings(workers, d, method, limit, found, self._progress, blocks, indexed)
         self.compared, self.expected = 0, 0
         self.seen = Counter[str]()
         self.total = Counter[str]()
@@ -62,8 +62,8 @@ class SourceComparison:
             )
         )
 
-    def _stretch(self) -> Stretch:
-        return Stretch(self.comparing, self.views.current, len(self.views.taken))
+    def _stretch(self) -> SnapshotPass:
+        return SnapshotPass(self.comparing, self.views.current, len(self.views.taken))
 
     def _progress(self, rows: int) -> None:
         self.compared += rows
@@ -71,7 +71,7 @@ class SourceComparison:
         self.reporter.progress(f"verify {self.name}", self.compared, known)
 
     def _compare(self, ranges: tuple[Range, ...], counts: Counts) -> None:
-        """Stretch after stretch; a failure ends it, and what is left is missed by `_whole`."""
+        """Pass after pass; a failure ends it, and what is left is missed by `_whole`."""
         self.found.ranges, left, low = len(ranges), ranges, None
         while left:
             stretch = self._stretch()
@@ -92,7 +92,7 @@ class SourceComparison:
     def _whole(self, counts: Counts, ranges: tuple[Range, ...]) -> None:
         if not counts.origin and not counts.target:
             detail = f"{self.d.origin} and {self.d.target} are both empty: there was nothing to compare"
-            self.found.checks.append(Check("rows", "warning", detail))
+            self.found.checks.append(CheckResult("rows", "warning", detail))
         if self.found.ranges_done != len(ranges) or not cover_everything(ranges):
             self.found.unfinished.append(f"{self.found.ranges_done} of {len(ranges)} ranges of {self.name} were compared")
 

@@ -31,13 +31,13 @@ from verify import checks as named
 from verify.capture import capture_installed
 from verify.compat import differing
 from verify.mapping import key_columns, violations
-from verify.partial_report import Gathered
-from verify.record import conclude
-from verify.reference_rows import ReferenceComparison
+from verify.partial_report import PartialReport
+from verify.record import finish
+from verify.reference_rows import ReferenceRowComparison
 from verify.references import pairs
-from verify.report import Check, Method, Report
-from verify.rows import SourceComparison
-from verify.snapshots import Views, hold_queue, queue_lost, storage
+from verify.report import CheckResult, Method, Report
+from verify.rows import RowComparison
+from verify.snapshots import SnapshotSeries, pin_change_tables, table_files, why_unpinned
 from verify.standby import await_replay, check_standby
 from verify.structure import structure
 from verify.workers import Task, Workers, no_reason
@@ -71,7 +71,7 @@ def verify(
     `reader`: a physical standby on which everything is compared; refused when it is none of this server.
     """
     started_at = datetime.now(UTC)
-    found = Gathered()
+    found = PartialReport()
     with (
         database.session("verify") as now,
         database.session("queue") as queue,
@@ -86,12 +86,12 @@ def verify(
         except psycopg.Error as e:
             found.unfinished.append(f"the session was lost or refused: {str(e).splitlines()[0]}")
         # The queue's entries are held until the result is journalled.
-        return conclude(database, run, method, started_at, found, max_findings)
+        return finish(database, run, method, started_at, found, max_findings)
 
 
 class _Look:
     def __init__(
-        self, database: Database, run: Run, method: Method, reporter: Reporter, limit: int, found: Gathered,
+        self, database: Database, run: Run, method: Method, reporter: Reporter, limit: int, found: PartialReport,
         snapshot_max_s: float, give_up: Callable[[], str], reader: Database | None,
     ) -> None:  # fmt: skip
         self.database, self.run, self.method = database, run, method
@@ -104,16 +104,16 @@ class _Look:
         found, plan, d = self.found, self.plan, self.d
         referring = [plan.catalog.table(t) for t in dict.fromkeys(r.table for r in plan.references)]
         names = [d.origin, d.target, *(x.name for t in referring for x in (t, *t.partitions))]
-        found.storage = storage(now, names)
-        gone = [f"there is no table {n}" for n in names if n not in found.storage]
+        found.table_files = table_files(now, names)
+        gone = [f"there is no table {n}" for n in names if n not in found.table_files]
         if gone:
             found.unfinished += gone
             return
         settled = Journal(now, plan.state_schema).step_done(self.run.id, SETTLED)  # asked first: the follow-up notes it last
-        tables = {t.name: t for t in load_tables(now, [oid for oid, _ in found.storage.values()])}
+        tables = {t.name: t for t in load_tables(now, [oid for oid, _ in found.table_files.values()])}
         alike, impossible = structure(plan, d, tables[d.origin], tables[d.target])
         self._catalog_checks(now, alike, tables, settled=settled)
-        hold_queue(queue, plan)
+        pin_change_tables(queue, plan)
         if self.reader is not None:
             late = await_replay(now, holder, Journal(now, plan.state_schema), self.run, self.reporter, self.give_up)
             if late and late == self.give_up():
@@ -122,7 +122,7 @@ class _Look:
                 found.unfinished.append(late)
                 return
         with delivered(self.database, self.run, self.give_up) as fence:
-            views = Views(holder, plan, self.run.id, workers, self.snapshot_max_s, fence)
+            views = SnapshotSeries(holder, plan, self.run.id, workers, self.snapshot_max_s, fence)
             found.views = views.taken
             reason = views.renew().unusable
             if impossible or reason:
@@ -135,9 +135,9 @@ class _Look:
             found.unfinished += workers.unfinished
         if workers.given_up:
             raise GivenUp(workers.given_up)
-        found.unfinished += [lost for lost in (views.lost(), queue_lost(queue)) if lost]
+        found.unfinished += [lost for lost in (views.lost(), why_unpinned(queue)) if lost]
 
-    def _catalog_checks(self, now: Connection, alike: Check, tables: dict[TableName, Table], *, settled: bool) -> None:
+    def _catalog_checks(self, now: Connection, alike: CheckResult, tables: dict[TableName, Table], *, settled: bool) -> None:
         """What the catalog says at this moment, outside the snapshot."""
         plan, d, found = self.plan, self.d, self.found
         maintained = d.target
@@ -161,9 +161,9 @@ class _Look:
             named.no_direct_writer(now, plan, tables[maintained]),
         ]
 
-    def _source(self, workers: Workers, views: Views, tables: dict[TableName, Table]) -> None:
+    def _source(self, workers: Workers, views: SnapshotSeries, tables: dict[TableName, Table]) -> None:
         sides = tables[self.d.origin], tables[self.d.target]
-        SourceComparison(workers, self.d, views, self.method, self.limit, self.reporter, self.found, *sides).run()
+        RowComparison(workers, self.d, views, self.method, self.limit, self.reporter, self.found, *sides).run()
 
     def _mapping(self, workers: Workers, tables: dict[TableName, Table]) -> None:
         keys = key_columns(self.d, tables[self.d.origin], tables[self.d.target])
@@ -187,11 +187,11 @@ class _Look:
             good = "every second name of a key says what the key says"
             self.found.checks.append(named.check("second_names", [line for r in results for line in r or ()], good))
 
-    def _references(self, workers: Workers, views: Views, tables: dict[TableName, Table]) -> None:
+    def _references(self, workers: Workers, views: SnapshotSeries, tables: dict[TableName, Table]) -> None:
         found, todo = self.found, []
         for pair in pairs(self.plan, self.d.direction, tables):
             absent = [c for c in (pair.integer, pair.uuid) if tables[pair.table].column(c) is None]
             found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
             todo += [] if absent else [pair]
         if todo:
-            ReferenceComparison(workers, views, todo, self.limit, self.reporter, found).run(tables)
+            ReferenceRowComparison(workers, views, todo, self.limit, self.reporter, found).run(tables)

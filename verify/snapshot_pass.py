@@ -23,10 +23,10 @@ from swap.plan.direction import TableMapping
 from verify.changed_keys import compare_keys
 from verify.checksum import Part, RangeDigest, digest_range
 from verify.exact import RangeResult, Surplus, compare_range, surplus
-from verify.partial_report import Gathered
+from verify.partial_report import PartialReport
 from verify.ranges import FEW, Range, bigints, cut_points, key_ranges, wanted_parts, wanted_ranges
-from verify.report import Method, RangeSeen
-from verify.snapshots import View
+from verify.report import Method, RangeRecord
+from verify.snapshots import ExportedSnapshot
 from verify.workers import Task, Workers
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Comparing:
+class PassSettings:
     """What every stretch of one comparison shares. `progress` takes the rows of each range or part as it is done; `blocks`
     of the heaps; `indexed`: ranges of the key can be read by an index on both sides."""
 
@@ -53,7 +53,7 @@ class Comparing:
     d: TableMapping
     method: Method
     limit: int
-    found: Gathered
+    found: PartialReport
     progress: Callable[[int], None]
     blocks: tuple[int, int]
     indexed: bool
@@ -66,10 +66,10 @@ class Comparing:
         return [Part(n, of, self.blocks) for n in range(of)]
 
 
-class Stretch:
+class SnapshotPass:
     """One stretch. `seen`: rows of each side in its ranges; `total`: differences by kind; both are final after `run`."""
 
-    def __init__(self, comparing: Comparing, view: View, number: int) -> None:
+    def __init__(self, comparing: PassSettings, view: ExportedSnapshot, number: int) -> None:
         self.c, self.view, self.number = comparing, view, number
         self.workers, self.d, self.found = comparing.workers, comparing.d, comparing.found
         self.name = str(comparing.d.origin)
@@ -162,7 +162,7 @@ class Stretch:
             self.found.unfinished.append(f"the digests of range {x.range.number} differ, yet none of its rows does")
 
     def _note(self, r: Range, rows: tuple[int, int], digests: tuple[str, str] | None) -> None:
-        self.found.ranges_seen.append(RangeSeen(r.number, r.low, r.high, self.number, *rows, *(digests or (None, None))))
+        self.found.ranges_seen.append(RangeRecord(r.number, r.low, r.high, self.number, *rows, *(digests or (None, None))))
 
     def _surplus(self, r: Range) -> list[Surplus]:
         """Keys that are there too often, counted as extra (on the maintained side) or missing."""

@@ -24,7 +24,7 @@ from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.plan.model import Plan
 from swap.sync.change_queue import due, read_watermark, rows_by_xid
 from swap.sync.replay import Barrier
@@ -34,7 +34,7 @@ MAX_PENDING = 1_000_000
 
 
 @dataclass(frozen=True)
-class View:
+class ExportedSnapshot:
     """`exported`: the name other sessions import; `pending`: sorted keys queued and not replayed in it;
     `everything_pending`: a TRUNCATE is queued; `overflow`: more pending keys than are worth excluding."""
 
@@ -56,7 +56,7 @@ class View:
         return None
 
 
-class Views:
+class SnapshotSeries:
     """The snapshots of one verification, one after the other. `taken`: all of them, in order."""
 
     def __init__(
@@ -65,21 +65,21 @@ class Views:
         self._holder, self._plan, self._run_id, self._workers, self._max_s = holder, plan, run_id, workers, max_s
         self._fence = fence
         self._opened = 0.0
-        self.taken: list[View] = []
+        self.taken: list[ExportedSnapshot] = []
 
     @property
-    def current(self) -> View:
+    def current(self) -> ExportedSnapshot:
         return self.taken[-1]
 
     def over(self) -> bool:
         """Whether the current snapshot is old enough to be given up."""
         return time.monotonic() - self._opened > self._max_s
 
-    def renew(self) -> View:
+    def renew(self) -> ExportedSnapshot:
         """Give the snapshot up, if there is one, and take another."""
         if self.taken:
             self._holder.execute("ROLLBACK")
-        self.taken.append(open_view(self._holder, self._plan, self._run_id, self._fence))
+        self.taken.append(export_snapshot(self._holder, self._plan, self._run_id, self._fence))
         self._opened = time.monotonic()
         self._workers.use(self.current.exported)
         return self.current
@@ -93,15 +93,15 @@ class Views:
         return None if row is not None and row[0] == self.current.text else "the snapshot was not held to the end"
 
 
-def hold_queue(conn: Connection, plan: Plan) -> None:
+def pin_change_tables(conn: Connection, plan: Plan) -> None:
     """Begin a transaction that keeps every queue entry: ACCESS SHARE on the change tables. Writers and replay are not
     hindered; rotation tries again later. The caller ends it by closing the session."""
-    tables = sql.SQL(", ").join(changes(plan, slot).sql for slot in (0, 1))
+    tables = sql.SQL(", ").join(change_table(plan, slot).sql for slot in (0, 1))
     conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
     conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
 
 
-def queue_lost(conn: Connection) -> str | None:
+def why_unpinned(conn: Connection) -> str | None:
     """None while the queue's entries are still held, else why they are not."""
     try:
         conn.execute("SELECT 1")
@@ -111,7 +111,7 @@ def queue_lost(conn: Connection) -> str | None:
     return None if held else "the queue was not held to the end"
 
 
-def open_view(conn: Connection, plan: Plan, run_id: int, fence: Barrier | None = None) -> View:
+def export_snapshot(conn: Connection, plan: Plan, run_id: int, fence: Barrier | None = None) -> ExportedSnapshot:
     """Begin a transaction on `conn` (autocommit) and export its snapshot; it reads no table but the queue. With a `fence`
     (logical mode) the queue is read a little later, by another session: what this snapshot shows and the stream had not
     delivered yet is pending too, or it would be called a difference."""
@@ -125,14 +125,14 @@ def open_view(conn: Connection, plan: Plan, run_id: int, fence: Barrier | None =
     keys = rows_by_xid(queue, some)
     truncated = rows_by_xid(queue, sql.SQL("SELECT EXISTS (SELECT FROM ({}) d WHERE d.key IS NULL)").format(entries))
     pending = array("q", (k for (k,) in keys if k is not None))
-    return View(row[0], row[1], row[2], watermark, pending, bool(truncated[0][0]), len(keys) > MAX_PENDING)
+    return ExportedSnapshot(row[0], row[1], row[2], watermark, pending, bool(truncated[0][0]), len(keys) > MAX_PENDING)
 
 
-def storage(conn: Connection, tables: list[TableName]) -> dict[TableName, tuple[int, int]]:
+def table_files(conn: Connection, tables: list[TableName]) -> dict[TableName, tuple[int, int]]:
     """(oid, relfilenode) of each table that exists: both stay the same unless the table was replaced, truncated
     or rewritten, after which an older snapshot finds it empty."""
     rows = conn.execute(
-        load_sql("verify", "storage.sql"),
+        load_sql("verify", "table_files.sql"),
         {"schemas": [t.schema for t in tables], "names": [t.name for t in tables]},
     ).fetchall()
     return {TableName(r[0], r[1]): (r[2], r[3]) for r in rows}

@@ -9,10 +9,10 @@ from swap.catalog.model import Column, Table
 from swap.plan.direction import Direction, TableMapping, forward
 from swap.plan.model import Plan
 from verify.checks import check
-from verify.report import Check
+from verify.report import CheckResult
 
 
-def structure(plan: Plan, d: TableMapping, origin: Table, target: Table) -> tuple[Check, list[str]]:
+def structure(plan: Plan, d: TableMapping, origin: Table, target: Table) -> tuple[CheckResult, list[str]]:
     """The check, and what makes a comparison impossible (a column missing on either side, or of another type)."""
     impossible, problems = [], []
     for m in d.columns:

@@ -12,7 +12,7 @@ from swap.cli.results import conclude
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError
 from swap.core.names import parse_table
-from verify.cross_database import Compared, compare_databases
+from verify.cross_database import DatabaseComparison, compare_databases
 
 
 def against(s: Session, other: Database, jobs: int, *, as_json: bool) -> int:
@@ -35,14 +35,14 @@ def against(s: Session, other: Database, jobs: int, *, as_json: bool) -> int:
     return conclude(document, error, as_json=as_json)
 
 
-def _said(result: Compared) -> str:
+def _said(result: DatabaseComparison) -> str:
     if result.unfinished:
         return f"The comparison did not finish: {result.unfinished[0]}."
     first = next(t for t in result.tables if not t.equal)
     return f"{sum(not t.equal for t in result.tables)} tables differ, the first is {first.name}."
 
 
-def as_document(result: Compared) -> dict[str, Any]:
+def as_document(result: DatabaseComparison) -> dict[str, Any]:
     tables = []
     for t in result.tables:
         ranges = [asdict(r) for r in t.ranges]

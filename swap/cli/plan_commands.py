@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from cutover.restore_capture import capture_faults, restore_capture
+from swap.catalog.load import column_type
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, opened
 from swap.cli.output import emit_json, print_lines
 from swap.cli.results import done, print_statements
 from swap.core.advisory_locks import only_worker, taking_over
+from swap.core.connection import may_set
 from swap.core.errors import PhaseError
 from swap.ddl.phases import phases as phases_of
 from swap.ddl.phases import prepare_steps, statements_of
@@ -21,9 +23,9 @@ from swap.doctor.finding import Subject
 from swap.doctor.replication import check_logical
 from swap.doctor.server import check_wal, read_server
 from swap.doctor.trial.build import try_out
-from swap.plan.backfill_triggers import may_suppress, touched_by
+from swap.plan.backfill_triggers import touched_by
 from swap.plan.model import Plan
-from swap.plan.planning import key_type, read_plan
+from swap.plan.planning import read_plan
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
 from swap.state.journal import Phase, Run
@@ -43,7 +45,7 @@ def plan(
     """What will happen, phase by phase: objects, locks, estimated rows and bytes."""
     with opened("plan", dsn, config) as s:
         the_plan = _plan_of(s)
-        met = touched_by(the_plan, suppressed=may_suppress(s.journal.conn))
+        met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
     phases = phases_of(the_plan)
     source = the_plan.source_table
     index_bytes = sum(i.size_bytes for i in source.indexes)
@@ -121,7 +123,7 @@ def _prepare(s: Session, mode: Mode | None = None) -> Run:
         refuse_missing(s.journal, run)
         forget_logical(s.migration(run))
         return run
-    if run is not None and run.phase is Phase.FINALIZED and key_type(conn, run.source, s.config.source.key) == "uuid":
+    if run is not None and run.phase is Phase.FINALIZED and column_type(conn, run.source, s.config.source.key) == "uuid":
         raise PhaseError(
             f"The run is finalized: {run.source}.{s.config.source.key} is a uuid already.",
             hint="There is nothing to prepare. Name another table in [source] to migrate it.",

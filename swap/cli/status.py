@@ -9,11 +9,11 @@ from swap.cli.context import Session
 from swap.cli.output import duration
 from swap.core.names import TableName
 from swap.core.pgbouncer import by_hand, paused_now
-from swap.ddl.spare_keys import read_legacy_keys
 from swap.state.journal import Journal, Phase, Run
 from swap.state.missing import KEPT, RUNBOOK, left_over, missing_tables, refuse_missing
 from swap.sync.backlog_trend import BEHIND, CAUGHT_UP
 from swap.sync.change_queue import ChangeQueue
+from swap.sync.legacy_keys import read_legacy_keys
 from swap.sync.logical.lag import read_lag
 from verify.capture import faults_now
 

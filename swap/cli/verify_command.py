@@ -17,7 +17,7 @@ from swap.cli.results import conclude
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
 from swap.state.journal import Phase, Run
-from verify.continuous import Settings, Watch
+from verify.continuous import ContinuousVerification, Settings
 from verify.evidence import write_evidence
 from verify.repair import queue_differences, repair_statement, repairable
 from verify.report import Report
@@ -93,7 +93,7 @@ def _watch(
             s.report.note(f"metrics on port {stack.enter_context(metrics.served(port))}")
         v = s.config.verify
         settings = Settings(every_s, v.full_pass_s, method.value, jobs or s.config.sync.jobs, v.snapshot_max_s)
-        done = Watch(
+        done = ContinuousVerification(
             s.database, s.journal, run.id, settings, s.report, metrics, s.stop,
             reader=reader,
             on_pass=lambda r: _write(r, report) if report is not None else None,

@@ -6,9 +6,9 @@ from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.sql_text import verbatim
-from swap.core.statement import AX, Statement
-from swap.ddl.capture import generator
+from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.grants import grants
+from swap.ddl.keys import generator
 from swap.ddl.security_labels import exchange_labels
 from swap.plan.model import Plan, RefColumns, ReferencePlan
 
@@ -27,7 +27,17 @@ def add_identity(plan: Plan) -> list[Statement]:
         + generator(plan)
     )
     undo = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column)
-    return [Statement(add, "the identity column; existing rows get their uuid in batches", plan.source, "ACCESS EXCLUSIVE", undo)]
+    return [
+        Statement(
+            add,
+            "the identity column; existing rows get their uuid in batches",
+            plan.source,
+            "ACCESS EXCLUSIVE",
+            undo,
+            kind=Kind.COLUMN,
+            verb=Verb.CREATE,
+        )
+    ]
 
 
 def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
@@ -47,7 +57,11 @@ def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
         options = sql.SQL(", ").join(verbatim(f"{name} = ") + sql.Literal(value) for name, value in pairs)
         add += sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET ({})").format(column, options)
     undo = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column)
-    return [Statement(add, "the reference's uuid column, nullable", ref.table, "ACCESS EXCLUSIVE", undo)]
+    return [
+        Statement(
+            add, "the reference's uuid column, nullable", ref.table, "ACCESS EXCLUSIVE", undo, kind=Kind.COLUMN, verb=Verb.CREATE
+        )
+    ]
 
 
 def add_compat_column(ref: RefColumns) -> list[Statement]:
@@ -60,7 +74,7 @@ def add_compat_column(ref: RefColumns) -> list[Statement]:
         Statement(
             alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid").format(column),
             f"what {ref.uuid_column} will be called after the cutover's renames is this one", ref.table, AX,
-            alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column),
+            alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column), kind=Kind.COLUMN, verb=Verb.CREATE,
         )
     ]  # fmt: skip
 
@@ -69,7 +83,7 @@ def rename_column(table: TableName, before: str, after: str) -> Statement:
     rename = sql.SQL("ALTER TABLE {} RENAME COLUMN {} TO {}")
     a, b = sql.Identifier(before), sql.Identifier(after)
     why = "what compares this column by number goes on doing so"
-    return Statement(rename.format(table.sql, a, b), why, table, AX, rename.format(table.sql, b, a))
+    return Statement(rename.format(table.sql, a, b), why, table, AX, rename.format(table.sql, b, a), kind=Kind.COLUMN)
 
 
 def exchange_column(plan: Plan, ref: RefColumns) -> list[Statement]:
@@ -91,7 +105,7 @@ def exchange_column(plan: Plan, ref: RefColumns) -> list[Statement]:
         out.append(
             Statement(
                 comment.format(ref.table.sql, name, sql.Literal(column.comment)), "the column's comment", ref.table, AX,
-                comment.format(ref.table.sql, name, sql.Literal(uuid.comment if uuid else None)),
+                comment.format(ref.table.sql, name, sql.Literal(uuid.comment if uuid else None)), kind=Kind.COMMENT,
             )
         )  # fmt: skip
     return out + exchange_labels(plan, ref)

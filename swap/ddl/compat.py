@@ -18,9 +18,9 @@ from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.sql_text import load_sql
-from swap.core.statement import AX, Statement
-from swap.ddl.capture import PACKAGE, function, generator
-from swap.ddl.guards import trigger
+from swap.core.statement import AX, Kind, Statement, Verb
+from swap.ddl.keys import generator
+from swap.ddl.own_triggers import trigger, trigger_function
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
@@ -58,17 +58,17 @@ def compat_functions(plan: Plan) -> list[Statement]:
 def twin_functions(plan: Plan, twin: Twins, direction: Direction) -> dict[str, Statement]:
     """By the trigger that calls it."""
     names = {"key": sql.Identifier(twin.key), "other": sql.Identifier(twin.other)}
-    mirror = load_sql(PACKAGE, "compat_mirror.sql").format(**names)
-    out = {f"{MIRROR}_{twin.number}": function(_state(plan, "mirror", twin, direction), mirror)}
+    mirror = load_sql("swap.ddl", "compat_mirror.sql").format(**names)
+    out = {f"{MIRROR}_{twin.number}": trigger_function(_state(plan, "mirror", twin, direction), mirror)}
     if direction is Direction.REVERSE:
-        resolve = load_sql(PACKAGE, "compat_resolve.sql").format(
+        resolve = load_sql("swap.ddl", "compat_resolve.sql").format(
             **names,
             required=sql.SQL("false" if twin.number else "true"),
             generate=sql.SQL("NULL") if twin.number else generator(plan),
             key_label=sql.Literal(twin.key),
             other_label=sql.Literal(twin.other),
         )
-        out[f"{RESOLVE}_{twin.number}"] = function(_state(plan, "compat", twin, direction), resolve)
+        out[f"{RESOLVE}_{twin.number}"] = trigger_function(_state(plan, "compat", twin, direction), resolve)
     return out
 
 
@@ -121,8 +121,8 @@ def drop_compat(plan: Plan) -> list[tuple[TableName, list[Statement]]]:
         mine = out.setdefault(twin.table, [])
         mine += [s.reversed() for s in _triggers(plan, twin, Direction.REVERSE)]
         column = drop.format(twin.table.sql, sql.Identifier(twin.other))
-        mine.append(Statement(column, "the name of before the cutover", twin.table, AX))
+        mine.append(Statement(column, "the name of before the cutover", twin.table, AX, kind=Kind.COLUMN, verb=Verb.DROP))
         if not twin.number:
             default = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT ").format(twin.table.sql, sql.Identifier(twin.key))
-            mine.append(Statement(default + generator(plan), "a row without a key gets one", twin.table, AX))
+            mine.append(Statement(default + generator(plan), "a row without a key gets one", twin.table, AX, kind=Kind.COLUMN))
     return list(out.items())

@@ -14,15 +14,16 @@ from psycopg import sql
 from swap.catalog.model import View
 from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import AX, Statement
-from swap.ddl import guards as own_triggers
-from swap.ddl.capture import capture_functions, fence_function
+from swap.core.statement import AX, Kind, Statement, Verb, part
+from swap.ddl.capture import capture, capture_functions
 from swap.ddl.columns import rename_column
 from swap.ddl.compat import compat_triggers
 from swap.ddl.exchange_references import exchange_references
+from swap.ddl.fence import fence_function, fence_trigger
 from swap.ddl.foreign_keys import add_foreign_key, drop_foreign_key, foreign_keys_after, moved_foreign_keys
 from swap.ddl.functions import create_function, reset_functions
 from swap.ddl.grants import by_new_names, grants
+from swap.ddl.guards import source_guards
 from swap.ddl.indexes import rename_index
 from swap.ddl.policies import bind_policies, release_policies, replace_policies
 from swap.ddl.publications import release_publications, take_publications
@@ -56,7 +57,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *not_valid_checks(plan),
         *bind_triggers(plan),
         *(rename_column(live, r.before, r.after) for r in plan.renames),
-        *(rename_index(live.schema, i.build_name, i.app_name) for i in plan.indexes if i.app_name),
+        *(rename_index(live.schema, i.build_name, i.final_name) for i in plan.indexes if i.final_name),
         *exchange_statistics(plan),
         *take_sequences(plan),
         *exchange_references(plan),
@@ -74,10 +75,10 @@ def exchange(plan: Plan) -> list[Statement]:
 def live_objects(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
     """What swap keeps on the live table: capture, guards, fence."""
     return [
-        *own_triggers.capture(plan, table, direction),
-        *own_triggers.source_guards(plan, table, direction),
+        *capture(plan, table, direction),
+        *source_guards(plan, table, direction),
         *compat_triggers(plan, direction, source=True),
-        own_triggers.fence_trigger(plan, table),
+        fence_trigger(plan, table),
     ]
 
 
@@ -91,7 +92,18 @@ def not_valid_checks(plan: Plan) -> list[Statement]:
         if c.comment:
             add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, plan.source.sql, sql.Literal(c.comment))
         drop = alter.format(plan.source.sql, verbatim("DROP"), name)
-        out.append(Statement(add, "a check that was never validated", plan.source, AX, drop))
+        out.append(
+            Statement(
+                add,
+                "a check that was never validated",
+                plan.source,
+                AX,
+                drop,
+                kind=Kind.CONSTRAINT,
+                verb=Verb.CREATE,
+                object=part(plan.source, c.name),
+            )
+        )
     return out
 
 
@@ -123,5 +135,5 @@ def closing_statements(plan: Plan, after: Direction, table_no: int, generation: 
     return [
         *capture_functions(plan, after, table_no),
         fence_function(plan, generation),
-        Statement(fence, "snapshots of before the exchange are told to retry"),
+        Statement(fence, "snapshots of before the exchange are told to retry", kind=Kind.CAPTURE),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.names import TableName, derive
-from swap.core.statement import AX, Statement, Step
+from swap.core.statement import AX, Kind, Statement, Step, Verb, part
 from swap.ddl.rename import rename_constraint
 from swap.ddl.shadow import NAMED_NOT_NULL
 from swap.plan.model import Plan, ReferencePlan
@@ -19,8 +19,17 @@ def not_null_check(table: TableName, column: str, name: str) -> list[Statement]:
     drop = alter + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(ident)
     validate = alter + sql.SQL("VALIDATE CONSTRAINT {}").format(ident)
     return [
-        Statement(add, "what NOT NULL will rest on; not checked yet", table, "ACCESS EXCLUSIVE", drop),
-        Statement(validate, "checks existing rows beside running writers", table, "SHARE UPDATE EXCLUSIVE"),
+        Statement(
+            add,
+            "what NOT NULL will rest on; not checked yet",
+            table,
+            "ACCESS EXCLUSIVE",
+            drop,
+            kind=Kind.CONSTRAINT,
+            verb=Verb.CREATE,
+            object=part(table, name),
+        ),
+        Statement(validate, "checks existing rows beside running writers", table, "SHARE UPDATE EXCLUSIVE", kind=Kind.CONSTRAINT),
     ]
 
 
@@ -36,7 +45,7 @@ def identity_not_null(plan: Plan) -> list[Step]:
     final = Statement(
         alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(ident, sql.Identifier(name)),
         "NOT NULL, proved by the check; no scan", plan.source, "ACCESS EXCLUSIVE",
-        alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(ident),
+        alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(ident), kind=Kind.NOT_NULL,
     )  # fmt: skip
     return [
         Step("identity check", (add,), (plan.source,), "ACCESS EXCLUSIVE"),
@@ -62,13 +71,16 @@ def reference_not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
     why = "NOT NULL, proved by the validated check"
     if plan.catalog.server_version < NAMED_NOT_NULL or not ref.not_null_name:
         add = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL").format(column)
-        return [] if there else [Statement(add, why, table, AX, drop)]
+        return [] if there else [Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL)]
     aside = rename_constraint(table, ref.not_null_name, derive(f"{table.name}_{columns.legacy_column}", "_not_null"))
     if existing is not None and existing.not_null_name:
         return [aside, rename_constraint(table, existing.not_null_name, ref.not_null_name)]
     add = alter + sql.SQL("ADD CONSTRAINT {} NOT NULL {}").format(sql.Identifier(ref.not_null_name), column)
     add += _as_before(plan, ref, ref.not_null_name)
-    return [aside, Statement(add, why, table, AX, drop)]
+    return [
+        aside,
+        Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=part(table, ref.not_null_name)),
+    ]
 
 
 def _as_before(plan: Plan, ref: ReferencePlan, constraint: str) -> sql.Composed:

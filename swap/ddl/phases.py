@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.statement import AX, Statement, Step, undo_all
-from swap.ddl import capture, guards, shadow
+from swap.core.statement import AX, Kind, Statement, Step, undo_all
+from swap.ddl import capture, change_tables, fence, guards, shadow
 from swap.ddl.backfill import copy_statement, fill_compat, fill_identity, fill_reference
 from swap.ddl.columns import add_compat_column, add_identity, add_reference_column
 from swap.ddl.compat import compat_functions, reference_triggers
@@ -123,13 +123,13 @@ def statements_of(tasks: Iterable[Task]) -> Iterator[Statement]:
 
 def trigger_functions(plan: Plan) -> list[Statement]:
     """Every trigger function of both directions, as before the first exchange."""
-    functions = [capture.truncate_function(plan), capture.fence_function(plan, None)]
+    functions = [capture.truncate_function(plan), fence.fence_function(plan, None)]
     for way in Direction:
-        functions += [*capture.capture_functions(plan, way, 0), capture.source_guard_function(plan, way)]
+        functions += [*capture.capture_functions(plan, way, 0), guards.source_guard_function(plan, way)]
         for ref in plan.references:
-            functions += capture.reference_functions(plan, ref.columns, way)
+            functions += guards.reference_functions(plan, ref.columns, way)
     for own in plan.own_references:
-        functions += capture.reference_functions(plan, own, Direction.REVERSE)
+        functions += guards.reference_functions(plan, own, Direction.REVERSE)
     return [*functions, *compat_functions(plan)]
 
 
@@ -138,7 +138,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
     steps = []
     if plan.identity_added:
         steps.append(Step("identity", tuple(add_identity(plan)), (plan.source,), AX))
-    steps.append(Step("queue", (*capture.change_tables(plan), *trigger_functions(plan))))
+    steps.append(Step("queue", (*change_tables.change_tables(plan), *trigger_functions(plan))))
     logical = plan.mode == "logical"
     if logical:
         publication = (create_publication(plan), *publish(plan, plan.source, Direction.FORWARD))
@@ -147,9 +147,9 @@ def prepare_steps(plan: Plan) -> list[Step]:
     # Logical mode needs the lock of this step too. Transactions that committed before the slot's beginning are not
     # streamed. Under the lock each of them is not only committed but visible, so the copy sees its rows (H9).
     live = [
-        *([] if logical else guards.capture_triggers(plan, plan.source, Direction.FORWARD)),
+        *([] if logical else capture.capture_triggers(plan, plan.source, Direction.FORWARD)),
         *guards.source_guards(plan, plan.source, Direction.FORWARD),
-        guards.fence_trigger(plan, plan.source),
+        fence.fence_trigger(plan, plan.source),
     ]
     steps.append(Step("capture", tuple(live), (plan.source,), "SHARE ROW EXCLUSIVE"))
     for ref in plan.references:
@@ -170,12 +170,14 @@ def backfill_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
     not_null = identity_not_null(plan)
     if not_null:
         why = "per range of heap blocks: a uuid for each row without one"
-        tasks.append(FillIdentity((Statement(fill_identity(plan, LOW, HIGH), why, plan.source, "ROW EXCLUSIVE"),)))
+        tasks.append(
+            FillIdentity((Statement(fill_identity(plan, LOW, HIGH), why, plan.source, "ROW EXCLUSIVE", kind=Kind.ROWS),))
+        )
     if plan.identity_index:
         tasks.append(BuildIndexes(None, (plan.identity_index,), (), concurrently))
     tasks += not_null
     why = "per key range, sized by time; no row is locked"
-    copy = Statement(copy_statement(forward(plan), LOW, HIGH), why, plan.source, "ACCESS SHARE")
+    copy = Statement(copy_statement(forward(plan), LOW, HIGH), why, plan.source, "ACCESS SHARE", kind=Kind.ROWS)
     return [*tasks, CopyRows("copied", (copy,))]
 
 
@@ -205,16 +207,17 @@ def reference_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
         for heap in plan.catalog.table(ref.table).heaps:
             fill = fill_reference(plan, ref, LOW, HIGH, heap.name)
             why = "per range of heap blocks: rows without their uuid"
-            tasks.append(FillReference(ref, heap.name, (Statement(fill, why, heap.name, "ROW EXCLUSIVE"),)))
+            tasks.append(FillReference(ref, heap.name, (Statement(fill, why, heap.name, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
         if ref.columns.compat_column:
             fill = fill_compat(ref.columns, LOW, HIGH)
             why = "per range of heap blocks: the uuid's second name"
-            tasks.append(FillCompat(ref, (Statement(fill, why, ref.table, "ROW EXCLUSIVE"),)))
+            tasks.append(FillCompat(ref, (Statement(fill, why, ref.table, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
         indexes = tuple(reference_indexes(ref))
         attributes = tuple(s for i in indexes for s in index_attributes(i))
         tasks += [BuildIndexes(None, indexes, attributes, concurrently), *reference_steps(ref)]
-        if statistics := statistics_of(plan, ref.table):
-            tasks.append(Step(f"statistics {ref.table}", tuple(statistics)))
+        statistics = Step(f"statistics {ref.table}", tuple(statistics_of(plan, ref.table)))
+        if statistics.statements and statistics not in tasks:  # once for a table, whatever the number of its references
+            tasks.append(statistics)
         tasks.append(Maintain((analyze(ref.table, "statistics of the uuid column"),), f"analyze {ref.columns.number}"))
     return [*tasks, Drain(), Maintain((analyze(plan.shadow, "statistics"),))]
 
@@ -227,7 +230,7 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
         lock = AX if any(s.lock == AX for s in attached) else "SHARE"
         steps.append(Step(f"partition indexes {ref.columns.number}", tuple(attached), (ref.table,), lock))
     for index in ref.indexes:
-        if index.constraint == "u" and not index.only:
+        if index.is_unique_constraint and not index.on_only:
             constraint = tuple(constraint_statements(index)[:1])
             steps.append(Step(f"constraint {index.build_name}", constraint, (ref.table,), AX))
     if ref.columns.not_null:
@@ -240,12 +243,12 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
 def vacuum(plan: Plan) -> Statement:
     """Hint bits and the visibility map, before the index builds have to look up every row's transaction."""
     text = sql.SQL("VACUUM {}").format(plan.shadow.sql)
-    return Statement(text, "visibility map", plan.shadow, "SHARE UPDATE EXCLUSIVE", transactional=False)
+    return Statement(text, "visibility map", plan.shadow, "SHARE UPDATE EXCLUSIVE", transactional=False, kind=Kind.MAINTENANCE)
 
 
 def analyze(table: TableName, why: str) -> Statement:
     """Statistics of columns and of expression indexes. The gates ask for those of the shadow, and for none of a reference."""
-    return Statement(sql.SQL("ANALYZE {}").format(table.sql), why, table, "SHARE UPDATE EXCLUSIVE")
+    return Statement(sql.SQL("ANALYZE {}").format(table.sql), why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.MAINTENANCE)
 
 
 def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: int = 1) -> list[Statement]:
@@ -253,7 +256,7 @@ def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: in
     ahead = kind == "cutover"
     script = exchange(plan) if ahead else undo_all(exchange(plan))
     locks = sql.SQL("; ").join(lock_statements(plan, kind))
-    lock = Statement(locks, "everything involved, at once", plan.source, AX)
+    lock = Statement(locks, "everything involved, at once", plan.source, AX, kind=Kind.LOCK)
     after = Direction.REVERSE if ahead else Direction.FORWARD
     return [lock, *script, *closing_statements(plan, after, table_no, generation), plan_again(plan)]
 

@@ -11,7 +11,7 @@ from psycopg import sql
 from swap.catalog.model import Statistics
 from swap.core.names import TableName, derive
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import Statement
+from swap.core.statement import Kind, Statement, Verb
 from swap.plan.model import Plan
 
 
@@ -34,7 +34,7 @@ def create_statistics(plan: Plan, s: Statistics) -> list[Statement]:
         out.append(sql.SQL("COMMENT ON STATISTICS {} IS {}").format(name, sql.Literal(s.comment)))
     if s.owner != plan.catalog.role:
         out.append(sql.SQL("ALTER STATISTICS {} OWNER TO {}").format(name, sql.Identifier(s.owner)))
-    return [Statement(o, f"as {s.name}", table, "SHARE UPDATE EXCLUSIVE") for o in out]
+    return [Statement(o, f"as {s.name}", table, "SHARE UPDATE EXCLUSIVE", kind=Kind.STATISTICS, verb=Verb.CREATE) for o in out]
 
 
 def create(name: sql.Identifier, s: Statistics, table: sql.Identifier) -> Query:
@@ -43,7 +43,13 @@ def create(name: sql.Identifier, s: Statistics, table: sql.Identifier) -> Query:
 
 
 def drop_statistics(s: Statistics) -> Statement:
-    return Statement(sql.SQL("DROP STATISTICS IF EXISTS {}").format(build_name(s).sql), "the prepared statistics", s.table)
+    return Statement(
+        sql.SQL("DROP STATISTICS IF EXISTS {}").format(build_name(s).sql),
+        "the prepared statistics",
+        s.table,
+        kind=Kind.STATISTICS,
+        verb=Verb.DROP,
+    )
 
 
 def exchange_statistics(plan: Plan) -> list[Statement]:
@@ -58,7 +64,7 @@ def _rename(a: TableName, b: TableName) -> Statement:
     rename = sql.SQL("ALTER STATISTICS {} RENAME TO {}")
     return Statement(
         rename.format(a.sql, sql.Identifier(b.name)), "name of statistics", None, "",
-        rename.format(b.sql, sql.Identifier(a.name)),
+        rename.format(b.sql, sql.Identifier(a.name)), kind=Kind.STATISTICS,
     )  # fmt: skip
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from swap.core.statement import AX, Statement, Step
-from swap.ddl import capture as objects
-from swap.ddl import guards as own_triggers
+from swap.core.statement import AX, Kind, Statement, Step, Verb
+from swap.ddl.change_tables import change_table
 from swap.ddl.columns import add_compat_column
 from swap.ddl.compat import drop_compat, function_names, reference_triggers
 from swap.ddl.exchange import live_objects
+from swap.ddl.guards import reference_guards, source_guards
 from swap.ddl.indexes import reference_indexes
+from swap.ddl.keys import drop_spare_sequence
 from swap.ddl.replication import SLOT, drop_publication, drop_slot, publish
 from swap.ddl.set_aside import drop_aside
-from swap.ddl.spare_keys import drop_spare_sequence
 from swap.ddl.statistics import drop_statistics
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, ReferencePlan
@@ -30,12 +30,17 @@ def _drop_triggers(plan: Plan, direction: Direction) -> list[Statement]:
 
 def _drop_functions(plan: Plan, names: list[str]) -> list[Statement]:
     drop = sql.SQL("DROP FUNCTION IF EXISTS {}()")
-    return [Statement(drop.format(plan.state(n).sql), "nothing calls it any more") for n in names]
+    return [
+        Statement(drop.format(plan.state(n).sql), "nothing calls it any more", kind=Kind.CAPTURE, verb=Verb.DROP) for n in names
+    ]
 
 
 def _drop_queue(plan: Plan) -> list[Statement]:
     drop = sql.SQL("DROP TABLE IF EXISTS {}")
-    return [Statement(drop.format(objects.changes(plan, n).sql), "the queue of changed keys") for n in (0, 1)]
+    return [
+        Statement(drop.format(change_table(plan, n).sql), "the queue of changed keys", kind=Kind.CAPTURE, verb=Verb.DROP)
+        for n in (0, 1)
+    ]
 
 
 def _guard_names(plan: Plan) -> list[str]:
@@ -49,14 +54,14 @@ def _drop_check(ref: ReferencePlan) -> list[Statement]:
     if not ref.columns.not_null:
         return []
     drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(ref.table.sql, sql.Identifier(ref.check_name))
-    return [Statement(drop, "the helper check", ref.table, AX)]
+    return [Statement(drop, "the helper check", ref.table, AX, kind=Kind.CONSTRAINT, verb=Verb.DROP)]
 
 
 def abort_steps(plan: Plan) -> list[Step]:
     """Everything `prepare` and `sync` added, away again; source and references as they were."""
     steps = []
     for ref in plan.references:
-        guards = [s.reversed() for s in reversed(own_triggers.reference_guards(plan, ref.columns, ref.table, Direction.FORWARD))]
+        guards = [s.reversed() for s in reversed(reference_guards(plan, ref.columns, ref.table, Direction.FORWARD))]
         compat = [
             s.reversed() for s in (*add_compat_column(ref.columns), *reference_triggers(plan, ref.columns, Direction.FORWARD))
         ]
@@ -69,19 +74,39 @@ def abort_steps(plan: Plan) -> list[Step]:
     own: list[Statement] = _drop_triggers(plan, Direction.FORWARD)
     existing = plan.source_table.column(plan.identity)
     if plan.identity_added:
-        own.append(Statement(alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column), "as before", plan.source, AX))
+        own.append(
+            Statement(
+                alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column),
+                "as before",
+                plan.source,
+                AX,
+                kind=Kind.COLUMN,
+                verb=Verb.DROP,
+            )
+        )
     else:
         if plan.identity_index:
             name = plan.source.renamed(plan.identity_index.build_name)
-            own.append(Statement(sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql), "as before", plan.source, AX))
+            own.append(
+                Statement(
+                    sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql),
+                    "as before",
+                    plan.source,
+                    AX,
+                    kind=Kind.INDEX,
+                    verb=Verb.DROP,
+                )
+            )
         if existing is not None and not existing.not_null:
             check = sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(sql.Identifier(f"swap_{plan.tag}_identity_present"))
             drop = alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL, ").format(column) + check
-            own.append(Statement(drop, "as before", plan.source, AX))
+            own.append(Statement(drop, "as before", plan.source, AX, kind=Kind.NOT_NULL, verb=Verb.DROP))
     steps.append(Step("source", tuple(own), (plan.source,), AX))
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
-    shadow = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql), "the shadow", plan.shadow, AX)
+    shadow = Statement(
+        sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql), "the shadow", plan.shadow, AX, kind=Kind.TABLE, verb=Verb.DROP
+    )
     names = [*CAPTURES, *_guard_names(plan), *function_names(plan)]
     steps.append(Step("shadow", (shadow,), (plan.shadow,), AX))
     steps.append(Step("objects", (*_drop_queue(plan), *_drop_functions(plan, names), *drop_spare_sequence(plan))))
@@ -92,30 +117,46 @@ def _drop_reference(ref: ReferencePlan) -> list[Statement]:
     alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
     out = _drop_check(ref)
     for i in (*ref.indexes, *ref.parts):
-        if i.constraint == "u":
+        if i.is_unique_constraint:
             drop = sql.SQL("ALTER TABLE {} ").format(i.table.sql) + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(
                 sql.Identifier(i.build_name)
             )
-            out.append(Statement(drop, "the prepared constraint", ref.table, AX))
-    above = [i for i in (*ref.indexes, *ref.parts) if i.only]  # takes its parts along, as far as they are attached
+            out.append(Statement(drop, "the prepared constraint", ref.table, AX, kind=Kind.CONSTRAINT, verb=Verb.DROP))
+    above = [i for i in (*ref.indexes, *ref.parts) if i.on_only]  # takes its parts along, as far as they are attached
     for i in (*above, *reference_indexes(ref)):
         name = i.table.renamed(i.build_name)
-        out.append(Statement(sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql), "a prepared index", ref.table, AX))
+        out.append(
+            Statement(
+                sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql),
+                "a prepared index",
+                ref.table,
+                AX,
+                kind=Kind.INDEX,
+                verb=Verb.DROP,
+            )
+        )
     if not ref.columns.adopted:
         drop = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(sql.Identifier(ref.columns.uuid_column))
-        out.append(Statement(drop, "the uuid column that `prepare` added", ref.table, AX))
+        out.append(Statement(drop, "the uuid column that `prepare` added", ref.table, AX, kind=Kind.COLUMN, verb=Verb.DROP))
     return out
 
 
 def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) -> list[Step]:
     """Capture off and the retired table gone; with `drop_legacy` the guards and the integer columns too."""
-    keep = own_triggers.source_guards(plan, plan.source, Direction.REVERSE)
+    keep = source_guards(plan, plan.source, Direction.REVERSE)
     kept = [s.reversed() for s in keep]
     off = [s for s in _drop_triggers(plan, Direction.REVERSE) if s not in kept]
     steps = [Step("capture", tuple(off), (plan.source,), AX)]
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
-    retired = Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(plan.retired.sql), "the retired table", plan.retired, AX)
+    retired = Statement(
+        sql.SQL("DROP TABLE IF EXISTS {}").format(plan.retired.sql),
+        "the retired table",
+        plan.retired,
+        AX,
+        kind=Kind.TABLE,
+        verb=Verb.DROP,
+    )
     functions = _drop_functions(plan, [*CAPTURES, "guard_forward"])
     second = _drop_functions(plan, function_names(plan))
     if kept := drop_aside(plan):
@@ -129,13 +170,18 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) 
         return steps
     drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
     for ref in plan.references:
-        guards = [s.reversed() for s in own_triggers.reference_guards(plan, ref.columns, ref.table, Direction.REVERSE)]
+        guards = [s.reversed() for s in reference_guards(plan, ref.columns, ref.table, Direction.REVERSE)]
         column = drop.format(ref.table.sql, sql.Identifier(ref.columns.legacy_column))
-        gone = Statement(column, "the integer reference", ref.table, AX)
+        gone = Statement(column, "the integer reference", ref.table, AX, kind=Kind.COLUMN, verb=Verb.DROP)
         steps.append(Step(f"reference {ref.table}.{ref.columns.number}", (*guards, gone), (ref.table,), AX))
     columns = [plan.legacy_key, *(r.legacy_column for r in plan.own_references)]
     own = [s.reversed() for s in keep]
-    own += [Statement(drop.format(plan.source.sql, sql.Identifier(c)), "the integer key", plan.source, AX) for c in columns]
+    own += [
+        Statement(
+            drop.format(plan.source.sql, sql.Identifier(c)), "the integer key", plan.source, AX, kind=Kind.COLUMN, verb=Verb.DROP
+        )
+        for c in columns
+    ]
     steps.append(Step("legacy key", tuple(own), (plan.source,), AX))
     steps.append(Step("guards", (*_drop_functions(plan, _guard_names(plan)), *drop_spare_sequence(plan))))
     return steps

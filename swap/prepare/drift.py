@@ -15,8 +15,10 @@ from swap.catalog.load import structure
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName
-from swap.ddl.capture import CAPTURE, COMPLETE, DELETED, FENCE, GUARD, MOVED, TRUNCATE
+from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE
 from swap.ddl.compat import trigger_names
+from swap.ddl.fence import FENCE
+from swap.ddl.guards import COMPLETE, GUARD
 from swap.ddl.replication import publication_name
 from swap.ddl.statistics import build_name
 from swap.plan.model import Plan

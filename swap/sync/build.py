@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
 from swap.core.blockers import reporting_waits
-from swap.core.connection import Connection
+from swap.core.connection import Connection, may_set
 from swap.core.names import TableName
 from swap.core.statement import Step
 from swap.ddl.indexes import create_index
@@ -28,7 +28,7 @@ from swap.ddl.phases import (
     build_tasks,
     reference_tasks,
 )
-from swap.plan.backfill_triggers import SUPPRESS, may_suppress
+from swap.plan.backfill_triggers import SUPPRESS
 from swap.plan.model import IndexPlan
 from swap.prepare.drift import foreign_drift, refuse_drift
 from swap.prepare.run import run_step
@@ -68,7 +68,7 @@ class Builder:
     def __init__(self, migration: Migration, jobs: int, control: Control, drain: Callable[[], None]) -> None:
         self.migration, self.jobs, self.control, self.drain = migration, jobs, control, drain
         # Where the role may not keep the application's triggers quiet, `doctor` has refused what would fire (H14).
-        self.quiet = SUPPRESS if may_suppress(migration.conn) else "SELECT"
+        self.quiet = SUPPRESS if may_set(migration.conn, "session_replication_role") else "SELECT"
 
     def run(self) -> None:
         """Every task in order. Raises what a task raises; `Interrupted` between two of them."""

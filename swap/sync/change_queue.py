@@ -21,7 +21,7 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import Query
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.plan.model import Plan
 from swap.state.migration import Migration
 from swap.sync.backfill import NESTED_LOOPS
@@ -73,7 +73,7 @@ class ChangeQueue:
         if below is not None:
             condition += sql.SQL(" AND c.xid < {}::text::xid8").format(sql.Literal(str(below)))
         return sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT {} FROM {} c WHERE {}").format(columns, changes(self.plan, n).sql, condition) for n in (0, 1)
+            sql.SQL("SELECT {} FROM {} c WHERE {}").format(columns, change_table(self.plan, n).sql, condition) for n in (0, 1)
         )
 
     def count_due(self, since: Snapshot | None = None, limit: int = 1_000_000) -> int:

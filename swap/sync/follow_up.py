@@ -60,7 +60,7 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
 def _rebuild_spares(migration: Migration) -> None:
     conn = migration.conn
     for ref in migration.plan.references:
-        for index in (*(i for i in (*ref.indexes, *ref.parts) if i.constraint == "p" and not i.only), *ref.spares):
+        for index in (*(i for i in (*ref.indexes, *ref.parts) if i.is_primary and not i.on_only), *ref.spares):
             name = f"CREATE INDEX CONCURRENTLY {index.build_name}"
             with reporting_waits(migration.database, conn, name, migration.report):
                 ensure_index(conn, index, concurrently=True)

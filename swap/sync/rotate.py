@@ -11,7 +11,8 @@ from psycopg import sql
 
 from swap.core.snapshot import Snapshot
 from swap.core.statement import script
-from swap.ddl.capture import capture_functions, changes
+from swap.ddl.capture import capture_functions
+from swap.ddl.change_tables import change_table
 from swap.state.migration import Migration
 from swap.sync.change_queue import ChangeQueue
 
@@ -35,7 +36,7 @@ def rotate(migration: Migration, keep: Snapshot | None) -> bool:
 
 
 def _size(migration: Migration, table_no: int) -> int:
-    name = changes(migration.plan, table_no)
+    name = change_table(migration.plan, table_no)
     row = migration.conn.execute(
         "SELECT coalesce(pg_relation_size(%s::regclass), 0)", [str(name)]
     ).fetchone()  # NULL: dropped just now
@@ -45,7 +46,7 @@ def _size(migration: Migration, table_no: int) -> int:
 def _truncate(migration: Migration, table_no: int, keep: Snapshot | None) -> bool:
     """TRUNCATE when every entry is consumed. The newest id decides: a writer that still held the table when it was
     last asked would hold its lock, and NOWAIT would refuse."""
-    conn, name = migration.conn, changes(migration.plan, table_no)
+    conn, name = migration.conn, change_table(migration.plan, table_no)
     try:
         with conn.transaction():
             conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(name.sql))

@@ -16,7 +16,7 @@ import swap.sync.logical.position
 from swap.core.advisory_locks import taking_over, try_worker
 from swap.core.connection import Connection
 from swap.core.errors import DefectError, RefusedError
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.demo.load import Load
 from swap.prepare.slot import Slot, end_slot, read_slot, slot_name
 from swap.sync.logical.barrier import StreamBarrier, delivered, streaming
@@ -313,7 +313,7 @@ def test_keepalives_are_answered_while_the_writer_waits(m: Driver, app: Session,
         before = read_slot(watcher, name)
         with superuser.transaction():
             for n in (0, 1):
-                superuser.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(changes(m.plan, n).sql))
+                superuser.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(change_table(m.plan, n).sql))
             app.execute("UPDATE users SET secret = 'kept' WHERE id = 1")
             reached = watcher.execute("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint").fetchone()
             end = watcher.execute("SELECT clock_timestamp() + interval '4s'").fetchone()

@@ -25,7 +25,7 @@ from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
 from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.plan.planning import read_plan
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
@@ -215,7 +215,7 @@ class Driver(Migration):
         """Every key in the change tables, in the order of capture; None: a TRUNCATE."""
         self.deliver()
         both = sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT xid, seq, key FROM {}").format(changes(self.plan, n).sql) for n in (0, 1)
+            sql.SQL("SELECT xid, seq, key FROM {}").format(change_table(self.plan, n).sql) for n in (0, 1)
         )
         return [r[0] for r in self.conn.execute(sql.SQL("SELECT key FROM ({}) c ORDER BY xid, seq").format(both))]
 
@@ -223,7 +223,7 @@ class Driver(Migration):
         """Empty the change tables, to look at what comes next alone."""
         self.deliver()
         for n in (0, 1):
-            self.conn.execute(sql.SQL("TRUNCATE {}").format(changes(self.plan, n).sql))
+            self.conn.execute(sql.SQL("TRUNCATE {}").format(change_table(self.plan, n).sql))
 
     def differences(self) -> list[Any]:
         """Keys whose shadow row is not, bit for bit, the source row with its own references mapped to uuids."""

@@ -10,7 +10,8 @@ import pytest
 from psycopg import errors, sql
 
 from swap.core.errors import LockError
-from swap.ddl.capture import changes, fence_function
+from swap.ddl.change_tables import change_table
+from swap.ddl.fence import fence_function
 from swap.state.journal import Phase
 from tests.support.cycling import Start
 from tests.support.migration import Driver, Migrate, Session, Synced, background, install, migrations
@@ -91,7 +92,7 @@ def test_only_keys_are_kept(m: Driver, app: Session) -> None:
     """I1, I3: given a secret in a row, when it changes, then the change table holds transactions, number and key only."""
     app.execute("UPDATE users SET secret = 'top secret' WHERE id = 1")
     for slot in (0, 1):
-        name = changes(m.plan, slot)
+        name = change_table(m.plan, slot)
         columns = m.conn.execute(
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
             " ORDER BY attnum",
@@ -237,7 +238,7 @@ def test_nothing_a_session_creates_changes_the_definer_functions(
     app.execute(HIJACK)
     app.execute("CREATE TEMPORARY TABLE users (id bigint, uuid_id uuid)")
     for slot in (0, 1):
-        name = sql.Identifier("pg_temp", changes(m.plan, slot).name)
+        name = sql.Identifier("pg_temp", change_table(m.plan, slot).name)
         app.execute(sql.SQL("CREATE TEMPORARY TABLE {} (xid xid8, seq bigint, key bigint)").format(name))
     m.conn.execute(fence_function(m.plan, 0).sql)  # as it is after an exchange
     app.execute("CREATE TEMPORARY TABLE fence (tag bigint, generation bigint)")
@@ -247,9 +248,9 @@ def test_nothing_a_session_creates_changes_the_definer_functions(
     app.execute("INSERT INTO public.sessions (user_id) VALUES (701)")
     assert sorted(map(str, m.captured())) == ["700", "700", "701"]
     assert app.execute("SELECT count(*) FROM pg_temp.users").fetchone() == (0,)
-    assert app.execute(sql.SQL("SELECT count(*) FROM pg_temp.{}").format(sql.Identifier(changes(m.plan, 0).name))).fetchone() == (
-        0,
-    )
+    assert app.execute(
+        sql.SQL("SELECT count(*) FROM pg_temp.{}").format(sql.Identifier(change_table(m.plan, 0).name))
+    ).fetchone() == (0,)
     m.drain()
     m.assert_same()
 

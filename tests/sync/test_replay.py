@@ -11,7 +11,7 @@ from psycopg import sql
 
 from swap.core.errors import DefectError
 from swap.ddl.backfill import copy_statement
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.plan.direction import forward
 from swap.sync import rotate
 from swap.sync.replay import replay_batch
@@ -568,7 +568,7 @@ def reads(m: Driver) -> int:
     row = m.conn.execute(
         "SELECT sum(t.seq_tup_read + coalesce(t.idx_tup_fetch, 0))::bigint + (SELECT sum(i.idx_tup_read)::bigint FROM pg_stat_user_indexes i"
         " WHERE i.relname = ANY (%(names)s)) FROM pg_stat_user_tables t WHERE t.relname = ANY (%(names)s)",
-        {"names": [changes(m.plan, n).name for n in (0, 1)]},
+        {"names": [change_table(m.plan, n).name for n in (0, 1)]},
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -610,7 +610,7 @@ def test_idle_replay_reads_nothing_of_the_history(m: Driver, app: Session) -> No
 
 def entries(m: Driver, table_no: int) -> int:
     m.deliver()
-    row = m.conn.execute(sql.SQL("SELECT count(*) FROM {}").format(changes(m.plan, table_no).sql)).fetchone()
+    row = m.conn.execute(sql.SQL("SELECT count(*) FROM {}").format(change_table(m.plan, table_no).sql)).fetchone()
     assert row is not None
     return int(row[0])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -81,11 +80,10 @@ def test_a_real_difference_among_50_000_pending_keys(synced: Driver, method: Met
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_table_that_changes_at_full_speed(synced: Driver, server: DatabaseServer, tmp_path: Path, paused: bool) -> None:
-    """pgbench as fast as it can, replay going on or held back (`swap pause`): it finishes, in about the time it takes
-    without, and calls nothing different that is only late."""
+    """pgbench as fast as it can, replay going on or held back (`swap pause`): verification finishes beside it, and reports no
+    row as different that is only late."""
     if not (server.bindir / "pgbench").exists():
         pytest.skip(f"no pgbench in {server.bindir}")
-    quiet = min(_timed(synced, method) for method in METHODS)
     script = tmp_path / "load.sql"
     script.write_text(
         f"\\set id random(1, {ROWS})\n"
@@ -106,12 +104,10 @@ def test_a_table_that_changes_at_full_speed(synced: Driver, server: DatabaseServ
             wait_until(lambda: (look.execute(written).fetchone() or (False,))[0], 60, what="the load is on")
             for method in METHODS:
                 for snapshot_max_s in (900.0, 0.0):
-                    began = time.monotonic()
                     report = verify(
                         synced.database, _current(synced), method=method, jobs=2, reporter=Silent(), snapshot_max_s=snapshot_max_s
                     )  # fmt: skip
                     assert report.verdict == "identical", report
-                    assert time.monotonic() - began < 30 + 20 * quiet
                     if paused:
                         assert report.tables[0].pending > 500
             assert load.poll() is None
@@ -120,12 +116,6 @@ def test_a_table_that_changes_at_full_speed(synced: Driver, server: DatabaseServ
     finally:
         load.terminate()
         load.wait(30)
-
-
-def _timed(m: Driver, method: Method) -> float:
-    began = time.monotonic()
-    assert verified(m, method).verdict == "identical"
-    return time.monotonic() - began
 
 
 def _current(m: Driver) -> Run:

@@ -14,9 +14,9 @@ from swap.core.snapshot import Snapshot
 from swap.sync.change_queue import due
 from tests.support.servers import Connect
 from tests.support.verifying import METHODS, OnProgress, Verified, plain, reason, without_triggers
-from verify.reference_rows import wanted_slices
+from verify.reference_rows import wanted_block_ranges
 from verify.report import Method
-from verify.snapshots import Views
+from verify.snapshots import SnapshotSeries
 
 by_both = pytest.mark.parametrize("method", METHODS)
 USERS = "public.users"
@@ -115,7 +115,7 @@ def test_vacuum_is_not_held_back(verified: Verified, connect: Connect) -> None:
 
 @pytest.mark.parametrize("parts", [1, 4])
 def test_references_in_several_snapshots(verified: Verified, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("verify.reference_rows.wanted_slices", lambda *_: parts)
+    monkeypatch.setattr("verify.reference_rows.wanted_block_ranges", lambda *_: parts)
     report = verified(snapshot_max_s=0)
     assert report.verdict == "identical", report
     assert {t.name: t.rows for t in report.tables}["public.sessions"] == 300
@@ -141,11 +141,11 @@ def test_a_reference_that_moves_into_a_block_that_is_done(
     verified.owner.execute("VACUUM sessions")
     blocks = verified.owner.execute("SELECT pg_relation_size('sessions') / 8192").fetchone() or (0,)
     assert blocks[0] > 2
-    monkeypatch.setattr("verify.reference_rows.wanted_slices", lambda *_: blocks[0])
-    renew: Callable[[Views], Any] = Views.renew
+    monkeypatch.setattr("verify.reference_rows.wanted_block_ranges", lambda *_: blocks[0])
+    renew: Callable[[SnapshotSeries], Any] = SnapshotSeries.renew
     moved: list[object] = []
 
-    def move_then_renew(views: Views) -> object:
+    def move_then_renew(views: SnapshotSeries) -> object:
         if views.taken and not moved and (views.taken[-1], len(moved)):
             slices = verified.owner.execute(
                 "SELECT ctid::text FROM sessions WHERE id = %s", [int(last.as_string(None))]
@@ -156,7 +156,7 @@ def test_a_reference_that_moves_into_a_block_that_is_done(
 
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 10_000)  # the source in one range: what is given up later is references
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 10_000)
-    monkeypatch.setattr(Views, "renew", move_then_renew)
+    monkeypatch.setattr(SnapshotSeries, "renew", move_then_renew)
     report = verified(jobs=1, snapshot_max_s=0)
     assert moved
     assert [(f.table, f.key) for f in report.findings] == [("public.sessions", int(last.as_string(None)))]
@@ -191,4 +191,4 @@ def move_to_the_first_block(verified: Verified, connect: Connect, key: sql.Liter
     [(0, 0, 2, 1), (10, 100, 4, 1), (101, 100, 4, 4), (1_000_000, 100, 4, 16), (10_000_000, 1_000_000, 2, 10)],
 )
 def test_no_more_slices_than_pay_for_hashing_the_live_keys(referring: int, live: int, jobs: int, parts: int) -> None:
-    assert wanted_slices(referring, live, jobs) == parts
+    assert wanted_block_ranges(referring, live, jobs) == parts

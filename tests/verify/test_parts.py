@@ -76,8 +76,8 @@ def test_what_is_shared_is_looked_through_in_ranges(verified: Verified, jobs: in
 @pytest.mark.parametrize("lost", [0, 1, 3])
 def test_a_part_that_was_left_out_is_noticed(verified: Verified, lost: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """I7: what is left out of both sides alike makes no difference between them; the count of all rows does."""
-    every = stretch.Comparing.parts
-    monkeypatch.setattr(stretch.Comparing, "parts", lambda c: [p for p in every(c) if p is None or p.number != lost])
+    every = stretch.PassSettings.parts
+    monkeypatch.setattr(stretch.PassSettings, "parts", lambda c: [p for p in every(c) if p is None or p.number != lost])
     report = verified("checksum", jobs=4)
     assert report.verdict == "incomplete"
     assert "rows, the tables hold" in reason(report)

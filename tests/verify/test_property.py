@@ -28,10 +28,10 @@ from swap.plan.direction import ColumnMapping, Direction, TableMapping
 from tests.support.servers import Database
 from tests.support.verifying import METHODS
 from verify.checksum import row_hash
-from verify.partial_report import Gathered
+from verify.partial_report import PartialReport
 from verify.report import Method
-from verify.rows import SourceComparison
-from verify.snapshots import View, Views
+from verify.rows import RowComparison
+from verify.snapshots import ExportedSnapshot, SnapshotSeries
 from verify.workers import Workers
 
 ORIGIN, TARGET = TableName("public", "a"), TableName("public", "a_new")
@@ -269,20 +269,20 @@ def expect(before: Printed, after: Printed, example: Example) -> list[tuple[int,
     return out
 
 
-def compare(target: Target, conn: Connection, example: Example, method: Method) -> Gathered:
+def compare(target: Target, conn: Connection, example: Example, method: Method) -> PartialReport:
     oids = [conn.execute("SELECT %s::regclass::oid::bigint", [str(t)]).fetchone() or (0,) for t in (ORIGIN, TARGET)]
     origin, maintained = load_tables(conn, [oid for (oid,) in oids])
     mapped = tuple(ColumnMapping(c.name, c.name, False, True, c) for c in origin.columns if c.name != "k")
     d = TableMapping(Direction.FORWARD, ORIGIN, TARGET, "k", "k", "k", "k", mapped)
-    found = Gathered()
+    found = PartialReport()
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         (exported,) = conn.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
-        view = View(exported, "", "", Snapshot(1), array("q", sorted(example.pending)), False, False)
+        view = ExportedSnapshot(exported, "", "", Snapshot(1), array("q", sorted(example.pending)), False, False)
         with Workers(target, 1) as workers:
-            views = Views(conn, None, 0, workers, math.inf)  # type: ignore[arg-type]
+            views = SnapshotSeries(conn, None, 0, workers, math.inf)  # type: ignore[arg-type]
             views.taken.append(view)
             workers.use(exported)
-            SourceComparison(workers, d, views, method, 100, Silent(), found, origin, maintained).run()
+            RowComparison(workers, d, views, method, 100, Silent(), found, origin, maintained).run()
             found.unfinished += workers.unfinished
     return found

@@ -313,7 +313,7 @@ def test_functions_of_another_version_are_not_called_altered(verified: Verified,
     """An upgrade of swap while a run is under way: what counts is what was recorded when they were made."""
     ours = load_sql("swap.ddl", "guard_source.sql")
     newer = sql.SQL(ours.as_string(None).replace("BEGIN", "BEGIN /* said otherwise */", 1))
-    monkeypatch.setattr("swap.ddl.capture.load_sql", lambda p, n: newer if n == "guard_source.sql" else load_sql(p, n))
+    monkeypatch.setattr("swap.ddl.guards.load_sql", lambda p, n: newer if n == "guard_source.sql" else load_sql(p, n))
     assert verified().verdict == "identical"
     name = in_state_schema(verified, "%guard_forward")
     verified.owner.execute(sql.SQL("COMMENT ON FUNCTION {} IS NULL").format(name))

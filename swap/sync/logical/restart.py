@@ -12,7 +12,7 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.lock_retries import with_locks
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.ddl.replication import SLOT
 from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
@@ -61,7 +61,7 @@ def queue_differing(plan: Plan, d: TableMapping) -> sql.Composed:
         " FULL JOIN (SELECT t.{tk} AS k, ROW({columns})::record AS r FROM {target} t) b ON a.k = b.k"
         " WHERE a.k IS NULL OR b.k IS NULL OR a.r *<> b.r"
     ).format(
-        changes=changes(plan, 0).sql,
+        changes=change_table(plan, 0).sql,
         ok=sql.Identifier(d.origin_key),
         values=comma.join(d.value(m) for m in written),
         origin=d.origin.sql,

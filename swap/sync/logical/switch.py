@@ -11,8 +11,7 @@ from __future__ import annotations
 from swap.core.errors import PhaseError
 from swap.core.lock_retries import with_locks
 from swap.core.statement import AX, Statement, script
-from swap.ddl import capture as objects
-from swap.ddl import guards as own_triggers
+from swap.ddl.capture import capture_functions, capture_triggers
 from swap.ddl.replication import SLOT, create_publication, drop_publication, publish
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
@@ -43,7 +42,7 @@ def switch_mode(migration: Migration, to: str) -> Run:
 
 
 def _triggers(plan: Plan) -> list[Statement]:
-    return own_triggers.capture_triggers(plan, plan.source, Direction.FORWARD)
+    return capture_triggers(plan, plan.source, Direction.FORWARD)
 
 
 def _to_logical(migration: Migration) -> None:
@@ -66,7 +65,7 @@ def _to_triggers(migration: Migration) -> None:
     conn, journal, plan, run_id = migration.conn, migration.journal, migration.plan, migration.run.id
     table_no = journal.capture.table_no(run_id)
     triggers = _triggers(plan)
-    install = [*(s.reversed() for s in triggers), *objects.capture_functions(plan, Direction.FORWARD, table_no), *triggers]
+    install = [*(s.reversed() for s in triggers), *capture_functions(plan, Direction.FORWARD, table_no), *triggers]
 
     def change() -> None:
         conn.execute(script(install))
