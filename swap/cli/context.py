@@ -38,6 +38,7 @@ STOPPED = {
     "hint": "Run the command again when ready: it resumes.",
 }
 ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
+READS_ONLY = (*ON_STANDBY, "plan")
 NEEDS_ALL = ("sync", "cutover", "revert")  # `verify` says of it that it could not finish
 INTERRUPTED = 130  # typer's own answer to Ctrl-C outside a command's work
 
@@ -73,8 +74,11 @@ class Session:
 
 
 @contextmanager
-def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False) -> Iterator[Session]:
-    """Configuration, connection, journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting."""
+def opened(
+    command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False, writes: bool = True
+) -> Iterator[Session]:
+    """Configuration, connection, journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting. `writes`: an
+    older state layout is brought up to date; else it is read as it is."""
     path = find_config(config_file)
     config = load_config(path)
     database = Database.from_options(dsn, command)
@@ -90,7 +94,10 @@ def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful:
         report = make_reporter()
         run: Run | None = None
         try:
-            run = journal.current(config.source.name) if _exists(journal, command) else None
+            there = _exists(journal, command)
+            for step in journal.upgrade() if there and writes and command not in READS_ONLY else ():
+                report.note(f"the state in {config.names.state_schema} is of version {step.to_version} now: {step.why}")
+            run = journal.current(config.source.name) if there else None
             yield Session(database, config, path, journal, run, report, stop, standby)
         except KeyboardInterrupt:
             raise StoppedError(**STOPPED) from None

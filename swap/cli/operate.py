@@ -59,7 +59,7 @@ def cutover(
         "max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold,
         "disconnect_clients": disconnect_clients,
     }  # fmt: skip
-    with opened("cutover", dsn, config, graceful=True) as s:
+    with opened("cutover", dsn, config, graceful=True, writes=not dry_run) as s:
         _override(s, overrides)
         run = s.need_run("cutover")
         if dry_run:
@@ -85,7 +85,7 @@ def revert(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """The same transaction backwards, keeping every write made after the cutover; then syncing forward again."""
-    with opened("revert", dsn, config, graceful=True) as s:
+    with opened("revert", dsn, config, graceful=True, writes=not dry_run) as s:
         _override(s, {"disconnect_clients": disconnect_clients})
         run = s.need_run("revert")
         check_phase(run, "revert")
@@ -172,7 +172,7 @@ def finalize(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """The only command that destroys: drops the retired table and capture; after it there is no revert."""
-    with opened("finalize", dsn, config) as s:
+    with opened("finalize", dsn, config, writes=not dry_run) as s:
         run = s.need_run("finalize")
         if run.phase not in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(
@@ -195,7 +195,7 @@ def abort(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Before a cutover: remove everything swap added; the tables are as they were before prepare."""
-    with opened("abort", dsn, config) as s:
+    with opened("abort", dsn, config, writes=not dry_run) as s:
         run = s.need_run("abort")
         if run.phase in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(

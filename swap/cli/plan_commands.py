@@ -96,7 +96,7 @@ def prepare(
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Build the shadow table, the identity and reference columns, and start change capture. Resumes or does nothing."""
-    with opened("prepare", dsn, config) as s:
+    with opened("prepare", dsn, config, writes=not dry_run) as s:
         if mode is not None:
             s.config = s.config.model_copy(update={"sync": s.config.sync.model_copy(update={"mode": mode.value})})
         if dry_run:
