@@ -21,6 +21,7 @@ from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
 from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
 from swap.state.missing import left_over, refuse_gone
 
 Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
@@ -54,6 +55,10 @@ class Session:
     report: PlainReporter | LiveReporter
     stop: threading.Event
     standby: bool
+
+    def migration(self, run: Run) -> Migration:
+        """What the functions that act on the run take."""
+        return Migration(self.database, self.journal.conn, self.journal, run, self.config, self.report, self.stop)
 
     def need_run(self, command: str) -> Run:
         """The run, or PhaseError."""

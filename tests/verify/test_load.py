@@ -13,7 +13,6 @@ from psycopg import sql
 
 from swap.core.config import Config
 from swap.core.report import Silent
-from swap.state.journal import Journal, Run
 from swap.sync.loop import Sync
 from tests.support.migration import Migrate, Migration, background, migrations
 from tests.support.mode import with_mode
@@ -22,6 +21,7 @@ from tests.support.verifying import METHODS
 from tests.support.waiting import wait_until
 from verify.report import Method, Report
 from verify.run import verify
+from verify.settings import VerificationSettings
 
 ROWS = 60_000
 DDL = f"""
@@ -48,8 +48,9 @@ def synced(migrate: Migrate, database: Database, monkeypatch: pytest.MonkeyPatch
     return migrate(database, DDL).synced()
 
 
-def verified(m: Migration, method: Method, **options: float) -> Report:
-    return verify(m.database, m.journal.get(m.run.id), method=method, jobs=2, reporter=Silent(), **options)  # type: ignore[arg-type]
+def verified(m: Migration, method: Method) -> Report:
+    m.run = m.journal.get(m.run.id)
+    return verify(m.held(), VerificationSettings(method, jobs=2))
 
 
 def keys_of(report: Report) -> list[int | str]:
@@ -111,9 +112,9 @@ def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseS
             for method in METHODS:
                 for snapshot_max_s in (900.0, 0.0):
                     began = time.monotonic()
-                    report = verify(
-                        synced.database, _current(synced), method=method, jobs=2, reporter=Silent(), snapshot_max_s=snapshot_max_s
-                    )  # fmt: skip
+                    settings = VerificationSettings(method, jobs=2, snapshot_max_s=snapshot_max_s)
+                    with synced.database.session() as conn:
+                        report = verify(synced.held().on(conn), settings)
                     assert report.verdict == "identical", report
                     assert time.monotonic() - began < 30 + 20 * quiet
                     if paused:
@@ -130,9 +131,3 @@ def _timed(m: Migration, method: Method) -> float:
     began = time.monotonic()
     assert verified(m, method).verdict == "identical"
     return time.monotonic() - began
-
-
-def _current(m: Migration) -> Run:
-    """Read by a session of its own: the journal's is the worker's."""
-    with m.database.session() as conn:
-        return Journal(conn, m.plan.state_schema).get(m.run.id)
