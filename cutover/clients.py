@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
-import sqlalchemy as sa
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
@@ -46,10 +45,7 @@ def disconnect(journal: Journal, run: Run, roles: Sequence[str], stop: threading
     if not roles:
         return Disconnected()
     ended: set[int] = set()
-    # Written under the exchange's lock: a session that began after it can have read nothing of before.
-    a = journal.t["attempt"]
-    at = journal.execute(sa.select(sa.func.max(a.c.at)).where(a.c.run_id == run.id, a.c.outcome == "committed"))[0][0]
-    params = {"roles": list(roles), "exchange": at}
+    params = {"roles": list(roles), "exchange": journal.attempts.exchanged_at(run.id)}
     left: list[str] = []
     deadline = time.monotonic() + TRANSACTIONS_S
     while True:

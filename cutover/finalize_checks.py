@@ -65,7 +65,7 @@ def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
 def second_name_dependents(conn: Connection, plan: Plan) -> list[str]:
     """What is bound to a compatibility column, by name."""
     columns = [(t.table, t.other) for t in twins(plan, Direction.REVERSE)]
-    own = [i.app_name for i in plan.indexes] + [i.build_name for r in plan.references for i in r.compat_indexes]
+    own = [i.final_name for i in plan.indexes] + [i.build_name for r in plan.references for i in r.compat_indexes]
     rows = conn.execute(load_sql("cutover", "integer_dependents.sql"), _parameters(conn, plan, columns) | {"own": own})
     return [f"{r[0]}: {r[1]}" for r in rows]
 
@@ -84,7 +84,7 @@ def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str
     columns = legacy_columns(plan) if columns is None else columns
     own = [plan.key_index.build_name, *(aside_name(plan, x).name for x in plan.catalog.statistics)]
     for ref in plan.references:
-        own += [i.aside_name for i in (*ref.indexes, *ref.parts) if i.aside_name]
+        own += [i.retired_name for i in (*ref.indexes, *ref.parts) if i.retired_name]
         own += [i.build_name for i in ref.spares]
     return {
         "schemas": [t.schema for t, _ in columns],

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import sqlalchemy as sa
-
 from cutover.lock_table import refuse_lock_table
 from swap.core.config import Config
 from swap.core.connection import Connection
@@ -96,32 +94,26 @@ def check_gates(conn: Connection, journal: Journal, run: Run, config: Config, gr
 
 
 def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) -> Verified:
-    v = journal.t["verification"]
-    age = sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at)
-    rows = journal.execute(
-        sa.select(v.c.id, v.c.verdict, v.c.direction, v.c.repaired, age, v.c.method, v.c.finished_at, v.c.report, v.c.snapshot)
-        .where(v.c.run_id == run.id)
-        .order_by(v.c.id.desc())
-        .limit(1)
-    )
+    last = journal.verifications.last(run.id)
     hint = "Run `swap verify`; it blocks no writer."
-    if not rows or rows[0][2] != run.direction or (run.verified is None and rows[0][1] == "identical"):
+    if last is None or last.direction != run.direction or (run.verified is None and last.verdict == "identical"):
         raise RefusedError("There is no verification of this direction yet.", hint=hint)
-    identifier, verdict, _, repaired, age_s, method, finished_at, report, snapshot = rows[0]
-    if verdict != "identical" or repaired or run.verified is None:
-        raise RefusedError(f"The last verification says {verdict}{' (repaired)' if repaired else ''}.", hint=hint)
-    if float(age_s) > max_age_s + grace_s:
+    if last.verdict != "identical" or last.repaired or run.verified is None:
+        raise RefusedError(f"The last verification says {last.verdict}{' (repaired)' if last.repaired else ''}.", hint=hint)
+    if last.age_s > max_age_s + grace_s:
         raise RefusedError(
-            f"The last verification is {age_s:.0f} s old; [verify] max_age_s allows {max_age_s}.",
+            f"The last verification is {last.age_s:.0f} s old; [verify] max_age_s allows {max_age_s}.",
             hint=hint,
         )
-    compared = sum(t["rows"] for t in report["tables"])
-    return Verified(identifier, Snapshot.parse(run.verified), float(age_s), method, finished_at, compared, snapshot)
+    return Verified(
+        id=last.id, watermark=Snapshot.parse(run.verified), age_s=last.age_s, method=last.method, finished_at=last.finished_at,
+        rows=last.rows, snapshot=last.snapshot,
+    )  # fmt: skip
 
 
 def built(index: IndexPlan) -> bool:
     """Whether it is there before the exchange: a partitioned table's primary key is made of its parts in it."""
-    return not (index.only and index.constraint == "p")
+    return not (index.on_only and index.is_primary)
 
 
 def _capture(conn: Connection, journal: Journal, run: Run) -> None:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import sqlalchemy as sa
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.core.sql_text import Query, verbatim
+from swap.core.sql_text import Query
 from swap.core.statement import Statement, script, undo_all
-from swap.ddl import capture as objects
-from swap.ddl.exchange import exchange
+from swap.ddl.exchange import closing_statements, exchange, lock_statements
 from swap.ddl.functions import plan_again
-from swap.ddl.set_aside import WORDS
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.prepare.drift import record_structure, structure_now
@@ -48,44 +45,9 @@ def revert_exchange(plan: Plan) -> Exchange:
     return Exchange("revert", tuple(undo_all(exchange(plan))), Phase.CUT_OVER, Phase.SYNCING, Direction.FORWARD)
 
 
-def lock_statements(plan: Plan, kind: str) -> list[Query]:
-    """Views, then one LOCK TABLE of every table involved, in a fixed order.
-
-    Views come first, topmost first: a reader holds its view before it asks for the tables under it. LOCK TABLE on a
-    view would lock every table under it as well, and refuses a materialized view; giving it the owner it has takes
-    the same lock on it alone, and changes nothing. Then the
-    source: applications reach its children through it, in the same transaction, far more often than the other
-    way round, and a lock order that opposes theirs is refused again and again (seen under load: seconds of
-    attempts with the source last, well under one with it first).
-    """
-    views = [
-        sql.SQL("ALTER {} {} OWNER TO {}").format(verbatim(WORDS[v.kind]), v.name.sql, sql.Identifier(v.owner))
-        for v in reversed(plan.catalog.views)
-    ]
-    others = [t.sql for t in plan.locked_tables if t != plan.source]
-    maintained = plan.shadow if kind == "cutover" else plan.retired
-    names = sql.SQL(", ").join([plan.source.sql, *others, maintained.sql])
-    return [*views, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names)]
-
-
-def closing_statements(plan: Plan, what: Exchange, slot: int, generation: int) -> list[Statement]:
-    """What the exchange changes in the state schema, in the same script."""
-    fence = sql.SQL("UPDATE {} SET generation = {} WHERE tag = {}").format(
-        sql.Identifier(plan.state_schema, "fence"), sql.Literal(generation), sql.Literal(plan.tag)
-    )
-    return [
-        *objects.capture_functions(plan, what.next_direction, slot),
-        objects.fence_function(plan, generation),
-        Statement(fence, "snapshots of before the exchange are told to retry"),
-    ]
-
-
 def slot_and_generation(journal: Journal, run: Run) -> tuple[int, int]:
     """The change table in use, and the number of the exchange that is about to be made."""
-    capture, fence = journal.t["capture"], journal.t["fence"]
-    slot = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
-    generation = journal.execute(sa.select(fence.c.generation).where(fence.c.tag == run.plan.tag))[0][0]
-    return slot, generation + 1
+    return journal.capture.table_no(run.id), journal.capture.generation(run.plan.tag) + 1
 
 
 @dataclass(frozen=True)
@@ -102,7 +64,7 @@ class Ready:
 def ready(conn: Connection, journal: Journal, run: Run, what: Exchange) -> Ready:
     """STRUCTURE and RECORD are planned here: that is half of what they take. By indexes, or their time would grow with the
     catalog (12,000 relations: 7 ms each, against 2). And the catalog has been read into the session's caches once."""
-    closing = closing_statements(run.plan, what, *slot_and_generation(journal, run))
+    closing = closing_statements(run.plan, what.next_direction, *slot_and_generation(journal, run))
     steps = [AFTER_THE_DRAIN, script([*what.statements, *closing]), sql.SQL(RECORD), plan_again(run.plan).sql]
     prepare = sql.SQL("{}; DEALLOCATE ALL; PREPARE swap_structure AS {}; PREPARE swap_record AS {}")
     with conn.transaction():

@@ -20,11 +20,11 @@ from swap.ddl import capture as objects
 from swap.ddl import guards as own_triggers
 from swap.ddl.compat import reference_triggers
 from swap.ddl.exchange import live_objects
+from swap.ddl.phases import trigger_functions
 from swap.ddl.replication import create_publication, drop_publication, publication_name, publish
 from swap.plan.direction import Direction, table_mapping
 from swap.plan.model import Plan
 from swap.prepare.drift import watched_tables
-from swap.prepare.run import trigger_functions
 from swap.state.journal import Journal, Phase, Run
 from swap.sync.logical.restart import lost, queue_differing, restart_capture
 from verify.capture import current_faults, own_trigger

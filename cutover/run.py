@@ -10,7 +10,6 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 
 import psycopg
-import sqlalchemy as sa
 
 from cutover.after_commit import after_commit
 from cutover.attempt_monitor import Bystanders, Watch
@@ -248,8 +247,7 @@ class Operation:
             return watermark, refuse_differences(conn, d, touched_keys(conn, plan, since) - pending)
 
     def _note_failure(self, kind: str, reason: str) -> None:
-        table = self.journal.t["attempt"]
-        self.journal.execute(sa.insert(table).values(run_id=self.run.id, kind=kind, outcome="rolled_back", detail=reason[:2000]))
+        self.journal.attempts.rolled_back(self.run.id, kind, reason)
 
     def _outcome(self, done: Exchanged, last: Bystanders) -> Outcome:
         behind = self.behind | last

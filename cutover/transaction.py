@@ -17,7 +17,6 @@ import time
 from dataclasses import dataclass
 
 import psycopg
-import sqlalchemy as sa
 
 from cutover.attempt_monitor import Watch
 from cutover.compare import refuse_differences
@@ -119,12 +118,7 @@ def _journal(conn: Connection, journal: Journal, run: Run, what: Exchange, wait_
     journal.forget_step(run.id, SETTLED)
     if any(v.kind == "m" and v.populated for v in run.plan.catalog.views):
         journal.mark_step(run.id, UNFILLED)
-    row = journal.execute(
-        sa.insert(journal.t["attempt"])
-        .values(run_id=run.id, kind=what.kind, outcome="committed", xid=sa.text("pg_current_xact_id()::text"))
-        .returning(journal.t["attempt"].c.xid)
-    )
-    return str(row[0][0])
+    return journal.attempts.committed(run.id, what.kind)
 
 
 def _rollback(conn: Connection) -> None:
@@ -157,11 +151,7 @@ def resolve(database: Database, schema: str, run: Run, xid: str, patience_s: flo
         try:
             with database.session("outcome") as conn:
                 if not _in_progress(conn, xid):
-                    journal = Journal(conn, schema)
-                    row = sa.select(journal.t["attempt"].c.id).where(
-                        journal.t["attempt"].c.run_id == run.id, journal.t["attempt"].c.xid == xid
-                    )
-                    return bool(journal.execute(row))
+                    return Journal(conn, schema).attempts.has(run.id, xid)
         except (UnreachableError, psycopg.Error):
             pass
         time.sleep(0.25)

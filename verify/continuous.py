@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
-import sqlalchemy as sa
 
 from swap.core.advisory_locks import OPERATOR, holder
 from swap.core.errors import RefusedError
@@ -101,17 +100,10 @@ class ContinuousVerification:
 
     def _read_last_clean_pass(self) -> None:
         """Read the age of the last clean pass, which another process may have made."""
-        v = self.m.journal.t["verification"]
         run = self.m.reload()
-        age = sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at)
-        rows = self.m.journal.execute(
-            sa.select(age)
-            .where(v.c.run_id == run.id, v.c.verdict == "identical", v.c.direction == run.direction)
-            .order_by(v.c.id.desc())
-            .limit(1)
-        )
-        if rows:
-            self.metrics.clean(float(rows[0][0]))
+        age_s = self.m.journal.verifications.clean_age_s(run.id, run.direction)
+        if age_s is not None:
+            self.metrics.clean(age_s)
 
     def _full_pass(self) -> None:
         m, reason = self.m, self._reason_to_give_up()
@@ -192,12 +184,7 @@ class ContinuousVerification:
         """Everything is equal up to `to`. Move the mark from which a cutover compares, unless another command has moved it."""
         self._compared_to = to
         if self._clean:
-            r = self.m.journal.t["run"]
-            self.m.journal.execute(
-                sa.update(r)
-                .where(r.c.id == run.id, r.c.phase == run.phase.value, r.c.verified == str(since))
-                .values(verified=str(to))
-            )
+            self.m.journal.move_verified(run, since, to)
 
     def _close_gate(self, run: Run, compared: ChangeComparison) -> None:
         """Journal a verification that says `different`: a cutover asks for the last one."""

@@ -41,5 +41,7 @@ def publication_faults(conn: Connection, plan: Plan, direction: Direction) -> li
     faults += [f"the publication {name} filters rows"] if found.filtered else []
     faults += [] if key in found.identity else [f"the replica identity of {plan.source} does not hold {key}"]
     if not faults and not own_transactions(conn, plan.state_schema, found.written_by).issuperset(found.written_by):
-        faults.append(f"the publication {name} was changed by another program: changes that it left out meanwhile were not captured")
+        faults.append(
+            f"the publication {name} was changed by another program: changes that it left out meanwhile were not captured"
+        )
     return faults

@@ -12,8 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-import sqlalchemy as sa
-
 from swap.core.names import TableName
 from swap.plan.direction import Direction
 from swap.state.journal import Journal, Run
@@ -45,9 +43,8 @@ def finish(migration: Migration, settings: VerificationSettings, started_at: dat
 
 
 def _changed_since(m: Migration, found: PartialReport) -> list[str]:
-    r = m.journal.t["run"]
-    phase = m.journal.execute(sa.select(r.c.phase).where(r.c.id == m.run.id).with_for_update())[0][0]
-    reasons = [] if phase == m.run.phase.value else [f"the run went from {m.run.phase.value} to {phase} meanwhile"]
+    phase = m.journal.lock_run(m.run.id)
+    reasons = [] if phase is m.run.phase else [f"the run went from {m.run.phase.value} to {phase.value} meanwhile"]
     now = table_files(m.conn, found.table_files)
     reasons += [
         f"{table} was truncated, rewritten or replaced meanwhile"
@@ -96,28 +93,18 @@ def tool_version() -> str:
 
 def write_report(journal: Journal, run: Run, report: Report) -> int:
     """Write the verification's row. Returns its number, which the stored report has too."""
-    table = journal.t["verification"]
-    ((number,),) = journal.execute(
-        sa.insert(table)
-        .values(
-            run_id=run.id, method=report.method, direction=report.direction, verdict=report.verdict,
-            snapshot=report.snapshot, fingerprint=report.fingerprint, repaired=False,
-            started_at=report.started_at,
-        )
-        .returning(table.c.id)
+    number = journal.verifications.add(
+        run.id, method=report.method, direction=report.direction, verdict=report.verdict, snapshot=report.snapshot,
+        fingerprint=report.fingerprint, started_at=report.started_at,
     )  # fmt: skip
-    document = replace(report, id=number).to_json()
-    journal.execute(sa.update(table).where(table.c.id == number).values(report=document))
-    return int(number)
+    journal.verifications.store_report(number, replace(report, id=number).to_json())
+    return number
 
 
 def _write(journal: Journal, run: Run, report: Report, found: PartialReport) -> int:
     """Write the row and, with the checksum method, the digests of every range of both sides."""
     number = write_report(journal, run, report)
-    sides = list(_digests(run, found))
-    for n in range(0, len(sides), 500):
-        rows = [{"verification_id": number, **values} for values in sides[n : n + 500]]
-        journal.execute(sa.insert(journal.t["range_digest"]).values(rows))
+    journal.verifications.store_digests(number, list(_digests(run, found)))
     return number
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import sqlalchemy as sa
 from psycopg import sql
 
 from swap.ddl.capture import changes
@@ -38,7 +37,6 @@ def queue_differences(m: Migration, report: Report) -> int:
         return 0
     with m.conn.transaction():
         m.conn.execute(repair_statement(m.plan, keys))
-        table = m.journal.t["verification"]
-        m.journal.execute(sa.update(table).where(table.c.id == report.id).values(repaired=True))
+        m.journal.verifications.mark_repaired(report.id)
         m.journal.event(m.run.id, "repair", f"{len(keys)} keys queued for replay")
     return len(keys)

@@ -15,7 +15,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
 from swap.catalog.load import query
-from swap.catalog.model import Function, Grant, Unfollowed, View, ViewPart
+from swap.catalog.model import Function, Grant, UnclaimedDependency, View, ViewPart
 from swap.core.connection import Connection
 from swap.core.names import TableName
 
@@ -28,12 +28,12 @@ class Node(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Followers:
+class Dependents:
     """`rank` of views and functions together is a runnable order of creation."""
 
     views: tuple[View, ...]
     functions: tuple[Function, ...]
-    unfollowed: tuple[Unfollowed, ...]
+    unfollowed: tuple[UnclaimedDependency, ...]
 
 
 @dataclass
@@ -44,9 +44,9 @@ class _Graph:
     others: list[tuple[str, str, Node]] = field(default_factory=list)
 
 
-def load_followers(
+def load_dependents(
     conn: Connection, source: int, columns: Iterable[tuple[int, int]], tables: Mapping[int, TableName]
-) -> Followers:
+) -> Dependents:
     """`columns`: (table oid, attnum) of references, which keep their table and change their names."""
     graph = _walk(conn, source, list(columns))
     ranks, cycle = _order(graph.above)
@@ -55,9 +55,9 @@ def load_followers(
     names = {Node("class", v.oid): str(v.name) for v in views}
     names |= {Node("proc", f.oid): f.signature for f in functions}
     names |= {Node("class", oid): str(table) for oid, table in tables.items()}
-    unfollowed = [Unfollowed(text, names[on], catalog) for text, catalog, on in graph.others]
-    unfollowed += [Unfollowed(names[n], names[m], "cycle") for n, m in cycle]
-    return Followers(
+    unfollowed = [UnclaimedDependency(text, names[on], catalog) for text, catalog, on in graph.others]
+    unfollowed += [UnclaimedDependency(names[n], names[m], "cycle") for n, m in cycle]
+    return Dependents(
         tuple(sorted((replace(v, rank=ranks[Node("class", v.oid)]) for v in views), key=lambda v: v.rank)),
         tuple(sorted((replace(f, rank=ranks[Node("proc", f.oid)]) for f in functions), key=lambda f: f.rank)),
         tuple(dict.fromkeys(unfollowed)),

@@ -36,7 +36,7 @@ __all__ = [
     "Statistics",
     "Table",
     "Trigger",
-    "Unfollowed",
+    "UnclaimedDependency",
     "View",
     "ViewPart",
 ]
@@ -165,9 +165,20 @@ class Function:
     def signature(self) -> str:
         return f"{self.name}({self.arguments})"
 
+    @property
+    def heading(self) -> str:
+        """The name and the parameters as CREATE says them, defaults included: what `[accept]` calls it. The name
+        alone where a default has parentheses of its own, the signature of an aggregate."""
+        if not self.definition:
+            return self.signature
+        before, _, rest = self.definition.partition("(")
+        parameters, closed, _ = rest.partition(")")
+        name = before.removeprefix("CREATE ").removeprefix("OR REPLACE ").partition(" ")[2]
+        return f"{name}({parameters})" if closed and name and "(" not in parameters else str(self.name)
+
 
 @dataclass(frozen=True)
-class Unfollowed:
+class UnclaimedDependency:
     """Something that depends on a view or function that has to be built again, and is not carried over itself."""
 
     description: str
@@ -214,7 +225,7 @@ class Catalog:
     dependents: tuple[Dependent, ...]
     policies: tuple[BoundPolicy, ...] = ()
     functions: tuple[Function, ...] = ()
-    unfollowed: tuple[Unfollowed, ...] = ()
+    unfollowed: tuple[UnclaimedDependency, ...] = ()
     statistics: tuple[Statistics, ...] = ()
 
     def table(self, name: TableName) -> Table:

@@ -7,24 +7,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import sqlalchemy as sa
 import typer
 
 from cutover.finalize import abort as run_abort
-from cutover.finalize import abort_steps, finalize_steps, way_back
 from cutover.finalize import finalize as run_finalize
+from cutover.finalize import way_back
 from cutover.finalize_checks import check_finalize
 from cutover.gates import check_phase
 from cutover.hook import HookError, run_hook
 from cutover.prepared_exchange import slot_and_generation
 from cutover.run import Operation
-from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, Yes, confirm, opened
 from swap.cli.output import emit_json, print_lines
 from swap.cli.results import done, print_statements
 from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError, StoppedError
-from swap.state.journal import Phase, Run, storable
+from swap.ddl.phases import exchange_statements
+from swap.ddl.teardown import abort_steps, finalize_steps
+from swap.state.journal import Phase, Run
 
 Clients = Annotated[
     list[str] | None,
@@ -65,9 +65,7 @@ def cutover(
         if dry_run:
             if run.phase not in (Phase.PREPARED, Phase.BACKFILLING):
                 check_phase(run, "cutover")
-            print_statements(
-                listing.exchange_statements(run.plan, "cutover", *slot_and_generation(s.journal, run)), as_json=as_json
-            )
+            print_statements(exchange_statements(run.plan, "cutover", *slot_and_generation(s.journal, run)), as_json=as_json)
             return
         check_phase(run, "cutover")
         if s.config.hooks.pre_swap_snapshot is None and not no_snapshot:
@@ -90,9 +88,7 @@ def revert(
         run = s.need_run("revert")
         check_phase(run, "revert")
         if dry_run:
-            print_statements(
-                listing.exchange_statements(run.plan, "revert", *slot_and_generation(s.journal, run)), as_json=as_json
-            )
+            print_statements(exchange_statements(run.plan, "revert", *slot_and_generation(s.journal, run)), as_json=as_json)
             return
         confirm(f"Exchange {run.source} back with {run.plan.retired} now?", yes=yes)
         _exchange(s, run, "revert", None, as_json=as_json)
@@ -150,32 +146,16 @@ def _snapshot_hook(s: Session) -> Callable[[Connection, Run], str]:
             "SWAP_RUN_ID": str(run.id), "SWAP_TABLE": str(run.source), "SWAP_LSN": row[0], "SWAP_XID": row[1],
             "SWAP_PHASE": run.phase.public,
         }  # fmt: skip
-        table = s.journal.t["hook"]
-        (identifier,) = s.journal.execute(
-            sa.insert(table)
-            .values(
-                run_id=run.id,
-                name="pre_swap_snapshot",
-                argv=[storable(conn, a) for a in argv],
-                started_at=sa.func.clock_timestamp(),
-            )
-            .returning(table.c.id)
-        )[0]
+        number = s.journal.hooks.begin(run.id, "pre_swap_snapshot", argv)
         s.report.note(f"snapshot hook: {argv[0]}")
-        done = sa.update(table).where(table.c.id == identifier)
         try:
             result = run_hook(argv, env=env, timeout_s=s.config.hooks.timeout_s, cwd=_directory(s.config_path))
         except StoppedError as e:
             code, output = (e.result.exit_code, e.result.output) if isinstance(e, HookError) else (-1, "")
             said = f"{e.message}\n{output}".strip()
-            s.journal.execute(done.values(exit_code=code, output=storable(conn, said), finished_at=sa.func.clock_timestamp()))
+            s.journal.hooks.finish(number, exit_code=code, output=said)
             raise
-        s.journal.execute(
-            done.values(
-                exit_code=result.exit_code, snapshot=storable(conn, result.snapshot), output=storable(conn, result.output),
-                finished_at=sa.func.clock_timestamp(),
-            )
-        )  # fmt: skip
+        s.journal.hooks.finish(number, exit_code=result.exit_code, output=result.output, snapshot=result.snapshot)
         return result.snapshot
 
     return hook

@@ -8,20 +8,24 @@ from typing import Annotated
 import typer
 
 from cutover.restore_capture import capture_again, to_put_back
+from swap.catalog.load import column_type
 from swap.cli import listing
 from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, opened
 from swap.cli.output import emit_json, print_lines
 from swap.cli.results import done, print_statements
 from swap.core.advisory_locks import only_worker, taking_over
+from swap.core.connection import may_set
 from swap.core.errors import PhaseError
+from swap.ddl.phases import phases as phases_of
+from swap.ddl.phases import prepare_steps, statements_of
 from swap.doctor.examine import examine, refuse
 from swap.doctor.finding import Subject
 from swap.doctor.replication import check_logical
 from swap.doctor.server import check_wal, read_server
 from swap.doctor.trial.build import try_out
-from swap.plan.backfill_triggers import may_suppress, touched_by
+from swap.plan.backfill_triggers import touched_by
 from swap.plan.model import Plan
-from swap.plan.planning import key_type, read_plan
+from swap.plan.planning import read_plan
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
 from swap.state.journal import Phase, Run
@@ -41,8 +45,8 @@ def plan(
     """What will happen, phase by phase: objects, locks, estimated rows and bytes."""
     with opened("plan", dsn, config) as s:
         the_plan = _plan_of(s)
-        met = touched_by(the_plan, suppressed=may_suppress(s.journal.conn))
-    phases = listing.phases(the_plan)
+        met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
+    phases = phases_of(the_plan)
     source = the_plan.source_table
     index_bytes = sum(i.size_bytes for i in source.indexes)
     reference_bytes = sum(i.size_bytes for r in the_plan.references for i in the_plan.catalog.table(r.table).indexes)
@@ -97,7 +101,7 @@ def prepare(
             s.config = s.config.model_copy(update={"sync": s.config.sync.model_copy(update={"mode": mode.value})})
         if dry_run:
             the_plan = _plan_of(s)
-            print_statements(listing.prepare_phase(the_plan)[1], as_json=as_json)
+            print_statements([*statements_of(prepare_steps(the_plan))], as_json=as_json)
             return
         run = _prepare(s, mode)
     said = f"prepared: capture is live on {run.source}, {run.plan.shadow} is being kept. Next: swap sync"
@@ -119,7 +123,7 @@ def _prepare(s: Session, mode: Mode | None = None) -> Run:
         refuse_gone(conn, s.journal, run)
         forget_logical(s.journal, run)
         return run
-    if run is not None and run.phase is Phase.FINALIZED and key_type(conn, run.source, s.config.source.key) == "uuid":
+    if run is not None and run.phase is Phase.FINALIZED and column_type(conn, run.source, s.config.source.key) == "uuid":
         raise PhaseError(
             f"The run is finalized: {run.source}.{s.config.source.key} is a uuid already.",
             hint="There is nothing to prepare. Name another table in [source] to migrate it.",

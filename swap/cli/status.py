@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import sqlalchemy as sa
-
 from swap.cli.context import Session
 from swap.cli.output import duration
 from swap.core.names import TableName
 from swap.core.pgbouncer import by_hand, paused_now
-from swap.ddl.spare_keys import read_legacy_keys
 from swap.state.journal import Journal, Phase, Run
 from swap.state.missing import KEPT, RUNBOOK, gone, left_over, refuse_gone
 from swap.sync.backlog_trend import BEHIND, CAUGHT_UP
 from swap.sync.change_queue import count_due, read_watermark
+from swap.sync.legacy_keys import read_legacy_keys
 from swap.sync.logical.lag import read_lag
 from verify.capture import current_faults
 
@@ -35,7 +33,7 @@ def read_status(s: Session) -> dict[str, Any]:
         return EMPTY | {"pooler": _pooler(s), "missing": [], "left_over": left_over(s.journal.conn, s.config) or None}
     ended = run.phase in (Phase.FINALIZED, Phase.ABORTED)
     missing = gone(s.journal.conn, s.journal, run)
-    if any(m.name in s.journal.t for m in missing):
+    if any(s.journal.has_table(m.name) for m in missing):
         refuse_gone(s.journal.conn, s.journal, run)
     captured = not ended and not missing and s.journal.step_done(run.id, "capture")
     pending = count_due(s.journal.conn, run.plan, read_watermark(s.journal.conn, run.plan, run.id)) if captured else 0
@@ -58,7 +56,7 @@ def read_status(s: Session) -> dict[str, Any]:
         "verification": _verification(s.journal, run),
         "paused": run.paused,
         "last_attempt": _attempt(s.journal, run),
-        "snapshot": _snapshot(s.journal, run),
+        "snapshot": s.journal.hooks.last_snapshot(run.id),
         "falling_behind": _falling_behind(s.journal, run) if pending else None,
         "legacy_keys": keys,
         "pooler": _pooler(s),
@@ -86,63 +84,30 @@ def _revert(run: Run, missing: list[TableName], problem: str) -> dict[str, Any]:
 
 
 def _verification(journal: Journal, run: Run) -> dict[str, Any] | None:
-    v = journal.t["verification"]
-    age = sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at)
-    rows = journal.execute(
-        sa.select(v.c.verdict, v.c.finished_at, age, v.c.method, v.c.direction)
-        .where(v.c.run_id == run.id)
-        .order_by(v.c.id.desc())
-        .limit(1)
-    )
-    if not rows:
+    v = journal.verifications.last(run.id)
+    if v is None:
         return None
-    verdict, finished, age_s, method, direction = rows[0]
     return {
-        "verdict": verdict, "finished_at": finished.isoformat(), "age_s": round(float(age_s), 1),
-        "method": method, "direction": direction,
+        "verdict": v.verdict, "finished_at": v.finished_at.isoformat(), "age_s": round(v.age_s, 1),
+        "method": v.method, "direction": v.direction,
     }  # fmt: skip
 
 
 def _attempt(journal: Journal, run: Run) -> dict[str, Any] | None:
-    a = journal.t["attempt"]
-    rows = journal.execute(
-        sa.select(a.c.kind, a.c.outcome, a.c.at, a.c.detail, a.c.xid).where(a.c.run_id == run.id).order_by(a.c.id.desc()).limit(1)
-    )
-    if not rows:
+    a = journal.attempts.last(run.id)
+    if a is None:
         return None
-    kind, outcome, at, detail, xid = rows[0]
-    return {"kind": kind, "outcome": outcome, "at": at.isoformat(), "detail": detail, "xid": xid}
+    return {"kind": a.kind, "outcome": a.outcome, "at": a.at.isoformat(), "detail": a.detail, "xid": a.xid}
 
 
 def _falling_behind(journal: Journal, run: Run) -> str | None:
     """What `sync` said last of its pace, unless that was that it keeps up (H12)."""
-    e = journal.t["event"]
-    rows = journal.execute(
-        sa.select(e.c.kind, e.c.message)
-        .where(e.c.run_id == run.id, e.c.kind.in_([BEHIND, CAUGHT_UP]))
-        .order_by(e.c.id.desc())
-        .limit(1)
-    )
-    return rows[0][1] if rows and rows[0][0] == BEHIND else None
-
-
-def _snapshot(journal: Journal, run: Run) -> str | None:
-    """What the last successful snapshot hook returned."""
-    h = journal.t["hook"]
-    rows = journal.execute(
-        sa.select(h.c.snapshot).where(h.c.run_id == run.id, h.c.exit_code == 0).order_by(h.c.id.desc()).limit(1)
-    )
-    return rows[0][0] if rows else None
+    last = journal.last_event(run.id, BEHIND, CAUGHT_UP)
+    return last.message if last and last.kind == BEHIND else None
 
 
 def _tables(journal: Journal, run: Run) -> list[dict[str, Any]]:
-    chunk = journal.t["chunk"]
-    done = {
-        r[0]: int(r[1] or 0)
-        for r in journal.execute(
-            sa.select(chunk.c.part, sa.func.sum(chunk.c.rows)).where(chunk.c.run_id == run.id).group_by(chunk.c.part)
-        )
-    }
+    done = journal.chunks.rows_by_part(run.id)
     plan = run.plan
     parts = [(plan.source, plan.source.name)]
     parts += [(r.table, f"{r.table.name}.{r.columns.uuid_column}") for r in plan.references]

@@ -54,14 +54,14 @@ def sessions(conn: Connection, pids: Sequence[int]) -> list[Blocker]:
     return [Blocker(*r) for r in rows]
 
 
-def at_work(conn: Connection, pid: int) -> str:
+def progress(conn: Connection, pid: int) -> str:
     """How far the statement of `pid` is: `building index: scanning table, 45 %`; empty where the server does not count it."""
-    row = conn.execute(load_sql("swap.core", "at_work.sql"), {"pid": pid}).fetchone()
+    row = conn.execute(load_sql("swap.core", "progress.sql"), {"pid": pid}).fetchone()
     return "" if row is None else row[0] if row[1] is None else f"{row[0]}, {row[1]} %"
 
 
 @contextmanager
-def explained(database: Database, conn: Connection, what: str, report: Reporter) -> Iterator[None]:
+def reporting_waits(database: Database, conn: Connection, what: str, report: Reporter) -> Iterator[None]:
     """While `conn` is at one long statement (an index, a VACUUM, a VALIDATE), say every few seconds how far it is, or, if it
     waits, at once for whom."""
     stop = threading.Event()
@@ -81,7 +81,7 @@ def explained(database: Database, conn: Connection, what: str, report: Reporter)
                         said = elapsed - SAY_EVERY_S  # gone, they are not named any more
                     elif elapsed - said >= SAY_EVERY_S:
                         said = elapsed
-                        report.working(": ".join(filter(None, [f"{what}, {elapsed:.0f} s", at_work(own, pid)])))
+                        report.working(": ".join(filter(None, [f"{what}, {elapsed:.0f} s", progress(own, pid)])))
                     if stop.wait(ASK_EVERY_S):
                         return
         except (SwapError, psycopg.Error):

@@ -91,10 +91,10 @@ def with_locks(
     Raises LockError when every attempt was refused; then nothing was changed.
     """
     names = ", ".join(str(t) for t in sorted(set(tables)))
-    return on_ladder(conn, [lock_tables(tables, mode)], f"{mode} lock on {names}", budget, body, on_refused)
+    return with_lock_retries(conn, [lock_tables(tables, mode)], f"{mode} lock on {names}", budget, body, on_refused)
 
 
-def on_ladder(
+def with_lock_retries(
     conn: Connection,
     locks: Sequence[Query],
     what: str,

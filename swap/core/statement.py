@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
+from enum import Enum, auto
 
 from psycopg import sql
 
-from swap.core.names import TableName
+from swap.core.names import TableName, quote
 from swap.core.sql_text import Query
 
 AX = "ACCESS EXCLUSIVE"
@@ -26,11 +27,49 @@ BLOCKS = {
 }
 
 
+class Kind(Enum):
+    """What a statement is about. Code decides by this; `why` is for people."""
+
+    TABLE = auto()
+    COLUMN = auto()
+    NOT_NULL = auto()
+    CONSTRAINT = auto()
+    FOREIGN_KEY = auto()
+    INDEX = auto()
+    MARK = auto()  # CLUSTER mark and replica identity
+    STATISTICS = auto()
+    SEQUENCE = auto()
+    TRIGGER = auto()
+    POLICY = auto()
+    VIEW = auto()
+    FUNCTION = auto()
+    GRANT = auto()
+    COMMENT = auto()
+    SECURITY_LABEL = auto()
+    PUBLICATION = auto()
+    ROWS = auto()  # copies or fills a range
+    MAINTENANCE = auto()  # VACUUM, ANALYZE
+    LOCK = auto()
+    CAPTURE = auto()  # what swap keeps for itself: queue, capture, guards, fence, publication, slot
+    SET_ASIDE = auto()  # views and functions of before, kept in the state schema
+    RECOMPILE = auto()  # open sessions compile and plan again
+
+
+class Verb(Enum):
+    """What a statement does with its object."""
+
+    CREATE = auto()
+    ALTER = auto()
+    DROP = auto()
+
+
 @dataclass(frozen=True)
 class Statement:
     """One SQL statement. `lock` is the strongest mode it takes on `table`; `undo` takes it back, with the same lock or `undo_lock`.
 
+    `object` is what findings and `[accept]` call the object, where that is not `table`; see `part`.
     `transactional` False: it cannot run in a transaction block (CREATE INDEX CONCURRENTLY, VACUUM).
+    `takes_back`: it is the undo of another one.
     """
 
     sql: Query
@@ -40,6 +79,11 @@ class Statement:
     undo: Query | None = None
     transactional: bool = True
     undo_lock: str | None = None
+    _: KW_ONLY
+    kind: Kind
+    verb: Verb = Verb.ALTER
+    object: str = ""
+    takes_back: bool = False
 
     @property
     def text(self) -> str:
@@ -54,7 +98,26 @@ class Statement:
         if self.undo is None:
             raise ValueError(f"no way back for: {self.text}")
         lock = self.lock if self.undo_lock is None else self.undo_lock
-        return Statement(self.undo, f"undo: {self.why}", self.table, lock, self.sql, self.transactional, self.lock)
+        verb = {Verb.CREATE: Verb.DROP, Verb.DROP: Verb.CREATE}.get(self.verb, Verb.ALTER)
+        return replace(
+            self, sql=self.undo, why=f"undo: {self.why}", lock=lock, undo=self.sql, undo_lock=self.lock, verb=verb,
+            takes_back=not self.takes_back,
+        )  # fmt: skip
+
+
+def part(table: TableName, name: str) -> str:
+    """What findings call a part of a table: `public.users.users_email_key`."""
+    return f"{table}.{quote(name)}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A journalled step: its statements run in one transaction, under `lock` on `tables` when it names any."""
+
+    name: str
+    statements: tuple[Statement, ...]
+    tables: tuple[TableName, ...] = ()
+    lock: str = ""
 
 
 def script(statements: Iterable[Statement]) -> sql.Composed:

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.sql_text import Query, load_sql, verbatim
-from swap.core.statement import Statement
+from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.spare_keys import create_spare_sequence, give_legacy_key
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
@@ -46,12 +46,16 @@ def change_tables(plan: Plan) -> list[Statement]:
             " PRIMARY KEY (xid, seq))"
             " WITH (autovacuum_vacuum_insert_threshold = 1000000)"
         ).format(name.sql)
-        out.append(Statement(create, "the queue of changed keys", name, "", _drop("TABLE", name)))
+        out.append(
+            Statement(create, "the queue of changed keys", name, "", _drop("TABLE", name), kind=Kind.CAPTURE, verb=Verb.CREATE)
+        )
     out += create_spare_sequence(plan)
     fence = sql.SQL("INSERT INTO {} (tag) VALUES ({}) ON CONFLICT DO NOTHING").format(
         sql.Identifier(plan.state_schema, "fence"), sql.Literal(plan.tag)
     )
-    out.append(Statement(fence, "the generation that tells snapshots of before an exchange from those after it"))
+    out.append(
+        Statement(fence, "the generation that tells snapshots of before an exchange from those after it", kind=Kind.CAPTURE)
+    )
     return out
 
 
@@ -74,7 +78,15 @@ def function(name: TableName, body: sql.Composable, *, row_security: bool = Fals
         "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{path}{filtered} AS {text};"
         " COMMENT ON FUNCTION {name}() IS {digest}"
     ).format(name=name.sql, path=path, filtered=filtered, text=sql.Literal(text), digest=sql.Literal(DIGEST + digest))
-    return Statement(create, "a trigger function", None, "", sql.SQL("DROP FUNCTION IF EXISTS {}()").format(name.sql))
+    return Statement(
+        create,
+        "a trigger function",
+        None,
+        "",
+        sql.SQL("DROP FUNCTION IF EXISTS {}()").format(name.sql),
+        kind=Kind.CAPTURE,
+        verb=Verb.CREATE,
+    )
 
 
 def capture_functions(plan: Plan, direction: Direction, slot: int) -> list[Statement]:

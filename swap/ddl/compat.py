@@ -18,7 +18,7 @@ from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.sql_text import load_sql
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.capture import PACKAGE, function, generator
 from swap.ddl.guards import trigger
 from swap.plan.direction import Direction
@@ -113,29 +113,6 @@ def trigger_names(plan: Plan) -> set[str]:
     return {f"{kind}_{t.number}" for d in Direction for t in twins(plan, d) for kind in (RESOLVE, MIRROR)}
 
 
-def add_compat_column(ref: RefColumns) -> list[Statement]:
-    """On a reference outside the source: nullable, instant."""
-    if ref.compat_column is None:
-        return []
-    alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
-    column = sql.Identifier(ref.compat_column)
-    return [
-        Statement(
-            alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid").format(column),
-            f"what {ref.uuid_column} will be called after the cutover's renames is this one", ref.table, AX,
-            alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column),
-        )
-    ]  # fmt: skip
-
-
-def fill_compat(ref: RefColumns, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """One batch over heap blocks [low, high), after the reference's own backfill: rows that it did not touch."""
-    assert ref.compat_column is not None
-    return sql.SQL(
-        "UPDATE {t} r SET {o} = r.{u} WHERE r.{o} IS DISTINCT FROM r.{u} AND r.ctid >= {low}::tid AND r.ctid < {high}::tid"
-    ).format(t=ref.table.sql, o=sql.Identifier(ref.compat_column), u=sql.Identifier(ref.uuid_column), low=low, high=high)
-
-
 def drop_compat(plan: Plan) -> list[tuple[TableName, list[Statement]]]:
     """What `finalize` removes, table by table: triggers, columns; the key gets its default back."""
     out: dict[TableName, list[Statement]] = {}
@@ -144,8 +121,8 @@ def drop_compat(plan: Plan) -> list[tuple[TableName, list[Statement]]]:
         mine = out.setdefault(twin.table, [])
         mine += [s.reversed() for s in _triggers(plan, twin, Direction.REVERSE)]
         column = drop.format(twin.table.sql, sql.Identifier(twin.other))
-        mine.append(Statement(column, "the name of before the cutover", twin.table, AX))
+        mine.append(Statement(column, "the name of before the cutover", twin.table, AX, kind=Kind.COLUMN, verb=Verb.DROP))
         if not twin.number:
             default = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT ").format(twin.table.sql, sql.Identifier(twin.key))
-            mine.append(Statement(default + generator(plan), "a row without a key gets one", twin.table, AX))
+            mine.append(Statement(default + generator(plan), "a row without a key gets one", twin.table, AX, kind=Kind.COLUMN))
     return list(out.items())

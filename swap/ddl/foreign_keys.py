@@ -8,8 +8,9 @@ from dataclasses import replace
 from psycopg import sql
 
 from swap.catalog.model import ForeignKey
+from swap.core.names import TableName
 from swap.core.sql_text import verbatim
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.plan.model import Plan
 
 
@@ -64,7 +65,16 @@ def add_foreign_key(fk: ForeignKey) -> Statement:
             sql.Identifier(fk.name), fk.table.sql, sql.Literal(fk.comment)
         )
     drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(fk.table.sql, sql.Identifier(fk.name))
-    return Statement(add, "the foreign key, by its own text; validated after the commit", fk.table, AX, drop)
+    return Statement(
+        add,
+        "the foreign key, by its own text; validated after the commit",
+        fk.table,
+        AX,
+        drop,
+        kind=Kind.FOREIGN_KEY,
+        verb=Verb.CREATE,
+        object=part(fk.table, fk.name),
+    )
 
 
 def _add_parts(fk: ForeignKey) -> Statement:
@@ -78,8 +88,55 @@ def _add_parts(fk: ForeignKey) -> Statement:
         drops.append(alter.format(table.sql, verbatim("DROP"), sql.SQL("IF EXISTS ") + sql.Identifier(name)))
     join = sql.SQL("; ").join
     why = "the foreign key's parts, by its own text; validated and joined after the commit"
-    return Statement(join(adds), why, fk.parts[0][0], AX, join(drops))
+    return Statement(
+        join(adds),
+        why,
+        fk.parts[0][0],
+        AX,
+        join(drops),
+        kind=Kind.FOREIGN_KEY,
+        verb=Verb.CREATE,
+        object=part(fk.parts[0][0], fk.parts[0][1]),
+    )
 
 
 def drop_foreign_key(fk: ForeignKey) -> Statement:
     return add_foreign_key(fk).reversed()
+
+
+def validation(table: TableName, name: str) -> Statement:
+    return Statement(
+        sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(table.sql, sql.Identifier(name)),
+        "every row against its parent, beside running writers", table, "SHARE UPDATE EXCLUSIVE", kind=Kind.FOREIGN_KEY, object=part(table, name),
+    )  # fmt: skip
+
+
+def whole_key(fk: ForeignKey, definition: str) -> Statement:
+    """The key of the partitioned table itself; its valid parts are taken over."""
+    name = sql.Identifier(fk.name)
+    add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(fk.table.sql, name) + verbatim(definition)
+    if fk.comment:
+        add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, fk.table.sql, sql.Literal(fk.comment))
+    return Statement(
+        add,
+        "takes over the partitions' valid parts; no scan",
+        fk.table,
+        AX,
+        kind=Kind.FOREIGN_KEY,
+        verb=Verb.CREATE,
+        object=part(fk.table, fk.name),
+    )
+
+
+def partitioned_key(fk: ForeignKey) -> list[Statement]:
+    """What is done for one key, in order."""
+    return [*(validation(table, name) for table, name in fk.parts), whole_key(fk, fk.definition)]
+
+
+def validations(plan: Plan) -> list[Statement]:
+    """VALIDATE of every foreign key that was valid before."""
+    return [s for fk in validated_keys(plan) for s in (partitioned_key(fk) if fk.parts else [validation(fk.table, fk.name)])]
+
+
+def validated_keys(plan: Plan) -> list[ForeignKey]:
+    return [fk for fk in plan.catalog.foreign_keys if fk.validated and plan.touches(fk)]

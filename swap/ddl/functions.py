@@ -17,7 +17,7 @@ from psycopg import sql
 
 from swap.catalog.model import Function
 from swap.core.sql_text import Query, anonymous, load_sql, verbatim
-from swap.core.statement import Statement
+from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.grants import owner_rights
 from swap.ddl.mentions import mentions
 from swap.ddl.set_aside import routine
@@ -47,7 +47,11 @@ def create_function(f: Function) -> list[Statement]:
         tail = sql.SQL(" WITH GRANT OPTION" if g.grantable else "")
         steps.append(sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(name, who) + tail)
     drop = sql.SQL("DROP ROUTINE {}").format(name)
-    return [Statement(sql.SQL("; ").join(steps), "by its own text", f.name, "", drop)]
+    return [
+        Statement(
+            sql.SQL("; ").join(steps), "by its own text", f.name, "", drop, kind=Kind.FUNCTION, verb=Verb.CREATE, object=f.heading
+        )
+    ]
 
 
 def reset_functions(plan: Plan) -> list[Statement]:
@@ -55,10 +59,10 @@ def reset_functions(plan: Plan) -> list[Statement]:
     tables = [plan.source, *(r.table for r in plan.references)]
     found = mentions(plan.state_schema, tables, [v.name for v in plan.catalog.views])
     reset = anonymous(load_sql("swap.ddl", "reset_functions.sql").format(mentions=found))
-    return [Statement(reset, RESET, None, "", reset)]
+    return [Statement(reset, RESET, None, "", reset, kind=Kind.RECOMPILE)]
 
 
 def plan_again(plan: Plan) -> Statement:
     """A new row in pg_namespace, and nothing else. Last of all: it ends what this session has planned, too."""
     revoke = sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(sql.Identifier(plan.state_schema))
-    return Statement(revoke, "sessions plan every expression again, in functions that name no table too")
+    return Statement(revoke, "sessions plan every expression again, in functions that name no table too", kind=Kind.RECOMPILE)

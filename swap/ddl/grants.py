@@ -14,7 +14,7 @@ from psycopg import sql
 from swap.catalog.model import Grant
 from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import Statement
+from swap.core.statement import Kind, Statement, Verb
 from swap.plan.model import Plan
 
 
@@ -61,4 +61,4 @@ def _grant(
     if by is not None:
         become = sql.SQL("SET LOCAL ROLE {}; ").format(sql.Identifier(by))
         grant, revoke = (become + s + sql.SQL("; RESET ROLE") for s in (grant, revoke))
-    return Statement(grant, "grants", table, "", revoke)
+    return Statement(grant, "grants", table, "", revoke, kind=Kind.GRANT, verb=Verb.CREATE)

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from swap.core.names import TableName, quote
 from swap.core.sql_text import verbatim
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.capture import CAPTURE, COMPLETE, DELETED, FENCE, GUARD, MOVED, TRUNCATE, placeholder
 from swap.ddl.replication import publish
 from swap.plan.direction import Direction
@@ -27,7 +27,7 @@ def trigger(
         verbatim(kind), ident, events, procedure.sql, table.sql, ident
     )
     undo = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(ident, table.sql)
-    return Statement(create, why, table, "SHARE ROW EXCLUSIVE", undo, undo_lock=AX)
+    return Statement(create, why, table, "SHARE ROW EXCLUSIVE", undo, undo_lock=AX, kind=Kind.CAPTURE, verb=Verb.CREATE)
 
 
 def capture(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
@@ -114,7 +114,7 @@ def turned_guards(plan: Plan, ref: RefColumns, table: TableName) -> Statement:
         for d in (Direction.REVERSE, Direction.FORWARD)
     )
     why = f"guard: {quote(ref.column)} leads now"
-    return Statement(turned, why, table, "SHARE ROW EXCLUSIVE", back)
+    return Statement(turned, why, table, "SHARE ROW EXCLUSIVE", back, kind=Kind.CAPTURE)
 
 
 class _Guard(NamedTuple):

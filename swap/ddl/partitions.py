@@ -14,50 +14,59 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from swap.core.sql_text import verbatim
-from swap.core.statement import AX, Statement
-from swap.plan.model import IndexPlan, ReferencePlan
+from swap.core.statement import AX, Kind, Statement, Verb, part
+from swap.plan.model import IndexPlan, PartOf, ReferencePlan
 
 
 def tree(ref: ReferencePlan, top: IndexPlan) -> list[IndexPlan]:
     """An index of a partitioned table with its parts, those above first."""
     out = [top]
     for i in ref.parts:
-        if any((i.part_of_table, i.part_of) == (x.table, x.build_name) for x in out):
+        if any(i.part_of == PartOf(x.table, x.build_name) for x in out):
             out.append(i)
     return out
 
 
 def add_constraint(index: IndexPlan, name: str, using: str) -> Statement:
     """One table's part of it, which rests on the index `using` where the table holds rows. No scan."""
-    on = verbatim("ONLY " if index.only else "")
+    on = verbatim("ONLY " if index.on_only else "")
     add = sql.SQL("ALTER TABLE {}{} ADD CONSTRAINT {} ").format(on, index.table.sql, sql.Identifier(name))
-    if index.only:
-        add += verbatim(index.tail)
+    if index.on_only:
+        add += verbatim(index.definition)
     else:
-        kind = "PRIMARY KEY" if index.constraint == "p" else "UNIQUE"
+        kind = "PRIMARY KEY" if index.is_primary else "UNIQUE"
         add += verbatim(kind) + sql.SQL(" USING INDEX {}").format(sql.Identifier(using))
-    timing = (" DEFERRABLE" if index.deferrable else "") + (" INITIALLY DEFERRED" if index.deferred else "")
+    timing = index.constraint.timing if index.constraint else ""
     drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(index.table.sql, sql.Identifier(name))
-    return Statement(add + verbatim(timing), "a partition's part of the constraint; no scan", index.table, AX, drop)
+    return Statement(
+        add + verbatim(timing),
+        "a partition's part of the constraint; no scan",
+        index.table,
+        AX,
+        drop,
+        kind=Kind.CONSTRAINT,
+        verb=Verb.CREATE,
+        object=part(index.table, name),
+    )
 
 
 def attach(above: tuple[str, str], part: IndexPlan, name: str) -> Statement:
     """`above`: schema and name of the index that it becomes a part of."""
     text = sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(sql.Identifier(*above), sql.Identifier(part.table.schema, name))
-    return Statement(text, f"part of {above[1]}", part.table, "SHARE UPDATE EXCLUSIVE")
+    return Statement(text, f"part of {above[1]}", part.table, "SHARE UPDATE EXCLUSIVE", kind=Kind.INDEX)
 
 
 def primary_key_statements(parts: Sequence[IndexPlan], using: Iterable[IndexPlan]) -> list[Statement]:
     """A partitioned table's primary key out of finished indexes: `parts` name it and say which belongs to which, `using` are
     the indexes, and, where a table is divided, the key's text."""
     by_table = {i.table: i for i in using}
-    names = {(i.table, i.build_name): (i.table.schema, i.app_name or "") for i in parts}
+    names = {(i.table, i.build_name): (i.table.schema, i.final_name or "") for i in parts}
     out = []
     for i in reversed(parts):
         made = by_table[i.table]
-        assert i.app_name is not None
-        out.append(add_constraint(made, i.app_name, made.build_name))
+        assert i.final_name is not None
+        out.append(add_constraint(made, i.final_name, made.build_name))
     for i in reversed(parts):
-        if i.part_of and i.part_of_table and i.app_name:
-            out.append(attach(names[i.part_of_table, i.part_of], i, i.app_name))
+        if i.part_of and i.final_name:
+            out.append(attach(names[i.part_of.table, i.part_of.index], i, i.final_name))
     return out

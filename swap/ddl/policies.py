@@ -16,7 +16,7 @@ from psycopg import sql
 from swap.catalog.model import Policy
 from swap.core.names import TableName
 from swap.core.sql_text import verbatim
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.plan.model import Plan
 
 COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
@@ -57,4 +57,13 @@ def create_policy(table: TableName, p: Policy, why: str) -> Statement:
         text += verbatim(f" WITH CHECK ({p.check})")
     if p.comment:
         text += sql.SQL("; COMMENT ON POLICY {} ON {} IS {}").format(name, table.sql, sql.Literal(p.comment))
-    return Statement(text, why, table, AX, sql.SQL("DROP POLICY {} ON {}").format(name, table.sql))
+    return Statement(
+        text,
+        why,
+        table,
+        AX,
+        sql.SQL("DROP POLICY {} ON {}").format(name, table.sql),
+        kind=Kind.POLICY,
+        verb=Verb.CREATE,
+        object=part(table, p.name),
+    )

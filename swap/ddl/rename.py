@@ -5,33 +5,20 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement
 
 
 def rename_table(table: TableName, to: TableName) -> Statement:
     rename = sql.SQL("ALTER TABLE {} RENAME TO {}")
     return Statement(
         rename.format(table.sql, sql.Identifier(to.name)), f"{table.name} is now {to.name}", table, AX,
-        rename.format(to.sql, sql.Identifier(table.name)),
-    )  # fmt: skip
-
-
-def rename_column(table: TableName, before: str, after: str) -> Statement:
-    rename = sql.SQL("ALTER TABLE {} RENAME COLUMN {} TO {}")
-    a, b = sql.Identifier(before), sql.Identifier(after)
-    why = "what compares this column by number goes on doing so"
-    return Statement(rename.format(table.sql, a, b), why, table, AX, rename.format(table.sql, b, a))
-
-
-def rename_index(schema: str, before: str, after: str) -> Statement:
-    rename = sql.SQL("ALTER INDEX {} RENAME TO {}")
-    return Statement(
-        rename.format(sql.Identifier(schema, before), sql.Identifier(after)), "index name", None, "",
-        rename.format(sql.Identifier(schema, after), sql.Identifier(before)),
+        rename.format(to.sql, sql.Identifier(table.name)), kind=Kind.TABLE,
     )  # fmt: skip
 
 
 def rename_constraint(table: TableName, before: str, after: str) -> Statement:
     rename = sql.SQL("ALTER TABLE {} RENAME CONSTRAINT {} TO {}")
     a, b = sql.Identifier(before), sql.Identifier(after)
-    return Statement(rename.format(table.sql, a, b), "constraint name", table, AX, rename.format(table.sql, b, a))
+    return Statement(
+        rename.format(table.sql, a, b), "constraint name", table, AX, rename.format(table.sql, b, a), kind=Kind.CONSTRAINT
+    )

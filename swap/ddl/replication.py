@@ -13,12 +13,16 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 
 FAILOVER = 170000
 SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE"
+
+
+SLOT = "slot"
+"""The journal's row for the replication slot, which no transaction can make."""
 
 
 def publication_name(plan: Plan) -> str:
@@ -27,7 +31,15 @@ def publication_name(plan: Plan) -> str:
 
 def create_publication(plan: Plan) -> Statement:
     name = sql.Identifier(publication_name(plan))
-    return Statement(sql.SQL("CREATE PUBLICATION {}").format(name), "capture: what the slot decodes", None, "", drop_sql(plan))
+    return Statement(
+        sql.SQL("CREATE PUBLICATION {}").format(name),
+        "capture: what the slot decodes",
+        None,
+        "",
+        drop_sql(plan),
+        kind=Kind.CAPTURE,
+        verb=Verb.CREATE,
+    )
 
 
 def drop_sql(plan: Plan) -> sql.Composed:
@@ -35,7 +47,7 @@ def drop_sql(plan: Plan) -> sql.Composed:
 
 
 def drop_publication(plan: Plan) -> Statement:
-    return Statement(drop_sql(plan), "nothing reads it any more")
+    return Statement(drop_sql(plan), "nothing reads it any more", kind=Kind.CAPTURE, verb=Verb.DROP)
 
 
 def publish(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
@@ -44,7 +56,15 @@ def publish(plan: Plan, table: TableName, direction: Direction) -> list[Statemen
     key = sql.Identifier(plan.key if direction is Direction.FORWARD else plan.legacy_key)
     add = sql.SQL("ALTER PUBLICATION {} ADD TABLE {} ({})").format(name, table.sql, key)
     drop = sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(name, table.sql)
-    published = Statement(add, "capture: the integer key of changed rows, nothing else", table, SHARE_UPDATE, drop)
+    published = Statement(
+        add,
+        "capture: the integer key of changed rows, nothing else",
+        table,
+        SHARE_UPDATE,
+        drop,
+        kind=Kind.CAPTURE,
+        verb=Verb.CREATE,
+    )
     return [published] if direction is Direction.FORWARD else [*identify(plan, table), published]
 
 
@@ -52,7 +72,11 @@ def identify(plan: Plan, table: TableName) -> list[Statement]:
     """After the cutover a DELETE has to say the integer key."""
     alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY ").format(table.sql)
     using = alter + sql.SQL("USING INDEX {}").format(sql.Identifier(plan.key_index.build_name))
-    return [Statement(using, "capture: a DELETE is decoded with its integer key", table, AX, alter + sql.SQL("DEFAULT"))]
+    return [
+        Statement(
+            using, "capture: a DELETE is decoded with its integer key", table, AX, alter + sql.SQL("DEFAULT"), kind=Kind.CAPTURE
+        )
+    ]
 
 
 def slot_name_sql(plan: Plan) -> sql.Composed:
@@ -69,7 +93,16 @@ def create_slot(plan: Plan) -> Statement:
     create = sql.SQL("SELECT lsn::text FROM pg_create_logical_replication_slot({}, 'pgoutput'{})").format(
         slot_name_sql(plan), sql.SQL(failover)
     )
-    return Statement(create, "capture: keeps the WAL until it is read", None, "", drop_slot_sql(plan), transactional=False)
+    return Statement(
+        create,
+        "capture: keeps the WAL until it is read",
+        None,
+        "",
+        drop_slot_sql(plan),
+        transactional=False,
+        kind=Kind.CAPTURE,
+        verb=Verb.CREATE,
+    )
 
 
 def drop_slot_sql(plan: Plan) -> sql.Composed:
@@ -79,4 +112,4 @@ def drop_slot_sql(plan: Plan) -> sql.Composed:
 
 
 def drop_slot(plan: Plan) -> Statement:
-    return Statement(drop_slot_sql(plan), "the server may forget its WAL", transactional=False)
+    return Statement(drop_slot_sql(plan), "the server may forget its WAL", transactional=False, kind=Kind.CAPTURE, verb=Verb.DROP)

@@ -12,11 +12,9 @@ from collections.abc import Mapping
 from psycopg import sql
 
 from swap.catalog.model import Table
-from swap.core.names import TableName, quote
-from swap.core.statement import AX, Statement
+from swap.core.names import TableName
+from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.plan.model import Plan, RefColumns
-
-WHY = "security label of "
 
 
 def shadow_labels(plan: Plan, names: Mapping[str, str]) -> list[Statement]:
@@ -53,4 +51,7 @@ def _label(table: TableName, of: TableName, column: str | None, provider: str, t
         on = sql.SQL("COLUMN {}.{}").format(table.sql, sql.Identifier(column))
     label = sql.SQL("SECURITY LABEL FOR {} ON {} IS {}")
     give, undo = (label.format(sql.Identifier(provider), on, sql.Literal(t)) for t in (text, before))
-    return Statement(give, f"{WHY}{of}{'.' + quote(column) if column is not None else ''}", table, AX, undo)
+    label_of = part(of, column) if column is not None else str(of)
+    return Statement(
+        give, f"security label of {label_of}", table, AX, undo, kind=Kind.SECURITY_LABEL, verb=Verb.CREATE, object=label_of,
+    )  # fmt: skip

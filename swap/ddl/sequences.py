@@ -14,7 +14,7 @@ from psycopg import sql
 from swap.catalog.model import Sequence
 from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
 from swap.ddl.grants import grants
 from swap.ddl.spare_keys import has_spare_keys
@@ -46,7 +46,7 @@ def _own(plan: Plan, s: Sequence, column: str) -> Statement:
     owned = sql.SQL("ALTER SEQUENCE {} OWNED BY {}.{}")
     return Statement(
         owned.format(s.name.sql, plan.source.sql, sql.Identifier(column)), "the sequence follows", s.name,
-        "SHARE ROW EXCLUSIVE", owned.format(s.name.sql, plan.retired.sql, sql.Identifier(s.column)),
+        "SHARE ROW EXCLUSIVE", owned.format(s.name.sql, plan.retired.sql, sql.Identifier(s.column)), kind=Kind.SEQUENCE,
     )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def make_identity(table: TableName, column: str, s: Sequence, number: int, *, pl
         sql.SQL("DROP SEQUENCE {}").format(s.name.sql) if plain else alter + sql.SQL("DROP IDENTITY"),
     ]
     why = f"the identity of {column}, its sequence where it was"
-    return Statement(SEMICOLON.join(add), why, table, AX, SEMICOLON.join(leave))
+    return Statement(SEMICOLON.join(add), why, table, AX, SEMICOLON.join(leave), kind=Kind.SEQUENCE, verb=Verb.CREATE)
 
 
 def _options(s: Sequence) -> Query:

@@ -14,7 +14,7 @@ from psycopg import sql
 from swap.catalog.model import Function, View
 from swap.core.names import TableName, derive
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb
 from swap.plan.model import Plan
 
 KEPT = "kept as it is for a revert, out of sight"
@@ -59,14 +59,19 @@ def set_aside(plan: Plan) -> list[Statement]:
             move.format(word(f), aside.sql, sql.Identifier(f.name.schema)),
         ]
         lock = AX if isinstance(f, View) else ""
-        out.append(Statement(sql.SQL("; ").join(away), KEPT, f.name, lock, sql.SQL("; ").join(reversed(back))))
+        out.append(
+            Statement(sql.SQL("; ").join(away), KEPT, f.name, lock, sql.SQL("; ").join(reversed(back)), kind=Kind.SET_ASIDE)
+        )
     return out
 
 
 def drop_aside(plan: Plan) -> list[Statement]:
     """For `finalize`: what was kept goes, before the retired table on which it rests. A function's name is unique there."""
     drop = sql.SQL("DROP {} IF EXISTS {}")
-    return [Statement(drop.format(word(f), _aside(plan, f).sql), "was kept for a revert") for f in reversed(followers(plan))]
+    return [
+        Statement(drop.format(word(f), _aside(plan, f).sql), "was kept for a revert", kind=Kind.SET_ASIDE, verb=Verb.DROP)
+        for f in reversed(followers(plan))
+    ]
 
 
 def _aside(plan: Plan, f: View | Function) -> TableName:

@@ -12,7 +12,7 @@ from psycopg import sql
 from swap.catalog.model import Column
 from swap.core.names import derive
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import Statement
+from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
 from swap.ddl.capture import generator
 from swap.ddl.security_labels import shadow_labels
@@ -47,10 +47,12 @@ def create_shadow(plan: Plan) -> list[Statement]:
     if table.tablespace:
         create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(table.tablespace))
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(shadow.sql)
-    out = [Statement(create, "the shadow table, empty and without indexes", shadow, "", drop)]
-    out += [Statement(s, why, shadow) for s, why in _attributes(plan)]
+    out = [Statement(create, "the shadow table, empty and without indexes", shadow, "", drop, kind=Kind.TABLE, verb=Verb.CREATE)]
+    out += [Statement(s, why, shadow, kind=Kind.TABLE) for s, why in _attributes(plan)]
     out += shadow_labels(plan, _taken_names(plan))
-    out.append(Statement(bare_acl(shadow), "no grant before the cutover, whatever the default privileges say", shadow))
+    out.append(
+        Statement(bare_acl(shadow), "no grant before the cutover, whatever the default privileges say", shadow, kind=Kind.GRANT)
+    )
     return out
 
 

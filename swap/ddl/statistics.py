@@ -6,41 +6,13 @@ text on a scratch table with the columns of after the cutover, and printed with 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from psycopg import sql
 
-from swap.catalog.model import Catalog, Statistics
-from swap.core.connection import Connection
+from swap.catalog.model import Statistics
 from swap.core.names import TableName, derive
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import Statement
-from swap.plan.model import Plan, RefColumns, Rename
-from swap.plan.rewrite import RewriteFailure, rewritten_statistics
-
-
-def with_statistics(
-    conn: Connection, catalog: Catalog, references: tuple[RefColumns, ...], key: str, identity: str, legacy_key: str
-) -> tuple[Catalog, tuple[RewriteFailure, ...]]:
-    """The catalog with those statistics that have to be built, rewritten, and those that cannot be."""
-    built: list[Statistics] = []
-    failures: list[RewriteFailure] = []
-    for s in catalog.statistics:
-        table = catalog.table(s.table)
-        own = table.name == catalog.source.name
-        renames = [r for ref in references if ref.table == s.table for r in ref.renames]
-        if own:
-            renames = [Rename(key, legacy_key), Rename(identity, key), *renames]
-        integers, uuids = {r.before for r in renames[0::2]}, {r.before for r in renames[1::2]}
-        if not integers.intersection(s.columns) or uuids.intersection(s.columns):
-            built += [s] if own else []  # on a reference, what names no integer follows by number
-            continue
-        body = rewritten_statistics(conn, table, s, renames)
-        if isinstance(body, RewriteFailure):
-            failures.append(body)
-        else:
-            built.append(replace(s, body=body))
-    return replace(catalog, statistics=tuple(built)), tuple(failures)
+from swap.core.statement import Kind, Statement, Verb
+from swap.plan.model import Plan
 
 
 def build_name(s: Statistics) -> TableName:
@@ -62,7 +34,7 @@ def create_statistics(plan: Plan, s: Statistics) -> list[Statement]:
         out.append(sql.SQL("COMMENT ON STATISTICS {} IS {}").format(name, sql.Literal(s.comment)))
     if s.owner != plan.catalog.role:
         out.append(sql.SQL("ALTER STATISTICS {} OWNER TO {}").format(name, sql.Identifier(s.owner)))
-    return [Statement(o, f"as {s.name}", table, "SHARE UPDATE EXCLUSIVE") for o in out]
+    return [Statement(o, f"as {s.name}", table, "SHARE UPDATE EXCLUSIVE", kind=Kind.STATISTICS, verb=Verb.CREATE) for o in out]
 
 
 def create(name: sql.Identifier, s: Statistics, table: sql.Identifier) -> Query:
@@ -71,7 +43,13 @@ def create(name: sql.Identifier, s: Statistics, table: sql.Identifier) -> Query:
 
 
 def drop_statistics(s: Statistics) -> Statement:
-    return Statement(sql.SQL("DROP STATISTICS IF EXISTS {}").format(build_name(s).sql), "the prepared statistics", s.table)
+    return Statement(
+        sql.SQL("DROP STATISTICS IF EXISTS {}").format(build_name(s).sql),
+        "the prepared statistics",
+        s.table,
+        kind=Kind.STATISTICS,
+        verb=Verb.DROP,
+    )
 
 
 def exchange_statistics(plan: Plan) -> list[Statement]:
@@ -86,5 +64,10 @@ def _rename(a: TableName, b: TableName) -> Statement:
     rename = sql.SQL("ALTER STATISTICS {} RENAME TO {}")
     return Statement(
         rename.format(a.sql, sql.Identifier(b.name)), "name of statistics", None, "",
-        rename.format(b.sql, sql.Identifier(a.name)),
+        rename.format(b.sql, sql.Identifier(a.name)), kind=Kind.STATISTICS,
     )  # fmt: skip
+
+
+def statistics_of(plan: Plan, table: TableName) -> list[Statement]:
+    """Extended statistics that are built for the table, in time for its ANALYZE."""
+    return [x for s in plan.catalog.statistics if s.table == table for x in create_statistics(plan, s)]

@@ -9,9 +9,9 @@ from psycopg import sql
 from swap.catalog.model import Table, Trigger
 from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.plan.model import Plan
-from swap.plan.trigger_bindings import Binding, binding, plan_pairs, refers_to
+from swap.plan.trigger_bindings import Binding, binding, refers_to
 
 ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISABLE"}
 
@@ -23,7 +23,7 @@ def quiet_triggers(plan: Plan) -> list[Statement]:
         Statement(
             alter.format(plan.source.sql, verbatim("DISABLE"), sql.Identifier(t.name)),
             "replay into the retired table fires no user trigger", plan.source, AX,
-            alter.format(plan.source.sql, verbatim(ENABLE[t.enabled]), sql.Identifier(t.name)),
+            alter.format(plan.source.sql, verbatim(ENABLE[t.enabled]), sql.Identifier(t.name)), kind=Kind.TRIGGER,
         )
         for t in plan.source_table.triggers
     ]  # fmt: skip
@@ -49,12 +49,12 @@ def _created(plan: Plan, how: Binding) -> list[Statement]:
         create_trigger(t.name, g)
         for t in (plan.source_table, *_references(plan))
         for g in t.triggers
-        if binding(g, plan_pairs(plan, t)) is how and (t.oid == plan.source_table.oid or _rebuilt(plan, t, g))
+        if binding(g, plan.pairs_of(t.name)) is how and (t.oid == plan.source_table.oid or _rebuilt(plan, t, g))
     ]
 
 
 def _rebuilt(plan: Plan, table: Table, trigger: Trigger) -> bool:
-    return binding(trigger, plan_pairs(plan, table)) is Binding.names or refers_to(trigger, plan.source_table.oid)
+    return binding(trigger, plan.pairs_of(table.name)) is Binding.names or refers_to(trigger, plan.source_table.oid)
 
 
 def _references(plan: Plan) -> list[Table]:
@@ -74,4 +74,13 @@ def create_trigger(table: TableName, t: Trigger) -> Statement:
         create += comment.format(name, table.sql, sql.Literal(t.constraint_comment))
     for e in t.extensions:
         create += sql.SQL("; ALTER TRIGGER {} ON {} DEPENDS ON EXTENSION {}").format(name, table.sql, sql.Identifier(e))
-    return Statement(create, "user trigger", table, AX, sql.SQL("DROP TRIGGER {} ON {}").format(name, table.sql))
+    return Statement(
+        create,
+        "user trigger",
+        table,
+        AX,
+        sql.SQL("DROP TRIGGER {} ON {}").format(name, table.sql),
+        kind=Kind.TRIGGER,
+        verb=Verb.CREATE,
+        object=part(table, t.name),
+    )

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from swap.catalog.model import View, ViewPart
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
 from swap.ddl.grants import grants, owner_rights
 from swap.ddl.materialized_views import is_small, refresh
@@ -38,7 +38,7 @@ def create_view(view: View) -> list[Statement]:
     if view.kind == "m" and view.populated and is_small(view):
         steps += refresh(view)
     drop = sql.SQL("DROP {} {}").format(kind, name)
-    return [Statement(sql.SQL("; ").join(steps), "by its own text", view.name, AX, drop)]
+    return [Statement(sql.SQL("; ").join(steps), "by its own text", view.name, AX, drop, kind=Kind.VIEW, verb=Verb.CREATE)]
 
 
 def _create(view: View) -> Query:

@@ -10,7 +10,7 @@ from swap.core.names import quote
 from swap.doctor.finding import Finding, Subject, blocker, or_ok, read
 from swap.doctor.policies import check_policies
 from swap.doctor.triggers import check_triggers
-from swap.doctor.views_and_functions import check_followers
+from swap.doctor.views_and_functions import check_views_and_functions
 
 REASONS = {
     "pg_policy": ("its expression names the table's row type", "DROP POLICY before, and CREATE it again after the cutover."),
@@ -33,7 +33,7 @@ def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
     bound = read(conn, "bound.sql", oids=[o for o, _ in columns], columns=[c for _, c in columns])
     found = [
         *(_dependent(d) for d in subject.catalog.dependents),
-        *check_followers(conn, subject, bound),
+        *check_views_and_functions(conn, subject, bound),
         *check_triggers(conn, subject),
         *check_policies(conn, subject),
         *_grants(conn, subject),

@@ -20,9 +20,7 @@ from swap.doctor.finding import (
     qualified,
     warning,
 )
-from swap.plan.model import INTEGERS, is_identity_index
-
-UUIDV7_SINCE = 180000
+from swap.plan.model import INTEGERS, UUIDV7_SINCE, is_identity_index
 
 
 def check_key(source: Table, config: Config) -> list[Finding]:

@@ -30,8 +30,8 @@ def new_indexes(plan: Plan) -> Iterator[TableName]:
         yield plan.source.renamed(rename.after)
     for ref in plan.references:
         built = [*(i for i in ref.indexes if not i.adopted), *ref.compat_indexes]
-        names = {i.table.renamed(n) for i in (*built, *ref.parts, *ref.spares) for n in (i.build_name, i.aside_name) if n}
-        names |= {i.table.renamed(i.aside_name) for i in ref.indexes if i.adopted and i.aside_name}
+        names = {i.table.renamed(n) for i in (*built, *ref.parts, *ref.spares) for n in (i.build_name, i.retired_name) if n}
+        names |= {i.table.renamed(i.retired_name) for i in ref.indexes if i.adopted and i.retired_name}
         yield from sorted(names)
 
 

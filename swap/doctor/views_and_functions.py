@@ -25,7 +25,7 @@ REASONS = {
 UNKNOWN = ("is bound to it, and would keep it from being built again", "Drop it, and create it again after the cutover.")
 
 
-def check_followers(conn: Connection, subject: Subject, bound: Rows) -> Iterator[Finding]:
+def check_views_and_functions(conn: Connection, subject: Subject, bound: Rows) -> Iterator[Finding]:
     """`bound`: rows of checks_bound.sql. Reads the catalog only."""
     for u in subject.catalog.unfollowed:
         detail, hint = REASONS.get(u.catalog, UNKNOWN)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -17,6 +18,7 @@ from swap.core.names import TableName, derive
 from swap.plan.policies import NewPolicy
 
 INTEGERS = ("smallint", "integer", "bigint")
+UUIDV7_SINCE = 180000
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,20 @@ class Rename:
 
     before: str
     after: str
+
+
+class ColumnPair(NamedTuple):
+    """Two columns of one table that exchange their roles: `integer` and `uuid` by their names before the cutover, and what
+    the integer is called after it. The uuid takes the integer's name then."""
+
+    integer: str
+    uuid: str
+    legacy: str
+
+    @property
+    def renames(self) -> tuple[Rename, Rename]:
+        """In the order in which they can be run: the name that is reused becomes free first."""
+        return Rename(self.integer, self.legacy), Rename(self.uuid, self.integer)
 
 
 @dataclass(frozen=True)
@@ -51,37 +67,95 @@ class RefColumns:
     compat_column: str | None = None  # what takes `uuid_column`'s name in the cutover, with `[names] compat`
 
     @property
-    def renames(self) -> tuple[Rename, Rename]:
-        """In the order in which they can be run: the name that is reused becomes free first."""
-        return Rename(self.column, self.legacy_column), Rename(self.uuid_column, self.column)
+    def pair(self) -> ColumnPair:
+        return ColumnPair(self.column, self.uuid_column, self.legacy_column)
+
+
+PRIMARY, UNIQUE = "p", "u"  # pg_constraint.contype
+
+
+@dataclass(frozen=True)
+class BackedConstraint:
+    """The constraint that an index backs. `type`: pg_constraint.contype, p | u | x."""
+
+    type: str
+    deferrable: bool = False
+    deferred: bool = False
+    comment: str = ""
+
+    @property
+    def timing(self) -> str:
+        """What ADD CONSTRAINT says of it, with a space in front."""
+        return (" DEFERRABLE" if self.deferrable else "") + (" INITIALLY DEFERRED" if self.deferred else "")
+
+
+@dataclass(frozen=True)
+class IndexAttributes:
+    """What CREATE INDEX does not say. `statistics`: targets of expressions, by their number in the index. `clustered` and
+    `replica_identity` are marks that a table has on one index."""
+
+    comment: str = ""
+    tablespace: str = ""
+    statistics: tuple[tuple[int, int], ...] = ()
+    clustered: bool = False
+    replica_identity: bool = False
+
+    @property
+    def marked(self) -> bool:
+        return self.clustered or self.replica_identity
+
+
+@dataclass(frozen=True)
+class PartOf:
+    """The index of a partitioned table that a partition's index is attached to, by its name before the cutover."""
+
+    table: TableName
+    index: str
 
 
 @dataclass(frozen=True)
 class IndexPlan:
-    """An index to build. `app_name` is the application's name for it, taken over at the cutover;
-    `build_name` is what it is called until then; `aside_name` is where the index it replaces goes meanwhile.
-    `app_name` None: an index that only swap needs (spare of a primary key, legacy key)."""
+    """An index to build. `definition` is its text from USING on; with `as_constraint` it is the constraint's text, and the
+    constraint builds its own index.
+
+    `build_name` is what it is called until the cutover. Then it takes `final_name`, the application's, and the index that
+    had this name is called `retired_name`. `final_name` None: an index that only swap needs (legacy key, spare of a
+    primary key).
+    `adopted`: the application built it. `on_only`: of a partitioned table, and empty; the indexes of its partitions are
+    attached to it.
+    """
 
     table: TableName
     build_name: str
     unique: bool
-    tail: str
-    app_name: str | None = None
-    aside_name: str | None = None
-    constraint: str | None = None  # p | u | x, of the index it replaces
-    exclusion: bool = False  # `tail` is the constraint's definition: it is built as one
-    tablespace: str = ""
-    statistics: tuple[tuple[int, int], ...] = ()
-    deferrable: bool = False
-    deferred: bool = False
-    comment: str = ""
-    constraint_comment: str = ""
+    definition: str
+    final_name: str | None = None
+    retired_name: str | None = None
+    constraint: BackedConstraint | None = None
+    as_constraint: bool = False
+    attributes: IndexAttributes = IndexAttributes()
     adopted: bool = False
-    clustered: bool = False
-    replident: bool = False
-    only: bool = False  # of a partitioned table: empty, those of its partitions are attached; `tail` of a constraint: its text
-    part_of: str | None = None  # of a partition: the index that it is attached to, and that one's table
-    part_of_table: TableName | None = None
+    on_only: bool = False
+    part_of: PartOf | None = None
+
+    @property
+    def is_primary(self) -> bool:
+        return self.constraint is not None and self.constraint.type == PRIMARY
+
+    @property
+    def is_unique_constraint(self) -> bool:
+        return self.constraint is not None and self.constraint.type == UNIQUE
+
+    @property
+    def deferrable(self) -> bool:
+        return self.constraint is not None and self.constraint.deferrable
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """`final_name` and `retired_name` of an index that replaces one of the application's."""
+        assert self.final_name is not None
+        assert self.retired_name is not None
+        return self.final_name, self.retired_name
 
 
 @dataclass(frozen=True)
@@ -97,7 +171,7 @@ class ReferencePlan:
     @property
     def spares(self) -> tuple[IndexPlan, ...]:
         """The indexes that a primary key's way back rests on."""
-        return tuple(i for i in (self.spare_primary, *self.spare_parts) if i is not None and not i.only)
+        return tuple(i for i in (self.spare_primary, *self.spare_parts) if i is not None and not i.on_only)
 
     @property
     def table(self) -> TableName:
@@ -145,8 +219,14 @@ class Plan:
     @property
     def renames(self) -> tuple[Rename, ...]:
         """The shadow's column renames at the cutover, in a runnable order."""
-        own = tuple(r for ref in self.own_references for r in ref.renames)
-        return (Rename(self.key, self.legacy_key), Rename(self.identity, self.key), *own, *self._compat_renames)
+        return (*(r for pair in self.pairs_of(self.source) for r in pair.renames), *self._compat_renames)
+
+    def pairs_of(self, table: TableName) -> tuple[ColumnPair, ...]:
+        """The exchanged columns of the source, its key first, or of a table with references."""
+        if table == self.source:
+            key = ColumnPair(self.key, self.identity, self.legacy_key)
+            return (key, *(r.pair for r in self.own_references))
+        return tuple(r.columns.pair for r in self.references if r.table == table)
 
     @property
     def _compat_renames(self) -> tuple[Rename, ...]:

@@ -11,7 +11,19 @@ from swap.core.config import Config
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, derive, expand, parse_table, with_part
 from swap.plan.key_columns import key_columns, unvouched
-from swap.plan.model import IndexPlan, Plan, RefColumns, ReferencePlan, Rename, is_identity_index
+from swap.plan.model import (
+    PRIMARY,
+    BackedConstraint,
+    ColumnPair,
+    IndexAttributes,
+    IndexPlan,
+    PartOf,
+    Plan,
+    RefColumns,
+    ReferencePlan,
+    Rename,
+    is_identity_index,
+)
 from swap.plan.policies import new_policies
 
 LEFT = re.compile(r"^~swap_guard_(\d+)_")
@@ -58,6 +70,11 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
     return tuple(out)
 
 
+def key_pair(config: Config) -> ColumnPair:
+    """The source's key, the identity that takes its name, and the key's name afterwards."""
+    return ColumnPair(config.source.key, config.identity.column, config.names.legacy_key)
+
+
 def _first_number(catalog: Catalog) -> int:
     """Beyond the guards that an earlier run left on these tables: `finalize` keeps them as long as the integers, and a
     table's triggers need names of their own."""
@@ -81,7 +98,7 @@ def make_plan(
     references: tuple[RefColumns, ...],
     rewritten: dict[tuple[TableName, str], str],
 ) -> Plan:
-    """`rewritten`: index tails in terms of the uuid columns, made by the server itself (swap.plan.rewrite)."""
+    """`rewritten`: index definitions over the uuid columns, as the server prints them (swap.plan.rewrite)."""
     source = catalog.source
     table, identity = source.name, config.identity.column
     shadow = table.renamed(expand(config.names.shadow, table.name))
@@ -134,23 +151,27 @@ def _shadow_indexes(
             table=shadow,
             build_name=derive(i.name, "_new"),
             unique=i.unique,
-            tail=rewritten.get((source.name, i.name), i.recipe),
-            app_name=i.name,
-            aside_name=derive(i.name, "_old"),
-            constraint=i.constraint_type,
-            deferrable=i.deferrable,
-            deferred=i.deferred,
-            comment=i.comment,
-            constraint_comment=i.constraint_comment,
-            clustered=i.clustered,
-            replident=i.replident,
-            exclusion=i.exclusion,
-            tablespace=i.tablespace,
-            statistics=i.statistics,
+            definition=rewritten.get((source.name, i.name), i.recipe),
+            final_name=i.name,
+            retired_name=derive(i.name, "_old"),
+            constraint=_constraint(i),
+            as_constraint=i.exclusion,
+            attributes=_attributes(i, tablespace=i.tablespace),
         )
         for i in source.indexes
         if i.valid and not is_identity_index(i, identity)
     )
+
+
+def _constraint(index: Index) -> BackedConstraint | None:
+    if index.constraint_type is None:
+        return None
+    return BackedConstraint(index.constraint_type, index.deferrable, index.deferred, index.constraint_comment)
+
+
+def _attributes(index: Index, tablespace: str = "") -> IndexAttributes:
+    """`tablespace`: only where the text of the index does not say it."""
+    return IndexAttributes(index.comment, tablespace, index.statistics, index.clustered, index.replident)
 
 
 def _reference_plan(
@@ -169,26 +190,20 @@ def _reference_plan(
     existing = {i.tail: i.name for i in info.indexes if i.constraint is None}
     plans, spare = [], None
     for i in mine:
-        tail = _tail(info, i, rewritten)
-        adopted = existing.get(tail) if i.constraint is None and info.kind != "p" else None
+        definition = _definition(info, i, rewritten)
+        adopted = existing.get(definition) if i.constraint is None and info.kind != "p" else None
         plans.append(
             IndexPlan(
                 table=ref.table,
                 build_name=adopted or derive(i.name, "_new"),
                 unique=i.unique,
-                tail=tail,
-                app_name=i.name,
-                aside_name=derive(i.name, "_legacy"),
-                constraint=i.constraint_type,
-                deferrable=i.deferrable,
-                deferred=i.deferred,
-                comment=i.comment,
-                constraint_comment=i.constraint_comment,
+                definition=definition,
+                final_name=i.name,
+                retired_name=derive(i.name, "_legacy"),
+                constraint=_constraint(i),
+                attributes=_attributes(i),
                 adopted=adopted is not None,
-                clustered=i.clustered,
-                replident=i.replident,
-                statistics=i.statistics,
-                only=info.kind == "p",
+                on_only=info.kind == "p",
             )
         )
         if i.primary:
@@ -201,7 +216,7 @@ def _reference_plan(
     )  # fmt: skip
 
 
-def _tail(table: Table, index: Index, rewritten: dict[tuple[TableName, str], str]) -> str:
+def _definition(table: Table, index: Index, rewritten: dict[tuple[TableName, str], str]) -> str:
     """A partitioned table's primary key is made by its own text, in the exchange: its names mean the uuid then."""
     if table.kind == "p" and index.primary:
         return index.constraint_definition
@@ -209,16 +224,18 @@ def _tail(table: Table, index: Index, rewritten: dict[tuple[TableName, str], str
 
 
 def _spare(table: Table, index: Index) -> IndexPlan:
-    tail = index.constraint_definition if table.kind == "p" else index.tail
-    return IndexPlan(table.name, derive(index.name, "_legacy"), True, tail, app_name=None, constraint="p", only=table.kind == "p")
+    divided = table.kind == "p"
+    definition = index.constraint_definition if divided else index.tail
+    name = derive(index.name, "_legacy")
+    return IndexPlan(table.name, name, unique=True, definition=definition, constraint=BackedConstraint(PRIMARY), on_only=divided)
 
 
 def _spare_parts(table: Table, parts: tuple[IndexPlan, ...]) -> tuple[IndexPlan, ...]:
     """Of each partition's part of a primary key."""
     out = []
     for p in table.partitions:
-        for part in (x for x in parts if x.table == p.name and x.constraint == "p"):
-            index = next(i for i in p.indexes if i.name == part.app_name)
+        for part in (x for x in parts if x.table == p.name and x.is_primary):
+            index = next(i for i in p.indexes if i.name == part.final_name)
             out.append(_spare(p, index))
     return tuple(out)
 
@@ -226,7 +243,7 @@ def _spare_parts(table: Table, parts: tuple[IndexPlan, ...]) -> tuple[IndexPlan,
 def _parts(table: Table, tops: list[IndexPlan], rewritten: dict[tuple[TableName, str], str]) -> tuple[IndexPlan, ...]:
     """The indexes of the partitions that make up `tops`, level by level; each goes by its own text, for a partition may
     keep it elsewhere or with other options."""
-    above = {(i.table.schema, i.app_name): i for i in tops}
+    above = {(i.table.schema, i.final_name): i for i in tops}
     out = []
     for p in table.partitions:
         for i in p.indexes:
@@ -234,12 +251,17 @@ def _parts(table: Table, tops: list[IndexPlan], rewritten: dict[tuple[TableName,
             if parent is None or (p.name, i.name) not in rewritten:
                 continue
             plan = IndexPlan(
-                table=p.name, build_name=derive(i.name, "_new"), unique=i.unique, tail=_tail(p, i, rewritten),
-                app_name=i.name, aside_name=derive(i.name, "_legacy"), constraint=i.constraint_type, deferrable=i.deferrable,
-                deferred=i.deferred, comment=i.comment, constraint_comment=i.constraint_comment, clustered=i.clustered,
-                replident=i.replident, statistics=i.statistics, only=p.kind == "p", part_of=parent.build_name,
-                part_of_table=parent.table,
-            )  # fmt: skip
+                table=p.name,
+                build_name=derive(i.name, "_new"),
+                unique=i.unique,
+                definition=_definition(p, i, rewritten),
+                final_name=i.name,
+                retired_name=derive(i.name, "_legacy"),
+                constraint=_constraint(i),
+                attributes=_attributes(i),
+                on_only=p.kind == "p",
+                part_of=PartOf(parent.table, parent.build_name),
+            )
             above[p.name.schema, i.name] = plan
             out.append(plan)
     return tuple(out)

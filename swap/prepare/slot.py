@@ -7,20 +7,18 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import psycopg
-import sqlalchemy as sa
 from psycopg import sql
 
-from swap.core.blockers import explained
+from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection, Database
 from swap.core.errors import RefusedError
 from swap.core.report import Reporter
 from swap.core.sql_text import load_sql
-from swap.ddl.replication import create_slot, drop_slot_sql, slot_name_sql
+from swap.ddl.replication import SLOT, create_slot, drop_slot_sql, slot_name_sql
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
 
 PATIENCE_S = 30.0
-STEP = "slot"
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def make_slot(
     name = slot_name(conn, run.plan)
     end_slot(conn, run.plan)
     try:
-        with explained(database, conn, "the replication slot", report) if database else nullcontext():
+        with reporting_waits(database, conn, "the replication slot", report) if database else nullcontext():
             row = conn.execute(create_slot(run.plan).sql).fetchone()
     except (psycopg.errors.ObjectNotInPrerequisiteState, psycopg.errors.ConfigurationLimitExceeded) as e:
         raise RefusedError(
@@ -72,11 +70,9 @@ def make_slot(
     assert row is not None
     position = position_of(conn, row[0])
     with conn.transaction():
-        table = journal.t["stream"]
-        journal.execute(sa.delete(table).where(table.c.run_id == run.id))
-        journal.execute(sa.insert(table).values(run_id=run.id, slot=name, position=position))
+        journal.capture.begin_stream(run.id, name, position)
         if journalled:
-            journal.mark_step(run.id, STEP)
+            journal.mark_step(run.id, SLOT)
 
 
 def end_slot(conn: Connection, plan: Plan, patience_s: float = PATIENCE_S) -> None:

@@ -1,7 +1,7 @@
-"""The state schema: the run, its phase, chunks, watermarks, verifications, attempts, hooks, events.
+"""The state schema: the run, its phase and steps, events; and, each a class of its own, chunks, verifications, attempts, hooks
+and where capture stands.
 
-SQLAlchemy Core describes the tables (swap.state.tables) and builds the statements; they run on the psycopg
-connection that moves the data, so a row of progress commits in the same transaction as what it reports (invariant 4).
+Methods are single statements where they can be; the caller owns the transaction.
 """
 
 from __future__ import annotations
@@ -9,45 +9,33 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from psycopg import sql
-from psycopg.types.json import Jsonb
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateSchema, CreateTable
 
 from swap.core.connection import Connection
 from swap.core.errors import PhaseError, RefusedError
 from swap.core.names import TableName, quote
+from swap.core.snapshot import Snapshot
 from swap.core.sql_text import Query, anonymous, load_sql, verbatim
 from swap.plan.direction import Direction
 from swap.plan.model import PLAN, Plan
-from swap.state.tables import MOVES, Phase, tables
+from swap.state.attempts import Attempts
+from swap.state.capture import Capture
+from swap.state.chunks import Chunks
+from swap.state.hooks import Hooks
+from swap.state.store import Store
+from swap.state.tables import MOVES, Phase
+from swap.state.verifications import Verifications
 
-__all__ = ["Journal", "Phase", "Run", "storable"]
+__all__ = ["Journal", "Phase", "Run"]
 
 VERSION = 2
 MARK = "pg-uuid-swap state"
-DIALECT = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 DDL = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # runs without parameters: no % is doubled
-# Characters as they are: jsonb takes \\u escapes only for what the database's encoding has, and SQL_ASCII has none beyond ASCII.
-_DUMPS = partial(json.dumps, ensure_ascii=False)
-
-
-def compile_sql(statement: sa.sql.ClauseElement) -> tuple[sql.SQL, dict[str, Any]]:
-    """A Core statement as psycopg's SQL and parameters."""
-    compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
-    params = getattr(compiled, "params", None) or {}
-    wrapped = {k: Jsonb(v, _DUMPS) if isinstance(v, dict | list) else v for k, v in params.items()}
-    return verbatim(str(compiled)), wrapped
-
-
-def storable(conn: Connection, text: str) -> str:
-    """`text` as the journal can hold it: most encodings but UTF-8 have no room for whatever a program prints."""
-    roomy = conn.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII")
-    return text if roomy else text.encode("ascii", "backslashreplace").decode()
 
 
 def _plan(document: object, mode: str) -> Plan:
@@ -75,18 +63,27 @@ class Run:
         return Direction.REVERSE if self.phase in (Phase.CUT_OVER, Phase.FINALIZED) else Direction.FORWARD
 
 
-class Journal:
-    """The state schema on one connection. Methods are single statements; the caller owns the transaction."""
+def _run(*, source_schema: str, source_table: str, phase: str, mode: str, plan: object, **row: Any) -> Run:
+    source = TableName(source_schema, source_table)
+    return Run(source=source, phase=Phase(phase), mode=mode, plan=_plan(plan, mode), **row)
+
+
+@dataclass(frozen=True)
+class Event:
+    kind: str
+    message: str
+
+
+class Journal(Store):
+    """The state schema on one connection."""
 
     def __init__(self, conn: Connection, schema: str) -> None:
-        self.conn = conn
-        self.schema = schema
-        self.t = tables(schema)
-
-    def execute(self, statement: sa.sql.ClauseElement) -> list[tuple[Any, ...]]:
-        text, params = compile_sql(statement)
-        cursor = self.conn.execute(text, params)
-        return cursor.fetchall() if cursor.description else []
+        super().__init__(conn, schema)
+        self.attempts = Attempts(self)
+        self.capture = Capture(self)
+        self.chunks = Chunks(self)
+        self.hooks = Hooks(self)
+        self.verifications = Verifications(self)
 
     def exists(self) -> bool:
         """Whether the state schema is there. Raises RefusedError when the schema is somebody else's."""
@@ -132,10 +129,14 @@ class Journal:
                 for statement in self.ddl():
                     self.conn.execute(statement)
 
+    def has_table(self, name: str) -> bool:
+        """Whether the state schema of this version has a table of that name."""
+        return name in self.t
+
     def add_run(self, plan: Plan, mode: str) -> Run:
-        run = self.t["run"]
-        (row,) = self.execute(
-            sa.insert(run)
+        r = self.t["run"]
+        number = self.value(
+            sa.insert(r)
             .values(
                 source_schema=plan.source.schema,
                 source_table=plan.source.name,
@@ -143,9 +144,9 @@ class Journal:
                 mode=mode,
                 plan=json.loads(PLAN.dump_json(plan)),
             )
-            .returning(run.c.id)
+            .returning(r.c.id)
         )
-        return self.get(row[0])
+        return self.get(number)
 
     def get(self, run_id: int) -> Run:
         found = self._runs(self.t["run"].c.id == run_id)
@@ -163,27 +164,36 @@ class Journal:
 
     def _runs(self, where: sa.ColumnElement[bool]) -> list[Run]:
         r = self.t["run"]
-        rows = self.execute(
-            sa.select(
-                r.c.id, r.c.source_schema, r.c.source_table, r.c.phase, r.c.mode, r.c.plan, r.c.paused, r.c.bound,
-                r.c.complete_xid, r.c.verified, r.c.created_at,
-            ).where(where).order_by(r.c.id)
+        query = sa.select(
+            r.c.id, r.c.source_schema, r.c.source_table, r.c.phase, r.c.mode, r.c.plan, r.c.paused, r.c.bound,
+            r.c.complete_xid, r.c.verified, r.c.created_at,
         )  # fmt: skip
-        return [Run(row[0], TableName(row[1], row[2]), Phase(row[3]), row[4], _plan(row[5], row[4]), *row[6:]) for row in rows]
+        return self.rows(query.where(where).order_by(r.c.id), _run)
+
+    def lock_run(self, run_id: int) -> Phase:
+        """Lock the run's row for the rest of the transaction. Returns its phase."""
+        r = self.t["run"]
+        return Phase(self.value(sa.select(r.c.phase).where(r.c.id == run_id).with_for_update()))
 
     def move(self, run: Run, to: Phase, **values: object) -> None:
-        """Compare-and-set of the phase, and `values` with it. Raises PhaseError when somebody else moved it."""
+        """Compare-and-set of the phase, and `values` with it. Raises PhaseError when another session moved it."""
         if to not in MOVES[run.phase]:
             raise PhaseError(f"A run cannot go from {run.phase.value} to {to.value}.")
         r = self.t["run"]
-        moved = self.execute(
+        moved = self.value(
             sa.update(r)
             .where(r.c.id == run.id, r.c.phase == run.phase.value)
             .values(phase=to.value, changed_at=sa.func.clock_timestamp(), **values)
             .returning(r.c.id)
         )
-        if not moved:
+        if moved is None:
             raise PhaseError(f"The run is no longer {run.phase.value}: another session moved it.")
+
+    def move_verified(self, run: Run, since: Snapshot, to: Snapshot) -> None:
+        """Every key is equal up to `to`. Nothing happens when the run is in another phase, or no longer verified `since`."""
+        r = self.t["run"]
+        update = sa.update(r).where(r.c.id == run.id, r.c.phase == run.phase.value, r.c.verified == str(since))
+        self.execute(update.values(verified=str(to)))
 
     def update_run(self, run_id: int, **values: object) -> None:
         r = self.t["run"]
@@ -191,21 +201,21 @@ class Journal:
 
     def paused(self, run_id: int) -> bool:
         r = self.t["run"]
-        return bool(self.execute(sa.select(r.c.paused).where(r.c.id == run_id))[0][0])
+        return bool(self.value(sa.select(r.c.paused).where(r.c.id == run_id)))
 
     def baseline(self, run_id: int) -> list[tuple[str, str]] | None:
+        """The structure as it was last recorded: (table, line) pairs."""
         r = self.t["run"]
-        value = self.execute(sa.select(r.c.baseline).where(r.c.id == run_id))[0][0]
+        value = self.value(sa.select(r.c.baseline).where(r.c.id == run_id))
         return None if value is None else [(a, b) for a, b in value]
 
     def step_done(self, run_id: int, name: str) -> bool:
         s = self.t["step"]
-        return bool(self.execute(sa.select(s.c.name).where(s.c.run_id == run_id, s.c.name == name)))
+        return self.value(sa.select(s.c.name).where(s.c.run_id == run_id, s.c.name == name)) is not None
 
     def mark_step(self, run_id: int, name: str) -> None:
         s = self.t["step"]
-        insert = postgresql.insert(s).values(run_id=run_id, name=name).on_conflict_do_nothing()
-        self.execute(insert)
+        self.execute(postgresql.insert(s).values(run_id=run_id, name=name).on_conflict_do_nothing())
 
     def forget_step(self, run_id: int, prefix: str) -> None:
         s = self.t["step"]
@@ -213,3 +223,9 @@ class Journal:
 
     def event(self, run_id: int, kind: str, message: str) -> None:
         self.execute(sa.insert(self.t["event"]).values(run_id=run_id, kind=kind, message=message))
+
+    def last_event(self, run_id: int, *kinds: str) -> Event | None:
+        """The newest event of one of these kinds."""
+        e = self.t["event"]
+        query = sa.select(e.c.kind, e.c.message).where(e.c.run_id == run_id, e.c.kind.in_(kinds))
+        return self.first(query.order_by(e.c.id.desc()).limit(1), Event)

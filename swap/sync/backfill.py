@@ -20,7 +20,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import psycopg
-import sqlalchemy as sa
 from psycopg import sql
 
 from swap.core.connection import Connection, Database
@@ -28,7 +27,7 @@ from swap.core.lock_retries import RETRIED, local_timeout
 from swap.core.names import TableName
 from swap.core.report import Reporter
 from swap.core.sql_text import Query, verbatim
-from swap.plan.direction import TableMapping
+from swap.state.chunks import Chunk
 from swap.state.journal import Journal
 from swap.sync.control import Control, Interrupted
 
@@ -53,20 +52,6 @@ class Part:
     first_size: int
     setup: str = "SELECT"
     total_rows: int | None = None
-
-
-def copy_statement(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """INSERT … SELECT of one key range [low, high]."""
-    written = [m for m in d.columns if m.written]
-    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} s WHERE s.{} BETWEEN {} AND {}").format(
-        d.target.sql,
-        sql.SQL(", ").join(sql.Identifier(m.target) for m in written),
-        sql.SQL(", ").join(d.value(m) for m in written),
-        d.origin.sql,
-        sql.Identifier(d.origin_key),
-        low,
-        high,
-    )
 
 
 def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, int] | None]:
@@ -135,7 +120,7 @@ class Backfill:
         self.last: int | None = None
         self.next_low: int | None = None
         self.number = 0
-        self.todo: list[tuple[int, int, int]] = []
+        self.todo: list[Chunk] = []
 
     def run(self, jobs: int, report: Reporter) -> int:
         """Returns rows written in this call and before it. Raises Interrupted between ranges."""
@@ -166,24 +151,19 @@ class Backfill:
 
     def _plan(self, conn: Connection) -> bool:
         """Read what earlier calls did; False when the part is complete or empty."""
-        chunk = Journal(conn, self.schema).t["chunk"]
-        rows = Journal(conn, self.schema).execute(
-            sa.select(chunk.c.number, chunk.c.low, chunk.c.high, chunk.c.rows)
-            .where(chunk.c.run_id == self.run_id, chunk.c.part == self.part.name)
-            .order_by(chunk.c.number)
-        )
+        claimed = Journal(conn, self.schema).chunks.of(self.run_id, self.part.name)
         bound = self.part.bound(conn)
-        self.rows = sum(r[3] or 0 for r in rows)
-        self.covered = sum(r[2] - r[1] + 1 for r in rows if r[3] is not None)
-        self.todo = [(r[0], r[1], r[2]) for r in rows if r[3] is None]
-        self.number = max((r[0] for r in rows), default=0)
+        self.rows = sum(c.rows or 0 for c in claimed)
+        self.covered = sum(c.width for c in claimed if c.done)
+        self.todo = [c for c in claimed if not c.done]
+        self.number = max((c.number for c in claimed), default=0)
         if bound is None:
             return bool(self.todo)
         low, self.last = bound
-        self.next_low = max((r[2] for r in rows), default=low - 1) + 1
+        self.next_low = max((c.high for c in claimed), default=low - 1) + 1
         return bool(self.todo) or self.next_low <= self.last
 
-    def _claim(self, conn: Connection, journal: Journal) -> tuple[int, int, int] | None:
+    def _claim(self, conn: Connection, journal: Journal) -> Chunk | None:
         with self.lock:
             if self.todo:
                 return self.todo.pop()
@@ -192,13 +172,10 @@ class Backfill:
             low = self.next_low
             high = self.part.cut(conn, low, self.size, self.last)
             self.number += 1
-            journal.execute(
-                sa.insert(journal.t["chunk"]).values(
-                    run_id=self.run_id, part=self.part.name, number=self.number, low=low, high=high
-                )
-            )
+            claim = Chunk(self.number, low, high)
+            journal.chunks.claim(self.run_id, self.part.name, claim)
             self.next_low = high + 1
-            return self.number, low, high
+            return claim
 
     def _worker(self, report: Reporter) -> None:
         with self.database.session(self.part.name) as conn:
@@ -225,28 +202,19 @@ class Backfill:
                     self.held_up = f"{self.part.name}: others hold rows of a range for longer than {self.wait_ms} ms"
                     self.control.stop.wait(min(MAX_PAUSE_S, PAUSE_S * 2**refused) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
 
-    def _range(self, conn: Connection, journal: Journal, claim: tuple[int, int, int], report: Reporter) -> None:
-        number, low, high = claim
+    def _range(self, conn: Connection, journal: Journal, claim: Chunk, report: Reporter) -> None:
         began = time.monotonic()
         with conn.transaction():
             conn.execute(sql.SQL("; ").join([local_timeout("lock_timeout", self.wait_ms), verbatim(self.part.setup)]))
-            count = conn.execute(self.part.statement(sql.Literal(low), sql.Literal(high))).rowcount
+            count = conn.execute(self.part.statement(sql.Literal(claim.low), sql.Literal(claim.high))).rowcount
             conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
-            chunk = journal.t["chunk"]
-            mine = journal.execute(
-                sa.update(chunk)
-                .where(chunk.c.run_id == self.run_id, chunk.c.part == self.part.name, chunk.c.number == number)
-                .where(chunk.c.rows.is_(None))  # a killed worker's session may commit its range after all
-                .values(rows=count, done_at=sa.func.clock_timestamp())
-                .returning(chunk.c.number)
-            )
-            if not mine:
+            if not journal.chunks.finish(self.run_id, self.part.name, claim.number, count):
                 raise psycopg.Rollback
         elapsed_ms = (time.monotonic() - began) * 1000
         with self.lock:
             self.rows += count
             self.size = next_size(self.size, elapsed_ms, self.target_ms, self.part.first_size)
-            self.covered += high - low + 1
+            self.covered += claim.width
         self._say(report)
 
     def _say(self, report: Reporter) -> None:

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import psycopg
 
-from swap.catalog.model import ForeignKey
 from swap.core.advisory_locks import settling
-from swap.core.blockers import explained
+from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection, Database
 from swap.core.errors import DifferenceError
 from swap.core.report import Reporter
-from swap.core.statement import Statement
+from swap.ddl.foreign_keys import validated_keys, validation
+from swap.ddl.indexes import index_attributes
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.state.journal import Journal, Run
 from swap.sync.build import ensure_index
 from swap.sync.materialized_views import settle_matviews
-from swap.sync.partition_keys import join_parts, partitioned_key, validation
+from swap.sync.partition_keys import join_parts
 
 SETTLED = "settled"
 UNFILLED = "materialized views to fill"
@@ -31,15 +31,6 @@ PENDING = (
     "SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s AND NOT k.convalidated"
 )
-
-
-def validations(plan: Plan) -> list[Statement]:
-    """VALIDATE of every foreign key that was valid before."""
-    return [s for fk in _validated(plan) for s in (partitioned_key(fk) if fk.parts else [validation(fk.table, fk.name)])]
-
-
-def _validated(plan: Plan) -> list[ForeignKey]:
-    return [fk for fk in plan.catalog.foreign_keys if fk.validated and plan.touches(fk)]
 
 
 def settle(database: Database, journal: Journal, run: Run, report: Reporter, *, wait: bool, fill: bool = True) -> None:
@@ -59,13 +50,15 @@ def settle(database: Database, journal: Journal, run: Run, report: Reporter, *, 
         if journal.step_done(run.id, SETTLED):
             return
         _validate(database, conn, run.plan, report)
-        for fk in (f for f in _validated(run.plan) if f.parts):
+        for fk in (f for f in validated_keys(run.plan) if f.parts):
             join_parts(conn, journal, run, fk, report)
         if run.direction is Direction.FORWARD:
             for ref in run.plan.references:
-                for index in (*(i for i in (*ref.indexes, *ref.parts) if i.constraint == "p" and not i.only), *ref.spares):
-                    with explained(database, conn, f"CREATE INDEX CONCURRENTLY {index.build_name}", report):
+                for index in (*(i for i in (*ref.indexes, *ref.parts) if i.is_primary and not i.on_only), *ref.spares):
+                    with reporting_waits(database, conn, f"CREATE INDEX CONCURRENTLY {index.build_name}", report):
                         ensure_index(conn, index, concurrently=True)
+                    for attribute in index_attributes(index):
+                        conn.execute(attribute.sql)
         with conn.transaction():
             refuse_drift(foreign_drift(conn, journal, run), "the exchange")
             store_baseline(conn, journal, run)
@@ -73,12 +66,12 @@ def settle(database: Database, journal: Journal, run: Run, report: Reporter, *, 
 
 
 def _validate(database: Database, conn: Connection, plan: Plan, report: Reporter) -> None:
-    for table, name in ((t, n) for fk in _validated(plan) for t, n in (fk.parts or ((fk.table, fk.name),))):
+    for table, name in ((t, n) for fk in validated_keys(plan) for t, n in (fk.parts or ((fk.table, fk.name),))):
         if not conn.execute(PENDING, [table.schema, table.name, name]).fetchone():
             continue
         report.note(f"validating {name} on {table}")
         try:
-            with explained(database, conn, f"VALIDATE {name}", report):
+            with reporting_waits(database, conn, f"VALIDATE {name}", report):
                 conn.execute(validation(table, name).sql)
         except psycopg.errors.ForeignKeyViolation as e:
             raise DifferenceError(

@@ -5,37 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from swap.core.advisory_locks import at_work, handover_wanted, release_worker, try_worker
-from swap.core.blockers import explained
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.errors import PhaseError
-from swap.core.lock_retries import LockBudget
 from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
-from swap.plan.backfill_triggers import SUPPRESS, may_suppress
 from swap.plan.direction import Direction, TableMapping, table_mapping
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
-from swap.prepare.run import run_step
 from swap.state.journal import Journal, Phase, Run
+from swap.state.migration import Migration
 from swap.state.missing import refuse_gone
-from swap.sync.backfill import Backfill, Part, key_bound
-from swap.sync.backfill_tasks import compat_part, identity_part, reference_part, rows_part
 from swap.sync.backlog_trend import Pace
-from swap.sync.build import (
-    analyze,
-    build_key_index,
-    build_reference,
-    build_shadow_indexes,
-    ensure_index,
-    identity_steps,
-    vacuum,
-)
+from swap.sync.build import Builder
 from swap.sync.change_queue import count_due, current_snapshot, read_watermark
 from swap.sync.control import Control, Interrupted
 from swap.sync.follow_up import SETTLED, settle
@@ -140,45 +125,8 @@ class Sync:
         return self._follow(run)
 
     def _build(self, run: Run) -> None:
-        plan = run.plan
-        budget = LockBudget(self.config.cutover.lock_timeout_ms, self.config.cutover.max_attempts)
-        suppress = SUPPRESS if may_suppress(self.conn) else "SELECT"  # `doctor` has refused what would fire then (H14)
-        identity = identity_steps(plan)
-        if identity:
-            self._part(identity_part(plan, suppress))
-        if plan.identity_index:
-            with explained(self.database, self.conn, "CREATE INDEX CONCURRENTLY", self.report):
-                ensure_index(self.conn, plan.identity_index, concurrently=True)
-        for step in identity:
-            if not self.journal.step_done(run.id, step.name):
-                with nullcontext() if step.tables else explained(self.database, self.conn, step.name, self.report):
-                    run_step(self.conn, self.journal, run, step, budget, self.report)
-        if run.bound is None:
-            bound = key_bound(plan.source, plan.key)(self.conn)
-            self.journal.update_run(run.id, bound=bound[1] if bound else -(2**63))
-            run = self.journal.get(run.id)
-        if not self.journal.step_done(run.id, "copied"):
-            assert run.bound is not None
-            self._part(rows_part(plan, run.bound))
-            self.journal.mark_step(run.id, "copied")
-        build_key_index(self.database, self.conn, self.journal, run, self.report)
-        if not self.journal.step_done(run.id, "constraints"):
-            self._drain(run)
-            with explained(self.database, self.conn, f"VACUUM {plan.shadow}", self.report):
-                self.conn.execute(vacuum(plan).sql)
-            build_shadow_indexes(self.database, self.conn, self.journal, run, self.jobs, self.report, self.control.check)
-        for ref in plan.references:
-            self.control.gate()
-            if ref.parts:  # of a partition that went there is nothing to attach, and of one that came nothing was filled
-                refuse_drift(foreign_drift(self.conn, self.journal, run), "`prepare`")
-            for heap in plan.catalog.table(ref.table).heaps:
-                self._part(reference_part(plan, ref, heap.name, suppress))
-            if ref.columns.compat_column:
-                self._part(compat_part(ref, suppress))
-            build_reference(self.database, self.conn, self.journal, run, ref, budget, self.report)
-        self._drain(run)
-        with explained(self.database, self.conn, f"ANALYZE {plan.shadow}", self.report):
-            self.conn.execute(analyze(plan).sql)
+        migration = Migration(self.database, self.conn, self.journal, run, self.config, self.report, self.stop)
+        Builder(migration, self.jobs, self.control, lambda: self._drain(run)).run()
         with self.conn.transaction():
             refuse_drift(foreign_drift(self.conn, self.journal, run), "`prepare`")
             store_baseline(self.conn, self.journal, run)
@@ -186,11 +134,6 @@ class Sync:
             self.journal.update_run(run.id, complete_xid=str(current_snapshot(self.conn).xmax))
             self.journal.move(run, Phase.SYNCING)
             self.journal.event(run.id, "syncing", "the shadow is complete and indexed")
-
-    def _part(self, part: Part) -> None:
-        target_ms, wait_ms = self.config.sync.chunk_target_ms, self.config.cutover.lock_timeout_ms
-        backfill = Backfill(self.database, self.journal.schema, self.current.id, part, target_ms, wait_ms, self.control)
-        backfill.run(self.jobs, self.report)
 
     def _drain(self, run: Run) -> None:
         """Replay until one snapshot holds nothing more: the shadow equals the source in it."""
@@ -256,16 +199,9 @@ class Sync:
         """Where the last clean verification stands, while a cutover may still rely on it."""
         if run.verified is None:
             return None
-        v = self.journal.t["verification"]
-        rows = self.journal.execute(
-            sa.select(sa.func.extract("epoch", sa.func.clock_timestamp() - v.c.finished_at))
-            .where(v.c.run_id == run.id, v.c.verdict == "identical")
-            .order_by(v.c.id.desc())
-            .limit(1)
-        )
+        age_s = self.journal.verifications.clean_age_s(run.id)
         limit = self.config.verify.max_age_s + self.config.hooks.timeout_s + 600  # a cutover may wait for its hook
-        fresh = bool(rows) and rows[0][0] < limit
-        return Snapshot.parse(run.verified) if fresh else None
+        return Snapshot.parse(run.verified) if age_s is not None and age_s < limit else None
 
     def _result(self, reason: str) -> SyncResult:
         run = self.journal.get(self.current.id)

@@ -14,7 +14,7 @@ from psycopg import sql
 from swap.catalog.model import View
 from swap.core.connection import Connection
 from swap.core.errors import LockError
-from swap.core.lock_retries import LockBudget, on_ladder
+from swap.core.lock_retries import LockBudget, with_lock_retries
 from swap.core.report import Reporter
 from swap.ddl.materialized_views import is_small, refresh
 from swap.plan.direction import Direction
@@ -62,5 +62,5 @@ def _settle(conn: Connection, view: View, report: Reporter, *, back: bool) -> No
                 body()
         else:  # LOCK TABLE refuses a materialized view
             owner = sql.SQL("ALTER MATERIALIZED VIEW {} OWNER TO {}").format(view.name.sql, sql.Identifier(view.owner))
-            on_ladder(conn, [owner], f"ACCESS EXCLUSIVE lock on {view.name}", BUDGET, body)
+            with_lock_retries(conn, [owner], f"ACCESS EXCLUSIVE lock on {view.name}", BUDGET, body)
     conn.execute(sql.SQL("ANALYZE {}").format(view.name.sql))

@@ -9,15 +9,12 @@ triggers on the target go), asked for at once and through the ladder. The way ba
 
 from __future__ import annotations
 
-from psycopg import sql
-
 from swap.catalog.model import ForeignKey
 from swap.core.connection import Connection
 from swap.core.lock_retries import LockBudget, with_locks
-from swap.core.names import TableName
 from swap.core.report import Reporter
-from swap.core.sql_text import verbatim
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX
+from swap.ddl.foreign_keys import whole_key
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.state.journal import Journal, Run
 
@@ -26,27 +23,6 @@ DEFINITION = (
     "SELECT pg_get_constraintdef(k.oid), k.conparentid <> 0 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s"
 )
-
-
-def validation(table: TableName, name: str) -> Statement:
-    return Statement(
-        sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(table.sql, sql.Identifier(name)),
-        "every row against its parent, beside running writers", table, "SHARE UPDATE EXCLUSIVE",
-    )  # fmt: skip
-
-
-def whole_key(fk: ForeignKey, definition: str) -> Statement:
-    """The key of the partitioned table itself; its valid parts are taken over."""
-    name = sql.Identifier(fk.name)
-    add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(fk.table.sql, name) + verbatim(definition)
-    if fk.comment:
-        add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, fk.table.sql, sql.Literal(fk.comment))
-    return Statement(add, "takes over the partitions' valid parts; no scan", fk.table, AX)
-
-
-def partitioned_key(fk: ForeignKey) -> list[Statement]:
-    """What is done for one key, in order."""
-    return [*(validation(table, name) for table, name in fk.parts), whole_key(fk, fk.definition)]
 
 
 def join_parts(conn: Connection, journal: Journal, run: Run, fk: ForeignKey, report: Reporter) -> None:

@@ -7,7 +7,6 @@ than the last clean verification are kept, because the cutover compares those ke
 from __future__ import annotations
 
 import psycopg
-import sqlalchemy as sa
 from psycopg import sql
 
 from swap.core.connection import Connection
@@ -22,8 +21,7 @@ SWITCH_BYTES = 32 * 1024 * 1024
 
 def rotate(conn: Connection, journal: Journal, run: Run, keep: Snapshot | None) -> bool:
     """One step, if one is due: truncate the idle table, or move the writers to it. True when something was done."""
-    capture = journal.t["capture"]
-    active = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
+    active = journal.capture.table_no(run.id)
     idle = 1 - active
     if _size(conn, run, idle) > 0:
         return _truncate(conn, run, idle, keep)
@@ -32,20 +30,20 @@ def rotate(conn: Connection, journal: Journal, run: Run, keep: Snapshot | None) 
     with conn.transaction():
         if run.mode == "trigger":  # a stream asks for the table in use with every chunk
             conn.execute(script(capture_functions(run.plan, run.direction, idle)))
-        journal.execute(sa.update(capture).where(capture.c.run_id == run.id).values(active=idle))
+        journal.capture.use_table(run.id, idle)
     return True
 
 
-def _size(conn: Connection, run: Run, slot: int) -> int:
-    name = changes(run.plan, slot)
+def _size(conn: Connection, run: Run, table_no: int) -> int:
+    name = changes(run.plan, table_no)
     row = conn.execute("SELECT coalesce(pg_relation_size(%s::regclass), 0)", [str(name)]).fetchone()  # NULL: dropped just now
     return int(row[0]) if row else 0
 
 
-def _truncate(conn: Connection, run: Run, slot: int, keep: Snapshot | None) -> bool:
+def _truncate(conn: Connection, run: Run, table_no: int, keep: Snapshot | None) -> bool:
     """TRUNCATE when every entry is consumed. The newest id decides: a writer that still held the table when it was
     last asked would hold its lock, and NOWAIT would refuse."""
-    name = changes(run.plan, slot)
+    name = changes(run.plan, table_no)
     try:
         with conn.transaction():
             conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(name.sql))

@@ -16,7 +16,7 @@ from swap.core.connection import judged
 from swap.core.errors import ExitCode, UsageError
 from swap.core.names import MAX_BYTES, TableName, derive, parse_table, quote, with_part
 from swap.core.snapshot import Snapshot
-from swap.core.statement import BLOCKS, Statement, script, undo_all
+from swap.core.statement import BLOCKS, Kind, Statement, Verb, script, undo_all
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=80)
 identifiers = names.filter(lambda n: len(n.encode()) <= MAX_BYTES)
@@ -253,7 +253,7 @@ def test_what_is_no_toml_and_what_is_no_file(tmp_path: Path) -> None:
 def statement(n: int) -> Statement:
     return Statement(
         sql.SQL("CREATE TABLE {}").format(sql.Identifier(f"t{n}")), f"step {n}", TableName("public", f"t{n}"), "ACCESS EXCLUSIVE",
-        sql.SQL("DROP TABLE {}").format(sql.Identifier(f"t{n}")),
+        sql.SQL("DROP TABLE {}").format(sql.Identifier(f"t{n}")), kind=Kind.TABLE, verb=Verb.CREATE,
     )  # fmt: skip
 
 
@@ -269,7 +269,7 @@ def test_undo_goes_back_in_reverse_order_and_twice_is_where_it_was() -> None:
 
 def test_what_has_no_way_back_says_so() -> None:
     with pytest.raises(ValueError, match="no way back for: SELECT 1"):
-        undo_all([Statement(sql.SQL("SELECT 1"), "reads")])
+        undo_all([Statement(sql.SQL("SELECT 1"), "reads", kind=Kind.LOCK)])
 
 
 def test_every_lock_says_what_it_blocks() -> None:

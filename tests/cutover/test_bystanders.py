@@ -1,4 +1,8 @@
-"""Readers at full speed while a cutover does not get its locks (H33, I2): what they wait, measured by pgbench."""
+"""Readers at full speed while a cutover does not get its locks (H33, I2): what they wait, measured by pgbench.
+
+A wait in milliseconds depends on what else the machine does. The run of every day asserts only what no machine is too slow
+for; the long one, on a machine of its own, asserts the limits.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,6 +28,8 @@ from tests.support.waiting import wait_until
 
 READERS = 8
 LOCK_TIMEOUT_MS = 200
+MEASURED_S = 10
+ATTEMPTS = 3
 NOISE_MS = 400  # of a machine with two processors that does other things; ten times the timeout is far beyond it
 READ = "\\set k random(1, 9)\nSELECT email FROM users WHERE id = :k;\n"
 
@@ -122,24 +129,30 @@ def measure(
             background(lambda: cycle.exchange("cutover"), cycle.m.stop.set) as running,
         ):
             time.sleep(seconds)
+            wait_until(lambda: rolled_back(admin) >= ATTEMPTS, what=f"{ATTEMPTS} attempts")
             cycle.m.stop.set()
-            assert isinstance(running.exception(30), StoppedError)
+            assert isinstance(running.exception(60), StoppedError)
             end = time.time()
     finally:
         pgbench.terminate()
         pgbench.wait(30)
     log = read_log(tmp_path)
-    attempts = cycle.m.conn.execute("SELECT count(*) FROM swap.attempt WHERE outcome = 'rolled_back'").fetchone()
-    assert attempts is not None
-    return Latencies.between(log, begin, middle), Latencies.between(log, middle, end), attempts[0]
+    return Latencies.between(log, begin, middle), Latencies.between(log, middle, end), rolled_back(admin)
 
 
-@pytest.mark.parametrize("seconds", [4, pytest.param(10, marks=pytest.mark.soak)])
+def rolled_back(admin: psycopg.Connection[Any]) -> int:
+    row = admin.execute("SELECT count(*) FROM swap.attempt WHERE outcome = 'rolled_back'").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.parametrize("seconds", [4, pytest.param(MEASURED_S, marks=pytest.mark.soak)])
 def test_readers_beside_a_cutover_that_gets_no_lock(
     start: Start, database: Database, connect: Connect, server: DatabaseServer, tmp_path: Path,
     capsys: pytest.CaptureFixture[str], seconds: int,
 ) -> None:  # fmt: skip
-    """No reader waits longer than the lock timeout above what he waits without a cutover, and 99 of 100 wait for nothing."""
+    """No reader waits for the cutover, but for one attempt at most. Where the machine does nothing else: no longer than the lock
+    timeout above what he waits without a cutover, and 99 of 100 wait for nothing."""
     if not (server.bindir / "pgbench").exists():
         pytest.skip(f"no pgbench in {server.bindir}")
     cycle = start(SCHEMA, cutover={"max_attempts": 10_000, "lock_timeout_ms": LOCK_TIMEOUT_MS})
@@ -147,7 +160,9 @@ def test_readers_beside_a_cutover_that_gets_no_lock(
     normal, beside, attempts = measure(cycle, database, connect, server, tmp_path, seconds)
     with capsys.disabled():
         print(f"\nbystanders: {READERS} readers alone: {normal}; beside {attempts} attempts of {LOCK_TIMEOUT_MS} ms: {beside}")
-    assert attempts >= 3
     assert beside.longest > LOCK_TIMEOUT_MS / 2, "no reader met an attempt: nothing was measured"
+    assert beside.longest < 1000 * seconds, "a reader waited for the whole cutover"
+    if seconds < MEASURED_S:
+        return
     assert beside.p99 <= normal.p99 + LOCK_TIMEOUT_MS
     assert beside.longest <= normal.longest + LOCK_TIMEOUT_MS + NOISE_MS

@@ -17,6 +17,7 @@ from tests.support.servers import Connect
 from tests.support.waiting import wait_until
 
 QUICK = "[cutover]\nmax_attempts = 3\nlock_timeout_ms = 50\n"
+PATIENT = ("--max-attempts", "9", "--lock-timeout", "20000", "--max-lock-hold", "20000")  # whatever else the machine does
 
 
 def update(dsn: str, statement: str) -> None:
@@ -97,7 +98,7 @@ def test_reader_in_the_way_is_named_and_nothing_changes(ready_operator: MakeOper
     reader.rollback()
     status = op.status()
     assert (status["phase"], status["last_attempt"]["outcome"]) == ("syncing", "rolled_back")
-    assert op("cutover", "--yes", "--no-snapshot").json["outcome"] == "committed"
+    assert op("cutover", "--yes", "--no-snapshot", *PATIENT).json["outcome"] == "committed"
 
 
 def test_idle_blocker_is_ended_when_so_configured(ready_operator: MakeOperator, connect: Connect) -> None:
@@ -122,7 +123,7 @@ def test_prepared_transaction_in_the_way(ready_operator: MakeOperator, connect: 
     error = op.refused("cutover", "--yes", "--no-snapshot", code=4)
     assert "prepared transaction in the way holds a lock on public.users" in error["message"]
     session.execute("COMMIT PREPARED 'in the way'")
-    assert op("cutover", "--yes", "--no-snapshot").json["outcome"] == "committed"
+    assert op("cutover", "--yes", "--no-snapshot", *PATIENT).json["outcome"] == "committed"
     row = connect(op.db.superuser).execute("SELECT login_count FROM users WHERE legacy_id = 1").fetchone()
     assert row == (1,)
 
@@ -146,7 +147,7 @@ def test_hold_limit_rolls_back(ready_operator: MakeOperator, connect: Connect) -
         update(op.db.superuser, "DROP EVENT TRIGGER slow")
     assert "150 ms" in error["message"]
     assert op.status()["phase"] == "syncing"
-    assert op("cutover", "--yes", "--no-snapshot", "--max-lock-hold", "20000").json["outcome"] == "committed"
+    assert op("cutover", "--yes", "--no-snapshot", *PATIENT).json["outcome"] == "committed"
 
 
 @pytest.mark.both_modes
@@ -187,7 +188,7 @@ def test_old_snapshot_waits(ready_operator: MakeOperator, connect: Connect, visi
         assert "snapshot older than the shadow" in message
         assert not visible or f"pid {old.info.backend_pid}" in message
         old.rollback()
-        assert op("cutover", "--yes", "--no-snapshot").json["outcome"] == "committed"
+        assert op("cutover", "--yes", "--no-snapshot", *PATIENT).json["outcome"] == "committed"
     finally:
         update(op.db.superuser, "REVOKE pg_monitor FROM swap_owner")
 

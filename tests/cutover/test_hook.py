@@ -116,8 +116,8 @@ def test_missing_not_executable_and_no_interpreter(tmp_path: Path) -> None:
 
 def test_a_timeout_ends_the_whole_group(script: Script, tmp_path: Path) -> None:
     body = "sleep 600 & echo $! > pids; sleep 600 & echo $! >> pids; echo working; wait"
-    with pytest.raises(StoppedError, match=r"still running after 0\.5 s") as raised:
-        run([script(body)], tmp_path, timeout_s=0.5)
+    with pytest.raises(StoppedError, match=r"still running after 2 s") as raised:
+        run([script(body)], tmp_path, timeout_s=2)
     pids = [int(p) for p in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2
     wait_until(lambda: all(map(gone, pids)), what="the hook's children are gone")
@@ -128,7 +128,7 @@ def test_what_ignores_sigterm_is_killed(script: Script, tmp_path: Path, monkeypa
     monkeypatch.setattr(hook, "KILL_AFTER_S", 0.3)
     body = "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done"
     with pytest.raises(StoppedError, match="still running"):
-        run([script(body)], tmp_path, timeout_s=0.5)
+        run([script(body)], tmp_path, timeout_s=2)
     assert gone(int((tmp_path / "pid").read_text()))
 
 
@@ -150,7 +150,7 @@ def test_a_background_process_that_keeps_stdout_does_not_hold_up_the_cutover(scr
     pid = int((tmp_path / "pid").read_text())
     try:
         assert result.snapshot == "done"
-        assert result.seconds < 10
+        assert not gone(pid), "nothing waited for it"
     finally:
         os.kill(pid, signal.SIGKILL)
 
@@ -185,11 +185,14 @@ def test_an_interrupt_ends_the_group_and_propagates(script: Script, tmp_path: Pa
     argv = [script("sleep 600 & echo $! > child; echo $$ > pid; wait")]
     program = (  # a suite that runs in the background has inherited SIGINT ignored
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        f"from cutover.hook import run_hook; from pathlib import Path; run_hook({argv!r}, env={{}}, timeout_s=60, cwd=Path({str(tmp_path)!r}))"
+        f"import cutover.hook; from pathlib import Path; cwd = Path({str(tmp_path)!r}); follow = cutover.hook._follow;"
+        "cutover.hook._follow = lambda *args: ((cwd / 'followed').touch(), follow(*args))[1];"
+        f"cutover.hook.run_hook({argv!r}, env={{}}, timeout_s=60, cwd=cwd)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], cwd=HOOKS.parent, stderr=subprocess.PIPE, text=True)
     pid_file = tmp_path / "pid"
     wait_until(lambda: pid_file.exists() and pid_file.read_text().strip(), what="the hook runs")
+    wait_until((tmp_path / "followed").exists, what="its start is known")  # an interrupt just before that would leave it running
     leader = int(pid_file.read_text())
     assert os.getsid(leader) == leader
     process.send_signal(signal.SIGINT)

@@ -14,7 +14,6 @@ from psycopg import sql
 import cutover.transaction
 from cutover.compare import refuse_differences
 from cutover.finalize import finalize
-from cutover.prepared_exchange import lock_statements
 from swap.core.config import Cutover
 from swap.core.connection import translate
 from swap.core.errors import LockError
@@ -22,6 +21,7 @@ from swap.core.lock_retries import LockBudget, acquire, with_locks
 from swap.core.names import TableName
 from swap.core.report import Silent
 from swap.core.sql_text import verbatim
+from swap.ddl.exchange import lock_statements
 from swap.state.journal import Journal
 from swap.sync.replay import take
 from tests.support.cycling import Cycle, Start
@@ -48,37 +48,42 @@ def reader(connect: Connect, db: Database, *tables: str) -> psycopg.Connection[A
 
 # Waiting.
 
+WAIT_S = 0.4  # of a budget of 0.5 s or 1 s: a machine that takes longer only leaves less of it
+
 
 def test_all_waits_of_one_attempt_share_one_budget(start: Start, database: Database, connect: Connect) -> None:
     """I2, H33: given readers of a materialized view, of a view, of the source and of a reference, of which the first three
-    go just when the attempt would have waited longest for each, then it gives up when the budget of one is used up."""
+    go one after the other while the attempt waits for each, then each wait has what those before it left of the budget."""
     cycle = start(SCHEMA + VIEWS)
     cycle.ready()
     conn, budget_ms = cycle.m.conn, 1000
     admin = connect(database.superuser)
     readers = [reader(connect, database, t) for t in ("counts", "town", "users")]
     last = reader(connect, database, "sessions")
-    waited = []
+    left_ms: list[int] = []
+    conn.add_notice_handler(lambda said: left_ms.append(int((said.message_primary or "").removesuffix("ms"))))
+    tell = verbatim("DO $$ BEGIN RAISE WARNING '%', current_setting('statement_timeout'); END $$")
+    locks = [s for lock in lock_statements(cycle.m.plan, "cutover") for s in (lock, tell)]
 
     def attempt() -> None:
         conn.execute("BEGIN")
-        began = time.monotonic()
-        with pytest.raises(psycopg.errors.LockNotAvailable):
-            acquire(conn, lock_statements(cycle.m.plan, "cutover"), budget_ms)
-        waited.append(time.monotonic() - began)
+        with pytest.raises(psycopg.errors.LockNotAvailable, match=f"not all granted within {budget_ms} ms"):
+            acquire(conn, locks, budget_ms)
         conn.execute("ROLLBACK")
 
     with background(attempt, last.rollback) as attempting:
         for r in readers:
             wait_until(lambda r=r: attempting.done() or r.info.backend_pid in blocked_by(admin, cycle.m.pid))  # type: ignore[misc]
-            time.sleep(0.4)
+            time.sleep(WAIT_S)
             r.rollback()
         attempting.result(30)
-    assert waited[0] < 1.5, "with a budget for each: three times 0.4 s, and 1 s for the last"
+    assert left_ms, "the first lock was granted"
+    assert all(left <= budget_ms - n * 1000 * WAIT_S for n, left in enumerate(left_ms, 1)), left_ms
 
 
-def test_a_ladder_of_two_tables_has_one_budget(database: Database, connect: Connect) -> None:
-    """I2: `prepare`, `finalize` and the follow-up wait through the same function; what comes after the locks is not timed."""
+def test_the_locks_of_two_tables_have_one_budget(database: Database, connect: Connect) -> None:
+    """I2: `prepare`, `finalize` and the follow-up wait through the same function. The statements after the locks have no
+    limit. With a budget for each table the server's own message, of lock_timeout, would be the error."""
     conn, admin = connect(database.superuser), connect(database.superuser)
     conn.execute("CREATE TABLE a (); CREATE TABLE b ();")
     tables = [TableName("public", "a"), TableName("public", "b")]
@@ -86,15 +91,15 @@ def test_a_ladder_of_two_tables_has_one_budget(database: Database, connect: Conn
 
     def release() -> None:
         wait_for_lock_wait(admin, conn.info.backend_pid)
-        time.sleep(0.4)
+        time.sleep(WAIT_S)
         first.rollback()
 
-    began = time.monotonic()
     with background(release), pytest.raises(LockError, match="not all granted within 500 ms"):
         with_locks(conn, tables, "ACCESS EXCLUSIVE", LockBudget(500, 1), lambda: None)
-    assert time.monotonic() - began < 0.8
     second.rollback()
-    with_locks(conn, tables, "ACCESS EXCLUSIVE", LockBudget(100, 1), lambda: conn.execute("SELECT pg_sleep(0.3)"))
+    limit = "SHOW statement_timeout"
+    shown = with_locks(conn, tables, "ACCESS EXCLUSIVE", LockBudget(20_000, 1), lambda: conn.execute(limit).fetchone())
+    assert shown == ("0",)
 
 
 def test_a_cancelled_wait_is_an_operators_stop(database: Database, connect: Connect) -> None:
@@ -126,15 +131,15 @@ def test_who_waited_behind_the_attempt_is_told(start: Start, database: Database,
         wait_for_lock_wait(admin, cycle.m.pid)
         with background(lambda: bystander.execute("SELECT FROM users"), first.rollback):
             wait_for_lock_wait(admin, bystander.info.backend_pid)
-            time.sleep(0.4)
+            time.sleep(WAIT_S)
             first.rollback()
-        outcome = running.result(30)
+        outcome = running.result(60)
     assert outcome.blocked_sessions_max == 1
-    assert outcome.blocked_ms_max > 200
+    assert outcome.blocked_ms_max > 0
     cycle.m.sync()
     cycle.verified()
 
-    cycle.m.config = cycle.m.config.model_copy(update={"cutover": Cutover(max_attempts=1, lock_timeout_ms=1000)})
+    cycle.m.config = cycle.m.config.model_copy(update={"cutover": Cutover(max_attempts=1, lock_timeout_ms=3000)})
     first = reader(connect, database, "users")
     with background(lambda: cycle.exchange("revert"), first.rollback) as running:
         wait_for_lock_wait(admin, cycle.m.pid)
@@ -149,13 +154,12 @@ HELD = "SELECT 1 FROM pg_locks WHERE pid = %s AND relation = to_regclass('users'
 HOLD = {"max_attempts": 500, "lock_timeout_ms": 50, "max_lock_hold_ms": 300}
 
 
-def bystanders_wait(cycle: Cycle, database: Database, connect: Connect) -> float:
-    """Seconds that a writer waits who comes while the exchange holds its locks."""
+def assert_a_writer_goes_on(cycle: Cycle, database: Database, connect: Connect) -> None:
+    """A writer who comes while the exchange holds its locks writes into the table of before: the locks are given up."""
     admin, writer = connect(database.superuser), connect(database.app)
-    wait_until(lambda: admin.execute(HELD, [cycle.m.pid]).fetchone(), 30, "the exchange holds its locks")
-    began = time.monotonic()
-    writer.execute("UPDATE users SET email = email || ' waited' WHERE email = 'user5'")
-    return time.monotonic() - began
+    wait_until(lambda: admin.execute(HELD, [cycle.m.pid]).fetchone(), what="the exchange holds its locks")
+    written = "UPDATE users SET email = email || ' waited' WHERE email = 'user5' RETURNING pg_typeof(id)::text"
+    assert writer.execute(written).fetchone() == ("bigint",)
 
 
 def assert_drained(database: Database, connect: Connect) -> None:
@@ -201,10 +205,9 @@ def test_many_statements_together_keep_the_hold_limit(
     slow = slow_script(connect(database.superuser)) if what == "script" else slow_drain(monkeypatch)
     with background(lambda: cycle.exchange("cutover"), cycle.m.stop.set) as running:
         with slow:
-            assert bystanders_wait(cycle, database, connect) < 1.5, "thirty times 0.1 s without a limit on their sum"
+            assert_a_writer_goes_on(cycle, database, connect)
         outcome = running.result(60)
-    assert "held its locks longer than 300 ms" in outcome.waited[0]
-    assert outcome.locked_ms < 2000
+    assert any("held its locks longer than 300 ms" in reason for reason in outcome.waited)
     assert_drained(database, connect)
     cycle.caught_up()
 
@@ -226,7 +229,7 @@ def test_a_stalled_client_loses_its_locks(
     with monkeypatch.context() as patch:
         patch.setattr(cutover.transaction, "refuse_differences", stalled)
         with background(lambda: cycle.exchange("cutover"), cycle.m.stop.set) as running:
-            assert bystanders_wait(cycle, database, connect) < 5
+            assert_a_writer_goes_on(cycle, database, connect)
             error = running.exception(60)
     assert isinstance(error, psycopg.Error)
     assert isinstance(translate(error), LockError)

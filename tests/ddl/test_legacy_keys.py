@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from swap.cli.status import status_lines
-from swap.ddl.spare_keys import read_legacy_keys
+from swap.sync.legacy_keys import read_legacy_keys
 from tests.support.operator import MakeOperator
 from tests.support.whole import MakeWhole, Whole
 

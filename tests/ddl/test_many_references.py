@@ -50,10 +50,16 @@ def sent(monkeypatch: pytest.MonkeyPatch, server: DatabaseServer) -> Iterator[Se
 
 
 def under_the_lock(sent: list[tuple[int, str]]) -> list[str]:
-    """What one session sends from the exchange's LOCK TABLE to its COMMIT."""
-    first, pid = next((n, p) for n, (p, s) in enumerate(sent) if s.startswith("LOCK TABLE") and "EXCLUSIVE" in s)
-    mine = [s for p, s in sent[first:] if p == pid]
-    return mine[: mine.index("COMMIT") + 1]
+    """What the attempt that succeeds sends from its LOCK TABLE to its COMMIT. A busy machine makes attempts before it."""
+    pid = next(p for p, s in sent if _asks_for_the_lock(s))
+    mine = [s for p, s in sent if p == pid]
+    end = mine.index("COMMIT")
+    begin = max(n for n, s in enumerate(mine[:end]) if _asks_for_the_lock(s))
+    return mine[begin : end + 1]
+
+
+def _asks_for_the_lock(statement: str) -> bool:
+    return statement.startswith("LOCK TABLE") and "EXCLUSIVE" in statement
 
 
 def scans(cycle: Cycle) -> list[int]:

@@ -209,7 +209,7 @@ def test_the_trial_builds_what_partitions_have(start: Start) -> None:
     cycle = start(USERS + EVENTS + ROWS)
     plan = cycle.m.plan
     (ref,) = plan.references
-    parts = tuple(replace(i, tail="USING btree (nothing)") if i.table.name == "ev2b" else i for i in ref.parts)
+    parts = tuple(replace(i, definition="USING btree (nothing)") if i.table.name == "ev2b" else i for i in ref.parts)
     key = next(fk for fk in plan.catalog.foreign_keys if fk.name == "ev_user")
     mine = replace(
         key,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cutover.finalize import abort_steps, finalize_steps
 from cutover.prepared_exchange import cutover_exchange, revert_exchange
 from swap.core.connection import Connection
-from swap.core.statement import BLOCKS, Statement
-from swap.prepare.run import Step
+from swap.core.statement import BLOCKS, Statement, Step
+from swap.ddl.teardown import abort_steps, finalize_steps
 from tests.cutover.test_lock_retries import SCHEMA
 from tests.support.migration import Synced
 from tests.support.servers import Database

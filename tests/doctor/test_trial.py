@@ -18,7 +18,7 @@ from swap.doctor.examine import examine
 from swap.doctor.finding import Finding
 from swap.doctor.trial import build as module
 from swap.doctor.trial.build import Trial, run_trial, try_out
-from swap.doctor.trial.remap import Moves
+from swap.doctor.trial.remap import SchemaRemap
 from swap.plan.planning import read_plan
 from tests.support.commands import Cli
 from tests.support.dump import schema_dump
@@ -326,5 +326,7 @@ PRINTED: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("printed", "moved"), PRINTED)
 def test_only_the_pairs_are_replaced(printed: str, moved: str) -> None:
-    moves = Moves({TableName("public", "users"): "t0", TableName("public", "sessions"): "t0", TableName('Odd "x', "users"): "t1"})
+    moves = SchemaRemap(
+        {TableName("public", "users"): "t0", TableName("public", "sessions"): "t0", TableName('Odd "x', "users"): "t1"}
+    )
     assert moves.text(printed).replace('"t0"', "t0").replace('"t1"', "t1") == moved

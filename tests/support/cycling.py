@@ -75,6 +75,12 @@ class Cycle:
         m.run = m.journal.get(m.run.id)
         return outcome
 
+    def be_patient(self) -> None:
+        """From now on no attempt fails because the machine is busy: a test of short attempts ends with one that must succeed."""
+        patient = {"max_attempts": 9, "lock_timeout_ms": 20_000, "max_lock_hold_ms": 20_000}
+        cutover = self.m.config.cutover.model_copy(update=patient)
+        self.m.config = self.m.config.model_copy(update={"cutover": cutover})
+
     def ready(self) -> None:
         """Prepared, built, verified; the schema noted."""
         self.m.synced()

@@ -16,7 +16,8 @@ from psycopg import sql
 from swap.core.connection import Database as Target
 from swap.core.names import TableName
 from swap.core.report import Silent
-from swap.prepare.slot import STEP, make_slot
+from swap.ddl.replication import SLOT
+from swap.prepare.slot import make_slot
 from swap.state.journal import Journal
 from tests.support.mode import current_mode
 from tests.support.servers import Database, DatabaseServer, Execute
@@ -78,7 +79,7 @@ def carry_over(database: Database) -> None:
         conn.execute("UPDATE swap.verification SET finished_at = clock_timestamp() WHERE finished_at IS NOT NULL")
         journal = Journal(conn, "swap")
         run = journal.current(USERS)
-        if run is not None and run.mode == "logical" and journal.step_done(run.id, STEP):
+        if run is not None and run.mode == "logical" and journal.step_done(run.id, SLOT):
             make_slot(conn, journal, run, Silent())
 
 

@@ -10,10 +10,10 @@ import pytest
 from psycopg import sql
 
 from swap.core.errors import DefectError
+from swap.ddl.backfill import copy_statement
 from swap.ddl.capture import changes
 from swap.plan.direction import forward
 from swap.sync import rotate
-from swap.sync.backfill import copy_statement
 from swap.sync.replay import take
 from tests.support.migration import Migrate, Migration, Session, Synced, background, migrations, waiting_for
 from tests.support.mode import Mode

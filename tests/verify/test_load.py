@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,11 +82,10 @@ def test_a_real_difference_among_50_000_pending_keys(synced: Migration, method: 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseServer, tmp_path: Path, paused: bool) -> None:
-    """pgbench as fast as it can, replay going on or held back (`swap pause`): it finishes, in about the time it takes
-    without, and calls nothing different that is only late."""
+    """pgbench as fast as it can, replay going on or held back (`swap pause`): verification finishes beside it, and reports no
+    row as different that is only late."""
     if not (server.bindir / "pgbench").exists():
         pytest.skip(f"no pgbench in {server.bindir}")
-    quiet = min(_timed(synced, method) for method in METHODS)
     script = tmp_path / "load.sql"
     script.write_text(
         f"\\set id random(1, {ROWS})\n"
@@ -111,12 +109,10 @@ def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseS
             wait_until(lambda: (look.execute(written).fetchone() or (False,))[0], 60, what="the load is on")
             for method in METHODS:
                 for snapshot_max_s in (900.0, 0.0):
-                    began = time.monotonic()
                     settings = VerificationSettings(method, jobs=2, snapshot_max_s=snapshot_max_s)
                     with synced.database.session() as conn:
                         report = verify(synced.held().on(conn), settings)
                     assert report.verdict == "identical", report
-                    assert time.monotonic() - began < 30 + 20 * quiet
                     if paused:
                         assert report.tables[0].pending > 500
             assert load.poll() is None
@@ -125,9 +121,3 @@ def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseS
     finally:
         load.terminate()
         load.wait(30)
-
-
-def _timed(m: Migration, method: Method) -> float:
-    began = time.monotonic()
-    assert verified(m, method).verdict == "identical"
-    return time.monotonic() - began

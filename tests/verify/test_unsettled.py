@@ -11,8 +11,8 @@ from psycopg import sql
 
 import cutover.run
 from swap.core.errors import DifferenceError
+from swap.ddl.foreign_keys import validations
 from swap.plan.direction import table_mapping
-from swap.sync.follow_up import validations
 from tests.support.cycling import Start
 from tests.support.verifying import reason, status_of
 

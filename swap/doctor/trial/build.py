@@ -1,20 +1,20 @@
-"""The trial build (H25, H27): the target schema, empty, is really built before anything else is, and rolled back.
+"""The trial (H25, H27): builds the target schema, empty, before anything else is built, and rolls it back.
 
 One transaction makes schemas of its own, empty copies of the tables in them, and the same plan with those schemas'
-names in it (`swap.doctor.trial.remap`). Then every statement of `prepare`, of the build and of the exchange runs on the
-copies, each under a savepoint: what cannot be built over a uuid fails here, in the server's own words, and all of it is
-reported, not the first only. No application table is locked beyond ACCESS SHARE, which a view over an untouched table
-takes while it is created: statements that would touch a relation outside the trial's schemas are left out.
+names in it (`swap.doctor.trial.remap`). Then it runs the statements of `swap.ddl.phases`, from `prepare` to the exchange,
+on the copies, each under a savepoint. What cannot be built over a uuid fails here, in the server's own words, and the
+trial reports all of it, not the first only. It takes ACCESS SHARE on an application's table that a view reads, for as long
+as the view is created, and no other lock: it leaves out statements that would touch a relation outside its own schemas.
 
-The tool's own triggers and functions are left out too. What takes something back (drops a view, a trigger, a grant) runs
-where the copies have it.
+It also leaves out by kind: the tool's own objects, the copy of rows, and what the copies do not have (old views to set
+aside, sequences, publications, rights).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 
 import psycopg
@@ -24,23 +24,20 @@ from swap.catalog.load import load_tables, query
 from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.lock_retries import local_timeout
-from swap.core.names import derive, quote
+from swap.core.names import derive
 from swap.core.sql_text import Query, load_sql, verbatim
-from swap.core.statement import Statement, script
+from swap.core.statement import Kind, Statement, Verb, script
 from swap.ddl.exchange import exchange
-from swap.ddl.functions import RESET
-from swap.ddl.references import create_index, reference_indexes
-from swap.ddl.security_labels import WHY as LABELS
-from swap.ddl.set_aside import KEPT, followers
+from swap.ddl.phases import backfill_tasks, build_tasks, prepare_steps, reference_tasks, statements_of
+from swap.ddl.set_aside import followers
+from swap.ddl.statistics import build_name
 from swap.doctor.finding import Finding, blocker, ok
 from swap.doctor.trial.functions import review
 from swap.doctor.trial.partitions import some_partitions
-from swap.doctor.trial.remap import Moves
-from swap.doctor.trial.savepoint import tried
+from swap.doctor.trial.remap import SchemaRemap
+from swap.doctor.trial.savepoint import error_in_savepoint
 from swap.doctor.trial.tables import copies
 from swap.plan.model import Plan
-from swap.prepare.run import prepare_steps
-from swap.sync.build import constraint_statements, reference_steps, shadow_indexes
 
 STATEMENT_MS = 30_000
 LOCK_MS = 2_000
@@ -55,12 +52,20 @@ EXPLAINS = {
     "42703": ("function", "view"),  # a column that is gone after the cutover
     "42804": ("foreign-key",),  # of incompatible types
     "42830": ("foreign-key",),  # no unique constraint matching
+    "42883": ("function",),  # an aggregate, which has no text to make it again by
     "55000": ("view",),  # a materialized view over one that is not populated
 }
 """What the server may say against an object (SQLSTATE), and the checks that know better what to do about it."""
-TWIN = "a function of a copy's row type"
 PROVIDER = "Load the provider in every session (shared_preload_libraries), or SECURITY LABEL … IS NULL, and again afterwards."
 GONE = "Mend what it needs first."
+
+# Left out: what swap keeps for itself, work on rows, and what the copies have nothing for.
+LEFT_OUT = {Kind.CAPTURE, Kind.SET_ASIDE, Kind.RECOMPILE, Kind.ROWS, Kind.MAINTENANCE, Kind.LOCK, Kind.SEQUENCE}
+# A failure of one of these is a finding. The others name a column, a right or an option of what failed before them.
+BUILT = {
+    Kind.TABLE, Kind.CONSTRAINT, Kind.FOREIGN_KEY, Kind.INDEX, Kind.STATISTICS, Kind.TRIGGER, Kind.POLICY, Kind.VIEW,
+    Kind.FUNCTION, Kind.SECURITY_LABEL,
+}  # fmt: skip
 
 
 class _RollBack(Exception):
@@ -77,8 +82,8 @@ class Trial:
     failed: bool = False
     known: set[tuple[str, str]] = field(default_factory=set)
 
-    def explained(self, label: str, error: psycopg.Error) -> bool:
-        """Whether a check of the catalog has said of this object why it cannot be built. Another failure of the same
+    def is_explained(self, label: str, error: psycopg.Error) -> bool:
+        """Whether a check of the catalog has said why this object cannot be built. Another failure of the same
         object is news: a view of another owner's that calls max(id) needs more than the membership."""
         return any((name, label) in self.known for name in EXPLAINS.get(error.sqlstate or "", ()))
 
@@ -122,103 +127,105 @@ def run_trial(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> Tr
 
 def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
     outside = _targets(conn, plan)
-    moves = _scratch(conn, plan, outside)
-    moved = replace(moves.plan(plan), state_schema=_schema(conn, "state"))
-    failed: dict[str, str] = {}
-    made = copies(moved, moves.plan(outside))
-    tables = [s for s in made if s.text.startswith("CREATE TABLE ")]
-    everything = (*tables, *_twins(conn, plan, moves), *(s for s in made if s not in tables), *_statements(moved))
-    for batch in _batches(s for s in everything if _inside(s, moved, moves)):
-        if len(batch) > 1 and _run(conn, script(batch)) is None:
-            trial.built += len(batch)
-            continue
-        for statement in batch:
-            error = _run(conn, _if_there(statement))
-            if _optional(statement):
-                continue  # what the copies never had cannot be taken off them
-            if error is None:
-                trial.built += 1
-            elif not _creates(statement):
-                trial.left_out.append(f"{statement.text}: {error.diag.message_primary}")
-            else:
-                label = _label(statement, moves)
-                trial.failed = True
-                if not trial.explained(label, error):
-                    trial.findings.append(_finding(label, error, moves, failed, labelled=statement.why.startswith(LABELS)))
-                failed.setdefault(label.rpartition(".")[2], label)
-    trial.findings += review(conn, plan, moves)
+    remap = _scratch(conn, plan, outside)
+    moved = replace(remap.plan(plan), state_schema=_schema(conn, "state"))
+    tables, rest = copies(moved, remap.plan(outside))
+    builder = _Builder(conn, trial, remap)
+    builder.run(tables)
+    for definition in _row_type_functions(conn, plan, remap):
+        error_in_savepoint(conn, partial(conn.execute, definition))
+    builder.run([*rest, *_statements(moved)])
+    trial.findings += review(conn, plan, remap)
+
+
+def _row_type_functions(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[sql.SQL]:
+    """Functions bound to the row type of a reference's table stay as they are, and so does their type; a view over the
+    copies finds them only with the copies' types. Another signature is another function: the trial does not touch the
+    real one."""
+    oids = [t.oid for t in plan.catalog.tables if t.name != plan.source]
+    dependents = [f.oid for f in plan.catalog.functions]
+    query = load_sql("swap.doctor.trial", "row_type_functions.sql")
+    rows = conn.execute(query, {"oids": oids, "dependents": dependents}).fetchall()
+    return [verbatim(remap.text(definition)) for _, definition in rows]
+
+
+def _statements(plan: Plan) -> Iterator[Statement]:
+    """From `prepare` to the exchange, as they run; indexes plainly, because the trial is one transaction."""
+    yield from statements_of(prepare_steps(plan))
+    yield from statements_of(backfill_tasks(plan, concurrently=False))
+    yield from statements_of(build_tasks(plan))
+    yield from statements_of(reference_tasks(plan, concurrently=False))
+    yield from exchange(plan)
+
+
+@dataclass
+class _Builder:
+    """Runs statements on the copies and notes which fail. `failed`: the labels of what is not there, by plain name."""
+
+    conn: Connection
+    trial: Trial
+    remap: SchemaRemap
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def run(self, statements: Iterable[Statement]) -> None:
+        for batch in _batches(s for s in statements if self._inside(s)):
+            if len(batch) > 1 and self._error(script(batch)) is None:
+                self.trial.built += len(batch)
+                continue
+            for statement in batch:
+                error = self._error(statement.sql)
+                if not statement.takes_back:
+                    self._note(statement, error)
+
+    def _error(self, text: Query) -> psycopg.Error | None:
+        return error_in_savepoint(self.conn, partial(self.conn.execute, text))
+
+    def _inside(self, statement: Statement) -> bool:
+        """Whether it is about an object of the application's, on the copies alone."""
+        if statement.kind in LEFT_OUT:
+            return False
+        if statement.kind is Kind.STATISTICS and statement.verb is not Verb.CREATE:
+            return False  # the copies have no old statistics to rename
+        if statement.takes_back and statement.kind is not Kind.TRIGGER:
+            return False  # the copies have triggers to drop, and nothing else that an exchange takes away
+        return statement.table is None or statement.table.schema in self.remap.schemas.values()
+
+    def _note(self, statement: Statement, error: psycopg.Error | None) -> None:
+        if error is None:
+            self.trial.built += 1
+        elif statement.kind not in BUILT or statement.verb is not Verb.CREATE:
+            self.trial.left_out.append(f"{statement.text}: {error.diag.message_primary}")
+        else:
+            label = self._label(statement)
+            self.trial.failed = True
+            if not self.trial.is_explained(label, error):
+                self.trial.findings.append(self._finding(label, error, statement.kind))
+            self.failed.setdefault(label.rpartition(".")[2], label)
+
+    def _label(self, statement: Statement) -> str:
+        """What `[accept]` and the reader call the object: `public.view`, `public.table.trigger`, `public.function(bigint)`."""
+        if statement.object:
+            return self.remap.readable(statement.object)
+        return str(self.remap.back(statement.table)) if statement.table else statement.why
+
+    def _finding(self, label: str, error: psycopg.Error, kind: Kind) -> Finding:
+        message = self.remap.readable(error.diag.message_primary or str(error))
+        if kind is Kind.SECURITY_LABEL:
+            return blocker("trial", label, f"its security label cannot be given again: {message}", PROVIDER)
+        if isinstance(error, errors.UndefinedTable):
+            missing = next((whole for name, whole in self.failed.items() if name in message), None)
+            if missing is not None:
+                return blocker("trial", label, f"needs {missing}, which {CANNOT}", GONE)
+        return blocker("trial", label, f"{CANNOT}: {message}", HINT)
 
 
 def _batches(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
     """Runs of statements for one round trip and one savepoint; where one of them fails they are run singly. 200
-    references are 3000 statements. What may fail goes alone."""
-    for optional, run in groupby(statements, key=_optional):
+    references are 3000 statements. What may fail because the copies do not have it goes alone."""
+    for may_fail, run in groupby(statements, key=lambda s: s.takes_back):
         mine = list(run)
-        size = 1 if optional else BATCH
+        size = 1 if may_fail else BATCH
         yield from (mine[n : n + size] for n in range(0, len(mine), size))
-
-
-def _optional(statement: Statement) -> bool:
-    return _takes_back(statement) or statement.why == TWIN
-
-
-def _twins(conn: Connection, plan: Plan, moves: Moves) -> list[Statement]:
-    """Functions bound to the row type of a reference's table stay as they are, and so does their type; a view over the
-    copies finds them only with the copies' types. Another signature is another function: the real one is not touched."""
-    oids = [t.oid for t in plan.catalog.tables if t.name != plan.source]
-    followers_ = [f.oid for f in plan.catalog.functions]
-    rows = conn.execute(
-        load_sql("swap.doctor.trial", "row_type_functions.sql"), {"oids": oids, "followers": followers_}
-    ).fetchall()
-    return [Statement(verbatim(moves.text(definition)), TWIN) for _, definition in rows]
-
-
-def _statements(plan: Plan) -> Iterator[Statement]:
-    """Everything that is built from `prepare` to the exchange, in that order."""
-    for step in prepare_steps(plan):
-        yield from step.statements
-    yield create_index(plan.key_index, concurrently=False)
-    for index in shadow_indexes(plan):
-        yield create_index(index, concurrently=False)
-    for index in plan.indexes:
-        yield from constraint_statements(index)
-    for ref in plan.references:
-        yield from (create_index(i, concurrently=False) for i in reference_indexes(ref))
-        yield from (s for step in reference_steps(ref) for s in step.statements)
-    yield from exchange(plan)
-
-
-def _inside(statement: Statement, plan: Plan, moves: Moves) -> bool:
-    """Whether it is about something of the application's, on the copies alone."""
-    if f'"{plan.state_schema}".' in statement.text or statement.why in (KEPT, RESET):
-        return False  # the copies have no old views to set aside; functions that mention the tables are the application's
-    if re.match(r"(ALTER|DROP|COMMENT ON) STATISTICS\b", statement.text):
-        return False  # the copies have no old statistics either
-    sequences = [s.name.sql.as_string(None) for s in plan.source_table.sequences]
-    made = statement.text.startswith("CREATE ") and not statement.text.startswith("CREATE SEQUENCE ")
-    if not made and any(s in statement.text for s in sequences):
-        return False  # the real sequence, which writers draw from; a default may name it
-    if statement.table is None:
-        return not _takes_back(statement)
-    return statement.table.schema in moves.schemas.values()
-
-
-def _takes_back(statement: Statement) -> bool:
-    return statement.why.startswith("undo: ")
-
-
-def _if_there(statement: Statement) -> Query:
-    """What the copies never had is not dropped from them, and does not fill the server's log with errors."""
-    return verbatim(DROP.sub(r"\1 IF EXISTS ", statement.text, count=1)) if _takes_back(statement) else statement.sql
-
-
-def _creates(statement: Statement) -> bool:
-    made = r"CREATE\b|SECURITY LABEL\b|ALTER POLICY\b|ALTER TABLE (?:ONLY )?\S+ ADD CONSTRAINT\b"
-    return bool(re.match(made, statement.text))
-
-
-def _run(conn: Connection, text: Query) -> psycopg.Error | None:
-    return tried(conn, lambda: conn.execute(text))
 
 
 def _targets(conn: Connection, plan: Plan) -> tuple[Table, ...]:
@@ -235,45 +242,13 @@ def _schema(conn: Connection, part: str) -> str:
     return derive(f"swap_trial_{conn.info.backend_pid}", f"_{part}")
 
 
-def _scratch(conn: Connection, plan: Plan, outside: tuple[Table, ...]) -> Moves:
+def _scratch(conn: Connection, plan: Plan, outside: tuple[Table, ...]) -> SchemaRemap:
     """One schema for each one involved: two tables of one name stay two. Owners of views and functions must be able to create there."""
     tables = {plan.shadow, plan.retired, *(x.name for t in (*plan.catalog.tables, *outside) for x in (t, *t.partitions))}
-    tables |= {f.name for f in followers(plan)}
+    tables |= {f.name for f in followers(plan)} | {build_name(s) for s in plan.catalog.statistics}
+    tables |= {s.name for s in plan.catalog.statistics}
     schemas = {s: _schema(conn, str(n)) for n, s in enumerate(sorted({t.schema for t in tables}))}
     for scratch in schemas.values():
         name = sql.Identifier(scratch)
         conn.execute(sql.SQL("CREATE SCHEMA {}; GRANT ALL ON SCHEMA {} TO PUBLIC").format(name, name))
-    return Moves({t: schemas[t.schema] for t in tables})
-
-
-DROP = re.compile(r"^((?:ALTER TABLE .* )?DROP (?:CONSTRAINT|TRIGGER|POLICY|VIEW|MATERIALIZED VIEW|FUNCTION|PROCEDURE)) (?!IF )")
-NAME = r'("(?:[^"]|"")+"|[^\s(]+)'
-PART_OF = re.compile(rf"\b(?:CONSTRAINT (?!TRIGGER)|TRIGGER |POLICY |INDEX ){NAME}")
-ROUTINE = re.compile(r"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE|AGGREGATE) ([^()]+\([^()]*\))")
-
-
-def _label(statement: Statement, moves: Moves) -> str:
-    """What `[accept]` and the reader call the object: `public.view`, `public.table.trigger`, `public.function(bigint)`."""
-    text = statement.text
-    if statement.why.startswith(LABELS):
-        return moves.readable(statement.why.removeprefix(LABELS))
-    if routine := ROUTINE.match(text):
-        return moves.readable(routine.group(1))
-    table = str(moves.back(statement.table)) if statement.table else ""
-    head = text if re.match(r"ALTER|CREATE (?:\w+ )*(?:TRIGGER|POLICY|INDEX)\b", text) else ""
-    part = PART_OF.search(head)
-    if part is None:
-        return table or statement.why
-    name = part.group(1)
-    plain = name[1:-1].replace('""', '"') if name.startswith('"') else name
-    return f"{table}.{quote(plain)}"
-
-
-def _finding(label: str, error: psycopg.Error, moves: Moves, failed: dict[str, str], *, labelled: bool) -> Finding:
-    message = moves.readable(error.diag.message_primary or str(error))
-    if labelled:
-        return blocker("trial", label, f"its security label cannot be given again: {message}", PROVIDER)
-    missing = re.search(r'relation "(?:.*\.)?([^".]+)"', message) if error.sqlstate == "42P01" else None
-    if missing and missing.group(1) in failed:
-        return blocker("trial", label, f"needs {failed[missing.group(1)]}, which {CANNOT}", GONE)
-    return blocker("trial", label, f"{CANNOT}: {message}", HINT)
+    return SchemaRemap({t: schemas[t.schema] for t in tables})

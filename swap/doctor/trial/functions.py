@@ -20,8 +20,8 @@ from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.core.sql_text import load_sql, verbatim
 from swap.doctor.finding import Finding, blocker, warning
-from swap.doctor.trial.remap import Moves
-from swap.doctor.trial.savepoint import tried
+from swap.doctor.trial.remap import SchemaRemap
+from swap.doctor.trial.savepoint import error_in_savepoint
 from swap.plan.model import Plan
 
 SESSION_PATH = '"$user", public'  # what an application's session has unless it says otherwise
@@ -47,21 +47,21 @@ class Routine:
     tables: Sequence[int]
 
 
-def review(conn: Connection, plan: Plan, moves: Moves) -> list[Finding]:
+def review(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[Finding]:
     """A finding for each routine that breaks, or that cannot be checked."""
     checker = _checker(conn)
     out = []
     for routine in _routines(conn, plan):
         with conn.transaction(force_rollback=True):  # all are made in one schema: two of one name would replace each other
-            out += _review(conn, plan, moves, routine, checker)
+            out += _review(conn, plan, remap, routine, checker)
     return out
 
 
-def _review(conn: Connection, plan: Plan, moves: Moves, routine: Routine, checker: sql.Identifier | None) -> list[Finding]:
+def _review(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Routine, checker: sql.Identifier | None) -> list[Finding]:
     if routine.language == "sql":
-        return _sql_body(conn, plan, moves, routine)
+        return _sql_body(conn, plan, remap, routine)
     if routine.language == "plpgsql" and checker is not None:
-        return _plpgsql_body(conn, plan, moves, routine, checker)
+        return _plpgsql_body(conn, plan, remap, routine, checker)
     needs = "; with the extension plpgsql_check it would be" if routine.language == "plpgsql" else ""
     return _unchecked(routine, f"a body in {routine.language} was not checked{needs}")
 
@@ -85,40 +85,40 @@ def _word(name: str) -> str:
     return r"(^|\W)" + re.sub(r"(\W)", r"\\\1", name) + r"(\W|$)"
 
 
-def _sql_body(conn: Connection, plan: Plan, moves: Moves, routine: Routine) -> list[Finding]:
-    before = _create(conn, plan, moves, routine, moved=False)
+def _sql_body(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Routine) -> list[Finding]:
+    before = _create(conn, plan, remap, routine, moved=False)
     if isinstance(before, psycopg.Error):
         return _unchecked(routine, f"its body could not be checked: {before.diag.message_primary}")
-    after = _create(conn, plan, moves, routine, moved=True)
-    return _broken(routine, [_message(after, moves)]) if isinstance(after, psycopg.Error) else []
+    after = _create(conn, plan, remap, routine, moved=True)
+    return _broken(routine, [_message(after, remap)]) if isinstance(after, psycopg.Error) else []
 
 
-def _create(conn: Connection, plan: Plan, moves: Moves, routine: Routine, *, moved: bool) -> TableName | psycopg.Error:
+def _create(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Routine, *, moved: bool) -> TableName | psycopg.Error:
     """The routine in the trial's schema: over the tables as they are, or (`moved`) over the target's."""
-    scratch = next(iter(moves.schemas.values()))
+    scratch = next(iter(remap.schemas.values()))
     own = {TableName(routine.schema, routine.name): scratch}
-    text = Moves({**moves.schemas, **own} if moved else own).text(OWN_PATH.sub("", routine.definition, count=1))
+    text = SchemaRemap({**remap.schemas, **own} if moved else own).text(OWN_PATH.sub("", routine.definition, count=1))
 
     def create() -> None:
         _set(conn, "check_function_bodies", "on" if routine.language == "sql" else "off")
-        _set(conn, "search_path", _path(plan, moves, routine, moved=moved))
+        _set(conn, "search_path", _path(plan, remap, routine, moved=moved))
         conn.execute(verbatim(text))
         _set(conn, "search_path", "pg_catalog, pg_temp")
 
-    return tried(conn, create) or TableName(scratch, routine.name)
+    return error_in_savepoint(conn, create) or TableName(scratch, routine.name)
 
 
 def _set(conn: Connection, name: str, value: str) -> None:
     conn.execute("SELECT pg_catalog.set_config(%s, %s, true)", [name, value])
 
 
-def _path(plan: Plan, moves: Moves, routine: Routine, *, moved: bool) -> str:
+def _path(plan: Plan, remap: SchemaRemap, routine: Routine, *, moved: bool) -> str:
     """Where unqualified names are looked for: the routine's own path, else a usual one; its own and the source's schema."""
     path = [p.strip() for p in (routine.path or SESSION_PATH).split(",")]
     path += [quote(s) for s in (routine.schema, plan.source.schema) if quote(s) not in path]
     if not moved:
         return ", ".join(path)
-    scratch = {quote(t.schema): s for t, s in moves.schemas.items()}
+    scratch = {quote(t.schema): s for t, s in remap.schemas.items()}
     return ", ".join(f"{scratch[p]}, {p}" if p in scratch else p for p in path)
 
 
@@ -129,12 +129,12 @@ def _checker(conn: Connection) -> sql.Identifier | None:
     return sql.Identifier(row[0], "plpgsql_check_function_tb") if row else None
 
 
-def _plpgsql_body(conn: Connection, plan: Plan, moves: Moves, routine: Routine, checker: sql.Identifier) -> list[Finding]:
+def _plpgsql_body(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Routine, checker: sql.Identifier) -> list[Finding]:
     if routine.is_trigger and not routine.tables:
         return _unchecked(routine, "no trigger calls it, so it could not be checked")
-    made = _create(conn, plan, moves, routine, moved=True)
+    made = _create(conn, plan, remap, routine, moved=True)
     if isinstance(made, psycopg.Error):
-        return _broken(routine, [_message(made, moves)])
+        return _broken(routine, [_message(made, remap)])
     row = conn.execute(
         "SELECT max(p.oid)::bigint FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = %s",
         [made.schema],
@@ -145,14 +145,14 @@ def _plpgsql_body(conn: Connection, plan: Plan, moves: Moves, routine: Routine, 
 
     def check() -> None:
         for table in routine.tables or (0,):
-            _set(conn, "search_path", _path(plan, moves, routine, moved=False))
+            _set(conn, "search_path", _path(plan, remap, routine, moved=False))
             known = _check(conn, checker, routine.oid, table)
-            _set(conn, "search_path", _path(plan, moves, routine, moved=True))
-            found = _check(conn, checker, made_oid, _moved_table(conn, plan, moves, table))
-            messages.extend(m for m in map(moves.readable, found) if m not in known)
+            _set(conn, "search_path", _path(plan, remap, routine, moved=True))
+            found = _check(conn, checker, made_oid, _moved_table(conn, plan, remap, table))
+            messages.extend(m for m in map(remap.readable, found) if m not in known)
         _set(conn, "search_path", "pg_catalog, pg_temp")
 
-    error = tried(conn, check)
+    error = error_in_savepoint(conn, check)
     if error is not None:
         return _unchecked(routine, f"plpgsql_check could not check it: {error.diag.message_primary}")
     return _broken(routine, list(dict.fromkeys(messages))) if messages else []
@@ -168,17 +168,17 @@ def _check(conn: Connection, checker: sql.Identifier, function: int, table: int)
     return [f"line {line}: {message}" if line else message for line, message in rows]
 
 
-def _moved_table(conn: Connection, plan: Plan, moves: Moves, oid: int) -> int:
+def _moved_table(conn: Connection, plan: Plan, remap: SchemaRemap, oid: int) -> int:
     table = next((t for t in plan.catalog.tables if t.oid == oid), None)
     if table is None:
         return oid
-    row = conn.execute("SELECT to_regclass(%s)::oid::bigint", [moves.name(table.name).sql.as_string(conn)]).fetchone()
+    row = conn.execute("SELECT to_regclass(%s)::oid::bigint", [remap.name(table.name).sql.as_string(conn)]).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def _message(error: psycopg.Error, moves: Moves) -> str:
-    return moves.readable(error.diag.message_primary or str(error))
+def _message(error: psycopg.Error, remap: SchemaRemap) -> str:
+    return remap.readable(error.diag.message_primary or str(error))
 
 
 def _broken(routine: Routine, messages: list[str]) -> list[Finding]:

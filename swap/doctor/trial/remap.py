@@ -21,7 +21,7 @@ from swap.core.names import TableName, quote
 T = TypeVar("T")
 
 
-class Moves:
+class SchemaRemap:
     """Which relations are elsewhere, and where: `{public.users: scratch}`."""
 
     def __init__(self, schemas: Mapping[TableName, str]) -> None:

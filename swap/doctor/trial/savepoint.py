@@ -1,4 +1,4 @@
-"""What the trial build does with everything that may fail: a savepoint, and the server's own words."""
+"""What the trial does with everything that may fail: a savepoint, and the server's own words."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import psycopg
 from swap.core.connection import Connection, judged
 
 
-def tried(conn: Connection, work: Callable[[], object]) -> psycopg.Error | None:
-    """`work` under a savepoint: None, or what the server says against it. Raised is what says nothing about it: a lock
-    that was not free, a statement that took too long, a session that is gone."""
+def error_in_savepoint(conn: Connection, work: Callable[[], object]) -> psycopg.Error | None:
+    """Do `work` under a savepoint. None, or what the server says against it.
+
+    Raises what says nothing about the work: a lock that was not free, a statement that took too long, a lost session.
+    """
     try:
         with conn.transaction():
             work()

@@ -8,13 +8,13 @@ from psycopg import sql
 
 from swap.catalog.model import Column, Index, Table
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import Statement
+from swap.core.statement import Kind, Statement, Verb, part
 from swap.ddl.shadow import NAMED_NOT_NULL
 from swap.plan.model import Plan
 
 
-def copies(plan: Plan, others: tuple[Table, ...]) -> list[Statement]:
-    """Source, references and `others` (what the source refers to): columns, constraints, indexes, triggers.
+def copies(plan: Plan, others: tuple[Table, ...]) -> tuple[list[Statement], list[Statement]]:
+    """Source, references and `others` (what the source refers to): the tables, then their constraints, indexes, triggers.
 
     No foreign key: those that touch the source are added by the exchange itself, and no other one matters here.
     """
@@ -22,7 +22,9 @@ def copies(plan: Plan, others: tuple[Table, ...]) -> list[Statement]:
     tables = tuple(t for t in (*plan.catalog.tables, *others) if t.name not in parts)
     made = [s for t in tables for s in _copy(t, plan.catalog.server_version)]
     # A constraint trigger may be FROM another table: the tables come first.
-    return made + [_made(t, verbatim(trigger.definition)) for t in tables for trigger in t.triggers]
+    triggers = [_made(t, verbatim(g.definition), Kind.TRIGGER, g.name) for t in tables for g in t.triggers]
+    created = [s for s in made if s.kind is Kind.TABLE and s.verb is Verb.CREATE]
+    return created, [*(s for s in made if s not in created), *triggers]
 
 
 def _copy(table: Table, version: int) -> Iterator[Statement]:
@@ -34,17 +36,17 @@ def _copy(table: Table, version: int) -> Iterator[Statement]:
     create = sql.SQL("CREATE TABLE {} ({})").format(table.name.sql, columns)
     if _divided(table):
         create += verbatim(f" PARTITION BY {table.partition_key}")
-    yield _made(table, create)
+    yield _made(table, create, Kind.TABLE)
     for check in table.checks:
         add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(check.name))
-        yield _made(table, add + verbatim(check.definition))
+        yield _made(table, add + verbatim(check.definition), Kind.CONSTRAINT, check.name)
     for index in table.indexes:
         if index.valid:
-            yield from (_made(table, s) for s in _index(table, index))
+            yield from (_made(table, s, kind, index.name) for s, kind in _index(table, index))
     for partition in reversed(table.partitions):
         if partition.parent:
             attach = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} ").format(partition.parent.sql, partition.name.sql)
-            yield _made(partition, attach + verbatim(partition.bound))
+            yield _made(partition, attach + verbatim(partition.bound), Kind.TABLE, verb=Verb.ALTER)
 
 
 def _divided(table: Table) -> bool:
@@ -52,8 +54,9 @@ def _divided(table: Table) -> bool:
     return bool(table.partition_key and (table.partitions or table.parent))
 
 
-def _made(table: Table, text: Query) -> Statement:
-    return Statement(text, "an empty copy", table.name)
+def _made(table: Table, text: Query, kind: Kind, name: str = "", verb: Verb = Verb.CREATE) -> Statement:
+    label = part(table.name, name) if name else ""
+    return Statement(text, "an empty copy", table.name, kind=kind, verb=verb, object=label)
 
 
 def _column(c: Column, version: int) -> Query:
@@ -69,21 +72,22 @@ def _column(c: Column, version: int) -> Query:
     return text + sql.SQL(" NOT NULL" if c.not_null else "")
 
 
-def _index(table: Table, index: Index) -> Iterator[Query]:
+def _index(table: Table, index: Index) -> Iterator[tuple[Query, Kind]]:
     name = sql.Identifier(index.name)
     if index.exclusion:
-        yield sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, name) + verbatim(index.recipe)
+        add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, name)
+        yield add + verbatim(index.recipe), Kind.CONSTRAINT
         return
     timing = " DEFERRABLE" if index.deferrable else ""
     timing += " INITIALLY DEFERRED" if index.deferred else ""
     if _divided(table) and index.constraint_definition:
-        yield sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, name) + verbatim(
-            index.constraint_definition + timing
-        )
+        add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, name)
+        yield add + verbatim(index.constraint_definition + timing), Kind.CONSTRAINT
         return
     unique = sql.SQL("UNIQUE " if index.unique else "")
-    yield sql.SQL("CREATE {}INDEX {} ON {} ").format(unique, name, table.name.sql) + verbatim(index.tail)
+    create = sql.SQL("CREATE {}INDEX {} ON {} ").format(unique, name, table.name.sql)
+    yield create + verbatim(index.tail), Kind.INDEX
     if index.constraint and index.constraint_type in ("p", "u"):
         kind = "PRIMARY KEY" if index.constraint_type == "p" else "UNIQUE"
         add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(index.constraint))
-        yield add + verbatim(kind) + sql.SQL(" USING INDEX {}").format(name) + verbatim(timing)
+        yield add + verbatim(kind) + sql.SQL(" USING INDEX {}").format(name) + verbatim(timing), Kind.CONSTRAINT

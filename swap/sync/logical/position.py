@@ -7,9 +7,9 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.errors import DefectError, RefusedError
-from swap.ddl.replication import publication_name
+from swap.ddl.replication import SLOT, publication_name
 from swap.plan.model import Plan
-from swap.prepare.slot import STEP, Slot, read_slot
+from swap.prepare.slot import Slot, read_slot
 from swap.sync.logical.link import lsn_text
 
 LOST = "Changes made since then were not captured. Everything built so far stays, and no names were exchanged."
@@ -38,7 +38,7 @@ def check_journalled(conn: Connection, plan: Plan, run_id: int) -> tuple[Slot, i
     row = conn.execute(
         sql.SQL(
             "SELECT s.position, EXISTS (SELECT FROM {} d WHERE d.run_id = s.run_id AND d.name = {}) FROM {} s WHERE s.run_id = {}"
-        ).format(sql.Identifier(schema, "step"), sql.Literal(STEP), stream, run)
+        ).format(sql.Identifier(schema, "step"), sql.Literal(SLOT), stream, run)
     ).fetchone()
     if row is None:
         raise CaptureLostError("Capture by logical replication has just ended: the run goes on with triggers.")

@@ -15,9 +15,10 @@ from swap.core.connection import Connection, Database
 from swap.core.lock_retries import LockBudget, with_locks
 from swap.core.report import Reporter
 from swap.ddl.capture import changes
+from swap.ddl.replication import SLOT
 from swap.plan.direction import TableMapping, table_mapping
 from swap.plan.model import Plan
-from swap.prepare.slot import STEP, make_slot
+from swap.prepare.slot import make_slot
 from swap.state.journal import Journal, Phase, Run
 from swap.sync.logical.position import CaptureLostError, check_journalled
 
@@ -38,7 +39,7 @@ def lost(conn: Connection, run: Run) -> str | None:
 def restart_capture(database: Database, journal: Journal, run: Run, config: Config, report: Reporter) -> int:
     """Returns how many keys differ and were queued. The caller holds the worker. Raises LockError, RefusedError."""
     conn = journal.conn
-    journal.forget_step(run.id, STEP)
+    journal.forget_step(run.id, SLOT)
     report.note("capture begins again: a new replication slot")
     make_slot(conn, journal, run, report, database, journalled=False)
     budget = LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts)
@@ -47,7 +48,7 @@ def restart_capture(database: Database, journal: Journal, run: Run, config: Conf
     with conn.transaction():
         count = conn.execute(queue_differing(run.plan, table_mapping(run.plan, run.direction))).rowcount
         journal.update_run(run.id, verified=None)
-        journal.mark_step(run.id, STEP)
+        journal.mark_step(run.id, SLOT)
         journal.event(run.id, "capture", f"began again after its slot was lost; {count} keys differ and are queued")
     return count
 

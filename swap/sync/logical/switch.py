@@ -8,8 +8,6 @@ wrote before them; then the mode changes, and slot and publication go. Killed an
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
 from swap.core.config import Config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError
@@ -18,10 +16,10 @@ from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
 from swap.ddl import capture as objects
 from swap.ddl import guards as own_triggers
-from swap.ddl.replication import create_publication, drop_publication, publish
+from swap.ddl.replication import SLOT, create_publication, drop_publication, publish
 from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
-from swap.prepare.slot import STEP, end_slot, make_slot
+from swap.prepare.slot import end_slot, make_slot
 from swap.state.journal import Journal, Phase, Run
 from swap.sync.logical.barrier import streaming
 
@@ -51,7 +49,7 @@ def _triggers(run: Run) -> list[Statement]:
 
 def _to_logical(database: Database, journal: Journal, run: Run, budget: LockBudget, report: Reporter) -> None:
     conn, plan = journal.conn, run.plan
-    journal.forget_step(run.id, STEP)
+    journal.forget_step(run.id, SLOT)
     end_slot(conn, plan)
     with conn.transaction():
         conn.execute(script([drop_publication(plan), create_publication(plan), *publish(plan, plan.source, Direction.FORWARD)]))
@@ -67,10 +65,9 @@ def _to_logical(database: Database, journal: Journal, run: Run, budget: LockBudg
 
 def _to_triggers(database: Database, journal: Journal, run: Run, budget: LockBudget) -> None:
     conn, plan = journal.conn, run.plan
-    capture = journal.t["capture"]
-    slot = journal.execute(sa.select(capture.c.active).where(capture.c.run_id == run.id))[0][0]
+    table_no = journal.capture.table_no(run.id)
     triggers = _triggers(run)
-    install = [*(s.reversed() for s in triggers), *objects.capture_functions(plan, Direction.FORWARD, slot), *triggers]
+    install = [*(s.reversed() for s in triggers), *objects.capture_functions(plan, Direction.FORWARD, table_no), *triggers]
 
     def change() -> None:
         conn.execute(script(install))
@@ -82,7 +79,7 @@ def _to_triggers(database: Database, journal: Journal, run: Run, budget: LockBud
             fence.close_up()
     with conn.transaction():
         conn.execute(drop_publication(plan).sql)
-        journal.forget_step(run.id, STEP)
+        journal.forget_step(run.id, SLOT)
         _note(journal, run, "trigger")
     forget_logical(journal, journal.get(run.id))
 
@@ -92,11 +89,10 @@ def forget_logical(journal: Journal, run: Run) -> None:
     the server is asked, because a slot is there before its journal row."""
     if run.mode != "trigger":
         return
-    stream = journal.t["stream"]
     end_slot(journal.conn, run.plan)
     with journal.conn.transaction():
         journal.conn.execute(drop_publication(run.plan).sql)
-        journal.execute(sa.delete(stream).where(stream.c.run_id == run.id))
+        journal.capture.end_stream(run.id)
 
 
 def _note(journal: Journal, run: Run, mode: str) -> None:

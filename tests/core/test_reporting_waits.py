@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swap.core.blockers import explained
+from swap.core.blockers import reporting_waits
 from swap.core.connection import Database as Conninfo
 from swap.core.report import Silent
 from tests.support.migration import background
@@ -48,7 +48,7 @@ def test_a_long_statement(database: Database, connect: Connect, monkeypatch: pyt
             expected = "building index: scanning table, "
 
         def build() -> None:
-            with explained(conninfo, conn, "CREATE INDEX i", said):
+            with reporting_waits(conninfo, conn, "CREATE INDEX i", said):
                 conn.execute("CREATE INDEX i ON public.t (public.slow(n))")
 
         def release() -> None:

@@ -1,0 +1,89 @@
+"""What `sync` runs for each range: rows copied into the shadow, uuid columns filled where they stand."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.names import TableName
+from swap.core.sql_text import verbatim
+from swap.ddl.capture import generator
+from swap.plan.direction import TableMapping
+from swap.plan.model import Plan, RefColumns, ReferencePlan
+
+
+def copy_statement(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """INSERT … SELECT of one key range [low, high]."""
+    written = [m for m in d.columns if m.written]
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} s WHERE s.{} BETWEEN {} AND {}").format(
+        d.target.sql,
+        sql.SQL(", ").join(sql.Identifier(m.target) for m in written),
+        sql.SQL(", ").join(d.value(m) for m in written),
+        d.origin.sql,
+        sql.Identifier(d.origin_key),
+        low,
+        high,
+    )
+
+
+def fill_identity(plan: Plan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """One batch of the identity's backfill over heap blocks [low, high) of the source."""
+    return sql.SQL("UPDATE {t} SET {c} = {generate} WHERE ctid >= {low}::tid AND ctid < {high}::tid AND {c} IS NULL").format(
+        t=plan.source.sql, c=sql.Identifier(plan.identity), generate=generator(plan), low=low, high=high
+    )
+
+
+def fill_reference(
+    plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName | None = None
+) -> sql.Composed:
+    """One batch of a reference's backfill over heap blocks [low, high): by ctid, so any table will do. `heap`: the partition.
+
+    A row updated meanwhile moves behind the bound, and the guard filled it as it moved.
+    """
+    update = sql.SQL(
+        "UPDATE {t} r SET {u} = s.{identity} FROM {rows} s WHERE s.{key} = r.{c} AND r.{u} IS NULL"
+        " AND r.ctid >= {low}::tid AND r.ctid < {high}::tid"
+    ).format(
+        rows=_held_rows(plan, ref, low, high, heap) if _only_by_uuid(plan, ref.columns) else plan.source.sql,
+        t=(heap or ref.table).sql,
+        u=sql.Identifier(ref.columns.uuid_column),
+        c=sql.Identifier(ref.columns.column),
+        identity=sql.Identifier(plan.identity),
+        key=sql.Identifier(plan.key),
+        low=low,
+        high=high,
+    )
+    return update + _range_where(ref, low, high, heap) if ref.columns.where else update
+
+
+def _only_by_uuid(plan: Plan, ref: RefColumns) -> bool:
+    """A foreign key of the application's over the uuid column and none over the integer: see `_held_rows`."""
+    return ref.declared and any(ref.uuid_column in fk.columns for fk in plan.catalog.incoming if fk.holder == ref.table)
+
+
+def _held_rows(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName | None) -> sql.Composed:
+    """The rows referred to, locked as the foreign key's own check would lock them: under session_replication_role =
+    replica it does not run, and a row whose DELETE is about to commit would leave an orphan under a valid constraint
+    (seen so). Where the integer has a foreign key, that one's action meets the row being filled."""
+    return sql.SQL(
+        "(SELECT p.{key}, p.{identity} FROM {source} p WHERE p.{key} IN (SELECT x.{c} FROM {t} x WHERE x.{u} IS NULL"
+        " AND x.ctid >= {low}::tid AND x.ctid < {high}::tid) FOR KEY SHARE OF p)"
+    ).format(
+        key=sql.Identifier(plan.key), identity=sql.Identifier(plan.identity), source=plan.source.sql,
+        c=sql.Identifier(ref.columns.column), u=sql.Identifier(ref.columns.uuid_column),
+        t=(heap or ref.table).sql, low=low, high=high,
+    )  # fmt: skip
+
+
+def _range_where(ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName | None) -> sql.Composed:
+    """The reference's `where` over the bare table, so that its column names cannot become ambiguous."""
+    return sql.SQL(
+        " AND r.ctid = ANY (ARRAY(SELECT ctid FROM {t} WHERE ({where}) AND ctid >= {low}::tid AND ctid < {high}::tid))"
+    ).format(t=(heap or ref.table).sql, where=verbatim(ref.columns.where or "true"), low=low, high=high)
+
+
+def fill_compat(ref: RefColumns, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """One batch over heap blocks [low, high), after the reference's own backfill: rows that it did not touch."""
+    assert ref.compat_column is not None
+    return sql.SQL(
+        "UPDATE {t} r SET {o} = r.{u} WHERE r.{o} IS DISTINCT FROM r.{u} AND r.ctid >= {low}::tid AND r.ctid < {high}::tid"
+    ).format(t=ref.table.sql, o=sql.Identifier(ref.compat_column), u=sql.Identifier(ref.uuid_column), low=low, high=high)

@@ -1,0 +1,125 @@
+"""Indexes of the references in the exchange: names, primary keys, comments and marks. No index is built or read here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from psycopg import sql
+
+from swap.core.statement import AX, Kind, Statement, Verb, part
+from swap.ddl.indexes import rename_index
+from swap.ddl.partitions import primary_key_statements, tree
+from swap.ddl.rename import rename_constraint
+from swap.plan.model import IndexPlan, Plan, ReferencePlan
+
+
+def exchange_marks(index: IndexPlan, *, off: bool) -> list[Statement]:
+    """CLUSTER mark and replica identity belong to the index that bears the application's name: taken from the one
+    before the names change, given to the other after it. The same two, backwards, are the way back."""
+    assert index.final_name is not None
+    alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
+    name = sql.Identifier(index.final_name)
+    pairs = []
+    if index.attributes.clustered:
+        pairs.append((alter + sql.SQL("SET WITHOUT CLUSTER"), alter + sql.SQL("CLUSTER ON {}").format(name)))
+    if index.attributes.replica_identity:
+        identity = alter + sql.SQL("REPLICA IDENTITY ")
+        pairs.append((identity + sql.SQL("DEFAULT"), identity + sql.SQL("USING INDEX {}").format(name)))
+    why = "the mark of the index"
+    return [
+        Statement(a, why, index.table, AX, b, kind=Kind.MARK) if off else Statement(b, why, index.table, AX, a, kind=Kind.MARK)
+        for a, b in pairs
+    ]
+
+
+def drop_primary_key(ref: ReferencePlan, index: IndexPlan, spare: IndexPlan) -> Statement:
+    """The old primary key goes; the way back makes the spare index on the integer columns the primary key again."""
+    assert index.final_name is not None
+    alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
+    name = sql.Identifier(index.final_name)
+    if index.on_only:
+        parts = tree(ref, index)
+        back = [s.sql for s in primary_key_statements(parts, (spare, *ref.spare_parts))]
+    else:
+        parts = [index]
+        back = [alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(spare.build_name))]
+    comments = (s.sql for i in parts for s in index_comments(i, None))
+    return Statement(
+        alter + sql.SQL("DROP CONSTRAINT {}").format(name), "the primary key moves to the uuid column", index.table, AX,
+        sql.SQL("; ").join([*back, *comments]), kind=Kind.CONSTRAINT, verb=Verb.DROP, object=part(index.table, index.final_name),
+    )  # fmt: skip
+
+
+def index_comments(index: IndexPlan, before: str | None) -> list[Statement]:
+    """On the index that bears the application's name; the one it replaced keeps its own. `before`: an adopted index's."""
+    assert index.final_name is not None
+    on_index = sql.SQL("INDEX {}").format(sql.Identifier(index.table.schema, index.final_name))
+    on_constraint = sql.SQL("CONSTRAINT {} ON {}").format(sql.Identifier(index.final_name), index.table.sql)
+    texts = [
+        (on_index, index.attributes.comment, before),
+        (on_constraint, index.constraint.comment if index.constraint else "", None),
+    ]
+    comment = sql.SQL("COMMENT ON {} IS {}")
+    return [
+        Statement(
+            comment.format(on, sql.Literal(text)), "the comment", index.table, "", comment.format(on, sql.Literal(undo)), kind=Kind.COMMENT,
+        )
+        for on, text, undo in texts
+        if text
+    ]  # fmt: skip
+
+
+def comment_before(plan: Plan, index: IndexPlan) -> str | None:
+    """What was said of an index of the application's own that is adopted."""
+    indexes = plan.catalog.table(index.table).indexes
+    return next((i.comment or None for i in indexes if i.name == index.build_name), None)
+
+
+def exchange_index(ref: ReferencePlan, index: IndexPlan) -> list[Statement]:
+    if not index.is_primary:
+        return _exchange_names(index)
+    assert index.final_name is not None
+    alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
+    name = sql.Identifier(index.final_name)
+    drop = alter + sql.SQL("DROP CONSTRAINT {}").format(name)
+    if index.on_only:
+        parts = tree(ref, index)
+        made = [s.sql for s in primary_key_statements(parts, parts)]
+        return [
+            Statement(
+                sql.SQL("; ").join(made),
+                "the partitions' indexes exist; no scan",
+                index.table,
+                AX,
+                drop,
+                kind=Kind.CONSTRAINT,
+                verb=Verb.CREATE,
+                object=part(index.table, index.final_name),
+            )
+        ]
+    add = alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(index.build_name))
+    return [
+        Statement(
+            add,
+            "the index exists; no scan",
+            index.table,
+            AX,
+            drop,
+            kind=Kind.CONSTRAINT,
+            verb=Verb.CREATE,
+            object=part(index.table, index.final_name),
+        )
+    ]
+
+
+def exchange_part(index: IndexPlan) -> list[Statement]:
+    """A partition's; its primary key is a part of the table's, made with that one."""
+    return [] if index.is_primary else [replace(s, table=index.table) for s in _exchange_names(index)]
+
+
+def _exchange_names(index: IndexPlan) -> list[Statement]:
+    final, retired = index.names
+    names = [(final, retired), (index.build_name, final)]
+    if index.is_unique_constraint:
+        return [rename_constraint(index.table, before, after) for before, after in names]
+    return [rename_index(index.table.schema, before, after) for before, after in names]

@@ -1,0 +1,186 @@
+"""Indexes, as they are built before the exchange: beside the application's own, under names of their own.
+
+On the shadow they are built plainly, on tables that the application uses CONCURRENTLY. What the exchange does with them
+is in `swap.ddl.index_exchange`; what a partitioned table needs besides is in `swap.ddl.partitions`.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.sql_text import Query, verbatim
+from swap.core.statement import Kind, Statement, Verb, part
+from swap.ddl.partitions import add_constraint, attach
+from swap.ddl.statistics import statistics_of
+from swap.plan.model import IndexPlan, PartOf, Plan, ReferencePlan
+
+
+def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
+    """CREATE INDEX; CONCURRENTLY on tables the application uses, plainly on the shadow. An exclusion constraint builds
+    its index itself."""
+    if index.as_constraint:
+        alter = sql.SQL("ALTER TABLE {} {} CONSTRAINT {}")
+        name = sql.Identifier(index.build_name)
+        add = alter.format(index.table.sql, verbatim("ADD"), name) + verbatim(f" {index.definition}")
+        drop = alter.format(index.table.sql, verbatim("DROP"), name)
+        return Statement(
+            add,
+            f"equivalent of {index.final_name}",
+            index.table,
+            "ACCESS EXCLUSIVE",
+            drop,
+            kind=Kind.CONSTRAINT,
+            verb=Verb.CREATE,
+            object=part(index.table, index.build_name),
+        )
+    concurrently = concurrently and not index.on_only
+    text = sql.SQL("CREATE {}INDEX {}{}{} ON {}{} ").format(
+        sql.SQL("UNIQUE " if index.unique else ""),
+        sql.SQL("CONCURRENTLY " if concurrently else ""),
+        sql.SQL("IF NOT EXISTS " if index.on_only else ""),
+        sql.Identifier(index.build_name),
+        sql.SQL("ONLY " if index.on_only else ""),
+        index.table.sql,
+    ) + verbatim(index.definition)
+    undo = sql.SQL("DROP INDEX {}IF EXISTS {}").format(
+        sql.SQL("CONCURRENTLY " if concurrently else ""), sql.Identifier(index.table.schema, index.build_name)
+    )
+    lock = "SHARE UPDATE EXCLUSIVE" if concurrently else "SHARE"
+    why = f"equivalent of {index.final_name}" if index.final_name else "an index the exchange needs"
+    return Statement(
+        text,
+        why,
+        index.table,
+        lock,
+        undo,
+        transactional=not concurrently,
+        kind=Kind.INDEX,
+        verb=Verb.CREATE,
+        object=part(index.table, index.build_name),
+    )
+
+
+def index_attributes(index: IndexPlan) -> list[Statement]:
+    """What CREATE INDEX does not say, but for comments: statistics targets of expressions. Can be repeated."""
+    on = sql.Identifier(index.table.schema, index.build_name)
+    out: list[Query] = []
+    if index.as_constraint and index.attributes.tablespace:
+        out.append(sql.SQL("ALTER INDEX {} SET TABLESPACE {}").format(on, sql.Identifier(index.attributes.tablespace)))
+    for number, target in index.attributes.statistics:
+        out.append(sql.SQL("ALTER INDEX {} ALTER COLUMN {} SET STATISTICS {}").format(on, number, target))
+    return [Statement(s, f"as on {index.final_name}", index.table, "SHARE UPDATE EXCLUSIVE", kind=Kind.INDEX) for s in out]
+
+
+def reference_indexes(ref: ReferencePlan) -> list[IndexPlan]:
+    """Every index to build on the referring table, the spare of its primary key included; of a partitioned table, on its
+    partitions: what stands above them is `attach_indexes`."""
+    out = [*ref.parts, *(i for i in ref.indexes if not i.adopted), *ref.compat_indexes]
+    return [*(i for i in out if not i.on_only), *ref.spares]
+
+
+def attach_indexes(ref: ReferencePlan) -> list[Statement]:
+    """The indexes and unique constraints of a partitioned table over those of its partitions: instant, nothing is read. It
+    has no CREATE INDEX CONCURRENTLY of its own. Those below first: each is valid as soon as all its parts are."""
+    out = []
+    everything = [i for i in (*ref.indexes, *ref.parts) if not i.is_primary]  # that one is made in the exchange
+    for above in reversed([i for i in everything if i.on_only]):
+        name = above.build_name
+        out.append(add_constraint(above, name, name) if above.constraint else create_index(above, concurrently=False))
+        for i in everything:
+            if i.part_of == PartOf(above.table, above.build_name):
+                if i.constraint and not i.on_only:
+                    out.append(add_constraint(i, i.build_name, i.build_name))
+                out.append(attach((above.table.schema, above.build_name), i, i.build_name))
+    return out
+
+
+def shadow_indexes(plan: Plan) -> list[IndexPlan]:
+    """Every index of the shadow but the one on the integer key, largest work first."""
+    size = {i.name: i.size_bytes for i in plan.source_table.indexes}
+    return sorted(plan.indexes, key=lambda i: (-size.get(i.final_name or "", 0), i.build_name))
+
+
+def constraint_statements(index: IndexPlan) -> list[Statement]:
+    """The constraint that an index backs. An exclusion constraint is there already."""
+    alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
+    name = sql.Identifier(index.build_name)
+    out: list[Query] = []
+    if index.constraint is not None and (index.is_primary or index.is_unique_constraint) and not index.as_constraint:
+        kind = "PRIMARY KEY" if index.is_primary else "UNIQUE"
+        out.append(
+            alter + sql.SQL("ADD CONSTRAINT {} ").format(name) + verbatim(kind)
+            + sql.SQL(" USING INDEX {}").format(name) + verbatim(index.constraint.timing)
+        )  # fmt: skip
+    if index.constraint and index.constraint.comment:
+        comment = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
+        out.append(comment.format(name, index.table.sql, sql.Literal(index.constraint.comment)))
+    return [
+        Statement(
+            s,
+            f"as on {index.final_name}",
+            index.table,
+            "ACCESS EXCLUSIVE",
+            kind=Kind.CONSTRAINT,
+            verb=Verb.CREATE,
+            object=part(index.table, index.build_name),
+        )
+        for s in out
+    ]
+
+
+def shadow_marks(plan: Plan) -> list[Statement]:
+    """The index that CLUSTER uses, and what identifies a row in the write-ahead log (H30)."""
+    alter = sql.SQL("ALTER TABLE {} ").format(plan.shadow.sql)
+    marks = [sql.SQL("CLUSTER ON {}").format(sql.Identifier(i.build_name)) for i in plan.indexes if i.attributes.clustered]
+    kind = plan.source_table.replident
+    if kind in "fn":
+        marks.append(sql.SQL("REPLICA IDENTITY FULL" if kind == "f" else "REPLICA IDENTITY NOTHING").format())
+    elif kind == "d" and publishable(plan):
+        marks.append(sql.SQL("REPLICA IDENTITY DEFAULT").format())
+    marks += [
+        sql.SQL("REPLICA IDENTITY USING INDEX {}").format(sql.Identifier(i.build_name))
+        for i in plan.indexes
+        if i.attributes.replica_identity
+    ]
+    return [Statement(alter + m, "as on the source", plan.shadow, "ACCESS EXCLUSIVE", kind=Kind.MARK) for m in marks]
+
+
+def publishable(plan: Plan) -> list[Statement]:
+    """A publication of all tables or of the schema has the shadow in it already, where an UPDATE of a table without
+    replica identity fails (H17): until there is a primary key, the integer key's index serves."""
+    if all(p.kind == "table" for p in plan.source_table.publications):
+        return []
+    identity = sql.SQL("ALTER TABLE {} REPLICA IDENTITY USING INDEX {}")
+    return [
+        Statement(
+            identity.format(plan.shadow.sql, sql.Identifier(plan.key_index.build_name)),
+            "replay may update what is published", plan.shadow, "ACCESS EXCLUSIVE", kind=Kind.MARK,
+        )
+    ]  # fmt: skip
+
+
+def rename_index(schema: str, before: str, after: str) -> Statement:
+    rename = sql.SQL("ALTER INDEX {} RENAME TO {}")
+    return Statement(
+        rename.format(sql.Identifier(schema, before), sql.Identifier(after)), "index name", None, "",
+        rename.format(sql.Identifier(schema, after), sql.Identifier(before)), kind=Kind.INDEX,
+    )  # fmt: skip
+
+
+def shadow_constraints(plan: Plan) -> list[Statement]:
+    """Everything that rests on the shadow's finished indexes."""
+    comment = sql.SQL("COMMENT ON INDEX {} IS {}")
+    comments = [
+        Statement(
+            comment.format(sql.Identifier(i.table.schema, i.build_name), sql.Literal(i.attributes.comment)), f"as on {i.final_name}",
+            i.table, "SHARE UPDATE EXCLUSIVE", kind=Kind.COMMENT,
+        )
+        for i in plan.indexes
+        if i.attributes.comment
+    ]  # fmt: skip
+    return [
+        *(s for i in plan.indexes for s in constraint_statements(i)),
+        *comments,
+        *shadow_marks(plan),
+        *statistics_of(plan, plan.source),
+    ]

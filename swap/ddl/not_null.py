@@ -1,0 +1,95 @@
+"""NOT NULL of the uuid columns: a CHECK that is validated beside running writers comes first, so SET NOT NULL scans nothing."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.names import TableName, derive
+from swap.core.statement import AX, Kind, Statement, Step, Verb, part
+from swap.ddl.rename import rename_constraint
+from swap.ddl.shadow import NAMED_NOT_NULL
+from swap.plan.model import Plan, ReferencePlan
+
+
+def not_null_check(table: TableName, column: str, name: str) -> list[Statement]:
+    """CHECK (column IS NOT NULL) NOT VALID, then VALIDATE: lets SET NOT NULL skip its scan inside the cutover."""
+    alter = sql.SQL("ALTER TABLE {} ").format(table.sql)
+    ident = sql.Identifier(name)
+    add = alter + sql.SQL("ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID").format(ident, sql.Identifier(column))
+    drop = alter + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(ident)
+    validate = alter + sql.SQL("VALIDATE CONSTRAINT {}").format(ident)
+    return [
+        Statement(
+            add,
+            "what NOT NULL will rest on; not checked yet",
+            table,
+            "ACCESS EXCLUSIVE",
+            drop,
+            kind=Kind.CONSTRAINT,
+            verb=Verb.CREATE,
+            object=part(table, name),
+        ),
+        Statement(validate, "checks existing rows beside running writers", table, "SHARE UPDATE EXCLUSIVE", kind=Kind.CONSTRAINT),
+    ]
+
+
+def identity_not_null(plan: Plan) -> list[Step]:
+    """NOT NULL on the identity column without a scan under a strong lock; nothing where it is NOT NULL already."""
+    column = plan.source_table.column(plan.identity)
+    if column is not None and column.not_null:
+        return []
+    name = f"swap_{plan.tag}_identity_present"
+    add, validate = not_null_check(plan.source, plan.identity, name)
+    alter = sql.SQL("ALTER TABLE {} ").format(plan.source.sql)
+    ident = sql.Identifier(plan.identity)
+    final = Statement(
+        alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(ident, sql.Identifier(name)),
+        "NOT NULL, proved by the check; no scan", plan.source, "ACCESS EXCLUSIVE",
+        alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(ident), kind=Kind.NOT_NULL,
+    )  # fmt: skip
+    return [
+        Step("identity check", (add,), (plan.source,), "ACCESS EXCLUSIVE"),
+        Step("identity validate", (validate,)),
+        Step("identity not null", (final,), (plan.source,), "ACCESS EXCLUSIVE"),
+    ]
+
+
+def reference_not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
+    """NOT NULL rests on the validated check, so it scans nothing. From 18 on it is a constraint, added under the name
+    that the application knows: one of the server's own making is cut in a way of its own when it is long."""
+    columns, table = ref.columns, ref.table
+    existing = plan.catalog.table(table).column(columns.uuid_column)
+    there = existing is not None and existing.not_null
+    if not columns.not_null:
+        return []
+    alter = sql.SQL("ALTER TABLE {} ").format(table.sql)
+    column = sql.Identifier(columns.uuid_column)
+    # From 18 on a primary key makes a partition's NOT NULL its own: it does not go with the table's.
+    own = (p.name for p in plan.catalog.table(table).partitions)
+    dropped = (sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(t.sql, column) for t in (table, *own))
+    drop = sql.SQL("; ").join(dropped)
+    why = "NOT NULL, proved by the validated check"
+    if plan.catalog.server_version < NAMED_NOT_NULL or not ref.not_null_name:
+        add = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL").format(column)
+        return [] if there else [Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL)]
+    aside = rename_constraint(table, ref.not_null_name, derive(f"{table.name}_{columns.legacy_column}", "_not_null"))
+    if existing is not None and existing.not_null_name:
+        return [aside, rename_constraint(table, existing.not_null_name, ref.not_null_name)]
+    add = alter + sql.SQL("ADD CONSTRAINT {} NOT NULL {}").format(sql.Identifier(ref.not_null_name), column)
+    add += _as_before(plan, ref, ref.not_null_name)
+    return [
+        aside,
+        Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=part(table, ref.not_null_name)),
+    ]
+
+
+def _as_before(plan: Plan, ref: ReferencePlan, constraint: str) -> sql.Composed:
+    """What else the integer's NOT NULL says (18+): a comment, NO INHERIT."""
+    old = plan.catalog.table(ref.table).column(ref.columns.column)
+    text = sql.Composed([])
+    name = sql.Identifier(constraint)
+    if old is not None and old.not_null_comment:
+        text += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, ref.table.sql, sql.Literal(old.not_null_comment))
+    if old is not None and not old.not_null_inherited:
+        text += sql.SQL("; ALTER TABLE {} ALTER CONSTRAINT {} NO INHERIT").format(ref.table.sql, name)
+    return text

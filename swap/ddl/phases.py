@@ -1,0 +1,276 @@
+"""THE list of what runs, phase by phase, in order. `plan`, every dry run, the trial and the real run read this list.
+
+A phase is a list of tasks. A task is data: what is done, and the statements that do it. `prepare` and `sync` perform a
+task (swap.prepare.run, swap.sync.build), `plan` prints its statements, the trial runs them on empty copies.
+The names of tasks are the names of their journal rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from swap.core.names import TableName
+from swap.core.statement import AX, Kind, Statement, Step, undo_all
+from swap.ddl import capture, guards, shadow
+from swap.ddl.backfill import copy_statement, fill_compat, fill_identity, fill_reference
+from swap.ddl.columns import add_compat_column, add_identity, add_reference_column
+from swap.ddl.compat import compat_functions, reference_triggers
+from swap.ddl.exchange import closing_statements, exchange, lock_statements
+from swap.ddl.foreign_keys import validations
+from swap.ddl.functions import plan_again
+from swap.ddl.indexes import (
+    attach_indexes,
+    constraint_statements,
+    create_index,
+    index_attributes,
+    publishable,
+    reference_indexes,
+    shadow_constraints,
+    shadow_indexes,
+)
+from swap.ddl.not_null import identity_not_null, not_null_check
+from swap.ddl.replication import SLOT, create_publication, create_slot, publish
+from swap.ddl.statistics import statistics_of
+from swap.ddl.teardown import abort_steps, finalize_steps
+from swap.plan.direction import Direction, forward
+from swap.plan.model import IndexPlan, Plan, ReferencePlan
+
+LOW, HIGH = sql.SQL(":low"), sql.SQL(":high")
+
+
+@dataclass(frozen=True)
+class CopyRows:
+    """The source's rows into the shadow, range by range of the key."""
+
+    name: str
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class FillIdentity:
+    """The source's own uuid column, range by range of heap blocks."""
+
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class FillReference:
+    """The uuid column of a reference in one heap of its table, range by range of heap blocks."""
+
+    reference: ReferencePlan
+    heap: TableName
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class FillCompat:
+    """The compatibility column of a reference, range by range of heap blocks."""
+
+    reference: ReferencePlan
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class BuildIndexes:
+    """Indexes, then `attributes`: what CREATE INDEX does not say. On the shadow several are built at a time (`parallel`).
+
+    `name`: the journal's row for all of them; None: each is looked for in the catalog. `until`: the journal's row that
+    says that nothing of this is left to do.
+    """
+
+    name: str | None
+    indexes: tuple[IndexPlan, ...]
+    attributes: tuple[Statement, ...]
+    concurrently: bool = False
+    parallel: bool = False
+    until: str | None = None
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        return (*(create_index(i, concurrently=self.concurrently) for i in self.indexes), *self.attributes)
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Replay until one snapshot holds nothing more: the shadow equals the source in it."""
+
+    until: str | None = None
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class Maintain:
+    """VACUUM or ANALYZE. `name`: its journal row, where it has one."""
+
+    statements: tuple[Statement, ...]
+    name: str | None = None
+    until: str | None = None
+
+
+Task = Step | CopyRows | FillIdentity | FillReference | FillCompat | BuildIndexes | Drain | Maintain
+
+
+def statements_of(tasks: Iterable[Task]) -> Iterator[Statement]:
+    """What the tasks run, in order."""
+    return (s for task in tasks for s in task.statements)
+
+
+def trigger_functions(plan: Plan) -> list[Statement]:
+    """Every trigger function of both directions, as before the first exchange."""
+    functions = [capture.truncate_function(plan), capture.fence_function(plan, None)]
+    for way in Direction:
+        functions += [*capture.capture_functions(plan, way, 0), capture.source_guard_function(plan, way)]
+        for ref in plan.references:
+            functions += capture.reference_functions(plan, ref.columns, way)
+    for own in plan.own_references:
+        functions += capture.reference_functions(plan, own, Direction.REVERSE)
+    return [*functions, *compat_functions(plan)]
+
+
+def prepare_steps(plan: Plan) -> list[Step]:
+    """`prepare`: capture is live at its end, and the shadow is empty."""
+    steps = []
+    if plan.identity_added:
+        steps.append(Step("identity", tuple(add_identity(plan)), (plan.source,), AX))
+    steps.append(Step("queue", (*capture.change_tables(plan), *trigger_functions(plan))))
+    logical = plan.mode == "logical"
+    if logical:
+        publication = (create_publication(plan), *publish(plan, plan.source, Direction.FORWARD))
+        steps.append(Step("publication", publication))
+        steps.append(Step(SLOT, (create_slot(plan),)))
+    # Logical mode needs the lock of this step too. Transactions that committed before the slot's beginning are not
+    # streamed. Under the lock each of them is not only committed but visible, so the copy sees its rows (H9).
+    live = [
+        *([] if logical else guards.capture_triggers(plan, plan.source, Direction.FORWARD)),
+        *guards.source_guards(plan, plan.source, Direction.FORWARD),
+        guards.fence_trigger(plan, plan.source),
+    ]
+    steps.append(Step("capture", tuple(live), (plan.source,), "SHARE ROW EXCLUSIVE"))
+    for ref in plan.references:
+        columns = [*add_reference_column(plan, ref), *add_compat_column(ref.columns)]
+        kept = [
+            *guards.reference_guards(plan, ref.columns, ref.table, Direction.FORWARD),
+            *reference_triggers(plan, ref.columns, Direction.FORWARD),
+        ]
+        lock = AX if columns else "SHARE ROW EXCLUSIVE"
+        steps.append(Step(f"reference {ref.columns.number}", (*columns, *kept), (ref.table,), lock))
+    steps.append(Step("shadow", tuple(shadow.create_shadow(plan))))
+    return steps
+
+
+def backfill_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
+    """The source's uuids, where they are not complete; then the copy."""
+    tasks: list[Task] = []
+    not_null = identity_not_null(plan)
+    if not_null:
+        why = "per range of heap blocks: a uuid for each row without one"
+        tasks.append(
+            FillIdentity((Statement(fill_identity(plan, LOW, HIGH), why, plan.source, "ROW EXCLUSIVE", kind=Kind.ROWS),))
+        )
+    if plan.identity_index:
+        tasks.append(BuildIndexes(None, (plan.identity_index,), (), concurrently))
+    tasks += not_null
+    why = "per key range, sized by time; no row is locked"
+    copy = Statement(copy_statement(forward(plan), LOW, HIGH), why, plan.source, "ACCESS SHARE", kind=Kind.ROWS)
+    return [*tasks, CopyRows("copied", (copy,))]
+
+
+def build_tasks(plan: Plan) -> list[Task]:
+    """What the shadow gets once it is filled, in the order that keeps it right and fast.
+
+    The unique index on the integer key comes first, for replay. Then a drain that ends in one snapshot, and VACUUM. Then
+    every other index, with replay paused: uniqueness holds because the source satisfied it in that snapshot (H4).
+    """
+    done = "constraints"
+    indexes = tuple(shadow_indexes(plan))
+    attributes = tuple(s for i in indexes for s in index_attributes(i))
+    return [
+        BuildIndexes("key index", (plan.key_index,), tuple(publishable(plan))),
+        Drain(done),
+        Maintain((vacuum(plan),), until=done),
+        BuildIndexes(None, indexes, attributes, parallel=True, until=done),
+        Step(done, tuple(shadow_constraints(plan))),
+    ]
+
+
+def reference_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
+    """The references, one after the other: filled, indexed beside their writers, and the short DDL after it. Then the
+    shadow's statistics: a table without statistics is an outage."""
+    tasks: list[Task] = []
+    for ref in plan.references:
+        for heap in plan.catalog.table(ref.table).heaps:
+            fill = fill_reference(plan, ref, LOW, HIGH, heap.name)
+            why = "per range of heap blocks: rows without their uuid"
+            tasks.append(FillReference(ref, heap.name, (Statement(fill, why, heap.name, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
+        if ref.columns.compat_column:
+            fill = fill_compat(ref.columns, LOW, HIGH)
+            why = "per range of heap blocks: the uuid's second name"
+            tasks.append(FillCompat(ref, (Statement(fill, why, ref.table, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
+        indexes = tuple(reference_indexes(ref))
+        attributes = tuple(s for i in indexes for s in index_attributes(i))
+        tasks += [BuildIndexes(None, indexes, attributes, concurrently), *reference_steps(ref)]
+        statistics = Step(f"statistics {ref.table}", tuple(statistics_of(plan, ref.table)))
+        if statistics.statements and statistics not in tasks:  # once for a table, whatever the number of its references
+            tasks.append(statistics)
+        tasks.append(Maintain((analyze(ref.table, "statistics of the uuid column"),), f"analyze {ref.columns.number}"))
+    return [*tasks, Drain(), Maintain((analyze(plan.shadow, "statistics"),))]
+
+
+def reference_steps(ref: ReferencePlan) -> list[Step]:
+    """The short DDL after a reference's backfill: unique constraints that exchange names at the cutover, NOT NULL check."""
+    steps = []
+    if attached := attach_indexes(ref):
+        # ATTACH takes ACCESS EXCLUSIVE on the part's index, and writers of the partition hold that one too.
+        lock = AX if any(s.lock == AX for s in attached) else "SHARE"
+        steps.append(Step(f"partition indexes {ref.columns.number}", tuple(attached), (ref.table,), lock))
+    for index in ref.indexes:
+        if index.is_unique_constraint and not index.on_only:
+            constraint = tuple(constraint_statements(index)[:1])
+            steps.append(Step(f"constraint {index.build_name}", constraint, (ref.table,), AX))
+    if ref.columns.not_null:
+        add, validate = not_null_check(ref.table, ref.columns.uuid_column, ref.check_name)
+        steps.append(Step(f"check {ref.check_name}", (add,), (ref.table,), AX))
+        steps.append(Step(f"validate {ref.check_name}", (validate,)))
+    return steps
+
+
+def vacuum(plan: Plan) -> Statement:
+    """Hint bits and the visibility map, before the index builds have to look up every row's transaction."""
+    text = sql.SQL("VACUUM {}").format(plan.shadow.sql)
+    return Statement(text, "visibility map", plan.shadow, "SHARE UPDATE EXCLUSIVE", transactional=False, kind=Kind.MAINTENANCE)
+
+
+def analyze(table: TableName, why: str) -> Statement:
+    """Statistics of columns and of expression indexes. The gates ask for those of the shadow, and for none of a reference."""
+    return Statement(sql.SQL("ANALYZE {}").format(table.sql), why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.MAINTENANCE)
+
+
+def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: int = 1) -> list[Statement]:
+    """The locks and the script of a cutover or a revert. Between them run: the drain, the comparison, the journal's rows."""
+    ahead = kind == "cutover"
+    script = exchange(plan) if ahead else undo_all(exchange(plan))
+    locks = sql.SQL("; ").join(lock_statements(plan, kind))
+    lock = Statement(locks, "everything involved, at once", plan.source, AX, kind=Kind.LOCK)
+    after = Direction.REVERSE if ahead else Direction.FORWARD
+    return [lock, *script, *closing_statements(plan, after, table_no, generation), plan_again(plan)]
+
+
+def phases(plan: Plan) -> list[tuple[str, list[Statement]]]:
+    """Everything that will run or may run, phase by phase."""
+    return [
+        ("prepare", [*statements_of(prepare_steps(plan))]),
+        ("backfill", [*statements_of(backfill_tasks(plan))]),
+        ("build", [*statements_of(build_tasks(plan))]),
+        ("references", [*statements_of(reference_tasks(plan))]),
+        ("cutover", exchange_statements(plan, "cutover")),
+        ("validate", validations(plan)),
+        ("revert", exchange_statements(plan, "revert")),
+        ("finalize", [*statements_of(finalize_steps(plan, drop_legacy=False))]),
+        ("abort", [*statements_of(abort_steps(plan))]),
+    ]

@@ -1,0 +1,35 @@
+"""Where capture stands: the change table in use, the number of the exchange, the stream's slot."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from swap.state.store import Store
+
+
+class Capture:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def table_no(self, run_id: int) -> int:
+        """The number of the change table that writers add to: 0 or 1."""
+        c = self._store.t["capture"]
+        return int(self._store.value(sa.select(c.c.active).where(c.c.run_id == run_id)))
+
+    def use_table(self, run_id: int, table_no: int) -> None:
+        c = self._store.t["capture"]
+        self._store.execute(sa.update(c).where(c.c.run_id == run_id).values(active=table_no))
+
+    def generation(self, tag: int) -> int:
+        """How many exchanges the source of `tag` has been through: the fence compares it (swap/ddl/fence.sql)."""
+        f = self._store.t["fence"]
+        return int(self._store.value(sa.select(f.c.generation).where(f.c.tag == tag)))
+
+    def begin_stream(self, run_id: int, slot: str, position: int) -> None:
+        """The stream reads `slot`, from this WAL position (as a number) on. What an earlier slot left is forgotten."""
+        self.end_stream(run_id)
+        self._store.execute(sa.insert(self._store.t["stream"]).values(run_id=run_id, slot=slot, position=position))
+
+    def end_stream(self, run_id: int) -> None:
+        s = self._store.t["stream"]
+        self._store.execute(sa.delete(s).where(s.c.run_id == run_id))

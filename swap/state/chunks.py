@@ -1,0 +1,67 @@
+"""Ranges of the backfill. A range's row is marked done in the transaction that wrote its rows (invariant 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from swap.state.store import Store
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The range from `low` to `high`, both in it. `rows`: how many it wrote; None while it is not done."""
+
+    number: int
+    low: int
+    high: int
+    rows: int | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.rows is not None
+
+    @property
+    def width(self) -> int:
+        """Keys or blocks."""
+        return self.high - self.low + 1
+
+
+class Chunks:
+    """The ranges of one run's parts."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def _table(self) -> sa.Table:
+        return self._store.t["chunk"]
+
+    def of(self, run_id: int, part: str) -> list[Chunk]:
+        """Every range of the part that was claimed, in their order."""
+        c = self._table
+        query = sa.select(c.c.number, c.c.low, c.c.high, c.c.rows).where(c.c.run_id == run_id, c.c.part == part)
+        return self._store.rows(query.order_by(c.c.number), Chunk)
+
+    def claim(self, run_id: int, part: str, chunk: Chunk) -> None:
+        insert = sa.insert(self._table)
+        self._store.execute(insert.values(run_id=run_id, part=part, number=chunk.number, low=chunk.low, high=chunk.high))
+
+    def finish(self, run_id: int, part: str, number: int, rows: int) -> bool:
+        """Mark the range done. False when it is already: the session of a killed worker may commit its range after all."""
+        c = self._table
+        update = (
+            sa.update(c)
+            .where(c.c.run_id == run_id, c.c.part == part, c.c.number == number)
+            .where(c.c.rows.is_(None))
+            .values(rows=rows, done_at=sa.func.clock_timestamp())
+        )
+        return self._store.value(update.returning(c.c.number)) is not None
+
+    def rows_by_part(self, run_id: int) -> dict[str, int]:
+        """Rows that the finished ranges of each part wrote."""
+        c = self._table
+        rows = sa.func.coalesce(sa.func.sum(c.c.rows), 0).label("rows")
+        query = sa.select(c.c.part, rows).where(c.c.run_id == run_id).group_by(c.c.part)
+        return dict(self._store.rows(query, lambda part, rows: (part, int(rows))))

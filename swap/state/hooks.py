@@ -1,0 +1,48 @@
+"""Calls of hooks: what was run, when, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from swap.core.connection import Connection
+from swap.state.store import Store
+
+
+def storable(conn: Connection, text: str) -> str:
+    """`text` as the journal can hold it: most encodings but UTF-8 have no room for whatever a program prints."""
+    roomy = conn.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII")
+    return text if roomy else text.encode("ascii", "backslashreplace").decode()
+
+
+class Hooks:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def _table(self) -> sa.Table:
+        return self._store.t["hook"]
+
+    def begin(self, run_id: int, name: str, argv: Sequence[str]) -> int:
+        """Returns the call's number."""
+        h, conn = self._table, self._store.conn
+        kept = [storable(conn, a) for a in argv]
+        insert = sa.insert(h).values(run_id=run_id, name=name, argv=kept, started_at=sa.func.clock_timestamp())
+        return int(self._store.value(insert.returning(h.c.id)))
+
+    def finish(self, number: int, *, exit_code: int, output: str, snapshot: str | None = None) -> None:
+        """`snapshot`: what a hook that succeeded printed."""
+        h, conn = self._table, self._store.conn
+        values: dict[str, object] = {"exit_code": exit_code, "output": storable(conn, output)}
+        if snapshot is not None:
+            values["snapshot"] = storable(conn, snapshot)
+        update = sa.update(h).where(h.c.id == number)
+        self._store.execute(update.values(**values, finished_at=sa.func.clock_timestamp()))
+
+    def last_snapshot(self, run_id: int) -> str | None:
+        """What the last hook that succeeded printed."""
+        h = self._table
+        query = sa.select(h.c.snapshot).where(h.c.run_id == run_id, h.c.exit_code == 0).order_by(h.c.id.desc()).limit(1)
+        found = self._store.value(query)
+        return None if found is None else str(found)
