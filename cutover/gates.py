@@ -19,9 +19,9 @@ from swap.sync.build import index_state
 from swap.sync.change_queue import count_due, read_watermark
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.position import check_journalled
-from verify.capture import faults_now
+from verify.capture import current_faults
 from verify.capture_since import changed_since
-from verify.published import published
+from verify.published import publication_faults
 
 MAX_BACKLOG = 200_000
 SHOWN = 10
@@ -119,7 +119,7 @@ def built(index: IndexPlan) -> bool:
 def _capture(conn: Connection, journal: Journal, run: Run) -> None:
     """The functions of the triggers too, which the structure does not show: what one of them missed is in no queue. And the
     slot, which else would be missed only after the hook."""
-    found = faults_now(conn, journal, run)
+    found = current_faults(journal, run)
     if found:
         raise RefusedError(f"What captures changes is not as it was made: {_some([f.detail for f in found])}.", hint=PUT_BACK)
     if run.mode == "logical":
@@ -130,7 +130,7 @@ def refuse_changed(conn: Connection, run: Run, snapshot: str) -> None:
     """Asked again under the locks. `snapshot`: of the verification. Raises RefusedError when somebody has changed what
     captures since, though it is now as it was: what was written meanwhile may be in no queue."""
     changed = changed_since(conn, run.plan, snapshot)
-    changed += published(conn, run.plan, run.direction) if run.mode == "logical" else []
+    changed += publication_faults(conn, run.plan, run.direction) if run.mode == "logical" else []
     if changed:
         raise RefusedError(
             f"What captures changes has been changed since the last verification: {_some(changed)}.",

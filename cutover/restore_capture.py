@@ -28,8 +28,8 @@ from swap.plan.model import Plan
 from swap.prepare.drift import watched_tables
 from swap.state.journal import Journal, Phase, Run
 from swap.sync.logical.restart import lost, queue_differing, restart_capture
-from verify.capture import faults_now, own_trigger
-from verify.published import published
+from verify.capture import current_faults, own_trigger
+from verify.published import publication_faults
 
 MISSED = "queue what was missed"
 COMPLETE = (Phase.SYNCING, Phase.CUT_OVER)  # before them the maintained side has not been filled: `abort` costs less
@@ -43,7 +43,7 @@ def to_put_back(conn: Connection, journal: Journal, run: Run) -> str | None:
         return None
     if journal.step_done(run.id, MISSED):
         return "Capture was put back, and what was missed before is not queued yet."
-    found = faults_now(conn, journal, run)
+    found = current_faults(journal, run)
     return "; ".join(f.detail for f in found) or None
 
 
@@ -51,7 +51,7 @@ def capture_again(database: Database, journal: Journal, run: Run, config: Config
     """The caller holds the worker. Raises LockError, RefusedError."""
     conn, plan = journal.conn, run.plan
     if run.phase in COMPLETE:
-        tables = {_root(plan, f.table) for f in faults_now(conn, journal, run)}
+        tables = {_root(plan, f.table) for f in current_faults(journal, run)}
         if tables:
             report.note(f"putting triggers back on {', '.join(map(str, sorted(tables)))}")
             _put_back(journal, run, config, tables)
@@ -73,7 +73,7 @@ def _put_back(journal: Journal, run: Run, config: Config, tables: set[TableName]
     a publication up as it was at each change."""
     conn, plan = journal.conn, run.plan
     publication: list[Statement] = []
-    if run.mode == "logical" and published(conn, plan, run.direction):
+    if run.mode == "logical" and publication_faults(conn, plan, run.direction):
         publication = [drop_publication(plan), create_publication(plan), *publish(plan, plan.source, run.direction)]
     triggers = [s for t in sorted(tables) for s in _triggers(plan, t, run.direction)]
     again = [*(s.reversed() for s in reversed(triggers)), *_functions(journal, run), *triggers, *publication]

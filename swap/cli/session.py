@@ -21,6 +21,7 @@ from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
 from swap.state.journal import Journal, Phase, Run
+from swap.state.migration import Migration
 from swap.state.missing import left_over, refuse_gone
 
 ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
@@ -52,6 +53,10 @@ class Session:
         """End what the reporter draws."""
         if self._report is not None:
             self._report.close()
+
+    def migration(self, run: Run) -> Migration:
+        """What the functions that act on the run take."""
+        return Migration(self.database, self.journal.conn, self.journal, run, self.config, self.report, self.stop)
 
     def need_run(self, command: str) -> Run:
         """The run, or PhaseError."""

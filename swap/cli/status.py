@@ -17,7 +17,7 @@ from swap.sync.backlog_trend import BEHIND, CAUGHT_UP
 from swap.sync.change_queue import count_due, read_watermark
 from swap.sync.legacy_keys import read_legacy_keys
 from swap.sync.logical.lag import read_lag
-from verify.capture import faults_now
+from verify.capture import current_faults
 
 FEW_KEYS = 1_000_000
 EMPTY: dict[str, Any] = {
@@ -56,7 +56,7 @@ def read_status(s: Session) -> dict[str, Any]:
     streamed = captured and run.mode == "logical" and not s.standby
     lag = read_lag(s.journal.conn, run.plan, run.id) if streamed else None
     slot = asdict(lag) if lag else None
-    problem = "; ".join(f.detail for f in faults_now(s.journal.conn, s.journal, run)) if captured and run.phase in KEPT else ""
+    problem = "; ".join(f.detail for f in current_faults(s.journal, run)) if captured and run.phase in KEPT else ""
     keys = asdict(read_legacy_keys(s.journal.conn, run.plan)) if run.phase is Phase.CUT_OVER and not missing else None
     return {
         "phase": run.phase.public,

@@ -20,7 +20,6 @@ from tests.support.migration import Migration, install
 from tests.support.mode import with_mode
 from tests.support.servers import Database, DatabaseServer
 from verify.report import Report
-from verify.run import verify
 
 SOURCE = {"table": "public.users"}
 
@@ -63,9 +62,7 @@ class Cycle:
             return conn.execute(FLAGS).fetchall()
 
     def verify(self) -> Report:
-        m = self.m
-        m.run = m.journal.get(m.run.id)
-        return verify(m.database, m.run, method="exact", jobs=1, reporter=Silent())
+        return self.m.verified()
 
     def verified(self) -> None:
         report = self.verify()

@@ -26,6 +26,7 @@ from swap.plan.planning import read_plan
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
 from swap.state.journal import Journal, Run
+from swap.state.migration import Migration as Held
 from swap.sync.change_queue import count_due, read_watermark
 from swap.sync.logical.barrier import streaming
 from swap.sync.loop import Sync, SyncResult
@@ -35,6 +36,7 @@ from tests.support.servers import Database
 from tests.support.stages import Stages
 from verify.report import Report
 from verify.run import verify
+from verify.settings import VerificationSettings
 
 Session = psycopg.Connection[Any]
 
@@ -156,7 +158,11 @@ class Migration:
     def verified(self) -> Report:
         """`swap verify --method exact`."""
         self.run = self.journal.get(self.run.id)
-        return verify(self.database, self.run, method="exact", jobs=1, reporter=Silent())
+        return verify(self.held(), VerificationSettings(method="exact", jobs=1))
+
+    def held(self) -> Held:
+        """What an executor takes."""
+        return Held(self.database, self.conn, self.journal, self.run, self.config, Silent(), self.stop)
 
     def drain(self, limit: int | None = 1_000_000) -> int:
         """Batches until one says that the sides are equal; how many there were."""

@@ -22,6 +22,7 @@ from swap.plan.planning import read_plan
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
 from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
 from swap.sync.loop import Sync
 from tests.support.dump import schema_dump
 from tests.support.migration import ROLES, install
@@ -29,6 +30,7 @@ from tests.support.mode import with_mode
 from tests.support.servers import Database, DatabaseServer
 from verify.report import Report
 from verify.run import verify
+from verify.settings import VerificationSettings
 
 
 @dataclass
@@ -70,7 +72,8 @@ class Whole:
 
     def verify(self) -> Report:
         database = Conninfo.from_options(self.db.owner, "test")
-        report = verify(database, self.run, method="exact", jobs=1, reporter=Silent())
+        migration = Migration(database, self.conn, self.journal, self.run, self.config)
+        report = verify(migration, VerificationSettings(method="exact", jobs=1))
         self.run = self.journal.get(self.run.id)
         assert report.verdict == "identical", report
         assert [c for c in report.checks if c.status != "ok"] == []
