@@ -19,9 +19,9 @@ from swap.sync.build import index_state
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.position import check_journalled
-from verify.capture import faults_now
+from verify.capture import current_faults
 from verify.capture_since import changed_since
-from verify.published import published
+from verify.published import publication_faults
 
 MAX_BACKLOG = 200_000
 SHOWN = 10
@@ -122,7 +122,7 @@ def _capture(migration: Migration) -> None:
     """Check the functions of the triggers too, which the structure does not show: a change that one of them missed is in no
     queue. And check the slot, or a lost one would be noticed only after the hook."""
     run = migration.run
-    found = faults_now(migration.conn, migration.journal, run)
+    found = current_faults(migration.journal, run)
     if found:
         raise RefusedError(f"What captures changes is not as it was made: {_some([f.detail for f in found])}.", hint=PUT_BACK)
     if run.mode == "logical":
@@ -133,7 +133,7 @@ def refuse_changed(conn: Connection, run: Run, snapshot: str) -> None:
     """Raises RefusedError when another session has changed what captures since `snapshot`, that of the verification, even if
     it is now as it was: a change that was written meanwhile may be in no queue. Called again under the locks."""
     changed = changed_since(conn, run.plan, snapshot)
-    changed += published(conn, run.plan, run.direction) if run.mode == "logical" else []
+    changed += publication_faults(conn, run.plan, run.direction) if run.mode == "logical" else []
     if changed:
         raise RefusedError(
             f"What captures changes has been changed since the last verification: {_some(changed)}.",

@@ -25,8 +25,8 @@ from swap.prepare.drift import watched_tables
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.sync.logical.restart import lost, queue_differing, restart_capture
-from verify.capture import faults_now, own_trigger
-from verify.published import published
+from verify.capture import current_faults, own_trigger
+from verify.published import publication_faults
 
 MISSED = "queue what was missed"
 COMPLETE = (Phase.SYNCING, Phase.CUT_OVER)  # before them the maintained side has not been filled: `abort` costs less
@@ -41,7 +41,7 @@ def capture_faults(migration: Migration) -> str | None:
         return None
     if migration.journal.step_done(run.id, MISSED):
         return "Capture was put back, and what was missed before is not queued yet."
-    found = faults_now(migration.conn, migration.journal, run)
+    found = current_faults(migration.journal, run)
     return "; ".join(f.detail for f in found) or None
 
 
@@ -49,7 +49,7 @@ def restore_capture(migration: Migration) -> None:
     """The caller holds the worker. Raises LockError, RefusedError."""
     conn, journal, run, report = migration.conn, migration.journal, migration.run, migration.report
     if run.phase in COMPLETE:
-        tables = {_root(run.plan, f.table) for f in faults_now(conn, journal, run)}
+        tables = {_root(run.plan, f.table) for f in current_faults(journal, run)}
         if tables:
             report.note(f"putting triggers back on {', '.join(map(str, sorted(tables)))}")
             _put_back(migration, tables)
@@ -71,7 +71,7 @@ def _put_back(migration: Migration, tables: set[TableName]) -> None:
     looks a publication up as it was at each change."""
     conn, journal, run, plan = migration.conn, migration.journal, migration.run, migration.plan
     publication: list[Statement] = []
-    if run.mode == "logical" and published(conn, plan, run.direction):
+    if run.mode == "logical" and publication_faults(conn, plan, run.direction):
         publication = [drop_publication(plan), create_publication(plan), *publish(plan, plan.source, run.direction)]
     triggers = [s for t in sorted(tables) for s in _triggers(plan, t, run.direction)]
     again = [*(s.reversed() for s in reversed(triggers)), *_functions(migration), *triggers, *publication]

@@ -87,6 +87,15 @@ class ChangeQueue:
         keys = sql.SQL("SELECT DISTINCT d.key FROM ({}) d WHERE d.key IS NOT NULL")
         return {r[0] for r in self.rows_by_xid(keys.format(self.due(since, sql.SQL("c.key"))))}
 
+    def pending(self, since: Snapshot, limit: int) -> tuple[list[int | None], bool]:
+        """The first `limit` keys with an entry that `since` does not see, in order (None, the last: a TRUNCATE); and whether
+        a TRUNCATE is among the entries."""
+        entries = self.due(since, sql.SQL("c.key"))
+        some = sql.SQL("SELECT DISTINCT d.key FROM ({}) d ORDER BY 1 LIMIT {}").format(entries, sql.Literal(limit))
+        keys = [key for (key,) in self.rows_by_xid(some)]
+        truncated = sql.SQL("SELECT EXISTS (SELECT FROM ({}) d WHERE d.key IS NULL)").format(entries)
+        return keys, bool(self.rows_by_xid(truncated)[0][0])
+
     def next_batch(self, limit: int | None, since: Snapshot | None = None, read_in: Snapshot | None = None) -> Batch:
         """The next batch of about `limit` entries (None: all that are visible); whole transactions only.
 
@@ -154,21 +163,3 @@ def current_snapshot(conn: Connection) -> Snapshot:
     row = conn.execute("SELECT pg_current_snapshot()::text").fetchone()
     assert row is not None
     return Snapshot.parse(row[0])
-
-
-def read_watermark(conn: Connection, plan: Plan, run_id: int) -> Snapshot:
-    return ChangeQueue(conn, plan, run_id).watermark()
-
-
-def count_due(conn: Connection, plan: Plan, watermark: Snapshot) -> int:
-    return ChangeQueue(conn, plan, 0).count_due(watermark)
-
-
-def due(plan: Plan, since: Snapshot, columns: sql.Composable) -> sql.Composed:
-    nobody: Any = None
-    return ChangeQueue(nobody, plan, 0).due(since, columns)
-
-
-def rows_by_xid(conn: Connection, query: Query) -> list[tuple[Any, ...]]:
-    nothing: Any = None
-    return ChangeQueue(conn, nothing, 0).rows_by_xid(query)

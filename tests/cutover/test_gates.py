@@ -79,7 +79,7 @@ def test_each_gate_says_what_is_wrong_and_opens_again(
         admin.execute(less.format("insert, update").encode())
         refused(f"swap_{m.plan.tag} leaves out")
         admin.execute(less.format("insert, update, delete, truncate").encode())
-        refused(f"swap_{m.plan.tag} was changed by somebody")
+        refused(f"swap_{m.plan.tag} was changed by another program")
         for gone in (False, True):
             if gone:
                 admin.execute("SELECT pg_drop_replication_slot(%s)", [slot_name(m.conn, m.plan)])

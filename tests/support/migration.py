@@ -23,7 +23,6 @@ from cutover.finalize import finalize
 from cutover.run import ExchangeCommand, Outcome
 from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
-from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
 from swap.ddl.change_tables import change_table
 from swap.plan.planning import read_plan
@@ -40,6 +39,7 @@ from tests.support.servers import Database
 from tests.support.stages import Stages
 from verify.report import Report
 from verify.run import verify
+from verify.settings import VerificationSettings
 
 Session = psycopg.Connection[Any]
 
@@ -169,7 +169,8 @@ class Driver(Migration):
 
     def verify(self) -> Report:
         """`swap verify --method exact`."""
-        return verify(self.database, self.reload(), method="exact", jobs=1, reporter=Silent())
+        self.reload()
+        return verify(self, VerificationSettings(method="exact", jobs=1))
 
     def exchange(self, kind: str) -> Outcome:
         """`swap cutover` or `swap revert`, without a hook."""

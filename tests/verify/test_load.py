@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from swap.core.report import Silent
-from swap.state.journal import Journal, Run
 from swap.sync.loop import Sync
 from tests.support.migration import Driver, Migrate, background, migrations
 from tests.support.servers import Database, DatabaseServer
@@ -20,6 +18,7 @@ from tests.support.verifying import METHODS
 from tests.support.waiting import wait_until
 from verify.report import Method, Report
 from verify.run import verify
+from verify.settings import VerificationSettings
 
 ROWS = 60_000
 DDL = f"""
@@ -46,8 +45,9 @@ def synced(migrate: Migrate, database: Database, monkeypatch: pytest.MonkeyPatch
     return migrate(database, DDL).synced()
 
 
-def verified(m: Driver, method: Method, **options: float) -> Report:
-    return verify(m.database, m.journal.get(m.run.id), method=method, jobs=2, reporter=Silent(), **options)  # type: ignore[arg-type]
+def verified(m: Driver, method: Method) -> Report:
+    m.reload()
+    return verify(m, VerificationSettings(method, jobs=2))
 
 
 def keys_of(report: Report) -> list[int | str]:
@@ -104,9 +104,9 @@ def test_a_table_that_changes_at_full_speed(synced: Driver, server: DatabaseServ
             wait_until(lambda: (look.execute(written).fetchone() or (False,))[0], 60, what="the load is on")
             for method in METHODS:
                 for snapshot_max_s in (900.0, 0.0):
-                    report = verify(
-                        synced.database, _current(synced), method=method, jobs=2, reporter=Silent(), snapshot_max_s=snapshot_max_s
-                    )  # fmt: skip
+                    settings = VerificationSettings(method, jobs=2, snapshot_max_s=snapshot_max_s)
+                    with synced.database.session() as conn:
+                        report = verify(synced.on(conn), settings)
                     assert report.verdict == "identical", report
                     if paused:
                         assert report.tables[0].pending > 500
@@ -116,9 +116,3 @@ def test_a_table_that_changes_at_full_speed(synced: Driver, server: DatabaseServ
     finally:
         load.terminate()
         load.wait(30)
-
-
-def _current(m: Driver) -> Run:
-    """Read by a session of its own: the journal's is the worker's."""
-    with m.database.session() as conn:
-        return Journal(conn, m.plan.state_schema).get(m.run.id)

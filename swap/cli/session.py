@@ -1,4 +1,4 @@
-"""What every command shares: options, the connection, the journal, the run, signals."""
+"""What every command that works on a run shares: the connection, the journal, the run, signals, the question."""
 
 from __future__ import annotations
 
@@ -6,41 +6,28 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
 import psycopg
 import typer
 
 from swap.cli.explain import MISSING, explain_missing, explain_privilege
-from swap.cli.output import LiveReporter, PlainReporter, make_reporter
+from swap.cli.progress import Progress, make_reporter
+from swap.cli.results import stopped
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
 from swap.state.journal import Journal, Run
 from swap.state.migration import Migration
 from swap.state.missing import left_over, refuse_missing
+from swap.state.tables import ENDED
 
-Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="Else SWAP_CONFIG, else ./swap.toml.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; progress goes to stderr.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Traceback when something unforeseen happens.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact SQL with its locks; change nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed without a terminal.")]
-
-
-STOPPED = {
-    "message": "Stopped by the operator.",
-    "state": "What was committed before stays; the transaction in hand was rolled back.",
-    "hint": "Run the command again when ready: it resumes.",
-}
 ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
 READS_ONLY = (*ON_STANDBY, "plan")
 NEEDS_ALL = ("sync", "cutover", "revert")  # `verify` says of it that it could not finish
-INTERRUPTED = 130  # typer's own answer to Ctrl-C outside a command's work
 
 
 @dataclass
@@ -53,9 +40,21 @@ class Session:
     config_path: Path
     journal: Journal
     run: Run | None
-    report: PlainReporter | LiveReporter
     stop: threading.Event
     standby: bool
+    _report: Progress | None = None
+
+    @property
+    def report(self) -> Progress:
+        """Made at the first progress: `status` reports none, and what draws it takes a while to load."""
+        if self._report is None:
+            self._report = make_reporter()
+        return self._report
+
+    def close(self) -> None:
+        """End what the reporter draws."""
+        if self._report is not None:
+            self._report.close()
 
     def migration(self, run: Run) -> Migration:
         """What the functions that act on the run take."""
@@ -91,24 +90,28 @@ def opened(
                 hint="Name the primary, or several hosts with target_session_attrs=read-write. In a failover: promote it first.",
             )
         journal = Journal(conn, config.names.state_schema)
-        report = make_reporter()
         run: Run | None = None
         try:
             there = _exists(journal, command)
-            for step in journal.upgrade() if there and writes and command not in READS_ONLY else ():
-                report.note(f"the state in {config.names.state_schema} is of version {step.to_version} now: {step.why}")
+            upgraded = journal.upgrade() if there and writes and command not in READS_ONLY else []
             run = journal.current(config.source.name) if there else None
-            yield Session(database, config, path, journal, run, report, stop, standby)
+            with closing(Session(database, config, path, journal, run, stop, standby)) as s:
+                for step in upgraded:
+                    s.report.note(f"the state in {journal.schema} is of version {step.to_version} now: {step.why}")
+                yield s
         except KeyboardInterrupt:
-            raise StoppedError(**STOPPED) from None
+            raise stopped() from None
         except MISSING:
             explain_missing(database, config, began=run is not None)
             raise
         except psycopg.errors.InsufficientPrivilege as e:
             explain_privilege(database, config, e)
             raise
-        finally:
-            report.close()
+
+
+def active(run: Run) -> bool:
+    """Neither finalized nor aborted."""
+    return run.phase not in ENDED
 
 
 def _exists(journal: Journal, command: str) -> bool:

@@ -1,30 +1,23 @@
-"""plan and prepare: what will be done, and its beginning."""
+"""`swap prepare`: the beginning of a run, a capture that is put back, another mode of capture."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
-
-import typer
+from pathlib import Path
 
 from cutover.restore_capture import capture_faults, restore_capture
 from swap.catalog.load import column_type
-from swap.cli import listing
-from swap.cli.context import ConfigFile, DryRun, Dsn, Json, Session, Verbose, opened
-from swap.cli.output import emit_json, print_lines
-from swap.cli.results import done, print_statements
+from swap.cli.plan import plan_of
+from swap.cli.results import done
+from swap.cli.session import Session, active, opened
+from swap.cli.statements import print_statements
 from swap.core.advisory_locks import only_worker, taking_over
-from swap.core.connection import may_set
 from swap.core.errors import PhaseError
-from swap.ddl.phases import phases as phases_of
 from swap.ddl.phases import prepare_steps, statements_of
 from swap.doctor.examine import examine, refuse
 from swap.doctor.finding import Subject
 from swap.doctor.replication import check_logical
 from swap.doctor.server import check_wal, read_server
 from swap.doctor.trial.build import try_out
-from swap.plan.backfill_triggers import touched_by
-from swap.plan.model import Plan
 from swap.plan.planning import read_plan
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
@@ -33,74 +26,12 @@ from swap.state.missing import missing_tables, refuse_missing
 from swap.sync.logical.switch import forget_logical, switch_mode
 
 
-class Mode(StrEnum):
-    trigger = "trigger"
-    logical = "logical"
-
-
-def plan(
-    show_sql: Annotated[bool, typer.Option("--sql", help="Every statement.")] = False,
-    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
-) -> None:  # fmt: skip
-    """What will happen, phase by phase: objects, locks, estimated rows and bytes."""
-    with opened("plan", dsn, config) as s:
-        the_plan = _plan_of(s)
-        met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
-    phases = phases_of(the_plan)
-    source = the_plan.source_table
-    index_bytes = sum(i.size_bytes for i in source.indexes)
-    reference_bytes = sum(i.size_bytes for r in the_plan.references for i in the_plan.catalog.table(r.table).indexes)
-    needed = source.heap_bytes + index_bytes + reference_bytes
-    estimate = {
-        "rows": source.rows_estimate,
-        "shadow_bytes": source.heap_bytes + index_bytes,
-        "reference_bytes": reference_bytes,
-        "wal_bytes": int(needed * 1.1),
-        "disk_bytes": int(needed * 1.2),
-    }
-    if as_json:
-        emit_json(
-            {
-                "phases": [{"name": n, "statements": listing.as_json(st)} for n, st in phases],
-                "fingerprint": the_plan.fingerprint,
-                "estimate": estimate,
-                "backfill_triggers": listing.triggers_as_json(met),
-            }
-        )
-        return
-    print_lines([f"plan for {the_plan.source}, fingerprint {the_plan.fingerprint}"])
-    print_lines([f"  {k}: {v:,}" for k, v in estimate.items()])
-    print_lines(listing.triggers_as_text(met))
-    for name, statements in phases:
-        strongest = sorted({f"{st.lock} on {st.table}" for st in statements if st.lock})
-        print_lines([f"\n== {name}: {len(statements)} statements"])
-        print_lines(listing.as_text(statements) if show_sql else [f"  {line}" for line in strongest])
-
-
-def _plan_of(s: Session) -> Plan:
-    """The run's own plan; before there is one, a new one of what `prepare` would take. Raises RefusedError."""
-    if s.run and active(s.run):
-        return s.run.plan
-    refuse(examine(s.journal.conn, s.config, trial=try_out), s.config)
-    return read_plan(s.journal.conn, s.config)
-
-
-def active(run: Run) -> bool:
-    """Neither finalized nor aborted."""
-    return run.phase not in (Phase.FINALIZED, Phase.ABORTED)
-
-
-def prepare(
-    dry_run: DryRun = False,
-    mode: Annotated[Mode | None, typer.Option("--mode", help="Else [sync] mode. Of a prepared run: changes how it captures.")] = None,
-    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
-) -> None:  # fmt: skip
-    """Build the shadow table, the identity and reference columns, and start change capture. Resumes or does nothing."""
+def work(dsn: str | None, config: Path | None, *, mode: str | None, dry_run: bool, as_json: bool) -> None:
     with opened("prepare", dsn, config, writes=not dry_run) as s:
         if mode is not None:
-            s.config = s.config.model_copy(update={"sync": s.config.sync.model_copy(update={"mode": mode.value})})
+            s.config = s.config.model_copy(update={"sync": s.config.sync.model_copy(update={"mode": mode})})
         if dry_run:
-            the_plan = _plan_of(s)
+            the_plan = plan_of(s)
             print_statements([*statements_of(prepare_steps(the_plan))], as_json=as_json)
             return
         run = _prepare(s, mode)
@@ -108,9 +39,9 @@ def prepare(
     done(as_json, {"phase": run.phase.public, "run_id": str(run.id)}, said)
 
 
-def _prepare(s: Session, mode: Mode | None = None) -> Run:
+def _prepare(s: Session, mode: str | None) -> Run:
     conn, run = s.journal.conn, s.run
-    if run is not None and active(run) and mode is not None and mode.value != run.mode:
+    if run is not None and active(run) and mode is not None and mode != run.mode:
         return _switch(s, run)
     if run is not None and active(run) and not missing_tables(s.journal, run) and (why := capture_faults(s.migration(run))):
         s.report.note(why)
