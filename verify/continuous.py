@@ -155,8 +155,8 @@ class ContinuousVerification:
     def _compare_changes(self, since: Snapshot) -> None:
         m = self.m
         try:
-            with delivered(m.database, m.run, self._reason_to_stop) as fence:
-                compared = compare_changes(m, since, self._known.keys(), fence)
+            with delivered(m.database, m.run, self._reason_to_stop) as barrier:
+                compared = compare_changes(m, since, self._known.keys(), barrier)
         except GivenUp:
             return
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, RefusedError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cutover.finalize import abort, way_back
+from cutover.abort import abort, way_back
 from swap.cli.results import done
 from swap.cli.session import confirm, opened
 from swap.cli.statements import print_statements
@@ -23,5 +23,5 @@ def work(dsn: str | None, config: Path | None, *, dry_run: bool, yes: bool, as_j
             return
         if run.phase is not Phase.ABORTED:
             confirm(f"Remove {run.plan.shadow} and everything else swap added?", yes=yes)
-            abort(s.journal.conn, s.journal, run, s.config, s.report)
+            abort(s.migration(run))
     done(as_json, {"phase": "aborted"}, f"aborted: {run.source} and its references are as they were before prepare")

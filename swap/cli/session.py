@@ -22,7 +22,7 @@ from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
 from swap.state.journal import Journal, Phase, Run
 from swap.state.migration import Migration
-from swap.state.missing import left_over, refuse_gone
+from swap.state.missing import left_over, refuse_missing
 
 ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
 NEEDS_ALL = ("sync", "cutover", "revert")  # `verify` says of it that it could not finish
@@ -66,7 +66,7 @@ class Session:
                 hint=left_over(self.journal.conn, self.config) or "Run `swap doctor`, then `swap prepare`.",
             )
         if command in NEEDS_ALL:
-            refuse_gone(self.journal.conn, self.journal, self.run)
+            refuse_missing(self.journal, self.run)
         return self.run
 
 
