@@ -39,7 +39,7 @@ def work(
 def _snapshot_hook(s: Session) -> Hook:
     """Runs the configured hook, journals it, returns the snapshot's id (StoppedError when it fails)."""
 
-    def hook(migration: Migration) -> str:
+    def hook(migration: Migration) -> str | None:
         run, journal = migration.run, migration.journal
         argv = list(s.config.hooks.pre_swap_snapshot or [])
         row = migration.conn.execute("SELECT pg_current_wal_lsn()::text, pg_current_xact_id()::text").fetchone()

@@ -30,6 +30,7 @@ def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
 
 
 def execute(s: Session, run: Run, kind: str, hook: Hook, *, as_json: bool) -> None:
+    """The exchange, and what became of it."""
     outcome = ExchangeCommand(s.migration(run), kind, hook).execute()
     s.close()
     if as_json:

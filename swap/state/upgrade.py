@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from psycopg import sql
@@ -27,10 +26,10 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import quote
 from swap.core.sql_text import Query
+from swap.state.plan_versions import Document, to_3
 from swap.state.store import Store
 from swap.state.tables import ENDED
 
-Document = dict[str, Any]
 MARK = "pg-uuid-swap state"
 COMMENT = re.compile(rf"{MARK}, version (\d+)")
 FIRST = 2  # no state of version 1 is left anywhere
@@ -51,13 +50,7 @@ def no_statements(_schema: str) -> list[Query]:
     return []
 
 
-def same_document(document: Document) -> Document:
-    return document
-
-
-STEPS: tuple[UpgradeStep, ...] = (
-    UpgradeStep(3, "the plan's fields have the names of the field", no_statements, same_document),
-)  # fmt: skip
+STEPS = (UpgradeStep(3, "the plan of an index has other fields", no_statements, to_3),)
 VERSION = STEPS[-1].to_version
 
 
