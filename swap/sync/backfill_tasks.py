@@ -55,7 +55,7 @@ def reference_task(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) 
 
 
 def compat_task(ref: ReferencePlan, setup: str) -> BackfillTask:
-    """The second name of a reference's integer."""
+    """The compat column of a reference."""
 
     def statement(low: sql.Composable, high: sql.Composable) -> Query:
         return fill_compat(ref.columns, tid(low), tid(high, after=True))
