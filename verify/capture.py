@@ -22,8 +22,7 @@ from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
 from verify.published import published
-from verify.report import CheckResult
-from verify.snapshots import table_files
+from verify.table_files import table_files
 
 RECORDED = re.compile(r'^trigger CREATE (?:CONSTRAINT )?TRIGGER ("(?:[^"]|"")+"|\S+) ')
 OWN = re.compile(r"^(0swap_complete_|~swap_(guard|twin)_|!swap_compat_|swap_(capture|truncate|fence)(_|$))")
@@ -37,19 +36,10 @@ class CaptureFault(NamedTuple):
     detail: str
 
 
-def capture_installed(
-    conn: Connection, plan: Plan, mode: str, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
-) -> CheckResult:
-    """`oids`: of the live table and of those with references."""
-    found = faults(conn, plan, mode, direction, oids, baseline)
-    if found:
-        return CheckResult("capture_installed", "failed", "; ".join(f.detail for f in found))
-    return CheckResult("capture_installed", "ok", "what captures and guards is enabled and unaltered")
-
-
 def faults(
     conn: Connection, plan: Plan, mode: str, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
 ) -> list[CaptureFault]:
+    """`oids`: of the live table and of those with references."""
     rows = conn.execute(load_sql("verify", "triggers.sql"), {"oids": list(oids.values())})
     found = {(r[0], r[1]): r[2:] for r in rows}
     bodies = known_bodies(plan, mode, direction)

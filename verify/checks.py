@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from psycopg import sql
 
@@ -13,8 +13,9 @@ from swap.core.advisory_locks import WORKER
 from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
 from swap.core.sql_text import load_sql
-from swap.plan.direction import TableMapping
+from swap.plan.direction import Direction, TableMapping
 from swap.plan.model import Plan
+from verify.capture import faults
 from verify.references import ReferenceResult
 from verify.report import CheckResult
 
@@ -41,6 +42,14 @@ def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) ->
     judged = [(t, n, valid) for t, n, valid in now if (t, n) in was_valid]
     problems = [f"{t}: {n} is not validated" for t, n, valid in judged if not valid]
     return check("foreign_keys_valid", problems, f"{len(judged)} foreign keys are valid")
+
+
+def capture_installed(
+    conn: Connection, plan: Plan, mode: str, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
+) -> CheckResult:
+    """`oids`: of the live table and of those with references."""
+    problems = [f.detail for f in faults(conn, plan, mode, direction, oids, baseline)]
+    return check("capture_installed", problems, "what captures and guards is enabled and unaltered")
 
 
 def sequences_ahead(conn: Connection, plan: Plan, d: TableMapping) -> CheckResult:

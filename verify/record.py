@@ -19,7 +19,7 @@ from swap.state.journal import Journal, Run
 from verify.checksum import RangeDigest
 from verify.partial_report import PartialReport
 from verify.report import CheckResult, Method, Report, SnapshotRecord, verdict
-from verify.snapshots import table_files
+from verify.table_files import table_files
 
 
 def finish(database: Database, run: Run, method: Method, started_at: datetime, found: PartialReport, limit: int) -> Report:

@@ -28,7 +28,6 @@ from swap.state.journal import Journal, Run
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.barrier import GivenUp, delivered
 from verify import checks as named
-from verify.capture import capture_installed
 from verify.compat import differing
 from verify.mapping import key_columns, violations
 from verify.partial_report import PartialReport
@@ -37,9 +36,10 @@ from verify.reference_rows import ReferenceRowComparison
 from verify.references import pairs
 from verify.report import CheckResult, Method, Report
 from verify.rows import RowComparison
-from verify.snapshots import SnapshotSeries, pin_change_tables, table_files, why_unpinned
+from verify.snapshots import SnapshotSeries, pin_change_tables, why_unpinned
 from verify.standby import await_replay, check_standby
 from verify.structure import structure
+from verify.table_files import table_files
 from verify.workers import Task, Workers, no_reason
 
 SNAPSHOT_MAX_S = 900.0
@@ -157,7 +157,7 @@ class _Look:
             alike,
             *changing,
             named.sequences_ahead(now, plan, d),
-            capture_installed(now, plan, self.run.mode, d.direction, {t.name: t.oid for t in followed}, baseline),
+            named.capture_installed(now, plan, self.run.mode, d.direction, {t.name: t.oid for t in followed}, baseline),
             named.no_direct_writer(now, plan, tables[maintained]),
         ]
 

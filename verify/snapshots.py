@@ -21,7 +21,6 @@ import psycopg
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.core.names import TableName
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
 from swap.ddl.capture import changes
@@ -126,13 +125,3 @@ def export_snapshot(conn: Connection, plan: Plan, run_id: int, fence: Fence | No
     truncated = rows_by_xid(queue, sql.SQL("SELECT EXISTS (SELECT FROM ({}) d WHERE d.key IS NULL)").format(entries))
     pending = array("q", (k for (k,) in keys if k is not None))
     return ExportedSnapshot(row[0], row[1], row[2], watermark, pending, bool(truncated[0][0]), len(keys) > MAX_PENDING)
-
-
-def table_files(conn: Connection, tables: list[TableName]) -> dict[TableName, tuple[int, int]]:
-    """(oid, relfilenode) of each table that exists: both stay the same unless the table was replaced, truncated
-    or rewritten, after which an older snapshot finds it empty."""
-    rows = conn.execute(
-        load_sql("verify", "table_files.sql"),
-        {"schemas": [t.schema for t in tables], "names": [t.name for t in tables]},
-    ).fetchall()
-    return {TableName(r[0], r[1]): (r[2], r[3]) for r in rows}

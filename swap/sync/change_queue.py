@@ -19,11 +19,11 @@ from typing import Any
 from psycopg import sql
 
 from swap.core.connection import Connection
+from swap.core.planner_settings import NESTED_LOOPS
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import Query
 from swap.ddl.capture import changes
 from swap.plan.model import Plan
-from swap.sync.backfill import NESTED_LOOPS
 
 
 def due(plan: Plan, watermark: Snapshot, columns: sql.Composable, below: int | None = None) -> sql.Composed:
