@@ -7,10 +7,11 @@ from pathlib import Path
 from swap.cli import listing
 from swap.cli.output import emit_json, print_lines
 from swap.cli.session import Session, active, opened
+from swap.core.connection import may_set
 from swap.ddl.phases import phases as phases_of
 from swap.doctor.examine import examine, refuse
 from swap.doctor.trial.build import try_out
-from swap.plan.backfill_triggers import may_suppress, touched_by
+from swap.plan.backfill_triggers import touched_by
 from swap.plan.model import Plan
 from swap.plan.planning import read_plan
 
@@ -18,7 +19,7 @@ from swap.plan.planning import read_plan
 def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool) -> None:
     with opened("plan", dsn, config) as s:
         the_plan = plan_of(s)
-        met = touched_by(the_plan, suppressed=may_suppress(s.journal.conn))
+        met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
     phases = phases_of(the_plan)
     source = the_plan.source_table
     index_bytes = sum(i.size_bytes for i in source.indexes)

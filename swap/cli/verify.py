@@ -14,11 +14,12 @@ from swap.cli.terminal import print_checks, print_table
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
 from swap.state.journal import Phase, Run
-from verify.continuous import ContinuousVerification, Settings
+from verify.continuous import ContinuousSettings, ContinuousVerification
 from verify.evidence import write_evidence
 from verify.repair import queue_differences, repair_statement, repairable
 from verify.report import Method, Report
-from verify.run import verify
+from verify.run import verify as run_verification
+from verify.settings import VerificationSettings
 
 REPAIRED = "Differing keys are queued for replay; nothing else was changed."
 
@@ -45,11 +46,7 @@ def work(
         raise UsageError("--dry-run says what --repair would do.", hint="Add --repair; without it `verify` changes nothing.")
     with opened("verify", dsn, config) as s:
         run = _verifiable(s)
-        result = verify(
-            s.database, run, method=method, jobs=jobs or s.config.sync.jobs, reporter=s.report,
-            snapshot_max_s=s.config.verify.snapshot_max_s,
-            reader=reader,
-        )  # fmt: skip
+        result = run_verification(s.migration(run), _settings(s, method, jobs, reader))
         document = result.to_json()
         if repair:
             document |= _repair(s, run, result, dry_run=dry_run)
@@ -71,24 +68,27 @@ def _watch(
         metrics = Metrics(str(run.source))
         if port is not None:
             s.report.note(f"metrics on port {stack.enter_context(metrics.served(port))}")
-        v = s.config.verify
-        settings = Settings(every_s, v.full_pass_s, method, jobs or s.config.sync.jobs, v.snapshot_max_s)
+        settings = ContinuousSettings(every_s, s.config.verify.full_pass_s, _settings(s, method, jobs, reader))
         done = ContinuousVerification(
-            s.database, s.journal, run.id, settings, s.report, metrics, s.stop,
-            reader=reader,
-            on_pass=lambda r: _write(r, report) if report is not None else None,
-        ).run()  # fmt: skip
+            s.migration(run), settings, metrics, on_pass=lambda r: _write(r, report) if report is not None else None
+        ).run()
     if as_json:
         emit_json(
             {
-                "reason": done.reason, "passes": done.passes, "looks": done.looks, "keys": done.keys,
-                "differences": done.differences, "last": done.last.to_json() if done.last else None,
+                "reason": done.reason, "passes": done.passes, "looks": done.comparisons, "keys": done.keys,
+                "differences": done.differences, "last": done.last_report.to_json() if done.last_report else None,
             }
         )  # fmt: skip
     else:
-        looked = f"{done.passes} full passes, {done.looks} looks at {done.keys:,} changed keys"
-        print_lines([f"{done.reason}: {looked}, {done.differences} differences known"])
+        compared = f"{done.passes} full passes, {done.comparisons} comparisons of {done.keys:,} changed keys"
+        print_lines([f"{done.reason}: {compared}, {done.differences} differences known"])
     return 0
+
+
+def _settings(s: Session, method: Method, jobs: int | None, standby: Database | None) -> VerificationSettings:
+    return VerificationSettings(
+        method=method, jobs=jobs or s.config.sync.jobs, snapshot_max_s=s.config.verify.snapshot_max_s, standby=standby
+    )
 
 
 def _verifiable(s: Session) -> Run:
@@ -102,7 +102,7 @@ def _verifiable(s: Session) -> Run:
 
 def _repair(s: Session, run: Run, result: Report, *, dry_run: bool) -> dict[str, Any]:
     if not dry_run:
-        return {"repaired": queue_differences(s.journal.conn, run, result.findings, result.id)}
+        return {"repaired": queue_differences(s.migration(run), result)}
     keys = repairable(run.plan, result.findings)
     text = repair_statement(run.plan, keys).as_string(s.journal.conn) + ";" if keys else None
     return {"repaired": 0, "statements": [{"sql": text, "why": "the keys are replayed like any changed key"}] if text else []}
