@@ -32,8 +32,8 @@ def finalize(conn: Connection, journal: Journal, run: Run, config: Config, repor
     with only_operator(conn, run.plan.tag), taking_over(conn, run.plan.tag):
         run = journal.get(run.id)
         first = run.phase is Phase.CUT_OVER  # afterwards a column of an old name is somebody else's
-        check_finalize(conn, run.plan, config, drop_legacy=drop_legacy, second_names=first)
-        _run(conn, run.plan, config, report, finalize_steps(run.plan, drop_legacy=drop_legacy, second_names=first))
+        check_finalize(conn, run.plan, config, drop_legacy=drop_legacy, compat=first)
+        _run(conn, run.plan, config, report, finalize_steps(run.plan, drop_legacy=drop_legacy, compat=first))
         forget_logical(journal, run)
         if run.phase is Phase.CUT_OVER:
             with conn.transaction():

@@ -45,7 +45,7 @@ def revert_exchange(plan: Plan) -> Exchange:
     return Exchange("revert", tuple(undo_all(exchange(plan))), Phase.CUT_OVER, Phase.SYNCING, Direction.FORWARD)
 
 
-def slot_and_generation(journal: Journal, run: Run) -> tuple[int, int]:
+def table_no_and_generation(journal: Journal, run: Run) -> tuple[int, int]:
     """The change table in use, and the number of the exchange that is about to be made."""
     return journal.capture.table_no(run.id), journal.capture.generation(run.plan.tag) + 1
 
@@ -64,7 +64,7 @@ class Ready:
 def ready(conn: Connection, journal: Journal, run: Run, what: Exchange) -> Ready:
     """STRUCTURE and RECORD are planned here: that is half of what they take. By indexes, or their time would grow with the
     catalog (12,000 relations: 7 ms each, against 2). And the catalog has been read into the session's caches once."""
-    closing = closing_statements(run.plan, what.next_direction, *slot_and_generation(journal, run))
+    closing = closing_statements(run.plan, what.next_direction, *table_no_and_generation(journal, run))
     steps = [AFTER_THE_DRAIN, script([*what.statements, *closing]), sql.SQL(RECORD), plan_again(run.plan).sql]
     prepare = sql.SQL("{}; DEALLOCATE ALL; PREPARE swap_structure AS {}; PREPARE swap_record AS {}")
     with conn.transaction():

@@ -8,7 +8,7 @@ it in between has to run it again. References have no queue: `swap verify` compa
 
 from __future__ import annotations
 
-from cutover.prepared_exchange import slot_and_generation
+from cutover.prepared_exchange import table_no_and_generation
 from swap.catalog.load import read_structure
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
@@ -113,10 +113,10 @@ def _triggers(plan: Plan, table: TableName, way: Direction) -> list[Statement]:
 
 def _functions(journal: Journal, run: Run) -> list[Statement]:
     """All of them, then those that say which change table is in use and which exchange was the last."""
-    slot, following = slot_and_generation(journal, run)
+    table_no, following = table_no_and_generation(journal, run)
     return [
         *trigger_functions(run.plan),
-        *capture_functions(run.plan, run.direction, slot),
+        *capture_functions(run.plan, run.direction, table_no),
         fence_function(run.plan, following - 1 or None),
     ]
 

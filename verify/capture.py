@@ -126,7 +126,7 @@ def known_bodies(plan: Plan, direction: Direction) -> dict[TableTrigger, list[St
     function that was made before digests were recorded is compared with these."""
     live, out = plan.source, dict[TableTrigger, list[Statement]]()
     if plan.mode == "trigger":
-        put, gone = zip(*(capture_functions(plan, direction, slot) for slot in (0, 1)), strict=True)
+        put, gone = zip(*(capture_functions(plan, direction, n) for n in (0, 1)), strict=True)
         out[live, CAPTURE] = list(put)
         out |= {(live, name): list(gone) for name in (DELETED, MOVED)}
         out[live, TRUNCATE] = [truncate_function(plan)]

@@ -18,7 +18,7 @@ from swap.catalog.load import load_tables, read_structure
 from swap.catalog.model import Table
 from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
-from swap.ddl.compat import twins
+from swap.ddl.compat import compat_pairs
 from swap.prepare.drift import difference, watched_tables
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED
@@ -167,10 +167,10 @@ class _Verification:
 
     def _check_compat(self, workers: Workers) -> None:
         """Compare the compat columns with their keys: there are some with `[names] compat` only."""
-        pairs = twins(self.m.plan, self.mapping.direction)
+        pairs = compat_pairs(self.m.plan, self.mapping.direction)
         if not pairs:
             return
-        results = workers.run([Task(f"{p.table}.{p.other}", partial(compat_differences, pair=p)) for p in pairs])
+        results = workers.run([Task(f"{p.table}.{p.compat}", partial(compat_differences, pair=p)) for p in pairs])
         if any(r is None for r in results):
             self.found.unfinished.append("the compat columns were not compared")
             return

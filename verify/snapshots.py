@@ -110,7 +110,7 @@ class SnapshotSeries:
 
 def lock_change_tables(conn: Connection, plan: Plan) -> None:
     """ACCESS SHARE until the transaction ends: no entry can be truncated meanwhile. LOCK TABLE takes no snapshot."""
-    tables = sql.SQL(", ").join(change_table(plan, slot).sql for slot in (0, 1))
+    tables = sql.SQL(", ").join(change_table(plan, n).sql for n in (0, 1))
     conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
 
 

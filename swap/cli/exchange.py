@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from cutover.prepared_exchange import slot_and_generation
+from cutover.prepared_exchange import table_no_and_generation
 from cutover.run import Operation
 from swap.cli.output import emit_json, print_lines
 from swap.cli.session import Session
@@ -25,7 +25,7 @@ def override(s: Session, options: Mapping[str, object]) -> None:
 
 def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
     """The dry run."""
-    print_statements(exchange_statements(run.plan, kind, *slot_and_generation(s.journal, run)), as_json=as_json)
+    print_statements(exchange_statements(run.plan, kind, *table_no_and_generation(s.journal, run)), as_json=as_json)
 
 
 def execute(s: Session, run: Run, kind: str, hook: Hook | None, *, as_json: bool) -> None:

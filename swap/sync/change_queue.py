@@ -39,7 +39,7 @@ def due(plan: Plan, watermark: Snapshot, columns: sql.Composable, below: int | N
     if below is not None:
         condition += sql.SQL(" AND c.xid < {}::text::xid8").format(sql.Literal(str(below)))
     return sql.SQL(" UNION ALL ").join(
-        sql.SQL("SELECT {} FROM {} c WHERE {}").format(columns, change_table(plan, slot).sql, condition) for slot in (0, 1)
+        sql.SQL("SELECT {} FROM {} c WHERE {}").format(columns, change_table(plan, n).sql, condition) for n in (0, 1)
     )
 
 

@@ -91,8 +91,8 @@ def test_copy_is_captured(m: Migration, app: Session) -> None:
 def test_only_keys_are_kept(m: Migration, app: Session) -> None:
     """I1, I3: given a secret in a row, when it changes, then the change table holds transactions, number and key only."""
     app.execute("UPDATE users SET secret = 'top secret' WHERE id = 1")
-    for slot in (0, 1):
-        name = change_table(m.plan, slot)
+    for table_no in (0, 1):
+        name = change_table(m.plan, table_no)
         columns = m.conn.execute(
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
             " ORDER BY attnum",
@@ -237,8 +237,8 @@ def test_nothing_a_session_creates_changes_the_definer_functions(
     superuser.execute("CREATE SCHEMA evil AUTHORIZATION app")
     app.execute(HIJACK)
     app.execute("CREATE TEMPORARY TABLE users (id bigint, uuid_id uuid)")
-    for slot in (0, 1):
-        name = sql.Identifier("pg_temp", change_table(m.plan, slot).name)
+    for table_no in (0, 1):
+        name = sql.Identifier("pg_temp", change_table(m.plan, table_no).name)
         app.execute(sql.SQL("CREATE TEMPORARY TABLE {} (xid xid8, seq bigint, key bigint)").format(name))
     m.conn.execute(fence_function(m.plan, 0).sql)  # as it is after an exchange
     app.execute("CREATE TEMPORARY TABLE fence (tag bigint, generation bigint)")
