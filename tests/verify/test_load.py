@@ -1,4 +1,4 @@
-"""Verification while the table changes: pending keys are counted, everything else must match at the first look."""
+"""Verification while the table changes: it counts pending keys, and every other row must match the first time."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def keys_of(report: Report) -> list[int | str]:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_real_difference_among_50_000_pending_keys(synced: Migration, method: Method) -> None:
-    """Replay is held back, and wrong for two of the keys: each is found by the first look after it is not pending."""
+    """Given a replay that is held back, and wrong for two of the keys: the first verification after a key is not pending any more
+    finds it."""
     synced.conn.execute("UPDATE public.users SET n = n + 1 WHERE id <= 25000")
     synced.conn.execute("UPDATE public.users SET n = n + 1 WHERE id > 25000 AND id <= 50000")
     report = verified(synced, method)
@@ -68,9 +69,11 @@ def test_a_real_difference_among_50_000_pending_keys(synced: Migration, method: 
     synced.conn.execute("SET search_path = public, pg_catalog")
     synced.conn.execute(SPOIL)
     synced.conn.execute("UPDATE users_new SET bio = 'wrong' WHERE id = 55000")
-    assert keys_of(verified(synced, method)) == [55_000]  # not pending: at once
+    assert keys_of(verified(synced, method)) == [55_000]  # it is not pending
     synced.conn.execute("SET search_path = pg_catalog, pg_temp")
-    taken = synced.replay(10_000).entries  # whole transactions: the first of two, or some of the stream's
+    taken = synced.replay(
+        10_000
+    ).entries  # Replay takes whole transactions: the first of the two, or some of those of the stream.
     assert 10_000 <= taken <= 25_000
     report = verified(synced, method)
     assert (report.tables[0].pending, keys_of(report)) == (50_000 - taken, [10, 55_000])
@@ -82,8 +85,8 @@ def test_a_real_difference_among_50_000_pending_keys(synced: Migration, method: 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseServer, tmp_path: Path, paused: bool) -> None:
-    """pgbench as fast as it can, replay going on or held back (`swap pause`): verification finishes beside it, and reports no
-    row as different that is only late."""
+    """Given pgbench at full speed, and a replay that goes on or is paused (`swap pause`): the verification finishes, and it
+    reports no row as different that is only late."""
     if not (server.bindir / "pgbench").exists():
         pytest.skip(f"no pgbench in {server.bindir}")
     script = tmp_path / "load.sql"
@@ -100,7 +103,7 @@ def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseS
         Silent(), stop, jobs=1, once=False,
     )  # fmt: skip
     load = subprocess.Popen(
-        [server.bindir / "pgbench", "-n", "-c", "2", "-T", "120", "-f", script, synced.database.conninfo],
+        [server.bindir / "pgbench", "-n", "-c", "2", "-T", "3600", "-f", script, synced.database.conninfo],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
