@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from swap.core.snapshot import Snapshot
 from swap.state.migration import Migration
-from swap.sync.change_queue import current_snapshot, read_watermark
-from swap.sync.replay import Fence
-from verify.changed_keys import compare_keys, touched_keys
+from swap.sync.change_queue import ChangeQueue, current_snapshot
+from swap.sync.replay import Barrier
+from verify.changed_keys import compare_keys
 from verify.report import RowDifference
 from verify.snapshots import lock_change_tables
 
@@ -28,20 +28,21 @@ class ChangeComparison:
     differences: tuple[RowDifference, ...]
 
 
-def compare_changes(m: Migration, since: Snapshot, also: Iterable[int], fence: Fence | None = None) -> ChangeComparison:
+def compare_changes(m: Migration, since: Snapshot, also: Iterable[int], barrier: Barrier | None = None) -> ChangeComparison:
     """Compare every key that changed after `since` and is not pending, and the keys `also`, in one snapshot.
 
     Locks the change tables (ACCESS SHARE, for this transaction) before it takes the snapshot, as LOCK TABLE takes none. So no
-    entry can be truncated between the two. With a `fence` (logical mode) a change that the snapshot shows, and that the stream
+    entry can be truncated between the two. With a `barrier` (logical mode) a change that the snapshot shows, and that the stream
     had not delivered yet, is pending too.
     """
-    conn, plan = m.conn, m.plan
+    conn, queue = m.conn, ChangeQueue.of(m)
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        lock_change_tables(conn, plan)
-        watermark = read_watermark(conn, plan, m.run.id)
-        pending = touched_keys(fence.close_up() if fence else conn, plan, watermark)
-        keys = sorted((touched_keys(conn, plan, since) | set(also)) - pending)
+        lock_change_tables(conn, m.plan)
+        watermark = queue.watermark()
+        delivered = queue.on(barrier.wait_delivered()) if barrier else queue
+        pending = delivered.touched(watermark)
+        keys = sorted((queue.touched(since) | set(also)) - pending)
         batches = (keys[n : n + KEYS_PER_STATEMENT] for n in range(0, len(keys), KEYS_PER_STATEMENT))
         differences = tuple(d for batch in batches for d in compare_keys(conn, m.mapping, batch))
         return ChangeComparison(

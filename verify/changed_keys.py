@@ -9,20 +9,11 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from swap.core.connection import Connection
-from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
 from swap.plan.direction import TableMapping
-from swap.plan.model import Plan
-from swap.sync.change_queue import due, rows_by_xid
 from verify.ranges import bigints
 from verify.report import Kind, RowDifference
 from verify.row_images import RowCondition, column_image, full_join, images_differ
-
-
-def touched_keys(conn: Connection, plan: Plan, since: Snapshot) -> set[int]:
-    """Keys with a queue entry that `since` does not see, in the caller's snapshot."""
-    query = sql.SQL("SELECT DISTINCT d.key FROM ({}) d WHERE d.key IS NOT NULL")
-    return {key for (key,) in rows_by_xid(conn, query.format(due(plan, since, sql.SQL("c.key"))))}
 
 
 class _DifferenceRow(NamedTuple):

@@ -24,7 +24,7 @@ from swap.core.errors import RefusedError
 from swap.core.snapshot import Snapshot
 from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
-from swap.sync.change_queue import count_due
+from swap.sync.change_queue import ChangeQueue
 from swap.sync.logical.barrier import GivenUp, delivered
 from verify.change_comparison import ChangeComparison, compare_changes
 from verify.record import tool_version, write_report
@@ -155,8 +155,8 @@ class ContinuousVerification:
     def _compare_changes(self, since: Snapshot) -> None:
         m = self.m
         try:
-            with delivered(m.database, m.run, self._reason_to_stop) as fence:
-                compared = compare_changes(m, since, self._known.keys(), fence)
+            with delivered(m.database, m.run, self._reason_to_stop) as barrier:
+                compared = compare_changes(m, since, self._known.keys(), barrier)
         except GivenUp:
             return
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, RefusedError):
@@ -178,7 +178,7 @@ class ContinuousVerification:
         self._known = found
         if not found:
             self._advance(m.run, since, compared.watermark)
-        self._tell_differences(count_due(m.conn, m.plan, compared.watermark))
+        self._tell_differences(ChangeQueue.of(m).count_due(compared.watermark))
 
     def _advance(self, run: Run, since: Snapshot, to: Snapshot) -> None:
         """Everything is equal up to `to`. Move the mark from which a cutover compares, unless another command has moved it."""
@@ -204,7 +204,7 @@ class ContinuousVerification:
             plan_fingerprint=run.plan.fingerprint,
         )  # fmt: skip
         with self.m.conn.transaction():
-            write_report(self.m.journal, run, report)
+            write_report(self.m.journal, run.id, report)
             self.m.journal.event(run.id, "verified", "different (changed keys)")
 
     def _tell_differences(self, lag: int | None = None) -> None:

@@ -35,7 +35,7 @@ def finish(migration: Migration, settings: VerificationSettings, started_at: dat
         if found.over_limit or len(found.differences) > settings.limit:
             found.unfinished.append(f"more rows differ than the {settings.limit} that are listed")
         report = _report(m, settings, started_at, found)
-        report = replace(report, id=_write(m.journal, m.run, report, found))
+        report = replace(report, id=_write(m, report, found))
         if report.verdict == "identical":
             m.journal.update_run(m.run.id, verified=report.covered)
         m.journal.event(m.run.id, "verified", f"{report.verdict} ({settings.method})")
@@ -91,20 +91,20 @@ def tool_version() -> str:
         return ""
 
 
-def write_report(journal: Journal, run: Run, report: Report) -> int:
+def write_report(journal: Journal, run_id: int, report: Report) -> int:
     """Write the verification's row. Returns its number, which the stored report has too."""
     number = journal.verifications.add(
-        run.id, method=report.method, direction=report.direction, verdict=report.verdict, snapshot=report.snapshot,
+        run_id, method=report.method, direction=report.direction, verdict=report.verdict, snapshot=report.snapshot,
         fingerprint=report.fingerprint, started_at=report.started_at,
     )  # fmt: skip
     journal.verifications.store_report(number, replace(report, id=number).to_json())
     return number
 
 
-def _write(journal: Journal, run: Run, report: Report, found: PartialReport) -> int:
+def _write(m: Migration, report: Report, found: PartialReport) -> int:
     """Write the row and, with the checksum method, the digests of every range of both sides."""
-    number = write_report(journal, run, report)
-    journal.verifications.store_digests(number, list(_digests(run, found)))
+    number = write_report(m.journal, m.run.id, report)
+    m.journal.verifications.store_digests(number, list(_digests(m.run, found)))
     return number
 
 

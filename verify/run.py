@@ -23,7 +23,7 @@ from swap.prepare.drift import difference, watched_tables
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.barrier import GivenUp, delivered
-from swap.sync.replay import Fence
+from swap.sync.replay import Barrier
 from verify import checks as named
 from verify.capture import capture_installed, captured_tables
 from verify.compat import compat_differences
@@ -55,7 +55,7 @@ def verify(migration: Migration, settings: VerificationSettings, give_up: GiveUp
     Calls `give_up` again and again; a reason ends the verification with GivenUp, and nothing is journalled. Raises
     UnreachableError if the server cannot be reached at the beginning or when the result is written, and UsageError or
     RefusedError if the `standby` is none of this server. Any other failure is a reason in an `incomplete` report, except that of
-    logical capture: it raises what `ForeignFence.close_up` raises.
+    logical capture: it raises what `DelegatedBarrier.wait_delivered` raises.
     """
     started_at, found = datetime.now(UTC), PartialReport()
     compared = settings.standby or migration.database
@@ -103,17 +103,17 @@ class _Verification:
             if late:
                 found.unfinished.append(late)
                 return
-        with delivered(m.database, m.run, self.give_up) as fence:
-            snapshots = self._compare(m.on(holder), workers, fence, tables, incomparable)
+        with delivered(m.database, m.run, self.give_up) as barrier:
+            snapshots = self._compare(m.on(holder), workers, barrier, tables, incomparable)
         if workers.given_up:
             raise GivenUp(workers.given_up)
         found.unfinished += [reason for reason in (snapshots.why_lost(), why_unpinned(queue)) if reason]
 
     def _compare(
-        self, holder: Migration, workers: Workers, fence: Fence | None, tables: Tables, incomparable: list[str]
+        self, holder: Migration, workers: Workers, barrier: Barrier | None, tables: Tables, incomparable: list[str]
     ) -> SnapshotSeries:
         """Compare everything in the snapshots that it returns."""
-        snapshots = SnapshotSeries(holder, workers, self.settings.snapshot_max_s, fence)
+        snapshots = SnapshotSeries(holder, workers, self.settings.snapshot_max_s, barrier)
         self.found.snapshots = snapshots.taken
         context = ComparisonContext(
             settings=self.settings, workers=workers, snapshots=snapshots, found=self.found, report=self.m.report

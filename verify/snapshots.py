@@ -33,8 +33,8 @@ from swap.core.sql_text import load_sql
 from swap.ddl.change_tables import change_table
 from swap.plan.model import Plan
 from swap.state.migration import Migration
-from swap.sync.change_queue import due, read_watermark, rows_by_xid
-from swap.sync.replay import Fence
+from swap.sync.change_queue import ChangeQueue
+from swap.sync.replay import Barrier
 from verify.workers import Workers
 
 MAX_PENDING = 1_000_000
@@ -77,8 +77,8 @@ class SnapshotSeries:
 
     `holder`: the migration on the session that exports the snapshots, in autocommit mode."""
 
-    def __init__(self, holder: Migration, workers: Workers, max_s: float, fence: Fence | None = None) -> None:
-        self._holder, self._workers, self._max_s, self._fence = holder, workers, max_s, fence
+    def __init__(self, holder: Migration, workers: Workers, max_s: float, barrier: Barrier | None = None) -> None:
+        self._holder, self._workers, self._max_s, self._barrier = holder, workers, max_s, barrier
         self._taken_at = 0.0
         self.taken: list[ExportedSnapshot] = []
 
@@ -94,7 +94,7 @@ class SnapshotSeries:
         """Give the current snapshot up, if there is one, and take the next."""
         if self.taken:
             self._holder.conn.execute("ROLLBACK")
-        self.taken.append(export_snapshot(self._holder, self._fence))
+        self.taken.append(export_snapshot(self._holder, self._barrier))
         self._taken_at = time.monotonic()
         self._workers.use_snapshot(self.current.name)
         return self.current
@@ -110,7 +110,7 @@ class SnapshotSeries:
 
 def lock_change_tables(conn: Connection, plan: Plan) -> None:
     """ACCESS SHARE until the transaction ends: no entry can be truncated meanwhile. LOCK TABLE takes no snapshot."""
-    tables = sql.SQL(", ").join(change_table(plan, slot).sql for slot in (0, 1))
+    tables = sql.SQL(", ").join(change_table(plan, n).sql for n in (0, 1))
     conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
 
 
@@ -137,27 +137,25 @@ class _Export(NamedTuple):
     lsn: str
 
 
-def export_snapshot(m: Migration, fence: Fence | None = None) -> ExportedSnapshot:
+def export_snapshot(m: Migration, barrier: Barrier | None = None) -> ExportedSnapshot:
     """Begin a transaction on `m.conn` (autocommit) and export its snapshot. It reads no table but the queue.
 
-    With a `fence` (logical mode) another session reads the queue a little later. A change that this snapshot shows, and that
+    With a `barrier` (logical mode) another session reads the queue a little later. A change that this snapshot shows, and that
     the stream had not delivered yet, is then pending too. Otherwise it would be called a difference."""
     m.conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     exported = m.conn.cursor(row_factory=class_row(_Export)).execute(load_sql("verify", "export_snapshot.sql")).fetchone()
     assert exported is not None
-    watermark = read_watermark(m.conn, m.plan, m.run.id)
-    queue = fence.close_up() if fence else m.conn
-    entries = due(m.plan, watermark, sql.SQL("c.key"))
-    some = sql.SQL("SELECT DISTINCT d.key FROM ({}) d ORDER BY 1 LIMIT {}").format(entries, sql.Literal(MAX_PENDING + 1))
-    keys = [key for (key,) in rows_by_xid(queue, some)]
-    ((truncated,),) = rows_by_xid(queue, sql.SQL("SELECT EXISTS (SELECT FROM ({}) d WHERE d.key IS NULL)").format(entries))
+    queue = ChangeQueue.of(m)
+    watermark = queue.watermark()
+    delivered = queue.on(barrier.wait_delivered()) if barrier else queue
+    keys, truncated = delivered.pending(watermark, MAX_PENDING + 1)
     return ExportedSnapshot(
         name=exported.name,
         text=exported.text,
         lsn=exported.lsn,
         watermark=watermark,
         pending_keys=array("q", (key for key in keys if key is not None)),
-        truncate_pending=bool(truncated),
+        truncate_pending=truncated,
         too_many_pending=len(keys) > MAX_PENDING,
     )
 

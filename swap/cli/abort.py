@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cutover.finalize import abort, way_back
+from cutover.abort import abort, way_back
 from swap.cli.results import done
 from swap.cli.session import confirm, opened
 from swap.cli.statements import print_statements
@@ -14,7 +14,7 @@ from swap.state.journal import Phase
 
 
 def work(dsn: str | None, config: Path | None, *, dry_run: bool, yes: bool, as_json: bool) -> None:
-    with opened("abort", dsn, config) as s:
+    with opened("abort", dsn, config, writes=not dry_run) as s:
         run = s.need_run("abort")
         if run.phase in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(f"An abort is not possible: the run is {run.phase.public}.", hint=way_back(run.phase))
@@ -23,5 +23,5 @@ def work(dsn: str | None, config: Path | None, *, dry_run: bool, yes: bool, as_j
             return
         if run.phase is not Phase.ABORTED:
             confirm(f"Remove {run.plan.shadow} and everything else swap added?", yes=yes)
-            abort(s.journal.conn, s.journal, run, s.config, s.report)
+            abort(s.migration(run))
     done(as_json, {"phase": "aborted"}, f"aborted: {run.source} and its references are as they were before prepare")

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from cutover.prepared_exchange import slot_and_generation
-from cutover.run import Operation
+from cutover.run import ExchangeCommand
 from swap.cli.output import emit_json, print_lines
 from swap.cli.session import Session
 from swap.cli.statements import print_statements
-from swap.core.connection import Connection
 from swap.ddl.phases import exchange_statements
 from swap.state.journal import Run
+from swap.state.migration import Migration
 
-Hook = Callable[[Connection, Run], str]
+Hook = Callable[[Migration], str | None]
 
 
 def override(s: Session, options: Mapping[str, object]) -> None:
@@ -25,15 +24,14 @@ def override(s: Session, options: Mapping[str, object]) -> None:
 
 def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
     """The dry run."""
-    print_statements(exchange_statements(run.plan, kind, *slot_and_generation(s.journal, run)), as_json=as_json)
+    print_statements(
+        exchange_statements(run.plan, kind, *s.journal.capture.after_exchange(run.id, run.plan.tag)), as_json=as_json
+    )
 
 
-def execute(s: Session, run: Run, kind: str, hook: Hook | None, *, as_json: bool) -> None:
-    operation = Operation(
-        s.database, s.config, s.journal, run, kind, s.report, s.stop,
-        lambda conn, r: hook(conn, r) if hook else None,
-    )  # fmt: skip
-    outcome = operation.execute()
+def execute(s: Session, run: Run, kind: str, hook: Hook, *, as_json: bool) -> None:
+    """The exchange, and what became of it."""
+    outcome = ExchangeCommand(s.migration(run), kind, hook).execute()
     s.close()
     if as_json:
         document = asdict(outcome)

@@ -14,7 +14,7 @@ from swap.core.connection import Database, translate
 from swap.core.errors import RefusedError
 from swap.core.names import quote
 from swap.state.journal import Journal
-from swap.state.missing import RUNBOOK, refuse_gone
+from swap.state.missing import RUNBOOK, refuse_missing
 
 MISSING = (
     psycopg.errors.UndefinedTable,
@@ -41,7 +41,7 @@ def explain_missing(database: Database, config: Config, *, began: bool) -> None:
                     hint=f"{RUNBOOK}.",
                 ) from None
             if run is not None:
-                refuse_gone(conn, journal, run)
+                refuse_missing(journal, run)
         elif began:
             _refuse_without_state(journal.schema)
 

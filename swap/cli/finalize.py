@@ -15,7 +15,7 @@ from swap.state.journal import Phase
 
 
 def work(dsn: str | None, config: Path | None, *, drop_legacy: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
-    with opened("finalize", dsn, config) as s:
+    with opened("finalize", dsn, config, writes=not dry_run) as s:
         run = s.need_run("finalize")
         if run.phase not in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(
@@ -24,10 +24,10 @@ def work(dsn: str | None, config: Path | None, *, drop_legacy: bool, dry_run: bo
             )
         if dry_run:
             first = run.phase is Phase.CUT_OVER
-            check_finalize(s.journal.conn, run.plan, s.config, drop_legacy=drop_legacy, second_names=first)
+            check_finalize(s.migration(run), drop_legacy=drop_legacy, compat=first)
             steps = finalize_steps(run.plan, drop_legacy=drop_legacy, second_names=first)
             print_statements([st for step in steps for st in step.statements], as_json=as_json)
             return
         confirm(f"Drop {run.plan.retired} for good? There is no revert after this.", yes=yes)
-        finalize(s.journal.conn, s.journal, run, s.config, s.report, drop_legacy=drop_legacy)
+        finalize(s.migration(run), drop_legacy=drop_legacy)
     done(as_json, {"phase": "finalized"}, f"finalized: {run.plan.retired} and capture are gone")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cutover.restore_capture import capture_again, to_put_back
+from cutover.restore_capture import capture_faults, restore_capture
 from swap.catalog.load import column_type
 from swap.cli.plan import plan_of
 from swap.cli.results import done
@@ -22,12 +22,12 @@ from swap.plan.planning import read_plan
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
 from swap.state.journal import Phase, Run
-from swap.state.missing import gone, refuse_gone
+from swap.state.missing import missing_tables, refuse_missing
 from swap.sync.logical.switch import forget_logical, switch_mode
 
 
 def work(dsn: str | None, config: Path | None, *, mode: str | None, dry_run: bool, as_json: bool) -> None:
-    with opened("prepare", dsn, config) as s:
+    with opened("prepare", dsn, config, writes=not dry_run) as s:
         if mode is not None:
             s.config = s.config.model_copy(update={"sync": s.config.sync.model_copy(update={"mode": mode})})
         if dry_run:
@@ -43,16 +43,16 @@ def _prepare(s: Session, mode: str | None) -> Run:
     conn, run = s.journal.conn, s.run
     if run is not None and active(run) and mode is not None and mode != run.mode:
         return _switch(s, run)
-    if run is not None and active(run) and not gone(conn, s.journal, run) and (why := to_put_back(conn, s.journal, run)):
+    if run is not None and active(run) and not missing_tables(s.journal, run) and (why := capture_faults(s.migration(run))):
         s.report.note(why)
         with taking_over(conn, run.plan.tag):
-            capture_again(s.database, s.journal, run, s.config, s.report)
+            restore_capture(s.migration(run))
         return s.journal.get(run.id)
     if run is not None and run.phase is Phase.CUT_OVER:
         raise PhaseError("The run is cut over; there is nothing to prepare.")
     if run is not None and active(run) and run.phase is not Phase.PREPARING:
-        refuse_gone(conn, s.journal, run)
-        forget_logical(s.journal, run)
+        refuse_missing(s.journal, run)
+        forget_logical(s.migration(run))
         return run
     if run is not None and run.phase is Phase.FINALIZED and column_type(conn, run.source, s.config.source.key) == "uuid":
         raise PhaseError(
@@ -70,10 +70,10 @@ def _prepare(s: Session, mode: str | None) -> Run:
         if run is None or not active(run):
             with conn.transaction():
                 run = s.journal.add_run(the_plan, s.config.sync.mode)
-                store_baseline(conn, s.journal, run)
+                store_baseline(s.migration(run))
         if run.phase is not Phase.PREPARING:
             return run
-        return resume_prepare(conn, s.journal, run, s.config, s.report, s.database)
+        return resume_prepare(s.migration(run))
 
 
 def _switch(s: Session, run: Run) -> Run:
@@ -88,4 +88,4 @@ def _switch(s: Session, run: Run) -> Run:
         ]
         refuse(found, s.config)
     with taking_over(s.journal.conn, run.plan.tag):
-        return switch_mode(s.database, s.journal, s.journal.get(run.id), s.config.sync.mode, s.config, s.report)
+        return switch_mode(s.migration(s.journal.get(run.id)), s.config.sync.mode)

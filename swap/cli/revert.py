@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cutover.gates import check_phase
+from cutover.run import no_snapshot
 from swap.cli.exchange import execute, override, print_exchange
 from swap.cli.session import confirm, opened
 
@@ -13,7 +14,7 @@ from swap.cli.session import confirm, opened
 def work(
     dsn: str | None, config: Path | None, overrides: Mapping[str, object], *, dry_run: bool, yes: bool, as_json: bool
 ) -> None:
-    with opened("revert", dsn, config, graceful=True) as s:
+    with opened("revert", dsn, config, graceful=True, writes=not dry_run) as s:
         override(s, overrides)
         run = s.need_run("revert")
         check_phase(run, "revert")
@@ -21,4 +22,4 @@ def work(
             print_exchange(s, run, "revert", as_json=as_json)
             return
         confirm(f"Exchange {run.source} back with {run.plan.retired} now?", yes=yes)
-        execute(s, run, "revert", None, as_json=as_json)
+        execute(s, run, "revert", no_snapshot, as_json=as_json)

@@ -20,11 +20,13 @@ from swap.cli.results import stopped
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
-from swap.state.journal import Journal, Phase, Run
+from swap.state.journal import Journal, Run
 from swap.state.migration import Migration
-from swap.state.missing import left_over, refuse_gone
+from swap.state.missing import left_over, refuse_missing
+from swap.state.tables import ENDED
 
 ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
+READS_ONLY = (*ON_STANDBY, "plan")
 NEEDS_ALL = ("sync", "cutover", "revert")  # `verify` says of it that it could not finish
 
 
@@ -66,13 +68,16 @@ class Session:
                 hint=left_over(self.journal.conn, self.config) or "Run `swap doctor`, then `swap prepare`.",
             )
         if command in NEEDS_ALL:
-            refuse_gone(self.journal.conn, self.journal, self.run)
+            refuse_missing(self.journal, self.run)
         return self.run
 
 
 @contextmanager
-def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False) -> Iterator[Session]:
-    """Configuration, connection, journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting."""
+def opened(
+    command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False, writes: bool = True
+) -> Iterator[Session]:
+    """Configuration, connection, journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting. `writes`: an
+    older state layout is brought up to date; else it is read as it is."""
     path = find_config(config_file)
     config = load_config(path)
     database = Database.from_options(dsn, command)
@@ -87,8 +92,12 @@ def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful:
         journal = Journal(conn, config.names.state_schema)
         run: Run | None = None
         try:
-            run = journal.current(config.source.name) if _exists(journal, command) else None
+            there = _exists(journal, command)
+            upgraded = journal.upgrade() if there and writes and command not in READS_ONLY else []
+            run = journal.current(config.source.name) if there else None
             with closing(Session(database, config, path, journal, run, stop, standby)) as s:
+                for step in upgraded:
+                    s.report.note(f"the state in {journal.schema} is of version {step.to_version} now: {step.why}")
                 yield s
         except KeyboardInterrupt:
             raise stopped() from None
@@ -102,7 +111,7 @@ def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful:
 
 def active(run: Run) -> bool:
     """Neither finalized nor aborted."""
-    return run.phase not in (Phase.FINALIZED, Phase.ABORTED)
+    return run.phase not in ENDED
 
 
 def _exists(journal: Journal, command: str) -> bool:

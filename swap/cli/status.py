@@ -12,9 +12,9 @@ from swap.cli.session import Session, active, opened
 from swap.core.names import TableName
 from swap.core.pgbouncer import by_hand, paused_now
 from swap.state.journal import Journal, Phase, Run
-from swap.state.missing import KEPT, RUNBOOK, gone, left_over, refuse_gone
+from swap.state.missing import KEPT, RUNBOOK, left_over, missing_tables, refuse_missing
 from swap.sync.backlog_trend import BEHIND, CAUGHT_UP
-from swap.sync.change_queue import count_due, read_watermark
+from swap.sync.change_queue import ChangeQueue
 from swap.sync.legacy_keys import read_legacy_keys
 from swap.sync.logical.lag import read_lag
 from verify.capture import current_faults
@@ -48,11 +48,11 @@ def read_status(s: Session) -> dict[str, Any]:
     if run is None:
         return EMPTY | {"pooler": _pooler(s), "missing": [], "left_over": left_over(s.journal.conn, s.config) or None}
     ended = not active(run)
-    missing = gone(s.journal.conn, s.journal, run)
+    missing = missing_tables(s.journal, run)
     if any(s.journal.has_table(m.name) for m in missing):
-        refuse_gone(s.journal.conn, s.journal, run)
+        refuse_missing(s.journal, run)
     captured = not ended and not missing and s.journal.step_done(run.id, "capture")
-    pending = count_due(s.journal.conn, run.plan, read_watermark(s.journal.conn, run.plan, run.id)) if captured else 0
+    pending = ChangeQueue(s.journal.conn, run.plan, run.id).count_due() if captured else 0
     streamed = captured and run.mode == "logical" and not s.standby
     lag = read_lag(s.journal.conn, run.plan, run.id) if streamed else None
     slot = asdict(lag) if lag else None

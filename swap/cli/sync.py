@@ -17,7 +17,7 @@ def work(dsn: str | None, config: Path | None, *, once: bool, jobs: int | None, 
         run = s.need_run("sync")
         if not active(run):
             raise PhaseError(f"There is nothing to sync: the run is {run.phase.public}.")
-        result = Sync(s.database, s.config, s.journal, run, s.report, s.stop, jobs=jobs or s.config.sync.jobs, once=once).run()
+        result = Sync(s.migration(run), jobs=jobs or s.config.sync.jobs, once=once).run()
     document = {
         "reason": result.reason, "phase": result.phase.public, "direction": result.direction,
         "replayed": result.replayed, "pending_changes": result.pending,

@@ -62,3 +62,14 @@ def test_statements_have_one_home() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Statement"
     ]
     assert found == []
+
+
+HELD = {"conn", "plan", "run", "config", "journal", "report", "reporter"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_migration_holds_does_not_travel_one_by_one(path: Path) -> None:
+    """At most two of it: a query takes the connection and the plan; a function that acts takes a `Migration`."""
+    functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    parameters = {f.name: {a.arg for a in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)} for f in functions}
+    assert {name: sorted(found & HELD) for name, found in parameters.items() if len(found & HELD) > 2} == {}

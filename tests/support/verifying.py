@@ -16,9 +16,11 @@ from swap.core.connection import Connection
 from swap.core.connection import Database as Target
 from swap.core.names import TableName
 from swap.core.report import Reporter, Silent
+from swap.core.snapshot import Snapshot
 from swap.plan.direction import TableMapping
 from swap.state.journal import Journal, Run
 from swap.state.migration import Migration
+from swap.sync.change_queue import ChangeQueue
 from tests.support.operator import Operator
 from tests.support.servers import Database
 from verify import snapshot_pass
@@ -85,6 +87,12 @@ class Verified:
     def mapping(self) -> TableMapping:
         with self.migration() as migration:
             return migration.mapping
+
+
+def entries_since(verified: Verified, snapshot: Snapshot) -> sql.Composed:
+    """SELECT key FROM the change tables WHERE `snapshot` does not see the entry."""
+    with verified.migration() as migration:
+        return ChangeQueue.of(migration).due(snapshot, sql.SQL("c.key"))
 
 
 class OnProgress(Silent):

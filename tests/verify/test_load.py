@@ -5,16 +5,14 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from psycopg import sql
 
-from swap.core.config import Config
-from swap.core.report import Silent
 from swap.sync.loop import Sync
-from tests.support.migration import Migrate, Migration, background, migrations
-from tests.support.mode import with_mode
+from tests.support.migration import Driver, Migrate, background, migrations
 from tests.support.servers import Database, DatabaseServer
 from tests.support.verifying import METHODS
 from tests.support.waiting import wait_until
@@ -41,15 +39,15 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture
-def synced(migrate: Migrate, database: Database, monkeypatch: pytest.MonkeyPatch) -> Migration:
+def synced(migrate: Migrate, database: Database, monkeypatch: pytest.MonkeyPatch) -> Driver:
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 5_000)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 5_000)
     return migrate(database, DDL).synced()
 
 
-def verified(m: Migration, method: Method) -> Report:
-    m.run = m.journal.get(m.run.id)
-    return verify(m.held(), VerificationSettings(method, jobs=2))
+def verified(m: Driver, method: Method) -> Report:
+    m.reload()
+    return verify(m, VerificationSettings(method, jobs=2))
 
 
 def keys_of(report: Report) -> list[int | str]:
@@ -58,7 +56,7 @@ def keys_of(report: Report) -> list[int | str]:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_real_difference_among_50_000_pending_keys(synced: Migration, method: Method) -> None:
+def test_a_real_difference_among_50_000_pending_keys(synced: Driver, method: Method) -> None:
     """Given a replay that is held back, and wrong for two of the keys: the first verification after a key is not pending any more
     finds it."""
     synced.conn.execute("UPDATE public.users SET n = n + 1 WHERE id <= 25000")
@@ -84,7 +82,7 @@ def test_a_real_difference_among_50_000_pending_keys(synced: Migration, method: 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("paused", [False, True])
-def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseServer, tmp_path: Path, paused: bool) -> None:
+def test_a_table_that_changes_at_full_speed(synced: Driver, server: DatabaseServer, tmp_path: Path, paused: bool) -> None:
     """Given pgbench at full speed, and a replay that goes on or is paused (`swap pause`): the verification finishes, and it
     reports no row as different that is only late."""
     if not (server.bindir / "pgbench").exists():
@@ -98,10 +96,7 @@ def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseS
     )
     synced.journal.update_run(synced.run.id, paused=paused)
     stop = threading.Event()
-    sync = Sync(
-        synced.database, Config.model_validate({"source": {"table": "public.users"}, **with_mode({})}), synced.journal, synced.run,
-        Silent(), stop, jobs=1, once=False,
-    )  # fmt: skip
+    sync = Sync(replace(synced, stop=stop), jobs=1, once=False)
     load = subprocess.Popen(
         [server.bindir / "pgbench", "-n", "-c", "2", "-T", "3600", "-f", script, synced.database.conninfo],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -114,7 +109,7 @@ def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseS
                 for snapshot_max_s in (900.0, 0.0):
                     settings = VerificationSettings(method, jobs=2, snapshot_max_s=snapshot_max_s)
                     with synced.database.session() as conn:
-                        report = verify(synced.held().on(conn), settings)
+                        report = verify(synced.on(conn), settings)
                     assert report.verdict == "identical", report
                     if paused:
                         assert report.tables[0].pending > 500

@@ -13,9 +13,8 @@ from psycopg import sql
 
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
-from swap.sync.change_queue import due
 from tests.support.servers import Connect
-from tests.support.verifying import METHODS, OnProgress, Verified, before_range, failed, plain, reason, status_of
+from tests.support.verifying import METHODS, OnProgress, Verified, before_range, entries_since, failed, plain, reason, status_of
 from tests.support.waiting import wait_until
 from verify.checksum import row_hash
 from verify.ranges import KeyRange, key_ranges
@@ -81,7 +80,7 @@ def test_pending_keys_are_left_out_and_counted(verified: Verified, method: Metho
     covered = Snapshot.parse(report.covered or "")
     assert covered.xmax < Snapshot.parse(report.snapshot or "").xmax
     plan = verified.run().plan
-    entries = sql.SQL("SELECT count(DISTINCT d.key) FROM ({}) d").format(due(plan, covered, sql.SQL("c.key")))
+    entries = sql.SQL("SELECT count(DISTINCT d.key) FROM ({}) d").format(entries_since(verified, covered))
     assert verified.owner.execute(entries).fetchone() == (pending,)
 
     changes = sql.Identifier("swap", f"users_{plan.tag}_changes_0")
