@@ -69,9 +69,8 @@ def test_a_real_difference_among_50_000_pending_keys(synced: Driver, method: Met
     synced.conn.execute("UPDATE users_new SET bio = 'wrong' WHERE id = 55000")
     assert keys_of(verified(synced, method)) == [55_000]  # it is not pending
     synced.conn.execute("SET search_path = pg_catalog, pg_temp")
-    taken = synced.replay(
-        10_000
-    ).entries  # Replay takes whole transactions: the first of the two, or some of those of the stream.
+    # Replay takes whole transactions: the first of the two, or some of those of the stream.
+    taken = synced.replay(10_000).entries
     assert 10_000 <= taken <= 25_000
     report = verified(synced, method)
     assert (report.tables[0].pending, keys_of(report)) == (50_000 - taken, [10, 55_000])
@@ -102,14 +101,14 @@ def test_a_table_that_changes_at_full_speed(synced: Driver, server: DatabaseServ
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        with background(sync.run, stop.set) as following, synced.database.session() as look:
+        with background(sync.run, stop.set) as following, synced.database.session() as conn:
             written = sql.SQL("SELECT count(*) > 500 FROM public.users WHERE bio = 'new'")
-            wait_until(lambda: (look.execute(written).fetchone() or (False,))[0], 60, what="the load is on")
+            wait_until(lambda: (conn.execute(written).fetchone() or (False,))[0], 60, what="the load is on")
             for method in METHODS:
                 for snapshot_max_s in (900.0, 0.0):
                     settings = VerificationSettings(method, jobs=2, snapshot_max_s=snapshot_max_s)
-                    with synced.database.session() as conn:
-                        report = verify(synced.on(conn), settings)
+                    with synced.database.session() as own:
+                        report = verify(synced.on(own), settings)
                     assert report.verdict == "identical", report
                     if paused:
                         assert report.tables[0].pending > 500

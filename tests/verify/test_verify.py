@@ -246,7 +246,7 @@ def test_only_access_share_is_taken(verified: Verified, connect: Connect) -> Non
     admin = connect(verified.db.superuser)
     seen: list[tuple[str, str, str]] = []
 
-    def look() -> None:
+    def read_locks() -> None:
         seen.extend(
             admin.execute(
                 "SELECT a.application_name, l.mode, n.nspname::text FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
@@ -256,7 +256,7 @@ def test_only_access_share_is_taken(verified: Verified, connect: Connect) -> Non
             ).fetchall()
         )
 
-    verified(reporter=OnProgress(look), jobs=1)
+    verified(reporter=OnProgress(read_locks), jobs=1)
     assert {mode for _, mode, _ in seen} == {"AccessShareLock"}
     held = {schema for name, _, schema in seen if "worker" not in name}
     assert "swap" in held
