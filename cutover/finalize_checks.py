@@ -12,7 +12,7 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName
 from swap.core.sql_text import load_sql
-from swap.ddl.compat import twins
+from swap.ddl.compat import compat_pairs
 from swap.ddl.replication import publication_name
 from swap.ddl.statistics import aside_name
 from swap.plan.direction import Direction
@@ -65,7 +65,7 @@ def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
 
 def compat_dependents(conn: Connection, plan: Plan) -> list[str]:
     """What is bound to a compatibility column, by name."""
-    columns = [(t.table, t.other) for t in twins(plan, Direction.REVERSE)]
+    columns = [(t.table, t.compat) for t in compat_pairs(plan, Direction.REVERSE)]
     own = [i.final_name for i in plan.indexes] + [i.build_name for r in plan.references for i in r.compat_indexes]
     rows = conn.execute(load_sql("cutover", "integer_dependents.sql"), _parameters(conn, plan, columns) | {"own": own})
     return [f"{r[0]}: {r[1]}" for r in rows]

@@ -19,7 +19,7 @@ from verify.checksum import RangeDigest
 from verify.partial_report import PartialReport
 from verify.report import CheckResult, Report, SnapshotRecord, verdict
 from verify.settings import VerificationSettings
-from verify.snapshots import table_files
+from verify.table_files import table_files
 
 
 def finish(migration: Migration, settings: VerificationSettings, started_at: datetime, found: PartialReport) -> Report:

@@ -1,4 +1,4 @@
-"""The lock ladder: short attempts, jittered pauses, a bounded number of them. The one module that uses tenacity.
+"""Lock retries: short attempts, jittered pauses, a bounded number of them. The one module that uses tenacity.
 
 A queued ACCESS EXCLUSIVE request blocks every later reader (H33): so each attempt waits at most
 `lock_timeout_ms`, gives up, and pauses long enough for the queue behind it to drain.

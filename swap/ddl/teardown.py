@@ -141,7 +141,7 @@ def _drop_reference(ref: ReferencePlan) -> list[Statement]:
     return out
 
 
-def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) -> list[Step]:
+def finalize_steps(plan: Plan, *, drop_legacy: bool, compat: bool = True) -> list[Step]:
     """Capture off and the retired table gone; with `drop_legacy` the guards and the integer columns too."""
     keep = source_guards(plan, plan.source, Direction.REVERSE)
     kept = [s.reversed() for s in keep]
@@ -163,7 +163,7 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) 
         steps.append(Step("kept views and functions", tuple(kept)))
     steps.append(Step("retired", (retired,), (plan.retired,), AX))
     steps.append(Step("queue", (*_drop_queue(plan), *functions)))
-    steps += [Step(f"second names of {table}", tuple(gone), (table,), AX) for table, gone in drop_compat(plan) if second_names]
+    steps += [Step(f"second names of {table}", tuple(gone), (table,), AX) for table, gone in drop_compat(plan) if compat]
     steps += [Step(f"check {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null]
     steps += [Step("functions of second names", tuple(second))] if second else []
     if not drop_legacy:
