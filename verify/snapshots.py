@@ -3,9 +3,9 @@
 Three sessions live for three different times.
 
 - The *queue* session holds ACCESS SHARE on both change tables from before the first snapshot until the end. It is in a READ
-  COMMITTED transaction, which has no snapshot between statements. So nobody can truncate a queue entry that this
-  verification relies on, or that a cutover has to compare once more because of it (TRUNCATE is not MVCC-safe). And VACUUM
-  is not held back.
+  COMMITTED transaction, which has no snapshot between statements, so it does not hold VACUUM back. The lock keeps every queue
+  entry on which this verification relies, and every entry that a cutover has to compare once more because of it, from being
+  truncated (TRUNCATE is not MVCC-safe).
 - The *snapshot* session exports a snapshot. The verification gives it up after `max_s`, and exports another one.
 - The workers import the snapshot for one range at a time.
 
