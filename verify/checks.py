@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from swap.catalog.load import query
 from swap.catalog.model import Table
+from swap.catalog.query import query
 from swap.core.advisory_locks import WORKER
 from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
@@ -36,7 +36,9 @@ def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) ->
     """Every foreign key that was validated before `prepare` and is there is validated now."""
     was_valid = {(f.table, f.name) for f in plan.catalog.foreign_keys if f.validated}
     now = [
-        (TableName(r[7], r[8]), r[1], r[4]) for r in query(conn, "constraints.sql", oids=[t.oid for t in tables]) if r[2] == "f"
+        (TableName(r["schema"], r["relation"]), r["name"], r["validated"])
+        for r in query(conn, "constraints.sql", oids=[t.oid for t in tables])
+        if r["kind"] == "f"
     ]
     judged = [(t, n, valid) for t, n, valid in now if (t, n) in was_valid]
     problems = [f"{t}: {n} is not validated" for t, n, valid in judged if not valid]

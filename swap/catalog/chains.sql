@@ -18,4 +18,4 @@ WITH RECURSIVE fk AS (
     UNION
     SELECT fk.rel, fk.col FROM refs JOIN fk ON fk.target = refs.rel AND fk.target_col = refs.col
 )
-SELECT r.rel::bigint FROM refs r UNION SELECT fk.rel::bigint FROM fk WHERE fk.target = %(source)s UNION SELECT %(source)s::bigint ORDER BY 1
+SELECT r.rel::bigint AS oid FROM refs r UNION SELECT fk.rel::bigint FROM fk WHERE fk.target = %(source)s UNION SELECT %(source)s::bigint ORDER BY oid

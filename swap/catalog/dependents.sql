@@ -11,10 +11,10 @@ WITH wanted AS (
     FROM wanted w JOIN pg_class c ON c.oid = w.oid JOIN pg_type t ON t.oid = c.reltype, LATERAL unnest(ARRAY[t.oid, t.typarray]) x(type)
     WHERE w.kind = 'class' AND w.attnum = -1
 )
-SELECT DISTINCT t.kind, t.oid::bigint,
-       CASE WHEN c.oid IS NOT NULL THEN 'class' WHEN d.classid = 'pg_proc'::regclass THEN 'proc' ELSE '' END,
-       coalesce(c.oid, d.objid)::bigint,
-       pg_describe_object(d.classid, d.objid, d.objsubid), d.classid::regclass::text
+SELECT DISTINCT t.kind AS on_kind, t.oid::bigint AS on_oid,
+       CASE WHEN c.oid IS NOT NULL THEN 'class' WHEN d.classid = 'pg_proc'::regclass THEN 'proc' ELSE '' END AS kind,
+       coalesce(c.oid, d.objid)::bigint AS oid,
+       pg_describe_object(d.classid, d.objid, d.objsubid) AS description, d.classid::regclass::text AS catalog
 FROM target t
 JOIN pg_depend d ON d.refclassid = t.classid AND d.refobjid = t.objid AND (t.attnum < 0 OR d.refobjsubid IN (0, t.attnum))
 LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
@@ -36,4 +36,4 @@ SELECT w.kind, w.oid::bigint, '', d.objid::bigint, pg_describe_object(d.classid,
 FROM wanted w JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND w.kind = 'class'
      AND (d.classid = 'pg_trigger'::regclass AND d.objid IN (SELECT t.oid FROM pg_trigger t WHERE t.tgrelid = w.oid)
           OR d.classid = 'pg_class'::regclass AND d.objid IN (SELECT i.indexrelid FROM pg_index i WHERE i.indrelid = w.oid))
-ORDER BY 2, 3, 4
+ORDER BY on_oid, kind, oid

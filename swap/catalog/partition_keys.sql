@@ -5,7 +5,7 @@ WITH RECURSIVE part AS (
     UNION ALL
     SELECT k.oid, p.root, k.conrelid FROM part p JOIN pg_constraint k ON k.conparentid = p.oid AND k.conrelid <> p.conrelid
 )
-SELECT r.conrelid::bigint, r.conname, n.nspname, c.relname, k.conname
+SELECT r.conrelid::bigint AS of_oid, r.conname AS name, n.nspname AS schema, c.relname AS relation, k.conname AS part_name
 FROM part p JOIN pg_constraint r ON r.oid = p.root JOIN pg_constraint k ON k.oid = p.oid
 JOIN pg_class c ON c.oid = k.conrelid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace
 ORDER BY n.nspname, c.relname
