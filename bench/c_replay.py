@@ -17,7 +17,6 @@ from psycopg import sql
 
 from bench.result import Row, Target, pairwise_ratio, series
 from bench.setting import USERS, CommandFailedError, Example, Setting, quiesce
-from swap.plan.direction import table_mapping
 from swap.sync.replay import replay
 
 NAME = "bench"  # of publication, slot and subscription
@@ -88,15 +87,14 @@ def _replay(example: Example, count: int, seed: int) -> Rate:
     """By the function that `swap sync` calls, until the queue is empty."""
     backlog(example, count, seed)
     with example.metered() as meter, example.database.session() as conn:
-        run = example.current_run(conn)
-        way = table_mapping(run.plan, run.direction)
+        migration = example.migration(conn)
         taken, complete = 0, False
         while not complete:
-            done = replay(conn, run.plan, way, run.id)
+            done = replay(migration)
             taken, complete = taken + done.entries, done.complete
     if taken != count:
         raise CommandFailedError(f"{taken:,} keys were replayed, {count:,} were changed")
-    example.execute(*(sql.SQL("VACUUM {}").format(t.sql) for t in (USERS, run.plan.shadow)))
+    example.execute(*(sql.SQL("VACUUM {}").format(t.sql) for t in (USERS, migration.plan.shadow)))
     return Rate(taken / meter.seconds, meter.cpu / taken * 1e6)
 
 

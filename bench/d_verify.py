@@ -16,18 +16,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Literal
 
 from psycopg import sql
 
 from bench.result import Row, Target, pairwise_ratio, series
 from bench.setting import USERS, CommandFailedError, Example, Meter, Setting, quiesce
 from bench.shapes import SHAPES, shaped
+from swap.core.config import Config
 from swap.core.names import TableName
-from swap.core.report import Silent
+from swap.state.journal import Journal
+from swap.state.migration import Migration
+from verify.report import Method
 from verify.run import verify
+from verify.settings import VerificationSettings
 
-Method = Literal["checksum", "exact"]
 TARGETS: dict[Method, Target] = {"checksum": Target("at most", 1.5), "exact": Target("at most", 3)}
 JOBS = (1, 2, 4)
 BLOCK = 8192
@@ -102,9 +104,11 @@ def _work(example: Example, jobs: int) -> list[tuple[str, Callable[[], None]]]:
 
 
 def _verify(example: Example, method: Method, jobs: int) -> None:
+    config = Config.model_validate({"source": {"table": str(USERS)}})
     with example.database.session() as conn:
         run = example.current_run(conn)
-    report = verify(example.database, run, method=method, jobs=jobs, reporter=Silent())
+        migration = Migration(example.database, conn, Journal(conn, run.plan.state_schema), run, config)
+        report = verify(migration, VerificationSettings(method=method, jobs=jobs))
     if report.verdict != "identical":
         raise CommandFailedError(f"verify says {report.verdict}")
 

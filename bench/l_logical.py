@@ -26,11 +26,8 @@ from psycopg import sql
 from bench.b_capture import CLIENTS, SCRIPT, SECONDS, THREADS, pgbench
 from bench.c_replay import PER_TRANSACTION, Rate, apply_worker, backlog, subscribed_pair
 from bench.result import Row, Target, pairwise_ratio, series
-from bench.setting import REAPED_S, STATE, CommandFailedError, Example, Setting, quiesce
-from swap.core.config import load_config
-from swap.core.report import Silent
+from bench.setting import REAPED_S, CommandFailedError, Example, Setting, quiesce
 from swap.demo.app import OWNER
-from swap.state.journal import Journal
 from swap.sync.logical.lag import read_lag
 from swap.sync.loop import Sync
 
@@ -172,9 +169,7 @@ def _stream(example: Example, count: int, seed: int) -> Rate:
     example.swap("sync", "--once")
     backlog(example, count, seed)
     with example.metered() as meter, example.database.session() as conn:
-        run = example.current_run(conn)
-        config = load_config(example.config)
-        Sync(example.database, config, Journal(conn, STATE), run, Silent(), threading.Event(), jobs=1, once=True).run()
+        Sync(example.migration(conn), jobs=1, once=True).run()
     example.execute(sql.SQL("VACUUM public.users"), sql.SQL("VACUUM public.users_new"))
     return Rate(count / meter.seconds, meter.cpu / count * 1e6)
 

@@ -18,11 +18,13 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from swap.core.config import load_config
 from swap.core.connection import Database
 from swap.core.names import TableName
 from swap.demo.app import OWNER, install
 from swap.demo.server import Server
 from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
 
 ROOT = Path(__file__).resolve().parent.parent
 # The same for both sides of every ratio. Autovacuum would come and go as it likes; what it does is done by hand.
@@ -156,9 +158,14 @@ class Example:
         return Database.from_options(self.owner, "bench")
 
     def current_run(self, conn: psycopg.Connection[tuple[Any, ...]]) -> Run:
-        run = Journal(conn, STATE).current(USERS)
+        return self.migration(conn).run
+
+    def migration(self, conn: psycopg.Connection[tuple[Any, ...]]) -> Migration:
+        """On `conn`, for measurements that call their functions."""
+        journal = Journal(conn, STATE)
+        run = journal.current(USERS)
         assert run is not None
-        return run
+        return Migration(self.database, conn, journal, run, load_config(self.config))
 
 
 @dataclass

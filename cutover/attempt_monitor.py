@@ -1,5 +1,5 @@
-"""Watches a lock attempt from a second session: who blocks it, who waits behind it and for how long, that its locks are
-not held past their limit, and that the disk will take its COMMIT."""
+"""Monitors a lock attempt from a second session: the sessions that block it, those that wait behind it and for how long, that
+its locks are not held past their limit, and that the disk will take its COMMIT."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cutover.kill import Killer
 from swap.core.blockers import Blocker, blockers
 from swap.core.connection import Connection
 from swap.core.sql_text import load_sql
-from swap.sync.logical.barrier import barrier
+from swap.sync.logical.barrier import emit_barrier
 
 POLL_S = 0.02
 
@@ -36,10 +36,10 @@ class Bystanders:
 
 
 @dataclass
-class Watch:
+class AttemptMonitor:
     """Polls every 20 ms while used as a context. Read `blockers` and `bystanders` afterwards.
 
-    `session` is there before the attempt begins: a short one is over before a new one is open (seen on a busy machine)."""
+    `session` is open before the attempt begins: a short attempt is over before a new session is open (seen on a busy machine)."""
 
     session: Connection
     pid: int
@@ -52,7 +52,7 @@ class Watch:
     _ending: threading.Lock = field(default_factory=threading.Lock)
     _thread: threading.Thread | None = None
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> AttemptMonitor:
         self._thread = threading.Thread(target=self._run, name="watch")
         self._thread.start()
         return self
@@ -63,17 +63,17 @@ class Watch:
         self._thread.join()
 
     def granted(self, hold: Hold) -> None:
-        """The locks are held from now on: nobody blocks any more, and the hold is what is watched."""
+        """The locks are held from now on. No session blocks any more; monitor the hold."""
         self._hold = hold
 
     def flush(self) -> None:
-        """The disk has what the exchange wrote so far: a commit of this session's lies behind it. The COMMIT is left with
-        next to nothing to wait for."""
-        with suppress(psycopg.Error):  # a lost session, or not allowed here: the COMMIT is as good as it was
-            barrier(self.session)
+        """Put on disk what the exchange wrote so far, by a commit of this session behind it. Little is left for the COMMIT to
+        wait for."""
+        with suppress(psycopg.Error):  # a lost session, or not allowed here: the COMMIT is no worse for it
+            emit_barrier(self.session)
 
     def committing(self) -> None:
-        """From now on nothing is cancelled: what is sent next is the COMMIT."""
+        """From now on cancel nothing: the COMMIT is sent next."""
         with self._ending:
             self._committing = True
 

@@ -1,14 +1,13 @@
-"""The application's idle sessions, ended after an exchange: their plans, prepared statements and types are those of before.
+"""Ends the application's idle sessions after an exchange: their plans, prepared statements and types are those of before.
 
 Only sessions that began before the exchange: one that reconnects is not ended again. Only idle ones: a session in a
-transaction is let finish, and ended when it is idle; one that is still at it after `TRANSACTIONS_S` is named and left.
-Asked for and ended in one statement, so that a session has next to no time to begin something in between.
-Never the tool's own sessions, a superuser's or a replication role's: such a role is refused before anything.
+transaction may finish it, and is ended when it is idle; one that is still at it after `TRANSACTIONS_S` is named and left.
+One statement finds and ends them, so that a session has next to no time to begin something in between.
+Never the tool's own sessions, a superuser's or a replication role's: such a role is refused before anything is changed.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.sql_text import load_sql
 from swap.doctor.clients import check_clients
-from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
 
 TRANSACTIONS_S = 10.0
 POLL_S = 0.1
@@ -27,21 +26,22 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Disconnected:
-    """How many sessions were ended, and who was left in a transaction."""
+    """How many sessions were ended, and those that were left in a transaction."""
 
     ended: int = 0
     left: tuple[str, ...] = ()
 
 
 def refuse_clients(conn: Connection, roles: Sequence[str]) -> None:
-    """Raises RefusedError, with what to grant, while nothing was changed yet."""
+    """Raises RefusedError, which names the grant that is missing, before anything is changed."""
     for f in check_clients(conn, roles):
         if f.status == "blocker":
             raise RefusedError(f"The sessions of {f.object} cannot be disconnected: {f.detail}.", hint=f.hint)
 
 
-def disconnect(journal: Journal, run: Run, roles: Sequence[str], stop: threading.Event) -> Disconnected:
-    """End the sessions of `roles` that began before the last exchange of `run`."""
+def disconnect(migration: Migration, roles: Sequence[str]) -> Disconnected:
+    """End the sessions of `roles` that began before the last exchange."""
+    journal, run = migration.journal, migration.run
     if not roles:
         return Disconnected()
     ended: set[int] = set()
@@ -56,7 +56,7 @@ def disconnect(journal: Journal, run: Run, roles: Sequence[str], stop: threading
             break
         ended |= {pid for pid, gone, _ in rows if gone}
         left = [who for pid, _, who in rows if pid not in ended]
-        if not left or time.monotonic() > deadline or stop.wait(POLL_S):
+        if not left or time.monotonic() > deadline or migration.stop.wait(POLL_S):
             break
     done = Disconnected(len(ended), tuple(left))
     journal.event(run.id, "disconnected", f"{done.ended} sessions of {', '.join(roles)}; left: {'; '.join(left) or 'none'}")

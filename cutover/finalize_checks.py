@@ -1,14 +1,13 @@
-"""What stands in the way of `finalize` (H45): users of the integer columns, and of the retired table.
+"""Checks before `finalize` (H45): no object may still use the integer columns or the retired table.
 
 DROP COLUMN refuses for a policy, a view or a generated column, and silently takes indexes, checks, statistics objects
-and constraints along. Neither is left to it: everything but swap's own is listed before anything is dropped.
+and constraints along. So neither is left to it: everything but swap's own objects is listed before anything is dropped.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName
@@ -18,13 +17,15 @@ from swap.ddl.replication import publication_name
 from swap.ddl.statistics import aside_name
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
+from swap.state.migration import Migration
 
 ACCEPT = "legacy:"
 
 
-def check_finalize(conn: Connection, plan: Plan, config: Config, *, drop_legacy: bool, second_names: bool) -> None:
+def check_finalize(migration: Migration, *, drop_legacy: bool, compat: bool) -> None:
     """Raises RefusedError with the full list. Reads the catalog only."""
-    if second_names and (needed := second_name_dependents(conn, plan)):
+    conn, plan = migration.conn, migration.plan
+    if compat and (needed := compat_dependents(conn, plan)):
         raise RefusedError(
             f"A name of before the cutover, which goes now, is still needed by: {'; '.join(needed)}.",
             hint="Change or drop each of these first.",
@@ -36,7 +37,7 @@ def check_finalize(conn: Connection, plan: Plan, config: Config, *, drop_legacy:
         )
     if not drop_legacy:
         return
-    accepted = set(config.accept.findings)
+    accepted = set(migration.config.accept.findings)
     needed = legacy_dependents(conn, plan)
     bodies = [(f, c) for f, c in legacy_functions(conn, plan) if f"{ACCEPT}{f}" not in accepted]
     if needed or bodies:
@@ -62,7 +63,7 @@ def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
     return [f"{r[0]}: {r[1]}" for r in conn.execute(load_sql("cutover", "integer_dependents.sql"), _parameters(conn, plan))]
 
 
-def second_name_dependents(conn: Connection, plan: Plan) -> list[str]:
+def compat_dependents(conn: Connection, plan: Plan) -> list[str]:
     """What is bound to a compatibility column, by name."""
     columns = [(t.table, t.other) for t in twins(plan, Direction.REVERSE)]
     own = [i.final_name for i in plan.indexes] + [i.build_name for r in plan.references for i in r.compat_indexes]

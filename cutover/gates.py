@@ -1,4 +1,4 @@
-"""The gates before a cutover or a revert. Each says no with one line and its remedy; none changes anything."""
+"""The gates before a cutover or a revert. Each refuses with one line and its remedy; none changes anything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cutover.lock_table import refuse_lock_table
-from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
 from swap.core.snapshot import Snapshot
@@ -14,14 +13,15 @@ from swap.doctor.subscriptions import refuse_subscriptions
 from swap.plan.direction import Direction
 from swap.plan.model import IndexPlan
 from swap.prepare.drift import drift, refuse_drift, watched_tables
-from swap.state.journal import Journal, Phase, Run
+from swap.state.journal import Phase, Run
+from swap.state.migration import Migration
 from swap.sync.build import index_state
-from swap.sync.change_queue import count_due, read_watermark
+from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.position import check_journalled
-from verify.capture import faults_now
+from verify.capture import current_faults
 from verify.capture_since import changed_since
-from verify.published import published
+from verify.published import publication_faults
 
 MAX_BACKLOG = 200_000
 SHOWN = 10
@@ -67,24 +67,25 @@ def check_phase(run: Run, kind: str) -> None:
     raise PhaseError(f"A cutover is not possible: the run is {run.phase.public}.", hint=hint)
 
 
-def check_gates(conn: Connection, journal: Journal, run: Run, config: Config, grace_s: float = 0.0) -> Verified:
+def check_gates(migration: Migration, grace_s: float = 0.0) -> Verified:
     """All gates in order, cheapest first; the verification may be older by `grace_s` (what the hook took).
 
     Raises RefusedError."""
-    if not journal.step_done(run.id, SETTLED):
+    conn, run = migration.conn, migration.run
+    if not migration.journal.step_done(run.id, SETTLED):
         raise RefusedError(
             "The follow-up of the last exchange is not finished (foreign keys to validate, indexes to rebuild).",
             hint="`swap sync --once` finishes it.",
         )
-    _capture(conn, journal, run)
-    verified = _verification(journal, run, config.verify.max_age_s, grace_s)
-    refuse_drift(drift(conn, journal, run), "it was last recorded", NOTHING_CHANGED)
+    _capture(migration)
+    verified = _verification(migration, grace_s)
+    refuse_drift(drift(migration), "it was last recorded", NOTHING_CHANGED)
     refuse_changed(conn, run, verified.snapshot)
     refuse_subscriptions(conn, watched_tables(conn, run.plan))
     _indexes(conn, run)
     _statistics(conn, run)
     refuse_lock_table(conn, run.plan)
-    pending = count_due(conn, run.plan, read_watermark(conn, run.plan, run.id))
+    pending = ChangeQueue.of(migration).count_due()
     if pending > MAX_BACKLOG:
         raise RefusedError(
             f"{pending:,} changes wait for replay; a cutover would hold its lock too long.",
@@ -93,8 +94,9 @@ def check_gates(conn: Connection, journal: Journal, run: Run, config: Config, gr
     return verified
 
 
-def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) -> Verified:
-    last = journal.verifications.last(run.id)
+def _verification(migration: Migration, grace_s: float) -> Verified:
+    run, max_age_s = migration.run, migration.config.verify.max_age_s
+    last = migration.journal.verifications.last(run.id)
     hint = "Run `swap verify`; it blocks no writer."
     if last is None or last.direction != run.direction or (run.verified is None and last.verdict == "identical"):
         raise RefusedError("There is no verification of this direction yet.", hint=hint)
@@ -112,25 +114,26 @@ def _verification(journal: Journal, run: Run, max_age_s: int, grace_s: float) ->
 
 
 def built(index: IndexPlan) -> bool:
-    """Whether it is there before the exchange: a partitioned table's primary key is made of its parts in it."""
+    """Whether it is there before the exchange, which makes a partitioned table's primary key of its parts."""
     return not (index.on_only and index.is_primary)
 
 
-def _capture(conn: Connection, journal: Journal, run: Run) -> None:
-    """The functions of the triggers too, which the structure does not show: what one of them missed is in no queue. And the
-    slot, which else would be missed only after the hook."""
-    found = faults_now(conn, journal, run)
+def _capture(migration: Migration) -> None:
+    """Check the functions of the triggers too, which the structure does not show: a change that one of them missed is in no
+    queue. And check the slot, or a lost one would be noticed only after the hook."""
+    run = migration.run
+    found = current_faults(migration.journal, run)
     if found:
         raise RefusedError(f"What captures changes is not as it was made: {_some([f.detail for f in found])}.", hint=PUT_BACK)
     if run.mode == "logical":
-        check_journalled(conn, run.plan, run.id)
+        check_journalled(migration.conn, run.plan, run.id)
 
 
 def refuse_changed(conn: Connection, run: Run, snapshot: str) -> None:
-    """Asked again under the locks. `snapshot`: of the verification. Raises RefusedError when somebody has changed what
-    captures since, though it is now as it was: what was written meanwhile may be in no queue."""
+    """Raises RefusedError when another session has changed what captures since `snapshot`, that of the verification, even if
+    it is now as it was: a change that was written meanwhile may be in no queue. Called again under the locks."""
     changed = changed_since(conn, run.plan, snapshot)
-    changed += published(conn, run.plan, run.direction) if run.mode == "logical" else []
+    changed += publication_faults(conn, run.plan, run.direction) if run.mode == "logical" else []
     if changed:
         raise RefusedError(
             f"What captures changes has been changed since the last verification: {_some(changed)}.",

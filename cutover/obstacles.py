@@ -1,12 +1,12 @@
-"""What an attempt could not succeed against: it is named and waited for, and not queued behind (H34, H36).
+"""Obstacles against which an attempt could not succeed: name them and wait for them; do not queue behind them (H34, H36).
 
-A queue for ACCESS EXCLUSIVE keeps every reader out, so it is worth having only where the lock may come. Not asked for is
-it while a prepared transaction, a vacuum to prevent wraparound, a VACUUM or an index build holds a table; while a
-transaction still holds one that was in the way of the last attempt too, or that has lasted for OLD_S (other sessions'
-ages are seen with pg_monitor only, their transactions always); and while a snapshot is older than the shadow's rows.
+A request for ACCESS EXCLUSIVE keeps every reader out, so ask for the lock only where it may come. Do not ask for it while
+a prepared transaction, a vacuum to prevent wraparound, a VACUUM or an index build holds a table; while a transaction holds
+one that was in the way of the last attempt too, or that has lasted for OLD_S (other sessions' ages are visible with
+pg_monitor only, their transactions always); and while a snapshot is older than the shadow's rows.
 
-An ordinary autovacuum makes way for whoever has waited for deadlock_timeout, one second, which no attempt does. So
-somebody else waits for it: a request for SHARE UPDATE EXCLUSIVE, behind which no reader or writer queues.
+An ordinary autovacuum makes way for a request that has waited for deadlock_timeout, one second. No attempt waits as long.
+So another request waits for it: one for SHARE UPDATE EXCLUSIVE, behind which no reader or writer queues.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from swap.core.sql_text import load_sql
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.prepare.drift import table_oids, watched_tables
-from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
 
 OLD_S = 5.0
 YIELD_MS = 500  # beyond deadlock_timeout
@@ -45,24 +45,25 @@ class Holder:
 
 
 def holders(conn: Connection, plan: Plan) -> list[Holder]:
-    """Everybody who holds a lock on a table that an exchange locks, the longest transaction first."""
+    """Every session that holds a lock on a table that an exchange locks, the longest transaction first."""
     names = {*plan.locked_tables, plan.shadow, plan.retired, *(v.name for v in plan.catalog.views)}
     rows = conn.execute(load_sql("cutover", "holders.sql"), {"oids": table_oids(conn, names)}).fetchall()
     return [Holder(r[0], Blocker(*r[1:])) for r in rows]
 
 
-def obstacles(conn: Connection, journal: Journal, run: Run) -> list[str]:
+def obstacles(migration: Migration) -> list[str]:
     """Why an attempt cannot succeed right now, sessions that hold a lock aside: one line each."""
-    found = []
-    rows = conn.execute(load_sql("cutover", "obstacles.sql"), {"oids": watched_tables(conn, run.plan)}).fetchall()
+    conn, found = migration.conn, []
+    oids = watched_tables(conn, migration.plan)
+    rows = conn.execute(load_sql("cutover", "obstacles.sql"), {"oids": oids}).fetchall()
     for kind, schema, table, line in rows:
         if kind != "yields" or not _makes_way(conn, TableName(schema, table)):
             found.append(line)
-    return [*found, *(old_snapshots(conn, journal, run) if run.direction is Direction.FORWARD else [])]
+    return [*found, *(old_snapshots(migration) if migration.direction is Direction.FORWARD else [])]
 
 
 def _makes_way(conn: Connection, table: TableName) -> bool:
-    """Whether the table is free of vacuums after somebody has waited for it as long as an autovacuum is let go on."""
+    """Whether the table is free of vacuums, after a request has waited for it as long as the server lets an autovacuum go on."""
     row = conn.execute("SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout'").fetchone()
     assert row is not None
     try:
@@ -74,13 +75,15 @@ def _makes_way(conn: Connection, table: TableName) -> bool:
     return True
 
 
-def old_snapshots(conn: Connection, journal: Journal, run: Run) -> list[str]:
-    """Snapshots older than the shadow's rows would find the new table empty (H36). Asked once, until there is none.
+def old_snapshots(migration: Migration) -> list[str]:
+    """Snapshots older than the shadow's rows would find the new table empty (H36). Checked until there is none, and then no
+    more.
 
-    Where the server shows other sessions' snapshots (pg_read_all_stats) it is asked for them. Where it does not, a
+    Where the server shows other sessions' snapshots (pg_read_all_stats), ask it for them. Where it does not, a
     CREATE INDEX CONCURRENTLY on a one-row table of the state schema tells: it waits for every older snapshot of
     this database (src/backend/commands/indexcmds.c, WaitForOlderSnapshots), needs no privilege, and blocks nobody.
     """
+    conn, journal, run = migration.conn, migration.journal, migration.run
     if journal.step_done(run.id, SNAPSHOTS_GONE):
         return []
     row = conn.execute("SELECT pg_has_role('pg_read_all_stats', 'USAGE')").fetchone()
@@ -89,19 +92,21 @@ def old_snapshots(conn: Connection, journal: Journal, run: Run) -> list[str]:
         found = [r[0] for r in conn.execute(load_sql("cutover", "old_snapshots.sql"), complete).fetchall()]
     else:
         found = (
-            [] if _probe(conn, journal) else ["a snapshot older than the shadow's rows is still open (pg_monitor shows whose)"]
+            []
+            if _probe(conn, journal.schema)
+            else ["a snapshot older than the shadow's rows is still open (pg_monitor shows whose)"]
         )
     if not found:
         journal.mark_step(run.id, SNAPSHOTS_GONE)
     return found
 
 
-def _probe(conn: Connection, journal: Journal) -> bool:
-    probe = sql.Identifier(journal.schema, "swap_probe")
+def _probe(conn: Connection, schema: str) -> bool:
+    probe = sql.Identifier(schema, "swap_probe")
     conn.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(probe))
     conn.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(f"{PROBE_MS}ms")))
     try:
-        conn.execute(sql.SQL("CREATE INDEX CONCURRENTLY swap_probe ON {} (tag)").format(sql.Identifier(journal.schema, "fence")))
+        conn.execute(sql.SQL("CREATE INDEX CONCURRENTLY swap_probe ON {} (tag)").format(sql.Identifier(schema, "fence")))
     except psycopg.errors.LockNotAvailable:
         return False
     finally:

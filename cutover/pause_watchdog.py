@@ -35,7 +35,7 @@ PATIENCE_S = 5.0
 PACKAGES = Path(__file__).resolve().parent.parent
 
 
-class Guard:
+class PauseWatchdog:
     """The parent's end."""
 
     def __init__(self, dsns: Sequence[str], names: Sequence[str]) -> None:

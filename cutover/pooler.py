@@ -2,8 +2,8 @@
 
 Before PAUSE the transactions under way have ended, so none holds a lock, reads with a snapshot of before, or has the old
 types in mind half-way; after RESUME every server connection is a new one, without a plan of before. The pause is part of
-the attempt, as the lock is: not reached within `pause_timeout_ms` it is lifted, the attempt has failed, and the ladder
-goes on. Whatever ends the attempt lifts it; so does the guard (`cutover.pause_watchdog`) when this process is gone or hangs.
+the attempt, as the lock is: not reached within `pause_timeout_ms` it is lifted, the attempt has failed, and the next one
+follows. Whatever ends the attempt lifts it; so does the watchdog (`cutover.pause_watchdog`) when this process is gone or hangs.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cutover.pause_watchdog import Guard
+from cutover.pause_watchdog import PauseWatchdog
 from swap.core.config import Config
 from swap.core.errors import RefusedError, UnreachableError
 from swap.core.pgbouncer import Console, by_hand
 from swap.core.report import Reporter
 
-LEFT_OVER_S = 5.0  # how long a pause that is found may be the guard's to lift: that of a command killed just now
+LEFT_OVER_S = 5.0  # how long a pause that is found may be the watchdog's to lift: that of a command killed just now
 PATIENCE_S = 10.0
 SLACK_S = 5.0
 
@@ -44,13 +44,13 @@ class Pooler:
         self.paused_ms: float | None = None
         self.failure: UnreachableError | None = None
         self._unanswered = False
-        self._guard = Guard(config.pgbouncer.admin_dsn, self.names) if self.consoles else None
+        self._watchdog = PauseWatchdog(config.pgbouncer.admin_dsn, self.names) if self.consoles else None
 
     def __enter__(self) -> Pooler:
         try:
             self.check()
-            if self._guard:
-                self._guard.start()
+            if self._watchdog:
+                self._watchdog.start()
         except BaseException:
             self.close()
             raise
@@ -62,8 +62,8 @@ class Pooler:
         self.close()
 
     def close(self) -> None:
-        if self._guard:
-            self._guard.close()
+        if self._watchdog:
+            self._watchdog.close()
         for console in self.consoles:
             console.close()
 
@@ -97,13 +97,13 @@ class Pooler:
         Never raises at the end of the block: what was done in it counts. A console that could not be told to resume is in
         `failure`, for `finish`.
         """
-        if self._guard is None:
+        if self._watchdog is None:
             yield
             return
         self.check()
         renew = False
         began = time.monotonic()
-        self._guard.arm(self.limit_s)
+        self._watchdog.arm(self.limit_s)
         try:
             self._pause(began + self.timeout_s)
             renew = True
@@ -112,10 +112,10 @@ class Pooler:
             self._lift(renew=renew)
             self.paused_ms = (time.monotonic() - began) * 1000
             if self.failure is None:
-                self._guard.disarm()
+                self._watchdog.disarm()
 
     def finish(self, said: str) -> None:
-        """At the end: nothing is paused. Raises UnreachableError, with `said` as the state; the guard goes on trying."""
+        """At the end: nothing is paused. Raises UnreachableError, with `said` as the state; the watchdog goes on trying."""
         if self._unanswered or self.failure:  # a PAUSE that RESUME overtook, on another connection
             self._lift(renew=False)
         if self.failure is not None:

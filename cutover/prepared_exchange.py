@@ -1,7 +1,8 @@
-"""The two exchanges as data, and what of an attempt is made before it asks for its locks: text, and what a look must find.
+"""The two exchanges as data, and the part of an attempt that is made before it asks for its locks: the text of its
+statements, and the structure that it must find.
 
-Made once for all attempts: its maker holds `operator` and `worker`, so nobody else records a structure, moves the writers
-to the other change table or makes an exchange meanwhile.
+Made once for all attempts. The command holds `operator` and `worker`, so no other session records a structure, moves the
+writers to the other change table or makes an exchange meanwhile.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from swap.core.connection import Connection
 from swap.core.sql_text import Query
 from swap.core.statement import Statement, script, undo_all
 from swap.ddl.exchange import closing_statements, exchange, lock_statements
@@ -18,7 +18,8 @@ from swap.ddl.functions import plan_again
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.prepare.drift import record_structure, structure_now
-from swap.state.journal import Journal, Phase, Run
+from swap.state.journal import Phase
+from swap.state.migration import Migration
 from swap.sync.backfill import ANY_PLAN, NESTED_LOOPS
 
 STRUCTURE, RECORD = "EXECUTE swap_structure", "EXECUTE swap_record"
@@ -38,38 +39,45 @@ class Exchange:
 
 
 def cutover_exchange(plan: Plan) -> Exchange:
-    return Exchange("cutover", tuple(exchange(plan)), Phase.SYNCING, Phase.CUT_OVER, Direction.REVERSE)
+    return Exchange(
+        kind="cutover", statements=tuple(exchange(plan)), before=Phase.SYNCING, after=Phase.CUT_OVER,
+        next_direction=Direction.REVERSE,
+    )  # fmt: skip
 
 
 def revert_exchange(plan: Plan) -> Exchange:
-    return Exchange("revert", tuple(undo_all(exchange(plan))), Phase.CUT_OVER, Phase.SYNCING, Direction.FORWARD)
-
-
-def slot_and_generation(journal: Journal, run: Run) -> tuple[int, int]:
-    """The change table in use, and the number of the exchange that is about to be made."""
-    return journal.capture.table_no(run.id), journal.capture.generation(run.plan.tag) + 1
+    return Exchange(
+        kind="revert", statements=tuple(undo_all(exchange(plan))), before=Phase.CUT_OVER, after=Phase.SYNCING,
+        next_direction=Direction.FORWARD,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedExchange:
     """`script`: the text of every statement, two hundred references are 400 kB of it, and then what records the structure
     that they leave. `structure`: as it was recorded last, and as STRUCTURE must find it."""
 
-    what: Exchange
+    exchange: Exchange
     locks: tuple[Query, ...]
     script: bytes
     structure: tuple[tuple[str, str], ...]
 
 
-def ready(conn: Connection, journal: Journal, run: Run, what: Exchange) -> Ready:
-    """STRUCTURE and RECORD are planned here: that is half of what they take. By indexes, or their time would grow with the
-    catalog (12,000 relations: 7 ms each, against 2). And the catalog has been read into the session's caches once."""
-    closing = closing_statements(run.plan, what.next_direction, *slot_and_generation(journal, run))
-    steps = [AFTER_THE_DRAIN, script([*what.statements, *closing]), sql.SQL(RECORD), plan_again(run.plan).sql]
+def prepare_exchange(migration: Migration, exchange: Exchange) -> PreparedExchange:
+    """Make the text, and plan STRUCTURE and RECORD here: that is half of what they take. Plan them by indexes, or their time
+    would grow with the catalog (12,000 relations: 7 ms each, against 2). It also reads the catalog into the session's
+    caches once."""
+    conn, plan, run_id = migration.conn, migration.plan, migration.run.id
+    closing = closing_statements(plan, exchange.next_direction, *migration.journal.capture.after_exchange(run_id, plan.tag))
+    steps = [AFTER_THE_DRAIN, script([*exchange.statements, *closing]), sql.SQL(RECORD), plan_again(plan).sql]
     prepare = sql.SQL("{}; DEALLOCATE ALL; PREPARE swap_structure AS {}; PREPARE swap_record AS {}")
     with conn.transaction():
-        conn.execute(prepare.format(sql.SQL(NESTED_LOOPS), structure_now(run.plan), record_structure(run.plan, run.id)))
+        conn.execute(prepare.format(sql.SQL(NESTED_LOOPS), structure_now(plan), record_structure(plan, run_id)))
         conn.execute(STRUCTURE)
         conn.execute("EXPLAIN " + RECORD)
-    locks = tuple(lock_statements(run.plan, what.kind))
-    return Ready(what, locks, sql.SQL(";\n").join(steps).as_bytes(conn), tuple(journal.baseline(run.id) or ()))
+    return PreparedExchange(
+        exchange=exchange,
+        locks=tuple(lock_statements(plan, exchange.kind)),
+        script=sql.SQL(";\n").join(steps).as_bytes(conn),
+        structure=tuple(migration.journal.baseline(run_id) or ()),
+    )

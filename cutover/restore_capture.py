@@ -1,81 +1,80 @@
-"""Capture and guards put back after somebody took a part of them away, in either direction (H38): `swap prepare`.
+"""Puts capture and guards back after another session took a part of them away, in either direction (H38): `swap prepare`.
 
-What was written meanwhile is in no queue, so it is looked for, as after a lost slot: the triggers first, under an instant
-of ACCESS EXCLUSIVE, behind which no writer is in flight that they missed; then one comparison of both sides, whose
-differing keys are queued like any other. A step in the journal says that this is still to be done, so that whoever kills
-it in between has to run it again. References have no queue: `swap verify` compares every pair.
+Changes that were written meanwhile are in no queue, so both sides are compared, as after a lost slot. The triggers come
+first, under an instant of ACCESS EXCLUSIVE, behind which no writer is in flight that they missed. Then one comparison
+queues the differing keys like any other. A step in the journal notes that this is still to be done, so a call that was
+killed in between has to be made again. References have no queue: `swap verify` compares every pair.
 """
 
 from __future__ import annotations
 
-from cutover.prepared_exchange import slot_and_generation
 from swap.catalog.load import read_structure
-from swap.core.config import Config
-from swap.core.connection import Connection, Database
-from swap.core.lock_retries import LockBudget, with_locks
+from swap.core.lock_retries import with_locks
 from swap.core.names import TableName
-from swap.core.report import Reporter
 from swap.core.statement import AX, Statement, script
-from swap.ddl import capture as objects
-from swap.ddl import guards as own_triggers
+from swap.ddl.capture import capture_functions
 from swap.ddl.compat import reference_triggers
 from swap.ddl.exchange import live_objects
+from swap.ddl.fence import fence_function
+from swap.ddl.guards import reference_guards
 from swap.ddl.phases import trigger_functions
 from swap.ddl.replication import create_publication, drop_publication, publication_name, publish
-from swap.plan.direction import Direction, table_mapping
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.prepare.drift import watched_tables
-from swap.state.journal import Journal, Phase, Run
+from swap.state.journal import Phase
+from swap.state.migration import Migration
 from swap.sync.logical.restart import lost, queue_differing, restart_capture
-from verify.capture import faults_now, own_trigger
-from verify.published import published
+from verify.capture import current_faults, own_trigger
+from verify.published import publication_faults
 
 MISSED = "queue what was missed"
 COMPLETE = (Phase.SYNCING, Phase.CUT_OVER)  # before them the maintained side has not been filled: `abort` costs less
 
 
-def to_put_back(conn: Connection, journal: Journal, run: Run) -> str | None:
+def capture_faults(migration: Migration) -> str | None:
     """Why capture has to begin again; None while it is as it was made."""
-    if reason := lost(conn, run):
+    run = migration.run
+    if reason := lost(migration.conn, run):
         return reason
     if run.phase not in COMPLETE:
         return None
-    if journal.step_done(run.id, MISSED):
+    if migration.journal.step_done(run.id, MISSED):
         return "Capture was put back, and what was missed before is not queued yet."
-    found = faults_now(conn, journal, run)
+    found = current_faults(migration.journal, run)
     return "; ".join(f.detail for f in found) or None
 
 
-def capture_again(database: Database, journal: Journal, run: Run, config: Config, report: Reporter) -> None:
+def restore_capture(migration: Migration) -> None:
     """The caller holds the worker. Raises LockError, RefusedError."""
-    conn, plan = journal.conn, run.plan
+    conn, journal, run, report = migration.conn, migration.journal, migration.run, migration.report
     if run.phase in COMPLETE:
-        tables = {_root(plan, f.table) for f in faults_now(conn, journal, run)}
+        tables = {_root(run.plan, f.table) for f in current_faults(journal, run)}
         if tables:
             report.note(f"putting triggers back on {', '.join(map(str, sorted(tables)))}")
-            _put_back(journal, run, config, tables)
+            _put_back(migration, tables)
     if run.mode == "logical":
         if lost(conn, run) or journal.step_done(run.id, MISSED):
-            restart_capture(database, journal, run, config, report)
+            restart_capture(migration)
             journal.forget_step(run.id, MISSED)
         return
     if journal.step_done(run.id, MISSED):
         report.note("comparing both sides for what was missed")
         with conn.transaction():
-            count = conn.execute(queue_differing(plan, table_mapping(plan, run.direction))).rowcount
+            count = conn.execute(queue_differing(run.plan, migration.mapping)).rowcount
             journal.forget_step(run.id, MISSED)
             journal.event(run.id, "capture", f"was put back; {count} keys differ and are queued")
 
 
-def _put_back(journal: Journal, run: Run, config: Config, tables: set[TableName]) -> None:
-    """Triggers with their functions; of logical capture the publication, for which a new slot is made then: decoding looks
-    a publication up as it was at each change."""
-    conn, plan = journal.conn, run.plan
+def _put_back(migration: Migration, tables: set[TableName]) -> None:
+    """Triggers with their functions; of logical capture the publication. A new slot is made for it then, because decoding
+    looks a publication up as it was at each change."""
+    conn, journal, run, plan = migration.conn, migration.journal, migration.run, migration.plan
     publication: list[Statement] = []
-    if run.mode == "logical" and published(conn, plan, run.direction):
+    if run.mode == "logical" and publication_faults(conn, plan, run.direction):
         publication = [drop_publication(plan), create_publication(plan), *publish(plan, plan.source, run.direction)]
     triggers = [s for t in sorted(tables) for s in _triggers(plan, t, run.direction)]
-    again = [*(s.reversed() for s in reversed(triggers)), *_functions(journal, run), *triggers, *publication]
+    again = [*(s.reversed() for s in reversed(triggers)), *_functions(migration), *triggers, *publication]
 
     def body() -> None:
         conn.execute(script(again))
@@ -83,14 +82,15 @@ def _put_back(journal: Journal, run: Run, config: Config, tables: set[TableName]
             journal.mark_step(run.id, MISSED)
         journal.update_run(run.id, verified=None)
         journal.event(run.id, "capture", f"put back on {', '.join(map(str, sorted(tables)))}")
-        _record_own(conn, journal, run)
+        _record_own(migration)
 
-    with_locks(conn, sorted(tables), AX, LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts), body)
+    with_locks(conn, sorted(tables), AX, migration.budget, body)
 
 
-def _record_own(conn: Connection, journal: Journal, run: Run) -> None:
-    """In the recorded structure what was put back, as it is now, and nothing else: whatever somebody changed besides goes on
-    being drift. There the triggers of partitions have numbers, and one that was gone when the build ended is missing."""
+def _record_own(migration: Migration) -> None:
+    """Record in the journalled structure what was put back, as it is now, and nothing else: any other change stays drift.
+    The triggers of partitions have numbers there, and one that was gone when the build ended is missing."""
+    conn, journal, run = migration.conn, migration.journal, migration.run
     published_in = f"publication {publication_name(run.plan)} "
 
     def own(line: str) -> bool:
@@ -106,17 +106,17 @@ def _triggers(plan: Plan, table: TableName, way: Direction) -> list[Statement]:
         published_here = publish(plan, table, way) if plan.mode == "logical" else []
         return [s for s in live_objects(plan, table, way) if s not in published_here]
     refs = [r.columns for r in plan.references if r.table == table]
-    guards = [s for ref in refs for s in own_triggers.reference_guards(plan, ref, table, way)]
+    guards = [s for ref in refs for s in reference_guards(plan, ref, table, way)]
     return [*guards, *(s for ref in refs for s in reference_triggers(plan, ref, way))]
 
 
-def _functions(journal: Journal, run: Run) -> list[Statement]:
-    """All of them, then those that say which change table is in use and which exchange was the last."""
-    slot, following = slot_and_generation(journal, run)
+def _functions(migration: Migration) -> list[Statement]:
+    """All of them, then those that hold the change table in use and the number of the last exchange."""
+    plan, capture = migration.plan, migration.journal.capture
     return [
-        *trigger_functions(run.plan),
-        *objects.capture_functions(run.plan, run.direction, slot),
-        objects.fence_function(run.plan, following - 1 or None),
+        *trigger_functions(plan),
+        *capture_functions(plan, migration.direction, capture.table_no(migration.run.id)),
+        fence_function(plan, capture.generation(plan.tag) or None),
     ]
 
 

@@ -1,14 +1,13 @@
 """The cutover transaction, in either direction: journal, locks, fingerprint, drain, comparison, script, COMMIT.
 
-One attempt is one transaction (invariant 5). Its locks are asked for in one LOCK TABLE, at once in ACCESS EXCLUSIVE
-(an upgrade deadlocks), in the order in which applications take theirs (see `lock_statements`). In logical mode a barrier
-is committed by another session while the lock is held, and the stream passes it before the drain (H10): nobody can have
-written after it, and under the lock every writer is visible, not only committed (H9). How long its locks may be held:
-`cutover/hold.py`.
+One attempt is one transaction (invariant 5). It asks for its locks in one LOCK TABLE, at once in ACCESS EXCLUSIVE (an
+upgrade deadlocks), in the order in which applications take theirs (see `lock_statements`). In logical mode another session
+commits a barrier while the lock is held, and the stream passes it before the drain (H10): no session can have written after
+it, and under the lock every writer is visible, not only committed (H9). How long it may hold its locks: `cutover/hold.py`.
 
-Everybody waits for what is done under the locks, so it is as little as can be, in few round trips: on a machine that is
-busy each of them costs as much as a statement. What the journal says and what can be made beforehand (`cutover/prepared_exchange.py`)
-comes first. The journal's rows hold up nobody but another command that would write to this run's.
+The application waits for the work under the locks, so it is as little as possible, in few round trips: on a busy machine
+each of them costs as much as a statement. The journal's rows, and all that can be made beforehand
+(`cutover/prepared_exchange.py`), come first. The journal's rows delay no session but another command on this run.
 """
 
 from __future__ import annotations
@@ -18,24 +17,21 @@ from dataclasses import dataclass
 
 import psycopg
 
-from cutover.attempt_monitor import Watch
-from cutover.compare import refuse_differences
+from cutover.attempt_monitor import AttemptMonitor
+from cutover.final_drain import refuse_differences
 from cutover.gates import Verified, refuse_changed
 from cutover.hold import Hold, HoldExceededError
-from cutover.prepared_exchange import STRUCTURE, Exchange, Ready
-from swap.core.config import Config
-from swap.core.connection import Connection, Database
+from cutover.prepared_exchange import STRUCTURE, Exchange, PreparedExchange
+from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, UnknownOutcomeError, UnreachableError
 from swap.core.lock_retries import acquire, local_timeout
 from swap.core.snapshot import Snapshot
-from swap.plan.direction import TableMapping, table_mapping
-from swap.plan.model import Plan
 from swap.prepare.drift import difference, refuse_drift
-from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
+from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED, UNFILLED
-from swap.sync.logical.barrier import OwnFence, barrier
-from swap.sync.replay import CONFLICT, take
-from verify.changed_keys import touched_keys
+from swap.sync.logical.barrier import StreamBarrier, emit_barrier
+from swap.sync.replay import CONFLICT, replay_batch
 
 
 @dataclass(frozen=True)
@@ -50,42 +46,42 @@ class Exchanged:
 
 
 def attempt(
-    conn: Connection, journal: Journal, run: Run, ready: Ready, config: Config, verified: Verified,
-    compare_from: Snapshot, watch: Watch, fence: OwnFence | None = None,
+    migration: Migration, prepared: PreparedExchange, verified: Verified, compare_from: Snapshot, monitor: AttemptMonitor,
+    barrier: StreamBarrier | None = None,
 ) -> Exchanged:  # fmt: skip
     """One attempt. Raises psycopg's lock errors, HoldExceededError, RefusedError (drift), DifferenceError,
-    UnknownOutcomeError; whatever is raised, nothing was changed (but for the last, which says so)."""
-    plan, d = run.plan, table_mapping(run.plan, run.direction)
+    UnknownOutcomeError. After any of them nothing was changed; only after the last it is not known."""
+    conn, config = migration.conn, migration.config
     wait_ms, hold_ms = config.cutover.lock_timeout_ms, config.cutover.max_lock_hold_ms
     conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
     hold: Hold | None = None
     try:
-        xid = _journal(conn, journal, run, ready.what, wait_ms)
+        xid = _journal(migration, prepared.exchange)
         asked = time.monotonic()
-        acquire(conn, ready.locks, wait_ms, Hold.timers(hold_ms))
+        acquire(conn, prepared.locks, wait_ms, Hold.timers(hold_ms))
         hold = Hold(hold_ms)
-        watch.granted(hold)
-        last = hold.wait_for(lambda: barrier(fence.conn)) if fence else 0
+        monitor.granted(hold)
+        last = hold.wait_for(lambda: emit_barrier(barrier.conn)) if barrier else 0
         now = conn.execute(STRUCTURE).fetchall()
-        refuse_drift(difference(ready.structure, now), "it was last recorded", NOTHING_CHANGED)
-        refuse_changed(conn, run, verified.snapshot)
-        if fence and not fence.stream.wait_past(last, hold.patience_s()):
+        refuse_drift(difference(prepared.structure, now), "it was last recorded", NOTHING_CHANGED)
+        refuse_changed(conn, migration.run, verified.snapshot)
+        if barrier and not barrier.stream.wait_past(last, hold.patience_s()):
             raise HoldExceededError
-        drained = _drain(conn, plan, d, run)
-        compared = refuse_differences(conn, d, touched_keys(conn, plan, compare_from))
-        conn.execute(hold.renewed(ready.script))
-        hold.wait_for(watch.flush)
+        drained = _drain(migration)
+        compared = refuse_differences(conn, migration.mapping, ChangeQueue.of(migration).touched(compare_from))
+        conn.execute(hold.renewed(prepared.script))
+        hold.wait_for(monitor.flush)
         hold.check()
     except psycopg.errors.QueryCanceled:
         _rollback(conn)
-        if hold is None or hold.left_ms() > 0:  # somebody cancelled it
+        if hold is None or hold.left_ms() > 0:  # another session cancelled it
             raise
         raise HoldExceededError from None
     except psycopg.errors.InternalError_ as e:
         _rollback(conn)
         if "tuple concurrently" not in str(e):  # updated or deleted: not translated, src/backend/access/heap/heapam.c
             raise
-        # Somebody replaced what is about to be moved, and his commit came while this waited for him. Next time it is drift.
+        # Another session replaced an object that is about to be moved, and committed while this waited. Next time it is drift.
         raise psycopg.errors.LockNotAvailable("an object was changed meanwhile") from None
     except HoldExceededError:
         _rollback(conn)
@@ -95,30 +91,34 @@ def attempt(
     except BaseException:
         _rollback(conn)
         raise
-    watch.committing()
+    monitor.committing()
     _commit(conn, xid)
     done = time.monotonic()
-    return Exchanged((hold.granted - asked) * 1000, (done - hold.granted) * 1000, drained, compared, xid)
+    return Exchanged(
+        lock_wait_ms=(hold.granted - asked) * 1000, locked_ms=(done - hold.granted) * 1000, drained=drained, compared=compared,
+        xid=xid,
+    )  # fmt: skip
 
 
-def _drain(conn: Connection, plan: Plan, d: TableMapping, run: Run) -> int:
-    """To empty: under the lock nobody adds to the queue."""
+def _drain(migration: Migration) -> int:
+    """Until the queue is empty: under the lock no session adds to it."""
     try:
-        with conn.transaction():
-            return take(conn, plan, d, run.id, None, two_pass=False).entries
+        with migration.conn.transaction():
+            return replay_batch(migration, None, two_pass=False).entries
     except CONFLICT:
-        with conn.transaction():
-            return take(conn, plan, d, run.id, None, two_pass=True).entries
+        with migration.conn.transaction():
+            return replay_batch(migration, None, two_pass=True).entries
 
 
-def _journal(conn: Connection, journal: Journal, run: Run, what: Exchange, wait_ms: int) -> str:
-    """What is so if this transaction commits. Returns its id."""
-    conn.execute(local_timeout("lock_timeout", wait_ms))
-    journal.move(run, what.after, verified=None)
+def _journal(migration: Migration, exchange: Exchange) -> str:
+    """Write what holds if this transaction commits. Returns its id."""
+    journal, run = migration.journal, migration.run
+    migration.conn.execute(local_timeout("lock_timeout", migration.config.cutover.lock_timeout_ms))
+    journal.move(run, exchange.after, verified=None)
     journal.forget_step(run.id, SETTLED)
     if any(v.kind == "m" and v.populated for v in run.plan.catalog.views):
         journal.mark_step(run.id, UNFILLED)
-    return journal.attempts.committed(run.id, what.kind)
+    return journal.attempts.committed(run.id, exchange.kind)
 
 
 def _rollback(conn: Connection) -> None:
@@ -130,7 +130,7 @@ def _rollback(conn: Connection) -> None:
 
 
 def _commit(conn: Connection, xid: str) -> None:
-    """COMMIT. When its acknowledgement is lost, the outcome is asked for by `resolve`, never guessed."""
+    """COMMIT. When its acknowledgement is lost, `resolve` asks for the outcome; it is never guessed."""
     try:
         conn.execute("COMMIT")
     except psycopg.Error:
@@ -138,20 +138,20 @@ def _commit(conn: Connection, xid: str) -> None:
         raise UnknownOutcomeError(xid) from None
 
 
-def resolve(database: Database, schema: str, run: Run, xid: str, patience_s: float = 30.0) -> bool | None:
-    """Whether the exchange of transaction `xid` committed: True, False, or None when the server cannot be asked within
+def resolve(migration: Migration, xid: str, patience_s: float = 30.0) -> bool | None:
+    """Whether the exchange of transaction `xid` committed: True, False, or None when the server does not answer within
     `patience_s`.
 
-    The journal's row is what decides: it was written in that transaction, so it is there if and only if that committed.
-    pg_xact_status only says when to look. It cannot decide: an id whose records a crash took with it is handed out
-    again, and then tells another transaction's fate.
+    The journal's row decides: it was written in that transaction, so it is there if and only if that committed.
+    pg_xact_status only tells when to look. It cannot decide: the server hands out again an id whose records a crash took
+    with it, and then the id tells another transaction's fate.
     """
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         try:
-            with database.session("outcome") as conn:
+            with migration.database.session("outcome") as conn:
                 if not _in_progress(conn, xid):
-                    return Journal(conn, schema).attempts.has(run.id, xid)
+                    return migration.on(conn).journal.attempts.has(migration.run.id, xid)
         except (UnreachableError, psycopg.Error):
             pass
         time.sleep(0.25)

@@ -9,7 +9,7 @@ pytest_plugins = [
     "tests.support.commands",
     "tests.support.proxy",
     "tests.support.operator",
+    "tests.support.cycling",
     "tests.support.whole",
     "tests.support.verification",
-    "tests.support.cycling",
 ]

@@ -1,1 +1,1 @@
-"""Row-level verification: same database, one snapshot, nothing tolerated, nothing unfinished called a success."""
+"""Row-level verification: one database, one snapshot, no difference tolerated, no unfinished comparison called a success."""

@@ -1,8 +1,8 @@
-"""Capture, guards and fence are what was recorded when they were made: there, enabled ALWAYS, and unaltered.
+"""Capture, guards and fence are as they were recorded when they were made: present, enabled ALWAYS, and unaltered.
 
-Which triggers there are is in the recorded structure, what a function does in a digest that was put into its comment
-in the statement that made it (swap.ddl.capture.function). So another version of this tool, whose functions would
-read otherwise, does not call those of a run that is under way altered.
+The recorded structure lists the triggers. The comment of a function holds a digest of what it does, from the statement that
+made the function (swap.ddl.capture.function). So another version of this tool, whose functions read otherwise, does not call the
+functions of a run under way altered.
 """
 
 from __future__ import annotations
@@ -12,86 +12,107 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from psycopg import sql
+from psycopg.rows import class_row
 
 from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
-from swap.ddl import capture as objects
+from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE, capture_functions, truncate_function
+from swap.ddl.guards import GUARD, reference_guard_function, source_guard_function
+from swap.ddl.own_triggers import DIGEST
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
-from verify.published import published
+from verify.published import publication_faults
 from verify.report import CheckResult
 from verify.snapshots import table_files
 
 RECORDED = re.compile(r'^trigger CREATE (?:CONSTRAINT )?TRIGGER ("(?:[^"]|"")+"|\S+) ')
 OWN = re.compile(r"^(0swap_complete_|~swap_(guard|twin)_|!swap_compat_|swap_(capture|truncate|fence)(_|$))")
-Named = tuple[TableName, str]
+TableTrigger = tuple[TableName, str]
 
 
 class CaptureFault(NamedTuple):
-    """Something that captures or guards and is not as it was made; `table`: whose writes that concerns."""
+    """A trigger, a function or a publication that is not as it was made. `table`: the table whose writes it affects."""
 
     table: TableName
     detail: str
 
 
+class _TriggerRow(NamedTuple):
+    table_oid: int
+    name: str
+    enabled: str
+    body: str
+    digest: str | None
+    comment: str | None
+
+
 def capture_installed(
-    conn: Connection, plan: Plan, mode: str, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
+    conn: Connection, plan: Plan, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
 ) -> CheckResult:
-    """`oids`: of the live table and of those with references."""
-    found = faults(conn, plan, mode, direction, oids, baseline)
-    if found:
-        return CheckResult("capture_installed", "failed", "; ".join(f.detail for f in found))
-    return CheckResult("capture_installed", "ok", "what captures and guards is enabled and unaltered")
+    """`oids`: of the live table and of the tables with references."""
+    faults = find_faults(conn, plan, direction, oids, baseline)
+    if faults:
+        return CheckResult("capture_installed", "failed", "; ".join(f.detail for f in faults))
+    return CheckResult("capture_installed", "ok", "every trigger that captures or guards is enabled and unaltered")
 
 
-def faults(
-    conn: Connection, plan: Plan, mode: str, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
+def find_faults(
+    conn: Connection, plan: Plan, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
 ) -> list[CaptureFault]:
-    rows = conn.execute(load_sql("verify", "triggers.sql"), {"oids": list(oids.values())})
-    found = {(r[0], r[1]): r[2:] for r in rows}
-    bodies = known_bodies(plan, mode, direction)
-    problems = []
+    """Compare the triggers and their functions with the recorded structure, `baseline`, and with their digests."""
+    rows = conn.cursor(row_factory=class_row(_TriggerRow))
+    rows.execute(load_sql("verify", "triggers.sql"), {"oids": list(oids.values())})
+    found = {(row.table_oid, row.name): row for row in rows}
+    bodies = known_bodies(plan, direction)
+    faults = []
     for table, name in sorted({*recorded(baseline, oids.keys()), *bodies}):
-        enabled, body, digest, comment = found.get((oids.get(table, 0), name), (None, None, None, None))
-        if enabled is None:
-            problems.append(CaptureFault(table, f"{table}: trigger {name} is missing"))
-        elif enabled != "A":
-            problems.append(CaptureFault(table, f"{table}: trigger {name} is not ENABLE ALWAYS"))
-        elif (comment or "").startswith(objects.DIGEST):
-            altered = CaptureFault(table, f"{table}: the function of trigger {name} was altered")
-            problems += [altered] if comment != objects.DIGEST + digest else []
-        elif not any(sql.Literal(body).as_string(None) in b.text for b in bodies.get((table, name), ())):
-            problems.append(CaptureFault(table, f"{table}: the function of trigger {name} was altered, or is another version's"))
-    if mode == "logical":
-        problems += [CaptureFault(plan.source, detail) for detail in published(conn, plan, direction)]
-    return problems
+        detail = _fault(name, found.get((oids.get(table, 0), name)), bodies.get((table, name), ()))
+        faults += [CaptureFault(table, f"{table}: {detail}")] if detail else []
+    if plan.mode == "logical":
+        faults += [CaptureFault(plan.source, detail) for detail in publication_faults(conn, plan, direction)]
+    return faults
 
 
-def followed(plan: Plan) -> list[TableName]:
-    """The live table and those with references, partitions too."""
+def _fault(name: str, trigger: _TriggerRow | None, bodies: Iterable[Statement]) -> str | None:
+    """What is wrong with the trigger `name`, or None. `bodies`: the functions that this version would give it."""
+    if trigger is None:
+        return f"trigger {name} is missing"
+    if trigger.enabled != "A":
+        return f"trigger {name} is not ENABLE ALWAYS"
+    if (trigger.comment or "").startswith(DIGEST):
+        unaltered = trigger.comment == f"{DIGEST}{trigger.digest}"
+        return None if unaltered else f"the function of trigger {name} was altered"
+    if any(sql.Literal(trigger.body).as_string(None) in b.text for b in bodies):
+        return None
+    return f"the function of trigger {name} was altered, or is another version's"
+
+
+def captured_tables(plan: Plan) -> list[TableName]:
+    """The live table and the tables with references, partitions too."""
     referring = [plan.catalog.table(t) for t in dict.fromkeys(r.table for r in plan.references)]
     return [plan.source, *(x.name for t in referring for x in (t, *t.partitions))]
 
 
-def faults_now(conn: Connection, journal: Journal, run: Run) -> list[CaptureFault]:
-    """What of a run's capture and guards is not as it was made, at this moment."""
-    plan, baseline = run.plan, journal.baseline(run.id) or []
-    oids = {name: oid for name, (oid, _) in table_files(conn, followed(plan)).items()}
-    return faults(conn, plan, run.mode, run.direction, oids, baseline)
+def current_faults(journal: Journal, run: Run) -> list[CaptureFault]:
+    """The faults of a run's capture and guards at this moment."""
+    baseline = journal.baseline(run.id) or []
+    oids = {name: file.oid for name, file in table_files(journal.conn, captured_tables(run.plan)).items()}
+    return find_faults(journal.conn, run.plan, run.direction, oids, baseline)
 
 
-def recorded(baseline: list[tuple[str, str]], tables: Iterable[TableName]) -> set[Named]:
+def recorded(baseline: list[tuple[str, str]], tables: Iterable[TableName]) -> set[TableTrigger]:
     """The triggers of this tool that the recorded structure has on `tables`."""
-    followed = set(tables)
-    found = ((table, own_trigger(line)) for table, line in baseline)  # of views and functions too, which are no table's name
-    return {(parse_table(table), name) for table, name in found if name and parse_table(table) in followed}
+    wanted = set(tables)
+    # The structure has lines of views and functions too. Their names are no names of tables, so parse only with a trigger.
+    found = ((table, own_trigger(line)) for table, line in baseline)
+    return {(parse_table(table), name) for table, name in found if name and parse_table(table) in wanted}
 
 
 def own_trigger(line: str) -> str | None:
-    """The name of the trigger that this line of a recorded structure is about, if it is one of this tool."""
+    """The name of the trigger in this line of a recorded structure, if it is a trigger of this tool."""
     match = RECORDED.match(line)
     if match is None:
         return None
@@ -100,20 +121,20 @@ def own_trigger(line: str) -> str | None:
     return name if OWN.match(name) else None
 
 
-def known_bodies(plan: Plan, mode: str, direction: Direction) -> dict[Named, list[Statement]]:
-    """The triggers without which nothing would be captured or guarded, and their functions as this version makes them:
-    what those are held against that were made before digests were recorded."""
-    live, out = plan.source, dict[Named, list[Statement]]()
-    if mode == "trigger":
-        put, gone = zip(*(objects.capture_functions(plan, direction, slot) for slot in (0, 1)), strict=True)
-        out[live, objects.CAPTURE] = list(put)
-        out |= {(live, name): list(gone) for name in (objects.DELETED, objects.MOVED)}
-        out[live, objects.TRUNCATE] = [objects.truncate_function(plan)]
-    guard = [objects.source_guard_function(plan, direction)]
-    out |= {(live, f"{objects.GUARD}_{event}"): guard for event in ("insert", "update")}
+def known_bodies(plan: Plan, direction: Direction) -> dict[TableTrigger, list[Statement]]:
+    """The triggers without which nothing would be captured or guarded, with their functions as this version makes them. A
+    function that was made before digests were recorded is compared with these."""
+    live, out = plan.source, dict[TableTrigger, list[Statement]]()
+    if plan.mode == "trigger":
+        put, gone = zip(*(capture_functions(plan, direction, slot) for slot in (0, 1)), strict=True)
+        out[live, CAPTURE] = list(put)
+        out |= {(live, name): list(gone) for name in (DELETED, MOVED)}
+        out[live, TRUNCATE] = [truncate_function(plan)]
+    guard = [source_guard_function(plan, direction)]
+    out |= {(live, f"{GUARD}_{event}"): guard for event in ("insert", "update")}
     refs = [r.columns for r in plan.references]
     refs += plan.own_references if direction is Direction.REVERSE else ()
     for ref in refs:
-        body = [objects.reference_guard_function(plan, ref, direction)]
-        out |= {(ref.table, f"{objects.GUARD}_{ref.number}_{event}"): body for event in ("insert", "update")}
+        body = [reference_guard_function(plan, ref, direction)]
+        out |= {(ref.table, f"{GUARD}_{ref.number}_{event}"): body for event in ("insert", "update")}
     return out

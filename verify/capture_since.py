@@ -1,15 +1,20 @@
-"""Whether what captures and guards has been what it is since a verification (H38).
+"""Whether the capture and the guards have been unchanged since a verification (H38).
 
-A trigger that was disabled and enabled again looks as it always did. What was written in between is in no queue, so the
-comparison before an exchange, which looks at queued keys, does not see it, and the exchange would lose it. Its row of the
-catalog tells: whoever changes a trigger writes that row anew. A transaction that the journal knows is swap's own. Of any
-other, the verification's snapshot must have seen the end: to enable a trigger is to wait for every writer (SHARE ROW
-EXCLUSIVE), so what was not captured is in that snapshot and was compared.
+A trigger that was disabled and enabled again looks the same as before. The rows written in between are in no queue. So the
+comparison before an exchange, which reads queued keys, does not see them, and the exchange would lose them.
 
-A capture function is not looked at, as it is replaced whenever the queue rotates: docs/limits.md.
+The trigger's row in the catalog tells: each change of a trigger writes that row anew. A transaction that the journal knows is
+swap's own. Of any other transaction, the snapshot of the verification must have seen the end. To enable a trigger waits for every
+writer (SHARE ROW EXCLUSIVE), so the rows that were not captured are in that snapshot and were compared.
+
+A capture function is not checked, because each rotation of the queue replaces it: docs/limits.md.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
+
+from psycopg.rows import class_row
 
 from swap.core.connection import Connection
 from swap.core.names import TableName
@@ -18,27 +23,43 @@ from swap.core.sql_text import load_sql
 from swap.ddl.capture import CAPTURE, DELETED, MOVED
 from swap.plan.model import Plan
 from swap.sync.logical.position import full_xid
-from verify.capture import OWN, followed
+from verify.capture import OWN, captured_tables
 from verify.own_transactions import own_transactions
+from verify.snapshots import oldest_of
 
 FIRST_NORMAL = 3  # below it: ids of rows that are as old as the cluster (src/include/access/transam.h)
 
 
-def changed_since(conn: Connection, plan: Plan, snapshot: str) -> list[str]:
-    """The triggers that somebody has changed since `snapshot` (pg_snapshot text) was taken, one line each.
+class _WrittenRow(NamedTuple):
+    """`trigger_xid`, `function_xid`: the transactions that wrote the row of the trigger and of its function."""
 
-    Asked under the exchange's locks: one round trip while nobody has."""
-    tables = followed(plan)
-    names = {"schemas": [t.schema for t in tables], "names": [t.name for t in tables]}
-    rows = conn.execute(load_sql("verify", "capture_since.sql"), {**names, "rotated": [CAPTURE, DELETED, MOVED]})
-    written = [(TableName(s, t), name, {x for x in xids if x is not None}) for s, t, name, *xids in rows if OWN.match(name)]
-    unseen = {x for _, _, xids in written for x in xids if not _seen(snapshot, x)}
+    schema: str
+    table: str
+    trigger: str
+    trigger_xid: int
+    function_xid: int | None
+
+    @property
+    def xids(self) -> set[int]:
+        return {xid for xid in (self.trigger_xid, self.function_xid) if xid is not None}
+
+
+def changed_since(conn: Connection, plan: Plan, snapshot: str) -> list[str]:
+    """The triggers that another program has changed since `snapshot` (the text of pg_snapshot), one line each.
+
+    Runs under the exchange's locks: one round trip while no trigger was changed."""
+    tables = captured_tables(plan)
+    params = {"schemas": [t.schema for t in tables], "names": [t.name for t in tables], "rotated": [CAPTURE, DELETED, MOVED]}
+    rows = conn.cursor(row_factory=class_row(_WrittenRow)).execute(load_sql("verify", "capture_since.sql"), params)
+    own = [row for row in rows if OWN.match(row.trigger)]
+    unseen = {xid for row in own for xid in row.xids if not _seen(snapshot, xid)}
     unseen -= own_transactions(conn, plan.state_schema, unseen)
-    return sorted(f"{table}: trigger {name}" for table, name, xids in written if xids & unseen)
+    return sorted(f"{TableName(row.schema, row.table)}: trigger {row.trigger}" for row in own if row.xids & unseen)
 
 
 def _seen(text: str, xid: int) -> bool:
-    """A snapshot of a standby does not name what was in progress: there nothing from its xmin on counts as seen."""
-    snapshot, oldest = Snapshot.parse(text), int(text.split(":", maxsplit=1)[0])
+    """Whether the snapshot saw the end of the transaction. A snapshot of a standby does not list the transactions in progress:
+    there no transaction counts as seen from its xmin on."""
+    snapshot = Snapshot.parse(text)
     full = full_xid(xid, snapshot.xmax)
-    return xid < FIRST_NORMAL or full < oldest or (bool(snapshot.xip) and snapshot.sees(full))
+    return xid < FIRST_NORMAL or full < oldest_of(text) or (bool(snapshot.xip) and snapshot.sees(full))

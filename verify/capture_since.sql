@@ -1,7 +1,7 @@
--- Of the tool's triggers: which transaction wrote the trigger's catalog row, and which its function's (not the captures',
--- which are replaced when the queue rotates).
-SELECT n.nspname::text, c.relname::text, t.tgname::text, t.xmin::text::bigint,
-       CASE WHEN t.tgname <> ALL (%(rotated)s::text[]) THEN p.xmin::text::bigint END
+-- Of the triggers on these tables: the transaction that wrote the trigger's row in the catalog, and the one that wrote its
+-- function's. The rotation of the queue replaces the capture functions, so they have none.
+SELECT n.nspname::text AS schema, c.relname::text AS table, t.tgname::text AS trigger, t.xmin::text::bigint AS trigger_xid,
+       CASE WHEN t.tgname <> ALL (%(rotated)s::text[]) THEN p.xmin::text::bigint END AS function_xid
 FROM unnest(%(schemas)s::text[], %(names)s::text[]) w(schema, name) JOIN pg_namespace n ON n.nspname = w.schema
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
 JOIN pg_trigger t ON t.tgrelid = c.oid JOIN pg_proc p ON p.oid = t.tgfoid

@@ -1,51 +1,54 @@
-"""One look at the keys that changed: what a watching verification does between full passes."""
+"""Compares the keys that changed: the work of a continuous verification between two full passes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from psycopg import sql
-
-from swap.core.connection import Connection
 from swap.core.snapshot import Snapshot
-from swap.ddl.capture import changes
-from swap.plan.direction import TableMapping
-from swap.plan.model import Plan
-from swap.sync.change_queue import current_snapshot, read_watermark
-from swap.sync.replay import Fence
-from verify.changed_keys import compare_keys, touched_keys
+from swap.state.migration import Migration
+from swap.sync.change_queue import ChangeQueue, current_snapshot
+from swap.sync.replay import Barrier
+from verify.changed_keys import compare_keys
 from verify.report import RowDifference
+from verify.snapshots import lock_change_tables
 
-SLICE = 10_000
+KEYS_PER_STATEMENT = 10_000
 
 
 @dataclass(frozen=True)
 class ChangeComparison:
-    """`watermark`: replay's, in the snapshot that was compared: the next look begins there. `pending`: keys left out."""
+    """`watermark`: replay's, in the snapshot that was compared; the next comparison begins there. `compared`, `pending`: the
+    number of keys that were compared, and of those left out."""
 
     snapshot: Snapshot
     watermark: Snapshot
     compared: int
     pending: int
-    findings: tuple[RowDifference, ...]
+    differences: tuple[RowDifference, ...]
 
 
-def compare_changes(
-    conn: Connection, plan: Plan, d: TableMapping, run_id: int, since: Snapshot, also: Iterable[int], fence: Fence | None = None
-) -> ChangeComparison:
-    """Compare every key touched since `since` that is not pending, and the keys `also`, in one snapshot.
+def compare_changes(m: Migration, since: Snapshot, also: Iterable[int], barrier: Barrier | None = None) -> ChangeComparison:
+    """Compare every key that changed after `since` and is not pending, and the keys `also`, in one snapshot.
 
-    The change tables are locked (ACCESS SHARE, for this transaction) before the snapshot is taken, as LOCK TABLE takes
-    none: no entry can be truncated between the two. With a `fence` (logical mode) what the snapshot shows and the stream
-    had not delivered yet is pending too.
+    Locks the change tables (ACCESS SHARE, for this transaction) before it takes the snapshot, as LOCK TABLE takes none. So no
+    entry can be truncated between the two. With a `barrier` (logical mode) a change that the snapshot shows, and that the stream
+    had not delivered yet, is pending too.
     """
-    tables = sql.SQL(", ").join(changes(plan, slot).sql for slot in (0, 1))
+    conn, queue = m.conn, ChangeQueue.of(m)
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
-        watermark = read_watermark(conn, plan, run_id)
-        pending = touched_keys(fence.close_up() if fence else conn, plan, watermark)
-        todo = sorted((touched_keys(conn, plan, since) | set(also)) - pending)
-        findings = [f for n in range(0, len(todo), SLICE) for f in compare_keys(conn, d, todo[n : n + SLICE])]
-        return ChangeComparison(current_snapshot(conn), watermark, len(todo), len(pending), tuple(findings))
+        lock_change_tables(conn, m.plan)
+        watermark = queue.watermark()
+        delivered = queue.on(barrier.wait_delivered()) if barrier else queue
+        pending = delivered.touched(watermark)
+        keys = sorted((queue.touched(since) | set(also)) - pending)
+        batches = (keys[n : n + KEYS_PER_STATEMENT] for n in range(0, len(keys), KEYS_PER_STATEMENT))
+        differences = tuple(d for batch in batches for d in compare_keys(conn, m.mapping, batch))
+        return ChangeComparison(
+            snapshot=current_snapshot(conn),
+            watermark=watermark,
+            compared=len(keys),
+            pending=len(pending),
+            differences=differences,
+        )

@@ -1,64 +1,55 @@
-"""The exact comparison of given keys: what a cutover runs under its lock, and what names the columns of a finding."""
+"""The exact comparison of given keys. A cutover runs it under its lock; it also names the columns of a row that differs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from psycopg import sql
+from psycopg.rows import class_row
 
 from swap.core.connection import Connection
-from swap.core.snapshot import Snapshot
+from swap.core.sql_text import load_sql
 from swap.plan.direction import TableMapping
-from swap.plan.model import Plan
-from swap.sync.change_queue import due, rows_by_xid
 from verify.ranges import bigints
 from verify.report import Kind, RowDifference
-from verify.row_images import Where, changed, joined, one
+from verify.row_images import RowCondition, column_image, full_join, images_differ
 
 
-def touched_keys(conn: Connection, plan: Plan, since: Snapshot) -> set[int]:
-    """Keys with an entry that `since` does not see, in the caller's snapshot."""
-    keys = sql.SQL("SELECT DISTINCT d.key FROM ({}) d WHERE d.key IS NOT NULL")
-    return {r[0] for r in rows_by_xid(conn, keys.format(due(plan, since, sql.SQL("c.key"))))}
+class _DifferenceRow(NamedTuple):
+    key: int
+    kind: Kind
+    columns: Sequence[int]
 
 
-def compare_keys(conn: Connection, direction: TableMapping, keys: Sequence[int]) -> list[RowDifference]:
-    """Findings among `keys`, in key order, in the caller's transaction; ACCESS SHARE on both tables.
+def compare_keys(conn: Connection, mapping: TableMapping, keys: Sequence[int]) -> list[RowDifference]:
+    """The rows among `keys` that differ, in the order of the keys. Runs in the caller's transaction, with ACCESS SHARE on
+    both tables.
 
-    One statement, by the key indexes of both sides; made for up to some ten thousand keys.
+    One statement, which uses the key's index on both sides. It is made for up to some ten thousand keys.
     """
     if not keys:
         return []
-    found: dict[int, tuple[Kind, list[int]]] = {}
-    for key, kind, columns in conn.execute(_statement(direction, keys)):
-        found[key] = (kind, columns)  # a surplus row comes last and says the most
+    rows = conn.cursor(row_factory=class_row(_DifferenceRow)).execute(_statement(mapping, keys))
+    by_key = {row.key: row for row in rows}  # the row of a surplus key comes last and replaces the others
     return [
-        RowDifference(str(direction.origin), key, kind, tuple(direction.columns[n].target for n in columns))
-        for key, (kind, columns) in sorted(found.items())
+        RowDifference(str(mapping.origin), key, row.kind, tuple(mapping.columns[n].target for n in row.columns))
+        for key, row in sorted(by_key.items())
     ]
 
 
-def _statement(d: TableMapping, keys: Sequence[int]) -> sql.Composed:
+def _statement(mapping: TableMapping, keys: Sequence[int]) -> sql.Composed:
     array = bigints(sorted(set(keys)))
-    where = _among(array)
     differs = [
-        sql.SQL("CASE WHEN NOT ({} *= {}) THEN {} END").format(one("a", n), one("b", n), sql.Literal(n))
-        for n in range(len(d.columns))
+        sql.SQL("CASE WHEN NOT ({} *= {}) THEN {} END").format(column_image("a", n), column_image("b", n), sql.Literal(n))
+        for n in range(len(mapping.columns))
     ]
-    return sql.SQL(
-        "SELECT coalesce(a.k, b.k)::bigint,"
-        " CASE WHEN b.k IS NULL THEN 'missing' WHEN a.k IS NULL THEN 'extra' ELSE 'different' END,"
-        " CASE WHEN a.k IS NULL OR b.k IS NULL THEN '{{}}' ELSE array_remove(ARRAY[{differs}]::int[], NULL) END"
-        " FROM {joined} WHERE a.k IS NULL OR b.k IS NULL OR {changed}"
-        " UNION ALL SELECT s.{ok}::bigint, 'missing', '{{}}' FROM {origin} s WHERE s.{ok} = ANY ({keys})"
-        " GROUP BY 1 HAVING count(*) > 1"
-        " UNION ALL SELECT s.{tk}::bigint, 'extra', '{{}}' FROM {target} s WHERE s.{tk} = ANY ({keys})"
-        " GROUP BY 1 HAVING count(*) > 1"
-    ).format(
-        differs=sql.SQL(", ").join(differs), joined=joined(d, where), changed=changed(d), keys=array,
-        ok=sql.Identifier(d.origin_key), origin=d.origin.sql, tk=sql.Identifier(d.target_key), target=d.target.sql,
+    return load_sql("verify", "changed_keys.sql").format(
+        differs=sql.SQL(", ").join(differs), joined=full_join(mapping, _among(array)), changed=images_differ(mapping), keys=array,
+        origin_key=sql.Identifier(mapping.origin_key), origin=mapping.origin.sql,
+        target_key=sql.Identifier(mapping.target_key), target=mapping.target.sql,
     )  # fmt: skip
 
 
-def _among(array: sql.Composable) -> Where:
+def _among(array: sql.Composable) -> RowCondition:
     return lambda key: sql.SQL("{} = ANY ({})").format(key, array)

@@ -1,14 +1,15 @@
-"""Named checks that follow from the catalog: pure functions of what was loaded, plus the few that ask the server."""
+"""Named checks that follow from the catalog: pure functions of loaded tables, and a few that ask the server."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from psycopg import sql
+from psycopg.rows import class_row, scalar_row
 
 from swap.catalog.model import Table
-from swap.catalog.query import query
 from swap.core.advisory_locks import WORKER
 from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
@@ -22,7 +23,7 @@ _NEXTVAL = re.compile(r"nextval\('((?:[^']|'')+)'::regclass\)")
 
 
 def check(name: str, problems: Sequence[str], good: str) -> CheckResult:
-    """`failed` with every problem, or `ok` with what was looked at."""
+    """`failed` with every problem, or `ok` with what was checked."""
     return CheckResult(name, "failed", "; ".join(problems)) if problems else CheckResult(name, "ok", good)
 
 
@@ -32,41 +33,53 @@ def indexes_valid(tables: Iterable[Table]) -> CheckResult:
     return check("indexes_valid", problems, f"{len(indexes)} indexes are valid and ready")
 
 
+class _ForeignKeyRow(NamedTuple):
+    schema: str
+    table: str
+    name: str
+    validated: bool
+
+
 def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) -> CheckResult:
-    """Every foreign key that was validated before `prepare` and is there is validated now."""
+    """Every foreign key that was validated before `prepare` and still exists is validated now."""
     was_valid = {(f.table, f.name) for f in plan.catalog.foreign_keys if f.validated}
-    now = [
-        (TableName(r["schema"], r["relation"]), r["name"], r["validated"])
-        for r in query(conn, "constraints.sql", oids=[t.oid for t in tables])
-        if r["kind"] == "f"
-    ]
-    judged = [(t, n, valid) for t, n, valid in now if (t, n) in was_valid]
-    problems = [f"{t}: {n} is not validated" for t, n, valid in judged if not valid]
+    cursor = conn.cursor(row_factory=class_row(_ForeignKeyRow))
+    cursor.execute(load_sql("verify", "foreign_keys.sql"), {"oids": [t.oid for t in tables]})
+    judged = [k for k in cursor if (TableName(k.schema, k.table), k.name) in was_valid]
+    problems = [f"{TableName(k.schema, k.table)}: {k.name} is not validated" for k in judged if not k.validated]
     return check("foreign_keys_valid", problems, f"{len(judged)} foreign keys are valid")
 
 
-def sequences_ahead(conn: Connection, plan: Plan, d: TableMapping) -> CheckResult:
-    """The next value of the integer key's sequence is beyond every key. Sequences are not transactional: its
-    position is read after the keys' snapshot, so it can only be further on."""
+class _SequenceRow(NamedTuple):
+    lowest_key: int | None
+    highest_key: int | None
+    last_value: int
+    is_called: bool
+    increment: int
+
+
+def sequences_ahead(conn: Connection, plan: Plan, mapping: TableMapping) -> CheckResult:
+    """The next value of the integer key's sequence is beyond every key. A sequence is not transactional: its position is read
+    after the snapshot of the keys, so it can only be further on."""
     name = key_sequence(plan)
     if name is None:
-        return CheckResult("sequences_ahead", "ok", f"{d.origin}.{d.origin_key} has no sequence")
-    row = conn.execute(
-        load_sql("verify", "sequence.sql").format(
-            sequence=name.sql, name=sql.Literal(str(name)), table=d.origin.sql, key=sql.Identifier(d.origin_key)
-        )
-    ).fetchone()
+        return CheckResult("sequences_ahead", "ok", f"{mapping.origin}.{mapping.origin_key} has no sequence")
+    query = load_sql("verify", "sequence.sql").format(
+        sequence=name.sql, name=sql.Literal(str(name)), table=mapping.origin.sql, key=sql.Identifier(mapping.origin_key)
+    )
+    row = conn.cursor(row_factory=class_row(_SequenceRow)).execute(query).fetchone()
     if row is None:
         return CheckResult("sequences_ahead", "failed", f"there is no sequence {name}")
-    low, high, last, called, increment = row
-    extreme = high if increment > 0 else low
-    ahead = extreme is None or (last - extreme) * increment > 0 or (last == extreme and called)
-    problems = [] if ahead else [f"{name} is at {last}, {d.origin} has {extreme}"]
-    return check("sequences_ahead", problems, f"{name} is at {last}, the keys end at {extreme}")
+    end = row.highest_key if row.increment > 0 else row.lowest_key
+    ahead = (
+        end is None or (row.last_value - end) * row.increment > 0 or (row.last_value == end and row.is_called)
+    )  # fmt: skip
+    problems = [] if ahead else [f"{name} is at {row.last_value}, {mapping.origin} has {end}"]
+    return check("sequences_ahead", problems, f"{name} is at {row.last_value}, the keys end at {end}")
 
 
 def key_sequence(plan: Plan) -> TableName | None:
-    """The sequence the integer key comes from: the one its default names, which another table may own, or its own."""
+    """The sequence of the integer key: the one in its default (another table may own it), or the one that it owns."""
     column = plan.source_table.column(plan.key)
     found = _NEXTVAL.search(column.default or "") if column else None
     if found:
@@ -75,25 +88,29 @@ def key_sequence(plan: Plan) -> TableName | None:
 
 
 def no_direct_writer(conn: Connection, plan: Plan, target: Table) -> CheckResult:
-    """Nobody but replay writes to the maintained table: no other role may, and no other session is at it. What its owner
-    or a superuser wrote and did not undo is what the comparison of the rows finds."""
-    rows = conn.execute(
-        load_sql("verify", "writers.sql"), {"oid": target.oid, "worker": WORKER, "tag": plan.tag & 0x7FFFFFFF}
-    ).fetchall()
-    return check("no_direct_writer", [f"{target.name}: {r[0]}" for r in rows], f"only replay writes to {target.name}")
+    """Only replay writes to the maintained table: no other role may write to it, and no other session is doing so. The
+    comparison of the rows finds everything that the owner or a superuser wrote and did not undo."""
+    params = {"oid": target.oid, "worker": WORKER, "tag": plan.tag & 0x7FFFFFFF}
+    writers = conn.cursor(row_factory=scalar_row).execute(load_sql("verify", "writers.sql"), params).fetchall()
+    return check("no_direct_writer", [f"{target.name}: {w}" for w in writers], f"only replay writes to {target.name}")
 
 
 def reference_checks(results: Sequence[ReferenceResult]) -> list[CheckResult]:
-    """What the comparison of the references says, by name."""
+    """The named checks that follow from the comparison of the references."""
     rows = sum(r.rows for r in results)
     wrong = [f"{r.pair.label}: {r.wrong} of {r.rows} rows" for r in results if r.wrong]
     nulls = [f"{r.pair.table}.{r.pair.uuid}: {r.nulls} rows" for r in results if r.pair.not_null and r.nulls]
-    orphans = [r for r in results if r.orphans]
-    lines = [f"{r.pair.label}: {r.orphans} rows whose key is nobody's" for r in orphans]
-    held = [r for r in orphans if not r.pair.declared]
-    no_orphans = CheckResult("no_orphans", "warning", "; ".join(lines)) if lines else CheckResult("no_orphans", "ok", "none")
     return [
         check("references_resolve", wrong, f"{rows} rows of {len(results)} references resolve to the same row"),
         check("no_null_where_none_was", nulls, "every reference that must not be NULL has a uuid"),
-        CheckResult("no_orphans", "failed", "; ".join(lines)) if held else no_orphans,
+        _no_orphans([r for r in results if r.orphans]),
     ]
+
+
+def _no_orphans(results: Sequence[ReferenceResult]) -> CheckResult:
+    """An orphan is a warning where no foreign key forbids it, and a failure where one does."""
+    if not results:
+        return CheckResult("no_orphans", "ok", "none")
+    forbidden = any(not r.pair.declared for r in results)
+    lines = [f"{r.pair.label}: {r.orphans} rows whose key belongs to no row" for r in results]
+    return CheckResult("no_orphans", "failed" if forbidden else "warning", "; ".join(lines))

@@ -1,13 +1,14 @@
-"""The checksum method: per key range the number of rows and the sum of a 64-bit hash of each row, on both sides.
+"""The checksum method: for each key range the number of rows and the sum of a 64-bit hash of each row, on both sides.
 
-The hash is over the key and every column in a canonical form, so it tells apart whatever a byte-by-byte
-comparison does: where a type's equality is coarser than identity (1.0 = 1.00, -0.0 = 0.0, citext, jsonb's
-numbers, array bounds, …) the value is first turned into its wire format or text. The sum is order-independent.
+The hash covers the key and every column in a canonical form. So it tells apart everything that a comparison byte by byte tells
+apart: where the equality of a type is coarser than identity (1.0 = 1.00, -0.0 = 0.0, citext, the numbers of jsonb, array
+bounds, …) the value is first turned into its wire format or into text. The sum does not depend on the order.
 
-The row's key is the *seed* of every column's hash. hash_record_extended combines its columns linearly (31 * h + column,
-src/backend/utils/adt/rowtypes.c), so with one seed for all rows the sum would not change when two rows exchange a
-value: adding the key as one more column does not help.
-A range that differs is looked through by the exact method.
+The key of the row is the *seed* of the hash of every column. hash_record_extended combines the columns linearly
+(31 * h + column, src/backend/utils/adt/rowtypes.c). With one seed for all rows the sum would not change when two rows exchange
+a value. Adding the key as one more column does not help.
+
+The exact method compares the rows of a range whose digests differ.
 """
 
 from __future__ import annotations
@@ -15,19 +16,23 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
+from typing import NamedTuple
 
 from psycopg import sql
+from psycopg.rows import class_row
 
 from swap.catalog.model import Column
 from swap.core.connection import Connection
+from swap.core.sql_text import load_sql
 from swap.plan.direction import TableMapping
+from verify.block_ranges import BlockRange
 from verify.exact import by_index, comparable
-from verify.ranges import Range
-from verify.references import blocks_of
-from verify.row_images import COMMA, Where, target_value
+from verify.ranges import KeyRange
+from verify.row_images import COMMA, RowCondition, target_value
 
-# Types whose equality is identity of the stored value (and which hash): pg_type.typname.
+# Types whose equality is identity of the stored value, and which can be hashed, by pg_type.typname.
 IDENTICAL = frozenset(
     [
         "bool",
@@ -47,7 +52,7 @@ IDENTICAL = frozenset(
         "name",
     ]
 )
-# The wire format is exact (numeric's scale, -0.0, array bounds, trailing blanks) and cheaper than text.
+# The wire format is exact (the scale of numeric, -0.0, array bounds, trailing blanks), and it costs less than text.
 _ELEMENTS = (*sorted(IDENTICAL), "numeric", "float4", "float8", "bpchar")
 WIRE = {
     "numeric": sql.SQL("numeric_send({})"),
@@ -61,8 +66,8 @@ MASK = 2**128 - 1
 
 
 @dataclass(frozen=True)
-class Side:
-    """Rows of a range on one side, and the sum of their hashes."""
+class RowSum:
+    """A number of rows on one side, and the sum of their hashes."""
 
     rows: int
     sum: int
@@ -71,44 +76,48 @@ class Side:
     def digest(self) -> str:
         return hexdigest(self.sum)
 
-    def __add__(self, other: Side) -> Side:
-        return Side(self.rows + other.rows, self.sum + other.sum)
+    def __add__(self, other: RowSum) -> RowSum:
+        return RowSum(self.rows + other.rows, self.sum + other.sum)
+
+
+class HeapBlocks(NamedTuple):
+    """The number of heap blocks of the captured table and of the maintained one."""
+
+    origin: int
+    target: int
 
 
 @dataclass(frozen=True)
-class Part:
-    """One of `of` parts of both heaps, whose `blocks` are the captured side's and the maintained one's."""
+class HeapPart:
+    """The same block range of both heaps."""
 
-    number: int
-    of: int
-    blocks: tuple[int, int]
-
-    def where(self, target: bool) -> sql.Composable:
-        return blocks_of(self.number, self.number + 1, self.of, self.blocks[target])
+    blocks: BlockRange
+    heaps: HeapBlocks
 
 
 @dataclass(frozen=True)
 class RangeDigest:
-    range: Range
-    origin: Side
-    target: Side
+    range: KeyRange
+    origin: RowSum
+    target: RowSum
 
     @property
     def equal(self) -> bool:
         return self.origin == self.target
 
     def __add__(self, other: RangeDigest) -> RangeDigest:
-        """Of two parts of the same range."""
+        """The sum of two parts of the same range."""
         return RangeDigest(self.range, self.origin + other.origin, self.target + other.target)
 
 
 def hexdigest(total: int) -> str:
-    """A sum of hashes as 32 hexadecimal digits (two's complement)."""
+    """A sum of hashes as 32 hexadecimal digits, in two's complement."""
     return f"{total & MASK:032x}"
 
 
 def canonical(column: Column | None, value: sql.Composable) -> tuple[sql.Composable, bool]:
-    """The value in a form whose equality is identity, or False: only its text is (None: a uuid that is looked up)."""
+    """A form of the value whose equality is identity, and True. Else the value, and False: only its text has that property.
+    `column` is None for a uuid that is looked up."""
     if column is None or column.base_kind == "e":
         return value, True
     if column.base_kind != "b":
@@ -121,8 +130,10 @@ def canonical(column: Column | None, value: sql.Composable) -> tuple[sql.Composa
 
 
 def row_hash(key: sql.Composable, columns: Sequence[Column | None], values: Sequence[sql.Composable]) -> sql.Composed:
-    """The hash of one row, seeded with its key, which is one of the columns as well. What is left for text goes through
-    record_out in one piece: a type's own output function, never a cast that someone defined, and NULL apart from ''."""
+    """The hash of one row. The key is its seed, and is one of the columns as well.
+
+    The values that need their text go through record_out together. It uses the output function of each type, never a cast
+    that a user defined, and it tells NULL from ''."""
     parts: list[sql.Composable] = []
     texts: list[sql.Composable] = []
     for column, value in zip(columns, values, strict=True):
@@ -133,39 +144,54 @@ def row_hash(key: sql.Composable, columns: Sequence[Column | None], values: Sequ
     return sql.SQL("hash_record_extended(ROW({})::record, {}::bigint)").format(COMMA.join(parts), key)
 
 
-def digest_range(conn: Connection, d: TableMapping, r: Range, pending: array[int], part: Part | None = None) -> RangeDigest:
-    """Both sides of one range, or of one `part` of it, in one statement of a transaction of its own.
+class _DigestRow(NamedTuple):
+    origin_rows: int
+    origin_sum: Decimal
+    target_rows: int
+    target_sum: Decimal
 
-    Parts are read by the heap's blocks: by the key's index, where the heap is not in the key's order, it took twice the
-    processor time, and the planner does not know what an UPDATE of every row has done to that order. `+ 0` is what keeps
-    it from the index, and leaves it to the lookup of own references. (Sums of all ranges in one scan, by GROUP BY, cost as
-    much again.)
+
+def digest_range(
+    conn: Connection, mapping: TableMapping, r: KeyRange, pending: array[int], part: HeapPart | None = None
+) -> RangeDigest:
+    """Digest both sides of one range, or one `part` of it, in one statement of a transaction of its own.
+
+    A part is read by the blocks of the heap. By the key's index it took twice the processor time where the heap is not in the
+    order of the key, and the planner does not know what an UPDATE of every row has done to that order. `+ 0` keeps the planner
+    from the index here, and leaves the index to the lookup of own references. (The sums of all ranges in one scan, by GROUP
+    BY, cost as much again.)
     """
     where = comparable(r, pending)
     if part is None:
         by_index(conn, r)
-        sides = _origin(d, where), _target(d, where)
+        origin, target = _origin(mapping, where), _target(mapping, where)
     else:
-        sides = _origin(d, partial(_by_heap, where, part.where(False))), _target(d, partial(_by_heap, where, part.where(True)))
-    row = conn.execute(sql.SQL("SELECT a.n, a.h, b.n, b.h FROM ({}) a, ({}) b").format(*sides)).fetchone()
+        origin = _origin(mapping, partial(_by_heap, where, part.blocks.where(part.heaps.origin)))
+        target = _target(mapping, partial(_by_heap, where, part.blocks.where(part.heaps.target)))
+    query = load_sql("verify", "checksum.sql").format(origin=origin, target=target)
+    row = conn.cursor(row_factory=class_row(_DigestRow)).execute(query).fetchone()
     assert row is not None
-    return RangeDigest(r, Side(row[0], int(row[1])), Side(row[2], int(row[3])))
+    return RangeDigest(
+        range=r,
+        origin=RowSum(rows=row.origin_rows, sum=int(row.origin_sum)),
+        target=RowSum(rows=row.target_rows, sum=int(row.target_sum)),
+    )
 
 
-def _by_heap(where: Where, blocks: sql.Composable, key: sql.Composable) -> sql.Composable:
+def _by_heap(where: RowCondition, blocks: sql.Composable, key: sql.Composable) -> sql.Composable:
     return sql.SQL("{} AND {}").format(blocks, where(sql.SQL("({} + 0)").format(key)))
 
 
 _SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM {} s WHERE {}")
 
 
-def _origin(d: TableMapping, where: Where) -> sql.Composed:
-    key = sql.Identifier("s", d.origin_key)
-    value = row_hash(key, [m.column for m in d.columns], [d.value(m) for m in d.columns])
-    return _SUM.format(value, d.origin.sql, where(key))
+def _origin(mapping: TableMapping, where: RowCondition) -> sql.Composed:
+    key = sql.Identifier("s", mapping.origin_key)
+    value = row_hash(key, [c.column for c in mapping.columns], [mapping.value(c) for c in mapping.columns])
+    return _SUM.format(value, mapping.origin.sql, where(key))
 
 
-def _target(d: TableMapping, where: Where) -> sql.Composed:
-    key = sql.Identifier("s", d.target_key)
-    value = row_hash(key, [m.column for m in d.columns], [target_value(m) for m in d.columns])
-    return _SUM.format(value, d.target.sql, where(key))
+def _target(mapping: TableMapping, where: RowCondition) -> sql.Composed:
+    key = sql.Identifier("s", mapping.target_key)
+    value = row_hash(key, [c.column for c in mapping.columns], [target_value(c) for c in mapping.columns])
+    return _SUM.format(value, mapping.target.sql, where(key))

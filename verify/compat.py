@@ -1,16 +1,18 @@
-"""Compatibility columns say what their keys say, in every row: triggers keep them equal, and here it is counted."""
+"""A compat column holds what its key holds, in every row. Triggers keep them equal; this counts the rows that differ."""
 
 from __future__ import annotations
 
 from psycopg import sql
+from psycopg.rows import scalar_row
 
 from swap.core.connection import Connection
 from swap.ddl.compat import Twins
 
 
-def differing(conn: Connection, twin: Twins) -> list[str]:
-    """One line when rows differ; a full scan."""
-    key, other = sql.Identifier(twin.key), sql.Identifier(twin.other)
-    statement = sql.SQL("SELECT count(*) FROM {} WHERE {} IS DISTINCT FROM {}").format(twin.table.sql, other, key)
-    row = conn.execute(statement).fetchone()
-    return [f"{twin.table}.{twin.other}: {row[0]} rows say something else than {twin.key}"] if row and row[0] else []
+def compat_differences(conn: Connection, pair: Twins) -> list[str]:
+    """One line if rows differ. A full scan."""
+    query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS DISTINCT FROM {}").format(
+        pair.table.sql, sql.Identifier(pair.other), sql.Identifier(pair.key)
+    )
+    rows = conn.cursor(row_factory=scalar_row).execute(query).fetchone()
+    return [f"{pair.table}.{pair.other}: {rows} rows differ from {pair.key}"] if rows else []

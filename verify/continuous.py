@@ -1,17 +1,16 @@
-"""`verify --watch`: changed keys compared every few seconds, everything on a schedule.
+"""`verify --watch`: compares the changed keys every few seconds, and everything on a schedule.
 
-A clean full pass opens the gate of a cutover; clean looks after it keep it current: they move the watermark from which
-the cutover compares once more. A difference that a look finds closes the gate at once, by a verification of its own in
-the journal, and stays until a full pass is clean again (invariant 7).
+A clean full pass opens the gate of a cutover. Clean comparisons of changed keys after it keep it open: they move the watermark
+from which the cutover compares once more. A difference among the changed keys closes the gate at once, by a verification of its
+own in the journal. The gate stays closed until a full pass is clean again (invariant 7).
 
-A pass gives way to a cutover, revert, finalize or abort, whose locks it would be in the way of; what it had found by
-then is no verification. The direction is asked for before each look: after a cutover the same goes on with the retired
-table, until the run ends.
+A full pass gives way to a cutover, revert, finalize or abort, because its locks would be in the way. A pass that gave way is no
+verification. Each round reads the direction again: after a cutover the verification goes on with the retired table, until the run
+ends.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,193 +20,194 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from swap.core.advisory_locks import OPERATOR, holder
-from swap.core.connection import Database
 from swap.core.errors import RefusedError
-from swap.core.report import Reporter
 from swap.core.snapshot import Snapshot
-from swap.plan.direction import table_mapping
-from swap.state.journal import Journal, Phase, Run
-from swap.sync.change_queue import count_due
+from swap.state.journal import Phase, Run
+from swap.state.migration import Migration
+from swap.sync.change_queue import ChangeQueue
 from swap.sync.logical.barrier import GivenUp, delivered
 from verify.change_comparison import ChangeComparison, compare_changes
 from verify.record import tool_version, write_report
-from verify.report import CheckResult, Method, Report, RowDifference, TableResult
+from verify.report import CheckResult, Report, RowDifference, TableResult
 from verify.run import verify
+from verify.settings import MAX_DIFFERENCES, VerificationSettings
 
 if TYPE_CHECKING:
     from verify.metrics import Metrics
 
 VERIFIABLE = (Phase.SYNCING, Phase.CUT_OVER)
+SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Settings:
-    """`every_s`: between two looks; `full_every_s`: between two full passes."""
+class ContinuousSettings:
+    """`every_s`: the time between two comparisons of changed keys. `full_every_s`: the time between two full passes.
+    `full_pass`: the options of a full pass."""
 
     every_s: float
     full_every_s: float
-    method: Method
-    jobs: int
-    snapshot_max_s: float
+    full_pass: VerificationSettings
 
 
 @dataclass
 class ContinuousSummary:
-    """What a watch has done. `reason`: `stopped` (a signal), `ended` (the run is finalized or aborted)."""
+    """What a continuous verification has done. `reason`: `stopped` (a signal) or `ended` (the run is finalized or aborted).
+    `comparisons`: of changed keys, `keys` in all. `differences`: rows known to differ and failed checks."""
 
     reason: str = "stopped"
     passes: int = 0
-    looks: int = 0
+    comparisons: int = 0
     keys: int = 0
     differences: int = 0
-    last: Report | None = None
+    last_report: Report | None = None
 
 
 @dataclass
 class ContinuousVerification:
-    """One watch. `reader`: a standby for the full passes; `on_pass` takes each of them."""
+    """`on_pass` takes the report of each full pass. `m.stop` ends the verification."""
 
-    database: Database
-    journal: Journal
-    run_id: int
-    settings: Settings
-    reporter: Reporter
+    m: Migration
+    settings: ContinuousSettings
     metrics: Metrics
-    stop: threading.Event
-    reader: Database | None = None
     on_pass: Callable[[Report], None] = lambda _: None
-    done: ContinuousSummary = field(default_factory=ContinuousSummary)
-    _since: Snapshot | None = None
+    summary: ContinuousSummary = field(default_factory=ContinuousSummary)
+    _compared_to: Snapshot | None = None
     _direction: str = ""
     _clean: bool = False
-    _full_at: float = 0.0
+    _full_pass_at: float = 0.0
     _known: dict[int, RowDifference] = field(default_factory=dict)
-    _elsewhere: int = 0
+    _other_differences: int = 0
 
     def run(self) -> ContinuousSummary:
-        """Until told to stop, or until the run ends."""
-        self._remember()
-        while not self.stop.is_set():
-            run = self.journal.get(self.run_id)
+        """Verify until told to stop, or until the run ends."""
+        self._read_last_clean_pass()
+        while not self.m.stop.is_set():
+            run = self.m.reload()
             if run.phase not in VERIFIABLE:
-                self.done.reason = "ended"
+                self.summary.reason = "ended"
                 break
             if run.direction != self._direction:
-                self._direction, self._since, self._clean, self._known = run.direction, None, False, {}
-                if self.done.passes:
+                self._direction, self._compared_to, self._clean, self._known = run.direction, None, False, {}
+                if self.summary.passes:
                     self.metrics.never_clean()
-            if self._since is None or time.monotonic() >= self._full_at:
-                self._pass(run)
+            if self._compared_to is None or time.monotonic() >= self._full_pass_at:
+                self._full_pass()
             else:
-                self._look(run, self._since)
-            self.stop.wait(self.settings.every_s)
-        self.done.differences = len(self._known) + self._elsewhere
-        return self.done
+                self._compare_changes(self._compared_to)
+            self.m.stop.wait(self.settings.every_s)
+        self.summary.differences = len(self._known) + self._other_differences
+        return self.summary
 
-    def _remember(self) -> None:
-        """The age of the last clean pass, of another process maybe."""
-        age_s = self.journal.verifications.clean_age_s(self.run_id, self.journal.get(self.run_id).direction)
+    def _read_last_clean_pass(self) -> None:
+        """Read the age of the last clean pass, which another process may have made."""
+        run = self.m.reload()
+        age_s = self.m.journal.verifications.clean_age_s(run.id, run.direction)
         if age_s is not None:
             self.metrics.clean(age_s)
 
-    def _pass(self, run: Run) -> None:
-        s = self.settings
-        reason = self._asked(run.plan.tag)
+    def _full_pass(self) -> None:
+        m, reason = self.m, self._reason_to_give_up()
         if not reason:
             try:
-                report = verify(
-                    self.database, run, method=s.method, jobs=s.jobs, reporter=self.reporter,
-                    snapshot_max_s=s.snapshot_max_s, reader=self.reader, give_up=lambda: self._asked(run.plan.tag),
-                )  # fmt: skip
+                report = verify(m, self.settings.full_pass, self._reason_to_give_up)
             except GivenUp as e:
                 reason = str(e)
             except RefusedError:
-                if not self._overtaken(run):
+                if not self._overtaken():
                     raise
                 reason = "another command changes how changes are captured"
         if reason:
-            self.reporter.waiting(reason)
+            m.report.waiting(reason)
             return
-        self.reporter.waiting("")
-        self.done.passes += 1
-        self.done.last = report
-        self._full_at = time.monotonic() + s.full_every_s
+        m.report.waiting("")
+        self._full_pass_at = time.monotonic() + self.settings.full_every_s
         self._clean = report.verdict == "identical"
-        self._since = Snapshot.parse(report.covered) if report.covered else None
-        self._known = {f.key: f for f in report.findings if f.table == str(run.source) and isinstance(f.key, int)}
+        self._compared_to = Snapshot.parse(report.covered) if report.covered else None
+        self._known = {
+            d.key: d for d in report.findings if d.table == str(m.run.source) and isinstance(d.key, int)
+        }  # fmt: skip
         failed = sum(c.status == "failed" and c.name != "coverage" for c in report.checks)
-        self._elsewhere = len(report.findings) - len(self._known) + failed
+        self._other_differences = len(report.findings) - len(self._known) + failed
+        self._tell_full_pass(report)
+
+    def _tell_full_pass(self, report: Report) -> None:
+        self.summary.passes += 1
+        self.summary.last_report = report
         self.metrics.passed(report)
         self.metrics.pending.set(report.tables[0].pending if report.tables else 0)
-        self._differences()
-        self.reporter.note(f"full pass {report.id}: {report.verdict}, {sum(t.rows for t in report.tables):,} rows")
+        self._tell_differences()
+        self.m.report.note(f"full pass {report.id}: {report.verdict}, {sum(t.rows for t in report.tables):,} rows")
         self.on_pass(report)
 
-    def _stopped(self) -> str:
-        return "stopped by the operator" if self.stop.is_set() else ""
+    def _reason_to_stop(self) -> str:
+        return "stopped by the operator" if self.m.stop.is_set() else ""
 
-    def _asked(self, tag: int) -> str:
+    def _reason_to_give_up(self) -> str:
         """Why a full pass must not go on; empty when it may."""
-        operator = holder(self.journal.conn, OPERATOR, tag)
-        return self._stopped() or (f"it gives way to another command ({operator})" if operator else "")
+        operator = holder(self.m.conn, OPERATOR, self.m.plan.tag)
+        return self._reason_to_stop() or (f"it gives way to another command ({operator})" if operator else "")
 
-    def _overtaken(self, run: Run) -> bool:
-        """Names were exchanged, the queue or the slot was dropped, after the run was asked for."""
-        now = self.journal.get(run.id)
-        return bool(self._asked(run.plan.tag)) or (now.phase, now.mode) != (run.phase, run.mode)
+    def _overtaken(self) -> bool:
+        """Whether another command has exchanged the names, or dropped the queue or the slot, since the run was read."""
+        now = self.m.journal.get(self.m.run.id)
+        return bool(self._reason_to_give_up()) or (now.phase, now.mode) != (self.m.run.phase, self.m.run.mode)
 
-    def _look(self, run: Run, since: Snapshot) -> None:
-        d, known = table_mapping(run.plan, run.direction), self._known.keys()
+    def _compare_changes(self, since: Snapshot) -> None:
+        m = self.m
         try:
-            with delivered(self.database, run, self._stopped) as fence:
-                look = compare_changes(self.journal.conn, run.plan, d, run.id, since, known, fence)
+            with delivered(m.database, m.run, self._reason_to_stop) as barrier:
+                compared = compare_changes(m, since, self._known.keys(), barrier)
         except GivenUp:
             return
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, RefusedError):
-            if self._overtaken(run):
+            if self._overtaken():
                 return
             raise
-        self.done.looks += 1
-        self.done.keys += look.compared
-        self.metrics.keys.inc(look.compared)
-        self.metrics.pending.set(look.pending)
-        found = {f.key: f for f in look.findings if isinstance(f.key, int)}
-        new = [f for key, f in found.items() if key not in self._known]
-        for f in new[:20]:
-            self.reporter.note(f"difference: {f.kind} {f.table} key {f.key}: {', '.join(f.columns)}")
+        self.summary.comparisons += 1
+        self.summary.keys += compared.compared
+        self.metrics.keys.inc(compared.compared)
+        self.metrics.pending.set(compared.pending)
+        found = {d.key: d for d in compared.differences if isinstance(d.key, int)}
+        new = [d for key, d in found.items() if key not in self._known]
+        for d in new[:SHOWN]:
+            m.report.note(f"difference: {d.kind} {d.table} key {d.key}: {', '.join(d.columns)}")
         if new:
-            self._close(run, look)
-        if self._known and not found and not self._elsewhere:
-            self._full_at = 0.0  # mended: a full pass says so
+            self._close_gate(m.run, compared)
+        if self._known and not found and not self._other_differences:
+            self._full_pass_at = 0.0  # no row differs any more, and a full pass has to say so
         self._known = found
         if not found:
-            self._advance(run, since, look.watermark)
-        self._differences(count_due(self.journal.conn, run.plan, look.watermark))
+            self._advance(m.run, since, compared.watermark)
+        self._tell_differences(ChangeQueue.of(m).count_due(compared.watermark))
 
     def _advance(self, run: Run, since: Snapshot, to: Snapshot) -> None:
-        """All is equal up to `to`. The mark a cutover compares from follows, unless somebody else has moved it."""
-        self._since = to
+        """Everything is equal up to `to`. Move the mark from which a cutover compares, unless another command has moved it."""
+        self._compared_to = to
         if self._clean:
-            self.journal.move_verified(run, since, to)
+            self.m.journal.move_verified(run, since, to)
 
-    def _close(self, run: Run, look: ChangeComparison) -> None:
-        """A verification that says `different`: the last one counts."""
+    def _close_gate(self, run: Run, compared: ChangeComparison) -> None:
+        """Journal a verification that says `different`: a cutover asks for the last one."""
         self._clean = False
         now = datetime.now(UTC)
-        name = str(run.source)
-        result = TableResult(name, look.compared, 0, 0, len(look.findings), look.pending, None, 0.0)
-        check = CheckResult("coverage", "warning", f"only the {look.compared} keys that changed since the last look")
-        report = Report(
-            id=0, verdict="different", method="exact", direction=run.direction, snapshot=str(look.snapshot), covered=None,
-            lsn=None, started_at=now, finished_at=now, fingerprint=None,
-            server_version=self.journal.conn.info.server_version, tables=(result,), findings=look.findings[:1000],
-            checks=(check,), tool_version=tool_version(), plan_fingerprint=run.plan.fingerprint,
+        result = TableResult(
+            name=str(run.source), rows=compared.compared, missing=0, extra=0, different=len(compared.differences),
+            pending=compared.pending, checksum=None, seconds=0.0,
         )  # fmt: skip
-        with self.journal.conn.transaction():
-            write_report(self.journal, run, report)
-            self.journal.event(run.id, "verified", "different (changed keys)")
+        detail = f"only the {compared.compared} keys that changed since the last comparison"
+        report = Report(
+            id=0, verdict="different", method="exact", direction=run.direction, snapshot=str(compared.snapshot), covered=None,
+            lsn=None, started_at=now, finished_at=now, fingerprint=None,
+            server_version=self.m.conn.info.server_version, tables=(result,),
+            findings=compared.differences[:MAX_DIFFERENCES],
+            checks=(CheckResult("coverage", "warning", detail),), tool_version=tool_version(),
+            plan_fingerprint=run.plan.fingerprint,
+        )  # fmt: skip
+        with self.m.conn.transaction():
+            write_report(self.m.journal, run.id, report)
+            self.m.journal.event(run.id, "verified", "different (changed keys)")
 
-    def _differences(self, lag: int | None = None) -> None:
-        self.metrics.differences.set(len(self._known) + self._elsewhere)
+    def _tell_differences(self, lag: int | None = None) -> None:
+        self.metrics.differences.set(len(self._known) + self._other_differences)
         if lag is not None:
             self.metrics.lag.set(lag)

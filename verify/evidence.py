@@ -1,4 +1,4 @@
-"""The report as evidence: one file for programs and one for people, with everything that was looked at."""
+"""The report as evidence: one file for programs and one for people, with everything that was compared."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from verify.report import Report
 
 
 def write_evidence(report: Report, path: Path) -> tuple[Path, Path]:
-    """JSON and Markdown side by side: `path` is the one that its suffix says (JSON if it says neither), the other one has
-    the other suffix. Returns both. Raises OSError."""
+    """Write JSON and Markdown side by side. The suffix of `path` says which of the two it is (JSON if it says neither); the other
+    file has the other suffix. Returns the JSON and the Markdown. Raises OSError."""
     data, text = (path.with_suffix(".json"), path) if path.suffix == ".md" else (path, path.with_suffix(".md"))
     data.write_text(json.dumps(report.evidence(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     text.write_text(markdown(report), encoding="utf-8")

@@ -1,18 +1,22 @@
-"""The mapping integer ↔ uuid is one-to-one: no key missing, none shared, on the live side and the maintained one.
+"""The mapping integer ↔ uuid is one-to-one: no key is missing and none is shared, on the live side and the maintained one.
 
-Where a valid unique index forbids sharing, and NOT NULL missing, the server's word is taken; else the column is
+A valid unique index forbids sharing and NOT NULL forbids missing keys, and then no query is needed. Otherwise the column is
 grouped, in the shared snapshot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from psycopg import sql
+from psycopg.rows import class_row, scalar_row
 
 from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import TableName
+from swap.core.sql_text import load_sql
 from swap.plan.direction import TableMapping
 
 EXAMPLES = 5
@@ -20,7 +24,7 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class KeyColumn:
-    """A column that must identify its row, and what of that no constraint guarantees."""
+    """A column that must identify its row, and what no constraint guarantees of it."""
 
     table: TableName
     column: str
@@ -32,11 +36,14 @@ class KeyColumn:
         return self.may_be_null or self.may_be_shared
 
 
-def key_columns(d: TableMapping, origin: Table, target: Table) -> list[KeyColumn]:
-    """Integer and uuid of both sides."""
+def key_columns(mapping: TableMapping, origin: Table, target: Table) -> list[KeyColumn]:
+    """The integer and the uuid of both sides."""
     return [
         _key_column(table, column)
-        for table, columns in ((origin, (d.origin_key, d.origin_uuid)), (target, (d.target_key, d.target_uuid)))
+        for table, columns in (
+            (origin, (mapping.origin_key, mapping.origin_uuid)),
+            (target, (mapping.target_key, mapping.target_uuid)),
+        )
         for column in columns
     ]
 
@@ -44,24 +51,28 @@ def key_columns(d: TableMapping, origin: Table, target: Table) -> list[KeyColumn
 def _key_column(table: Table, name: str) -> KeyColumn:
     column = table.column(name)
     unique = any(i.unique and i.valid and not i.partial and not i.expressions and i.key_columns == (name,) for i in table.indexes)
-    return KeyColumn(table.name, name, column is None or not column.not_null, not unique)
+    return KeyColumn(
+        table=table.name, column=name, may_be_null=column is None or not column.not_null, may_be_shared=not unique
+    )  # fmt: skip
+
+
+class _SharedValues(NamedTuple):
+    number: int
+    examples: Sequence[str] | None
 
 
 def violations(conn: Connection, key: KeyColumn) -> list[str]:
-    """One line for each way in which the column does not identify its row; a full scan where no index helps."""
+    """One line for each way in which the column does not identify its row. A full scan where no index helps."""
     name, found = sql.Identifier(key.column), []
     label = f"{key.table}.{key.column}"
     if key.may_be_null:
-        row = conn.execute(sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(key.table.sql, name)).fetchone()
-        if row and row[0]:
-            found.append(f"{label} is NULL in {row[0]} rows")
+        query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(key.table.sql, name)
+        nulls = conn.cursor(row_factory=scalar_row).execute(query).fetchone()
+        if nulls:
+            found.append(f"{label} is NULL in {nulls} rows")
     if key.may_be_shared:
-        shared = conn.execute(
-            sql.SQL(
-                "SELECT count(*), (array_agg(g.v))[:{}] FROM (SELECT {}::text AS v FROM {} WHERE {} IS NOT NULL"
-                " GROUP BY {} HAVING count(*) > 1) g"
-            ).format(sql.Literal(EXAMPLES), name, key.table.sql, name, name)
-        ).fetchone()
-        if shared and shared[0]:
-            found.append(f"{label}: {shared[0]} values in more than one row ({', '.join(shared[1])})")
+        query = load_sql("verify", "shared_values.sql").format(examples=sql.Literal(EXAMPLES), column=name, table=key.table.sql)
+        shared = conn.cursor(row_factory=class_row(_SharedValues)).execute(query).fetchone()
+        if shared and shared.number:
+            found.append(f"{label}: {shared.number} values in more than one row ({', '.join(shared.examples or ())})")
     return found

@@ -1,4 +1,4 @@
-"""What a watching verification knows, for Prometheus."""
+"""The numbers of a continuous verification, for Prometheus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from verify.report import Report
 
 
 class Metrics:
-    """The metrics of one source, each with the label `table`, in a registry of their own: none of the process's."""
+    """The metrics of one source, each with the label `table`. They have a registry of their own, without the metrics of the
+    process."""
 
     def __init__(self, table: str) -> None:
         self.registry = CollectorRegistry()
@@ -38,18 +39,18 @@ class Metrics:
         self._table = table
 
     def passed(self, report: Report) -> None:
-        """A full pass has ended."""
+        """Note a full pass that has ended."""
         self._rows.set(sum(t.rows for t in report.tables))
         self._passes.labels(self._table, report.verdict).inc()
         if report.verdict == "identical":
             self.clean(0.0)
 
     def clean(self, age_s: float) -> None:
-        """The last clean pass ended so long ago."""
+        """Note that the last clean pass ended `age_s` seconds ago."""
         self._clean_at = time.monotonic() - age_s
 
     def never_clean(self) -> None:
-        """There is none of this direction."""
+        """Note that no pass of this direction was clean."""
         self._clean_at = None
 
     def _age_s(self) -> float:
@@ -57,7 +58,8 @@ class Metrics:
 
     @contextmanager
     def served(self, port: int) -> Iterator[int]:
-        """Answer on `port` of every interface (0: any free one) while the block runs; yields the port. Raises UsageError."""
+        """Answer on `port` of every interface while the block runs (0: on any free port). Yields the port. Raises
+        UsageError."""
         try:
             server, thread = start_http_server(port, registry=self.registry)
         except OSError as e:

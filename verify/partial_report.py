@@ -1,4 +1,4 @@
-"""What a running verification has found so far: whatever stops it, this is what gets reported."""
+"""The results of a running verification so far. The report is made of them, whatever stops the verification."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 from swap.core.names import TableName
 from verify.checksum import RangeDigest
 from verify.report import CheckResult, RangeRecord, RowDifference, TableResult
-from verify.snapshots import ExportedSnapshot
+from verify.snapshots import ExportedSnapshot, TableFile
 
 
 @dataclass
 class PartialReport:
-    """`unfinished`: every reason why something was not looked at; `capped`: more differs than is listed;
-    `views`: the snapshots, in order;
-    `table_files`: the files that were compared, to see at the end that they still are the tables."""
+    """`unfinished`: every reason why a part was not compared. `over_limit`: more rows differ than `differences` lists.
+    `ranges_planned`, `ranges_done`: numbers of key ranges. `snapshots`: in the order in which they were taken.
+    `table_files`: the files that were compared; the end of the verification checks that they are still the tables'."""
 
     unfinished: list[str] = field(default_factory=list)
     checks: list[CheckResult] = field(default_factory=list)
     tables: list[TableResult] = field(default_factory=list)
-    findings: list[RowDifference] = field(default_factory=list)
+    differences: list[RowDifference] = field(default_factory=list)
     digests: list[RangeDigest] = field(default_factory=list)
-    ranges: int = 0
+    ranges_planned: int = 0
     ranges_done: int = 0
-    ranges_seen: list[RangeRecord] = field(default_factory=list)
-    capped: bool = False
-    views: list[ExportedSnapshot] = field(default_factory=list)
+    range_records: list[RangeRecord] = field(default_factory=list)
+    over_limit: bool = False
+    snapshots: list[ExportedSnapshot] = field(default_factory=list)
     fingerprint: str | None = None
-    table_files: dict[TableName, tuple[int, int]] = field(default_factory=dict)
+    table_files: dict[TableName, TableFile] = field(default_factory=dict)

@@ -1,10 +1,17 @@
-"""Logical capture is as it was made: the live table's integer key is published in full, and a DELETE is decoded with it.
+"""Logical capture is as it was made: the publication has the live table's integer key and every kind of change, and the replica
+identity has the key, so that a DELETE is decoded with it.
 
-And nobody has changed the publication meanwhile, were it only there and back: ALTER PUBLICATION waits for no writer, so there
-is no snapshot of which it could be said that what was left out is in it. Only a transaction of the journal's will do.
+Besides, no other program has changed the publication since, not even there and back. ALTER PUBLICATION waits for no writer, so no
+snapshot is known to hold the changes that the publication left out meanwhile. Only a transaction of the journal may have written
+it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from psycopg.rows import class_row
 
 from swap.core.connection import Connection
 from swap.core.sql_text import load_sql
@@ -14,19 +21,27 @@ from swap.plan.model import Plan
 from verify.own_transactions import own_transactions
 
 
-def published(conn: Connection, plan: Plan, direction: Direction) -> list[str]:
-    """What is missing, one line each."""
+class _PublicationRow(NamedTuple):
+    every_change: bool
+    columns: Sequence[str]
+    filtered: bool
+    identity: Sequence[str]
+    written_by: Sequence[int]
+
+
+def publication_faults(conn: Connection, plan: Plan, direction: Direction) -> list[str]:
+    """What is wrong with the publication, one line each."""
     name, key = publication_name(plan), plan.key if direction is Direction.FORWARD else plan.legacy_key
-    found = conn.execute(
-        load_sql("verify", "publication.sql"), {"name": name, "schema": plan.source.schema, "table": plan.source.name}
-    ).fetchone()
+    params = {"name": name, "schema": plan.source.schema, "table": plan.source.name}
+    found = conn.cursor(row_factory=class_row(_PublicationRow)).execute(load_sql("verify", "publication.sql"), params).fetchone()
     if found is None:
         return [f"the publication {name} does not hold {plan.source}"]
-    complete, columns, filtered, identity, written = found
-    problems = [] if complete else [f"the publication {name} leaves out a kind of change"]
-    problems += [] if columns == [key] else [f"the publication {name} holds {columns}, not {key} alone"]
-    problems += [f"the publication {name} filters rows"] if filtered else []
-    problems += [] if key in identity else [f"the replica identity of {plan.source} does not hold {key}"]
-    if not problems and not own_transactions(conn, plan.state_schema, written).issuperset(written):
-        problems.append(f"the publication {name} was changed by somebody: what it left out meanwhile was not captured")
-    return problems
+    faults = [] if found.every_change else [f"the publication {name} leaves out a kind of change"]
+    faults += [] if found.columns == [key] else [f"the publication {name} holds {found.columns}, not {key} alone"]
+    faults += [f"the publication {name} filters rows"] if found.filtered else []
+    faults += [] if key in found.identity else [f"the replica identity of {plan.source} does not hold {key}"]
+    if not faults and not own_transactions(conn, plan.state_schema, found.written_by).issuperset(found.written_by):
+        faults.append(
+            f"the publication {name} was changed by another program: changes that it left out meanwhile were not captured"
+        )
+    return faults

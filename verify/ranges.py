@@ -1,7 +1,7 @@
-"""Key ranges that cover every integer: the first is open below, the last above, on both sides alike.
+"""Key ranges that cover every integer: the first is open below, the last is open above, on both sides alike.
 
-Cut points come from a sample of both tables' blocks. They only balance the work: whatever they are, the ranges
-neither overlap nor leave a key out, and the rows seen in them are summed and compared with an independent count.
+The cut points come from a sample of the blocks of both tables. They only balance the work. Whatever they are, the ranges
+neither overlap nor leave a key out. The rows seen in all ranges are summed and compared with an independent count.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from psycopg import sql
+from psycopg.rows import scalar_row
 
 from swap.core.connection import Connection
 from swap.plan.direction import TableMapping
 from verify.report import Method
 
-ROWS_PER_RANGE = 50_000  # joined at a time
-ROWS_PER_DIGEST = 1_000_000  # summed at a time, for a second or two; an unequal range is joined
+ROWS_PER_RANGE = 50_000  # in one join
+ROWS_PER_DIGEST = 1_000_000  # in one sum, which takes a second or two; a range whose digests differ is joined
 MAX_RANGES = 4_000
-SAMPLE_PER_RANGE = 1_000
-SAMPLE = 20_000  # at least: whole blocks are sampled, and two sessions wait for the larger of two ranges
-FEW = 2  # ranges that are read by blocks of the heap
-WORTH_A_SESSION = 32  # blocks
+SAMPLED_ROWS_PER_RANGE = 1_000
+MIN_SAMPLED_ROWS = 20_000  # whole blocks are sampled, and two sessions wait for the larger of two ranges
+MAX_SHARED_RANGES = 2  # All sessions share each of so few ranges: each reads its part of the heap's blocks.
 
 
 @dataclass(frozen=True)
-class Range:
-    """low <= key < high; None: no bound."""
+class KeyRange:
+    """low <= key < high. None: no bound."""
 
     number: int
     low: int | None = None
     high: int | None = None
 
     def where(self, key: sql.Composable) -> sql.Composable:
-        """The condition over the expression `key`."""
+        """The condition on the expression `key`."""
         parts: list[sql.Composable] = []
         if self.low is not None:
             parts.append(sql.SQL("{} >= {}").format(key, sql.Literal(self.low)))
@@ -45,57 +45,56 @@ class Range:
         return sql.SQL(" AND ").join(parts) if parts else sql.SQL("true")
 
     def of(self, keys: array[int]) -> array[int]:
-        """The part of sorted `keys` that lies in this range."""
+        """Those of the sorted `keys` that lie in this range."""
         first = 0 if self.low is None else bisect_left(keys, self.low)
         last = len(keys) if self.high is None else bisect_left(keys, self.high)
         return keys[first:last]
 
 
-EVERYTHING = Range(0)
+EVERY_KEY = KeyRange(0)
 
 
-def key_ranges(cuts: Iterable[int], within: Range = EVERYTHING) -> tuple[Range, ...]:
-    """n distinct cut points make n + 1 ranges, the first as open below as `within` is and the last above; none makes one."""
+def key_ranges(cuts: Iterable[int], within: KeyRange = EVERY_KEY) -> tuple[KeyRange, ...]:
+    """Divide `within` at the cut points: n distinct points make n + 1 ranges."""
     low, high = within.low, within.high
     inside = {c for c in cuts if (low is None or low < c) and (high is None or c < high)}
-    return tuple(Range(n, *ends) for n, ends in enumerate(pairwise([low, *sorted(inside), high]), 1))
+    return tuple(KeyRange(n, *ends) for n, ends in enumerate(pairwise([low, *sorted(inside), high]), 1))
 
 
-def cover_everything(ranges: Sequence[Range]) -> bool:
-    """Whether each range begins where the one before ends, the first is open below and the last above."""
+def cover_every_key(ranges: Sequence[KeyRange]) -> bool:
+    """Whether the first range is open below, the last is open above, and each begins where the one before ends."""
     ends = [None, *(r.high for r in ranges)]
     return bool(ranges) and ends[-1] is None and all(r.low == end for r, end in zip(ranges, ends, strict=False))
 
 
 def wanted_ranges(rows: int, method: Method, jobs: int) -> int:
-    """A digest costs least over as much as there is at once: a few ranges are shared by the sessions, of more each has its own."""
+    """In how many ranges to compare `rows` rows. A digest is cheapest over many rows at once: the sessions share a few
+    ranges, and of more ranges each session takes its own."""
     wanted = -(-rows // ROWS_PER_RANGE)
     if method == "checksum":
         wanted = -(-rows // (jobs * ROWS_PER_DIGEST))
-        wanted *= 1 if wanted <= FEW else jobs
+        wanted *= 1 if wanted <= MAX_SHARED_RANGES else jobs
     return max(1, min(MAX_RANGES, wanted))
 
 
-def wanted_parts(blocks: int, jobs: int) -> int:
-    """Of the larger heap: each of the sessions is to have its part, if that is worth its while."""
-    return max(1, min(jobs, blocks // WORTH_A_SESSION))
+def fractions(parts: int) -> sql.Literal:
+    """The fractions that divide a distribution into `parts` equal parts, as the text of a float8[]."""
+    return sql.Literal("{" + ",".join(f"{n / parts:.9f}" for n in range(1, parts)) + "}")
 
 
-def cut_points(conn: Connection, d: TableMapping, rows: int, wanted: int) -> list[int]:
-    """Up to `wanted` - 1 quantiles of the keys of both sides, from at least a thousand sampled rows per range. `wanted`: two or more."""
-    percent = sql.Literal(min(100.0, 100.0 * max(wanted * SAMPLE_PER_RANGE, SAMPLE) / max(rows, 1)))
-    fractions = ",".join(f"{n / wanted:.9f}" for n in range(1, wanted))
+def cut_points(conn: Connection, mapping: TableMapping, rows: int, wanted: int) -> list[int]:
+    """Up to `wanted` - 1 quantiles of the keys of both sides, from a sample of at least a thousand rows for each range.
+    `wanted`: two or more."""
+    percent = sql.Literal(min(100.0, 100.0 * max(wanted * SAMPLED_ROWS_PER_RANGE, MIN_SAMPLED_ROWS) / max(rows, 1)))
     sample = sql.SQL("SELECT s.{}::bigint AS k FROM {} s TABLESAMPLE SYSTEM ({}) REPEATABLE (0)")
-    row = conn.execute(
-        sql.SQL("SELECT percentile_disc({}::float8[]) WITHIN GROUP (ORDER BY x.k) FROM ({} UNION ALL {}) x").format(
-            sql.Literal("{" + fractions + "}"),
-            sample.format(sql.Identifier(d.origin_key), d.origin.sql, percent),
-            sample.format(sql.Identifier(d.target_key), d.target.sql, percent),
-        )
-    ).fetchone()
-    return [] if row is None or row[0] is None else list(row[0])
+    query = sql.SQL("SELECT percentile_disc({}::float8[]) WITHIN GROUP (ORDER BY x.k) FROM ({} UNION ALL {}) x").format(
+        fractions(wanted),
+        sample.format(sql.Identifier(mapping.origin_key), mapping.origin.sql, percent),
+        sample.format(sql.Identifier(mapping.target_key), mapping.target.sql, percent),
+    )
+    return conn.cursor(row_factory=scalar_row).execute(query).fetchone() or []
 
 
 def bigints(keys: Sequence[int]) -> sql.Composable:
-    """The keys as one bigint[] literal."""
+    """The keys as one literal of type bigint[]."""
     return sql.SQL("{}::bigint[]").format(sql.Literal("{" + ",".join(map(str, keys)) + "}"))

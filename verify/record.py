@@ -1,8 +1,8 @@
-"""The verification's row: written in one transaction with the mark that a cutover asks for.
+"""The verification's row. It is written in one transaction with the mark that a cutover asks for.
 
-In that transaction the run is still in the phase that was verified, and every table still is the file that was
-read: a TRUNCATE or a rewrite since (which may empty a table for older snapshots) or an exchange of names makes
-the look unfinished.
+In that transaction the run is still in the phase that was verified, and every table still has the file that was read. Otherwise
+the verification is unfinished: a TRUNCATE or a rewrite (which may empty a table for older snapshots) or an exchange of names
+came in between.
 """
 
 from __future__ import annotations
@@ -12,39 +12,40 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from swap.core.connection import Connection, Database
 from swap.core.names import TableName
 from swap.plan.direction import Direction
 from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
 from verify.checksum import RangeDigest
 from verify.partial_report import PartialReport
-from verify.report import CheckResult, Method, Report, SnapshotRecord, verdict
+from verify.report import CheckResult, Report, SnapshotRecord, verdict
+from verify.settings import VerificationSettings
 from verify.snapshots import table_files
 
 
-def finish(database: Database, run: Run, method: Method, started_at: datetime, found: PartialReport, limit: int) -> Report:
-    """Make the report and write it. Locks the run's row for the length of that transaction.
+def finish(migration: Migration, settings: VerificationSettings, started_at: datetime, found: PartialReport) -> Report:
+    """Make the report and write it, in a session of its own. Locks the run's row for the length of that transaction.
 
-    `run.verified` becomes the watermark up to which every key was compared: pending keys, which were left out,
-    lie beyond it, so a cutover compares them with those that changed later.
+    `run.verified` becomes the watermark up to which every key was compared. The pending keys, which were left out, changed after
+    it, so a cutover compares them together with the keys that changed later.
     """
-    with database.session("report") as conn, conn.transaction():
-        journal = Journal(conn, run.plan.state_schema)
-        found.unfinished += _changed_since(conn, journal, run, found)
-        if found.capped or len(found.findings) > limit:
-            found.unfinished.append(f"more rows differ than the {limit} that are listed")
-        report = _report(conn, run, method, started_at, found, limit)
-        report = replace(report, id=_write(journal, run, report, found))
+    with migration.database.session("report") as conn, conn.transaction():
+        m = migration.on(conn)
+        found.unfinished += _changed_since(m, found)
+        if found.over_limit or len(found.differences) > settings.limit:
+            found.unfinished.append(f"more rows differ than the {settings.limit} that are listed")
+        report = _report(m, settings, started_at, found)
+        report = replace(report, id=_write(m, report, found))
         if report.verdict == "identical":
-            journal.update_run(run.id, verified=report.covered)
-        journal.event(run.id, "verified", f"{report.verdict} ({method})")
+            m.journal.update_run(m.run.id, verified=report.covered)
+        m.journal.event(m.run.id, "verified", f"{report.verdict} ({settings.method})")
         return report
 
 
-def _changed_since(conn: Connection, journal: Journal, run: Run, found: PartialReport) -> list[str]:
-    phase = journal.lock_run(run.id)
-    reasons = [] if phase is run.phase else [f"the run went from {run.phase.value} to {phase.value} meanwhile"]
-    now = table_files(conn, list(found.table_files))
+def _changed_since(m: Migration, found: PartialReport) -> list[str]:
+    phase = m.journal.lock_run(m.run.id)
+    reasons = [] if phase is m.run.phase else [f"the run went from {m.run.phase.value} to {phase.value} meanwhile"]
+    now = table_files(m.conn, found.table_files)
     reasons += [
         f"{table} was truncated, rewritten or replaced meanwhile"
         for table, file in found.table_files.items()
@@ -53,57 +54,57 @@ def _changed_since(conn: Connection, journal: Journal, run: Run, found: PartialR
     return reasons
 
 
-def _report(conn: Connection, run: Run, method: Method, started_at: datetime, found: PartialReport, limit: int) -> Report:
-    view = found.views[0] if found.views else None
+def _report(m: Migration, settings: VerificationSettings, started_at: datetime, found: PartialReport) -> Report:
+    first = found.snapshots[0] if found.snapshots else None
     reasons = list(dict.fromkeys(found.unfinished))
-    snapshots = "one snapshot" if len(found.views) == 1 else f"{len(found.views)} snapshots, one after the other"
-    good = f"{found.ranges_done} of {found.ranges} ranges, every row of both sides, in {snapshots}"
+    snapshots = "one snapshot" if len(found.snapshots) == 1 else f"{len(found.snapshots)} snapshots, one after the other"
+    good = f"{found.ranges_done} of {found.ranges_planned} ranges, every row of both sides, in {snapshots}"
     coverage = CheckResult("coverage", "failed" if reasons else "ok", "; ".join(reasons) or good)
     checks = (coverage, *found.checks)
     return Report(
         id=0,
         verdict=verdict(reasons, found.tables, checks),
-        method=method,
-        direction=run.direction,
-        snapshot=view.text if view else None,
-        covered=str(view.watermark) if view else None,
-        lsn=view.lsn if view else None,
+        method=settings.method,
+        direction=m.direction,
+        snapshot=first.text if first else None,
+        covered=str(first.watermark) if first else None,
+        lsn=first.lsn if first else None,
         started_at=started_at,
         finished_at=datetime.now(UTC),
         fingerprint=found.fingerprint,
-        server_version=conn.info.server_version,
+        server_version=m.conn.info.server_version,
         tables=tuple(found.tables),
-        findings=tuple(found.findings[:limit]),
+        findings=tuple(found.differences[: settings.limit]),
         checks=checks,
-        snapshots=tuple(SnapshotRecord(v.text, v.lsn, str(v.watermark)) for v in found.views),
-        ranges=tuple(sorted(found.ranges_seen, key=lambda r: r.number)),
+        snapshots=tuple(SnapshotRecord(snapshot=s.text, lsn=s.lsn, watermark=str(s.watermark)) for s in found.snapshots),
+        ranges=tuple(sorted(found.range_records, key=lambda r: r.number)),
         tool_version=tool_version(),
-        plan_fingerprint=run.plan.fingerprint,
+        plan_fingerprint=m.plan.fingerprint,
     )
 
 
 def tool_version() -> str:
-    """Of the installed package; empty when it runs from a checkout that was not installed."""
+    """The version of the installed package. Empty for a checkout that was not installed."""
     try:
         return version("pg-uuid-swap")
     except PackageNotFoundError:
         return ""
 
 
-def write_report(journal: Journal, run: Run, report: Report) -> int:
-    """The verification's row; returns its number, which the stored report has too."""
+def write_report(journal: Journal, run_id: int, report: Report) -> int:
+    """Write the verification's row. Returns its number, which the stored report has too."""
     number = journal.verifications.add(
-        run.id, method=report.method, direction=report.direction, verdict=report.verdict, snapshot=report.snapshot,
+        run_id, method=report.method, direction=report.direction, verdict=report.verdict, snapshot=report.snapshot,
         fingerprint=report.fingerprint, started_at=report.started_at,
     )  # fmt: skip
     journal.verifications.store_report(number, replace(report, id=number).to_json())
     return number
 
 
-def _write(journal: Journal, run: Run, report: Report, found: PartialReport) -> int:
-    """The row and, with the checksum method, the digests of every range of both sides."""
-    number = write_report(journal, run, report)
-    journal.verifications.store_digests(number, list(_digests(run, found)))
+def _write(m: Migration, report: Report, found: PartialReport) -> int:
+    """Write the row and, with the checksum method, the digests of every range of both sides."""
+    number = write_report(m.journal, m.run.id, report)
+    m.journal.verifications.store_digests(number, list(_digests(m.run, found)))
     return number
 
 

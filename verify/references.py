@@ -1,16 +1,18 @@
 """References: every row that holds an integer key must hold the uuid of the same row of the live table.
 
-One statement per slice compares all references at once, in the shared snapshot, so that the live table's keys
-are read and hashed once and not for each reference. The pair is kept by a guard within
-the writer's own transaction, so nothing is ever pending here. What is wrong is reported, never overwritten (H19).
+One statement for each block range compares all references at once, in the shared snapshot. So the keys of the live table are read
+and hashed once, and not for each reference. A guard keeps the two columns equal within the writer's own transaction, so no row is
+ever pending here. A wrong row is reported, never overwritten (H19).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from psycopg import sql
+from psycopg.rows import class_row, scalar_row
 
 from swap.catalog.model import Table
 from swap.core.connection import Connection
@@ -21,12 +23,11 @@ from swap.plan.key_columns import unvouched
 from swap.plan.model import INTEGERS, Plan, RefColumns
 from verify.report import RowDifference
 
-BLOCK = 8192  # only to divide the work
-
 
 @dataclass(frozen=True)
 class ReferencePair:
-    """One reference as it stands in this direction: its two columns, and the live table's two keys."""
+    """One reference as it is in this direction: its two columns, `integer` and `uuid`, and the two keys of the live table.
+    `declared`: no foreign key forbids orphans. `key`: the primary key of the referring table."""
 
     table: TableName
     integer: str
@@ -47,8 +48,8 @@ class ReferencePair:
 
 @dataclass(frozen=True)
 class ReferenceResult:
-    """`seen`: all rows; `rows`: those the reference applies to; `nulls`: without a uuid; `orphans`: whose keys
-    are nobody's."""
+    """`seen`: all rows. `rows`: rows to which the reference applies. `nulls`: those without a uuid. `orphans`: those whose
+    keys belong to no row. `differences`: the first of the `wrong` rows."""
 
     pair: ReferencePair
     seen: int
@@ -56,16 +57,19 @@ class ReferenceResult:
     wrong: int
     nulls: int
     orphans: int
-    findings: tuple[RowDifference, ...]
+    differences: tuple[RowDifference, ...]
 
     def only_wrong(self) -> ReferenceResult:
-        """Of rows that other slices have counted already: what is wrong with them, and nothing of the rest."""
-        return ReferenceResult(self.pair, 0, 0, self.wrong, self.nulls, 0, self.findings)
+        """The result for rows that other block ranges have counted already: the wrong rows, and no count of the others."""
+        return ReferenceResult(
+            pair=self.pair, seen=0, rows=0, wrong=self.wrong, nulls=self.nulls, orphans=0, differences=self.differences
+        )  # fmt: skip
 
 
-def pairs(plan: Plan, direction: Direction, tables: dict[TableName, Table]) -> list[ReferencePair]:
-    """Every reference kept in place; after the cutover also the source's own, which the new table holds itself. Of a
-    partitioned table one for each partition that holds rows: blocks, and the places of rows, are those of one heap."""
+def reference_pairs(plan: Plan, direction: Direction, tables: dict[TableName, Table]) -> list[ReferencePair]:
+    """Every reference that is kept in place; after the cutover also those of the source, which the new table holds itself.
+
+    A partitioned table has one pair for each partition that holds rows: blocks and ctids belong to one heap."""
     refs = [r.columns for r in plan.references]
     if direction is Direction.REVERSE:
         refs += plan.own_references
@@ -73,22 +77,22 @@ def pairs(plan: Plan, direction: Direction, tables: dict[TableName, Table]) -> l
 
 
 def _declared(plan: Plan, ref: RefColumns, heap: TableName) -> bool:
-    """Of a partitioned table each partition may have a foreign key that vouches for its rows, or none."""
+    """Whether no foreign key vouches for the rows of `heap`. Of a partitioned table each partition may have one, or none."""
     return ref.declared and heap in {t.name for t in unvouched(plan.catalog, plan.catalog.table(ref.table), ref.column)}
 
 
 def _pair(plan: Plan, ref: RefColumns, direction: Direction, table: Table) -> ReferencePair:
-    ahead = direction is Direction.FORWARD
+    forward = direction is Direction.FORWARD
     primary = table.primary_key
     key = primary.key_columns if primary else ()
     types = [c.type for name in key if (c := table.column(name))]
     return ReferencePair(
         table=table.name,
-        integer=ref.column if ahead else ref.legacy_column,
-        uuid=ref.uuid_column if ahead else ref.column,
+        integer=ref.column if forward else ref.legacy_column,
+        uuid=ref.uuid_column if forward else ref.column,
         live=plan.source,
-        live_integer=plan.key if ahead else plan.legacy_key,
-        live_uuid=plan.identity if ahead else plan.key,
+        live_integer=plan.key if forward else plan.legacy_key,
+        live_uuid=plan.identity if forward else plan.key,
         where=ref.where,
         declared=_declared(plan, ref, table.name),
         not_null=ref.not_null,
@@ -97,20 +101,21 @@ def _pair(plan: Plan, ref: RefColumns, direction: Direction, table: Table) -> Re
     )
 
 
-def blocks_of(start: int, stop: int, parts: int, blocks: int) -> sql.Composable:
-    """The condition for slices `start` up to `stop` of `parts` of a heap, by its blocks: the first open below, the last above."""
-    bounds = [
-        sql.SQL("s.ctid {} {}::tid").format(verbatim(operator), sql.Literal(f"({blocks * n // parts},0)"))
-        for operator, n in ((">=", start), ("<", stop))
-        if 0 < n < parts
-    ]
-    return sql.SQL(" AND ").join(bounds) if bounds else sql.SQL("true")
+class _ReferenceRow(NamedTuple):
+    n: int
+    seen: int
+    rows: int
+    wrong: int
+    nulls: int
+    orphans: int
+    places: Sequence[str] | None
 
 
 def compare_references(
     conn: Connection, pairs: Sequence[ReferencePair], conditions: Mapping[TableName, sql.Composable], limit: int
 ) -> list[ReferenceResult]:
-    """Compare the rows of every referring table that its condition selects, all in one statement."""
+    """Compare the rows that meet the condition of their table, of all references in one statement. Names up to `limit` wrong
+    rows of each."""
     live = pairs[0]
     rows = [
         load_sql("verify", "reference_rows.sql").format(
@@ -130,34 +135,45 @@ def compare_references(
         live_uuid=sql.Identifier(live.live_uuid),
         limit=sql.Literal(limit),
     )
-    found = {row[0]: row[1:] for row in conn.execute(query)}
-    out = []
-    for n, pair in enumerate(pairs):
-        seen, applying, wrong, nulls, orphans, places = found.get(n, (0, 0, 0, 0, 0, None))
-        findings = named(conn, pair, places) if places else ()
-        out.append(ReferenceResult(pair, seen, applying, wrong, nulls, orphans, findings))
-    return out
+    found = {row.n: row for row in conn.cursor(row_factory=class_row(_ReferenceRow)).execute(query)}
+    none = _ReferenceRow(n=0, seen=0, rows=0, wrong=0, nulls=0, orphans=0, places=None)
+    return [_result(conn, pair, found.get(n, none)) for n, pair in enumerate(pairs)]
 
 
-def named(conn: Connection, pair: ReferencePair, places: Sequence[str]) -> tuple[RowDifference, ...]:
-    """The rows at these ctids by their keys; a snapshot's row versions stay where they are."""
+def _result(conn: Connection, pair: ReferencePair, row: _ReferenceRow) -> ReferenceResult:
+    return ReferenceResult(
+        pair=pair,
+        seen=row.seen,
+        rows=row.rows,
+        wrong=row.wrong,
+        nulls=row.nulls,
+        orphans=row.orphans,
+        differences=_differences(conn, pair, row.places) if row.places else (),
+    )
+
+
+def _differences(conn: Connection, pair: ReferencePair, places: Sequence[str]) -> tuple[RowDifference, ...]:
+    """The rows at these ctids by their keys. Within a snapshot a row version stays where it is."""
     key = [sql.SQL("{}::text").format(sql.Identifier("s", c)) for c in pair.key or ("ctid",)]
     query = sql.SQL("SELECT concat_ws(',', {}) FROM {} s WHERE s.ctid = ANY ({}::tid[]) ORDER BY s.ctid").format(
         sql.SQL(", ").join(key), pair.table.sql, sql.Literal(list(places))
     )
     columns = (pair.integer, pair.uuid)
-    return tuple(
-        RowDifference(str(pair.table), int(k) if pair.key_is_integer else k, "mapping", columns) for (k,) in conn.execute(query)
+    keys = conn.cursor(row_factory=scalar_row).execute(query)
+    return tuple(RowDifference(str(pair.table), int(k) if pair.key_is_integer else k, "mapping", columns) for k in keys)
+
+
+def merge_results(parts: Sequence[ReferenceResult]) -> ReferenceResult:
+    """The results of all block ranges of one reference as one result."""
+    listed = [d for part in parts for d in part.differences]
+    differences = tuple(dict.fromkeys(listed))
+    counted_twice = len(listed) - len(differences)
+    return ReferenceResult(
+        pair=parts[0].pair,
+        seen=sum(part.seen for part in parts),
+        rows=sum(part.rows for part in parts),
+        wrong=sum(part.wrong for part in parts) - counted_twice,
+        nulls=sum(part.nulls for part in parts),
+        orphans=sum(part.orphans for part in parts),
+        differences=differences,
     )
-
-
-def merge(parts: Sequence[ReferenceResult]) -> ReferenceResult:
-    """The slices of one reference as one result."""
-
-    def total(name: str) -> int:
-        return int(sum(getattr(r, name) for r in parts))
-
-    findings = tuple(dict.fromkeys(f for r in parts for f in r.findings))
-    twice = sum(len(r.findings) for r in parts) - len(findings)
-    wrong = total("wrong") - twice
-    return ReferenceResult(parts[0].pair, total("seen"), total("rows"), wrong, total("nulls"), total("orphans"), findings)

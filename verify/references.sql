@@ -1,10 +1,11 @@
--- All references of one slice, by number: rows, those the reference applies to, pairs that are not one row of the live
--- table, rows without a uuid, orphans, and where the first wrong pairs stand. The keys are joined once for all of them.
--- `orphan`: one is nobody's, and the other is missing or nobody's too (a row that was deleted, or never was, where no
--- foreign key forbids it); an integer that is somebody's needs that row's uuid, and a uuid that row's integer.
-SELECT v.n, count(*), count(*) FILTER (WHERE v.applies), count(*) FILTER (WHERE v.verdict = 'wrong'),
-       count(*) FILTER (WHERE v.applies AND v.u IS NULL), count(*) FILTER (WHERE v.verdict = 'orphan'),
-       ((array_agg(v.place) FILTER (WHERE v.verdict = 'wrong'))[:{limit}])::text[]
+-- All references of one block range, by number: rows, rows to which the reference applies, rows whose integer and uuid are not
+-- one row of the live table, rows without a uuid, orphans, and the ctids of the first wrong rows. The keys are joined once for
+-- all references.
+-- `orphan`: one key belongs to no row, and the other is missing or belongs to no row either (the row was deleted, or never
+-- existed where no foreign key forbids it). An integer of an existing row needs the uuid of that row, and a uuid its integer.
+SELECT v.n, count(*) AS seen, count(*) FILTER (WHERE v.applies) AS rows, count(*) FILTER (WHERE v.verdict = 'wrong') AS wrong,
+       count(*) FILTER (WHERE v.applies AND v.u IS NULL) AS nulls, count(*) FILTER (WHERE v.verdict = 'orphan') AS orphans,
+       ((array_agg(v.place) FILTER (WHERE v.verdict = 'wrong'))[:{limit}])::text[] AS places
 FROM (
     SELECT r.n, r.place, r.applies, r.u,
            CASE WHEN NOT r.applies OR (r.i IS NULL AND r.u IS NULL) OR l.u = r.u THEN NULL

@@ -1,7 +1,9 @@
-"""What a verification says: immutable results, and the one place where a verdict is made of them.
+"""The result of a verification: frozen data, and the one function that decides the verdict.
 
-An unfinished look is never a success, and a difference is never hidden by anything: `incomplete` outranks
-`different`, `different` outranks `identical` (invariant 7).
+The field names are the names in the JSON document (docs/json.md) and in the journal.
+
+An unfinished verification is never a success, and nothing hides a difference: `incomplete` outranks `different`, and
+`different` outranks `identical` (invariant 7).
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ Status = Literal["ok", "warning", "failed"]
 
 @dataclass(frozen=True)
 class RowDifference:
-    """One differing row. `table`: as the application knows it. `key`: the integer key of the source; for a
-    reference the referring row's primary key (several columns joined by commas, its ctid without one).
+    """One row that differs. `table`: its name as the application knows it. `key`: the integer key of the source; for a
+    reference the primary key of the referring row (several columns are joined by commas; a row without a primary key has
+    its ctid).
 
-    `missing`: only the captured side has it; `extra`: only the maintained side, or twice there; `mapping`: the
-    pair of a reference is not one row of the live table. `columns`: names on the maintained side.
+    `missing`: only the captured side has the row. `extra`: only the maintained side has it, or has it twice. `mapping`: the
+    integer and the uuid of a reference do not belong to the same row of the live table. `columns`: names on the maintained
+    side.
     """
 
     table: str
@@ -36,6 +40,8 @@ class RowDifference:
 
 @dataclass(frozen=True)
 class CheckResult:
+    """One named check. `detail`: every problem, or what was checked."""
+
     name: str
     status: Status
     detail: str
@@ -43,9 +49,9 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class TableResult:
-    """One comparison. `rows`: compared on the captured side, `pending` keys left out. `checksum`: digest over
-    all rows of the captured side, whatever the ranges were (None with `exact`). `columns`: of a reference, its
-    pair."""
+    """One comparison. `rows`: rows compared on the captured side, without `pending` keys. `checksum`: the digest over all
+    rows of the captured side, which does not depend on the ranges (None with `exact`). `columns`: the two columns of a
+    reference."""
 
     name: str
     rows: int
@@ -64,8 +70,8 @@ class TableResult:
 
 @dataclass(frozen=True)
 class RangeRecord:
-    """What one key range held. `snapshot`: which of the run's snapshots it was compared in, counted from 1; digests
-    with the checksum method only."""
+    """The rows and digests of one key range. `snapshot`: the number of the snapshot in which it was compared, counted from
+    1. Only the checksum method has digests."""
 
     number: int
     low: int | None
@@ -79,7 +85,7 @@ class RangeRecord:
 
 @dataclass(frozen=True)
 class SnapshotRecord:
-    """One of the run's snapshots: pg_snapshot text, WAL position, replay watermark."""
+    """One snapshot of the verification: the text of pg_snapshot, the WAL position, replay's watermark."""
 
     snapshot: str
     lsn: str
@@ -88,9 +94,10 @@ class SnapshotRecord:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole verification. `snapshot`: the first of those that were compared (pg_snapshot text), at WAL position
-    `lsn`; `covered`: the changes up to which every key was compared (the watermark in that one, the oldest: pending
-    keys lie beyond it); `id`: its row in the journal; `plan_fingerprint`: of the plan that the run follows."""
+    """The whole verification. `id`: its row in the journal. `snapshot`: the first of its snapshots (the text of
+    pg_snapshot), taken at WAL position `lsn`. `covered`: every key was compared up to these changes (the watermark in the
+    first snapshot, the oldest one; pending keys changed later). `findings`: the rows that differ. `plan_fingerprint`: the
+    fingerprint of the plan that the run follows."""
 
     id: int
     verdict: Verdict
@@ -112,11 +119,11 @@ class Report:
     plan_fingerprint: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: the document of `swap verify --json`, and what the journal keeps."""
+        """Plain data: the document of `swap verify --json`, which the journal keeps too."""
         return {k: v for k, v in self.evidence().items() if k != "ranges"}
 
     def evidence(self) -> dict[str, Any]:
-        """The same with every range: the document of `--report`."""
+        """The same document with every range: the document of `--report`."""
         return {k: _plain(v) for k, v in asdict(self).items()}
 
 
@@ -131,7 +138,7 @@ def _plain(value: object) -> object:
 
 
 def verdict(unfinished: Sequence[str], tables: Iterable[TableResult], checks: Iterable[CheckResult]) -> Verdict:
-    """`unfinished`: every reason why something was not looked at."""
+    """Decide the verdict. `unfinished`: every reason why a part was not compared."""
     if unfinished:
         return "incomplete"
     if any(t.differences for t in tables) or any(c.status == "failed" for c in checks):

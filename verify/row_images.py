@@ -1,7 +1,7 @@
-"""The two sides of a direction as subqueries with the same columns: `k`, the integer key, then `c0`, `c1`, …
+"""The two sides of a direction as subqueries with the same columns: `k` is the integer key, then `c0`, `c1`, …
 
-The captured side's columns go through the direction's mapping; own references are looked up (one index probe
-for each row that has one).
+The columns of the captured side go through the direction's mapping. The uuid of an own reference is looked up: one index
+probe for each row that has one.
 """
 
 from __future__ import annotations
@@ -13,49 +13,49 @@ from psycopg import sql
 from swap.core.names import TableName
 from swap.plan.direction import ColumnMapping, TableMapping
 
-Where = Callable[[sql.Composable], sql.Composable]
+RowCondition = Callable[[sql.Composable], sql.Composable]  # from the expression of the key to the condition on the row `s`
 COMMA = sql.SQL(", ")
 
 
-def target_value(m: ColumnMapping) -> sql.Composable:
-    return sql.Identifier("s", m.target)
+def target_value(column: ColumnMapping) -> sql.Composable:
+    return sql.Identifier("s", column.target)
 
 
-def origin_side(d: TableMapping, where: Where, columns: Sequence[ColumnMapping]) -> sql.Composed:
-    """Rows of the captured table as the maintained one should have them."""
-    return _side(d.origin, d.origin_key, [d.value(m) for m in columns], where)
+def origin_rows(mapping: TableMapping, where: RowCondition, columns: Sequence[ColumnMapping]) -> sql.Composed:
+    """Rows of the captured table, in the form that the maintained one should have."""
+    return _rows(mapping.origin, mapping.origin_key, [mapping.value(c) for c in columns], where)
 
 
-def target_side(d: TableMapping, where: Where, columns: Sequence[ColumnMapping]) -> sql.Composed:
+def target_rows(mapping: TableMapping, where: RowCondition, columns: Sequence[ColumnMapping]) -> sql.Composed:
     """Rows of the maintained table as they are."""
-    return _side(d.target, d.target_key, [target_value(m) for m in columns], where)
+    return _rows(mapping.target, mapping.target_key, [target_value(c) for c in columns], where)
 
 
-def _side(table: TableName, key: str, values: Sequence[sql.Composable], where: Where) -> sql.Composed:
+def _rows(table: TableName, key: str, values: Sequence[sql.Composable], where: RowCondition) -> sql.Composed:
     k = sql.Identifier("s", key)
     named = [sql.SQL("{} AS {}").format(v, sql.Identifier(f"c{n}")) for n, v in enumerate(values)]
     return sql.SQL("SELECT {} FROM {} s WHERE {}").format(COMMA.join([sql.SQL("{} AS k").format(k), *named]), table.sql, where(k))
 
 
-def row(alias: str, count: int) -> sql.Composed:
-    """ROW(alias.c0, …)::record; the cast is what lets *= take it."""
+def row_image(alias: str, count: int) -> sql.Composed:
+    """ROW(alias.c0, …)::record. The operator *= needs the cast."""
     return sql.SQL("ROW({})::record").format(COMMA.join(sql.Identifier(alias, f"c{n}") for n in range(count)))
 
 
-def one(alias: str, n: int) -> sql.Composed:
+def column_image(alias: str, n: int) -> sql.Composed:
     """The image of a single column."""
     return sql.SQL("ROW({})::record").format(sql.Identifier(alias, f"c{n}"))
 
 
-def joined(d: TableMapping, where: Where) -> sql.Composed:
-    """Both sides in a full join on the key: every row of either appears. Merge- and hash-joinable, so it costs
-    no more than reading both sides once."""
+def full_join(mapping: TableMapping, where: RowCondition) -> sql.Composed:
+    """Both sides in a full join on the key, so that every row of either side appears. The server can merge or hash the
+    join, so it costs no more than reading both sides once."""
     return sql.SQL("({}) a FULL JOIN ({}) b ON a.k = b.k").format(
-        origin_side(d, where, d.columns), target_side(d, where, d.columns)
+        origin_rows(mapping, where, mapping.columns), target_rows(mapping, where, mapping.columns)
     )
 
 
-def changed(d: TableMapping) -> sql.Composed:
-    """Whether the two images of a row that both sides have differ in any bit (*= compares bytes, not values)."""
-    count = len(d.columns)
-    return sql.SQL("a.k IS NOT NULL AND b.k IS NOT NULL AND NOT ({} *= {})").format(row("a", count), row("b", count))
+def images_differ(mapping: TableMapping) -> sql.Composed:
+    """Whether both sides have the row and the two images differ in any bit (*= compares bytes, not values)."""
+    count = len(mapping.columns)
+    return sql.SQL("a.k IS NOT NULL AND b.k IS NOT NULL AND NOT ({} *= {})").format(row_image("a", count), row_image("b", count))

@@ -1,7 +1,7 @@
-"""Comparing the captured table with the maintained one: ranges over all keys, in as many snapshots as they take.
+"""Compares the captured table with the maintained one: ranges over all keys, in as many snapshots as it takes.
 
-When a snapshot is given up the run goes on behind the last key it has compared; the ranges done must be the ranges
-planned, the first of them open below and the last above.
+After a snapshot was given up, the comparison goes on behind the last key that it has compared. At the end the ranges done must be
+the ranges planned, of which the first is open below and the last is open above.
 """
 
 from __future__ import annotations
@@ -10,44 +10,42 @@ import time
 from collections import Counter
 
 from swap.catalog.model import Table
-from swap.core.report import Reporter
 from swap.plan.direction import TableMapping
-from verify.checksum import hexdigest
-from verify.partial_report import PartialReport
-from verify.ranges import EVERYTHING, Range, cover_everything
-from verify.references import BLOCK
-from verify.report import CheckResult, Method, TableResult
+from verify.block_ranges import BLOCK_SIZE
+from verify.checksum import HeapBlocks, hexdigest
+from verify.context import ComparisonContext
+from verify.ranges import EVERY_KEY, KeyRange, cover_every_key
+from verify.report import CheckResult, TableResult
 from verify.snapshot_pass import Counts, PassSettings, SnapshotPass
-from verify.snapshots import SnapshotSeries
-from verify.workers import Workers
 
 
 class RowComparison:
-    """One comparison of the two sides, by the sessions of `workers`; results go to `found`."""
+    """One comparison of the two sides. `seen`: rows of each side in the ranges. `total`: differences by kind."""
 
-    def __init__(
-        self, workers: Workers, d: TableMapping, views: SnapshotSeries, method: Method, limit: int, reporter: Reporter, found: PartialReport,
-        origin: Table, target: Table,
-    ) -> None:  # fmt: skip
-        self.workers, self.d, self.views, self.method, self.reporter, self.found = workers, d, views, method, reporter, found
-        self.name = str(d.origin)
-        blocks = origin.heap_bytes // BLOCK, target.heap_bytes // BLOCK
-        indexed = has_key_index(origin, d.origin_key, target, d.target_key)
-        self.comparing = PassSettings(workers, d, method, limit, found, self._progress, blocks, indexed)
+    def __init__(self, context: ComparisonContext, mapping: TableMapping, origin: Table, target: Table) -> None:
+        self.context, self.found, self.snapshots = context, context.found, context.snapshots
+        self.mapping, self.name = mapping, str(mapping.origin)
+        self.settings = PassSettings(
+            context=context,
+            mapping=mapping,
+            heaps=HeapBlocks(origin=origin.heap_bytes // BLOCK_SIZE, target=target.heap_bytes // BLOCK_SIZE),
+            indexed=has_key_index(origin, mapping.origin_key) and has_key_index(target, mapping.target_key),
+            progress=self._progress,
+        )
         self.compared, self.expected = 0, 0
         self.seen = Counter[str]()
         self.total = Counter[str]()
         self.pending = 0
 
     def run(self) -> None:
-        began = time.monotonic()
-        stretch = self._stretch()
-        counts = stretch.count(EVERYTHING)
+        began, method = time.monotonic(), self.context.settings.method
+        first = self._pass()
+        counts = first.count(EVERY_KEY)
         if counts is not None:
             self.expected = counts.origin
-            ranges = stretch.ranges(EVERYTHING, max(counts.origin, counts.target), self.method)
+            ranges = first.ranges(EVERY_KEY, max(counts.origin, counts.target), method)
             self._compare(ranges, counts)
-            self._whole(counts, ranges)
+            self._check_coverage(ranges, counts)
         digest = hexdigest(sum(d.origin.sum for d in self.found.digests))
         self.found.tables.append(
             TableResult(
@@ -57,49 +55,48 @@ class RowComparison:
                 extra=self.total["extra"],
                 different=self.total["different"],
                 pending=self.pending,
-                checksum=digest if self.method == "checksum" else None,
+                checksum=digest if method == "checksum" else None,
                 seconds=round(time.monotonic() - began, 3),
             )
         )
 
-    def _stretch(self) -> SnapshotPass:
-        return SnapshotPass(self.comparing, self.views.current, len(self.views.taken))
+    def _pass(self) -> SnapshotPass:
+        """A pass in the current snapshot."""
+        return SnapshotPass(self.settings, self.snapshots.current, len(self.snapshots.taken))
 
     def _progress(self, rows: int) -> None:
         self.compared += rows
-        known = self.expected if self.compared <= self.expected else None  # it grew since it was counted
-        self.reporter.progress(f"verify {self.name}", self.compared, known)
+        known = self.expected if self.compared <= self.expected else None  # the table grew after the count
+        self.context.report.progress(f"verify {self.name}", self.compared, known)
 
-    def _compare(self, ranges: tuple[Range, ...], counts: Counts) -> None:
-        """Pass after pass; a failure ends it, and what is left is missed by `_whole`."""
-        self.found.ranges, left, low = len(ranges), ranges, None
+    def _compare(self, ranges: tuple[KeyRange, ...], counts: Counts) -> None:
+        """Compare the ranges, in one pass after the other. A failure ends the comparison; `_check_coverage` then misses the
+        rest."""
+        self.found.ranges_planned, left, low = len(ranges), ranges, None
         while left:
-            stretch = self._stretch()
-            done = stretch.run(left, low, self.views.over, counts if left == ranges else None)
+            one = self._pass()
+            done = one.run(left, low, self.snapshots.expired, counts if left == ranges else None)
             self.found.ranges_done += done
-            self.seen += stretch.seen
-            self.total += stretch.total
-            self.pending += stretch.pending
+            self.seen += one.seen
+            self.total += one.total
+            self.pending += one.pending
             low, left = left[done - 1].high if done else low, left[done:]
-            if self.workers.unfinished or not done:
+            if self.context.workers.unfinished or not done:
                 return
             if left:
-                reason = self.views.renew().unusable
+                reason = self.snapshots.renew().unusable
                 if reason:
                     self.found.unfinished.append(reason)
                     return
 
-    def _whole(self, counts: Counts, ranges: tuple[Range, ...]) -> None:
+    def _check_coverage(self, ranges: tuple[KeyRange, ...], counts: Counts) -> None:
         if not counts.origin and not counts.target:
-            detail = f"{self.d.origin} and {self.d.target} are both empty: there was nothing to compare"
+            detail = f"{self.mapping.origin} and {self.mapping.target} are both empty: there was nothing to compare"
             self.found.checks.append(CheckResult("rows", "warning", detail))
-        if self.found.ranges_done != len(ranges) or not cover_everything(ranges):
+        if self.found.ranges_done != len(ranges) or not cover_every_key(ranges):
             self.found.unfinished.append(f"{self.found.ranges_done} of {len(ranges)} ranges of {self.name} were compared")
 
 
-def has_key_index(origin: Table, origin_key: str, target: Table, target_key: str) -> bool:
-    """Whether ranges of the key can be read by an index on both sides."""
-    return all(
-        any(i.valid and not i.partial and i.key_columns[:1] == (key,) and "btree" in i.tail for i in table.indexes)
-        for table, key in ((origin, origin_key), (target, target_key))
-    )
+def has_key_index(table: Table, key: str) -> bool:
+    """Whether an index can read ranges of the key."""
+    return any(i.valid and not i.partial and i.key_columns[:1] == (key,) and "btree" in i.tail for i in table.indexes)

@@ -1,14 +1,13 @@
-"""`swap verify`: everything compared in one snapshot (in several, if it takes long), reported, and journalled.
+"""`swap verify`: compares everything in one snapshot (in several, if it takes long), reports the result and journals it.
 
-Takes ACCESS SHARE locks only: on the change tables for the whole run, on a table that is compared for one range
-at a time. No writer waits for it. The result is journalled in one transaction that also asks whether the run
-and the tables are still those that were compared.
+Takes ACCESS SHARE locks only: on the change tables for the whole verification, on a table that is compared for one range at a
+time. No writer waits for it. One transaction journals the result, and checks that the run and the tables are still the ones that
+were compared.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,156 +16,146 @@ import psycopg
 
 from swap.catalog.load import load_tables, read_structure
 from swap.catalog.model import Table
-from swap.core.connection import Connection, Database
+from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
-from swap.core.report import Reporter
 from swap.ddl.compat import twins
-from swap.plan.direction import TableMapping, table_mapping
-from swap.plan.model import Plan
 from swap.prepare.drift import difference, watched_tables
-from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.barrier import GivenUp, delivered
+from swap.sync.replay import Barrier
 from verify import checks as named
-from verify.capture import capture_installed
-from verify.compat import differing
+from verify.capture import capture_installed, captured_tables
+from verify.compat import compat_differences
+from verify.context import ComparisonContext
 from verify.mapping import key_columns, violations
 from verify.partial_report import PartialReport
 from verify.record import finish
 from verify.reference_rows import ReferenceRowComparison
-from verify.references import pairs
-from verify.report import CheckResult, Method, Report
+from verify.references import reference_pairs
+from verify.report import CheckResult, Report
 from verify.rows import RowComparison
+from verify.settings import VerificationSettings
 from verify.snapshots import SnapshotSeries, pin_change_tables, table_files, why_unpinned
 from verify.standby import await_replay, check_standby
 from verify.structure import structure
-from verify.workers import Task, Workers, no_reason
+from verify.workers import GiveUp, Task, Workers, no_reason
 
-SNAPSHOT_MAX_S = 900.0
-UNSETTLED = (
+Tables = dict[TableName, Table]
+FOLLOW_UP_UNFINISHED = (
     "the follow-up of the last exchange is not finished (foreign keys to validate, indexes to rebuild);"
     " when `swap sync --once` has finished it, verify again"
 )
 
 
-def verify(
-    database: Database,
-    run: Run,
-    *,
-    method: Method,
-    jobs: int,
-    reporter: Reporter,
-    max_findings: int = 1000,
-    snapshot_max_s: float = SNAPSHOT_MAX_S,
-    give_up: Callable[[], str] = no_reason,
-    reader: Database | None = None,
-) -> Report:
-    """Compare both sides, the references and what holds them together; write the result to the journal.
+def verify(migration: Migration, settings: VerificationSettings, give_up: GiveUp = no_reason) -> Report:
+    """Compare both sides, the references and the objects that keep them equal, and write the result to the journal. Opens
+    sessions of its own.
 
-    A snapshot is given up, and another one taken, once it is older than `snapshot_max_s`. `give_up` is asked all the
-    while; a reason ends the run (GivenUp): it is no verification, and nothing was journalled. Raises UnreachableError when the
-    server cannot be reached at the beginning or for writing the result; any failure in between is a reason in an `incomplete`
-    report; but for logical capture's, which raises what `ForeignFence.close_up` does.
-
-    `reader`: a physical standby on which everything is compared; refused when it is none of this server.
+    Calls `give_up` again and again; a reason ends the verification with GivenUp, and nothing is journalled. Raises
+    UnreachableError if the server cannot be reached at the beginning or when the result is written, and UsageError or
+    RefusedError if the `standby` is none of this server. Any other failure is a reason in an `incomplete` report, except that of
+    logical capture: it raises what `DelegatedBarrier.wait_delivered` raises.
     """
-    started_at = datetime.now(UTC)
-    found = PartialReport()
+    started_at, found = datetime.now(UTC), PartialReport()
+    compared = settings.standby or migration.database
     with (
-        database.session("verify") as now,
-        database.session("queue") as queue,
-        (reader or database).session("snapshot") as holder,
+        migration.database.session("verify") as conn,
+        migration.database.session("queue") as queue,
+        compared.session("snapshot") as holder,
     ):
-        look = _Look(database, run, method, reporter, max_findings, found, snapshot_max_s, give_up, reader)
-        if reader is not None:
-            check_standby(now, holder)
+        if settings.standby is not None:
+            check_standby(conn, holder)
         try:
-            with Workers(reader or database, max(1, jobs), give_up) as workers:  # opened while the catalog is read
-                look.look(now, queue, holder, workers)
+            with Workers(compared, max(1, settings.jobs), give_up) as workers:  # they connect while the catalog is read
+                _Verification(migration.on(conn), settings, give_up, found).run(queue, holder, workers)
         except psycopg.Error as e:
-            found.unfinished.append(f"the session was lost or refused: {str(e).splitlines()[0]}")
-        # The queue's entries are held until the result is journalled.
-        return finish(database, run, method, started_at, found, max_findings)
+            found.unfinished.append(f"the session was lost or refused: {first_line(e)}")
+        # The session `queue` keeps the queue's entries until the result is journalled.
+        return finish(migration, settings, started_at, found)
 
 
-class _Look:
-    def __init__(
-        self, database: Database, run: Run, method: Method, reporter: Reporter, limit: int, found: PartialReport,
-        snapshot_max_s: float, give_up: Callable[[], str], reader: Database | None,
-    ) -> None:  # fmt: skip
-        self.database, self.run, self.method = database, run, method
-        self.reporter, self.limit, self.found = reporter, limit, found
-        self.snapshot_max_s, self.give_up, self.reader = snapshot_max_s, give_up, reader
-        self.plan: Plan = run.plan
-        self.d: TableMapping = table_mapping(run.plan, run.direction)
+class _Verification:
+    """One verification. `m`: on the session that reads the catalog as it is now."""
 
-    def look(self, now: Connection, queue: Connection, holder: Connection, workers: Workers) -> None:
-        found, plan, d = self.found, self.plan, self.d
-        referring = [plan.catalog.table(t) for t in dict.fromkeys(r.table for r in plan.references)]
-        names = [d.origin, d.target, *(x.name for t in referring for x in (t, *t.partitions))]
-        found.table_files = table_files(now, names)
-        gone = [f"there is no table {n}" for n in names if n not in found.table_files]
-        if gone:
-            found.unfinished += gone
+    def __init__(self, m: Migration, settings: VerificationSettings, give_up: GiveUp, found: PartialReport) -> None:
+        self.m, self.settings, self.give_up, self.found = m, settings, give_up, found
+        self.mapping = m.mapping
+
+    def run(self, queue: Connection, holder: Connection, workers: Workers) -> None:
+        """`queue` keeps the queue's entries, `holder` exports the snapshots."""
+        m, found = self.m, self.found
+        names = [*captured_tables(m.plan), self.mapping.target]
+        found.table_files = table_files(m.conn, names)
+        missing = [f"there is no table {n}" for n in names if n not in found.table_files]
+        if missing:
+            found.unfinished += missing
             return
-        settled = Journal(now, plan.state_schema).step_done(self.run.id, SETTLED)  # asked first: the follow-up notes it last
-        tables = {t.name: t for t in load_tables(now, [oid for oid, _ in found.table_files.values()])}
-        alike, impossible = structure(plan, d, tables[d.origin], tables[d.target])
-        self._catalog_checks(now, alike, tables, settled=settled)
-        pin_change_tables(queue, plan)
-        if self.reader is not None:
-            late = await_replay(now, holder, Journal(now, plan.state_schema), self.run, self.reporter, self.give_up)
+        finished = m.journal.step_done(m.run.id, SETTLED)  # before everything else: the follow-up notes it last
+        tables = {t.name: t for t in load_tables(m.conn, [file.oid for file in found.table_files.values()])}
+        structure_check, incomparable = structure(m.plan, self.mapping, tables[self.mapping.origin], tables[self.mapping.target])
+        self._check_catalog(structure_check, tables, finished=finished)
+        pin_change_tables(queue, m.plan)
+        if self.settings.standby is not None:
+            late = await_replay(m, holder, self.give_up)
             if late and late == self.give_up():
                 raise GivenUp(late)
             if late:
                 found.unfinished.append(late)
                 return
-        with delivered(self.database, self.run, self.give_up) as fence:
-            views = SnapshotSeries(holder, plan, self.run.id, workers, self.snapshot_max_s, fence)
-            found.views = views.taken
-            reason = views.renew().unusable
-            if impossible or reason:
-                found.unfinished.append("; ".join(impossible) or reason or "")
-            else:
-                self._source(workers, views, tables)
-            self._mapping(workers, tables)
-            self._second_names(workers)
-            self._references(workers, views, tables)
-            found.unfinished += workers.unfinished
+        with delivered(m.database, m.run, self.give_up) as barrier:
+            snapshots = self._compare(m.on(holder), workers, barrier, tables, incomparable)
         if workers.given_up:
             raise GivenUp(workers.given_up)
-        found.unfinished += [lost for lost in (views.lost(), why_unpinned(queue)) if lost]
+        found.unfinished += [reason for reason in (snapshots.why_lost(), why_unpinned(queue)) if reason]
 
-    def _catalog_checks(self, now: Connection, alike: CheckResult, tables: dict[TableName, Table], *, settled: bool) -> None:
-        """What the catalog says at this moment, outside the snapshot."""
-        plan, d, found = self.plan, self.d, self.found
-        maintained = d.target
-        followed = [t for t in tables.values() if t.name != maintained]
-        lines = read_structure(now, watched_tables(now, plan))
+    def _compare(
+        self, holder: Migration, workers: Workers, barrier: Barrier | None, tables: Tables, incomparable: list[str]
+    ) -> SnapshotSeries:
+        """Compare everything in the snapshots that it returns."""
+        snapshots = SnapshotSeries(holder, workers, self.settings.snapshot_max_s, barrier)
+        self.found.snapshots = snapshots.taken
+        context = ComparisonContext(
+            settings=self.settings, workers=workers, snapshots=snapshots, found=self.found, report=self.m.report
+        )  # fmt: skip
+        reason = snapshots.renew().unusable
+        if incomparable or reason:
+            self.found.unfinished.append("; ".join(incomparable) or reason or "")
+        else:
+            RowComparison(context, self.mapping, tables[self.mapping.origin], tables[self.mapping.target]).run()
+        self._check_mapping(workers, tables)
+        self._check_compat(workers)
+        self._compare_references(context, tables)
+        self.found.unfinished += workers.unfinished
+        return snapshots
+
+    def _check_catalog(self, structure_check: CheckResult, tables: Tables, *, finished: bool) -> None:
+        """Check the catalog as it is now, outside the snapshot. `finished`: the follow-up of the last exchange is."""
+        m, found = self.m, self.found
+        captured = [t for t in tables.values() if t.name != self.mapping.target]
+        lines = read_structure(m.conn, watched_tables(m.conn, m.plan))
         found.fingerprint = hashlib.sha256(repr(sorted(lines)).encode()).hexdigest()
-        baseline = Journal(now, plan.state_schema).baseline(self.run.id) or []
-        changing = [
+        baseline = m.journal.baseline(m.run.id) or []
+        changed_by_follow_up = [
             named.check("drift", difference(baseline, lines)[:20], "the structure is what it was when last journalled"),
             named.indexes_valid(tables.values()),
-            named.foreign_keys_valid(now, plan, followed),
+            named.foreign_keys_valid(m.conn, m.plan, captured),
         ]
-        if not settled:
-            found.unfinished.append(UNSETTLED)
-            changing = [replace(c, status="warning") if c.status == "failed" else c for c in changing]
+        if not finished:
+            found.unfinished.append(FOLLOW_UP_UNFINISHED)
+            changed_by_follow_up = [
+                replace(c, status="warning") if c.status == "failed" else c for c in changed_by_follow_up
+            ]  # fmt: skip
         found.checks += [
-            alike,
-            *changing,
-            named.sequences_ahead(now, plan, d),
-            capture_installed(now, plan, self.run.mode, d.direction, {t.name: t.oid for t in followed}, baseline),
-            named.no_direct_writer(now, plan, tables[maintained]),
+            structure_check,
+            *changed_by_follow_up,
+            named.sequences_ahead(m.conn, m.plan, self.mapping),
+            capture_installed(m.conn, m.plan, m.direction, {t.name: t.oid for t in captured}, baseline),
+            named.no_direct_writer(m.conn, m.plan, tables[self.mapping.target]),
         ]
 
-    def _source(self, workers: Workers, views: SnapshotSeries, tables: dict[TableName, Table]) -> None:
-        sides = tables[self.d.origin], tables[self.d.target]
-        RowComparison(workers, self.d, views, self.method, self.limit, self.reporter, self.found, *sides).run()
-
-    def _mapping(self, workers: Workers, tables: dict[TableName, Table]) -> None:
-        keys = key_columns(self.d, tables[self.d.origin], tables[self.d.target])
+    def _check_mapping(self, workers: Workers, tables: Tables) -> None:
+        keys = key_columns(self.mapping, tables[self.mapping.origin], tables[self.mapping.target])
         tasks = [Task(f"mapping of {k.table}.{k.column}", partial(violations, key=k)) for k in keys if k.unproved]
         results = workers.run(tasks)
         if any(r is None for r in results):
@@ -176,22 +165,23 @@ class _Look:
         good = "integers and uuids are unique and never NULL on both sides"
         self.found.checks.append(named.check("mapping_one_to_one", problems, good))
 
-    def _second_names(self, workers: Workers) -> None:
-        """With `[names] compat` only."""
-        tasks = [Task(f"{t.table}.{t.other}", partial(differing, twin=t)) for t in twins(self.plan, self.d.direction)]
-        if tasks:
-            results = workers.run(tasks)
-            if any(r is None for r in results):
-                self.found.unfinished.append("the second names were not compared")
-                return
-            good = "every second name of a key says what the key says"
-            self.found.checks.append(named.check("second_names", [line for r in results for line in r or ()], good))
+    def _check_compat(self, workers: Workers) -> None:
+        """Compare the compat columns with their keys: there are some with `[names] compat` only."""
+        pairs = twins(self.m.plan, self.mapping.direction)
+        if not pairs:
+            return
+        results = workers.run([Task(f"{p.table}.{p.other}", partial(compat_differences, pair=p)) for p in pairs])
+        if any(r is None for r in results):
+            self.found.unfinished.append("the compat columns were not compared")
+            return
+        problems = [line for r in results for line in r or ()]
+        self.found.checks.append(named.check("second_names", problems, "every compat column holds what its key holds"))
 
-    def _references(self, workers: Workers, views: SnapshotSeries, tables: dict[TableName, Table]) -> None:
-        found, todo = self.found, []
-        for pair in pairs(self.plan, self.d.direction, tables):
+    def _compare_references(self, context: ComparisonContext, tables: Tables) -> None:
+        todo = []
+        for pair in reference_pairs(self.m.plan, self.mapping.direction, tables):
             absent = [c for c in (pair.integer, pair.uuid) if tables[pair.table].column(c) is None]
-            found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
+            self.found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
             todo += [] if absent else [pair]
         if todo:
-            ReferenceRowComparison(workers, views, todo, self.limit, self.reporter, found).run(tables)
+            ReferenceRowComparison(context, todo, tables).run()

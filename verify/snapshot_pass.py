@@ -1,8 +1,8 @@
-"""Consecutive key ranges compared in one snapshot: as many as it lasts for, with everything that follows from them.
+"""Compares consecutive key ranges in one snapshot: as many as it lasts for, with everything that follows from them.
 
-Coverage is proved, not assumed: every range returns the rows it saw on each side, and their sum plus the rows of
-pending keys must equal a count of the same snapshot that was made without any index. A range whose digests differ is
-looked through, and its keys are named, in that snapshot too.
+Coverage is proved, not assumed. Every range returns the rows that it saw on each side. The sum of them, plus the rows of pending
+keys, must equal a count in the same snapshot that uses no index. A range whose digests differ is compared row by row in that
+snapshot too, and its keys are named in it.
 """
 
 from __future__ import annotations
@@ -16,27 +16,29 @@ from operator import add
 from typing import TypeVar
 
 from psycopg import sql
+from psycopg.rows import scalar_row
 
 from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.plan.direction import TableMapping
+from verify.block_ranges import block_ranges, parts_per_range
 from verify.changed_keys import compare_keys
-from verify.checksum import Part, RangeDigest, digest_range
-from verify.exact import RangeResult, Surplus, compare_range, surplus
-from verify.partial_report import PartialReport
-from verify.ranges import FEW, Range, bigints, cut_points, key_ranges, wanted_parts, wanted_ranges
+from verify.checksum import HeapBlocks, HeapPart, RangeDigest, digest_range
+from verify.context import ComparisonContext
+from verify.exact import RangeResult, SurplusKey, compare_range, find_surplus_keys
+from verify.ranges import MAX_SHARED_RANGES, KeyRange, bigints, cut_points, key_ranges, wanted_ranges
 from verify.report import Method, RangeRecord
 from verify.snapshots import ExportedSnapshot
-from verify.workers import Task, Workers
+from verify.workers import Task, never
 
 T = TypeVar("T")
-DETAIL_BATCH = 1_000
+KEYS_PER_TASK = 1_000
 HEAP_ONLY = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off"
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of each side in a stretch of keys, and those among them whose key is pending."""
+    """Rows of each side with a key in a range, and how many of them have a pending key."""
 
     origin: int
     target: int
@@ -46,183 +48,194 @@ class Counts:
 
 @dataclass(frozen=True)
 class PassSettings:
-    """What every stretch of one comparison shares. `progress` takes the rows of each range or part as it is done; `blocks`
-    of the heaps; `indexed`: ranges of the key can be read by an index on both sides."""
+    """The settings that all passes of one comparison share. `indexed`: an index can read ranges of the key on both sides.
+    `progress` takes the number of rows of each range or part that is done."""
 
-    workers: Workers
-    d: TableMapping
-    method: Method
-    limit: int
-    found: PartialReport
-    progress: Callable[[int], None]
-    blocks: tuple[int, int]
+    context: ComparisonContext
+    mapping: TableMapping
+    heaps: HeapBlocks
     indexed: bool
+    progress: Callable[[int], None]
 
-    def parts(self) -> list[Part | None]:
-        """In how many parts a range is digested: one for each session, where there are few ranges."""
-        if self.found.ranges > FEW:
+    def parts(self) -> list[HeapPart | None]:
+        """The parts in which a range is digested: one for each session while there are few ranges, else the whole range."""
+        if self.context.found.ranges_planned > MAX_SHARED_RANGES:
             return [None]
-        of = wanted_parts(max(self.blocks), self.workers.jobs)
-        return [Part(n, of, self.blocks) for n in range(of)]
+        return [HeapPart(b, self.heaps) for b in block_ranges(parts_per_range(max(self.heaps), self.context.workers.jobs))]
 
 
 class SnapshotPass:
-    """One stretch. `seen`: rows of each side in its ranges; `total`: differences by kind; both are final after `run`."""
+    """One pass. `number`: of the snapshot, from 1. `seen`: rows of each side in its ranges. `total`: differences by kind. Both
+    are final after `run`."""
 
-    def __init__(self, comparing: PassSettings, view: ExportedSnapshot, number: int) -> None:
-        self.c, self.view, self.number = comparing, view, number
-        self.workers, self.d, self.found = comparing.workers, comparing.d, comparing.found
-        self.name = str(comparing.d.origin)
+    def __init__(self, settings: PassSettings, snapshot: ExportedSnapshot, number: int) -> None:
+        self.settings, self.snapshot, self.number = settings, snapshot, number
+        self.workers, self.found = settings.context.workers, settings.context.found
+        self.method, self.limit = settings.context.settings.method, settings.context.settings.limit
+        self.mapping, self.name = settings.mapping, str(settings.mapping.origin)
         self.seen = Counter[str]()
         self.total = Counter[str]()
         self.keys: set[int] = set()
         self.pending = 0
 
-    def run(self, ranges: tuple[Range, ...], low: int | None, until: Callable[[], bool], everything: Counts | None) -> int:
-        """Compare `ranges` in order until told to stop; how many were. `low`: where the stretch before ended, and the
-        count begins; `everything`: the counts, should this be all ranges."""
-        done = self._exact(ranges, until) if self.c.method == "exact" else self._checksum(ranges, until)
+    def run(self, ranges: tuple[KeyRange, ...], low: int | None, until: Callable[[], bool], counts_of_all: Counts | None) -> int:
+        """Compare `ranges` in order until `until` is true. Returns how many were compared.
+
+        `low`: the end of the pass before, where the count begins. `counts_of_all`: the counts to use if `ranges` are all the
+        ranges and all of them are compared."""
+        done = self._exact(ranges, until) if self.method == "exact" else self._checksum(ranges, until)
         if done:
-            whole = Range(0, low, ranges[done - 1].high if done < len(ranges) else None)
-            counts = everything if done == len(ranges) and everything else self.count(whole)
-            self.pending = len(whole.of(self.view.pending))
+            whole = KeyRange(0, low, ranges[done - 1].high if done < len(ranges) else None)
+            counts = counts_of_all if done == len(ranges) and counts_of_all else self.count(whole)
+            self.pending = len(whole.of(self.snapshot.pending_keys))
             if counts is not None:
-                self._coverage(whole, counts)
-            self._details()
+                self._check_counts(whole, counts)
+            self._name_differences()
         return done
 
-    def ranges(self, within: Range, rows: int, method: Method) -> tuple[Range, ...]:
-        """Ranges that `method` compares one by one, and that together are `within`, where `rows` are expected."""
+    def ranges(self, within: KeyRange, rows: int, method: Method) -> tuple[KeyRange, ...]:
+        """Divide `within`, where about `rows` rows are expected, into ranges that `method` compares one by one."""
         wanted = wanted_ranges(rows, method, self.workers.jobs)
-        if wanted == 1 or not self.c.indexed:
+        if wanted == 1 or not self.settings.indexed:
             return key_ranges((), within)
-        (cuts,) = self.workers.run([Task("choosing ranges", partial(cut_points, d=self.d, rows=rows, wanted=wanted))])
+        work = partial(cut_points, mapping=self.mapping, rows=rows, wanted=wanted)
+        (cuts,) = self.workers.run([Task("choosing ranges", work)])
         return key_ranges(cuts or (), within)
 
-    def count(self, r: Range) -> Counts | None:
-        """Rows of both sides with a key in `r`, by the heap; None, and a reason, when that did not finish."""
-        sides = ((self.d.origin, self.d.origin_key), (self.d.target, self.d.target_key))
-        pending = r.of(self.view.pending)
+    def count(self, r: KeyRange) -> Counts | None:
+        """Count the rows of both sides with a key in `r`, by the heap. None, with a reason, if that did not finish."""
+        sides = ((self.mapping.origin, self.mapping.origin_key), (self.mapping.target, self.mapping.target_key))
+        pending = r.of(self.snapshot.pending_keys)
         tasks = [Task(f"counting {t}", partial(count_rows, table=t, key=k, r=r)) for t, k in sides]
         if pending:
             work = partial(count_keys, keys=bigints(pending))
             tasks += [Task(f"counting pending rows of {t}", partial(work, table=t, key=k)) for t, k in sides]
         results = self.workers.run(tasks)
-        if any(r is None for r in results):
+        if any(n is None for n in results):
             self.found.unfinished.append("the rows were not counted")
             return None
-        return Counts(*(r or 0 for r in results))
+        origin, target, *of_pending = (n or 0 for n in results)
+        origin_pending, target_pending = of_pending or (0, 0)
+        return Counts(origin=origin, target=target, origin_pending=origin_pending, target_pending=target_pending)
 
-    def _exact(self, ranges: tuple[Range, ...], until: Callable[[], bool]) -> int:
-        done = self._compare(ranges, until, self.c.progress)
+    def _exact(self, ranges: tuple[KeyRange, ...], until: Callable[[], bool]) -> int:
+        done = self._join(ranges, until, self.settings.progress)
         for r in done:
             self.seen.update(origin=r.origin_rows, target=r.target_rows)
-            self._note(r.range, (r.origin_rows, r.target_rows), None)
+            self.found.range_records.append(
+                RangeRecord(
+                    number=r.range.number, low=r.range.low, high=r.range.high, snapshot=self.number,
+                    origin_rows=r.origin_rows, target_rows=r.target_rows, origin_digest=None, target_digest=None,
+                )
+            )  # fmt: skip
         return len(done)
 
-    def _compare(
+    def _join(
         self,
-        ranges: tuple[Range, ...],
-        until: Callable[[], bool] = lambda: False,
+        ranges: tuple[KeyRange, ...],
+        until: Callable[[], bool] = never,
         progress: Callable[[int], None] = lambda _: None,
     ) -> list[RangeResult]:
-        """Full joins of the ranges; differing keys and their counts are kept."""
-        work = partial(compare_range, d=self.d, pending=self.view.pending, limit=self.c.limit)
+        """Compare the ranges row by row, and keep the keys that differ and their number."""
+        work = partial(compare_range, mapping=self.mapping, pending=self.snapshot.pending_keys, limit=self.limit)
         tasks = [Task(f"range {r.number} of {self.name}", partial(work, r=r)) for r in ranges]
         done = unbroken(self.workers.run(tasks, lambda r: progress(r.origin_rows), until))
         for r in done:
             self.total.update(missing=r.missing, extra=r.extra, different=r.different)
             self.keys.update(r.keys)
-            self.found.capped |= max(r.missing, r.extra, r.different) > self.c.limit
+            self.found.over_limit |= max(r.missing, r.extra, r.different) > self.limit
         return done
 
-    def _checksum(self, ranges: tuple[Range, ...], until: Callable[[], bool]) -> int:
-        work, parts = partial(digest_range, d=self.d, pending=self.view.pending), self.c.parts()
+    def _checksum(self, ranges: tuple[KeyRange, ...], until: Callable[[], bool]) -> int:
+        work = partial(digest_range, mapping=self.mapping, pending=self.snapshot.pending_keys)
+        parts = self.settings.parts()
         tasks = [Task(f"range {r.number} of {self.name}", partial(work, r=r, part=p)) for r in ranges for p in parts]
-        seen = unbroken(self.workers.run(tasks, lambda x: self.c.progress(x.origin.rows), until, at_least=len(parts)))
-        done = len(seen) // len(parts)
-        digests = [reduce(add, seen[n * len(parts) : (n + 1) * len(parts)]) for n in range(done)]
+        progress = self.settings.progress
+        results = unbroken(self.workers.run(tasks, lambda x: progress(x.origin.rows), until, at_least=len(parts)))
+        done = len(results) // len(parts)
+        digests = [reduce(add, results[n * len(parts) : (n + 1) * len(parts)]) for n in range(done)]
         self.found.digests += digests
         for x in digests:
             self.seen.update(origin=x.origin.rows, target=x.target.rows)
-            self._note(x.range, (x.origin.rows, x.target.rows), (x.origin.digest, x.target.digest))
+            self.found.range_records.append(
+                RangeRecord(
+                    number=x.range.number, low=x.range.low, high=x.range.high, snapshot=self.number,
+                    origin_rows=x.origin.rows, target_rows=x.target.rows,
+                    origin_digest=x.origin.digest, target_digest=x.target.digest,
+                )
+            )  # fmt: skip
         for x in digests:
             if not x.equal:
-                self._look_through(x)
+                self._join_unequal(x)
         return done
 
-    def _look_through(self, x: RangeDigest) -> None:
-        """Join a range whose digests differ; what is shared by the sessions is divided among them for that, too."""
+    def _join_unequal(self, x: RangeDigest) -> None:
+        """Compare a range whose digests differ row by row. A range that the sessions shared is divided among them here too."""
         rows = max(x.origin.rows, x.target.rows)
-        ranges = self.ranges(x.range, rows, "exact") if self.found.ranges <= FEW else (x.range,)
-        joined = self._compare(ranges)
+        ranges = self.ranges(x.range, rows, "exact") if self.found.ranges_planned <= MAX_SHARED_RANGES else (x.range,)
+        joined = self._join(ranges)
         if len(joined) != len(ranges):
-            self.found.unfinished.append(f"range {x.range.number} differs, and was not looked through")
-        elif not self._surplus(x.range) and not any(r.keys for r in joined):
-            self.found.unfinished.append(f"the digests of range {x.range.number} differ, yet none of its rows does")
+            self.found.unfinished.append(f"the digests of range {x.range.number} differ, and its rows were not compared")
+        elif not self._surplus_keys(x.range) and not any(r.keys for r in joined):
+            self.found.unfinished.append(f"the digests of range {x.range.number} differ, and none of its rows does")
 
-    def _note(self, r: Range, rows: tuple[int, int], digests: tuple[str, str] | None) -> None:
-        self.found.ranges_seen.append(RangeRecord(r.number, r.low, r.high, self.number, *rows, *(digests or (None, None))))
-
-    def _surplus(self, r: Range) -> list[Surplus]:
-        """Keys that are there too often, counted as extra (on the maintained side) or missing."""
-        d, pending, limit = self.d, self.view.pending, self.c.limit
-        (found,) = self.workers.run(
-            [Task("looking for keys that are there twice", partial(surplus, d=d, r=r, pending=pending, limit=limit))]
-        )
-        for s in found or ():
-            self.total["extra" if s.target else "missing"] += s.rows
-            self.keys.add(s.key)
+    def _surplus_keys(self, r: KeyRange) -> list[SurplusKey]:
+        """Find the keys that are there too often, and count them as extra (on the maintained side) or missing."""
+        work = partial(
+            find_surplus_keys, mapping=self.mapping, r=r, pending=self.snapshot.pending_keys, limit=self.limit
+        )  # fmt: skip
+        (found,) = self.workers.run([Task("looking for keys that are there twice", work)])
+        for surplus in found or ():
+            self.total["extra" if surplus.target else "missing"] += surplus.rows
+            self.keys.add(surplus.key)
         return found or []
 
-    def _coverage(self, whole: Range, counts: Counts) -> None:
+    def _check_counts(self, whole: KeyRange, counts: Counts) -> None:
+        """The rows seen in the ranges, plus the rows of pending keys, are all rows of `whole`."""
         pending = {"origin": counts.origin_pending, "target": counts.target_pending}
         total = {"origin": counts.origin, "target": counts.target}
         seen = {side: self.seen[side] + pending[side] for side in total}
-        if self.c.method == "exact" and seen != total:
-            for s in self._surplus(whole):
-                # The join paired the other side's one row with each of them.
-                side = "origin" if s.target else "target"
-                seen[side] -= s.rows
-                self.seen[side] -= s.rows
+        if self.method == "exact" and seen != total:
+            for surplus in self._surplus_keys(whole):
+                # The join paired the one row of the other side with each of them.
+                side = "origin" if surplus.target else "target"
+                seen[side] -= surplus.rows
+                self.seen[side] -= surplus.rows
         if seen != total:
             self.found.unfinished.append(
                 f"the ranges of {self.name} held {seen['origin']} and {seen['target']} rows,"
                 f" the tables hold {total['origin']} and {total['target']}"
             )
 
-    def _details(self) -> None:
-        """The findings with their columns, up to the limit, from the same snapshot."""
-        self.found.capped |= len(self.keys) > self.c.limit
-        keys = sorted(self.keys)[: self.c.limit]
-        slices = [keys[n : n + DETAIL_BATCH] for n in range(0, len(keys), DETAIL_BATCH)]
-        tasks = [Task("naming the columns", partial(compare_keys, direction=self.d, keys=part)) for part in slices]
-        findings = [f for found in self.workers.run(tasks) for f in found or ()]
-        if len(findings) != len(keys):
-            self.found.unfinished.append(f"{len(keys)} keys differ, {len(findings)} of them could be named")
-        elif not self.found.capped:
-            # A key that is there twice was counted by the join and as surplus; here it is one.
-            self.total = Counter(f.kind for f in findings)
-        self.found.findings += findings
+    def _name_differences(self) -> None:
+        """List the rows that differ with their columns, up to the limit, in the same snapshot."""
+        self.found.over_limit |= len(self.keys) > self.limit
+        keys = sorted(self.keys)[: self.limit]
+        batches = [keys[n : n + KEYS_PER_TASK] for n in range(0, len(keys), KEYS_PER_TASK)]
+        tasks = [Task("naming the columns", partial(compare_keys, mapping=self.mapping, keys=batch)) for batch in batches]
+        differences = [d for batch in self.workers.run(tasks) for d in batch or ()]
+        if len(differences) != len(keys):
+            self.found.unfinished.append(f"{len(keys)} keys differ, {len(differences)} of them could be named")
+        elif not self.found.over_limit:
+            # The join counted a key that is there twice, and so did the search for surplus keys. Here it is one.
+            self.total = Counter(d.kind for d in differences)
+        self.found.differences += differences
 
 
 def unbroken(results: list[T | None]) -> list[T]:
-    """The results up to the first that is missing. Two sessions may stop in either order, so one beyond the gap can be
-    there; it is compared again."""
+    """The results up to the first missing one. Two sessions may stop in either order, so a result may follow a missing one; its
+    range is compared again."""
     return [r for r in itertools.takewhile(lambda r: r is not None, results) if r is not None]
 
 
-def count_rows(conn: Connection, table: TableName, key: str | None = None, r: Range | None = None) -> int:
-    """Rows with a key in `r`, from the heap: an index that lost entries must not vouch for itself."""
+def count_rows(conn: Connection, table: TableName, key: str, r: KeyRange) -> int:
+    """Count the rows with a key in `r`, by the heap: an index that lost entries must not vouch for itself."""
     conn.execute(HEAP_ONLY)
-    where = r.where(sql.Identifier("s", key)) if r is not None and key is not None else sql.SQL("true")
-    row = conn.execute(sql.SQL("SELECT count(*) FROM {} s WHERE {}").format(table.sql, where)).fetchone()
-    return int(row[0]) if row else 0
+    query = sql.SQL("SELECT count(*) FROM {} s WHERE {}").format(table.sql, r.where(sql.Identifier("s", key)))
+    return int(conn.cursor(row_factory=scalar_row).execute(query).fetchone() or 0)
 
 
 def count_keys(conn: Connection, table: TableName, key: str, keys: sql.Composable) -> int:
-    """Rows that hold one of the keys."""
-    row = conn.execute(
-        sql.SQL("SELECT count(*) FROM {} s WHERE s.{} = ANY ({})").format(table.sql, sql.Identifier(key), keys)
-    ).fetchone()
-    return int(row[0]) if row else 0
+    """Count the rows that hold one of the keys."""
+    query = sql.SQL("SELECT count(*) FROM {} s WHERE s.{} = ANY ({})").format(table.sql, sql.Identifier(key), keys)
+    return int(conn.cursor(row_factory=scalar_row).execute(query).fetchone() or 0)

@@ -1,138 +1,181 @@
-"""The snapshots that everything is compared in, and what was pending in each.
+"""The snapshots in which everything is compared, and the keys that are pending in each.
 
-Three sessions, because three things have to last differently long. The *queue* session holds ACCESS SHARE on the two
-change tables from before the first snapshot to the end, in a READ COMMITTED transaction that has no snapshot of its
-own between statements: no queue entry that this verification relies on, or that a cutover has to compare once more
-because of it, can be truncated away meanwhile (TRUNCATE is not MVCC-safe), and vacuum is not held back. The *snapshot*
-session exports a snapshot and is given up with it after `max_s`. The workers import it for one range at a time.
+Three sessions live for three different times.
 
-What was compared in an earlier snapshot stays true: a key that changed since has an entry that the earlier watermark
-does not see. So the run as a whole vouches for every key but those touched since the watermark of its *oldest*
-snapshot, which is what a cutover compares again.
+- The *queue* session holds ACCESS SHARE on both change tables from before the first snapshot until the end. It is in a READ
+  COMMITTED transaction, which has no snapshot between statements. So nobody can truncate a queue entry that this
+  verification relies on, or that a cutover has to compare once more because of it (TRUNCATE is not MVCC-safe). And VACUUM
+  is not held back.
+- The *snapshot* session exports a snapshot. The verification gives it up after `max_s`, and exports another one.
+- The workers import the snapshot for one range at a time.
+
+A comparison in an earlier snapshot stays true: a key that changed since has a queue entry that the earlier watermark does
+not see. So the verification vouches for every key except those that changed after the watermark of its *oldest* snapshot. A
+cutover compares those keys again.
 """
 
 from __future__ import annotations
 
 import time
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row, scalar_row
 
-from swap.core.connection import Connection
+from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.plan.model import Plan
-from swap.sync.change_queue import due, read_watermark, rows_by_xid
-from swap.sync.replay import Fence
+from swap.state.migration import Migration
+from swap.sync.change_queue import ChangeQueue
+from swap.sync.replay import Barrier
 from verify.workers import Workers
 
 MAX_PENDING = 1_000_000
 
 
+class TableFile(NamedTuple):
+    """The table's oid and its relfilenode. Both stay the same unless the table was replaced, truncated or rewritten; after
+    that an older snapshot finds it empty."""
+
+    oid: int
+    filenode: int
+
+
 @dataclass(frozen=True)
 class ExportedSnapshot:
-    """`exported`: the name other sessions import; `pending`: sorted keys queued and not replayed in it;
-    `everything_pending`: a TRUNCATE is queued; `overflow`: more pending keys than are worth excluding."""
+    """`name`: other sessions import it by this name. `text`: as pg_snapshot prints it. `pending_keys`: sorted keys that are
+    queued and that replay has not reached in this snapshot. `truncate_pending`: a TRUNCATE is queued. `too_many_pending`:
+    there are more pending keys than a comparison leaves out."""
 
-    exported: str
+    name: str
     text: str
     lsn: str
     watermark: Snapshot
-    pending: array[int]
-    everything_pending: bool
-    overflow: bool
+    pending_keys: array[int]
+    truncate_pending: bool = False
+    too_many_pending: bool = False
 
     @property
     def unusable(self) -> str | None:
-        """Why the source cannot be compared in this snapshot."""
-        if self.everything_pending:
+        """Why the rows cannot be compared in this snapshot, or None."""
+        if self.truncate_pending:
             return "a TRUNCATE is queued and not replayed yet: every row is pending"
-        if self.overflow:
-            return f"more than {len(self.pending) - 1} keys are pending: let the replay catch up first"
+        if self.too_many_pending:
+            return f"more than {len(self.pending_keys) - 1} keys are pending: let the replay catch up first"
         return None
 
 
 class SnapshotSeries:
-    """The snapshots of one verification, one after the other. `taken`: all of them, in order."""
+    """The snapshots of one verification, one after the other. `taken`: all of them, in order.
 
-    def __init__(
-        self, holder: Connection, plan: Plan, run_id: int, workers: Workers, max_s: float, fence: Fence | None = None
-    ) -> None:
-        self._holder, self._plan, self._run_id, self._workers, self._max_s = holder, plan, run_id, workers, max_s
-        self._fence = fence
-        self._opened = 0.0
+    `holder`: the migration on the session that exports the snapshots, in autocommit mode."""
+
+    def __init__(self, holder: Migration, workers: Workers, max_s: float, barrier: Barrier | None = None) -> None:
+        self._holder, self._workers, self._max_s, self._barrier = holder, workers, max_s, barrier
+        self._taken_at = 0.0
         self.taken: list[ExportedSnapshot] = []
 
     @property
     def current(self) -> ExportedSnapshot:
         return self.taken[-1]
 
-    def over(self) -> bool:
-        """Whether the current snapshot is old enough to be given up."""
-        return time.monotonic() - self._opened > self._max_s
+    def expired(self) -> bool:
+        """Whether the current snapshot is so old that it must be given up."""
+        return time.monotonic() - self._taken_at > self._max_s
 
     def renew(self) -> ExportedSnapshot:
-        """Give the snapshot up, if there is one, and take another."""
+        """Give the current snapshot up, if there is one, and take the next."""
         if self.taken:
-            self._holder.execute("ROLLBACK")
-        self.taken.append(export_snapshot(self._holder, self._plan, self._run_id, self._fence))
-        self._opened = time.monotonic()
-        self._workers.use(self.current.exported)
+            self._holder.conn.execute("ROLLBACK")
+        self.taken.append(export_snapshot(self._holder, self._barrier))
+        self._taken_at = time.monotonic()
+        self._workers.use_snapshot(self.current.name)
         return self.current
 
-    def lost(self) -> str | None:
-        """None while the last snapshot is still held, else why it is not."""
+    def why_lost(self) -> str | None:
+        """None while the session still holds the last snapshot, else the reason why it does not."""
         try:
-            row = self._holder.execute("SELECT pg_current_snapshot()::text").fetchone()
+            now = self._holder.conn.cursor(row_factory=scalar_row).execute("SELECT pg_current_snapshot()::text").fetchone()
         except psycopg.Error as e:
-            return f"the session that held the snapshot was lost: {str(e).splitlines()[0]}"
-        return None if row is not None and row[0] == self.current.text else "the snapshot was not held to the end"
+            return f"the session that held the snapshot was lost: {first_line(e)}"
+        return None if now == self.current.text else "the snapshot was not held to the end"
 
 
-def pin_change_tables(conn: Connection, plan: Plan) -> None:
-    """Begin a transaction that keeps every queue entry: ACCESS SHARE on the change tables. Writers and replay are not
-    hindered; rotation tries again later. The caller ends it by closing the session."""
-    tables = sql.SQL(", ").join(changes(plan, slot).sql for slot in (0, 1))
-    conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
+def lock_change_tables(conn: Connection, plan: Plan) -> None:
+    """ACCESS SHARE until the transaction ends: no entry can be truncated meanwhile. LOCK TABLE takes no snapshot."""
+    tables = sql.SQL(", ").join(change_table(plan, n).sql for n in (0, 1))
     conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
 
 
+def pin_change_tables(conn: Connection, plan: Plan) -> None:
+    """Begin a transaction that keeps every queue entry. It hinders neither writers nor replay; the rotation of the change
+    tables tries again later. The caller ends the transaction by closing the session."""
+    conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
+    lock_change_tables(conn, plan)
+
+
 def why_unpinned(conn: Connection) -> str | None:
-    """None while the queue's entries are still held, else why they are not."""
+    """None while `conn` still keeps the queue's entries, else the reason why it does not."""
     try:
         conn.execute("SELECT 1")
     except psycopg.Error as e:
-        return f"the session that held the queue was lost: {str(e).splitlines()[0]}"
+        return f"the session that held the queue was lost: {first_line(e)}"
     held = conn.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
     return None if held else "the queue was not held to the end"
 
 
-def export_snapshot(conn: Connection, plan: Plan, run_id: int, fence: Fence | None = None) -> ExportedSnapshot:
-    """Begin a transaction on `conn` (autocommit) and export its snapshot; it reads no table but the queue. With a `fence`
-    (logical mode) the queue is read a little later, by another session: what this snapshot shows and the stream had not
-    delivered yet is pending too, or it would be called a difference."""
-    conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    row = conn.execute(load_sql("verify", "export_snapshot.sql")).fetchone()
-    assert row is not None
-    watermark = read_watermark(conn, plan, run_id)
-    queue = fence.close_up() if fence else conn
-    entries = due(plan, watermark, sql.SQL("c.key"))
-    some = sql.SQL("SELECT DISTINCT d.key FROM ({}) d ORDER BY 1 LIMIT {}").format(entries, sql.Literal(MAX_PENDING + 1))
-    keys = rows_by_xid(queue, some)
-    truncated = rows_by_xid(queue, sql.SQL("SELECT EXISTS (SELECT FROM ({}) d WHERE d.key IS NULL)").format(entries))
-    pending = array("q", (k for (k,) in keys if k is not None))
-    return ExportedSnapshot(row[0], row[1], row[2], watermark, pending, bool(truncated[0][0]), len(keys) > MAX_PENDING)
+class _Export(NamedTuple):
+    name: str
+    text: str
+    lsn: str
 
 
-def table_files(conn: Connection, tables: list[TableName]) -> dict[TableName, tuple[int, int]]:
-    """(oid, relfilenode) of each table that exists: both stay the same unless the table was replaced, truncated
-    or rewritten, after which an older snapshot finds it empty."""
-    rows = conn.execute(
-        load_sql("verify", "table_files.sql"),
-        {"schemas": [t.schema for t in tables], "names": [t.name for t in tables]},
-    ).fetchall()
-    return {TableName(r[0], r[1]): (r[2], r[3]) for r in rows}
+def export_snapshot(m: Migration, barrier: Barrier | None = None) -> ExportedSnapshot:
+    """Begin a transaction on `m.conn` (autocommit) and export its snapshot. It reads no table but the queue.
+
+    With a `barrier` (logical mode) another session reads the queue a little later. A change that this snapshot shows, and that
+    the stream had not delivered yet, is then pending too. Otherwise it would be called a difference."""
+    m.conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    exported = m.conn.cursor(row_factory=class_row(_Export)).execute(load_sql("verify", "export_snapshot.sql")).fetchone()
+    assert exported is not None
+    queue = ChangeQueue.of(m)
+    watermark = queue.watermark()
+    delivered = queue.on(barrier.wait_delivered()) if barrier else queue
+    keys, truncated = delivered.pending(watermark, MAX_PENDING + 1)
+    return ExportedSnapshot(
+        name=exported.name,
+        text=exported.text,
+        lsn=exported.lsn,
+        watermark=watermark,
+        pending_keys=array("q", (key for key in keys if key is not None)),
+        truncate_pending=truncated,
+        too_many_pending=len(keys) > MAX_PENDING,
+    )
+
+
+def oldest_of(snapshot: str) -> int:
+    """The oldest transaction that may be unseen in a pg_snapshot, given as text: its own xmin. Snapshot.xmin does not do: on a
+    standby the text does not list the transactions in progress."""
+    return int(snapshot.split(":", 1)[0])
+
+
+class _TableFileRow(NamedTuple):
+    schema: str
+    name: str
+    oid: int
+    filenode: int
+
+
+def table_files(conn: Connection, tables: Iterable[TableName]) -> dict[TableName, TableFile]:
+    """The file of each of the tables that exists."""
+    wanted = list(tables)
+    names = {"schemas": [t.schema for t in wanted], "names": [t.name for t in wanted]}
+    rows = conn.cursor(row_factory=class_row(_TableFileRow)).execute(load_sql("verify", "table_files.sql"), names)
+    return {TableName(r.schema, r.name): TableFile(r.oid, r.filenode) for r in rows}

@@ -1,6 +1,7 @@
-"""The structure of both sides: the same columns, types and NOT NULLs after the known renames, and nothing new.
+"""The structure of both sides: the same columns, types and NOT NULLs after the known renames, and no new column.
 
-Pure: two loaded tables in, a check out. Without it a column added after planning would simply not be compared.
+Pure: two loaded tables in, one check out. Without this check a column that was added after planning would not be compared, and
+no message would tell.
 """
 
 from __future__ import annotations
@@ -12,52 +13,55 @@ from verify.checks import check
 from verify.report import CheckResult
 
 
-def structure(plan: Plan, d: TableMapping, origin: Table, target: Table) -> tuple[CheckResult, list[str]]:
-    """The check, and what makes a comparison impossible (a column missing on either side, or of another type)."""
-    impossible, problems = [], []
-    for m in d.columns:
-        a, b = origin.column(m.origin), target.column(m.target)
+def structure(plan: Plan, mapping: TableMapping, origin: Table, target: Table) -> tuple[CheckResult, list[str]]:
+    """The check, and the reasons why the rows cannot be compared (a column is missing on a side, or has another type)."""
+    incomparable, problems = [], []
+    for mapped in mapping.columns:
+        a, b = origin.column(mapped.origin), target.column(mapped.target)
         if a is None:
-            impossible.append(f"{origin.name} has no column {m.origin}")
+            incomparable.append(f"{origin.name} has no column {mapped.origin}")
         if b is None:
-            impossible.append(f"{target.name} has no column {m.target}")
+            incomparable.append(f"{target.name} has no column {mapped.target}")
         if a is None or b is None:
             continue
-        if m.lookup:
-            a = origin.column(d.origin_uuid) or a
+        if mapped.lookup:
+            a = origin.column(mapping.origin_uuid) or a
         else:
-            problems += _unlike(plan, origin, a, target, b)
+            problems += _column_differences(plan, (origin, a), (target, b))
         if a.type != b.type:
-            impossible.append(f"{origin.name}.{a.name} is {a.type}, {target.name}.{b.name} is {b.type}")
-    for table, known in ((origin, _origin_columns(plan, d)), (target, {m.target for m in d.columns})):
+            incomparable.append(f"{origin.name}.{a.name} is {a.type}, {target.name}.{b.name} is {b.type}")
+    for table, known in ((origin, _origin_columns(plan, mapping)), (target, {m.target for m in mapping.columns})):
         new = [c.name for c in table.columns if c.name not in known]
         problems += [f"{table.name} has a column that is not in the plan: {name}" for name in new]
-    good = f"{len(d.columns)} columns are alike on {origin.name} and {target.name}"
-    return check("structure", [*impossible, *problems], good), impossible
+    good = f"{len(mapping.columns)} columns are alike on {origin.name} and {target.name}"
+    return check("structure", [*incomparable, *problems], good), incomparable
 
 
-def _origin_columns(plan: Plan, d: TableMapping) -> set[str]:
-    """Every column the captured table may have; a uuid column of an own reference that the application itself
-    keeps is known too, though the maintained one is looked up."""
-    known = {m.origin for m in d.columns}
-    if d.direction is Direction.FORWARD:
+def _origin_columns(plan: Plan, mapping: TableMapping) -> set[str]:
+    """Every column that the captured table may have. They include a uuid column of an own reference that the application
+    itself keeps, although the maintained column is looked up."""
+    known = {m.origin for m in mapping.columns}
+    if mapping.direction is Direction.FORWARD:
         return known | {r.uuid_column for r in plan.own_references}
     after = {r.before: r.after for r in plan.renames}
     return known | {after.get(m.target, m.target) for m in forward(plan).columns}
 
 
-def _unlike(plan: Plan, origin: Table, a: Column, target: Table, b: Column) -> list[str]:
-    out = []
-    for what, x, y in (
+def _column_differences(plan: Plan, origin: tuple[Table, Column], target: tuple[Table, Column]) -> list[str]:
+    (origin_table, a), (target_table, b) = origin, target
+    compared = (
         ("collation", a.collation, b.collation),
         ("generated", a.generated, b.generated),
         ("NOT NULL", _not_null(plan, a), _not_null(plan, b)),
-    ):
-        if x != y:
-            out.append(f"{what} of {origin.name}.{a.name} is {x}, of {target.name}.{b.name} {y}")
-    return out
+    )
+    return [
+        f"{property_} of {origin_table.name}.{a.name} is {x}, of {target_table.name}.{b.name} {y}"
+        for property_, x, y in compared
+        if x != y
+    ]
 
 
-def _not_null(plan: Plan, c: Column) -> bool:
-    """Both keys are NOT NULL where they are the primary key, and may not be where they are kept beside it."""
-    return c.not_null or c.name in (plan.key, plan.legacy_key, plan.identity)
+def _not_null(plan: Plan, column: Column) -> bool:
+    """The key columns count as NOT NULL on both sides: a key is NOT NULL where it is the primary key, and it may be nullable
+    where it is kept beside the primary key."""
+    return column.not_null or column.name in (plan.key, plan.legacy_key, plan.identity)

@@ -1,5 +1,6 @@
--- Where each table's rows are kept: TRUNCATE and every rewrite give it another file, a swap of names another oid.
-SELECT n.nspname, c.relname, c.oid::bigint, c.relfilenode::bigint
+-- The file that holds each table's rows. TRUNCATE and every rewrite give the table another file; an exchange of names gives
+-- the name another oid.
+SELECT n.nspname::text AS schema, c.relname::text AS name, c.oid::bigint AS oid, c.relfilenode::bigint AS filenode
 FROM unnest(%(schemas)s::text[], %(names)s::text[]) w(nspname, relname)
 JOIN pg_namespace n ON n.nspname = w.nspname
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.relname

@@ -1,7 +1,7 @@
-"""`jobs` sessions on one exported snapshot, and the tasks they run. What fails is a reason, never a result.
+"""`jobs` sessions on one exported snapshot, and the tasks that they run. A task that fails gives a reason, never a result.
 
-Every task is a transaction of its own on the shared snapshot, so a table's ACCESS SHARE lock lasts as long as one
-range: a waiting TRUNCATE or cutover gets through between two of them.
+Every task is a transaction of its own on the shared snapshot. So the ACCESS SHARE lock on a table lasts as long as one
+range, and a waiting TRUNCATE or cutover gets through between two ranges.
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from typing import Generic, TypeVar
 import psycopg
 from psycopg import sql
 
-from swap.core.connection import Connection, Database
+from swap.core.connection import Connection, Database, first_line
 from swap.core.errors import SwapError
 
 T = TypeVar("T")
-# Parallelism is `jobs`.
+GiveUp = Callable[[], str]  # the reason to end the verification; empty while there is none
 POLL_S = 0.25
+# `jobs` alone sets how much runs in parallel.
 SETTINGS = "SET max_parallel_workers_per_gather = 0; SET work_mem = '64MB'"
 
 
 @dataclass(frozen=True)
 class Task(Generic[T]):
-    """`what` names it in the reason when it does not finish."""
+    """`label` names the task in the reason when it does not finish."""
 
-    what: str
+    label: str
     work: Callable[[Connection], T]
 
 
 class _UnfinishedError(Exception):
-    """A task that did not finish, and why."""
+    """The task did not finish. The message says why; it is empty when an earlier task failed."""
 
 
-class _LateError(Exception):
-    """A task that was not started, because the snapshot is to be given up."""
+class _NotStartedError(Exception):
+    """The task did not start, because the snapshot is to be given up."""
 
 
 def never() -> bool:
@@ -48,20 +49,21 @@ def never() -> bool:
 
 
 def no_reason() -> str:
+    """Never give up."""
     return ""
 
 
 class Workers:
-    """The sessions. After the first failure nothing more is started: `unfinished` says why, and results stay None.
+    """The sessions. After the first failure no further task starts: `unfinished` says why, and results stay None.
 
-    `give_up` is asked all the while: a reason ends the work at once.
+    `run` asks `give_up` again and again. A reason ends the work at once, and `given_up` keeps it.
     """
 
-    def __init__(self, database: Database, jobs: int, give_up: Callable[[], str] = no_reason) -> None:
+    def __init__(self, database: Database, jobs: int, give_up: GiveUp = no_reason) -> None:
         self.jobs = jobs
         self.unfinished: list[str] = []
         self.given_up = ""
-        self._set: sql.Composed | None = None
+        self._set_snapshot: sql.Composed | None = None
         self._ask = give_up
         self._stop = threading.Event()
         self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
@@ -77,20 +79,20 @@ class Workers:
         conn.read_only = True
         self._idle.put(conn)
 
-    def use(self, snapshot: str) -> None:
-        """Every task from now on reads this exported snapshot. Waits for the sessions, which open by themselves."""
+    def use_snapshot(self, name: str) -> None:
+        """Let every later task read this exported snapshot. Waits for the sessions, which open in the background."""
         try:
             for opening in self._opening:
                 opening.result()
         except (SwapError, psycopg.Error) as e:
-            self._give_up(f"a worker could not start: {_first_line(e)}")
-        self._set = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot))
+            self._give_up(f"a worker could not start: {first_line(e)}")
+        self._set_snapshot = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(name))
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Nothing outlives this: running queries are cancelled when an exception (Ctrl-C) ends the run."""
+        """End every session. An exception (Ctrl-C) cancels the running queries first."""
         self._stop.set()
         if error is not None:
             self._cancel()
@@ -110,8 +112,10 @@ class Workers:
         until: Callable[[], bool] = never,
         at_least: int = 1,
     ) -> list[T | None]:
-        """The tasks' results in order; None for what did not finish. `done` is called as results come. When `until` says
-        so no further task is started, but always the first `at_least`."""
+        """Run the tasks. Returns their results in order, None for a task that did not finish.
+
+        Calls `done` with each result as it comes. Once `until` is true no further task starts; the first `at_least` tasks
+        start in any case."""
         futures = [self._pool.submit(self._one, task, until if n >= at_least else never) for n, task in enumerate(tasks)]
         waiting = set(futures)
         while waiting:
@@ -130,7 +134,7 @@ class Workers:
     def _result(self, future: Future[T]) -> T | None:
         try:
             return future.result()
-        except (CancelledError, _LateError):
+        except (CancelledError, _NotStartedError):
             return None
         except _UnfinishedError as e:
             self._give_up(str(e))
@@ -145,19 +149,15 @@ class Workers:
         if self._stop.is_set():
             raise _UnfinishedError("")
         if until():
-            raise _LateError
-        assert self._set is not None
+            raise _NotStartedError
+        assert self._set_snapshot is not None
         conn = self._idle.get()
         try:
             with conn.transaction():
-                conn.execute(self._set)
+                conn.execute(self._set_snapshot)
                 return task.work(conn)
         except psycopg.Error as e:
-            self._stop.set()  # here, so that this thread does not begin the next task before the failure is heard of
-            raise _UnfinishedError(f"{task.what}: {_first_line(e)}") from None
+            self._stop.set()  # here: otherwise this thread begins its next task before the main thread knows of the failure
+            raise _UnfinishedError(f"{task.label}: {first_line(e)}") from None
         finally:
             self._idle.put(conn)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].strip()

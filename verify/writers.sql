@@ -1,12 +1,15 @@
--- Who could write to a table or does at this moment, beside its owner and the sessions that replay (they hold `worker`).
-SELECT format('%%s may %%s', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, string_agg(DISTINCT a.privilege_type, ', '))
+-- Roles that could write to a table, and sessions that write to it now, except its owner and the sessions that replay (those hold
+-- the advisory lock `worker`).
+SELECT format('%%s may %%s', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END,
+              string_agg(DISTINCT a.privilege_type, ', '))
 FROM pg_class c,
      LATERAL (SELECT (aclexplode(c.relacl)).* UNION ALL
               SELECT (aclexplode(t.attacl)).* FROM pg_attribute t WHERE t.attrelid = c.oid AND NOT t.attisdropped) a
 WHERE c.oid = %(oid)s AND a.grantee <> c.relowner AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
 GROUP BY a.grantee
 UNION ALL
-SELECT format('%%s (pid %%s, %%s) is writing to it', coalesce(nullif(s.application_name, ''), 'a session'), l.pid, coalesce(s.usename, '?'))
+SELECT format('%%s (pid %%s, %%s) is writing to it',
+              coalesce(nullif(s.application_name, ''), 'a session'), l.pid, coalesce(s.usename, '?'))
 FROM pg_locks l LEFT JOIN pg_stat_activity s USING (pid)
 WHERE l.locktype = 'relation' AND l.relation = %(oid)s AND l.granted AND l.mode = 'RowExclusiveLock'
       AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())

@@ -61,6 +61,17 @@ def resolve(conn: Connection, table: TableName, *, partitioned: bool = False) ->
     return found.oid
 
 
+def column_type(conn: Connection, table: TableName, column: str) -> str | None:
+    """The type of a column, as format_type prints it; None when there is no such column."""
+    row = conn.execute(
+        "SELECT format_type(a.atttypid, NULL) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s AND a.attname = %s"
+        " AND NOT a.attisdropped",
+        [table.schema, table.name, column],
+    ).fetchone()
+    return row[0] if row else None
+
+
 def load_catalog(conn: Connection, source: TableName, declared: Seq[tuple[TableName, str]] = ()) -> Catalog:
     """The catalog around `source`, without its dependents (swap.catalog.dependents). `declared`: references (table, column) that
     no constraint shows.

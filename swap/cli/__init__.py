@@ -5,28 +5,13 @@ from __future__ import annotations
 import sys
 import traceback
 
-import psycopg
 import typer
 
-from swap.cli import commands, demo_command, operate, verify_command
-from swap.cli.context import INTERRUPTED, STOPPED
-from swap.cli.output import emit_json, error_document, print_error
-from swap.core.connection import translate
-from swap.core.errors import DefectError, StoppedError, SwapError, UsageError
+from swap.cli.commands import app
+from swap.cli.results import conclude, stopped
+from swap.core.errors import DefectError, SwapError, UsageError
 
-app = typer.Typer(
-    name="swap",
-    help="Change a live PostgreSQL table's primary key from bigint to uuid: verified, and with a way back at every stage.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-commands.register(app)
-verify_command.register(app)
-operate.register(app)
-demo_command.register(app)
-
+INTERRUPTED = 130  # typer's own answer to Ctrl-C outside a command's work
 # typer's usage errors: the class moved when typer took click into itself, its place in the hierarchy did not.
 _CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
@@ -38,35 +23,40 @@ def run(args: list[str]) -> int:
         result = app(args=args, standalone_mode=False, prog_name="swap")
         if result != INTERRUPTED:
             return result if isinstance(result, int) else 0
-        error: SwapError = StoppedError(**STOPPED)
+        error: SwapError = stopped()
     except typer.Exit as e:
         if e.exit_code != INTERRUPTED:
             return e.exit_code
-        error = StoppedError(**STOPPED)
+        error = stopped()
     except SwapError as e:
         error = e
-    except psycopg.Error as e:
-        error = translate(e)
-        error.document = vars(e).get("document", {})
     except (typer.Abort, KeyboardInterrupt):
-        error = StoppedError(**STOPPED)
+        error = stopped()
     except _CLICK_ERROR as e:
         message = e.format_message() if hasattr(e, "format_message") else str(e)
         error = UsageError(message if message.endswith((".", "?")) else f"{message}.")
     except Exception as e:  # noqa: BLE001 - the one place where an unforeseen error becomes exit code 1
-        error = DefectError(f"Unforeseen: {type(e).__name__}: {e}.")
+        error = _of_the_driver(e) or DefectError(f"Unforeseen: {type(e).__name__}: {e}.")
         error.__cause__ = e
     return _report(error, as_json=as_json, verbose="-v" in args or "--verbose" in args)
+
+
+def _of_the_driver(error: Exception) -> SwapError | None:
+    """What a driver's error means. Without the driver, which only commands that need it import, it is none of its errors."""
+    driver = sys.modules.get("psycopg")
+    if driver is None or not isinstance(error, driver.Error):
+        return None
+    from swap.core.connection import translate
+
+    meant = translate(error)
+    meant.document = vars(error).get("document", {})
+    return meant
 
 
 def _report(error: SwapError, *, as_json: bool, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
-    if as_json:
-        emit_json(error.document | {"error": error_document(error)})
-    else:
-        print_error(error.message, error.state, error.hint)
-    return int(error.exit_code)
+    return conclude(error.document, error, as_json=as_json)
 
 
 def main() -> None:

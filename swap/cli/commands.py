@@ -1,46 +1,34 @@
-"""init, doctor, sync, status, pause, resume; and the order in which `swap --help` lists them with plan and prepare."""
+"""Every command as the command line knows it: its options, its help, an example. `swap --help` lists them in this order.
+
+A command imports the module that does its work when it runs. So `--help` and shell completion load neither the database
+driver nor anything that a single command needs (tests/cli/test_start.py).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from swap.cli.context import ConfigFile, Dsn, Json, Verbose, opened
-from swap.cli.output import emit_json, print_checks, print_lines, watched
-from swap.cli.plan_commands import active, plan, prepare
-from swap.cli.results import conclude, done
-from swap.cli.status import read_status, status_lines
-from swap.core.connection import Database
-from swap.core.errors import PhaseError, RefusedError, UsageError
-from swap.core.names import parse_table
-from swap.doctor.examine import examine
-from swap.doctor.trial.build import try_out
-from swap.prepare.init import render, write
-from swap.state.journal import Phase
-from swap.sync.loop import Sync
+from swap.cli.options import Clients, ConfigFile, DryRun, Dsn, Jobs, Json, Method, Mode, Verbose, Yes
 
-Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Sessions at work. Else [sync] jobs.")]
+app = typer.Typer(
+    name="swap",
+    help="Change a live PostgreSQL table's primary key from bigint to uuid: verified, and with a way back at every stage.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 
 
-def register(app: typer.Typer) -> None:
-    for function in (init, doctor, plan, prepare, sync, status, pause, resume):
-        app.command(epilog=f"Example: {EXAMPLES[function.__name__]}")(function)
+def command(example: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return app.command(epilog=f"Example: {example}")
 
 
-EXAMPLES = {
-    "init": "swap init public.users --out swap.toml",
-    "doctor": "swap doctor --trial --json",
-    "plan": "swap plan --sql > plan.sql",
-    "prepare": "swap prepare --dry-run",
-    "sync": "swap sync --once --jobs 4",
-    "status": "swap status --watch",
-    "pause": "swap pause",
-    "resume": "swap resume",
-}
-
-
+@command("swap init public.users --out swap.toml")
 def init(
     table: Annotated[str, typer.Argument(help="schema.table whose integer primary key becomes a uuid")],
     out: Annotated[Path, typer.Option("--out", help="Where to write it.")] = Path("swap.toml"),
@@ -48,91 +36,169 @@ def init(
     dsn: Dsn = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Inspect a table and everything that refers to it; write a commented swap.toml."""
-    try:
-        name = parse_table(table)
-    except ValueError as e:
-        raise UsageError(f"{e}.") from None
-    with Database.from_options(dsn, "init").session() as conn:
-        text = render(conn, name)
-    write(out, text, force=force)
-    if as_json:
-        emit_json({"path": str(out), "table": str(name)})
-    else:
-        print_lines([f"Wrote {out}. Read it, declare or ignore the look-alikes, then run `swap doctor`."])
+    from swap.cli.init import work
+
+    work(table, out, force=force, dsn=dsn, as_json=as_json)
 
 
+@command("swap doctor --trial --json")
 def doctor(
     trial: Annotated[bool, typer.Option("--trial", help="Build the whole target schema, empty, and roll it back.")] = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Every preflight check: ok, warning or blocker, with why it matters and what mends it."""
-    with opened("doctor", dsn, config) as s:
-        findings = examine(s.journal.conn, s.config, trial=try_out if trial else None)
-    rows = [{"name": f.name, "status": f.status, "object": f.object, "detail": f.detail, "hint": f.hint} for f in findings]
-    blockers = [r for r in rows if r["status"] == "blocker"]
-    error = None
-    if blockers:
-        first = blockers[0]
-        error = RefusedError(f"{len(blockers)} blockers, the first is {first['name']} of {first['object']}.", hint=first["hint"])
-    if not as_json:
-        print_checks(rows)
-        print_lines([f"{len(rows)} checks, {len(blockers)} blockers, {sum(r['status'] == 'warning' for r in rows)} warnings"])
-    return conclude({"checks": rows}, error, as_json=as_json)
+    from swap.cli.doctor import work
+
+    return work(dsn, config, trial=trial, as_json=as_json)
 
 
+@command("swap plan --sql > plan.sql")
+def plan(
+    show_sql: Annotated[bool, typer.Option("--sql", help="Every statement.")] = False,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """What will happen, phase by phase: objects, locks, estimated rows and bytes."""
+    from swap.cli.plan import work
+
+    work(dsn, config, show_sql=show_sql, as_json=as_json)
+
+
+@command("swap prepare --dry-run")
+def prepare(
+    dry_run: DryRun = False,
+    mode: Annotated[Mode | None, typer.Option("--mode", help="Else [sync] mode. Of a prepared run: changes how it captures.")] = None,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Build the shadow table, the identity and reference columns, and start change capture. Resumes or does nothing."""
+    from swap.cli.prepare import work
+
+    work(dsn, config, mode=mode.value if mode else None, dry_run=dry_run, as_json=as_json)
+
+
+@command("swap sync --once --jobs 4")
 def sync(
     once: Annotated[bool, typer.Option("--once", help="Exit as soon as it has caught up.")] = False,
     jobs: Jobs = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Backfill what is missing, build indexes, then replay changes until stopped. After a cutover: in reverse."""
-    with opened("sync", dsn, config, graceful=True) as s:
-        run = s.need_run("sync")
-        if run.phase in (Phase.FINALIZED, Phase.ABORTED):
-            raise PhaseError(f"There is nothing to sync: the run is {run.phase.public}.")
-        result = Sync(s.database, s.config, s.journal, run, s.report, s.stop, jobs=jobs or s.config.sync.jobs, once=once).run()
-    document = {
-        "reason": result.reason, "phase": result.phase.public, "direction": result.direction,
-        "replayed": result.replayed, "pending_changes": result.pending,
-    }  # fmt: skip
-    said = {"caught_up": "caught up", "stopped": "stopped after the batch in hand", "finished": "the run has ended"}
-    text = f"{said[result.reason]}: {result.phase.public}, {result.replayed:,} changes replayed, {result.pending:,} pending"
-    done(as_json, document, text)
+    from swap.cli.sync import work
+
+    work(dsn, config, once=once, jobs=jobs, as_json=as_json)
 
 
+@command("swap status --watch")
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until interrupted.")] = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Phase, direction, progress, lag, pending changes, last verification, and whether a revert is possible."""
-    with opened("status", dsn, config, graceful=watch) as s:
-        if as_json or not watch:
-            document = read_status(s)
-            done(as_json, document, "\n".join(status_lines(document)))
-            return
-        with watched() as (show, every_s):
-            stopped = False
-            while not stopped:
-                s.run = s.journal.current(s.config.source.name) if s.journal.exists() else None
-                show(status_lines(read_status(s)))
-                stopped = s.stop.wait(every_s)
+    from swap.cli.status import work
+
+    work(dsn, config, watch=watch, as_json=as_json)
 
 
-def _set_paused(command: str, value: bool, dsn: str | None, config: Path | None, as_json: bool) -> None:
-    with opened(command, dsn, config) as s:
-        run = s.need_run(command)
-        if not active(run):
-            raise PhaseError(f"There is nothing to {command}: the run is {run.phase.public}.")
-        s.journal.update_run(run.id, paused=value)
-        s.journal.event(run.id, command, "by the operator")
-    done(as_json, {"paused": value}, "paused: `swap resume` goes on" if value else "resumed")
-
-
+@command("swap pause")
 def pause(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> None:
     """Stop backfill and replay of a running sync after the batch in hand, from any other terminal."""
-    _set_paused("pause", True, dsn, config, as_json)
+    from swap.cli.pause import work
+
+    work("pause", dsn, config, as_json=as_json)
 
 
+@command("swap resume")
 def resume(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> None:
     """Let a paused sync go on."""
-    _set_paused("resume", False, dsn, config, as_json)
+    from swap.cli.pause import work
+
+    work("resume", dsn, config, as_json=as_json)
+
+
+@command("swap verify --method exact --report verify.json")
+def verify(
+    method: Annotated[Method, typer.Option("--method", help="checksum drills down with exact where sums differ.")] = Method.checksum,
+    jobs: Jobs = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Queue differing keys for replay; verify again after.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --repair: print what would queue them.")] = False,
+    report: Annotated[Path | None, typer.Option("--report", help="Also write JSON and Markdown: FILE, and FILE with the other suffix.")] = None,
+    watch: Annotated[float | None, typer.Option("--watch", min=0.1, metavar="SECONDS", help="Compare changed keys this often, everything every [verify] full_pass_s, until stopped.")] = None,
+    metrics_port: Annotated[int | None, typer.Option("--metrics-port", min=0, max=65535, help="With --watch: metrics for Prometheus.")] = None,
+    on: Annotated[str | None, typer.Option("--on", metavar="DSN", help="Compare on this physical standby: the primary does no scan.")] = None,
+    against_dsn: Annotated[str | None, typer.Option("--against", metavar="DSN", help="Compare with the same tables of another database, by digests.")] = None,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> int:  # fmt: skip
+    """Row-level verification of every table in the run, with the reference and structure checks. Blocks no writer."""
+    from swap.cli.verify import work
+
+    return work(
+        dsn, config, method=method.value, jobs=jobs, repair=repair, dry_run=dry_run, report=report, watch=watch,
+        metrics_port=metrics_port, on=on, against_dsn=against_dsn, as_json=as_json,
+    )  # fmt: skip
+
+
+@command("swap cutover --dry-run; swap cutover --yes --max-attempts 50")
+def cutover(
+    dry_run: DryRun = False, yes: Yes = False,
+    no_snapshot: Annotated[bool, typer.Option("--no-snapshot", help="Cut over without the snapshot hook.")] = False,
+    max_attempts: Annotated[int | None, typer.Option("--max-attempts", min=1, help="Else [cutover] max_attempts.")] = None,
+    lock_timeout: Annotated[int | None, typer.Option("--lock-timeout", min=1, metavar="MS", help="Per attempt.")] = None,
+    max_lock_hold: Annotated[int | None, typer.Option("--max-lock-hold", min=50, metavar="MS", help="Else it rolls back.")] = None,
+    disconnect_clients: Clients = None,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Gates, snapshot hook, one atomic rename transaction; reverse capture is live from its commit."""
+    from swap.cli.cutover import work
+
+    overrides = {
+        "max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold,
+        "disconnect_clients": disconnect_clients,
+    }  # fmt: skip
+    work(dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, as_json=as_json)
+
+
+@command("swap revert --yes")
+def revert(
+    dry_run: DryRun = False, yes: Yes = False, disconnect_clients: Clients = None,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """The same transaction backwards, keeping every write made after the cutover; then syncing forward again."""
+    from swap.cli.revert import work
+
+    work(dsn, config, {"disconnect_clients": disconnect_clients}, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@command("swap finalize --dry-run --drop-legacy")
+def finalize(
+    dry_run: DryRun = False, yes: Yes = False,
+    drop_legacy: Annotated[bool, typer.Option("--drop-legacy", help="Drop the integer columns too.")] = False,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """The only command that destroys: drops the retired table and capture; after it there is no revert."""
+    from swap.cli.finalize import work
+
+    work(dsn, config, drop_legacy=drop_legacy, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@command("swap abort --yes")
+def abort(
+    dry_run: DryRun = False, yes: Yes = False,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Before a cutover: remove everything swap added; the tables are as they were before prepare."""
+    from swap.cli.abort import work
+
+    work(dsn, config, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@command("swap demo --variant fresh --users 20000")
+def demo(
+    variant: Annotated[str, typer.Option("--variant", help="adopt: uuid columns half there; fresh: none.")] = "adopt",
+    users: Annotated[int, typer.Option("--users", min=100, help="Rows in the example's users table.")] = 50_000,
+    mode: Annotated[str, typer.Option("--mode", help="trigger, or logical: how changes are captured.")] = "trigger",
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """A private PostgreSQL, the example application under live load, the whole cycle, a summary."""
+    from swap.demo.cycle import run_demo
+
+    return run_demo(variant=variant, users=users, mode=mode, as_json=as_json)

@@ -13,9 +13,8 @@ from swap.core.config import Config
 from swap.core.connection import Database, translate
 from swap.core.errors import RefusedError
 from swap.core.names import quote
-from swap.doctor.examine import examine
 from swap.state.journal import Journal
-from swap.state.missing import RUNBOOK, refuse_gone
+from swap.state.missing import RUNBOOK, refuse_missing
 
 MISSING = (
     psycopg.errors.UndefinedTable,
@@ -42,7 +41,7 @@ def explain_missing(database: Database, config: Config, *, began: bool) -> None:
                     hint=f"{RUNBOOK}.",
                 ) from None
             if run is not None:
-                refuse_gone(conn, journal, run)
+                refuse_missing(journal, run)
         elif began:
             _refuse_without_state(journal.schema)
 
@@ -57,6 +56,8 @@ def _refuse_without_state(schema: str) -> NoReturn:
 
 def explain_privilege(database: Database, config: Config, error: psycopg.errors.InsufficientPrivilege) -> None:
     """RefusedError with the statement that gives back what is missing, where `doctor` knows it."""
+    from swap.doctor.examine import examine  # here: every command imports this module, and few meet such an error
+
     with database.session() as conn:
         found = [f for f in examine(conn, config) if f.status == "blocker" and f.name in RIGHTS]
     if found:

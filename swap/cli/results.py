@@ -1,13 +1,11 @@
-"""How a command ends: a document or a line, a list of statements, a report that may be an error."""
+"""How a command ends: a document or a line, a report that may be an error, an operator who stops it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from swap.cli import listing
-from swap.cli.output import emit_json, error_document, print_error, print_lines
-from swap.core.errors import SwapError
-from swap.core.statement import Statement
+from swap.cli.output import emit_json, error_document, print_lines
+from swap.core.errors import StoppedError, SwapError
 
 
 def conclude(document: dict[str, Any], error: SwapError | None, *, as_json: bool) -> int:
@@ -15,15 +13,10 @@ def conclude(document: dict[str, Any], error: SwapError | None, *, as_json: bool
     if as_json:
         emit_json(document | ({"error": error_document(error)} if error else {}))
     elif error:
+        from swap.cli.terminal import print_error
+
         print_error(error.message, error.state, error.hint)
     return int(error.exit_code) if error else 0
-
-
-def print_statements(statements: list[Statement], *, as_json: bool) -> None:
-    if as_json:
-        emit_json({"statements": listing.as_json(statements)})
-    else:
-        print_lines(listing.as_text(statements))
 
 
 def done(as_json: bool, document: dict[str, Any], said: str) -> None:
@@ -31,3 +24,12 @@ def done(as_json: bool, document: dict[str, Any], said: str) -> None:
         emit_json(document)
     else:
         print_lines([said])
+
+
+def stopped() -> StoppedError:
+    """The error of a command that an operator or a signal interrupted."""
+    return StoppedError(
+        "Stopped by the operator.",
+        state="What was committed before stays; the transaction in hand was rolled back.",
+        hint="Run the command again when ready: it resumes.",
+    )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from swap.cli.context import Session
-from swap.cli.output import duration
+from swap.cli.output import duration, watched
+from swap.cli.results import done
+from swap.cli.session import Session, active, opened
 from swap.core.names import TableName
 from swap.core.pgbouncer import by_hand, paused_now
-from swap.ddl.spare_keys import read_legacy_keys
 from swap.state.journal import Journal, Phase, Run
-from swap.state.missing import KEPT, RUNBOOK, gone, left_over, refuse_gone
+from swap.state.missing import KEPT, RUNBOOK, left_over, missing_tables, refuse_missing
 from swap.sync.backlog_trend import BEHIND, CAUGHT_UP
-from swap.sync.change_queue import count_due, read_watermark
+from swap.sync.change_queue import ChangeQueue
+from swap.sync.legacy_keys import read_legacy_keys
 from swap.sync.logical.lag import read_lag
-from verify.capture import faults_now
+from verify.capture import current_faults
 
 FEW_KEYS = 1_000_000
 EMPTY: dict[str, Any] = {
@@ -26,21 +28,35 @@ EMPTY: dict[str, Any] = {
 }  # fmt: skip
 
 
+def work(dsn: str | None, config: Path | None, *, watch: bool, as_json: bool) -> None:
+    with opened("status", dsn, config, graceful=watch) as s:
+        if as_json or not watch:
+            document = read_status(s)
+            done(as_json, document, "\n".join(status_lines(document)))
+            return
+        with watched() as (show, every_s):
+            stopped = False
+            while not stopped:
+                s.run = s.journal.current(s.config.source.name) if s.journal.exists() else None
+                show(status_lines(read_status(s)))
+                stopped = s.stop.wait(every_s)
+
+
 def read_status(s: Session) -> dict[str, Any]:
     """CLI.md's fields of `status`."""
     run = s.run
     if run is None:
         return EMPTY | {"pooler": _pooler(s), "missing": [], "left_over": left_over(s.journal.conn, s.config) or None}
-    ended = run.phase in (Phase.FINALIZED, Phase.ABORTED)
-    missing = gone(s.journal.conn, s.journal, run)
+    ended = not active(run)
+    missing = missing_tables(s.journal, run)
     if any(s.journal.has_table(m.name) for m in missing):
-        refuse_gone(s.journal.conn, s.journal, run)
+        refuse_missing(s.journal, run)
     captured = not ended and not missing and s.journal.step_done(run.id, "capture")
-    pending = count_due(s.journal.conn, run.plan, read_watermark(s.journal.conn, run.plan, run.id)) if captured else 0
+    pending = ChangeQueue(s.journal.conn, run.plan, run.id).count_due() if captured else 0
     streamed = captured and run.mode == "logical" and not s.standby
     lag = read_lag(s.journal.conn, run.plan, run.id) if streamed else None
     slot = asdict(lag) if lag else None
-    problem = "; ".join(f.detail for f in faults_now(s.journal.conn, s.journal, run)) if captured and run.phase in KEPT else ""
+    problem = "; ".join(f.detail for f in current_faults(s.journal, run)) if captured and run.phase in KEPT else ""
     keys = asdict(read_legacy_keys(s.journal.conn, run.plan)) if run.phase is Phase.CUT_OVER and not missing else None
     return {
         "phase": run.phase.public,

@@ -226,6 +226,12 @@ def first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def may_set(conn: Connection, parameter: str) -> bool:
+    """Whether the session's role may set a parameter that needs a right of its own."""
+    row = conn.execute("SELECT has_parameter_privilege(%s, 'SET')", [parameter]).fetchone()
+    return bool(row and row[0])
+
+
 def judged(error: psycopg.Error) -> bool:
     """Whether the error says something about the statement.
 

@@ -6,7 +6,7 @@ from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.sql_text import verbatim
-from swap.ddl.capture import generator
+from swap.ddl.keys import generator
 from swap.plan.direction import TableMapping
 from swap.plan.model import Plan, RefColumns, ReferencePlan
 

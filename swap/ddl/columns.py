@@ -7,8 +7,8 @@ from psycopg import sql
 from swap.core.names import TableName
 from swap.core.sql_text import verbatim
 from swap.core.statement import AX, Kind, Statement, Verb
-from swap.ddl.capture import generator
 from swap.ddl.grants import grants
+from swap.ddl.keys import generator
 from swap.ddl.security_labels import exchange_labels
 from swap.plan.model import Plan, RefColumns, ReferencePlan
 

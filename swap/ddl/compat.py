@@ -19,8 +19,8 @@ from psycopg import sql
 from swap.core.names import TableName
 from swap.core.sql_text import load_sql
 from swap.core.statement import AX, Kind, Statement, Verb
-from swap.ddl.capture import PACKAGE, function, generator
-from swap.ddl.guards import trigger
+from swap.ddl.keys import generator
+from swap.ddl.own_triggers import trigger, trigger_function
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
@@ -58,17 +58,17 @@ def compat_functions(plan: Plan) -> list[Statement]:
 def twin_functions(plan: Plan, twin: Twins, direction: Direction) -> dict[str, Statement]:
     """By the trigger that calls it."""
     names = {"key": sql.Identifier(twin.key), "other": sql.Identifier(twin.other)}
-    mirror = load_sql(PACKAGE, "compat_mirror.sql").format(**names)
-    out = {f"{MIRROR}_{twin.number}": function(_state(plan, "mirror", twin, direction), mirror)}
+    mirror = load_sql("swap.ddl", "compat_mirror.sql").format(**names)
+    out = {f"{MIRROR}_{twin.number}": trigger_function(_state(plan, "mirror", twin, direction), mirror)}
     if direction is Direction.REVERSE:
-        resolve = load_sql(PACKAGE, "compat_resolve.sql").format(
+        resolve = load_sql("swap.ddl", "compat_resolve.sql").format(
             **names,
             required=sql.SQL("false" if twin.number else "true"),
             generate=sql.SQL("NULL") if twin.number else generator(plan),
             key_label=sql.Literal(twin.key),
             other_label=sql.Literal(twin.other),
         )
-        out[f"{RESOLVE}_{twin.number}"] = function(_state(plan, "compat", twin, direction), resolve)
+        out[f"{RESOLVE}_{twin.number}"] = trigger_function(_state(plan, "compat", twin, direction), resolve)
     return out
 
 

@@ -15,14 +15,15 @@ from swap.catalog.model import View
 from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb, part
-from swap.ddl import guards as own_triggers
-from swap.ddl.capture import capture_functions, fence_function
+from swap.ddl.capture import capture, capture_functions
 from swap.ddl.columns import rename_column
 from swap.ddl.compat import compat_triggers
 from swap.ddl.exchange_references import exchange_references
+from swap.ddl.fence import fence_function, fence_trigger
 from swap.ddl.foreign_keys import add_foreign_key, drop_foreign_key, foreign_keys_after, moved_foreign_keys
 from swap.ddl.functions import create_function, reset_functions
 from swap.ddl.grants import by_new_names, grants
+from swap.ddl.guards import source_guards
 from swap.ddl.indexes import rename_index
 from swap.ddl.policies import bind_policies, release_policies, replace_policies
 from swap.ddl.publications import release_publications, take_publications
@@ -74,10 +75,10 @@ def exchange(plan: Plan) -> list[Statement]:
 def live_objects(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
     """What swap keeps on the live table: capture, guards, fence."""
     return [
-        *own_triggers.capture(plan, table, direction),
-        *own_triggers.source_guards(plan, table, direction),
+        *capture(plan, table, direction),
+        *source_guards(plan, table, direction),
         *compat_triggers(plan, direction, source=True),
-        own_triggers.fence_trigger(plan, table),
+        fence_trigger(plan, table),
     ]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from swap.core.statement import Statement
-from swap.ddl import guards as own_triggers
 from swap.ddl.columns import exchange_column, rename_column
 from swap.ddl.compat import compat_triggers
+from swap.ddl.guards import reference_guards, turned_guards
 from swap.ddl.index_exchange import (
     comment_before,
     drop_primary_key,
@@ -33,22 +33,18 @@ def exchange_references(plan: Plan) -> list[Statement]:
     second = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]
     return [
         *(s.reversed() for s in reversed(compat_triggers(plan, Direction.FORWARD, source=False))),
-        *(
-            s.reversed()
-            for r in new
-            for s in reversed(own_triggers.reference_guards(plan, r.columns, r.table, Direction.FORWARD))
-        ),
+        *(s.reversed() for r in new for s in reversed(reference_guards(plan, r.columns, r.table, Direction.FORWARD))),
         *(s for r in refs for s in reference_not_null(plan, r)),
         *(s for i in marked for s in exchange_marks(i, off=True)),
         *(drop_primary_key(r, index, spare) for r, index, spare in keys),
-        *(rename_column(r.table, n.before, n.after) for r in refs for n in r.columns.renames),
+        *(rename_column(r.table, n.before, n.after) for r in refs for n in r.columns.pair.renames),
         *(rename_column(table, compat, name) for table, compat, name in second if compat),
         *(s for r in refs for s in exchange_column(plan, r.columns)),
         *(s for r in refs for i in r.indexes for s in exchange_index(r, i)),
         *(s for r in refs for i in r.indexes for s in index_comments(i, comment_before(plan, i))),
         *(s for r in refs for i in r.parts for s in (*exchange_part(i), *index_comments(i, None))),
         *(s for i in marked for s in exchange_marks(i, off=False)),
-        *(own_triggers.turned_guards(plan, r.columns, r.table) for r in refs if r not in new),
-        *(s for r in new for s in own_triggers.reference_guards(plan, r.columns, r.table, Direction.REVERSE)),
+        *(turned_guards(plan, r.columns, r.table) for r in refs if r not in new),
+        *(s for r in new for s in reference_guards(plan, r.columns, r.table, Direction.REVERSE)),
         *compat_triggers(plan, Direction.REVERSE, source=False),
     ]

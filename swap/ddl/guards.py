@@ -1,6 +1,7 @@
-"""The triggers behind which the functions of `swap.ddl.capture` stand, as statements: capture, fence, guards.
+"""Guards: triggers on the live table and on the tables with references that keep both keys of a row together.
 
-ENABLE ALWAYS: a writer under session_replication_role = replica counts too (H7).
+A guard fills the side that a writer left out, and rejects a pair that contradicts the mapping. Before the cutover the
+integer leads, after it the uuid does.
 """
 
 from __future__ import annotations
@@ -10,59 +11,105 @@ from typing import NamedTuple
 from psycopg import sql
 
 from swap.core.names import TableName, quote
-from swap.core.sql_text import verbatim
-from swap.core.statement import AX, Kind, Statement, Verb
-from swap.ddl.capture import CAPTURE, COMPLETE, DELETED, FENCE, GUARD, MOVED, TRUNCATE, placeholder
-from swap.ddl.replication import publish
+from swap.core.sql_text import Query, load_sql, verbatim
+from swap.core.statement import Kind, Statement
+from swap.ddl.keys import generator, give_legacy_key, legacy_generator
+from swap.ddl.own_triggers import trigger, trigger_function
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
+GUARD = "~swap_guard"  # sorts after letters: the last BEFORE trigger, so it judges what will be stored
 
-def trigger(
-    table: TableName, name: str, events: sql.Composable, procedure: TableName, why: str, kind: str = "TRIGGER"
-) -> Statement:
-    """CREATE TRIGGER + ENABLE ALWAYS in one statement list entry; SHARE ROW EXCLUSIVE on the table. DROP TRIGGER takes more."""
-    ident = sql.Identifier(name)
-    create = sql.SQL("CREATE {} {} {} EXECUTE FUNCTION {}(); ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(
-        verbatim(kind), ident, events, procedure.sql, table.sql, ident
+
+COMPLETE = "0swap_complete"  # sorts before RI_…: it fires before the foreign key's check
+
+
+def source_guard_function(plan: Plan, direction: Direction) -> Statement:
+    """Forward: the identity column. Reverse: the legacy key, from the old sequence when an INSERT leaves it out."""
+    column = plan.identity if direction is Direction.FORWARD else plan.legacy_key
+    body = load_sql("swap.ddl", "guard_source.sql").format(
+        column=sql.Identifier(column),
+        label=sql.Literal(column),
+        generate=_generated(plan) if direction is Direction.FORWARD else give_legacy_key(plan, legacy_generator(plan)),
     )
-    undo = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(ident, table.sql)
-    return Statement(create, why, table, "SHARE ROW EXCLUSIVE", undo, undo_lock=AX, kind=Kind.CAPTURE, verb=Verb.CREATE)
+    return trigger_function(plan.state(f"guard_{direction}"), body, row_security=True)
 
 
-def capture(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Capture of `table`, in the run's mode."""
-    return publish(plan, table, direction) if plan.mode == "logical" else capture_triggers(plan, table, direction)
+def _generated(plan: Plan) -> Query:
+    return sql.SQL("NEW.{} := {};").format(sql.Identifier(plan.identity), generator(plan))
 
 
-def capture_triggers(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Row capture and truncate capture on `table`."""
-    on = table.sql
-    key = sql.Identifier(plan.key if direction is Direction.FORWARD else plan.legacy_key)
-    return [
-        trigger(
-            table, CAPTURE, sql.SQL("AFTER INSERT OR UPDATE ON {} FOR EACH ROW").format(on),
-            plan.state(f"capture_{direction}"), "capture: appends the changed key, nothing else",
-        ),
-        trigger(
-            table, DELETED, sql.SQL("AFTER DELETE ON {} FOR EACH ROW").format(on),
-            plan.state(f"gone_{direction}"), "capture: appends the deleted row's key",
-        ),
-        trigger(
-            table, MOVED, sql.SQL("AFTER UPDATE ON {} FOR EACH ROW WHEN (OLD.{k} IS DISTINCT FROM NEW.{k})").format(on, k=key),
-            plan.state(f"gone_{direction}"), "capture: appends the key that an UPDATE left",
-        ),
-        trigger(
-            table, TRUNCATE, sql.SQL("AFTER TRUNCATE ON {} FOR EACH STATEMENT").format(on),
-            plan.state("truncate"), "capture of TRUNCATE",
-        ),
-    ]  # fmt: skip
+def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction) -> Statement:
+    """The guard of one reference. Before the cutover the integer leads, after it the uuid does."""
+    ahead = direction is Direction.FORWARD
+    integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.column)
+    live_integer, live_uuid = (plan.key, plan.identity) if ahead else (plan.legacy_key, plan.key)
+    required = ref.not_null and not ref.declared
+    leader, follower = ("int", "uuid") if ahead else ("uuid", "int")
+    leader_column, follower_column = (integer, uuid) if ahead else (uuid, integer)
+    new = sql.SQL("NEW.{}")
+    body = load_sql("swap.ddl", "guard_reference.sql").format(
+        applies=applies(ref),
+        applied=applies(ref, "OLD"),
+        integer=sql.Identifier(integer),
+        uuid=sql.Identifier(uuid),
+        leader=verbatim(leader),
+        follower=verbatim(follower),
+        leader_column=sql.Identifier(leader_column),
+        follower_column=sql.Identifier(follower_column),
+        live=plan.source.sql,
+        live_integer=sql.Identifier(live_integer),
+        live_uuid=sql.Identifier(live_uuid),
+        is_itself=_is_itself(ref, integer, uuid, live_integer, live_uuid),
+        self_integer=new.format(sql.Identifier(live_integer if ref.own else integer)),
+        self_uuid=new.format(sql.Identifier(live_uuid if ref.own else uuid)),
+        integer_label=sql.Literal(integer),
+        uuid_label=sql.Literal(uuid),
+        live_label=sql.Literal(plan.source.name),
+        required=sql.SQL("true" if required else "false"),
+        placeholder=placeholder(direction),
+    )
+    return trigger_function(plan.state(f"guard_{ref.number}_{direction}"), body, row_security=True)
 
 
-def fence_trigger(plan: Plan, table: TableName) -> Statement:
-    events = sql.SQL("BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH STATEMENT").format(table.sql)
-    why = "transactions with a snapshot older than the exchange retry instead of missing rows"
-    return trigger(table, FENCE, events, plan.state("fence"), why)
+def placeholder(direction: Direction) -> sql.Composable:
+    """What stands in a required column until its row is there; the foreign key beside it lets it live no longer than
+    one statement (one transaction, where it is deferred)."""
+    return sql.SQL("'00000000-0000-0000-0000-000000000000'::uuid" if direction is Direction.FORWARD else "0")
+
+
+def completing_function(plan: Plan, ref: RefColumns, direction: Direction) -> Statement:
+    """The function behind the completing trigger of a reference."""
+    ahead = direction is Direction.FORWARD
+    body = load_sql("swap.ddl", "complete_reference.sql").format(
+        applies=applies(ref),
+        table=ref.table.sql,
+        live=plan.source.sql,
+        live_leader=sql.Identifier(plan.key),
+        live_follower=sql.Identifier(plan.identity if ahead else plan.legacy_key),
+        leader_column=sql.Identifier(ref.column),
+        follower_column=sql.Identifier(ref.uuid_column if ahead else ref.legacy_column),
+        follower_type=sql.SQL("uuid" if ahead else "bigint"),
+        placeholder=placeholder(direction),
+    )
+    return trigger_function(plan.state(f"complete_{ref.number}_{direction}"), body, row_security=True)
+
+
+def reference_functions(plan: Plan, ref: RefColumns, direction: Direction) -> list[Statement]:
+    return [reference_guard_function(plan, ref, direction), completing_function(plan, ref, direction)]
+
+
+def applies(ref: RefColumns, row: str = "NEW") -> Query:
+    """The reference's `where`, evaluated over the new row."""
+    if ref.where is None:
+        return sql.SQL("true")
+    return sql.SQL("SELECT coalesce(({}), false) FROM (SELECT {}.*) r").format(verbatim(ref.where), verbatim(row))
+
+
+def _is_itself(ref: RefColumns, integer: str, uuid: str, live_integer: str, live_uuid: str) -> Query:
+    if not ref.own:
+        return sql.SQL("false")
+    return sql.SQL("NEW.{} = NEW.{} OR NEW.{} = NEW.{}").format(*map(sql.Identifier, (integer, live_integer, uuid, live_uuid)))
 
 
 def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:

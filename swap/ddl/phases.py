@@ -14,7 +14,7 @@ from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.statement import AX, Kind, Statement, Step, undo_all
-from swap.ddl import capture, guards, shadow
+from swap.ddl import capture, change_tables, fence, guards, shadow
 from swap.ddl.backfill import copy_statement, fill_compat, fill_identity, fill_reference
 from swap.ddl.columns import add_compat_column, add_identity, add_reference_column
 from swap.ddl.compat import compat_functions, reference_triggers
@@ -123,13 +123,13 @@ def statements_of(tasks: Iterable[Task]) -> Iterator[Statement]:
 
 def trigger_functions(plan: Plan) -> list[Statement]:
     """Every trigger function of both directions, as before the first exchange."""
-    functions = [capture.truncate_function(plan), capture.fence_function(plan, None)]
+    functions = [capture.truncate_function(plan), fence.fence_function(plan, None)]
     for way in Direction:
-        functions += [*capture.capture_functions(plan, way, 0), capture.source_guard_function(plan, way)]
+        functions += [*capture.capture_functions(plan, way, 0), guards.source_guard_function(plan, way)]
         for ref in plan.references:
-            functions += capture.reference_functions(plan, ref.columns, way)
+            functions += guards.reference_functions(plan, ref.columns, way)
     for own in plan.own_references:
-        functions += capture.reference_functions(plan, own, Direction.REVERSE)
+        functions += guards.reference_functions(plan, own, Direction.REVERSE)
     return [*functions, *compat_functions(plan)]
 
 
@@ -138,7 +138,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
     steps = []
     if plan.identity_added:
         steps.append(Step("identity", tuple(add_identity(plan)), (plan.source,), AX))
-    steps.append(Step("queue", (*capture.change_tables(plan), *trigger_functions(plan))))
+    steps.append(Step("queue", (*change_tables.change_tables(plan), *trigger_functions(plan))))
     logical = plan.mode == "logical"
     if logical:
         publication = (create_publication(plan), *publish(plan, plan.source, Direction.FORWARD))
@@ -147,9 +147,9 @@ def prepare_steps(plan: Plan) -> list[Step]:
     # Logical mode needs the lock of this step too. Transactions that committed before the slot's beginning are not
     # streamed. Under the lock each of them is not only committed but visible, so the copy sees its rows (H9).
     live = [
-        *([] if logical else guards.capture_triggers(plan, plan.source, Direction.FORWARD)),
+        *([] if logical else capture.capture_triggers(plan, plan.source, Direction.FORWARD)),
         *guards.source_guards(plan, plan.source, Direction.FORWARD),
-        guards.fence_trigger(plan, plan.source),
+        fence.fence_trigger(plan, plan.source),
     ]
     steps.append(Step("capture", tuple(live), (plan.source,), "SHARE ROW EXCLUSIVE"))
     for ref in plan.references:

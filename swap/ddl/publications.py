@@ -13,7 +13,7 @@ from swap.catalog.model import Publication
 from swap.core.names import TableName
 from swap.core.sql_text import verbatim
 from swap.core.statement import AX, Kind, Statement, Verb
-from swap.plan.model import Plan, Rename
+from swap.plan.model import ColumnPair, Plan
 
 Listed = tuple[TableName, Publication, tuple[str, ...]]
 
@@ -32,20 +32,17 @@ def _listed(plan: Plan) -> list[Listed]:
     """The source wherever it is listed; a reference where its list names a column that changes its name."""
     out: list[Listed] = []
     for table in plan.catalog.tables:
-        if table.name == plan.source:
-            renames = plan.renames
-        else:
-            renames = tuple(r for ref in plan.references if ref.table == table.name for r in ref.columns.renames)
-        touched = {r.before for r in renames}
+        pairs = plan.pairs_of(table.name)
+        renamed = {c for p in pairs for c in (p.integer, p.uuid)}
         for p in table.publications:
-            if p.kind == "table" and (table.name == plan.source or touched.intersection(p.columns)):
-                out.append((table.name, p, _by_new_names(p.columns, renames)))
+            if p.kind == "table" and (table.name == plan.source or renamed.intersection(p.columns)):
+                out.append((table.name, p, _by_new_names(p.columns, pairs)))
     return out
 
 
-def _by_new_names(columns: tuple[str, ...], renames: tuple[Rename, ...]) -> tuple[str, ...]:
-    """An integer's name stays in the list and is the uuid's; a uuid column's own name is gone. Renames come in pairs."""
-    uuids = {r.before: r.after for r in renames[1::2]}
+def _by_new_names(columns: tuple[str, ...], pairs: tuple[ColumnPair, ...]) -> tuple[str, ...]:
+    """An integer's name stays in the list and is the uuid's; a uuid column's own name is gone."""
+    uuids = {p.uuid: p.integer for p in pairs}
     return tuple(dict.fromkeys(uuids.get(c, c) for c in columns))
 
 

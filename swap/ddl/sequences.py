@@ -17,7 +17,7 @@ from swap.core.sql_text import Query, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
 from swap.ddl.grants import grants
-from swap.ddl.spare_keys import has_spare_keys
+from swap.ddl.keys import has_spare_keys
 from swap.plan.model import Plan
 
 GENERATED = {"a": "ALWAYS", "d": "BY DEFAULT"}
@@ -53,7 +53,7 @@ def _own(plan: Plan, s: Sequence, column: str) -> Statement:
 def make_identity(table: TableName, column: str, s: Sequence, number: int, *, plain: bool = False) -> Statement:
     """The column becomes GENERATED … AS IDENTITY, its sequence where `number`'s position was left; undo: leaves it.
 
-    `plain`: it owns the sequence and no more, and the guard takes the keys from it (`swap/ddl/spare_keys.py`)."""
+    `plain`: it owns the sequence and no more, and the guard takes the keys from it (`swap/ddl/keys.py`)."""
     alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} ").format(table.sql, sql.Identifier(column))
     position = sql.Literal(f"swap.sequence_{number}")
     generated = alter + verbatim(f"ADD GENERATED {GENERATED[s.kind]} AS IDENTITY (SEQUENCE NAME ") + s.name.sql + sql.SQL(")")

@@ -14,7 +14,7 @@ from swap.core.names import derive
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
-from swap.ddl.capture import generator
+from swap.ddl.keys import generator
 from swap.ddl.security_labels import shadow_labels
 from swap.plan.model import Plan
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.statement import AX, Kind, Statement, Step, Verb
-from swap.ddl import capture as objects
-from swap.ddl import guards as own_triggers
+from swap.ddl.change_tables import change_table
 from swap.ddl.columns import add_compat_column
 from swap.ddl.compat import drop_compat, function_names, reference_triggers
 from swap.ddl.exchange import live_objects
+from swap.ddl.guards import reference_guards, source_guards
 from swap.ddl.indexes import reference_indexes
+from swap.ddl.keys import drop_spare_sequence
 from swap.ddl.replication import SLOT, drop_publication, drop_slot, publish
 from swap.ddl.set_aside import drop_aside
-from swap.ddl.spare_keys import drop_spare_sequence
 from swap.ddl.statistics import drop_statistics
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, ReferencePlan
@@ -38,7 +38,7 @@ def _drop_functions(plan: Plan, names: list[str]) -> list[Statement]:
 def _drop_queue(plan: Plan) -> list[Statement]:
     drop = sql.SQL("DROP TABLE IF EXISTS {}")
     return [
-        Statement(drop.format(objects.changes(plan, n).sql), "the queue of changed keys", kind=Kind.CAPTURE, verb=Verb.DROP)
+        Statement(drop.format(change_table(plan, n).sql), "the queue of changed keys", kind=Kind.CAPTURE, verb=Verb.DROP)
         for n in (0, 1)
     ]
 
@@ -61,7 +61,7 @@ def abort_steps(plan: Plan) -> list[Step]:
     """Everything `prepare` and `sync` added, away again; source and references as they were."""
     steps = []
     for ref in plan.references:
-        guards = [s.reversed() for s in reversed(own_triggers.reference_guards(plan, ref.columns, ref.table, Direction.FORWARD))]
+        guards = [s.reversed() for s in reversed(reference_guards(plan, ref.columns, ref.table, Direction.FORWARD))]
         compat = [
             s.reversed() for s in (*add_compat_column(ref.columns), *reference_triggers(plan, ref.columns, Direction.FORWARD))
         ]
@@ -143,7 +143,7 @@ def _drop_reference(ref: ReferencePlan) -> list[Statement]:
 
 def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) -> list[Step]:
     """Capture off and the retired table gone; with `drop_legacy` the guards and the integer columns too."""
-    keep = own_triggers.source_guards(plan, plan.source, Direction.REVERSE)
+    keep = source_guards(plan, plan.source, Direction.REVERSE)
     kept = [s.reversed() for s in keep]
     off = [s for s in _drop_triggers(plan, Direction.REVERSE) if s not in kept]
     steps = [Step("capture", tuple(off), (plan.source,), AX)]
@@ -170,7 +170,7 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, second_names: bool = True) 
         return steps
     drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
     for ref in plan.references:
-        guards = [s.reversed() for s in own_triggers.reference_guards(plan, ref.columns, ref.table, Direction.REVERSE)]
+        guards = [s.reversed() for s in reference_guards(plan, ref.columns, ref.table, Direction.REVERSE)]
         column = drop.format(ref.table.sql, sql.Identifier(ref.columns.legacy_column))
         gone = Statement(column, "the integer reference", ref.table, AX, kind=Kind.COLUMN, verb=Verb.DROP)
         steps.append(Step(f"reference {ref.table}.{ref.columns.number}", (*guards, gone), (ref.table,), AX))

@@ -11,7 +11,7 @@ from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.plan.model import Plan
-from swap.plan.trigger_bindings import Binding, binding, plan_pairs, refers_to
+from swap.plan.trigger_bindings import Binding, binding, refers_to
 
 ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISABLE"}
 
@@ -49,12 +49,12 @@ def _created(plan: Plan, how: Binding) -> list[Statement]:
         create_trigger(t.name, g)
         for t in (plan.source_table, *_references(plan))
         for g in t.triggers
-        if binding(g, plan_pairs(plan, t)) is how and (t.oid == plan.source_table.oid or _rebuilt(plan, t, g))
+        if binding(g, plan.pairs_of(t.name)) is how and (t.oid == plan.source_table.oid or _rebuilt(plan, t, g))
     ]
 
 
 def _rebuilt(plan: Plan, table: Table, trigger: Trigger) -> bool:
-    return binding(trigger, plan_pairs(plan, table)) is Binding.names or refers_to(trigger, plan.source_table.oid)
+    return binding(trigger, plan.pairs_of(table.name)) is Binding.names or refers_to(trigger, plan.source_table.oid)
 
 
 def _references(plan: Plan) -> list[Table]:

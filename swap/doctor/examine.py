@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import psycopg
 
+from swap.catalog.expressions import refuse_spliced
 from swap.catalog.query import find_relation
 from swap.core.config import Config
-from swap.core.connection import SETTINGS, Connection, judged
+from swap.core.connection import SETTINGS, Connection
 from swap.core.errors import LockError, RefusedError
-from swap.core.names import TableName, quote
+from swap.core.names import quote
 from swap.doctor.attached import check_attached_objects
 from swap.doctor.census import check_census
 from swap.doctor.clients import check_clients
@@ -48,14 +49,10 @@ from swap.doctor.replication import check_logical, check_slots
 from swap.doctor.server import Server, check_server, check_version, read_server
 from swap.doctor.subscriptions import check_subscriptions
 from swap.doctor.tables import check_exclusions, check_rewrite, check_tables
-from swap.plan.assume_fixed import mended, with_key
-from swap.plan.compat_indexes import with_twins
-from swap.plan.expressions import refuse_spliced
+from swap.plan.assume_fixed import assume_fixed, with_key
 from swap.plan.model import Plan
-from swap.plan.planner import make_plan, reference_columns
-from swap.plan.planning import with_views
-from swap.plan.rewrite import RewriteFailure, rewrite_indexes
-from swap.plan.statistics import with_statistics
+from swap.plan.planner import reference_columns
+from swap.plan.planning import Planned, plan_for, with_dependents
 from swap.state.journal import Journal, Phase, Run
 
 __all__ = ["Finding", "examine", "refuse"]
@@ -192,7 +189,7 @@ def _before(
     conn: Connection, config: Config, server: Server, scan_timeout_ms: int, trial: TrialBuild | None, *, ours: bool
 ) -> list[Finding]:
     """No run exists: can one begin? Goes on past what is unusable, as far as anything can be made sense of: what is mended
-    first should not uncover the next blocker. `mended` is the subject without what is in the way."""
+    first should not uncover the next blocker. `assume_fixed` gives the subject without what is in the way."""
     refuse_spliced(conn, config)
     kinds = check_kinds(conn, config)
     if any(f.object == str(config.source.name) for f in kinds):
@@ -204,21 +201,25 @@ def _before(
     usable = keyed is not None and not any(f.status == "blocker" for f in out)
     config = keyed or config
     references = reference_columns(catalog, config)
-    catalog = with_views(conn, catalog, references)
+    catalog = with_dependents(conn, catalog, references)
     subject = Subject(catalog, config, references)
     if ours and (other := _other_runs(conn, subject)):
         return [*out, *other]
-    as_mended = Subject(catalog, *mended(catalog, config, references))
-    plan, tails, rewritten = _plan(conn, as_mended, server) if keyed else (None, {}, [])
+    as_fixed = Subject(catalog, *assume_fixed(catalog, config, references))
+    planned = Planned(None, {}, ())
+    if keyed:
+        may_try = server.may_temp and not server.standby  # without TEMP no definition can be tried
+        planned = plan_for(conn, as_fixed.catalog, as_fixed.config, as_fixed.references, may_try=may_try)
+    plan = planned.plan
     subject = Subject(catalog, config, references, plan)
     privileges = check_privileges(conn, subject, server)
-    about = check_references(subject, tails)
+    about = check_references(subject, planned.definitions)
     out += [
         *check_tables(subject),
         *check_logical(conn, subject),
         *privileges,
         *about,
-        *rewritten,
+        *(check_rewrite(as_fixed, planned) if keyed else ()),
         *check_exclusions(subject),
         *check_partitions(conn, subject),
         *check_names(conn, subject),
@@ -233,7 +234,7 @@ def _before(
     stopped = plan is None or any(f.status == "blocker" and f.name in UNTRIED for f in out)
     if trial is not None and plan is not None and not stopped:
         tried = trial(conn, plan, out)
-        if kinds or undeclared or not usable or as_mended != replace(subject, plan=None):
+        if kinds or undeclared or not usable or as_fixed != replace(subject, plan=None):
             detail = (
                 "the target schema was tried out as if the key, the identity column, the references and their names were usable"
             )
@@ -250,34 +251,6 @@ def _before(
 def _untried(config: Config, trial: TrialBuild | None) -> list[Finding]:
     detail = "the target schema was not tried out"
     return [warning("trial", config.source.name, detail, "Mend the blockers first.")] if trial is not None else []
-
-
-def _plan(
-    conn: Connection, subject: Subject, server: Server
-) -> tuple[Plan | None, dict[tuple[TableName, str], str], list[Finding]]:
-    """Try every index definition over uuids, and plan. Without TEMP nothing can be tried; without a definition that can be
-    tried, nothing planned."""
-    config, catalog, references = subject.config, subject.catalog, subject.references
-    tails: dict[tuple[TableName, str], str] = {}
-    failures: tuple[RewriteFailure, ...] = ()
-    may_try = server.may_temp and not server.standby
-    what = "the tables could not be tried out with a uuid key"
-    try:
-        if may_try:
-            names = (config.source.key, config.identity.column, config.names.legacy_key)
-            tails, failures = rewrite_indexes(conn, catalog, references, *names)
-            catalog, more = with_statistics(conn, catalog, references, *names)
-            failures += more
-        plan = make_plan(catalog, config, references, tails)
-        what = "the compatibility columns could not be tried out"
-        plan = with_twins(conn, plan) if may_try else plan
-    except psycopg.Error as e:
-        if not judged(e):
-            raise
-        hint = "Mend the findings about names and columns first."
-        failed = blocker("index", catalog.source.name, f"{what}: {e.diag.message_primary}", hint)
-        return None, tails, [*check_rewrite(subject, failures), failed]
-    return plan, tails, check_rewrite(subject, failures)
 
 
 def _data(conn: Connection, subject: Subject, about: list[Finding], timeout_ms: int) -> list[Finding]:

@@ -19,7 +19,8 @@ from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName, quote
 from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
-from swap.plan.model import Plan, RefColumns
+from swap.plan.model import ColumnPair, Plan, RefColumns
+from swap.plan.planner import key_pair
 
 PACKAGE = "swap.doctor"
 Status = Literal["ok", "warning", "blocker"]
@@ -65,6 +66,11 @@ class Subject:
         """The source and every table with a reference, without those that are only listed."""
         names = {self.source.name, *(r.table for r in self.references)}
         return tuple(t for t in self.catalog.tables if t.name in names)
+
+    def pairs_of(self, table: TableName) -> tuple[ColumnPair, ...]:
+        """The exchanged columns of the source, its key first, or of a table with references."""
+        key = [key_pair(self.config)] if table == self.source.name else []
+        return (*key, *(r.pair for r in self.references if r.table == table))
 
     @property
     def others(self) -> tuple[RefColumns, ...]:

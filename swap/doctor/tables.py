@@ -6,7 +6,7 @@ from swap.catalog.model import Table
 from swap.core.names import TableName, quote
 from swap.doctor.finding import Finding, Subject, blocker, in_schema, or_ok, qualified, warning
 from swap.plan.model import INTEGERS, RefColumns
-from swap.plan.rewrite import RewriteFailure
+from swap.plan.planning import Planned
 
 KINDS = {"p": "partitioned table", "f": "foreign table", "v": "view", "m": "materialized view"}
 
@@ -63,10 +63,10 @@ def check_exclusions(subject: Subject) -> list[Finding]:
     return or_ok(found, "exclusion", subject.source.name, "no exclusion constraint contains a reference")
 
 
-def check_rewrite(subject: Subject, failures: tuple[RewriteFailure, ...]) -> list[Finding]:
+def check_rewrite(subject: Subject, planned: Planned) -> list[Finding]:
     """H25: index definitions that cannot hold a uuid, as the server itself says."""
     found = []
-    for f in failures:
+    for f in planned.failures:
         name = in_schema(f.table, f.index) if f.kind == "index" else f.index
         hint = f"Define it without integer arithmetic or sentinels, or DROP {f.kind.upper()} {name};"
         found.append(blocker(f.kind, name, f"cannot be built over a uuid: {f.reason}", hint))
@@ -80,7 +80,11 @@ def check_rewrite(subject: Subject, failures: tuple[RewriteFailure, ...]) -> lis
         if not i.valid
     ]  # fmt: skip
     count = sum(len(t.indexes) for t in subject.tables)
-    return or_ok([*found, *invalid], "index", subject.source.name, f"{count} indexes, each valid and possible over a uuid")
+    checked = or_ok([*found, *invalid], "index", subject.source.name, f"{count} indexes, each valid and possible over a uuid")
+    if planned.problem is None:
+        return checked
+    hint = "Mend the findings about names and columns first."
+    return [*checked, blocker("index", subject.source.name, planned.problem, hint)]
 
 
 def check_columns(ref: RefColumns, table: Table) -> list[Finding]:

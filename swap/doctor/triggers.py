@@ -8,9 +8,10 @@ from typing import NamedTuple
 from swap.catalog.model import Table, Trigger
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
-from swap.ddl.capture import GUARD
+from swap.ddl.guards import GUARD
 from swap.doctor.finding import Finding, Subject, blocker, qualified, read, warning
-from swap.plan.trigger_bindings import Binding, Pair, binding, pairs
+from swap.plan.model import ColumnPair
+from swap.plan.trigger_bindings import Binding, binding
 
 
 class FromSource(NamedTuple):
@@ -23,10 +24,9 @@ class FromSource(NamedTuple):
 
 def check_triggers(conn: Connection, subject: Subject) -> Iterator[Finding]:
     """Triggers of the source and of references by what they are bound to; triggers elsewhere that name the source."""
-    key = Pair(subject.config.source.key, subject.config.identity.column)
     own = f"{quote(subject.config.names.state_schema)}."
     for table in subject.tables:
-        among = pairs(table, subject.source.oid, key, subject.references)
+        among = subject.pairs_of(table.name)
         for t in table.triggers:
             yield from _check(table, t, among)
             if not t.function.startswith(own):  # else a guard that an earlier run left: it writes its own pair only
@@ -40,7 +40,7 @@ def check_triggers(conn: Connection, subject: Subject) -> Iterator[Finding]:
         yield blocker("trigger", qualified(on, r.trigger), detail, _drop(r.trigger, on))
 
 
-def _check(table: Table, t: Trigger, among: tuple[Pair, ...]) -> Iterator[Finding]:
+def _check(table: Table, t: Trigger, among: tuple[ColumnPair, ...]) -> Iterator[Finding]:
     at = qualified(table.name, t.name)
     uuids = ", ".join(quote(p.uuid) for p in among if p.uuid in t.columns)
     how = binding(t, among)

@@ -1,9 +1,10 @@
-"""The configuration and the references as they will be once the blockers of key, identity, references and names are
-mended. What cannot be planned as it is can be tried out like this, so that everything the new type breaks is listed in
-one go (H25) and not one call of `doctor` after another. Nothing is ever built by it. Pure.
+"""Assume that the blockers of key, identity, references and names are fixed: configuration and references as they are then.
 
-The key is the one that the primary key names, a column in the way gets out of it, a type that is wrong is taken for one
-that is not: a view over `user_id` holds over a uuid or does not, whatever `user_id` is today.
+What cannot be planned as it is can be tried like this, so that one call of `doctor` lists everything that the new type
+breaks (H25). Nothing is ever built by it. Pure.
+
+The key is the one that the primary key names. A column that is in the way gets another name. A type that is wrong is
+taken for one that is right: a view over `user_id` holds over a uuid or does not, whatever `user_id` is today.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def with_key(source: Table, config: Config) -> Config | None:
     return _with(config, "source", key=key.name)
 
 
-def mended(catalog: Catalog, config: Config, references: tuple[RefColumns, ...]) -> tuple[Config, tuple[RefColumns, ...]]:
+def assume_fixed(catalog: Catalog, config: Config, references: tuple[RefColumns, ...]) -> tuple[Config, tuple[RefColumns, ...]]:
     """Both unchanged where nothing is in the way."""
     source = catalog.source
     config = _names(catalog, config)

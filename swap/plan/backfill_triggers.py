@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from swap.catalog.model import Catalog, Trigger
-from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.plan.model import Plan, RefColumns
 
@@ -32,12 +31,6 @@ class Touched:
     @property
     def state(self) -> str:
         return STATES[self.trigger.enabled]
-
-
-def may_suppress(conn: Connection) -> bool:
-    """Whether this role may set session_replication_role."""
-    row = conn.execute("SELECT has_parameter_privilege('session_replication_role', 'SET')").fetchone()
-    return bool(row and row[0])
 
 
 def filled_columns(catalog: Catalog, identity: str, references: Iterable[RefColumns]) -> list[tuple[int, str]]:

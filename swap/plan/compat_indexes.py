@@ -1,33 +1,30 @@
-"""Index definitions over compatibility columns, written by the server: as in `swap.plan.rewrite`, an index binds its
-columns by number, so it is made on an empty temporary table, the uuid column is renamed, and the server prints it again.
-Every index that will contain the new key gets such a twin: `ON CONFLICT (user_uuid_id)` and lookups by that name need it.
+"""Indexes over compatibility columns. Every index that will contain the new key gets an equivalent over the key's other
+name, because `ON CONFLICT (user_uuid_id)` and lookups by that name need it. The server prints the definition
+(swap.catalog.scratch): made over the uuid column, which is renamed then.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from psycopg import sql
-
 from swap.catalog.model import Table
+from swap.catalog.scratch import ScratchColumn, like, scratch_table
 from swap.core.connection import Connection
 from swap.core.names import derive
-from swap.core.sql_text import verbatim
 from swap.plan.model import BackedConstraint, IndexPlan, Plan, ReferencePlan, is_identity_index
-from swap.plan.rewrite import SCRATCH, rename_scratch, scratch_index
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """An index over uuid columns that a twin is made of."""
+    """An index over uuid columns that a compat index is made of."""
 
     name: str
     unique: bool
     definition: str
 
 
-def with_twins(conn: Connection, plan: Plan) -> Plan:
-    """The plan with the twins of all indexes over columns that will have two names. Locks nothing."""
+def with_compat_indexes(conn: Connection, plan: Plan) -> Plan:
+    """The plan with a compat index for each index over a column that will have two names. Locks nothing."""
     if plan.compat_column is None:
         return plan
     return replace(
@@ -38,7 +35,8 @@ def with_twins(conn: Connection, plan: Plan) -> Plan:
 
 
 def _of_source(conn: Connection, plan: Plan) -> tuple[IndexPlan, ...]:
-    """In the shadow, as any other of its indexes. The primary key's twin takes the identity's own unique index's name."""
+    """In the shadow, as any other of its indexes. The primary key's takes the name of the
+    identity's own unique index."""
     assert plan.compat_column is not None
     columns = {plan.identity: plan.compat_column}
     columns |= {r.uuid_column: r.compat_column for r in plan.own_references if r.compat_column}
@@ -89,18 +87,11 @@ def _of_reference(conn: Connection, plan: Plan, ref: ReferencePlan) -> tuple[Ind
 def _renamed(conn: Connection, table: Table, origin: _Origin, columns: dict[str, str]) -> str | None:
     """The definition with the columns under their second names; None when it has none of them."""
     present = {c.name for c in table.columns}
-    parts = [
-        sql.SQL("{} ").format(sql.Identifier(c.name))
-        + verbatim(c.type + (f" COLLATE {c.collation}" if c.collation else ""))
-        for c in table.columns
-    ]  # fmt: skip
-    parts += [sql.SQL("{} uuid").format(sql.Identifier(u)) for u in columns if u not in present]
-    unique = sql.SQL("UNIQUE " if origin.unique else "")
-    with conn.transaction(force_rollback=True):
-        conn.execute(sql.SQL("CREATE TEMPORARY TABLE swap_trial ({}) ON COMMIT DROP").format(sql.SQL(", ").join(parts)))
-        conn.execute(sql.SQL("CREATE {}INDEX swap_trial_index ON {} ").format(unique, SCRATCH) + verbatim(origin.definition))
-        if not set(columns) & set(scratch_index(conn).columns):
+    scratch_columns = [*map(like, table.columns), *(ScratchColumn(u, "uuid") for u in columns if u not in present)]
+    with scratch_table(conn, scratch_columns) as scratch:
+        scratch.add_index(origin.definition, unique=origin.unique)
+        if not set(columns) & set(scratch.index.columns):
             return None
         for uuid, other in columns.items():
-            rename_scratch(conn, uuid, other)
-        return scratch_index(conn).recipe
+            scratch.rename(uuid, other)
+        return scratch.index.recipe

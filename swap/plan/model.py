@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -26,6 +27,20 @@ class Rename:
 
     before: str
     after: str
+
+
+class ColumnPair(NamedTuple):
+    """Two columns of one table that exchange their roles: `integer` and `uuid` by their names before the cutover, and what
+    the integer is called after it. The uuid takes the integer's name then."""
+
+    integer: str
+    uuid: str
+    legacy: str
+
+    @property
+    def renames(self) -> tuple[Rename, Rename]:
+        """In the order in which they can be run: the name that is reused becomes free first."""
+        return Rename(self.integer, self.legacy), Rename(self.uuid, self.integer)
 
 
 @dataclass(frozen=True)
@@ -52,9 +67,8 @@ class RefColumns:
     compat_column: str | None = None  # what takes `uuid_column`'s name in the cutover, with `[names] compat`
 
     @property
-    def renames(self) -> tuple[Rename, Rename]:
-        """In the order in which they can be run: the name that is reused becomes free first."""
-        return Rename(self.column, self.legacy_column), Rename(self.uuid_column, self.column)
+    def pair(self) -> ColumnPair:
+        return ColumnPair(self.column, self.uuid_column, self.legacy_column)
 
 
 PRIMARY, UNIQUE = "p", "u"  # pg_constraint.contype
@@ -205,8 +219,14 @@ class Plan:
     @property
     def renames(self) -> tuple[Rename, ...]:
         """The shadow's column renames at the cutover, in a runnable order."""
-        own = tuple(r for ref in self.own_references for r in ref.renames)
-        return (Rename(self.key, self.legacy_key), Rename(self.identity, self.key), *own, *self._compat_renames)
+        return (*(r for pair in self.pairs_of(self.source) for r in pair.renames), *self._compat_renames)
+
+    def pairs_of(self, table: TableName) -> tuple[ColumnPair, ...]:
+        """The exchanged columns of the source, its key first, or of a table with references."""
+        if table == self.source:
+            key = ColumnPair(self.key, self.identity, self.legacy_key)
+            return (key, *(r.pair for r in self.own_references))
+        return tuple(r.columns.pair for r in self.references if r.table == table)
 
     @property
     def _compat_renames(self) -> tuple[Rename, ...]:

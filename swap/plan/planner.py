@@ -14,6 +14,7 @@ from swap.plan.key_columns import key_columns, unvouched
 from swap.plan.model import (
     PRIMARY,
     BackedConstraint,
+    ColumnPair,
     IndexAttributes,
     IndexPlan,
     PartOf,
@@ -69,6 +70,11 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
     return tuple(out)
 
 
+def key_pair(config: Config) -> ColumnPair:
+    """The source's key, the identity that takes its name, and the key's name afterwards."""
+    return ColumnPair(config.source.key, config.identity.column, config.names.legacy_key)
+
+
 def _first_number(catalog: Catalog) -> int:
     """Beyond the guards that an earlier run left on these tables: `finalize` keeps them as long as the integers, and a
     table's triggers need names of their own."""
@@ -92,7 +98,7 @@ def make_plan(
     references: tuple[RefColumns, ...],
     rewritten: dict[tuple[TableName, str], str],
 ) -> Plan:
-    """`rewritten`: index tails in terms of the uuid columns, made by the server itself (swap.plan.rewrite)."""
+    """`rewritten`: index definitions over the uuid columns, as the server prints them (swap.plan.rewrite)."""
     source = catalog.source
     table, identity = source.name, config.identity.column
     shadow = table.renamed(expand(config.names.shadow, table.name))

@@ -1,36 +1,74 @@
-"""Catalog and configuration → plan, with what only the server can say: rewritten index definitions, canonical
-`where` clauses, dependent views. Reads only; the trial builds are rolled back."""
+"""The one way from catalog and configuration to a plan, or to the reasons why there is none.
+
+`plan`, `prepare` and the tests stop at the first reason (`read_plan`). `doctor` collects every reason and goes on as far
+as anything can be planned (`plan_for`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import psycopg
-from psycopg import sql
 
 from swap.catalog.dependents import load_dependents
+from swap.catalog.expressions import refuse_spliced
 from swap.catalog.load import load_catalog
 from swap.catalog.model import Catalog, Table
+from swap.catalog.scratch import CannotBuildError, like, scratch_table
 from swap.core.config import Config
 from swap.core.connection import Connection, judged
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, parse_table
-from swap.core.sql_text import verbatim
-from swap.plan.compat_indexes import with_twins
-from swap.plan.expressions import refuse_spliced
+from swap.plan.compat_indexes import with_compat_indexes
 from swap.plan.model import Plan, RefColumns
-from swap.plan.planner import make_plan, reference_columns
+from swap.plan.planner import key_pair, make_plan, reference_columns
 from swap.plan.policies import new_policies
-from swap.plan.rewrite import rewrite_indexes
-from swap.plan.statistics import with_statistics
+from swap.plan.rewrite import RewriteFailure, Rewritten, rewrite
+
+
+@dataclass(frozen=True)
+class Planned:
+    """`plan` None: nothing can be planned, and `problem` says what the server refused and why.
+
+    `definitions`: the index definitions that could be rewritten; `failures`: those that could not.
+    """
+
+    plan: Plan | None
+    definitions: dict[tuple[TableName, str], str]
+    failures: tuple[RewriteFailure, ...]
+    problem: str | None = None
+
+
+def plan_for(
+    conn: Connection, catalog: Catalog, config: Config, references: tuple[RefColumns, ...], *, may_try: bool = True
+) -> Planned:
+    """Rewrite every definition over the uuid columns, and plan. Locks nothing.
+
+    `may_try` False: the session may not make temporary tables, so no definition is rewritten.
+    """
+    rewritten = Rewritten({}, (), ())
+    what = "the tables could not be tried out with a uuid key"
+    try:
+        if may_try:
+            rewritten = rewrite(conn, catalog, references, key_pair(config))
+            catalog = replace(catalog, statistics=rewritten.statistics)
+        plan = make_plan(catalog, config, references, rewritten.definitions)
+        what = "the compatibility columns could not be tried out"
+        plan = with_compat_indexes(conn, plan) if may_try else plan
+    except CannotBuildError as e:
+        return Planned(None, rewritten.definitions, rewritten.failures, f"{what}: {e}")
+    except psycopg.Error as e:
+        if not judged(e):
+            raise
+        return Planned(None, rewritten.definitions, rewritten.failures, f"{what}: {e.diag.message_primary}")
+    return Planned(plan, rewritten.definitions, rewritten.failures)
 
 
 def read_plan(conn: Connection, config: Config) -> Plan:
     """The plan for a source that is not being migrated yet. Raises UsageError and RefusedError."""
     refuse_spliced(conn, config)
     catalog = load_catalog(conn, config.source.name, [(parse_table(r.table), r.column) for r in config.reference])
-    key = catalog.source.column(config.source.key)
-    if key is None:
+    if catalog.source.column(config.source.key) is None:
         raise UsageError(
             f"{catalog.source.name} has no column {config.source.key}.", hint="Check [source] key in the configuration."
         )
@@ -38,32 +76,19 @@ def read_plan(conn: Connection, config: Config) -> Plan:
         raise UsageError(f"The policy {problems[0].object} {problems[0].detail}.", hint=problems[0].hint)
     references = reference_columns(catalog, config)
     references = tuple(_with_where(conn, catalog.table(r.table), r) for r in references)
-    catalog = with_views(conn, catalog, references)
-    names = (config.source.key, config.identity.column, config.names.legacy_key)
-    tails, failures = rewrite_indexes(conn, catalog, references, *names)
-    catalog, more = with_statistics(conn, catalog, references, *names)
-    failures += more
-    if failures:
-        f = failures[0]
+    planned = plan_for(conn, with_dependents(conn, catalog, references), config, references)
+    if planned.failures:
+        f = planned.failures[0]
         raise RefusedError(
             f"The {f.kind} {f.index} of {f.table} cannot hold a uuid: {f.reason}.",
             hint="Drop it or change its definition; `swap doctor` lists all of them.",
         )
-    return with_twins(conn, make_plan(catalog, config, references, tails))
+    if planned.plan is None:
+        raise RefusedError(f"{catalog.source.name}: {planned.problem}.", hint="`swap doctor` lists what is in the way.")
+    return planned.plan
 
 
-def key_type(conn: Connection, table: TableName, column: str) -> str | None:
-    """The type of a column, as format_type prints it; None when there is no such column."""
-    row = conn.execute(
-        "SELECT format_type(a.atttypid, NULL) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s AND a.attname = %s"
-        " AND NOT a.attisdropped",
-        [table.schema, table.name, column],
-    ).fetchone()
-    return row[0] if row else None
-
-
-def with_views(conn: Connection, catalog: Catalog, references: tuple[RefColumns, ...]) -> Catalog:
+def with_dependents(conn: Connection, catalog: Catalog, references: tuple[RefColumns, ...]) -> Catalog:
     """The catalog with every view and function that has to be built again: over the source, or a reference's columns."""
     columns = []
     for r in references:
@@ -77,33 +102,18 @@ def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:
     """The reference's `where` as the server prints it: parsed as one expression over the table, or refused."""
     if ref.where is None:
         return ref
-    columns = sql.SQL(", ").join(
-        sql.SQL("{} ").format(sql.Identifier(c.name)) + verbatim(c.type + (f" COLLATE {c.collation}" if c.collation else ""))
-        for c in table.columns
-    )
-    create = sql.SQL("CREATE TEMPORARY TABLE swap_where ({}) ON COMMIT DROP").format(columns)
-    check = sql.SQL("ALTER TABLE pg_temp.swap_where ADD CONSTRAINT swap_where CHECK ({})").format(verbatim(ref.where))
     try:
-        with conn.transaction(force_rollback=True):
-            conn.execute(create)
-            conn.execute(check)
-            row = conn.execute(
-                "SELECT pg_get_expr(k.conbin, k.conrelid), ARRAY(SELECT a.attname::text FROM pg_attribute a"
-                " WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))"
-                " FROM pg_constraint k WHERE k.conrelid = 'pg_temp.swap_where'::regclass AND k.conname = 'swap_where'"
-            ).fetchone()
-    except psycopg.Error as e:
-        if not judged(e):
-            raise
+        with scratch_table(conn, map(like, table.columns)) as scratch:
+            scratch.add_check(ref.where)
+            printed = scratch.check
+    except CannotBuildError as e:
         raise UsageError(
-            f"The `where` of the reference {ref.table}.{ref.column} is not a condition over that table: "
-            f"{e.diag.message_primary or e}.",
+            f"The `where` of the reference {ref.table}.{ref.column} is not a condition over that table: {e}.",
             hint="Write one SQL condition over the table's own columns, such as \"actor_type = 'User'\".",
         ) from None
-    assert row is not None
-    if {ref.column, ref.uuid_column} & set(row[1]):
+    if {ref.column, ref.uuid_column} & printed.columns:
         raise UsageError(
             f"The `where` of the reference {ref.table}.{ref.column} uses the reference itself, which is a uuid afterwards.",
             hint="Write it over the other columns of the table, such as the type column of a polymorphic pair.",
         )
-    return replace(ref, where=row[0])
+    return replace(ref, where=printed.text)

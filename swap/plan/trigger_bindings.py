@@ -10,17 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
 
-from swap.catalog.model import Table, Trigger
-from swap.plan.model import Plan, RefColumns
-
-
-class Pair(NamedTuple):
-    """Two columns of one table that exchange their roles, by their names before the cutover."""
-
-    integer: str
-    uuid: str
+from swap.catalog.model import Trigger
+from swap.plan.model import ColumnPair
 
 
 class Binding(StrEnum):
@@ -32,18 +24,7 @@ class Binding(StrEnum):
     torn = "torn"
 
 
-def pairs(table: Table, source: int, key: Pair, references: Iterable[RefColumns]) -> tuple[Pair, ...]:
-    """The pairs of a table; `source` is the source's oid, `key` its own pair."""
-    own = [Pair(r.column, r.uuid_column) for r in references if r.oid == table.oid]
-    return (key, *own) if table.oid == source else tuple(own)
-
-
-def plan_pairs(plan: Plan, table: Table) -> tuple[Pair, ...]:
-    references = [*(r.columns for r in plan.references), *plan.own_references]
-    return pairs(table, plan.catalog.source.oid, Pair(plan.key, plan.identity), references)
-
-
-def binding(trigger: Trigger, among: Iterable[Pair]) -> Binding:
+def binding(trigger: Trigger, among: Iterable[ColumnPair]) -> Binding:
     """How `trigger` is bound to the pairs of its table."""
     named = [p for p in among if {p.integer, p.uuid} & set(trigger.columns)]
     if not named:

@@ -15,12 +15,14 @@ from swap.catalog.load import structure
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName
-from swap.ddl.capture import CAPTURE, COMPLETE, DELETED, FENCE, GUARD, MOVED, TRUNCATE
+from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE
 from swap.ddl.compat import trigger_names
+from swap.ddl.fence import FENCE
+from swap.ddl.guards import COMPLETE, GUARD
 from swap.ddl.replication import publication_name
 from swap.ddl.statistics import build_name
 from swap.plan.model import Plan
-from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
 
 NAME = r'("(?:[^"]|"")+"|[^\s]+)'
 SUBJECT = re.compile(
@@ -69,14 +71,15 @@ def record_structure(plan: Plan, run_id: int) -> sql.Composed:
     )
 
 
-def store_baseline(conn: Connection, journal: Journal, run: Run) -> None:
-    assert journal.schema == run.plan.state_schema
-    conn.execute(record_structure(run.plan, run.id))
+def store_baseline(migration: Migration) -> None:
+    """Record the structure as it is now, in the caller's transaction."""
+    migration.conn.execute(record_structure(migration.plan, migration.run.id))
 
 
-def drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
+def drift(migration: Migration) -> list[str]:
     """What differs from the baseline, one line each; empty when nothing does."""
-    return difference(journal.baseline(run.id) or (), conn.execute(structure_now(run.plan)).fetchall())
+    baseline = migration.journal.baseline(migration.run.id)
+    return difference(baseline or (), migration.conn.execute(structure_now(migration.plan)).fetchall())
 
 
 def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> list[str]:
@@ -85,11 +88,11 @@ def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> li
     return [f"+ {t}: {line}" for t, line in sorted(after - before)] + [f"- {t}: {line}" for t, line in sorted(before - after)]
 
 
-def foreign_drift(conn: Connection, journal: Journal, run: Run) -> list[str]:
+def foreign_drift(migration: Migration) -> list[str]:
     """`drift` without what `prepare` and `sync` themselves add, and without constraints that became validated."""
-    plan = run.plan
+    conn, plan = migration.conn, migration.plan
     mine = own_names(plan)
-    was = {(t, VALID.sub("", line)) for t, line in journal.baseline(run.id) or []}
+    was = {(t, VALID.sub("", line)) for t, line in migration.journal.baseline(migration.run.id) or []}
     now = {(t, VALID.sub("", line)) for t, line in conn.execute(structure_now(plan)).fetchall()}
     row = conn.execute("SELECT to_regclass(%s)::text", [plan.shadow.sql.as_string(conn)]).fetchone()
     shadow = row[0] if row else None

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from swap.core.blockers import reporting_waits
-from swap.core.connection import Connection, Database
+from swap.core.connection import Connection
 from swap.core.errors import RefusedError
-from swap.core.report import Reporter
 from swap.core.sql_text import load_sql
 from swap.ddl.replication import SLOT, create_slot, drop_slot_sql, slot_name_sql
 from swap.plan.model import Plan
-from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
 
 PATIENCE_S = 30.0
 
@@ -49,18 +47,18 @@ def read_slot(conn: Connection, name: str) -> Slot | None:
     return Slot(*row) if row else None
 
 
-def make_slot(
-    conn: Connection, journal: Journal, run: Run, report: Reporter, database: Database | None = None, *, journalled: bool = True
-) -> None:
-    """A new slot, and its row in the journal. One that an interrupted call left is dropped: nothing relies on it yet.
+def make_slot(migration: Migration, *, journalled: bool = True) -> None:
+    """Make a new slot and its row in the journal. Drops the one that an interrupted call left: nothing relies on it yet.
 
-    Says for whom it waits. `journalled` False: the step is not done yet. Raises RefusedError when the server refuses.
+    Reports the sessions that it waits for. `journalled` False: the step is not done yet. Raises RefusedError when the
+    server refuses.
     """
-    name = slot_name(conn, run.plan)
-    end_slot(conn, run.plan)
+    conn, plan, run_id = migration.conn, migration.plan, migration.run.id
+    name = slot_name(conn, plan)
+    end_slot(conn, plan)
     try:
-        with reporting_waits(database, conn, "the replication slot", report) if database else nullcontext():
-            row = conn.execute(create_slot(run.plan).sql).fetchone()
+        with reporting_waits(migration.database, conn, "the replication slot", migration.report):
+            row = conn.execute(create_slot(plan).sql).fetchone()
     except (psycopg.errors.ObjectNotInPrerequisiteState, psycopg.errors.ConfigurationLimitExceeded) as e:
         raise RefusedError(
             f"The server makes no replication slot: {e.diag.message_primary}.",
@@ -70,13 +68,13 @@ def make_slot(
     assert row is not None
     position = position_of(conn, row[0])
     with conn.transaction():
-        journal.capture.begin_stream(run.id, name, position)
+        migration.journal.capture.begin_stream(run_id, name, position)
         if journalled:
-            journal.mark_step(run.id, SLOT)
+            migration.journal.mark_step(run_id, SLOT)
 
 
 def end_slot(conn: Connection, plan: Plan, patience_s: float = PATIENCE_S) -> None:
-    """Drop the slot if it is there; whoever read it until now is given a moment to notice that it should not."""
+    """Drop the slot if it is there. Waits up to `patience_s` for a session that still reads it."""
     deadline = time.monotonic() + patience_s
     while True:
         try:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from swap.core.snapshot import Snapshot
 from swap.state.store import Store
 
 
 class Capture:
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def begin(self, run_id: int) -> None:
+        """Capture begins: the watermark is the snapshot of the current transaction."""
+        now = self._store.value(sa.select(sa.func.pg_current_snapshot().cast(sa.Text)))
+        watermark = str(Snapshot.parse(now))
+        self._store.execute(sa.insert(self._store.t["capture"]).values(run_id=run_id, watermark=watermark))
 
     def table_no(self, run_id: int) -> int:
         """The number of the change table that writers add to: 0 or 1."""
@@ -19,6 +26,11 @@ class Capture:
     def use_table(self, run_id: int, table_no: int) -> None:
         c = self._store.t["capture"]
         self._store.execute(sa.update(c).where(c.c.run_id == run_id).values(active=table_no))
+
+    def after_exchange(self, run_id: int, tag: int) -> tuple[int, int]:
+        """What the functions of capture and fence are made with in the next exchange: the change table in use, and the
+        number of that exchange."""
+        return self.table_no(run_id), self.generation(tag) + 1
 
     def generation(self, tag: int) -> int:
         """How many exchanges the source of `tag` has been through: the fence compares it (swap/ddl/fence.sql)."""

@@ -17,8 +17,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateSchema, CreateTable
 
 from swap.core.connection import Connection
-from swap.core.errors import PhaseError, RefusedError
-from swap.core.names import TableName, quote
+from swap.core.errors import PhaseError
+from swap.core.names import TableName
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import Query, anonymous, load_sql, verbatim
 from swap.plan.direction import Direction
@@ -28,19 +28,13 @@ from swap.state.capture import Capture
 from swap.state.chunks import Chunks
 from swap.state.hooks import Hooks
 from swap.state.store import Store
-from swap.state.tables import MOVES, Phase
+from swap.state.tables import ENDED, MOVES, Phase
+from swap.state.upgrade import VERSION, UpgradeStep, comment_on, current_plan, lock_schema, read_version, upgrade
 from swap.state.verifications import Verifications
 
 __all__ = ["Journal", "Phase", "Run"]
 
-VERSION = 2
-MARK = "pg-uuid-swap state"
 DDL = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # runs without parameters: no % is doubled
-
-
-def _plan(document: object, mode: str) -> Plan:
-    """The plan as `prepare` made it, but for the capture's mode, which may have been changed since."""
-    return replace(PLAN.validate_python(document), mode=mode)
 
 
 @dataclass(frozen=True)
@@ -63,11 +57,6 @@ class Run:
         return Direction.REVERSE if self.phase in (Phase.CUT_OVER, Phase.FINALIZED) else Direction.FORWARD
 
 
-def _run(*, source_schema: str, source_table: str, phase: str, mode: str, plan: object, **row: Any) -> Run:
-    source = TableName(source_schema, source_table)
-    return Run(source=source, phase=Phase(phase), mode=mode, plan=_plan(plan, mode), **row)
-
-
 @dataclass(frozen=True)
 class Event:
     kind: str
@@ -79,6 +68,7 @@ class Journal(Store):
 
     def __init__(self, conn: Connection, schema: str) -> None:
         super().__init__(conn, schema)
+        self.version = VERSION
         self.attempts = Attempts(self)
         self.capture = Capture(self)
         self.chunks = Chunks(self)
@@ -86,36 +76,29 @@ class Journal(Store):
         self.verifications = Verifications(self)
 
     def exists(self) -> bool:
-        """Whether the state schema is there. Raises RefusedError when the schema is somebody else's."""
-        row = self.conn.execute(
-            "SELECT obj_description(oid, 'pg_namespace'), EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid)"
-            " FROM pg_namespace n WHERE nspname = %s",
-            [self.schema],
-        ).fetchone()
-        if row is None:
-            return False
-        if not (row[0] or "").startswith(MARK):
-            raise RefusedError(
-                f"The schema {quote(self.schema)} exists and was not made by this tool.",
-                hint="Name another one with [names] state_schema, or rename that schema.",
-            )
-        if row[0] != f"{MARK}, version {VERSION}":
-            raise RefusedError(
-                f"The schema {quote(self.schema)} was made by another version ({row[0]}).",
-                hint=f"Use that version of swap; this one reads version {VERSION}.",
-            )
-        return True
+        """Whether the state schema is there. Raises RefusedError when it is another program's, or a newer version's.
+
+        Writes nothing. An older layout is read as `swap.state.upgrade` says, from now on."""
+        version = read_version(self.conn, self.schema)
+        self.version = version or VERSION
+        return version is not None
+
+    def upgrade(self) -> list[UpgradeStep]:
+        """Bring an older layout up to date. Returns the steps that were run. Raises RefusedError while another command
+        works on a run of the schema."""
+        steps = upgrade(self)
+        self.version = VERSION
+        return steps
 
     def ddl(self) -> list[Query]:
         """CREATE SCHEMA and everything in it, in order; nobody but the owner gets any right on it."""
         name = sql.Identifier(self.schema)
-        comment = sql.Literal(f"{MARK}, version {VERSION}")
         values = sql.SQL(", ").join(sql.Literal(p.value) for p in Phase)
         bare = load_sql("swap.state", "bare_schema.sql").format(schema=sql.Literal(self.schema))
         create = str(CreateSchema(self.schema, if_not_exists=True).compile(dialect=DDL))
         return [
             verbatim(create),
-            sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, comment),
+            comment_on(self.schema, VERSION),
             sql.SQL("CREATE TYPE {}.phase AS ENUM ({})").format(name, values),
             *(verbatim(str(CreateTable(t).compile(dialect=DDL)).strip()) for t in self.t.values()),
             anonymous(bare),
@@ -124,7 +107,7 @@ class Journal(Store):
     def create(self) -> None:
         """Create the state schema in one transaction if it is missing."""
         with self.conn.transaction():
-            self.conn.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [self.schema])
+            lock_schema(self.conn, self.schema)
             if not self.exists():
                 for statement in self.ddl():
                     self.conn.execute(statement)
@@ -160,7 +143,7 @@ class Journal(Store):
 
     def unfinished(self) -> list[Run]:
         """Every run that is neither finalized nor aborted."""
-        return self._runs(self.t["run"].c.phase.not_in([Phase.FINALIZED.value, Phase.ABORTED.value]))
+        return self._runs(self.t["run"].c.phase.not_in([p.value for p in ENDED]))
 
     def _runs(self, where: sa.ColumnElement[bool]) -> list[Run]:
         r = self.t["run"]
@@ -168,7 +151,12 @@ class Journal(Store):
             r.c.id, r.c.source_schema, r.c.source_table, r.c.phase, r.c.mode, r.c.plan, r.c.paused, r.c.bound,
             r.c.complete_xid, r.c.verified, r.c.created_at,
         )  # fmt: skip
-        return self.rows(query.where(where).order_by(r.c.id), _run)
+        return self.rows(query.where(where).order_by(r.c.id), self._run)
+
+    def _run(self, *, source_schema: str, source_table: str, phase: str, mode: str, plan: dict[str, Any], **row: Any) -> Run:
+        """`plan` is as `prepare` made it, but for the mode of capture, which may have been changed since."""
+        made = replace(PLAN.validate_python(current_plan(plan, self.version)), mode=mode)
+        return Run(source=TableName(source_schema, source_table), phase=Phase(phase), mode=mode, plan=made, **row)
 
     def lock_run(self, run_id: int) -> Phase:
         """Lock the run's row for the rest of the transaction. Returns its phase."""

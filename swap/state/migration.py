@@ -53,6 +53,10 @@ class Migration:
         self.run = self.journal.get(self.run.id)
         return self.run
 
+    def reconnect(self, purpose: str) -> None:
+        """The session was lost: go on with another one."""
+        self.conn = self.journal.conn = self.database.connect(purpose)
+
     def on(self, conn: Connection) -> Migration:
         """The same migration on another session, with a journal of its own."""
         return replace(self, conn=conn, journal=Journal(conn, self.journal.schema))

@@ -1,7 +1,8 @@
-"""What somebody else has dropped from under a run (H38): the state schema, the queue, the table that is maintained.
+"""Tables that another session dropped from under a run (H38): the state schema, the queue, the maintained table.
 
-A missing table is no structure that changed, and nothing reads it while nothing is written: a `sync` without work would
-say for ever that it has caught up. So it is looked for, and what is missing is named with the way on from there.
+A missing table is no drift of a structure, and nothing reads it while the application does not write: a `sync` without
+work would report for ever that it has caught up. So commands look for these tables, and name the missing one with the way
+on from there.
 """
 
 from __future__ import annotations
@@ -29,22 +30,21 @@ def _missing(conn: Connection, names: list[TableName]) -> list[TableName]:
     return [n for n in names if n not in found]
 
 
-def gone(conn: Connection, journal: Journal, run: Run) -> list[TableName]:
+def missing_tables(journal: Journal, run: Run) -> list[TableName]:
     """Tables that the run needs and that are not there, the state schema's first."""
     if run.phase not in KEPT:
         return []
-    plan = run.plan
     state = [TableName(journal.schema, name) for name in journal.t]
-    return _missing(conn, [*state, *_queue(run), table_mapping(plan, run.direction).target])
+    return _missing(journal.conn, [*state, *_queue(run), table_mapping(run.plan, run.direction).target])
 
 
 def _queue(run: Run) -> list[TableName]:
     return [run.plan.state(f"changes_{n}") for n in (0, 1)]
 
 
-def refuse_gone(conn: Connection, journal: Journal, run: Run) -> None:
+def refuse_missing(journal: Journal, run: Run) -> None:
     """Raises RefusedError naming what is missing, what that means for the application, and the way on."""
-    missing = gone(conn, journal, run)
+    missing = missing_tables(journal, run)
     if not missing:
         return
     more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""

@@ -29,6 +29,7 @@ class Phase(StrEnum):
         return "none" if self is Phase.PREPARING else self.value
 
 
+ENDED = (Phase.FINALIZED, Phase.ABORTED)
 MOVES = {
     Phase.PREPARING: {Phase.PREPARED, Phase.ABORTED},
     Phase.PREPARED: {Phase.BACKFILLING, Phase.ABORTED},

@@ -1,13 +1,13 @@
 """Backfill: ranges in key order, each an INSERT … SELECT inside the server that commits with its journal row.
 
-The shadow has no index while it is filled, and no row of the source is locked. A range that was claimed and not
-finished (killed, crashed) is done again by the next call; ranges are disjoint, so no row is copied twice.
+The shadow has no index while it is filled, and no row of the source is locked. The next call does again a range that was
+claimed and not finished (killed, crashed). Ranges are disjoint, so no row is copied twice.
 A row that changes, comes or goes meanwhile is in the queue: capture was live before the first range was cut.
 
-Parts that fill a column of an application's table do lock its rows. So a row that somebody else holds is waited for no longer
-than `lock_timeout_ms`; then the range is given back and tried again after a pause. Without that, an application's
-transaction that stays open keeps every row of the range from all others for as long; and of two that wait for each other
-the one that notices first is ended, which may be the application's (I1). It notices after deadlock_timeout, a second.
+Tasks that fill a column of an application's table do lock its rows. So they wait for a row that another session holds no
+longer than `lock_timeout_ms`; then they give the range back and try it again after a pause. Without that, an application's
+transaction that stays open would keep every row of the range from all others for as long. And of two that wait for each
+other, the server ends the one that notices first, which may be the application's (I1): after deadlock_timeout, a second.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from swap.core.connection import Connection, Database
+from swap.core.connection import Connection
 from swap.core.lock_retries import RETRIED, local_timeout
 from swap.core.names import TableName
-from swap.core.report import Reporter
 from swap.core.sql_text import Query, verbatim
 from swap.state.chunks import Chunk
-from swap.state.journal import Journal
+from swap.state.migration import Migration
 from swap.sync.control import Control, Interrupted
 
 PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
@@ -37,10 +36,10 @@ ANY_PLAN = "SET LOCAL enable_seqscan = DEFAULT; SET LOCAL enable_hashjoin = DEFA
 
 
 @dataclass(frozen=True)
-class Part:
-    """A table to work through in ranges. `unit` is what a range counts: keys or heap blocks.
+class BackfillTask:
+    """A table to work through in ranges. `unit`: what a range counts, keys or heap blocks. `name`: of its journal rows.
 
-    `bound(conn)`: (first, last) of the whole part or None when empty; `cut(conn, low, size)`: the last of the
+    `bound(conn)`: (first, last) of the whole task or None when empty; `cut(conn, low, size)`: the last of the
     range that begins at `low`; `statement(low, high)`: the SQL of a range.
     """
 
@@ -105,15 +104,13 @@ def tid(block: sql.Composable, *, after: bool = False) -> sql.Composable:
 
 
 class Backfill:
-    """Works one part through with `jobs` workers. Claims are serialised here; ranges run in parallel."""
+    """Works one task through with `jobs` workers. Claims are serialised here; ranges run in parallel."""
 
-    def __init__(
-        self, database: Database, schema: str, run_id: int, part: Part, target_ms: int, wait_ms: int, control: Control
-    ) -> None:
-        self.database, self.schema, self.run_id, self.part = database, schema, run_id, part
-        self.target_ms, self.wait_ms, self.control = target_ms, wait_ms, control
+    def __init__(self, migration: Migration, task: BackfillTask, control: Control) -> None:
+        self.migration, self.task, self.control = migration, task, control
+        self.wait_ms = migration.config.cutover.lock_timeout_ms
         self.held_up = ""
-        self.size = part.first_size
+        self.size = task.first_size
         self.lock = threading.Lock()
         self.rows = 0
         self.covered = 0  # keys or blocks of the ranges that are done
@@ -122,14 +119,14 @@ class Backfill:
         self.number = 0
         self.todo: list[Chunk] = []
 
-    def run(self, jobs: int, report: Reporter) -> int:
+    def run(self, jobs: int) -> int:
         """Returns rows written in this call and before it. Raises Interrupted between ranges."""
-        with self.database.session(f"{self.part.name} planner") as conn:
+        with self.migration.database.session(f"{self.task.name} planner") as conn:
             if not self._plan(conn):
                 return self.rows
-        self._say(report)
+        self._say()
         with ThreadPoolExecutor(jobs, thread_name_prefix="backfill") as pool:
-            futures = {pool.submit(self._worker, report) for _ in range(jobs)}
+            futures = {pool.submit(self._worker) for _ in range(jobs)}
             self._supervise(futures)
         self.control.check()
         return self.rows
@@ -145,14 +142,14 @@ class Backfill:
                     self.control.fail()
             if error is None:
                 self.control.poll()
-                self.control.report.waiting(self.control.hold if self.control.hold not in ("", "handover") else self.held_up)
+                self.migration.report.waiting(self.control.hold if self.control.hold not in ("", "handover") else self.held_up)
         if error is not None:
             raise error
 
     def _plan(self, conn: Connection) -> bool:
-        """Read what earlier calls did; False when the part is complete or empty."""
-        claimed = Journal(conn, self.schema).chunks.of(self.run_id, self.part.name)
-        bound = self.part.bound(conn)
+        """Read what earlier calls did; False when the task is complete or empty."""
+        claimed = self.migration.on(conn).journal.chunks.of(self.migration.run.id, self.task.name)
+        bound = self.task.bound(conn)
         self.rows = sum(c.rows or 0 for c in claimed)
         self.covered = sum(c.width for c in claimed if c.done)
         self.todo = [c for c in claimed if not c.done]
@@ -163,67 +160,68 @@ class Backfill:
         self.next_low = max((c.high for c in claimed), default=low - 1) + 1
         return bool(self.todo) or self.next_low <= self.last
 
-    def _claim(self, conn: Connection, journal: Journal) -> Chunk | None:
+    def _claim(self, migration: Migration) -> Chunk | None:
         with self.lock:
             if self.todo:
                 return self.todo.pop()
             if self.last is None or self.next_low is None or self.next_low > self.last:
                 return None
             low = self.next_low
-            high = self.part.cut(conn, low, self.size, self.last)
+            high = self.task.cut(migration.conn, low, self.size, self.last)
             self.number += 1
             claim = Chunk(self.number, low, high)
-            journal.chunks.claim(self.run_id, self.part.name, claim)
+            migration.journal.chunks.claim(migration.run.id, self.task.name, claim)
             self.next_low = high + 1
             return claim
 
-    def _worker(self, report: Reporter) -> None:
-        with self.database.session(self.part.name) as conn:
+    def _worker(self) -> None:
+        with self.migration.database.session(self.task.name) as conn:
             conn.execute("SET synchronous_commit = off")  # data and its journal row are lost or kept together
-            journal = Journal(conn, self.schema)
+            migration = self.migration.on(conn)
             refused = 0
             while True:
-                while self.control.hold and self.control.hold != "handover" and not self.control.stop.is_set():
-                    self.control.stop.wait(0.1)
+                while self.control.hold and self.control.hold != "handover" and not self.migration.stop.is_set():
+                    self.migration.stop.wait(0.1)
                 try:
                     self.control.check()
                 except Interrupted:
                     return
-                claim = self._claim(conn, journal)
+                claim = self._claim(migration)
                 if claim is None:
                     return
                 try:
-                    self._range(conn, journal, claim, report)
+                    self._range(migration, claim)
                     refused, self.held_up = 0, ""
                 except RETRIED:
                     refused += 1
                     with self.lock:
                         self.todo.append(claim)
-                    self.held_up = f"{self.part.name}: others hold rows of a range for longer than {self.wait_ms} ms"
-                    self.control.stop.wait(min(MAX_PAUSE_S, PAUSE_S * 2**refused) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                    self.held_up = f"{self.task.name}: others hold rows of a range for longer than {self.wait_ms} ms"
+                    self.migration.stop.wait(min(MAX_PAUSE_S, PAUSE_S * 2**refused) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
 
-    def _range(self, conn: Connection, journal: Journal, claim: Chunk, report: Reporter) -> None:
+    def _range(self, migration: Migration, claim: Chunk) -> None:
+        conn = migration.conn
         began = time.monotonic()
         with conn.transaction():
-            conn.execute(sql.SQL("; ").join([local_timeout("lock_timeout", self.wait_ms), verbatim(self.part.setup)]))
-            count = conn.execute(self.part.statement(sql.Literal(claim.low), sql.Literal(claim.high))).rowcount
+            conn.execute(sql.SQL("; ").join([local_timeout("lock_timeout", self.wait_ms), verbatim(self.task.setup)]))
+            count = conn.execute(self.task.statement(sql.Literal(claim.low), sql.Literal(claim.high))).rowcount
             conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
-            if not journal.chunks.finish(self.run_id, self.part.name, claim.number, count):
+            if not migration.journal.chunks.finish(migration.run.id, self.task.name, claim.number, count):
                 raise psycopg.Rollback
         elapsed_ms = (time.monotonic() - began) * 1000
         with self.lock:
             self.rows += count
-            self.size = next_size(self.size, elapsed_ms, self.target_ms, self.part.first_size)
+            self.size = next_size(self.size, elapsed_ms, migration.config.sync.chunk_target_ms, self.task.first_size)
             self.covered += claim.width
-        self._say(report)
+        self._say()
 
-    def _say(self, report: Reporter) -> None:
-        """Rows of about all rows; a part that writes only some of the rows it passes says how far through the heap it is."""
-        if self.part.unit == "blocks":
+    def _say(self) -> None:
+        """Rows of about all rows. A task that writes only some of the rows that it passes reports how far through the heap it is."""
+        if self.task.unit == "blocks":
             total = None if self.last is None else self.last + 1
-            report.progress(self.part.name, self.covered, total, f"blocks, {self.rows:,} rows filled")
+            self.migration.report.progress(self.task.name, self.covered, total, f"blocks, {self.rows:,} rows filled")
         else:
-            report.progress(self.part.name, self.rows, self.part.total_rows)
+            self.migration.report.progress(self.task.name, self.rows, self.task.total_rows)
 
 
 def next_size(size: int, elapsed_ms: float, target_ms: int, first: int) -> int:

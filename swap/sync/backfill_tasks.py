@@ -14,12 +14,12 @@ from swap.core.sql_text import Query
 from swap.ddl.backfill import copy_statement, fill_compat, fill_identity, fill_reference
 from swap.plan.direction import forward
 from swap.plan.model import Plan, ReferencePlan
-from swap.sync.backfill import NESTED_LOOPS, Part, block_bound, block_cut, key_bound, key_cut, tid
+from swap.sync.backfill import NESTED_LOOPS, BackfillTask, block_bound, block_cut, key_bound, key_cut, tid
 
 ROWS, BLOCKS = 5_000, 500
 
 
-def rows_part(plan: Plan, last: int) -> Part:
+def rows_task(plan: Plan, last: int) -> BackfillTask:
     """The shadow's rows, up to the key that was the last one when capture was live: what came later is in the queue."""
     lowest = key_bound(plan.source, plan.key)
     d = forward(plan)
@@ -32,33 +32,33 @@ def rows_part(plan: Plan, last: int) -> Part:
         return copy_statement(d, low, high)
 
     cut = key_cut(plan.source, plan.key)
-    return Part(plan.source.name, "keys", bound, cut, statement, ROWS, total_rows=plan.source_table.rows_estimate)
+    return BackfillTask(plan.source.name, "keys", bound, cut, statement, ROWS, total_rows=plan.source_table.rows_estimate)
 
 
-def identity_part(plan: Plan, setup: str) -> Part:
+def identity_task(plan: Plan, setup: str) -> BackfillTask:
     """The uuid that the source keeps beside its key."""
 
     def statement(low: sql.Composable, high: sql.Composable) -> Query:
         return fill_identity(plan, tid(low), tid(high, after=True))
 
-    return Part("identity", "blocks", block_bound(plan.source), block_cut, statement, BLOCKS, setup)
+    return BackfillTask("identity", "blocks", block_bound(plan.source), block_cut, statement, BLOCKS, setup)
 
 
-def reference_part(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) -> Part:
+def reference_task(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) -> BackfillTask:
     """A reference's uuid, in one of its heaps: a partitioned table has several."""
 
     def statement(low: sql.Composable, high: sql.Composable) -> Query:
         return fill_reference(plan, ref, tid(low), tid(high, after=True), heap)
 
     name = f"{heap}.{ref.columns.uuid_column}"
-    return Part(name, "blocks", block_bound(heap), block_cut, statement, BLOCKS, f"{setup}; {NESTED_LOOPS}")
+    return BackfillTask(name, "blocks", block_bound(heap), block_cut, statement, BLOCKS, f"{setup}; {NESTED_LOOPS}")
 
 
-def compat_part(ref: ReferencePlan, setup: str) -> Part:
+def compat_task(ref: ReferencePlan, setup: str) -> BackfillTask:
     """The second name of a reference's integer."""
 
     def statement(low: sql.Composable, high: sql.Composable) -> Query:
         return fill_compat(ref.columns, tid(low), tid(high, after=True))
 
     name = f"{ref.table}.{ref.columns.compat_column}"
-    return Part(name, "blocks", block_bound(ref.table), block_cut, statement, BLOCKS, setup)
+    return BackfillTask(name, "blocks", block_bound(ref.table), block_cut, statement, BLOCKS, setup)

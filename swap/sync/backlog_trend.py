@@ -1,7 +1,8 @@
-"""Whether replay keeps up with the application (H12): where more changes come than are replayed, the queue grows, no drain
-ends and no gate opens. That is said with the rates, while it lasts and when it is over.
+"""Whether replay keeps up with the application (H12). Where more changes come than are replayed, the queue grows, no drain
+ends and no gate opens. The operator is told, with the rates, while it lasts and when it is over.
 
-What comes is not measured but follows: what was replayed in a window, and what the queue has grown by meanwhile.
+The rate of incoming changes is not measured. It follows from what was replayed in a window, and from how much the queue
+has grown meanwhile.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ BEHIND, CAUGHT_UP = "falling behind", "keeping up"
 
 
 @dataclass
-class Pace:
-    """Told after every batch. The queue is counted once in a window, and only where a batch was not the last."""
+class BacklogTrend:
+    """Observes every batch. Counts the queue once in a window, and only where a batch was not the last."""
 
     began: float = field(default_factory=time.monotonic)
     taken: int = 0
     pending: int | None = None
     behind: bool = False
 
-    def look(self, replayed: int, complete: bool, count: Callable[[], int]) -> tuple[str, str] | None:
-        """`replayed`: in all so far. A kind of event and its text, when there is something to say."""
+    def observe(self, replayed: int, complete: bool, count: Callable[[], int]) -> tuple[str, str] | None:
+        """`replayed`: in all so far. Returns a kind of event and its text, when there is something to report."""
         now = time.monotonic()
         if complete:
             self.began, self.taken, self.pending = now, replayed, 0

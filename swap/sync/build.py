@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
 from swap.core.blockers import reporting_waits
-from swap.core.connection import Connection
+from swap.core.connection import Connection, may_set
 from swap.core.names import TableName
 from swap.core.statement import Step
 from swap.ddl.indexes import create_index
@@ -28,14 +28,14 @@ from swap.ddl.phases import (
     build_tasks,
     reference_tasks,
 )
-from swap.plan.backfill_triggers import SUPPRESS, may_suppress
+from swap.plan.backfill_triggers import SUPPRESS
 from swap.plan.model import IndexPlan
 from swap.prepare.drift import foreign_drift, refuse_drift
 from swap.prepare.run import run_step
 from swap.state.journal import Journal
 from swap.state.migration import Migration
-from swap.sync.backfill import Backfill, Part, key_bound
-from swap.sync.backfill_tasks import compat_part, identity_part, reference_part, rows_part
+from swap.sync.backfill import Backfill, BackfillTask, key_bound
+from swap.sync.backfill_tasks import compat_task, identity_task, reference_task, rows_task
 from swap.sync.control import Control
 
 VALID = (
@@ -68,7 +68,7 @@ class Builder:
     def __init__(self, migration: Migration, jobs: int, control: Control, drain: Callable[[], None]) -> None:
         self.migration, self.jobs, self.control, self.drain = migration, jobs, control, drain
         # Where the role may not keep the application's triggers quiet, `doctor` has refused what would fire (H14).
-        self.quiet = SUPPRESS if may_suppress(migration.conn) else "SELECT"
+        self.quiet = SUPPRESS if may_set(migration.conn, "session_replication_role") else "SELECT"
 
     def run(self) -> None:
         """Every task in order. Raises what a task raises; `Interrupted` between two of them."""
@@ -84,14 +84,14 @@ class Builder:
             case CopyRows():
                 self._copy(task)
             case FillIdentity():
-                self._fill(identity_part(plan, self.quiet))
+                self._fill(identity_task(plan, self.quiet))
             case FillReference(reference=ref):
                 self.control.gate()
                 if ref.parts:  # a partition that went can take no index, and one that came has rows without a uuid
-                    refuse_drift(self._foreign_drift(), "`prepare`")
-                self._fill(reference_part(plan, ref, task.heap, self.quiet))
+                    refuse_drift(foreign_drift(self.migration), "`prepare`")
+                self._fill(reference_task(plan, ref, task.heap, self.quiet))
             case FillCompat():
-                self._fill(compat_part(task.reference, self.quiet))
+                self._fill(compat_task(task.reference, self.quiet))
             case BuildIndexes():
                 if not self._done(task.name) and not self._done(task.until):
                     self._indexes(task)
@@ -109,15 +109,11 @@ class Builder:
         if name is not None:
             self.migration.journal.mark_step(self.migration.run.id, name)
 
-    def _foreign_drift(self) -> list[str]:
-        m = self.migration
-        return foreign_drift(m.conn, m.journal, m.run)
-
     def _step(self, step: Step) -> None:
         m = self.migration
         if not self._done(step.name):
             with nullcontext() if step.tables else reporting_waits(m.database, m.conn, step.name, m.report):
-                run_step(m.conn, m.journal, m.run, step, m.budget, m.report)
+                run_step(m, step)
 
     def _copy(self, task: CopyRows) -> None:
         """Up to the largest key at the beginning: later rows are in the queue, so the copy ends (H12)."""
@@ -128,13 +124,11 @@ class Builder:
             m.reload()
         if not self._done(task.name):
             assert m.run.bound is not None
-            self._fill(rows_part(m.plan, m.run.bound))
+            self._fill(rows_task(m.plan, m.run.bound))
             self._mark(task.name)
 
-    def _fill(self, part: Part) -> None:
-        m = self.migration
-        target_ms, wait_ms = m.config.sync.chunk_target_ms, m.config.cutover.lock_timeout_ms
-        Backfill(m.database, m.journal.schema, m.run.id, part, target_ms, wait_ms, self.control).run(self.jobs, m.report)
+    def _fill(self, task: BackfillTask) -> None:
+        Backfill(self.migration, task, self.control).run(self.jobs)
 
     def _indexes(self, task: BuildIndexes) -> None:
         m = self.migration

@@ -1,4 +1,4 @@
-"""When to stop, wait or hand over: one place that every loop asks between batches."""
+"""When to stop, wait or hand over: every loop asks here between batches."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from swap.core.advisory_locks import handover_wanted
-from swap.core.connection import Connection
-from swap.core.report import Reporter
-from swap.state.journal import Journal
+from swap.state.migration import Migration
 
 ASK_EVERY_S = 0.1
 
@@ -25,14 +23,9 @@ class Interrupted(Exception):
 
 @dataclass
 class Control:
-    """Asked by worker threads through `check`; only the thread that owns `conn` asks the server, in `poll`."""
+    """Asked by worker threads through `check`; only the thread that owns the migration's session asks the server, in `poll`."""
 
-    conn: Connection
-    journal: Journal
-    run_id: int
-    tag: int
-    report: Reporter
-    stop: threading.Event
+    migration: Migration
     lag: Callable[[], str] = lambda: ""
     alive: Callable[[], None] = lambda: None
     _asked: float = 0.0
@@ -46,9 +39,9 @@ class Control:
         if not force and now - self._asked < ASK_EVERY_S:
             return
         self._asked = now
-        if handover_wanted(self.conn, self.tag):
+        if handover_wanted(self.migration.conn, self.migration.plan.tag):
             self._hold = "handover"
-        elif self.journal.paused(self.run_id):
+        elif self.migration.journal.paused(self.migration.run.id):
             self._hold = "paused (`swap resume` goes on)"
         else:
             self._hold = self.lag()
@@ -64,7 +57,7 @@ class Control:
 
     def check(self) -> None:
         """Between batches, on any thread. Raises Interrupted."""
-        if self.stop.is_set() or self._failed.is_set():
+        if self.migration.stop.is_set() or self._failed.is_set():
             raise Interrupted("stop")
         if self._hold == "handover":
             raise Interrupted("handover")
@@ -77,9 +70,9 @@ class Control:
             self.check()
             if not self._hold:
                 break
-            self.report.waiting(self._hold)
+            self.migration.report.waiting(self._hold)
             waited = True
-            self.stop.wait(ASK_EVERY_S)
+            self.migration.stop.wait(ASK_EVERY_S)
             self.poll(force=True)
         if waited:
-            self.report.waiting("")
+            self.migration.report.waiting("")

@@ -4,7 +4,7 @@ After a cutover: those that were too large for it are filled, and all get statis
 back with the rows they had at the cutover, so they are refreshed: large ones CONCURRENTLY where that is possible, since
 a plain REFRESH keeps their readers out meanwhile; else the operator is told.
 Locks: ACCESS EXCLUSIVE on the materialized view alone (EXCLUSIVE with CONCURRENTLY, behind which no reader queues), asked
-for through the ladder (H33) and held while the rows are computed; killed or refused, it is done again.
+for with lock retries (H33) and held while the rows are computed; killed or refused, it is done again.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.catalog.model import View
-from swap.core.connection import Connection
 from swap.core.errors import LockError
 from swap.core.lock_retries import LockBudget, with_lock_retries
-from swap.core.report import Reporter
 from swap.ddl.materialized_views import is_small, refresh
 from swap.plan.direction import Direction
-from swap.state.journal import Run
+from swap.state.migration import Migration
 
 BUDGET = LockBudget(200, 50)
 STATE = (
@@ -28,20 +26,21 @@ STATE = (
 )
 
 
-def settle_matviews(conn: Connection, run: Run, report: Reporter) -> bool:
-    """Those that were populated when the plan was made, in the order in which they rest on each other. False when a
-    reader did not let one go: it has its rows of before, and the next `sync` tries again."""
-    for view in run.plan.catalog.views:
+def finish_materialized_views(migration: Migration) -> bool:
+    """Fill those that were populated when the plan was made, in the order in which they rest on each other. False when a
+    reader did not let one go: it keeps its rows of before, and the next `sync` tries again."""
+    for view in migration.plan.catalog.views:
         if view.kind == "m" and view.populated:
             try:
-                _settle(conn, view, report, back=run.direction is Direction.FORWARD)
+                _finish(migration, view)
             except LockError as e:
-                report.note(f"{view.name} is not refreshed: {e.message} The next `swap sync` tries again.")
+                migration.report.note(f"{view.name} is not refreshed: {e.message} The next `swap sync` tries again.")
                 return False
     return True
 
 
-def _settle(conn: Connection, view: View, report: Reporter, *, back: bool) -> None:
+def _finish(migration: Migration, view: View) -> None:
+    conn, report, back = migration.conn, migration.report, migration.direction is Direction.FORWARD
     row = conn.execute(STATE, [view.name.schema, view.name.name]).fetchone()
     if row is None:
         return

@@ -10,13 +10,11 @@ triggers on the target go), asked for at once and through the ladder. The way ba
 from __future__ import annotations
 
 from swap.catalog.model import ForeignKey
-from swap.core.connection import Connection
 from swap.core.lock_retries import LockBudget, with_locks
-from swap.core.report import Reporter
 from swap.core.statement import AX
 from swap.ddl.foreign_keys import whole_key
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
-from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
 
 BUDGET = LockBudget(200, 100)
 DEFINITION = (
@@ -25,18 +23,19 @@ DEFINITION = (
 )
 
 
-def join_parts(conn: Connection, journal: Journal, run: Run, fk: ForeignKey, report: Reporter) -> None:
+def join_parts(migration: Migration, fk: ForeignKey) -> None:
     """Nothing to do where the key is there, or its parts are not (a key that this direction does not have)."""
     table, name = fk.parts[0]
+    conn = migration.conn
     found = conn.execute(DEFINITION, [table.schema, table.name, name]).fetchone()
     if found is None or found[1]:
         return
-    report.note(f"the foreign key {fk.name} of {fk.table}")
+    migration.report.note(f"the foreign key {fk.name} of {fk.table}")
 
     def body() -> None:
         # A partition that came since the exchange has no part of the key: it would be scanned here, under the lock.
-        refuse_drift(foreign_drift(conn, journal, run), "the exchange")
+        refuse_drift(foreign_drift(migration), "the exchange")
         conn.execute(whole_key(fk, found[0]).sql)
-        store_baseline(conn, journal, run)
+        store_baseline(migration)
 
     with_locks(conn, [fk.table, fk.target], AX, BUDGET, body)

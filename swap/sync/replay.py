@@ -1,8 +1,8 @@
 """Replay: makes the maintained side's rows for captured keys equal to the captured side's rows as they are now.
 
-One REPEATABLE READ transaction reads the queue and the rows, so a row is a function of its origin at a moment
-after its last processed change (invariant 3); the watermark moves in the same transaction (invariant 4).
-Inside the cutover the same functions run under the lock, where nothing can change.
+One REPEATABLE READ transaction reads the queue and the rows. So a row is a function of its origin at a moment after its
+last processed change (invariant 3). The watermark moves in the same transaction (invariant 4).
+The cutover runs the same functions under its lock, where nothing can change.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from swap.core.names import TableName
 from swap.plan.direction import TableMapping
 from swap.plan.key_columns import vouches
 from swap.plan.model import Plan
+from swap.state.migration import Migration
 from swap.sync.backfill import NESTED_LOOPS
-from swap.sync.change_queue import Batch, advance, batch_keys, current_snapshot, next_batch, read_watermark
+from swap.sync.change_queue import Batch, ChangeQueue, current_snapshot
 
 BATCH = 20_000
 SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
@@ -36,32 +37,30 @@ class Replayed:
     complete: bool
 
 
-class Fence(Protocol):
-    """Logical mode: `close_up` waits until the queue holds every change that committed before it was called, and returns
+class Barrier(Protocol):
+    """Logical mode: `wait_delivered` waits until the queue holds every change that committed before the call, and returns
     the session in which to read the queue then. Its transactions see later entries than the caller's snapshot does."""
 
-    def close_up(self) -> Connection: ...
+    def wait_delivered(self) -> Connection: ...
 
 
-def replay(
-    conn: Connection, plan: Plan, d: TableMapping, run_id: int, limit: int | None = BATCH, fence: Fence | None = None
-) -> Replayed:
+def replay(migration: Migration, limit: int | None = BATCH, barrier: Barrier | None = None) -> Replayed:
     """One batch in a transaction of its own.
 
-    A violation of a unique or exclusion constraint means that another stale row still holds the value, and its key is
-    queued too, or in logical mode not delivered yet: then the whole visible queue is taken, behind the fence if there is
-    one, and every row of it is deleted before any is inserted. A second violation, or any other conflict, is a defect
+    A violation of a unique or exclusion constraint means that another stale row still holds the value. The key of that row
+    is queued too, or in logical mode not delivered yet. Then the whole visible queue is taken, behind the barrier if there
+    is one, and every row of it is deleted before any is inserted. A second violation, or any other conflict, is a defect,
     and nothing is applied.
     """
     try:
-        return _replay(conn, plan, d, run_id, limit, two_pass=False)
+        return _replay(migration, limit, two_pass=False)
     except CONFLICT:
         try:
-            if fence is not None:
-                return _replay_all(conn, plan, d, run_id, fence, two_pass=True)
-            return _replay(conn, plan, d, run_id, None, two_pass=True)
+            if barrier is not None:
+                return _replay_all(migration, barrier, two_pass=True)
+            return _replay(migration, None, two_pass=True)
         except CONFLICT as e:
-            raise _unexplained(d, e) from None
+            raise _unexplained(migration.mapping, e) from None
 
 
 def _unexplained(d: TableMapping, e: psycopg.Error) -> DefectError:
@@ -72,103 +71,104 @@ def _unexplained(d: TableMapping, e: psycopg.Error) -> DefectError:
     )
 
 
-def replay_all(conn: Connection, plan: Plan, d: TableMapping, run_id: int, fence: Fence) -> Replayed:
-    """Logical mode: what one snapshot shows, whole. Afterwards the maintained side equals the captured one in it.
+def replay_all(migration: Migration, barrier: Barrier) -> Replayed:
+    """Logical mode: replay everything that one snapshot shows. Afterwards the maintained side equals the captured one in it.
 
-    The queue alone cannot promise that: what this snapshot shows may not have been delivered yet. So the snapshot is
-    taken first; then the stream passes it; then the queue is read by a later snapshot of another session, and the rows
-    by this one. Entries of transactions that only the later one sees are applied harmlessly and stay due.
+    The queue alone cannot promise that: the stream may not have delivered yet all that this snapshot shows. So the snapshot
+    is taken first; then the stream passes it; then a later snapshot of another session reads the queue, and this one reads
+    the rows. Entries of transactions that only the later one sees are applied harmlessly and stay due.
     """
     try:
-        return _replay_all(conn, plan, d, run_id, fence, two_pass=False)
+        return _replay_all(migration, barrier, two_pass=False)
     except CONFLICT:
         try:
-            return _replay_all(conn, plan, d, run_id, fence, two_pass=True)
+            return _replay_all(migration, barrier, two_pass=True)
         except CONFLICT as e:
-            raise _unexplained(d, e) from None
+            raise _unexplained(migration.mapping, e) from None
 
 
-def _replay_all(conn: Connection, plan: Plan, d: TableMapping, run_id: int, fence: Fence, *, two_pass: bool) -> Replayed:
-    with conn.transaction():
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        read_in = current_snapshot(conn)
-        watermark = read_watermark(conn, plan, run_id)
-        later = fence.close_up()
+def _replay_all(migration: Migration, barrier: Barrier, *, two_pass: bool) -> Replayed:
+    queue = ChangeQueue.of(migration)
+    with migration.conn.transaction():
+        migration.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        read_in = current_snapshot(migration.conn)
+        watermark = queue.watermark()
+        later = barrier.wait_delivered()
         with later.transaction():
             later.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            batch = next_batch(later, plan, watermark, None, read_in)
+            batch = queue.on(later).next_batch(None, since=watermark, read_in=read_in)
             if batch.entries:
-                apply(conn, plan, d, batch, two_pass=two_pass, queue=later)
-                advance(conn, plan, run_id, batch)
+                apply(migration, batch, two_pass=two_pass, queue=queue.on(later))
+                queue.advance(batch)
     return Replayed(batch.entries, complete=True)
 
 
-def _replay(conn: Connection, plan: Plan, d: TableMapping, run_id: int, limit: int | None, *, two_pass: bool) -> Replayed:
-    with conn.transaction():
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        return take(conn, plan, d, run_id, limit, two_pass=two_pass)
+def _replay(migration: Migration, limit: int | None, *, two_pass: bool) -> Replayed:
+    with migration.conn.transaction():
+        migration.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return replay_batch(migration, limit, two_pass=two_pass)
 
 
-def take(conn: Connection, plan: Plan, d: TableMapping, run_id: int, limit: int | None, *, two_pass: bool) -> Replayed:
+def replay_batch(migration: Migration, limit: int | None, *, two_pass: bool) -> Replayed:
     """Read a batch, apply it, move the watermark: in the caller's transaction."""
-    watermark = read_watermark(conn, plan, run_id)
-    batch = next_batch(conn, plan, watermark, limit)
+    queue = ChangeQueue.of(migration)
+    batch = queue.next_batch(limit)
     complete = limit is None or batch.entries <= limit
     if batch.entries:
-        apply(conn, plan, d, batch, two_pass=two_pass)
-        advance(conn, plan, run_id, batch)
+        apply(migration, batch, two_pass=two_pass)
+        queue.advance(batch)
     return Replayed(batch.entries, complete)
 
 
-def apply(
-    conn: Connection, plan: Plan, d: TableMapping, batch: Batch, *, two_pass: bool, queue: Connection | None = None
-) -> None:
-    """`queue`: the session that reads the batch's keys, if not this one."""
-    queue = queue or conn
+def apply(migration: Migration, batch: Batch, *, two_pass: bool, queue: ChangeQueue | None = None) -> None:
+    """`queue`: on the session that reads the batch's keys, if that is not the migration's own."""
+    conn, d = migration.conn, migration.mapping
+    queue = queue or ChangeQueue.of(migration)
     if batch.truncated:
         conn.execute(delete_all_gone(d))
-    if queue is not conn:
+    if queue.conn is not conn:
         conn.execute(sql.SQL(NESTED_LOOPS))
     stale: list[int] = []
 
     def delete(keys: list[int], left: list[int]) -> None:
-        stale.extend(_delete_gone(conn, plan, d, keys, left))
+        stale.extend(_delete_gone(migration, d, keys, left))
         conn.execute(delete_keys(d, keys))
 
     def put(keys: list[int], left: list[int]) -> None:
-        stale.extend(_delete_gone(conn, plan, d, keys, left))
+        stale.extend(_delete_gone(migration, d, keys, left))
         conn.execute(upsert(d, keys))
 
     if two_pass:
-        _slices(queue, plan, batch, delete)
-    _slices(queue, plan, batch, put)
+        _slices(queue, batch, delete)
+    _slices(queue, batch, put)
     while stale:
         keys = stale[:SLICE]
         del stale[:SLICE]
         put(keys, keys)
 
 
-def _slices(conn: Connection, plan: Plan, batch: Batch, do: Callable[[list[int], list[int]], None]) -> None:
+def _slices(queue: ChangeQueue, batch: Batch, do: Callable[[list[int], list[int]], None]) -> None:
     """`do(keys, left)` for each slice of the batch; `left`: those of the keys that a row may have left."""
     after = None
-    while entries := batch_keys(conn, plan, batch, after, SLICE):
+    while entries := queue.batch_keys(batch, after, SLICE):
         do([key for key, _ in entries], [key for key, gone in entries if gone])
         after = entries[-1][0]
         if len(entries) < SLICE:
             break
 
 
-def _delete_gone(conn: Connection, plan: Plan, d: TableMapping, keys: list[int], left: list[int]) -> list[int]:
+def _delete_gone(migration: Migration, d: TableMapping, keys: list[int], left: list[int]) -> list[int]:
     """Delete what the captured side no longer has. Returns the keys of rows that look up the uuid of another row
     than before: such rows are stale though they did not change themselves.
 
     Behind a validated foreign key only a row that was deleted and inserted again under its key, with another uuid,
     has them; without one, a row that came or went has them too.
     """
+    conn = migration.conn
     gone = [r[0] for r in conn.execute(delete_gone(d, left)).fetchall()] if left else []
     out: list[int] = []
     for m in d.lookups:
-        if not _backed(plan, m.origin):
+        if not _backed(migration.plan, m.origin):
             changed = _absent(conn, d, keys)
         else:
             changed = _among(conn, d.origin, d.origin_key, gone) if gone else []

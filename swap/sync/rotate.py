@@ -1,7 +1,7 @@
 """Emptying the change tables: writers are moved to the other table, and the consumed one is truncated.
 
-Never waits: the truncation asks for its lock with NOWAIT, so no writer ever queues behind it. Entries newer
-than the last clean verification are kept, because the cutover compares those keys once more.
+Never waits: the truncation asks for its lock with NOWAIT, so no writer ever queues behind it. Keeps entries newer than the
+last clean verification, because the cutover compares those keys once more.
 """
 
 from __future__ import annotations
@@ -9,23 +9,24 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
-from swap.core.connection import Connection
 from swap.core.snapshot import Snapshot
 from swap.core.statement import script
-from swap.ddl.capture import capture_functions, changes
-from swap.state.journal import Journal, Run
-from swap.sync.change_queue import read_watermark
+from swap.ddl.capture import capture_functions
+from swap.ddl.change_tables import change_table
+from swap.state.migration import Migration
+from swap.sync.change_queue import ChangeQueue
 
 SWITCH_BYTES = 32 * 1024 * 1024
 
 
-def rotate(conn: Connection, journal: Journal, run: Run, keep: Snapshot | None) -> bool:
+def rotate(migration: Migration, keep: Snapshot | None) -> bool:
     """One step, if one is due: truncate the idle table, or move the writers to it. True when something was done."""
+    conn, journal, run = migration.conn, migration.journal, migration.run
     active = journal.capture.table_no(run.id)
     idle = 1 - active
-    if _size(conn, run, idle) > 0:
-        return _truncate(conn, run, idle, keep)
-    if _size(conn, run, active) < SWITCH_BYTES:
+    if _size(migration, idle) > 0:
+        return _truncate(migration, idle, keep)
+    if _size(migration, active) < SWITCH_BYTES:
         return False
     with conn.transaction():
         if run.mode == "trigger":  # a stream asks for the table in use with every chunk
@@ -34,21 +35,23 @@ def rotate(conn: Connection, journal: Journal, run: Run, keep: Snapshot | None) 
     return True
 
 
-def _size(conn: Connection, run: Run, table_no: int) -> int:
-    name = changes(run.plan, table_no)
-    row = conn.execute("SELECT coalesce(pg_relation_size(%s::regclass), 0)", [str(name)]).fetchone()  # NULL: dropped just now
+def _size(migration: Migration, table_no: int) -> int:
+    name = change_table(migration.plan, table_no)
+    row = migration.conn.execute(
+        "SELECT coalesce(pg_relation_size(%s::regclass), 0)", [str(name)]
+    ).fetchone()  # NULL: dropped just now
     return int(row[0]) if row else 0
 
 
-def _truncate(conn: Connection, run: Run, table_no: int, keep: Snapshot | None) -> bool:
+def _truncate(migration: Migration, table_no: int, keep: Snapshot | None) -> bool:
     """TRUNCATE when every entry is consumed. The newest id decides: a writer that still held the table when it was
     last asked would hold its lock, and NOWAIT would refuse."""
-    name = changes(run.plan, table_no)
+    conn, name = migration.conn, change_table(migration.plan, table_no)
     try:
         with conn.transaction():
             conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(name.sql))
             row = conn.execute(sql.SQL("SELECT xid::text FROM {} ORDER BY xid DESC LIMIT 1").format(name.sql)).fetchone()
-            floor = read_watermark(conn, run.plan, run.id).xmin
+            floor = ChangeQueue.of(migration).watermark().xmin
             if keep is not None:
                 floor = min(floor, keep.xmin)
             if row is not None and int(row[0]) >= floor:

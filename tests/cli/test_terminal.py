@@ -20,7 +20,7 @@ import psutil
 import psycopg
 import pytest
 
-from swap.cli.context import signals
+from swap.cli.session import signals
 from tests.support.commands import ROOT, Cli
 from tests.support.operator import MakeOperator
 from tests.support.servers import Database

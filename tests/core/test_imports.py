@@ -38,3 +38,38 @@ def test_only_the_journal_knows_its_tables(path: Path) -> None:
     """`journal.t[...]` in a caller's hands: what a table's columns are called would be known all over the packages."""
     found = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute) and n.attr == "t"]
     assert found == []
+
+
+PURE = [p for p in MODULES if {ROOT / "swap" / "ddl", ROOT / "swap" / "plan"} & set(p.parents)]
+
+
+@pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_plans_and_statements_are_only_data(path: Path) -> None:
+    """What is decided and what is run are computed; the server is asked in `swap.catalog`, and told by an executor."""
+    tree = ast.parse(path.read_text())
+    assert [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr in {"execute", "executemany"}] == []
+
+
+def test_statements_have_one_home() -> None:
+    """Functions that make statements are in `swap.ddl`, but for the type itself and the trial's empty copies."""
+    home = ROOT / "swap" / "ddl"
+    elsewhere = {ROOT / "swap" / "core" / "statement.py", *(ROOT / "swap" / "doctor" / "trial").glob("*.py")}
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in MODULES
+        if home not in path.parents and path not in elsewhere
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Statement"
+    ]
+    assert found == []
+
+
+HELD = {"conn", "plan", "run", "config", "journal", "report", "reporter"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_migration_holds_does_not_travel_one_by_one(path: Path) -> None:
+    """At most two of it: a query takes the connection and the plan; a function that acts takes a `Migration`."""
+    functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    parameters = {f.name: {a.arg for a in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)} for f in functions}
+    assert {name: sorted(found & HELD) for name, found in parameters.items() if len(found & HELD) > 2} == {}

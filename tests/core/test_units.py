@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 
-from swap.cli.output import Meter, duration
+from swap.cli.output import duration
+from swap.cli.progress import Meter
 from swap.core.config import load_config
 from swap.core.connection import judged
 from swap.core.errors import ExitCode, UsageError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -12,7 +13,6 @@ from cutover.finalize import finalize
 from cutover.finalize_checks import legacy_dependents, legacy_functions
 from swap.core.config import Config
 from swap.core.errors import RefusedError
-from swap.core.report import Silent
 from tests.support.cycling import Cycle
 from tests.support.mode import with_mode
 from tests.support.servers import Database, DatabaseServer
@@ -84,7 +84,7 @@ def run(db: Database, ddl: str) -> None:
 def drop(cut: Cycle, **config: object) -> None:
     m = cut.m
     settings = Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)})
-    finalize(m.conn, m.journal, m.run, settings, Silent(), drop_legacy=True)
+    finalize(replace(m, config=settings), drop_legacy=True)
 
 
 def named(needed: list[str]) -> set[str]:

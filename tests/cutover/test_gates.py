@@ -8,16 +8,13 @@ import cutover.final_drain
 import swap.doctor.examine
 import swap.sync.backlog_trend
 from cutover.gates import _indexes, check_gates
-from cutover.restore_capture import capture_again
+from cutover.restore_capture import restore_capture
 from swap.core.config import Verify
-from swap.core.connection import Connection
 from swap.core.errors import RefusedError
-from swap.core.report import Silent
 from swap.doctor.server import read_server
-from swap.plan.direction import TableMapping
-from swap.plan.model import Plan
 from swap.prepare.slot import slot_name
-from swap.sync.replay import Fence, Replayed, replay
+from swap.state.migration import Migration
+from swap.sync.replay import Barrier, Replayed, replay
 from tests.cutover.test_lock_retries import SCHEMA, reader
 from tests.support.cycling import Cycle, Start, doctor
 from tests.support.migration import background, install
@@ -30,8 +27,8 @@ INDEXED = SCHEMA + "CREATE INDEX users_mail ON users (email); CREATE TABLE notes
 
 def gate(cycle: Cycle) -> None:
     m = cycle.m
-    m.run = m.journal.get(m.run.id)
-    check_gates(m.conn, m.journal, m.run, m.config)
+    m.reload()
+    check_gates(m)
 
 
 def test_each_gate_says_what_is_wrong_and_opens_again(
@@ -82,12 +79,12 @@ def test_each_gate_says_what_is_wrong_and_opens_again(
         admin.execute(less.format("insert, update").encode())
         refused(f"swap_{m.plan.tag} leaves out")
         admin.execute(less.format("insert, update, delete, truncate").encode())
-        refused(f"swap_{m.plan.tag} was changed by somebody")
+        refused(f"swap_{m.plan.tag} was changed by another program")
         for gone in (False, True):
             if gone:
                 admin.execute("SELECT pg_drop_replication_slot(%s)", [slot_name(m.conn, m.plan)])
                 refused("The replication slot .* is gone")
-            capture_again(m.database, m.journal, m.run, m.config, Silent())
+            restore_capture(m)
             cycle.caught_up()
             gate(cycle)
     guard = 'ALTER TABLE notes {} TRIGGER "~swap_guard_1_insert"'
@@ -132,12 +129,12 @@ def test_a_backlog_that_grows_is_refused_with_the_rates(
     cycle.ready()
     app = connect(database.app)
 
-    def outpaced(conn: Connection, plan: Plan, d: TableMapping, run_id: int, fence: Fence | None) -> Replayed:
+    def outpaced(migration: Migration, barrier: Barrier | None) -> Replayed:
         for _ in range(2):
             app.execute("UPDATE users SET email = email || '.'")
-            if fence is not None:
-                fence.close_up()
-        return replay(conn, plan, d, run_id, 0, fence)  # one transaction of two
+            if barrier is not None:
+                barrier.wait_delivered()
+        return replay(migration, 0, barrier)  # one transaction of two
 
     with monkeypatch.context() as patch:
         patch.setattr(cutover.final_drain, "replay", outpaced)

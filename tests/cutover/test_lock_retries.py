@@ -12,18 +12,16 @@ import pytest
 from psycopg import sql
 
 import cutover.transaction
-from cutover.compare import refuse_differences
-from cutover.finalize import finalize
+from cutover.final_drain import refuse_differences
 from swap.core.config import Cutover
 from swap.core.connection import translate
 from swap.core.errors import LockError
 from swap.core.lock_retries import LockBudget, acquire, with_locks
 from swap.core.names import TableName
-from swap.core.report import Silent
 from swap.core.sql_text import verbatim
 from swap.ddl.exchange import lock_statements
-from swap.state.journal import Journal
-from swap.sync.replay import take
+from swap.state.migration import Migration
+from swap.sync.replay import replay_batch
 from tests.support.cycling import Cycle, Start
 from tests.support.migration import background
 from tests.support.servers import Connect, Database
@@ -184,13 +182,13 @@ def slow_script(admin: psycopg.Connection[Any]) -> Iterator[None]:
 def slow_drain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The drain is thirty statements of 0.1 s."""
 
-    def slow(conn: psycopg.Connection[Any], *args: Any, **options: Any) -> Any:
+    def slow(migration: Migration, *args: Any, **options: Any) -> Any:
         for _ in range(30):
-            conn.execute("SELECT pg_sleep(0.1)")
-        return take(conn, *args, **options)
+            migration.conn.execute("SELECT pg_sleep(0.1)")
+        return replay_batch(migration, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cutover.transaction, "take", slow)
+        patch.setattr(cutover.transaction, "replay_batch", slow)
         yield
 
 
@@ -233,8 +231,7 @@ def test_a_stalled_client_loses_its_locks(
             error = running.exception(60)
     assert isinstance(error, psycopg.Error)
     assert isinstance(translate(error), LockError)
-    m.conn = m.database.connect()
-    m.journal = Journal(m.conn, m.plan.state_schema)
+    m.reconnect("test")
     cycle.exchange("cutover")
     assert_drained(database, connect)
     cycle.caught_up()
@@ -274,8 +271,8 @@ def test_finalize_does_not_queue_behind_a_reader_of_the_retired_table(start: Sta
     report = reader(connect, database, "users_old")
     m = cycle.m
     with pytest.raises(LockError, match=r"ACCESS EXCLUSIVE lock on public\.users_old within 2 attempts of 50 ms"):
-        finalize(m.conn, m.journal, m.run, m.config, Silent(), drop_legacy=False)
+        m.finalize(drop_legacy=False)
     report.rollback()
-    finalize(m.conn, m.journal, m.run, m.config, Silent(), drop_legacy=False)
+    m.finalize(drop_legacy=False)
     left = "SELECT count(*) FROM pg_class WHERE relname ~ 'users_old|_changes_'"
     assert connect(database.superuser).execute(left).fetchone() == (0,)

@@ -12,12 +12,14 @@ import cutover.run
 import cutover.transaction
 from cutover.transaction import resolve
 from swap.core.advisory_locks import OPERATOR, Holder, holder
+from swap.core.config import load_config
 from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import UnknownOutcomeError, UnreachableError
 from swap.core.names import TableName
 from swap.state.journal import Journal
-from swap.sync.follow_up import settle
+from swap.state.migration import Migration
+from swap.sync.follow_up import finish_exchange
 from tests.support.cycling import Start
 from tests.support.dump import schema_dump
 from tests.support.operator import MakeOperator, Operator
@@ -197,10 +199,10 @@ def test_the_follow_up_of_a_lost_commit_keeps_others_out(start: Start, monkeypat
     def followed(*args: Any, **options: Any) -> None:
         with cycle.m.database.session() as other:
             settled.append(holder(other, OPERATOR, cycle.m.plan.tag))
-        settle(*args, **options)
+        finish_exchange(*args, **options)
 
     monkeypatch.setattr(cutover.transaction, "_commit", commit_and_lose)
-    monkeypatch.setattr(cutover.run, "settle", followed)
+    monkeypatch.setattr(cutover.run, "finish_exchange", followed)
     assert cycle.exchange("cutover").outcome == "committed"
     (who,) = settled
     assert who is not None
@@ -214,11 +216,13 @@ def test_an_id_that_a_crash_gave_to_another_transaction_proves_nothing(through: 
     op = through("cutover")
     database = Conninfo.from_options(op.db.owner, "test")
     with database.session() as conn:
-        run = Journal(conn, "swap").current(TableName("public", "users"))
+        journal = Journal(conn, "swap")
+        run = journal.current(TableName("public", "users"))
         assert run is not None
+        migration = Migration(database, conn, journal, run, load_config(op.config))
         (others,) = conn.execute("SELECT pg_current_xact_id()::text").fetchone() or ("",)
-    assert resolve(database, "swap", run, others) is False
-    assert resolve(database, "swap", run, str(int(others) + 1000)) is False
+        assert resolve(migration, others) is False
+        assert resolve(migration, str(int(others) + 1000)) is False
 
 
 def crash_and_restart(server: DatabaseServer, *, restarts: bool) -> Callable[[], None]:

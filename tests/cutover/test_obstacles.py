@@ -125,7 +125,7 @@ def test_a_vacuum_and_an_index_build_are_named(start: Start, database: Database,
     writer.execute("INSERT INTO sessions (user_id) VALUES (1)")
     with background(lambda: builder.execute("CREATE INDEX CONCURRENTLY late ON sessions (note)"), writer.rollback) as building:
         wait_for_lock_wait(admin, builder.info.backend_pid)
-        (line,) = obstacles(m.conn, m.journal, m.run)
+        (line,) = obstacles(m)
         assert f"pid {builder.info.backend_pid} postgres" in line
         assert re.search(rf"since 20.*: CREATE INDEX CONCURRENTLY late .*, which waits for pid {writer.info.backend_pid}$", line)
         with pytest.raises(RefusedError, match="late"):

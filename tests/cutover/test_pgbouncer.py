@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 import cutover.pooler
-from cutover.pause_watchdog import Guard
+from cutover.pause_watchdog import PauseWatchdog
 from cutover.run import Outcome
 from swap.core.config import Config, load_config
 from swap.core.errors import UnreachableError, UsageError
@@ -230,7 +230,7 @@ def test_killed_while_paused(ready_operator: MakeOperator, pgbouncer: Pooled, co
 def test_a_pause_does_not_outlast_its_limit(database: Database, pgbouncer: Pooled) -> None:
     """A tool that hangs (here: is stopped) resumes too: the guard has a limit."""
     bouncer = pgbouncer(database)
-    guard, console = Guard([bouncer.admin_dsn], [bouncer.name]), Console(bouncer.admin_dsn)
+    guard, console = PauseWatchdog([bouncer.admin_dsn], [bouncer.name]), Console(bouncer.admin_dsn)
     guard.start()
     try:
         guard.arm(0.5)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 import cutover.restore_capture
-from cutover.restore_capture import capture_again, to_put_back
+from cutover.restore_capture import capture_faults, restore_capture
 from swap.core.errors import RefusedError
-from swap.core.report import Silent
 from swap.core.sql_text import verbatim
 from tests.cutover.test_lock_retries import SCHEMA
 from tests.support.commands import Cli
@@ -43,11 +42,11 @@ def refused(cycle: Cycle, kind: str, match: str) -> str:
 
 def put_back(cycle: Cycle) -> None:
     m = cycle.m
-    m.run = m.journal.get(m.run.id)
-    assert to_put_back(m.conn, m.journal, m.run)
-    capture_again(m.database, m.journal, m.run, m.config, Silent())
-    assert to_put_back(m.conn, m.journal, m.run) is None
-    m.run = m.journal.get(m.run.id)
+    m.reload()
+    assert capture_faults(m)
+    restore_capture(m)
+    assert capture_faults(m) is None
+    m.reload()
 
 
 def interrupted(*args: object) -> None:

@@ -10,8 +10,6 @@ import psycopg
 import pytest
 
 from swap.core.errors import RefusedError
-from swap.plan.direction import Direction, table_mapping
-from swap.sync.replay import replay
 from tests.support.mode import Mode
 from tests.support.servers import DatabaseServer
 from tests.support.whole import MakeWhole, Whole
@@ -124,7 +122,7 @@ def test_values_that_exclude_each_other_are_exchanged(whole: MakeWhole) -> None:
     one.sync()
     for key, email in ((1, "x"), (2, "u1"), (1, "u2")):
         one.query(f"UPDATE users SET email = '{email}' WHERE id = {key}")
-    replay(one.conn, one.run.plan, table_mapping(one.run.plan, Direction.FORWARD), one.run.id, 0)
+    one.m.replay(0)
     one.verify()
 
 

@@ -11,9 +11,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from cutover.finalize import finalize
 from swap.core.errors import RefusedError
-from swap.core.report import Silent
 from tests.support.cycling import Cycle, doctor
 from tests.support.migration import Session, install
 from tests.support.operator import MakeOperator, operator
@@ -164,9 +162,9 @@ def test_they_go_at_finalize(start: Start, database: Database, connect: Connect)
     cycle.exchange("cutover")
     m, app = cycle.m, connect(database.app)
     with pytest.raises(RefusedError, match=r"public\.users\.uuid_id: .*view public\.known"):
-        finalize(m.conn, m.journal, m.run, m.config, Silent(), drop_legacy=False)
+        m.finalize(drop_legacy=False)
     connect(database.owner).execute("DROP VIEW known")
-    finalize(m.conn, m.journal, m.run, m.config, Silent(), drop_legacy=False)
+    m.finalize(drop_legacy=False)
     row = app.execute("INSERT INTO users (email) VALUES ('late') RETURNING id, legacy_id").fetchone()
     assert row is not None
     assert isinstance(row[0], uuid.UUID)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fixture_run import REFUSED_LOGICAL, Case, Cycle, cases, normalised, own_removed
+from tests.support.fixture_run import REFUSED_LOGICAL, Case, FixtureRun, cases, normalised, own_removed
 from tests.support.migration import allow_replication
 from tests.support.mode import REQUESTED
 from tests.support.servers import Database, DatabaseServer
@@ -19,9 +19,9 @@ CARRIED = [c for c in CASES if c not in REFUSED]
 
 
 @pytest.fixture
-def cycle(request: pytest.FixtureRequest, database: Database, server: DatabaseServer, tmp_path: Path) -> Cycle:
+def cycle(request: pytest.FixtureRequest, database: Database, server: DatabaseServer, tmp_path: Path) -> FixtureRun:
     case: Case = request.param
-    made = Cycle(case, database, server, tmp_path / "swap.toml")
+    made = FixtureRun(case, database, server, tmp_path / "swap.toml")
     if made.major < case.requires:
         pytest.skip(f"needs PostgreSQL {case.requires}")
     made.install()
@@ -33,7 +33,7 @@ def by_name(case: Case) -> str:
 
 
 @pytest.mark.parametrize("cycle", CARRIED, ids=by_name, indirect=True)
-def test_carried(cycle: Cycle) -> None:
+def test_carried(cycle: FixtureRun) -> None:
     """After the cutover as expected; after the revert as just before it; after the abort as before `prepare`.
 
     The way there and back is gone with either capture, the second time after `prepare --mode`; with SWAP_TEST_MODE with
@@ -63,7 +63,7 @@ def test_carried(cycle: Cycle) -> None:
     assert cycle.dump() == before_prepare
 
 
-def with_the_other_capture(cycle: Cycle, before_cutover: str) -> None:
+def with_the_other_capture(cycle: FixtureRun, before_cutover: str) -> None:
     """There and back again; a schema that logical capture refuses stays with triggers."""
     if cycle.case.text(REFUSED_LOGICAL) is not None:
         cycle.run("prepare", "--mode", "logical", code=3)
@@ -79,12 +79,12 @@ def with_the_other_capture(cycle: Cycle, before_cutover: str) -> None:
 
 
 @pytest.mark.parametrize("cycle", REFUSED, ids=by_name, indirect=True)
-def test_refused(cycle: Cycle) -> None:
+def test_refused(cycle: FixtureRun) -> None:
     """By name, with the reason and what to do; `prepare` refuses too, and nothing is changed."""
     refused(cycle, cycle.refused or "refused.txt")
 
 
-def refused(cycle: Cycle, file: str) -> None:
+def refused(cycle: FixtureRun, file: str) -> None:
     before = cycle.dump()
     cycle.compare(file, cycle.findings("blocker", code=3))
     error = cycle.run("prepare", code=3)["error"]

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from tests.support.migration import Migrate, Migration, Session, Synced, migrations
+from tests.support.migration import Driver, Migrate, Session, Synced, migrations
 from tests.support.servers import Connect, Database, ExampleFactory
 
 AUDIT = {"table": "public.audit_logs", "column": "actor_id", "where": "actor_type = 'User'"}
@@ -39,13 +39,13 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture(params=["prepared", "synced"])
-def m(synced: Synced, database: Database, request: pytest.FixtureRequest) -> Migration:
+def m(synced: Synced, database: Database, request: pytest.FixtureRequest) -> Driver:
     """Guards hold from `prepare` on; after `sync` the NOT NULL checks are there too."""
     return synced(database, SCHEMA, prepared=request.param == "prepared", reference=[AUDIT])
 
 
 @pytest.fixture
-def app(connect: Connect, database: Database, m: Migration) -> Session:
+def app(connect: Connect, database: Database, m: Driver) -> Session:
     return connect(database.app)
 
 
@@ -86,7 +86,7 @@ def refused(execute: Callable[[], object]) -> Refused:
 # INSERT.
 
 
-def test_insert_with_either_side_or_both(m: Migration, app: Session) -> None:
+def test_insert_with_either_side_or_both(m: Driver, app: Session) -> None:
     """H20: integer only, uuid only, both consistent, neither."""
     u2 = uuid_of(app, 2)
     insert: LiteralString = "INSERT INTO apps (id, creator_id, creator_uuid_id) VALUES (%s, %s, %s)"
@@ -99,7 +99,7 @@ def test_insert_with_either_side_or_both(m: Migration, app: Session) -> None:
     assert pair(app, 50, "sessions") == (2, 2)
 
 
-def test_insert_of_a_contradiction_is_refused(m: Migration, app: Session) -> None:
+def test_insert_of_a_contradiction_is_refused(m: Driver, app: Session) -> None:
     """H20, I1: the one exception; 23514 by name, and nothing is stored."""
     count = sql.SQL("SELECT count(*) FROM {} WHERE id = 60")
     for table, columns in (("apps", "creator_id, creator_uuid_id"), ("sessions", "user_id, user_uuid_id")):
@@ -111,7 +111,7 @@ def test_insert_of_a_contradiction_is_refused(m: Migration, app: Session) -> Non
 # UPDATE.
 
 
-def test_update_follows_the_side_that_changed(m: Migration, app: Session) -> None:
+def test_update_follows_the_side_that_changed(m: Driver, app: Session) -> None:
     """H20."""
     app.execute("UPDATE apps SET creator_id = 2 WHERE id = 1")
     assert pair(app) == (2, 2)
@@ -125,7 +125,7 @@ def test_update_follows_the_side_that_changed(m: Migration, app: Session) -> Non
     assert pair(app, 1, "sessions") == (4, 4)
 
 
-def test_update_to_a_contradiction_is_refused(m: Migration, app: Session) -> None:
+def test_update_to_a_contradiction_is_refused(m: Driver, app: Session) -> None:
     """H20."""
     u3 = uuid_of(app, 3)
     assert refused(lambda: app.execute("UPDATE apps SET creator_id = 2, creator_uuid_id = %s WHERE id = 1", [u3])) == (
@@ -135,7 +135,7 @@ def test_update_to_a_contradiction_is_refused(m: Migration, app: Session) -> Non
     assert pair(app) == (1, 1)
 
 
-def test_update_to_null(m: Migration, app: Session) -> None:
+def test_update_to_null(m: Driver, app: Session) -> None:
     """H20: the integer leads before the cutover; a uuid taken away alone is put back."""
     app.execute("UPDATE apps SET creator_id = NULL WHERE id = 1")
     assert pair(app) == (None, None)
@@ -145,13 +145,13 @@ def test_update_to_null(m: Migration, app: Session) -> None:
     assert pair(app, 4) == (4, 4)
 
 
-def test_update_of_an_incomplete_pair_completes_it(m: Migration, app: Session) -> None:
+def test_update_of_an_incomplete_pair_completes_it(m: Driver, app: Session) -> None:
     """H19: what an incomplete dual write left is filled by any update of the row."""
     app.execute("UPDATE apps SET note = 'touched' WHERE id = 3")
     assert pair(app, 3) == (3, 3)
 
 
-def test_delete_arrives_through_the_constraint(m: Migration, app: Session) -> None:
+def test_delete_arrives_through_the_constraint(m: Driver, app: Session) -> None:
     """H20: ON DELETE SET NULL, on both columns, and CASCADE."""
     app.execute("DELETE FROM users WHERE id IN (1, 3)")
     assert pair(app, 1) == (None, None)
@@ -159,7 +159,7 @@ def test_delete_arrives_through_the_constraint(m: Migration, app: Session) -> No
     assert app.execute("SELECT count(*) FROM sessions WHERE user_id IN (1, 3)").fetchone() == (0,)
 
 
-def test_a_reference_to_nobody_gets_the_foreign_keys_own_error(m: Migration, app: Session) -> None:
+def test_a_reference_to_nobody_gets_the_foreign_keys_own_error(m: Driver, app: Session) -> None:
     """H20, I1: the SQLSTATE and the constraint's name are those without swap, whichever column names nobody."""
     nobody = "00000000-0000-4000-8000-000000000000"
     assert refused(lambda: app.execute("INSERT INTO sessions (user_id) VALUES (999)")) == ("23503", "sessions_of_user")
@@ -202,7 +202,7 @@ def actors(app: Session) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def test_a_polymorphic_reference(m: Migration, app: Session) -> None:
+def test_a_polymorphic_reference(m: Driver, app: Session) -> None:
     """H24: only rows of the declared kind are filled; one that names nobody has no uuid, and is no error."""
     app.execute(
         "INSERT INTO audit_logs (actor_type, actor_id, note) VALUES"
@@ -215,7 +215,7 @@ def test_a_polymorphic_reference(m: Migration, app: Session) -> None:
     assert actors(app)[1] == ("User", 4, 4)
 
 
-def test_a_polymorphic_row_that_changes_its_kind_twice(m: Migration, app: Session) -> None:
+def test_a_polymorphic_row_that_changes_its_kind_twice(m: Driver, app: Session) -> None:
     """H19, H24: given a user's row that becomes a client's, and gets another integer there, when it is a user's again,
     then the uuid is that user's."""
     app.execute("INSERT INTO audit_logs (actor_type, actor_id, note) VALUES ('User', 2, 'a')")
@@ -228,7 +228,7 @@ def test_a_polymorphic_row_that_changes_its_kind_twice(m: Migration, app: Sessio
 # The identity column.
 
 
-def test_the_identity_never_changes(m: Migration, app: Session) -> None:
+def test_the_identity_never_changes(m: Driver, app: Session) -> None:
     """H20: set once, filled where it is NULL."""
     before = uuid_of(app, 1)
     assert refused(lambda: app.execute("UPDATE users SET uuid_id = gen_random_uuid() WHERE id = 1")) == ("23514", "swap_guard")
@@ -246,7 +246,7 @@ def test_the_identity_never_changes(m: Migration, app: Session) -> None:
 # Orders of writing that foreign keys allow.
 
 
-def test_parent_and_child_in_one_statement(m: Migration, app: Session) -> None:
+def test_parent_and_child_in_one_statement(m: Driver, app: Session) -> None:
     """I1: given a child whose parent is inserted by the same statement, whichever of the two runs first."""
     app.execute(
         "WITH u AS (INSERT INTO users (id) VALUES (80) RETURNING id) INSERT INTO sessions (id, user_id) SELECT 80, id FROM u"
@@ -256,13 +256,13 @@ def test_parent_and_child_in_one_statement(m: Migration, app: Session) -> None:
     assert pair(app, 81) == (81, 81)
 
 
-def test_a_required_child_before_its_parent_in_one_statement(m: Migration, app: Session) -> None:
+def test_a_required_child_before_its_parent_in_one_statement(m: Driver, app: Session) -> None:
     """I1: a foreign key is checked when the statement ends."""
     app.execute("WITH u AS (INSERT INTO users (id) VALUES (82)) INSERT INTO sessions (id, user_id) VALUES (82, 82)")
     assert pair(app, 82, "sessions") == (82, 82)
 
 
-def test_a_skipped_insert_of_an_unknown_user_is_no_error(m: Migration, app: Session) -> None:
+def test_a_skipped_insert_of_an_unknown_user_is_no_error(m: Driver, app: Session) -> None:
     """I1: ON CONFLICT DO NOTHING skips the row before any foreign key looks at it."""
     assert app.execute("INSERT INTO sessions (id, user_id) VALUES (1, 999) ON CONFLICT DO NOTHING").rowcount == 0
 
@@ -412,7 +412,7 @@ def test_the_application_sees_no_difference(
         m.assert_same()
 
 
-def test_an_error_of_the_guard_is_not_a_defect_of_the_type(m: Migration, app: Session) -> None:
+def test_an_error_of_the_guard_is_not_a_defect_of_the_type(m: Driver, app: Session) -> None:
     """I1: the guard's refusal is a check violation that drivers know, with table and schema named."""
     with pytest.raises(errors.CheckViolation) as raised:
         app.execute("INSERT INTO apps (creator_id, creator_uuid_id) VALUES (2, %s)", [uuid_of(app, 3)])

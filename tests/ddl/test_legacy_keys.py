@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from swap.cli.status import status_lines
-from swap.ddl.spare_keys import read_legacy_keys
+from swap.sync.legacy_keys import read_legacy_keys
 from tests.support.operator import MakeOperator
 from tests.support.whole import MakeWhole, Whole
 
@@ -48,7 +48,7 @@ def test_a_row_beyond_the_end_gets_an_unused_key(schema: str, last: int, spare: 
     one.exchange("cutover")
     step = 1 if spare < 0 else -1
     assert [born(one, e) for e in ("last", "first spare", "second spare")] == [last, spare, spare + step]
-    keys = read_legacy_keys(one.conn, one.run.plan)
+    keys = read_legacy_keys(one.m.conn, one.m.plan)
     assert (keys.left if keys.sequence else 0, keys.spare_given) == (0, 2)
     one.exchange("revert")
     one.assert_dump("cutover")

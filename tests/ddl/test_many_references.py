@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from cutover.prepared_exchange import RECORD, STRUCTURE, cutover_exchange, ready
+from cutover.prepared_exchange import RECORD, STRUCTURE, cutover_exchange, prepare_exchange
 from swap.ddl.exchange import exchange
 from tests.support.cycling import Cycle
 from tests.support.servers import Database, DatabaseServer
@@ -65,7 +65,7 @@ def _asks_for_the_lock(statement: str) -> bool:
 def scans(cycle: Cycle) -> list[int]:
     """How often the structure's fingerprint, which is read and recorded under the lock, reads each large catalog whole."""
     m = cycle.m
-    ready(m.conn, m.journal, m.run, cutover_exchange(m.plan))
+    prepare_exchange(m, cutover_exchange(m.plan))
     count = (
         "SELECT pg_stat_get_xact_numscans(c) FROM unnest('{pg_class,pg_attribute,pg_type,pg_constraint,pg_depend}'::regclass[]) c"
     )

@@ -7,15 +7,14 @@ from typing import Any
 import psycopg
 import pytest
 
+import cutover.final_drain
 import cutover.run
 import swap.ddl.materialized_views
 import swap.sync.follow_up
 import swap.sync.materialized_views
-from cutover.finalize import finalize
 from swap.core.lock_retries import LockBudget
-from swap.core.report import Silent
-from swap.sync.follow_up import settle
-from swap.sync.materialized_views import settle_matviews
+from swap.sync.follow_up import finish_exchange
+from swap.sync.materialized_views import finish_materialized_views
 from tests.support.cycling import Cycle, Start, doctor
 from tests.support.migration import background, install
 from tests.support.servers import Connect, Database
@@ -84,7 +83,7 @@ def killed_after_the_commit(cycle: Cycle, monkeypatch: pytest.MonkeyPatch) -> No
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(cutover.run, "settle", killed)
+        patch.setattr(cutover.run, "finish_exchange", killed)
         with pytest.raises(KilledError):
             cycle.exchange("cutover")
 
@@ -98,7 +97,7 @@ def test_small_ones_are_never_empty(start: Start, database: Database, connect: C
     )
     cycle.ready()
     connect(database.superuser).execute("INSERT INTO users (email) VALUES ('late')")
-    monkeypatch.setattr(cutover.run, "catch_up", lambda *_: 0)
+    monkeypatch.setattr(cutover.final_drain, "drain", lambda *_: 0)
     killed_after_the_commit(cycle, monkeypatch)
     app = connect(database.app)
     assert names(app, POPULATED) == ["above", "counts", "joins"]
@@ -158,13 +157,13 @@ def test_a_refresh_is_asked_for_in_short_attempts(
     admin.execute("DELETE FROM sessions; DELETE FROM users WHERE id = 9")
     reader = connect(database.app, autocommit=False)
     reader.execute("SELECT FROM above")
-    with background(lambda: settle_matviews(m.conn, m.run, Silent()), reader.rollback) as running:
+    with background(lambda: finish_materialized_views(m), reader.rollback) as running:
         wait_for_lock_wait(admin, m.pid)
         later.execute("SET lock_timeout = '20s'; SELECT FROM above")
         assert running.result(60) is False
     reader.rollback()
     assert one(later, "SELECT n FROM above") == 9
-    assert settle_matviews(m.conn, m.run, Silent()) is True
+    assert finish_materialized_views(m) is True
     assert one(later, "SELECT n FROM above") == 8
 
 
@@ -178,7 +177,7 @@ def test_finalize_drops_what_was_kept(start: Start, database: Database, connect:
     functions = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'swap'::regnamespace"
     assert one(admin, KEPT) == 5
     m = cycle.m
-    finalize(m.conn, m.journal, m.run, m.config, Silent(), drop_legacy=True)
+    m.finalize(drop_legacy=True)
     assert (one(admin, KEPT), one(admin, functions)) == (0, 0)
     assert one(admin, "SELECT count(*) FROM counts JOIN who ON who.user_id = counts.id") == 9
 
@@ -198,14 +197,14 @@ def test_a_revert_does_not_wait_for_a_fill(
         raise EndedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(swap.sync.follow_up, "settle_matviews", ended)
+        patch.setattr(swap.sync.follow_up, "finish_materialized_views", ended)
         with pytest.raises(EndedError):
             cycle.exchange("cutover")
         cycle.m.run = cycle.m.journal.get(cycle.m.run.id)
         app = connect(database.app)
         with pytest.raises(EndedError):
             cycle.m.sync()
-        settle(cycle.m.database, cycle.m.journal, cycle.m.run, Silent(), wait=True, fill=False)
+        finish_exchange(cycle.m, wait=True, fill=False)
         cycle.verified()
         with pytest.raises(EndedError):
             cycle.exchange("revert")

@@ -16,9 +16,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from cutover.finalize import finalize
 from swap.core.errors import RefusedError
-from swap.core.report import Silent
 from tests.ddl.test_partitioned import ROWS, USERS, wrong
 from tests.support.cycling import Start, start
 from tests.support.fixture_run import DIRECTORY
@@ -144,7 +142,7 @@ def test_nothing_is_left_of_the_integers(start: Start) -> None:
     cycle.ready()
     cycle.cutover()
     m = cycle.m
-    finalize(m.conn, m.journal, m.run, m.config, Silent(), drop_legacy=True)
+    m.finalize(drop_legacy=True)
     assert "legacy" not in cycle.dump()
     with closing(psycopg.connect(cycle.db.superuser)) as conn:
         keys = "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'p' AND conname ~ 'visits|2024' ORDER BY 1"

@@ -103,7 +103,7 @@ def test_every_partition_is_guarded_between_the_exchange_and_its_follow_up(start
     key again, with the flags of before."""
     cycle = start(USERS + EVENTS + ROWS)
     cycle.ready()
-    monkeypatch.setattr(cutover.run, "settle", lambda *args, **kwargs: None)
+    monkeypatch.setattr(cutover.run, "finish_exchange", lambda *args, **kwargs: None)
     cycle.exchange("cutover")
     monkeypatch.undo()
     found = [f for f in cycle.foreign_keys() if f[1] == "ev_user"]
@@ -132,7 +132,7 @@ def test_a_partition_between_the_exchange_and_its_follow_up(start: Start, monkey
     """H38: it has no part of the key, so the follow-up does not go on as if it had; without it, it does."""
     cycle = start(USERS + EVENTS + ROWS)
     cycle.ready()
-    monkeypatch.setattr(cutover.run, "settle", lambda *args, **kwargs: None)
+    monkeypatch.setattr(cutover.run, "finish_exchange", lambda *args, **kwargs: None)
     cycle.exchange("cutover")
     monkeypatch.undo()
     with closing(psycopg.connect(cycle.db.owner, autocommit=True)) as conn:

@@ -102,4 +102,4 @@ def test_a_publication_made_meanwhile_is_drift(whole: MakeWhole) -> None:
     one = whole(TABLES)
     one.sync()
     one.query("CREATE PUBLICATION pub FOR TABLE users")
-    assert drift(one.conn, one.journal, one.run) == ["+ public.users: publication pub columns={} where="]
+    assert drift(one.m) == ["+ public.users: publication pub columns={} where="]

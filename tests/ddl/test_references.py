@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from cutover.finalize import finalize
 from swap.core.errors import RefusedError
-from swap.core.report import Silent
 from tests.support.cycling import Cycle
 from tests.support.servers import Connect, Database, DatabaseServer
 
@@ -241,7 +239,7 @@ def test_the_integers_can_go(cycle: MakeCycle, name: str) -> None:
     c = cycle(USERS + SHAPES[name].ddl)
     c.ready()
     c.cutover()
-    finalize(c.m.conn, c.m.journal, c.m.run, c.m.config, Silent(), drop_legacy=True)
+    c.m.finalize(drop_legacy=True)
     assert c.foreign_keys() == c.flags
     assert "legacy" not in c.dump()
     assert "swap_" not in c.dump().replace("swap_owner", "")
@@ -261,6 +259,6 @@ def test_what_stayed_on_the_integer_is_named(cycle: MakeCycle) -> None:
     c.ready()
     c.cutover()
     with pytest.raises(RefusedError) as refused:
-        finalize(c.m.conn, c.m.journal, c.m.run, c.m.config, Silent(), drop_legacy=True)
+        c.m.finalize(drop_legacy=True)
     assert all(name in str(refused.value) for name in ("alone", "positive", "odd"))
     assert "together" not in str(refused.value)

@@ -207,7 +207,7 @@ def test_what_the_standby_has_not_got_is_not_confirmed(pair: Pair, operate: Oper
 
         with streaming(database, run.plan, run.id) as fence, ExitStack() as cut:
             assert fence is not None
-            fence.close_up()
+            fence.wait_delivered()
             before = fence.stream.position
             with closing(psycopg.connect(op.db.superuser)) as holder:
                 holder.execute("SELECT FROM swap.stream FOR UPDATE")

@@ -16,16 +16,15 @@ import swap.sync.logical.position
 from swap.core.advisory_locks import taking_over, try_worker
 from swap.core.connection import Connection
 from swap.core.errors import DefectError, RefusedError
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.demo.load import Load
-from swap.plan.direction import Direction, table_mapping
 from swap.prepare.slot import Slot, end_slot, read_slot, slot_name
-from swap.sync.logical.barrier import OwnFence, delivered, streaming
+from swap.sync.logical.barrier import StreamBarrier, delivered, streaming
 from swap.sync.logical.position import CaptureLostError, check_journalled
 from swap.sync.logical.stream import Stream
-from swap.sync.replay import Fence, replay_all
+from swap.sync.replay import Barrier, replay_all
 from tests.support.cycling import doctor
-from tests.support.migration import Migrate, Migration, Session, Synced, allow_replication, background, install, migrations
+from tests.support.migration import Driver, Migrate, Session, Synced, allow_replication, background, install, migrations
 from tests.support.operator import MakeOperator
 from tests.support.servers import Connect, Database, DatabaseServer
 from tests.support.waiting import wait_for_lock_wait, wait_until
@@ -40,40 +39,40 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture
-def m(synced: Synced, database: Database) -> Migration:
+def m(synced: Synced, database: Database) -> Driver:
     made = synced(database, SCHEMA, **LOGICAL)
     made.forget()
     return made
 
 
 @pytest.fixture
-def app(connect: Connect, database: Database, m: Migration) -> Session:
+def app(connect: Connect, database: Database, m: Driver) -> Session:
     return connect(database.app)
 
 
 @contextmanager
-def stream(m: Migration) -> Iterator[OwnFence]:
-    """The stream of the run, as `sync` reads it, and its fence."""
-    with streaming(m.database, m.run.plan, m.run.id) as fence:
-        assert fence is not None
-        yield fence
+def stream(m: Driver) -> Iterator[StreamBarrier]:
+    """The stream of the run, as `sync` reads it, and its barrier."""
+    with streaming(m.database, m.run.plan, m.run.id) as barrier:
+        assert barrier is not None
+        yield barrier
 
 
 @contextmanager
-def foreign_fence(m: Migration) -> Iterator[Fence]:
+def foreign_fence(m: Driver) -> Iterator[Barrier]:
     """That of a verification; `m.stop` ends it."""
-    with delivered(m.database, m.run, lambda: "stopped" if m.stop.is_set() else "") as fence:
-        assert fence is not None
-        yield fence
+    with delivered(m.database, m.run, lambda: "stopped" if m.stop.is_set() else "") as barrier:
+        assert barrier is not None
+        yield barrier
 
 
-def sync_once(m: Migration) -> None:
+def sync_once(m: Driver) -> None:
     assert m.sync().reason == "caught_up"
 
 
-def takeover(m: Migration) -> None:
+def takeover(m: Driver) -> None:
     with taking_over(m.conn, m.plan.tag), stream(m) as own:
-        own.close_up()
+        own.wait_delivered()
 
 
 @contextmanager
@@ -100,11 +99,11 @@ def reload(superuser: Session) -> None:
     superuser.execute("SELECT pg_reload_conf()")
 
 
-def test_writers_in_every_kind_of_transaction(m: Migration, app: Session, database: Database, connect: Connect) -> None:
+def test_writers_in_every_kind_of_transaction(m: Driver, app: Session, database: Database, connect: Connect) -> None:
     """H6, H7: savepoints, rollbacks, two phases, replica role; a column added in between; a transaction of many chunks."""
     replica = connect(database.superuser)
     replica.execute("SET session_replication_role = replica")
-    with stream(m) as fence:
+    with stream(m) as barrier:
         with app.transaction():
             app.execute("UPDATE users SET secret = 'a' WHERE id = 1")
             with app.transaction(force_rollback=True):
@@ -115,7 +114,7 @@ def test_writers_in_every_kind_of_transaction(m: Migration, app: Session, databa
             app.execute("TRUNCATE users CASCADE")
         replica.execute("UPDATE users SET secret = 'r' WHERE id = 4")
         app.execute("BEGIN; UPDATE users SET secret = 'p' WHERE id = 5; PREPARE TRANSACTION 'two'")
-        fence.close_up()
+        barrier.wait_delivered()
         assert m.captured() == [1, 3, 4]
         m.drain()
         app.execute("COMMIT PREPARED 'two'")
@@ -124,13 +123,13 @@ def test_writers_in_every_kind_of_transaction(m: Migration, app: Session, databa
             app.execute("UPDATE users SET extra = 'e' WHERE id = 6")
             owner.execute("ALTER TABLE users DROP extra")
         app.execute("INSERT INTO users (id, email) SELECT n, 'bulk' || n FROM generate_series(1000, 26000) n")
-        fence.close_up()
+        barrier.wait_delivered()
         assert sorted(m.captured())[3:5] == [5, 6]  # type: ignore[type-var]
         m.drain()
         m.assert_same()
 
 
-def test_a_change_that_arrives_after_the_watermark_passed_its_transaction(m: Migration, app: Session) -> None:
+def test_a_change_that_arrives_after_the_watermark_passed_its_transaction(m: Driver, app: Session) -> None:
     """H8 in logical mode: given a commit that was not delivered yet, when replay ends complete far beyond its id, then
     it is due as soon as it arrives."""
     app.execute("UPDATE users SET secret = 'late' WHERE id = 1")
@@ -139,15 +138,15 @@ def test_a_change_that_arrives_after_the_watermark_passed_its_transaction(m: Mig
     m.conn.execute(sql.SQL("UPDATE {} SET watermark = pg_current_snapshot()::text").format(sql.Identifier("swap", "capture")))
     assert m.watermark().sees(int(xid) - 1)
     assert m.differences() == [1]
-    with stream(m) as fence:
-        fence.close_up()
+    with stream(m) as barrier:
+        barrier.wait_delivered()
         assert m.pending() == 1
         m.drain()
     m.assert_same()
 
 
 def test_a_decoded_commit_that_is_not_visible_is_replayed_when_it_is(
-    m: Migration, app: Session, database: Database, connect: Connect
+    m: Driver, app: Session, database: Database, connect: Connect
 ) -> None:
     """H9: given a commit that waits for a synchronous standby that does not answer, when it is decoded, then replay neither
     takes the old row for the new one nor forgets the key, and what others commit goes on."""
@@ -155,7 +154,7 @@ def test_a_decoded_commit_that_is_not_visible_is_replayed_when_it_is(
     m.conn.execute("SET synchronous_commit = local")
     superuser.execute("SET synchronous_commit = local")
     other.execute("SET synchronous_commit = local")
-    with stream(m) as fence, settings(superuser, synchronous_standby_names="nobody"):
+    with stream(m) as barrier, settings(superuser, synchronous_standby_names="nobody"):
 
         def stop() -> None:
             superuser.execute("ALTER SYSTEM RESET synchronous_standby_names")
@@ -168,7 +167,7 @@ def test_a_decoded_commit_that_is_not_visible_is_replayed_when_it_is(
             assert m.pending() == 1
             assert m.differences() == []  # nobody sees the new row yet
             other.execute("UPDATE users SET secret = 'goes on' WHERE id = 2")
-            fence.close_up()
+            barrier.wait_delivered()
             m.replay()
             assert m.differences() == []
             assert m.pending() >= 1
@@ -183,51 +182,51 @@ def test_a_decoded_commit_that_is_not_visible_is_replayed_when_it_is(
 
 
 def test_a_barrier_lies_behind_commits_that_were_not_flushed(
-    m: Migration, app: Session, database: Database, connect: Connect
+    m: Driver, app: Session, database: Database, connect: Connect
 ) -> None:
     """H10: given writers with synchronous_commit = off, when a barrier is passed, then nothing that was visible before it
     is missing; a flushed or sent position would not say so."""
     superuser = connect(database.superuser)
     app.execute("SET synchronous_commit = off")
-    with settings(superuser, wal_writer_delay="10s"), stream(m) as fence:
+    with settings(superuser, wal_writer_delay="10s"), stream(m) as barrier:
         for n in range(20):
             app.execute("UPDATE users SET secret = %s WHERE id = 1", [str(n)])
-            fence.close_up()
+            barrier.wait_delivered()
             assert m.captured().count(1) == n + 1
 
 
-def test_rows_that_exchange_values_before_all_of_it_is_delivered(m: Migration, app: Session) -> None:
+def test_rows_that_exchange_values_before_all_of_it_is_delivered(m: Driver, app: Session) -> None:
     """H3 in logical mode: given a queued key whose row now holds a value that a key not delivered yet gave up, then replay
     passes a barrier and takes both; without one it is a defect, and says so."""
-    with stream(m) as fence:
+    with stream(m) as barrier:
         app.execute("UPDATE users SET secret = 'first' WHERE id = 1")
-        fence.close_up()
+        barrier.wait_delivered()
     app.execute("UPDATE users SET email = 'free' WHERE id = 2")
     app.execute("UPDATE users SET email = 'user2' WHERE id = 1")
     with pytest.raises(DefectError, match="no queued change explains"):
         m.replay()
-    with stream(m) as fence:
-        m.replay(fence=fence)
+    with stream(m) as barrier:
+        m.replay(barrier=barrier)
         m.drain()
     m.assert_same()
 
 
-def test_rows_exchange_values_behind_the_fence(m: Migration, app: Session) -> None:
+def test_rows_exchange_values_behind_the_fence(m: Driver, app: Session) -> None:
     """H3: given an exchange of unique values that arrives with the barrier itself, then the whole queue is taken in two passes."""
-    with stream(m) as fence:
+    with stream(m) as barrier:
         app.execute("UPDATE users SET email = 'free' WHERE id = 2")
         app.execute("UPDATE users SET email = 'user2' WHERE id = 1")
         app.execute("UPDATE users SET email = 'user1' WHERE id = 2")
-        replay_all(m.conn, m.plan, table_mapping(m.plan, Direction.FORWARD), m.run.id, fence)
+        replay_all(m, barrier)
         m.assert_same()
 
 
-def test_verification_fences_first(m: Migration, app: Session) -> None:
+def test_verification_fences_first(m: Driver, app: Session) -> None:
     """DESIGN 9: given changes that nobody has delivered, and no `sync`, when it verifies, then they are pending, not different."""
     app.execute("UPDATE users SET secret = 'undelivered' WHERE id IN (1, 2)")
     app.execute("DELETE FROM users WHERE id = 9")
     assert set(m.differences()) == {1, 2, 9}
-    report = m.verified()
+    report = m.verify()
     assert report.verdict == "identical", report
     assert report.tables[0].pending == 3
     assert try_worker(m.conn, m.plan.tag)
@@ -235,7 +234,7 @@ def test_verification_fences_first(m: Migration, app: Session) -> None:
 
 @pytest.mark.parametrize("who", [sync_once, takeover])
 def test_a_verification_that_reads_the_slot_lets_go(
-    m: Migration, app: Session, monkeypatch: pytest.MonkeyPatch, who: Callable[[Migration], None]
+    m: Driver, app: Session, monkeypatch: pytest.MonkeyPatch, who: Callable[[Driver], None]
 ) -> None:
     """H42: given a verification that runs the stream itself, and however long the slot takes, when somebody is to move data,
     then he is not refused, and delivers what it waits for."""
@@ -250,20 +249,20 @@ def test_a_verification_that_reads_the_slot_lets_go(
     wait_past = Stream.wait_past
     monkeypatch.setattr(Stream, "wait_past", takes_long)
     app.execute("UPDATE users SET secret = 'undelivered' WHERE id = 1")
-    with foreign_fence(m) as fence, background(fence.close_up, m.stop.set) as closed:
+    with foreign_fence(m) as barrier, background(barrier.wait_delivered, m.stop.set) as closed:
         assert reads.wait(30)
         who(m)
         closed.result(30)
 
 
-def test_a_slot_that_goes_meanwhile_ends_a_verification(m: Migration) -> None:
+def test_a_slot_that_goes_meanwhile_ends_a_verification(m: Driver) -> None:
     """Given a verification that waits for the stream, which `finalize` or `abort` has ended, then it does not wait on: it holds
     the change tables, for which they wait before they are done."""
     assert try_worker(m.conn, m.plan.tag)
-    with foreign_fence(m) as fence:
+    with foreign_fence(m) as barrier:
         end_slot(m.conn, m.plan)
         with pytest.raises(RefusedError, match="is gone while"):
-            fence.close_up()
+            barrier.wait_delivered()
 
 
 def test_what_is_not_streamed_yet_survives_kill_and_crash(
@@ -305,16 +304,16 @@ def test_a_record_that_a_crash_tore_apart(operator: MakeOperator, server: Databa
     op("sync", "--once")
 
 
-def test_keepalives_are_answered_while_the_writer_waits(m: Migration, app: Session, database: Database, connect: Connect) -> None:
+def test_keepalives_are_answered_while_the_writer_waits(m: Driver, app: Session, database: Database, connect: Connect) -> None:
     """Given a change table that cannot be written, when longer than wal_sender_timeout passes, then the stream lives on,
     and nothing is confirmed that is not committed there."""
     superuser, watcher = connect(database.superuser), connect(database.superuser)
-    with settings(superuser, wal_sender_timeout="1s"), stream(m) as fence:
+    with settings(superuser, wal_sender_timeout="1s"), stream(m) as barrier:
         name = slot_name(m.conn, m.plan)
         before = read_slot(watcher, name)
         with superuser.transaction():
             for n in (0, 1):
-                superuser.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(changes(m.plan, n).sql))
+                superuser.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(change_table(m.plan, n).sql))
             app.execute("UPDATE users SET secret = 'kept' WHERE id = 1")
             reached = watcher.execute("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint").fetchone()
             end = watcher.execute("SELECT clock_timestamp() + interval '4s'").fetchone()
@@ -325,7 +324,7 @@ def test_keepalives_are_answered_while_the_writer_waits(m: Migration, app: Sessi
             assert reached
             assert slot.active_pid == before.active_pid
             assert slot.confirmed < reached[0]
-        fence.close_up()
+        barrier.wait_delivered()
         assert m.captured() == [1]
         wait_until(lambda: (read_slot(watcher, name) or slot).confirmed >= reached[0], what="the position is confirmed")
 
@@ -356,7 +355,7 @@ def test_prepare_goes_on_after_a_slot_that_was_not_journalled(migrate: Migrate, 
 
 
 @pytest.mark.parametrize("loss", ["dropped", "ahead"])
-def test_a_lost_slot_stops_the_run(m: Migration, app: Session, loss: str) -> None:
+def test_a_lost_slot_stops_the_run(m: Driver, app: Session, loss: str) -> None:
     """H13: given a slot that was dropped by hand, or that outran the journal (a failover), then `sync` says so and ends."""
     name = slot_name(m.conn, m.plan)
     if loss == "dropped":
@@ -370,7 +369,7 @@ def test_a_lost_slot_stops_the_run(m: Migration, app: Session, loss: str) -> Non
     assert "swap prepare" in raised.value.hint
 
 
-def test_a_stream_at_work_is_not_behind_its_slot(m: Migration, app: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_at_work_is_not_behind_its_slot(m: Driver, app: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """H13: given a stream that notes changes and confirms them while somebody looks at the slot, as `status` and `prepare` do
     beside a `sync`, then the slot is not called ahead of what was noted."""
     noted = check_journalled(m.conn, m.plan, m.run.id)[1]
@@ -483,34 +482,34 @@ def test_capture_begins_again_after_a_lost_slot(operator: MakeOperator, connect:
     op("revert" if phase == "cut_over" else "cutover", "--yes", *(() if phase == "cut_over" else ("--no-snapshot",)))
 
 
-def test_a_stream_that_is_cut_goes_on(m: Migration, app: Session, database: Database, connect: Connect) -> None:
+def test_a_stream_that_is_cut_goes_on(m: Driver, app: Session, database: Database, connect: Connect) -> None:
     """Given a walsender that is ended, then the stream connects again from what is noted."""
     superuser = connect(database.superuser)
-    with stream(m) as fence:
+    with stream(m) as barrier:
         for n in range(3):
             app.execute("UPDATE users SET secret = %s WHERE id = 1", [str(n)])
-            fence.close_up()
+            barrier.wait_delivered()
             superuser.execute(
                 "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = current_database()"
             )
         app.execute("DELETE FROM users WHERE id = 9")
-        fence.close_up()
+        barrier.wait_delivered()
         m.drain()
     m.assert_same()
 
 
-def test_the_key_alone_is_published_on_either_side(m: Migration, database: Database, connect: Connect) -> None:
+def test_the_key_alone_is_published_on_either_side(m: Driver, database: Database, connect: Connect) -> None:
     """Nothing but the integer key leaves the table, and `verify` notices when the publication is changed by hand."""
     superuser = connect(database.superuser)
     published = "SELECT schemaname, tablename, attnames::text[] FROM pg_publication_tables"
     assert superuser.execute(published).fetchall() == [("public", "users", ["id"])]
     name = sql.Identifier(f"swap_{m.plan.tag}")
     superuser.execute(sql.SQL("ALTER PUBLICATION {} SET (publish = 'insert')").format(name))
-    failed = [c for c in m.verified().checks if c.status != "ok"]
+    failed = [c for c in m.verify().checks if c.status != "ok"]
     assert [c.name for c in failed] == ["capture_installed"]
     superuser.execute(sql.SQL("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')").format(name))
     superuser.execute(sql.SQL("ALTER PUBLICATION {} DROP TABLE users").format(name))
-    assert m.verified().verdict != "identical"
+    assert m.verify().verdict != "identical"
 
 
 def test_nothing_is_left_behind(operator: MakeOperator, connect: Connect) -> None:

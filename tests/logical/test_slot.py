@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -13,17 +12,16 @@ from functools import partial
 import pytest
 from psycopg import pq
 
-from cutover.run import Operation
+from cutover.run import ExchangeCommand
 from swap.core.blockers import blockers
-from swap.core.report import Silent
 from swap.prepare.slot import Slot, read_slot, slot_name
 from swap.sync.logical.lag import Lag, read_lag
 from swap.sync.logical.position import CaptureLostError
 from tests.logical.test_logical import LOGICAL, settings, stream
 from tests.support.cycling import doctor
 from tests.support.migration import (
+    Driver,
     Migrate,
-    Migration,
     Session,
     Synced,
     allow_replication,
@@ -47,13 +45,13 @@ def migrate() -> Iterator[Migrate]:
     yield from migrations()
 
 
-def the_slot(m: Migration, conn: Session) -> Slot:
+def the_slot(m: Driver, conn: Session) -> Slot:
     slot = read_slot(conn, slot_name(conn, m.plan))
     assert slot is not None
     return slot
 
 
-def the_lag(m: Migration) -> Lag:
+def the_lag(m: Driver) -> Lag:
     lag = read_lag(m.conn, m.run.plan, m.run.id)
     assert lag is not None
     return lag
@@ -73,7 +71,7 @@ def test_a_transaction_larger_than_the_servers_memory_for_it(synced: Synced, dat
             with app.transaction():
                 app.execute("UPDATE users SET secret = 'later' WHERE id > 5000")
             other.execute("UPDATE users SET secret = 'earlier' WHERE id = 1")
-        fence.close_up()
+        fence.wait_delivered()
         spilled = "SELECT 1 FROM pg_stat_replication_slots WHERE slot_name = %s AND spill_txns > 0"
         wait_until(lambda: superuser.execute(spilled, [slot_name(m.conn, m.plan)]).fetchone(), what="it was spilled")
         assert set(m.captured()) == {1, *range(1000, 6001)}  # changed twice, a row is one entry or, on a slow machine, two
@@ -131,7 +129,7 @@ def test_a_backfill_that_outlasts_checkpoints(synced: Synced, database: Database
 
         def little_is_kept() -> bool:
             watcher.execute("CHECKPOINT")
-            fence.close_up()
+            fence.wait_delivered()
             return the_slot(m, watcher).retained_bytes < 16 * MIB
 
         wait_until(little_is_kept, what="the slot lets go of the WAL")
@@ -207,12 +205,12 @@ def test_a_barrier_that_is_not_passed_in_time_rolls_back(synced: Synced, databas
     max_lock_hold_ms, the publication is the one of before, and the next attempt commits; it turns in that very transaction."""
     limits = {"lock_timeout_ms": 20_000, "max_lock_hold_ms": 800, "max_attempts": 10}
     m = synced(database, SCHEMA, cutover=limits, **LOGICAL)
-    assert m.verified().verdict == "identical"
+    assert m.verify().verdict == "identical"
     reader, watcher = connect(database.app), connect(database.superuser)
     reader.execute("BEGIN; SELECT FROM users")
-    operation = Operation(m.database, m.config, m.journal, m.run, "cutover", Silent(), threading.Event(), lambda conn, run: None)
+    command = ExchangeCommand(m, "cutover")
     rolled_back = "SELECT detail FROM swap.attempt WHERE outcome = 'rolled_back'"
-    with ExitStack() as stack, background(operation.execute, reader.close) as cutover:
+    with ExitStack() as stack, background(command.execute, reader.close) as cutover:
         wait_for_lock_wait(watcher, m.pid)
         sender = the_slot(m, watcher).active_pid
         assert sender is not None

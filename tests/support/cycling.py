@@ -1,4 +1,4 @@
-"""The whole cycle driven from Python, for one small schema: doctor, prepare, sync, verify, cutover, revert, abort."""
+"""The whole cycle of one small schema, by the driver, with the schema as it was at each turn (H46)."""
 
 from __future__ import annotations
 
@@ -9,20 +9,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from cutover.finalize import abort
-from cutover.run import Operation, Outcome
-from swap.core.config import Config
+from cutover.run import Outcome
 from swap.core.connection import Database as Conninfo
-from swap.core.report import Silent
 from swap.doctor.examine import Finding, examine, refuse
 from tests.support.dump import schema_dump
-from tests.support.migration import Migration, install
-from tests.support.mode import with_mode
+from tests.support.migration import Driver, configuration, install
 from tests.support.servers import Database, DatabaseServer
 from verify.report import Report
-from verify.run import verify
-
-SOURCE = {"table": "public.users"}
 
 # Flags of foreign keys that pg_get_constraintdef prints, and those that it does not.
 FLAGS = """
@@ -37,7 +30,7 @@ FROM pg_constraint k WHERE k.contype = 'f' ORDER BY 1, 2
 def doctor(db: Database, **config: Any) -> list[Finding]:
     """What `swap doctor` finds, as the tables' owner."""
     with closing(Conninfo.from_options(db.owner, "doctor").connect()) as conn:
-        return examine(conn, Config.model_validate({"source": SOURCE, **with_mode(config)}))
+        return examine(conn, configuration(**config))
 
 
 class Cycle:
@@ -51,8 +44,8 @@ class Cycle:
         self.original = self.dump()
         self.flags = self.foreign_keys()
         self.findings = doctor(db, **config)
-        refuse(self.findings, Config.model_validate({"source": SOURCE, **with_mode(config)}))
-        self.m = Migration(db, **config)
+        refuse(self.findings, configuration(**config))
+        self.m = Driver.begin(db, **config)
         self.before_cutover = ""
 
     def dump(self) -> str:
@@ -63,20 +56,14 @@ class Cycle:
             return conn.execute(FLAGS).fetchall()
 
     def verify(self) -> Report:
-        m = self.m
-        m.run = m.journal.get(m.run.id)
-        return verify(m.database, m.run, method="exact", jobs=1, reporter=Silent())
+        return self.m.verify()
 
     def verified(self) -> None:
         report = self.verify()
         assert report.verdict == "identical", (report.findings, [c for c in report.checks if c.status != "ok"])
 
     def exchange(self, kind: str) -> Outcome:
-        m = self.m
-        operation = Operation(m.database, m.config, m.journal, m.run, kind, Silent(), m.stop, lambda conn, run: None)
-        outcome = operation.execute()
-        m.run = m.journal.get(m.run.id)
-        return outcome
+        return self.m.exchange(kind)
 
     def be_patient(self) -> None:
         """From now on no attempt fails because the machine is busy: a test of short attempts ends with one that must succeed."""
@@ -107,8 +94,7 @@ class Cycle:
 
     def abort(self) -> None:
         """No trace is left (H46)."""
-        m = self.m
-        abort(m.conn, m.journal, m.run, m.config, Silent())
+        self.m.abort()
         assert self.dump() == self.original
 
 
@@ -126,4 +112,4 @@ def start(server: DatabaseServer, database: Database) -> Iterator[Start]:
 
     yield make
     for cycle in made:
-        cycle.m.conn.close()
+        cycle.m.close()

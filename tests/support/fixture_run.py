@@ -127,7 +127,7 @@ def normalised(dump: str) -> str:
 
 
 @dataclass
-class Cycle:
+class FixtureRun:
     """The commands, on one database, as swap_owner."""
 
     case: Case

@@ -1,40 +1,45 @@
-"""A migration driven from Python: one step at a time, where the command line would run to its end.
+"""THE driver of a migration in the tests. It is a `swap.state.migration.Migration`, with every command as a method: one step
+at a time, where the command line would run to its end.
 
-`install` makes a small schema of swap_owner's; `migrations` yields a factory of `Migration`, for a fixture.
+`install` makes a small schema of swap_owner's; `migrations` yields a factory of drivers, for a fixture. Built on it:
+`tests/support/cycling.py` compares the schema at each turn; `tests/support/whole.py` does so for any schema. The real command
+line is driven by `tests/support/operator.py` (processes) and `tests/support/fixture_run.py` (in process).
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from cutover.abort import abort
+from cutover.finalize import finalize
+from cutover.run import ExchangeCommand, Outcome
 from swap.core.config import Config
-from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
-from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
-from swap.ddl.capture import changes
-from swap.plan.direction import table_mapping
+from swap.ddl.change_tables import change_table
 from swap.plan.planning import read_plan
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
-from swap.state.journal import Journal, Run
-from swap.sync.change_queue import count_due, read_watermark
+from swap.state.journal import Journal
+from swap.state.migration import Migration
+from swap.sync.change_queue import ChangeQueue
 from swap.sync.logical.barrier import streaming
 from swap.sync.loop import Sync, SyncResult
-from swap.sync.replay import Fence, Replayed, replay
+from swap.sync.replay import Barrier, Replayed, replay
 from tests.support.mode import current_mode, with_mode
 from tests.support.servers import Database
 from tests.support.stages import Stages
 from verify.report import Report
 from verify.run import verify
+from verify.settings import VerificationSettings
 
 Session = psycopg.Connection[Any]
 
@@ -90,73 +95,108 @@ def allow_replication(db: Database) -> None:
         conn.execute("ALTER ROLE swap_owner REPLICATION")
 
 
-class Migration:
-    """One source on its way, as swap_owner. `run` is read again after every step."""
+def configuration(**config: Any) -> Config:
+    """The source is public.users, unless `config` says otherwise; captured as this test captures."""
+    return Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)})
 
-    def __init__(self, db: Database, *, begun: bool = False, **config: Any) -> None:
-        """`begun`: the database has a run already."""
-        self.config = Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)})
-        if self.config.sync.mode == "logical":
-            allow_replication(db)
-        self.database = Conninfo.from_options(db.owner, "test")
-        self.conn: Connection = self.database.connect()
-        self.run: Run = self._current() if begun else self._begin()
-        self.plan = self.run.plan
-        self.stop = threading.Event()
-        # A test that is about logical capture itself says so in its configuration, and runs the stream on its own.
-        self.delivers = self.plan.mode == "logical" and "mode" not in config.get("sync", {})
 
-    def _begin(self) -> Run:
-        plan = read_plan(self.conn, self.config)
-        self.journal = Journal(self.conn, plan.state_schema)
-        self.journal.create()
-        with self.conn.transaction():
-            run = self.journal.add_run(plan, plan.mode)
-            store_baseline(self.conn, self.journal, run)
-        return run
+@dataclass
+class Driver(Migration):
+    """One source on its way, as swap_owner. `run` is read again after every command."""
 
-    def _current(self) -> Run:
-        self.journal = Journal(self.conn, self.config.names.state_schema)
-        run = self.journal.current(self.config.source.name)
+    db: Database = field(kw_only=True)
+    own_stream: bool = field(kw_only=True, default=False)
+
+    @classmethod
+    def begin(cls, db: Database, **config: Any) -> Self:
+        """A new run; nothing is prepared yet."""
+        driver = cls._connected(db, config)
+        try:
+            plan = read_plan(driver.conn, driver.config)
+            driver.journal.create()
+            with driver.conn.transaction():
+                driver.run = driver.journal.add_run(plan, plan.mode)
+                store_baseline(driver)
+        except BaseException:
+            driver.close()
+            raise
+        return driver
+
+    @classmethod
+    def resume(cls, db: Database, **config: Any) -> Self:
+        """The run that the database has already."""
+        driver = cls._connected(db, config)
+        run = driver.journal.current(driver.config.source.name)
         assert run is not None
-        return run
+        driver.run = run
+        return driver
+
+    @classmethod
+    def _connected(cls, db: Database, config: dict[str, Any]) -> Self:
+        made = configuration(**config)
+        if made.sync.mode == "logical":
+            allow_replication(db)
+        database = Conninfo.from_options(db.owner, "test")
+        conn = database.connect()
+        none_yet: Any = None
+        # A test that is about logical capture itself says so in its configuration, and runs the stream on its own.
+        own_stream = "mode" in config.get("sync", {})
+        journal = Journal(conn, made.names.state_schema)
+        return cls(database, conn, journal, none_yet, made, db=db, own_stream=own_stream)
+
+    def close(self) -> None:
+        self.conn.close()
 
     @property
     def pid(self) -> int:
         return self.conn.info.backend_pid
 
+    @property
+    def queue(self) -> ChangeQueue:
+        return ChangeQueue.of(self)
+
     def prepare(self) -> None:
-        self.run = resume_prepare(self.conn, self.journal, self.run, self.config, Silent(), self.database)
+        resume_prepare(self)
 
     def sync(self, jobs: int = 1) -> SyncResult:
         """`swap sync --once`."""
-        result = Sync(
-            self.database, self.config, self.journal, self.run, Silent(), self.stop, jobs=jobs, once=True
-        ).run()  # fmt: skip
-        self.run = self.journal.get(self.run.id)
-        return result
+        return Sync(self, jobs=jobs, once=True).run()
 
-    def synced(self) -> Migration:
+    def synced(self) -> Self:
         self.prepare()
         self.sync()
         return self
 
+    def verify(self) -> Report:
+        """`swap verify --method exact`."""
+        self.reload()
+        return verify(self, VerificationSettings(method="exact", jobs=1))
+
+    def exchange(self, kind: str) -> Outcome:
+        """`swap cutover` or `swap revert`, without a hook."""
+        try:
+            return ExchangeCommand(self, kind).execute()
+        finally:
+            if not self.conn.closed:
+                self.reload()
+
+    def finalize(self, *, drop_legacy: bool = False) -> None:
+        finalize(self, drop_legacy=drop_legacy)
+
+    def abort(self) -> None:
+        abort(self)
+
     def deliver(self) -> None:
         """What has committed is in the change tables, as it is at once with triggers."""
-        if self.delivers:
-            with streaming(self.database, self.plan, self.run.id) as own:
-                assert own is not None
-                own.close_up()
+        if self.plan.mode == "logical" and not self.own_stream:
+            with streaming(self.database, self.plan, self.run.id) as barrier:
+                assert barrier is not None
+                barrier.wait_delivered()
 
-    def replay(self, limit: int | None = 1_000_000, fence: Fence | None = None) -> Replayed:
+    def replay(self, limit: int | None = 1_000_000, barrier: Barrier | None = None) -> Replayed:
         """One batch of about `limit` entries, whole transactions; 0: one transaction."""
         self.deliver()
-        return replay(self.conn, self.plan, table_mapping(self.plan, self.run.direction), self.run.id, limit, fence)
-
-    def verified(self) -> Report:
-        """`swap verify --method exact`."""
-        self.run = self.journal.get(self.run.id)
-        return verify(self.database, self.run, method="exact", jobs=1, reporter=Silent())
+        return replay(self, limit, barrier)
 
     def drain(self, limit: int | None = 1_000_000) -> int:
         """Batches until one says that the sides are equal; how many there were."""
@@ -166,17 +206,17 @@ class Migration:
         raise AssertionError("the queue does not get empty")
 
     def watermark(self) -> Snapshot:
-        return read_watermark(self.conn, self.plan, self.run.id)
+        return self.queue.watermark()
 
     def pending(self) -> int:
         self.deliver()
-        return count_due(self.conn, self.plan, self.watermark())
+        return self.queue.count_due()
 
     def captured(self) -> list[int | None]:
         """Every key in the change tables, in the order of capture; None: a TRUNCATE."""
         self.deliver()
         both = sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT xid, seq, key FROM {}").format(changes(self.plan, n).sql) for n in (0, 1)
+            sql.SQL("SELECT xid, seq, key FROM {}").format(change_table(self.plan, n).sql) for n in (0, 1)
         )
         return [r[0] for r in self.conn.execute(sql.SQL("SELECT key FROM ({}) c ORDER BY xid, seq").format(both))]
 
@@ -184,7 +224,7 @@ class Migration:
         """Empty the change tables, to look at what comes next alone."""
         self.deliver()
         for n in (0, 1):
-            self.conn.execute(sql.SQL("TRUNCATE {}").format(changes(self.plan, n).sql))
+            self.conn.execute(sql.SQL("TRUNCATE {}").format(change_table(self.plan, n).sql))
 
     def differences(self) -> list[Any]:
         """Keys whose shadow row is not, bit for bit, the source row with its own references mapped to uuids."""
@@ -254,24 +294,24 @@ class Migration:
         )
 
 
-Migrate = Callable[..., Migration]
+Migrate = Callable[..., Driver]
 
 
 def migrations() -> Iterator[Migrate]:
     """For a fixture: `migrate(db, ddl, **configuration)`; sessions are closed after the test."""
     with ExitStack() as stack:
 
-        def make(db: Database, ddl: str | None = None, **config: Any) -> Migration:
+        def make(db: Database, ddl: str | None = None, **config: Any) -> Driver:
             if ddl is not None:
                 install(db, ddl)
-            made = Migration(db, **config)
-            stack.callback(made.conn.close)
+            made = Driver.begin(db, **config)
+            stack.callback(made.close)
             return made
 
         yield make
 
 
-Synced = Callable[..., Migration]
+Synced = Callable[..., Driver]
 
 
 @pytest.fixture
@@ -279,18 +319,18 @@ def synced(stages: Stages) -> Iterator[Synced]:
     """Factory: `synced(database, ddl, **configuration)`, prepared and caught up; `prepared=True`: prepared only."""
     with ExitStack() as stack:
 
-        def make(db: Database, ddl: str, *, prepared: bool = False, **config: Any) -> Migration:
+        def make(db: Database, ddl: str, *, prepared: bool = False, **config: Any) -> Driver:
             def build(template: Database) -> None:
                 install(template, ddl)
-                m = Migration(template, **config)
-                with closing(m.conn):
+                m = Driver.begin(template, **config)
+                with closing(m):
                     m.prepare()
                     if not prepared:
                         m.sync()
 
             stages.fill(db, stages.template((ddl, prepared, repr(config)), "template0", build))
-            made = Migration(db, begun=True, **config)
-            stack.callback(made.conn.close)
+            made = Driver.resume(db, **config)
+            stack.callback(made.close)
             return made
 
         yield make

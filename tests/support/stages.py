@@ -13,12 +13,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from swap.core.config import Config
 from swap.core.connection import Database as Target
 from swap.core.names import TableName
-from swap.core.report import Silent
 from swap.ddl.replication import SLOT
 from swap.prepare.slot import make_slot
 from swap.state.journal import Journal
+from swap.state.migration import Migration
 from tests.support.mode import current_mode
 from tests.support.servers import Database, DatabaseServer, Execute
 
@@ -73,14 +74,16 @@ class Stages:
 def carry_over(database: Database) -> None:
     """What does not come along in a copy: the slot; and a verification is as old as the copy, however long ago that of the
     template was."""
-    with closing(Target.from_options(database.owner, "test").connect()) as conn:
+    target = Target.from_options(database.owner, "test")
+    with closing(target.connect()) as conn:
         if conn.execute("SELECT to_regclass('swap.run')").fetchone() == (None,):
             return
         conn.execute("UPDATE swap.verification SET finished_at = clock_timestamp() WHERE finished_at IS NOT NULL")
         journal = Journal(conn, "swap")
         run = journal.current(USERS)
         if run is not None and run.mode == "logical" and journal.step_done(run.id, SLOT):
-            make_slot(conn, journal, run, Silent())
+            config = Config.model_validate({"source": {"table": str(USERS)}})
+            make_slot(Migration(target, conn, journal, run, config))
 
 
 @pytest.fixture(scope="session")

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.connection import Database as Target
 from swap.core.names import TableName
 from swap.core.report import Reporter, Silent
-from swap.plan.direction import TableMapping, table_mapping
+from swap.core.snapshot import Snapshot
+from swap.plan.direction import TableMapping
 from swap.state.journal import Journal, Run
+from swap.state.migration import Migration
+from swap.sync.change_queue import ChangeQueue
 from tests.support.operator import Operator
 from tests.support.servers import Database
 from verify.report import Method, Report
 from verify.run import verify
+from verify.settings import MAX_DIFFERENCES, SNAPSHOT_MAX_S, VerificationSettings
+from verify.workers import GiveUp, no_reason
 
 AUDIT = """
 [[reference]]
@@ -44,31 +50,46 @@ class Verified:
         method: Method = "exact",
         *,
         jobs: int = 2,
-        limit: int = 1000,
+        limit: int = MAX_DIFFERENCES,
         reporter: Reporter | None = None,
-        snapshot_max_s: float = 900,
+        snapshot_max_s: float = SNAPSHOT_MAX_S,
+        standby: Target | None = None,
+        give_up: GiveUp = no_reason,
     ) -> Report:
-        return verify(
-            self.target, self.run(), method=method, jobs=jobs, reporter=reporter or Silent(), max_findings=limit,
-            snapshot_max_s=snapshot_max_s,
-        )  # fmt: skip
+        settings = VerificationSettings(method, jobs, limit, snapshot_max_s, standby)
+        with self.migration(reporter) as migration:
+            return verify(migration, settings, give_up)
 
     @property
     def target(self) -> Target:
         return Target.from_options(self.db.owner, "verify")
 
-    def run(self) -> Run:
+    @contextmanager
+    def migration(self, reporter: Reporter | None = None) -> Iterator[Migration]:
+        """On a session of its own."""
         with self.session() as conn:
-            run = Journal(conn, "swap").current(USERS)
-        assert run is not None
-        return run
+            journal = Journal(conn, "swap")
+            run = journal.current(USERS)
+            assert run is not None
+            config = Config.model_validate({"source": {"table": str(USERS)}})
+            yield Migration(self.target, conn, journal, run, config, reporter or Silent())
+
+    def run(self) -> Run:
+        with self.migration() as migration:
+            return migration.run
 
     def session(self) -> closing[Connection]:
         return closing(self.target.connect("test"))
 
-    def direction(self) -> TableMapping:
-        run = self.run()
-        return table_mapping(run.plan, run.direction)
+    def mapping(self) -> TableMapping:
+        with self.migration() as migration:
+            return migration.mapping
+
+
+def entries_since(verified: Verified, snapshot: Snapshot) -> sql.Composed:
+    """SELECT key FROM the change tables WHERE `snapshot` does not see the entry."""
+    with verified.migration() as migration:
+        return ChangeQueue.of(migration).due(snapshot, sql.SQL("c.key"))
 
 
 class OnProgress(Silent):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,67 +10,44 @@ from typing import Any
 import psycopg
 import pytest
 
-from cutover.finalize import abort, finalize
-from cutover.run import Operation
-from swap.core.config import Config
-from swap.core.connection import Connection
-from swap.core.connection import Database as Conninfo
-from swap.core.report import Silent
-from swap.doctor.examine import examine, refuse
-from swap.plan.planning import read_plan
-from swap.prepare.drift import store_baseline
-from swap.prepare.run import resume_prepare
-from swap.state.journal import Journal, Run
-from swap.sync.loop import Sync
+from swap.doctor.examine import refuse
+from tests.support.cycling import doctor
 from tests.support.dump import schema_dump
-from tests.support.migration import ROLES, install
-from tests.support.mode import with_mode
+from tests.support.migration import ROLES, Driver, configuration, install
 from tests.support.servers import Database, DatabaseServer
 from verify.report import Report
-from verify.run import verify
 
 
 @dataclass
 class Whole:
-    """One source's migration, command by command, as swap_owner. `dumps` holds the dump of each named moment."""
+    """A driver, and `dumps`: the schema at each named moment."""
 
     server: DatabaseServer
-    db: Database
-    config: Config
-    conn: Connection
-    journal: Journal
-    run: Run
+    m: Driver
     dumps: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def prepared(cls, server: DatabaseServer, db: Database, **config: Any) -> Whole:
         """Refused by `doctor` (RefusedError), or prepared: what `swap prepare` does."""
-        made = Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)})
         dump = schema_dump(server, db.dbname)
-        conn = Conninfo.from_options(db.owner, "test").connect()
+        refuse(doctor(db, **config), configuration(**config))
+        driver = Driver.begin(db, **config)
         try:
-            refuse(examine(conn, made), made)
-            plan = read_plan(conn, made)
-            journal = Journal(conn, plan.state_schema)
-            journal.create()
-            with conn.transaction():
-                run = journal.add_run(plan, plan.mode)
-                store_baseline(conn, journal, run)
-            run = resume_prepare(conn, journal, run, made, Silent())
+            driver.prepare()
         except BaseException:
-            conn.close()
+            driver.close()
             raise
-        return cls(server, db, made, conn, journal, run, {"prepare": dump})
+        return cls(server, driver, {"prepare": dump})
+
+    @property
+    def db(self) -> Database:
+        return self.m.db
 
     def sync(self) -> None:
-        database = Conninfo.from_options(self.db.owner, "test")
-        Sync(database, self.config, self.journal, self.run, Silent(), threading.Event(), jobs=1, once=True).run()
-        self.run = self.journal.get(self.run.id)
+        self.m.sync()
 
     def verify(self) -> Report:
-        database = Conninfo.from_options(self.db.owner, "test")
-        report = verify(database, self.run, method="exact", jobs=1, reporter=Silent())
-        self.run = self.journal.get(self.run.id)
+        report = self.m.verify()
         assert report.verdict == "identical", report
         assert [c for c in report.checks if c.status != "ok"] == []
         return report
@@ -81,22 +57,17 @@ class Whole:
         self.sync()
         self.verify()
         self.dumps[kind] = schema_dump(self.server, self.db.dbname)
-        database = Conninfo.from_options(self.db.owner, "test")
-        done = Operation(
-            database, self.config, self.journal, self.run, kind, Silent(), threading.Event(), lambda _conn, _run: None
-        ).execute()  # fmt: skip
-        assert done.outcome == "committed"
-        self.run = self.journal.get(self.run.id)
+        assert self.m.exchange(kind).outcome == "committed"
 
     def abort(self) -> None:
-        abort(self.conn, self.journal, self.run, self.config, Silent())
+        self.m.abort()
 
     def finalize(self, *, drop_legacy: bool = False) -> None:
         self.sync()
-        finalize(self.conn, self.journal, self.journal.get(self.run.id), self.config, Silent(), drop_legacy=drop_legacy)
+        self.m.finalize(drop_legacy=drop_legacy)
 
     def close(self) -> None:
-        self.conn.close()
+        self.m.close()
 
     def there_and_back(self) -> None:
         """Cutover, revert, abort, and the dumps: as before the cutover, as before `prepare`."""

@@ -8,8 +8,10 @@ socket), the fixtures start an interpreter for each command.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import selectors
 import signal
 import socket
@@ -177,6 +179,8 @@ def _become(request: dict[str, Any], fds: list[int]) -> None:
 
 if __name__ == "__main__":
     import swap.cli
-    import swap.demo.load  # noqa: F401
+    import swap.demo.load
 
+    for command in pkgutil.iter_modules(swap.cli.__path__, "swap.cli."):  # each would import its own when it runs
+        importlib.import_module(command.name)
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
 import pytest
 
 from swap.cli.status import status_lines
-from swap.core.connection import Connection
 from swap.core.report import Silent
-from swap.plan.direction import TableMapping
-from swap.plan.model import Plan
+from swap.state.migration import Migration
 from swap.sync import backlog_trend as pace
 from swap.sync import loop
-from swap.sync.backlog_trend import BEHIND, CAUGHT_UP, Pace
+from swap.sync.backlog_trend import BEHIND, CAUGHT_UP, BacklogTrend
 from swap.sync.loop import Sync
-from swap.sync.replay import Fence, Replayed, replay
+from swap.sync.replay import Barrier, Replayed, replay
 from tests.support.migration import Synced
 from tests.support.operator import MakeOperator
 from tests.support.servers import Connect, Database
@@ -37,14 +35,14 @@ class Heard(Silent):
 def held_back(app: psycopg.Connection[Any], heard: Heard) -> Callable[..., Replayed]:
     """Replay of one transaction at a time, for every five that the application commits; until that was said twice."""
 
-    def slow(conn: Connection, plan: Plan, d: TableMapping, run_id: int, limit: int | None, fence: Fence | None) -> Replayed:
+    def slow(migration: Migration, limit: int | None, barrier: Barrier | None) -> Replayed:
         if len(heard.notes) >= 2:
-            return replay(conn, plan, d, run_id, limit, fence)
+            return replay(migration, limit, barrier)
         for _ in range(5):
             app.execute("UPDATE users SET n = n + 1 WHERE id = 1")
-            if fence is not None:
-                fence.close_up()
-        return replay(conn, plan, d, run_id, 0, fence)
+            if barrier is not None:
+                barrier.wait_delivered()
+        return replay(migration, 0, barrier)
 
     return slow
 
@@ -55,7 +53,7 @@ def test_a_backlog_that_grows_is_said(
     m, heard = synced(database, SCHEMA), Heard()
     monkeypatch.setattr(pace, "WINDOW_S", 0.1)
     monkeypatch.setattr(loop, "replay", held_back(connect(database.app), heard))
-    done = Sync(m.database, m.config, m.journal, m.run, heard, m.stop, jobs=1, once=True).run()
+    done = Sync(replace(m, report=heard), jobs=1, once=True).run()
     assert done.reason == "caught_up"
     assert len(heard.notes) == 3
     assert all("replay does not keep up" in n and "no cutover" in n for n in heard.notes[:2])
@@ -83,7 +81,7 @@ def test_status_shows_it_as_long_as_something_waits(operator: MakeOperator, conn
 
 def test_a_queue_that_shrinks_is_not_falling_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "WINDOW_S", 0.0)
-    looked, waiting = Pace(), iter([900, 800, 800, 1000])
-    assert [looked.look(n, False, lambda: next(waiting)) is None for n in range(4)] == [True, True, True, False]
-    assert looked.look(5, True, lambda: 0) == (CAUGHT_UP, "replay has caught up with the changes")
-    assert looked.look(6, True, lambda: 0) is None
+    trend, waiting = BacklogTrend(), iter([900, 800, 800, 1000])
+    assert [trend.observe(n, False, lambda: next(waiting)) is None for n in range(4)] == [True, True, True, False]
+    assert trend.observe(5, True, lambda: 0) == (CAUGHT_UP, "replay has caught up with the changes")
+    assert trend.observe(6, True, lambda: 0) is None

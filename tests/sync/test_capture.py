@@ -10,10 +10,11 @@ import pytest
 from psycopg import errors, sql
 
 from swap.core.errors import LockError
-from swap.ddl.capture import changes, fence_function
+from swap.ddl.change_tables import change_table
+from swap.ddl.fence import fence_function
 from swap.state.journal import Phase
 from tests.support.cycling import Start
-from tests.support.migration import Migrate, Migration, Session, Synced, background, install, migrations
+from tests.support.migration import Driver, Migrate, Session, Synced, background, install, migrations
 from tests.support.mode import Mode
 from tests.support.servers import Connect, Database, ExampleFactory
 from tests.support.waiting import wait_for_lock_wait
@@ -37,14 +38,14 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture
-def m(synced: Synced, database: Database) -> Migration:
+def m(synced: Synced, database: Database) -> Driver:
     made = synced(database, SCHEMA)
     made.forget()
     return made
 
 
 @pytest.fixture
-def app(connect: Connect, database: Database, m: Migration) -> Session:
+def app(connect: Connect, database: Database, m: Driver) -> Session:
     return connect(database.app)
 
 
@@ -68,7 +69,7 @@ WRITES: list[tuple[str, LiteralString, list[int | None]]] = [
 
 @pytest.mark.both_modes
 @pytest.mark.parametrize(("write", "keys"), [w[1:] for w in WRITES], ids=[w[0] for w in WRITES])
-def test_every_write_is_captured_by_key(m: Migration, app: Session, write: LiteralString, keys: list[int | None]) -> None:
+def test_every_write_is_captured_by_key(m: Driver, app: Session, write: LiteralString, keys: list[int | None]) -> None:
     """H6: given a captured table, when the application writes in any way, then exactly those keys are queued."""
     app.execute(write)
     assert sorted(m.captured(), key=str) == sorted(keys, key=str)
@@ -77,7 +78,7 @@ def test_every_write_is_captured_by_key(m: Migration, app: Session, write: Liter
 
 
 @pytest.mark.both_modes
-def test_copy_is_captured(m: Migration, app: Session) -> None:
+def test_copy_is_captured(m: Driver, app: Session) -> None:
     """H6."""
     with app.cursor() as cursor, cursor.copy("COPY users (id, email) FROM STDIN") as copy:
         for n in range(300, 310):
@@ -87,11 +88,11 @@ def test_copy_is_captured(m: Migration, app: Session) -> None:
     m.assert_same()
 
 
-def test_only_keys_are_kept(m: Migration, app: Session) -> None:
+def test_only_keys_are_kept(m: Driver, app: Session) -> None:
     """I1, I3: given a secret in a row, when it changes, then the change table holds transactions, number and key only."""
     app.execute("UPDATE users SET secret = 'top secret' WHERE id = 1")
     for slot in (0, 1):
-        name = changes(m.plan, slot)
+        name = change_table(m.plan, slot)
         columns = m.conn.execute(
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
             " ORDER BY attnum",
@@ -102,7 +103,7 @@ def test_only_keys_are_kept(m: Migration, app: Session) -> None:
 
 
 @pytest.mark.both_modes
-def test_a_savepoint_rolled_back_leaves_nothing(m: Migration, app: Session) -> None:
+def test_a_savepoint_rolled_back_leaves_nothing(m: Driver, app: Session) -> None:
     """H6: and what the same transaction wrote before and after it is due together."""
     with app.transaction():
         app.execute("UPDATE users SET secret = 'a' WHERE id = 1")
@@ -115,7 +116,7 @@ def test_a_savepoint_rolled_back_leaves_nothing(m: Migration, app: Session) -> N
     m.assert_same()
 
 
-def test_a_transaction_rolled_back_leaves_nothing(m: Migration, app: Session) -> None:
+def test_a_transaction_rolled_back_leaves_nothing(m: Driver, app: Session) -> None:
     with app.transaction(force_rollback=True):
         app.execute("TRUNCATE users CASCADE")
     assert m.captured() == []
@@ -124,7 +125,7 @@ def test_a_transaction_rolled_back_leaves_nothing(m: Migration, app: Session) ->
 
 
 @pytest.mark.both_modes
-def test_prepared_after_capture_and_committed_later(m: Migration, app: Session) -> None:
+def test_prepared_after_capture_and_committed_later(m: Driver, app: Session) -> None:
     """H6: given a two-phase transaction, when replay passes it and it commits after, then it is replayed."""
     app.execute("BEGIN")
     app.execute("UPDATE users SET secret = 'two phases' WHERE id = 1")
@@ -155,7 +156,7 @@ def test_prepared_before_capture_is_waited_for(migrate: Migrate, database: Datab
 
 
 @pytest.mark.parametrize("write", [w[1] for w in WRITES[:8]], ids=[w[0] for w in WRITES[:8]])
-def test_replica_role_writers_count(m: Migration, database: Database, connect: Connect, write: LiteralString) -> None:
+def test_replica_role_writers_count(m: Driver, database: Database, connect: Connect, write: LiteralString) -> None:
     """H7: given session_replication_role = replica, as a subscription applies, then capture is as for anybody."""
     writer = connect(database.superuser)
     writer.execute("SET session_replication_role = replica")
@@ -165,7 +166,7 @@ def test_replica_role_writers_count(m: Migration, database: Database, connect: C
 
 
 @pytest.mark.both_modes
-def test_replica_role_writers_are_guarded(m: Migration, database: Database, connect: Connect) -> None:
+def test_replica_role_writers_are_guarded(m: Driver, database: Database, connect: Connect) -> None:
     """H7: rows written by a subscription have both keys too."""
     writer = connect(database.superuser)
     writer.execute("SET session_replication_role = replica")
@@ -188,7 +189,7 @@ def generous(database: Database, connect: Connect) -> None:
     )
 
 
-def test_the_application_has_no_way_into_the_state_schema(generous: None, m: Migration, app: Session) -> None:
+def test_the_application_has_no_way_into_the_state_schema(generous: None, m: Driver, app: Session) -> None:
     """I1, H32: no table can be read or written, no function called or bound to a table of the application's own."""
     tables = m.conn.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'swap'::regnamespace AND relkind IN ('r', 'S')"
@@ -228,7 +229,7 @@ GRANT USAGE ON SCHEMA evil TO PUBLIC;
 
 
 def test_nothing_a_session_creates_changes_the_definer_functions(
-    m: Migration, app: Session, database: Database, connect: Connect
+    m: Driver, app: Session, database: Database, connect: Connect
 ) -> None:
     """Given operators, functions, tables and temporary tables that shadow every name, when the application writes
     with them first in its search_path, then the functions that run with the owner's rights use none of them."""
@@ -237,7 +238,7 @@ def test_nothing_a_session_creates_changes_the_definer_functions(
     app.execute(HIJACK)
     app.execute("CREATE TEMPORARY TABLE users (id bigint, uuid_id uuid)")
     for slot in (0, 1):
-        name = sql.Identifier("pg_temp", changes(m.plan, slot).name)
+        name = sql.Identifier("pg_temp", change_table(m.plan, slot).name)
         app.execute(sql.SQL("CREATE TEMPORARY TABLE {} (xid xid8, seq bigint, key bigint)").format(name))
     m.conn.execute(fence_function(m.plan, 0).sql)  # as it is after an exchange
     app.execute("CREATE TEMPORARY TABLE fence (tag bigint, generation bigint)")
@@ -247,9 +248,9 @@ def test_nothing_a_session_creates_changes_the_definer_functions(
     app.execute("INSERT INTO public.sessions (user_id) VALUES (701)")
     assert sorted(map(str, m.captured())) == ["700", "700", "701"]
     assert app.execute("SELECT count(*) FROM pg_temp.users").fetchone() == (0,)
-    assert app.execute(sql.SQL("SELECT count(*) FROM pg_temp.{}").format(sql.Identifier(changes(m.plan, 0).name))).fetchone() == (
-        0,
-    )
+    assert app.execute(
+        sql.SQL("SELECT count(*) FROM pg_temp.{}").format(sql.Identifier(change_table(m.plan, 0).name))
+    ).fetchone() == (0,)
     m.drain()
     m.assert_same()
 
@@ -349,7 +350,7 @@ CREATE TEMPORARY TABLE sessions (id bigint, user_id bigint); CREATE TEMPORARY TA
 # Where capture begins.
 
 
-def triggers(m: Migration, table: str) -> list[str]:
+def triggers(m: Driver, table: str) -> list[str]:
     rows = m.conn.execute(
         "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal ORDER BY 1", [f"public.{table}"]
     )
@@ -414,7 +415,7 @@ def test_capture_on_the_example(migrate: Migrate, example: ExampleFactory, conne
 
 
 @pytest.mark.both_modes
-def test_capture_never_fails_on_a_full_range_of_keys(m: Migration, app: Session) -> None:
+def test_capture_never_fails_on_a_full_range_of_keys(m: Driver, app: Session) -> None:
     """Keys at both ends of bigint, negative ones and 0."""
     for key in (-(2**63), -1, 0, 2**63 - 1):
         app.execute("INSERT INTO users (id, email) VALUES (%s, %s)", [key, f"edge {key}"])

@@ -11,11 +11,11 @@ from psycopg import sql
 
 from swap.core.errors import DefectError
 from swap.ddl.backfill import copy_statement
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.plan.direction import forward
 from swap.sync import rotate
-from swap.sync.replay import take
-from tests.support.migration import Migrate, Migration, Session, Synced, background, migrations, waiting_for
+from swap.sync.replay import replay_batch
+from tests.support.migration import Driver, Migrate, Session, Synced, background, migrations, waiting_for
 from tests.support.mode import Mode
 from tests.support.servers import Connect, Database
 from tests.support.waiting import wait_for_lock_wait, wait_until
@@ -53,7 +53,7 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture
-def m(synced: Synced, database: Database) -> Migration:
+def m(synced: Synced, database: Database) -> Driver:
     made = synced(database, SCHEMA)
     made.assert_same()
     made.forget()
@@ -61,11 +61,11 @@ def m(synced: Synced, database: Database) -> Migration:
 
 
 @pytest.fixture
-def app(connect: Connect, database: Database, m: Migration) -> Session:
+def app(connect: Connect, database: Database, m: Driver) -> Session:
     return connect(database.app)
 
 
-def shadow(m: Migration, key: int, column: LiteralString) -> Any:
+def shadow(m: Driver, key: int, column: LiteralString) -> Any:
     row = m.conn.execute(sql.SQL("SELECT {} FROM public.users_new WHERE id = %s").format(sql.SQL(column)), [key]).fetchone()
     return row and row[0]
 
@@ -91,7 +91,7 @@ CHANGES: dict[str, LiteralString] = {
 
 
 @pytest.mark.both_modes
-def test_each_change_arrives(m: Migration, app: Session) -> None:
+def test_each_change_arrives(m: Driver, app: Session) -> None:
     """H5, I3: given one change after the other, when each is replayed alone, then the sides are the same to the bit."""
     for name, change in CHANGES.items():
         app.execute(change)
@@ -101,7 +101,7 @@ def test_each_change_arrives(m: Migration, app: Session) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 3, None])
-def test_batches_of_any_size(m: Migration, app: Session, limit: int | None) -> None:
+def test_batches_of_any_size(m: Driver, app: Session, limit: int | None) -> None:
     """Given a batch limit under one transaction's size, then whole transactions are taken, none twice and none left."""
     changes_of_one_row = [change for name, change in CHANGES.items() if name != "bulk"]
     with app.transaction():
@@ -121,14 +121,14 @@ def test_batches_of_any_size(m: Migration, app: Session, limit: int | None) -> N
     m.assert_same()
 
 
-def test_scale_is_replayed_though_equal(m: Migration, app: Session) -> None:
+def test_scale_is_replayed_though_equal(m: Driver, app: Session) -> None:
     """H5: 1.0 and 1.00 are equal and not the same."""
     app.execute("UPDATE users SET amount = 1.00 WHERE id = 1")
     m.drain()
     assert shadow(m, 1, "amount::text") == "1.00"
 
 
-def test_a_row_that_is_the_same_again_is_not_written(m: Migration, app: Session) -> None:
+def test_a_row_that_is_the_same_again_is_not_written(m: Driver, app: Session) -> None:
     app.execute("UPDATE users SET amount = 1.0 WHERE id = 1")
     before = shadow(m, 1, "xmin::text || ctid::text")
     assert m.replay().entries == 1
@@ -136,7 +136,7 @@ def test_a_row_that_is_the_same_again_is_not_written(m: Migration, app: Session)
 
 
 @pytest.mark.both_modes
-def test_truncate_then_the_same_keys_again(m: Migration, app: Session) -> None:
+def test_truncate_then_the_same_keys_again(m: Driver, app: Session) -> None:
     """H6: given TRUNCATE and inserts of the same keys with other uuids, in one transaction and in several."""
     with app.transaction():
         app.execute("TRUNCATE users")
@@ -153,7 +153,7 @@ def test_truncate_then_the_same_keys_again(m: Migration, app: Session) -> None:
 # Unique values on the move (H3).
 
 
-def test_exchange_in_one_statement(m: Migration, app: Session) -> None:
+def test_exchange_in_one_statement(m: Driver, app: Session) -> None:
     """H3: given DEFERRABLE unique constraints, when two rows exchange their values in one statement."""
     app.execute("UPDATE users SET code = CASE id WHEN 1 THEN 'code2' ELSE 'code1' END WHERE id IN (1, 2)")
     app.execute("UPDATE users SET seat = CASE id WHEN 1 THEN 2 ELSE 1 END WHERE id IN (1, 2)")
@@ -193,7 +193,7 @@ EXCHANGES: dict[str, list[LiteralString]] = {
 
 @pytest.mark.parametrize("name", EXCHANGES)
 @pytest.mark.parametrize("limit", [0, 1, None])
-def test_exchange_across_transactions(m: Migration, app: Session, name: str, limit: int | None) -> None:
+def test_exchange_across_transactions(m: Driver, app: Session, name: str, limit: int | None) -> None:
     """H3: given values that travel between rows in several transactions, when they are drained in separate batches,
     then no conflict stops them and the sides are the same after the last."""
     for change in EXCHANGES[name]:
@@ -203,7 +203,7 @@ def test_exchange_across_transactions(m: Migration, app: Session, name: str, lim
 
 
 @pytest.mark.both_modes
-def test_exchange_while_one_half_is_not_committed(m: Migration, app: Session, connect: Connect, database: Database) -> None:
+def test_exchange_while_one_half_is_not_committed(m: Driver, app: Session, connect: Connect, database: Database) -> None:
     """H3, H8: given a value handed over by a transaction still open, then what is committed is replayed meanwhile."""
     other = connect(database.app)
     other.execute("BEGIN")
@@ -218,7 +218,7 @@ def test_exchange_while_one_half_is_not_committed(m: Migration, app: Session, co
     m.assert_same()
 
 
-def test_a_conflict_without_a_queued_change_is_a_defect(m: Migration, app: Session) -> None:
+def test_a_conflict_without_a_queued_change_is_a_defect(m: Driver, app: Session) -> None:
     """I7, H38: given a stray row in the shadow, then replay stops with exit 1, names the conflict and applies nothing."""
     m.conn.execute("INSERT INTO public.users_new (id, email) VALUES (77, 'taken')")
     app.execute("UPDATE users SET handle = 'innocent' WHERE id = 3")
@@ -235,7 +235,7 @@ def test_a_conflict_without_a_queued_change_is_a_defect(m: Migration, app: Sessi
     m.assert_same()
 
 
-def test_any_other_conflict_is_not_swallowed(m: Migration, app: Session) -> None:
+def test_any_other_conflict_is_not_swallowed(m: Driver, app: Session) -> None:
     """I7: a CHECK that only the shadow has."""
     m.conn.execute("ALTER TABLE public.users_new ADD CHECK (email <> 'bad')")
     app.execute("UPDATE users SET email = 'bad' WHERE id = 1")
@@ -249,7 +249,7 @@ def test_any_other_conflict_is_not_swallowed(m: Migration, app: Session) -> None
 
 @pytest.mark.both_modes
 @pytest.mark.parametrize("limit", [0, 1, None])
-def test_first_in_the_queue_and_last_to_commit(m: Migration, connect: Connect, database: Database, limit: int | None) -> None:
+def test_first_in_the_queue_and_last_to_commit(m: Driver, connect: Connect, database: Database, limit: int | None) -> None:
     """H8: given a transaction whose entry came first, when later ones commit and are replayed before it commits,
     then its change is replayed all the same."""
     slow, quick = connect(database.app), connect(database.app)
@@ -269,9 +269,7 @@ def test_first_in_the_queue_and_last_to_commit(m: Migration, connect: Connect, d
     assert m.pending() == 0
 
 
-def test_a_subtransaction_of_a_slow_writer_is_not_skipped(
-    m: Migration, app: Session, connect: Connect, database: Database
-) -> None:
+def test_a_subtransaction_of_a_slow_writer_is_not_skipped(m: Driver, app: Session, connect: Connect, database: Database) -> None:
     """H8: entries carry the top-level id, whichever savepoint wrote them."""
     slow = connect(database.app)
     slow.execute("BEGIN; SAVEPOINT a")
@@ -287,14 +285,14 @@ def test_a_subtransaction_of_a_slow_writer_is_not_skipped(
     m.assert_same()
 
 
-def test_replay_that_fails_takes_nothing(m: Migration, app: Session) -> None:
+def test_replay_that_fails_takes_nothing(m: Driver, app: Session) -> None:
     """I4: the watermark and the rows move in one transaction."""
     app.execute("UPDATE users SET amount = 5 WHERE id = 1")
     m.deliver()
     watermark = str(m.watermark())
     with m.conn.transaction(force_rollback=True):
         m.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        assert take(m.conn, m.plan, forward(m.plan), m.run.id, None, two_pass=False).entries == 1
+        assert replay_batch(m, None, two_pass=False).entries == 1
         assert m.pending() == 0
     assert str(m.watermark()) == watermark
     assert m.differences() == [1]
@@ -314,7 +312,7 @@ COMMIT
 
 @pytest.mark.both_modes
 @pytest.mark.parametrize("limit", [0, None])
-def test_a_parent_reborn_with_another_uuid(m: Migration, app: Session, limit: int | None) -> None:
+def test_a_parent_reborn_with_another_uuid(m: Driver, app: Session, limit: int | None) -> None:
     """I3, H23: given a parent deleted and inserted again under the same key in one transaction, when its children did
     not change, then they have the new uuid once the queue says it is empty."""
     before = shadow(m, 1, "uuid_id")
@@ -324,7 +322,7 @@ def test_a_parent_reborn_with_another_uuid(m: Migration, app: Session, limit: in
     m.assert_same()
 
 
-def test_a_parent_reborn_in_a_batch_with_an_exchange(m: Migration, app: Session) -> None:
+def test_a_parent_reborn_in_a_batch_with_an_exchange(m: Driver, app: Session) -> None:
     """I3, H3, H23: the same when a unique value on the move makes replay delete every row before it inserts."""
     app.execute(REBORN)
     for change in EXCHANGES["email"]:
@@ -333,7 +331,7 @@ def test_a_parent_reborn_in_a_batch_with_an_exchange(m: Migration, app: Session)
     m.assert_same()
 
 
-def test_a_parent_reborn_after_truncate(m: Migration, app: Session) -> None:
+def test_a_parent_reborn_after_truncate(m: Driver, app: Session) -> None:
     app.execute("TRUNCATE users")
     app.execute("INSERT INTO users (id, email, inviter_id) VALUES (1, 'a', NULL), (2, 'b', 1)")
     m.drain()
@@ -342,7 +340,7 @@ def test_a_parent_reborn_after_truncate(m: Migration, app: Session) -> None:
     m.assert_same()
 
 
-def test_a_child_before_its_parent(m: Migration, app: Session) -> None:
+def test_a_child_before_its_parent(m: Driver, app: Session) -> None:
     """H23: a deferred foreign key lets the child come first."""
     app.execute("BEGIN; INSERT INTO users (id, email, inviter_id) VALUES (60, 'child', 61)")
     app.execute("INSERT INTO users (id, email) VALUES (61, 'parent'); COMMIT")
@@ -384,12 +382,12 @@ INSERT INTO sessions (user_id) SELECT 2 * n FROM generate_series(1, 100) n;
 
 
 @pytest.fixture
-def wide(synced: Synced, database: Database) -> Migration:
+def wide(synced: Synced, database: Database) -> Driver:
     return synced(database, WIDE, prepared=True, sync={"chunk_target_ms": 10})
 
 
 def during_the_first_range(
-    m: Migration, watcher: Session, change: Callable[[], object], after: Callable[[], object] = lambda: None
+    m: Driver, watcher: Session, change: Callable[[], object], after: Callable[[], object] = lambda: None
 ) -> None:
     """Backfill with its first range held between read and commit while `change` runs, and `after` run once that range
     is committed and the second held."""
@@ -413,7 +411,7 @@ def during_the_first_range(
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 @pytest.mark.parametrize("commit_after", [False, True], ids=["commits-before-the-range", "commits-after-the-range"])
 def test_deleted_between_a_ranges_read_and_its_commit(
-    wide: Migration, connect: Connect, database: Database, isolation: LiteralString, commit_after: bool
+    wide: Driver, connect: Connect, database: Database, isolation: LiteralString, commit_after: bool
 ) -> None:
     """H1: given a writer whose snapshot is older than the copy, when it deletes a row that the range has read, then no
     ghost of it is left."""
@@ -432,7 +430,7 @@ def test_deleted_between_a_ranges_read_and_its_commit(
 
 
 @pytest.mark.both_modes
-def test_updates_before_during_and_after_their_range(wide: Migration, connect: Connect, database: Database) -> None:
+def test_updates_before_during_and_after_their_range(wide: Driver, connect: Connect, database: Database) -> None:
     """H2: updates, inserts, deletes and key updates on both sides of the first range's edge (keys 2 to 10000), before
     it is read, while it is read and after it is committed."""
     app, watcher = connect(database.app), connect(database.superuser)
@@ -455,7 +453,7 @@ def test_updates_before_during_and_after_their_range(wide: Migration, connect: C
     assert shadow(wide, 12_023, "email") == "user22"
 
 
-def test_on_update_cascade_keeps_the_pair(wide: Migration, connect: Connect, database: Database) -> None:
+def test_on_update_cascade_keeps_the_pair(wide: Driver, connect: Connect, database: Database) -> None:
     """H2: given ON UPDATE CASCADE, when a referenced key changes during and after backfill."""
     app, watcher = connect(database.app), connect(database.superuser)
     during_the_first_range(wide, watcher, lambda: app.execute("UPDATE users SET id = 30001 WHERE id = 2"))
@@ -469,7 +467,7 @@ def test_on_update_cascade_keeps_the_pair(wide: Migration, connect: Connect, dat
 
 
 @pytest.mark.both_modes
-def test_truncate_during_backfill(wide: Migration, connect: Connect, database: Database) -> None:
+def test_truncate_during_backfill(wide: Driver, connect: Connect, database: Database) -> None:
     """H6, H2: TRUNCATE waits for the range in hand; what was copied goes, what comes after stays."""
     owner, watcher = connect(database.owner), connect(database.superuser)
     wide.hold_chunks("users", 1)
@@ -493,7 +491,7 @@ def test_truncate_during_backfill(wide: Migration, connect: Connect, database: D
     assert wide.conn.execute("SELECT count(*) FROM public.users_new").fetchone() == (2,)
 
 
-def test_a_unique_index_is_not_built_over_a_stale_shadow(wide: Migration, connect: Connect, database: Database) -> None:
+def test_a_unique_index_is_not_built_over_a_stale_shadow(wide: Driver, connect: Connect, database: Database) -> None:
     """H4: given a unique value that moved from a copied row to one copied later, then the index is built after the
     drain and finds no duplicate that the source never had."""
     app, watcher = connect(database.app), connect(database.superuser)
@@ -538,9 +536,7 @@ def test_narrow_keys(migrate: Migrate, database: Database, connect: Connect, kin
     m.assert_same()
 
 
-def test_a_range_whose_first_owner_commits_late_is_not_copied_twice(
-    wide: Migration, connect: Connect, database: Database
-) -> None:
+def test_a_range_whose_first_owner_commits_late_is_not_copied_twice(wide: Driver, connect: Connect, database: Database) -> None:
     """I4: given a killed sync whose session still has a range's commit before it, when another sync does that range
     again, then its rows are there once."""
     wide.conn.execute("UPDATE swap.run SET phase = 'backfilling', bound = 24000")
@@ -566,19 +562,19 @@ def test_a_range_whose_first_owner_commits_late_is_not_copied_twice(
 # A queue with a history (H11).
 
 
-def reads(m: Migration) -> int:
+def reads(m: Driver) -> int:
     """Tuples and index entries that this database's sessions have read from the change tables so far."""
     m.conn.execute("SELECT pg_stat_force_next_flush()")
     row = m.conn.execute(
         "SELECT sum(t.seq_tup_read + coalesce(t.idx_tup_fetch, 0))::bigint + (SELECT sum(i.idx_tup_read)::bigint FROM pg_stat_user_indexes i"
         " WHERE i.relname = ANY (%(names)s)) FROM pg_stat_user_tables t WHERE t.relname = ANY (%(names)s)",
-        {"names": [changes(m.plan, n).name for n in (0, 1)]},
+        {"names": [change_table(m.plan, n).name for n in (0, 1)]},
     ).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def test_cost_follows_new_changes_under_an_old_snapshot(m: Migration, app: Session, connect: Connect, database: Database) -> None:
+def test_cost_follows_new_changes_under_an_old_snapshot(m: Driver, app: Session, connect: Connect, database: Database) -> None:
     """H11: given a snapshot held open since before 20 000 changes that were replayed, when one more comes, then replay
     reads some entries, not the history."""
     reader = connect(database.superuser)
@@ -599,7 +595,7 @@ def test_cost_follows_new_changes_under_an_old_snapshot(m: Migration, app: Sessi
     m.assert_same()
 
 
-def test_idle_replay_reads_nothing_of_the_history(m: Migration, app: Session) -> None:
+def test_idle_replay_reads_nothing_of_the_history(m: Driver, app: Session) -> None:
     """H11: an empty queue costs nothing."""
     app.execute("INSERT INTO users (email) SELECT 'h' || n FROM generate_series(1, 5000) n")
     m.drain()
@@ -612,15 +608,15 @@ def test_idle_replay_reads_nothing_of_the_history(m: Migration, app: Session) ->
 # Rotation.
 
 
-def entries(m: Migration, slot: int) -> int:
+def entries(m: Driver, table_no: int) -> int:
     m.deliver()
-    row = m.conn.execute(sql.SQL("SELECT count(*) FROM {}").format(changes(m.plan, slot).sql)).fetchone()
+    row = m.conn.execute(sql.SQL("SELECT count(*) FROM {}").format(change_table(m.plan, table_no).sql)).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def turn(m: Migration) -> bool:
-    return rotate.rotate(m.conn, m.journal, m.run, None)
+def turn(m: Driver) -> bool:
+    return rotate.rotate(m, None)
 
 
 @pytest.fixture
@@ -630,7 +626,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.both_modes
 @pytest.mark.usefixtures("eager")
-def test_rotation_empties_the_consumed_table(m: Migration, app: Session) -> None:
+def test_rotation_empties_the_consumed_table(m: Driver, app: Session) -> None:
     """H11: writers move to the other table, the one behind the watermark is truncated, and back again."""
     for slot in (0, 1, 0):
         app.execute("UPDATE users SET amount = amount + 1")
@@ -650,7 +646,7 @@ def test_rotation_empties_the_consumed_table(m: Migration, app: Session) -> None
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("wrote", [True, False], ids=["wrote-before-the-switch", "writes-after-it"])
 def test_rotation_never_loses_a_writer_in_flight(
-    m: Migration, app: Session, connect: Connect, database: Database, capture_mode: Mode, wrote: bool
+    m: Driver, app: Session, connect: Connect, database: Database, capture_mode: Mode, wrote: bool
 ) -> None:
     """H11, H8: given a transaction open across the switch and the truncation, then no entry of it is lost, and nobody
     waits."""
@@ -681,13 +677,13 @@ def test_rotation_never_loses_a_writer_in_flight(
 
 
 @pytest.mark.usefixtures("eager")
-def test_rotation_keeps_what_the_cutover_compares_again(m: Migration, app: Session) -> None:
+def test_rotation_keeps_what_the_cutover_compares_again(m: Driver, app: Session) -> None:
     """DESIGN 8: entries newer than the last clean verification stay."""
     verified = m.watermark()
     app.execute("UPDATE users SET amount = 2 WHERE id = 1")
     m.drain()
     assert turn(m)
-    assert not rotate.rotate(m.conn, m.journal, m.run, verified)
+    assert not rotate.rotate(m, verified)
     assert entries(m, 0) == 1
     assert turn(m)
     assert entries(m, 0) == 0

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from tests.support.commands import Cli, CliResult, RunningCli
 from tests.support.dump import schema_dump
-from tests.support.migration import Migration, Session, install, waiting_for
+from tests.support.migration import Driver, Session, install, waiting_for
 from tests.support.mode import toml_with_mode
 from tests.support.servers import Connect, Database, DatabaseServer
 from tests.support.waiting import wait_for_lock_wait, wait_until
@@ -103,7 +103,7 @@ def undisturbed(new_database: Callable[[str], Database], server: DatabaseServer)
     def make() -> str:
         db = new_database("template0")
         install(db, SCHEMA)
-        m = Migration(db)
+        m = Driver.begin(db)
         try:
             m.synced()
             return comparable(schema_dump(server, db.dbname), m.plan.tag)

@@ -5,22 +5,20 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from psycopg import sql
 
-from swap.core.config import Config
-from swap.core.report import Silent
-from swap.state.journal import Journal, Run
 from swap.sync.loop import Sync
-from tests.support.migration import Migrate, Migration, background, migrations
-from tests.support.mode import with_mode
+from tests.support.migration import Driver, Migrate, background, migrations
 from tests.support.servers import Database, DatabaseServer
 from tests.support.verifying import METHODS
 from tests.support.waiting import wait_until
 from verify.report import Method, Report
 from verify.run import verify
+from verify.settings import VerificationSettings
 
 ROWS = 60_000
 DDL = f"""
@@ -41,14 +39,15 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture
-def synced(migrate: Migrate, database: Database, monkeypatch: pytest.MonkeyPatch) -> Migration:
+def synced(migrate: Migrate, database: Database, monkeypatch: pytest.MonkeyPatch) -> Driver:
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 5_000)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 5_000)
     return migrate(database, DDL).synced()
 
 
-def verified(m: Migration, method: Method, **options: float) -> Report:
-    return verify(m.database, m.journal.get(m.run.id), method=method, jobs=2, reporter=Silent(), **options)  # type: ignore[arg-type]
+def verified(m: Driver, method: Method) -> Report:
+    m.reload()
+    return verify(m, VerificationSettings(method, jobs=2))
 
 
 def keys_of(report: Report) -> list[int | str]:
@@ -57,7 +56,7 @@ def keys_of(report: Report) -> list[int | str]:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_real_difference_among_50_000_pending_keys(synced: Migration, method: Method) -> None:
+def test_a_real_difference_among_50_000_pending_keys(synced: Driver, method: Method) -> None:
     """Replay is held back, and wrong for two of the keys: each is found by the first look after it is not pending."""
     synced.conn.execute("UPDATE public.users SET n = n + 1 WHERE id <= 25000")
     synced.conn.execute("UPDATE public.users SET n = n + 1 WHERE id > 25000 AND id <= 50000")
@@ -80,7 +79,7 @@ def test_a_real_difference_among_50_000_pending_keys(synced: Migration, method: 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("paused", [False, True])
-def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseServer, tmp_path: Path, paused: bool) -> None:
+def test_a_table_that_changes_at_full_speed(synced: Driver, server: DatabaseServer, tmp_path: Path, paused: bool) -> None:
     """pgbench as fast as it can, replay going on or held back (`swap pause`): verification finishes beside it, and reports no
     row as different that is only late."""
     if not (server.bindir / "pgbench").exists():
@@ -94,10 +93,7 @@ def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseS
     )
     synced.journal.update_run(synced.run.id, paused=paused)
     stop = threading.Event()
-    sync = Sync(
-        synced.database, Config.model_validate({"source": {"table": "public.users"}, **with_mode({})}), synced.journal, synced.run,
-        Silent(), stop, jobs=1, once=False,
-    )  # fmt: skip
+    sync = Sync(replace(synced, stop=stop), jobs=1, once=False)
     load = subprocess.Popen(
         [server.bindir / "pgbench", "-n", "-c", "2", "-T", "120", "-f", script, synced.database.conninfo],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -108,9 +104,9 @@ def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseS
             wait_until(lambda: (look.execute(written).fetchone() or (False,))[0], 60, what="the load is on")
             for method in METHODS:
                 for snapshot_max_s in (900.0, 0.0):
-                    report = verify(
-                        synced.database, _current(synced), method=method, jobs=2, reporter=Silent(), snapshot_max_s=snapshot_max_s
-                    )  # fmt: skip
+                    settings = VerificationSettings(method, jobs=2, snapshot_max_s=snapshot_max_s)
+                    with synced.database.session() as conn:
+                        report = verify(synced.on(conn), settings)
                     assert report.verdict == "identical", report
                     if paused:
                         assert report.tables[0].pending > 500
@@ -120,9 +116,3 @@ def test_a_table_that_changes_at_full_speed(synced: Migration, server: DatabaseS
     finally:
         load.terminate()
         load.wait(30)
-
-
-def _current(m: Migration) -> Run:
-    """Read by a session of its own: the journal's is the worker's."""
-    with m.database.session() as conn:
-        return Journal(conn, m.plan.state_schema).get(m.run.id)

@@ -11,9 +11,8 @@ from psycopg import sql
 
 from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
-from swap.sync.change_queue import due
 from tests.support.servers import Connect
-from tests.support.verifying import METHODS, OnProgress, Verified, plain, reason, without_triggers
+from tests.support.verifying import METHODS, OnProgress, Verified, entries_since, plain, reason, without_triggers
 from verify.reference_rows import wanted_block_ranges
 from verify.report import Method
 from verify.snapshots import SnapshotSeries
@@ -86,7 +85,7 @@ def test_a_cutover_compares_from_the_oldest_snapshot_on(verified: Verified, meth
     assert report.verdict == "identical", report
     assert report.covered == report.snapshots[0].watermark == verified.run().verified
     assert report.snapshots[-1].watermark != report.covered
-    keys = sql.SQL("SELECT d.key FROM ({}) d").format(due(plan, Snapshot.parse(report.covered), sql.SQL("c.key")))
+    keys = sql.SQL("SELECT d.key FROM ({}) d").format(entries_since(verified, Snapshot.parse(report.covered)))
     assert verified.owner.execute(keys).fetchall() == [(-7,)]
 
 

@@ -56,7 +56,7 @@ def caught(verified: Verified, planted: Planted, case: Case, side: str) -> None:
         assert "mapping_one_to_one" in failed(reports["exact"])
     with verified.session() as conn:
         keys = [k for k, _, _ in case.found] + [1, 2, 3, -5]
-        found = compare_keys(conn, verified.direction(), keys)
+        found = compare_keys(conn, verified.mapping(), keys)
         if case.found:
             assert [(f.key, f.kind, f.columns) for f in found] == list(case.found)
 
@@ -101,8 +101,8 @@ def caught_in_reference(verified: Verified, planted: Planted, method: Method, ca
     assert plain(report) == expected
     assert report.verdict == "different"
     assert failed(report) == {"references_resolve"}
-    with verified.session() as conn:
-        assert queue_differences(conn, verified.run(), report.findings) == 0
+    with verified.migration() as migration:
+        assert queue_differences(migration, report) == 0
 
 
 def columns(verified: Verified, ref: RefColumns) -> dict[str, str]:

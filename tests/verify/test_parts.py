@@ -12,9 +12,9 @@ from swap.core.connection import Database as Target
 from swap.core.errors import UnreachableError
 from tests.support.verifying import Verified, plain, reason
 from verify import snapshot_pass as stretch
-from verify.checksum import Part, RangeDigest, digest_range
+from verify.checksum import HeapPart, RangeDigest, digest_range
 from verify.exact import RangeResult, compare_range
-from verify.ranges import FEW, wanted_ranges
+from verify.ranges import MAX_SHARED_RANGES, wanted_ranges
 
 USERS = "public.users"
 
@@ -23,15 +23,15 @@ USERS = "public.users"
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 40)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 80)
-    monkeypatch.setattr("verify.ranges.WORTH_A_SESSION", 1)
+    monkeypatch.setattr("verify.block_ranges.MIN_BLOCKS_PER_SESSION", 1)
 
 
 @pytest.fixture
-def parts(monkeypatch: pytest.MonkeyPatch) -> list[Part | None]:
+def parts(monkeypatch: pytest.MonkeyPatch) -> list[HeapPart | None]:
     """What was digested."""
-    done: list[Part | None] = []
+    done: list[HeapPart | None] = []
 
-    def digest(conn: Connection, part: Part | None, **more: Any) -> RangeDigest:
+    def digest(conn: Connection, part: HeapPart | None, **more: Any) -> RangeDigest:
         done.append(part)
         return digest_range(conn, part=part, **more)
 
@@ -40,15 +40,17 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> list[Part | None]:
 
 
 @pytest.mark.parametrize(("jobs", "ranges"), [(1, 4), (2, 2), (4, 1)])
-def test_each_session_has_its_part(verified: Verified, parts: list[Part | None], jobs: int, ranges: int) -> None:
+def test_each_session_has_its_part(verified: Verified, parts: list[HeapPart | None], jobs: int, ranges: int) -> None:
     """The digest of all rows is the same, however they are divided."""
     verified.owner.execute("UPDATE users SET revision = revision + 1 WHERE id % 3 = 0")  # some are in blocks of the end now
     verified.op("sync", "--once")
     report = verified("checksum", jobs=jobs)
     assert report.verdict == "identical", report
     assert len(report.ranges) == ranges == wanted_ranges(300, "checksum", jobs)
-    of_each = [(p.number, p.of) if p else None for p in parts]
-    assert Counter(of_each) == Counter([(n, jobs) for n in range(jobs)] * ranges if ranges <= FEW else [None] * ranges)
+    of_each = [(p.blocks.start, p.blocks.of) if p else None for p in parts]
+    assert Counter(of_each) == Counter(
+        [(n, jobs) for n in range(jobs)] * ranges if ranges <= MAX_SHARED_RANGES else [None] * ranges
+    )
     assert sum(r.origin_rows for r in report.ranges) == sum(r.target_rows for r in report.ranges) == 300
     assert (report.ranges[0].low, report.ranges[-1].high) == (None, None)
     assert report.tables[0].checksum == verified("checksum", jobs=1).tables[0].checksum
@@ -77,7 +79,7 @@ def test_what_is_shared_is_looked_through_in_ranges(verified: Verified, jobs: in
 def test_a_part_that_was_left_out_is_noticed(verified: Verified, lost: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """I7: what is left out of both sides alike makes no difference between them; the count of all rows does."""
     every = stretch.PassSettings.parts
-    monkeypatch.setattr(stretch.PassSettings, "parts", lambda c: [p for p in every(c) if p is None or p.number != lost])
+    monkeypatch.setattr(stretch.PassSettings, "parts", lambda c: [p for p in every(c) if p is None or p.blocks.start != lost])
     report = verified("checksum", jobs=4)
     assert report.verdict == "incomplete"
     assert "rows, the tables hold" in reason(report)
@@ -86,8 +88,8 @@ def test_a_part_that_was_left_out_is_noticed(verified: Verified, lost: int, monk
 def test_a_part_that_failed_is_a_range_not_done(verified: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
     """I7."""
 
-    def digest(conn: Connection, part: Part, **more: Any) -> RangeDigest:
-        if part.number == 2:
+    def digest(conn: Connection, part: HeapPart, **more: Any) -> RangeDigest:
+        if part.blocks.start == 2:
             conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return digest_range(conn, part=part, **more)
 

@@ -28,9 +28,11 @@ from swap.plan.direction import ColumnMapping, Direction, TableMapping
 from tests.support.servers import Database
 from tests.support.verifying import METHODS
 from verify.checksum import row_hash
+from verify.context import ComparisonContext
 from verify.partial_report import PartialReport
 from verify.report import Method
 from verify.rows import RowComparison
+from verify.settings import VerificationSettings
 from verify.snapshots import ExportedSnapshot, SnapshotSeries
 from verify.workers import Workers
 
@@ -204,7 +206,7 @@ def check(target: Target, conn: Connection, example: Example) -> None:
     for method in METHODS:
         found = compare(target, conn, example, method)
         assert found.unfinished == [], method
-        assert [(f.key, f.kind, f.columns) for f in found.findings] == expected, method
+        assert [(f.key, f.kind, f.columns) for f in found.differences] == expected, method
         (table,) = found.tables
         assert table.differences == len(expected), method
         assert table.rows == len(example.rows.keys() - example.pending), method
@@ -278,11 +280,14 @@ def compare(target: Target, conn: Connection, example: Example, method: Method) 
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         (exported,) = conn.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
-        view = ExportedSnapshot(exported, "", "", Snapshot(1), array("q", sorted(example.pending)), False, False)
+        snapshot = ExportedSnapshot(
+            name=exported, text="", lsn="", watermark=Snapshot(1), pending_keys=array("q", sorted(example.pending))
+        )
         with Workers(target, 1) as workers:
-            views = SnapshotSeries(conn, None, 0, workers, math.inf)  # type: ignore[arg-type]
-            views.taken.append(view)
-            workers.use(exported)
-            RowComparison(workers, d, views, method, 100, Silent(), found, origin, maintained).run()
+            snapshots = SnapshotSeries(None, workers, math.inf)  # type: ignore[arg-type]  # there is no run, and no next one
+            snapshots.taken.append(snapshot)
+            workers.use_snapshot(exported)
+            context = ComparisonContext(VerificationSettings(method, 1, limit=100), workers, snapshots, found, Silent())
+            RowComparison(context, d, origin, maintained).run()
             found.unfinished += workers.unfinished
     return found

@@ -9,14 +9,12 @@ import psycopg
 import pytest
 
 from swap.core.connection import Database as Target
-from swap.core.report import Silent
 from swap.sync.logical.barrier import GivenUp
 from tests.support.servers import Connect, DatabaseServer
 from tests.support.standby import Standby, standby_of
 from tests.support.verifying import METHODS, OnProgress, Verified, plain, reason
 from tests.support.waiting import wait_until
 from verify.report import Method, Report
-from verify.run import verify
 
 USERS = "public.users"
 
@@ -44,9 +42,7 @@ def dsn(verified: Verified, standby: Standby) -> str:
 
 def on(verified: Verified, standby: Standby, method: Method, **options: Any) -> Report:
     target = Target.from_options(dsn(verified, standby), "verify")
-    return verify(
-        verified.target, verified.run(), method=method, jobs=2, **{"reporter": Silent(), **options}, reader=target
-    )  # fmt: skip
+    return verified(method, standby=target, **options)
 
 
 @pytest.mark.timeout(240)

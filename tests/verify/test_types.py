@@ -24,7 +24,7 @@ from tests.verify.cases import INSENSITIVE, TYPE_SETUP, TYPES, TypeCase
 from verify.changed_keys import compare_keys
 from verify.checksum import RangeDigest, canonical, digest_range
 from verify.exact import compare_range
-from verify.ranges import Range
+from verify.ranges import KeyRange
 from verify.report import Method, Report
 
 USERS = "public.users"
@@ -57,7 +57,7 @@ def test_every_type_family(
     assert {types(m).verdict for m in METHODS} == {"identical"}
     with types.session() as conn:
         for column, case in cases:
-            exact, digest = in_the_retired_table(conn, types.direction(), case, column)
+            exact, digest = in_the_retired_table(conn, types.mapping(), case, column)
             planted("exact", exact == [(1, (column,))])
             planted("checksum", not digest.equal)
             assert (exact, digest.equal) == ([(1, (column,))], False), case.type
@@ -67,7 +67,7 @@ def in_the_retired_table(
     conn: Connection, d: TableMapping, case: TypeCase, column: str
 ) -> tuple[list[tuple[int | str, tuple[str, ...]]], RangeDigest]:
     """What the exact comparison names, and the digests of both sides."""
-    everything, nothing = Range(1), array("q")
+    everything, nothing = KeyRange(1), array("q")
     with conn.transaction(force_rollback=True):
         conn.execute("SET LOCAL search_path = public, pg_catalog")
         conn.execute(sql.SQL("UPDATE users_old SET {} = {} WHERE id = 1").format(sql.Identifier(column), sql.SQL(case.planted)))

@@ -33,7 +33,7 @@ def test_before_the_follow_up_is_finished(start: Start, monkeypatch: pytest.Monk
     if kind == "revert":
         cycle.cutover()
     with monkeypatch.context() as patch:
-        patch.setattr(cutover.run, "settle", lambda *args, **kwargs: None)
+        patch.setattr(cutover.run, "finish_exchange", lambda *args, **kwargs: None)
         cycle.exchange(kind)
     for validated in (False, True):
         if validated:
@@ -64,7 +64,7 @@ def test_a_key_that_does_not_validate(start: Start, monkeypatch: pytest.MonkeyPa
         raise DifferenceError("it does not validate")
 
     with monkeypatch.context() as patch:
-        patch.setattr(cutover.run, "settle", ended)
+        patch.setattr(cutover.run, "finish_exchange", ended)
         with pytest.raises(DifferenceError) as raised:
             cycle.exchange("cutover")
     assert raised.value.document["outcome"] == "committed"

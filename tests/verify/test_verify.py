@@ -13,12 +13,11 @@ from psycopg import sql
 
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
-from swap.sync.change_queue import due
 from tests.support.servers import Connect
-from tests.support.verifying import METHODS, OnProgress, Verified, failed, plain, reason, status_of
+from tests.support.verifying import METHODS, OnProgress, Verified, entries_since, failed, plain, reason, status_of
 from tests.support.waiting import wait_until
 from verify.checksum import row_hash
-from verify.ranges import Range, key_ranges
+from verify.ranges import KeyRange, key_ranges
 from verify.repair import queue_differences
 from verify.report import Method, Report
 
@@ -81,7 +80,7 @@ def test_pending_keys_are_left_out_and_counted(verified: Verified, method: Metho
     covered = Snapshot.parse(report.covered or "")
     assert covered.xmax < Snapshot.parse(report.snapshot or "").xmax
     plan = verified.run().plan
-    entries = sql.SQL("SELECT count(DISTINCT d.key) FROM ({}) d").format(due(plan, covered, sql.SQL("c.key")))
+    entries = sql.SQL("SELECT count(DISTINCT d.key) FROM ({}) d").format(entries_since(verified, covered))
     assert verified.owner.execute(entries).fetchone() == (pending,)
 
     changes = sql.Identifier("swap", f"users_{plan.tag}_changes_0")
@@ -215,7 +214,10 @@ def test_a_cap_that_was_reached_is_incomplete(verified: Verified, method: Method
     ids=["first", "last", "middle", "all"],
 )
 def test_a_range_that_was_left_out_is_noticed(
-    verified: Verified, method: Method, lost: Callable[[tuple[Range, ...]], tuple[Range, ...]], monkeypatch: pytest.MonkeyPatch
+    verified: Verified,
+    method: Method,
+    lost: Callable[[tuple[KeyRange, ...]], tuple[KeyRange, ...]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("verify.snapshot_pass.key_ranges", lambda cuts, within: lost(key_ranges(cuts, within)))
     report = verified(method)
@@ -229,7 +231,7 @@ def test_ranges_cover_every_key_once(cuts: tuple[int, ...]) -> None:
     assert (ranges[0].low, ranges[-1].high) == (None, None)
     assert all(a.high == b.low for a, b in pairwise(ranges))
     assert [r.number for r in ranges] == list(range(1, len(ranges) + 1))
-    within = Range(7, -3, 4)
+    within = KeyRange(7, -3, 4)
     finer = key_ranges(cuts, within)
     assert (finer[0].low, finer[-1].high) == (-3, 4)
     assert all(a.high == b.low and -3 < b.low < 4 for a, b in pairwise(finer) if b.low is not None)
@@ -313,7 +315,7 @@ def test_functions_of_another_version_are_not_called_altered(verified: Verified,
     """An upgrade of swap while a run is under way: what counts is what was recorded when they were made."""
     ours = load_sql("swap.ddl", "guard_source.sql")
     newer = sql.SQL(ours.as_string(None).replace("BEGIN", "BEGIN /* said otherwise */", 1))
-    monkeypatch.setattr("swap.ddl.capture.load_sql", lambda p, n: newer if n == "guard_source.sql" else load_sql(p, n))
+    monkeypatch.setattr("swap.ddl.guards.load_sql", lambda p, n: newer if n == "guard_source.sql" else load_sql(p, n))
     assert verified().verdict == "identical"
     name = in_state_schema(verified, "%guard_forward")
     verified.owner.execute(sql.SQL("COMMENT ON FUNCTION {} IS NULL").format(name))
@@ -383,8 +385,8 @@ def test_repair_goes_through_replay(verified: Verified) -> None:
     verified.owner.execute("INSERT INTO users_new (id, organization_id, email) VALUES (50, 1, 'x@example.com')")
     report = verified()
     assert report.verdict == "different"
-    with verified.session() as conn:
-        assert queue_differences(conn, verified.run(), report.findings, report.id) == 3
+    with verified.migration() as migration:
+        assert queue_differences(migration, report) == 3
         assert verified.owner.execute("SELECT repaired FROM swap.verification").fetchall() == [(True,)]
     assert verified.owner.execute("SELECT count(*) FROM users_new WHERE bio = 'wrong'").fetchone() == (1,)
     verified.op("sync", "--once")

@@ -1,9 +1,9 @@
 """Barriers: how a caller knows that the change table holds everything its snapshot shows.
 
-A barrier is a logical message of a committed transaction: its position lies behind every commit that any snapshot taken
-before it can show, because a commit is inserted into the WAL before it becomes visible. The stream delivers commits in
-their order, so when it has passed the barrier they are all in the change table. Not a flush or sent position: commits
-of `synchronous_commit = off` are visible before they are flushed, and are flushed by the barrier's own commit (H10).
+A barrier is a logical message of a committed transaction. A commit is inserted into the WAL before it becomes visible, so
+the barrier lies behind every commit that any snapshot taken before it can show. The stream delivers commits in their order:
+when it has passed the barrier, they are all in the change table. A flush or sent position would not do: commits of
+`synchronous_commit = off` are visible before they are flushed. The barrier's own commit flushes them (H10).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from swap.prepare.slot import read_slot, slot_name
 from swap.state.journal import Run
 from swap.sync.logical.decoding import BARRIER, NUDGE
 from swap.sync.logical.stream import Stream
-from swap.sync.replay import Fence
+from swap.sync.replay import Barrier
 
 TIMEOUT_S = 120.0
 NUDGE_S = 1.0
@@ -31,7 +31,7 @@ POLL_S = 0.02
 DELIVERY_S = 0.1
 
 
-def barrier(conn: Connection) -> int:
+def emit_barrier(conn: Connection) -> int:
     """Commit a barrier on `conn` (autocommit, synchronous_commit = local) and return its position."""
     row = conn.execute(
         "SELECT (pg_logical_emit_message(true, %s, '') - '0/0'::pg_lsn)::bigint",
@@ -42,9 +42,9 @@ def barrier(conn: Connection) -> int:
 
 
 class Nudge:
-    """Fills a page of WAL for every NUDGE_S of a wait. A crash may leave a record whose second page was never written; the server
-    goes on behind it, but its walsender first waits for as much of that page as the record would have taken. Where nobody
-    writes, it waits for ever (seen on 16.2: a barrier on a server without load, restarted after a crash, was never passed)."""
+    """Fills a page of WAL for every NUDGE_S of a wait. A crash may leave a record whose second page was never written. The server
+    goes on behind it, but its walsender first waits for as much of that page as the record would have taken. Without load it
+    waits for ever (seen on 16.2: a barrier on a server without load, restarted after a crash, was never passed)."""
 
     def __init__(self, conn: Connection) -> None:
         self.conn, self.since = conn, time.monotonic()
@@ -55,16 +55,16 @@ class Nudge:
             self.conn.execute("SELECT pg_logical_emit_message(true, %s, repeat(' ', %s))", [NUDGE, PAGE])
 
 
-class OwnFence:
-    """The fence of whoever runs the stream. `conn`: a session of its own, closed by the caller."""
+class StreamBarrier:
+    """The barrier of the command that runs the stream. `conn`: a session of its own, closed by the caller."""
 
     def __init__(self, conn: Connection, stream: Stream) -> None:
         self.conn, self.stream = conn, stream
         conn.execute("SET synchronous_commit = local")  # flushed here; no standby has to answer
 
-    def close_up(self) -> Connection:
+    def wait_delivered(self) -> Connection:
         """Raises CaptureLostError and UnreachableError as the stream does, RefusedError after TIMEOUT_S."""
-        wanted, deadline, nudge = barrier(self.conn), time.monotonic() + TIMEOUT_S, Nudge(self.conn)
+        wanted, deadline, nudge = emit_barrier(self.conn), time.monotonic() + TIMEOUT_S, Nudge(self.conn)
         while not self.stream.wait_past(wanted, NUDGE_S):
             if time.monotonic() > deadline:
                 raise _late(TIMEOUT_S)
@@ -72,9 +72,9 @@ class OwnFence:
         return self.conn
 
     def delivering(self) -> Iterator[None]:
-        """Until a barrier is passed, again and again when more has been delivered, and once at the end. Raises as
-        `close_up` does, after TIMEOUT_S in which nothing was."""
-        wanted, at, deadline = barrier(self.conn), self.stream.position, time.monotonic() + TIMEOUT_S
+        """Yields whenever more was delivered, until a barrier is passed, and once at the end. Raises as `wait_delivered` does,
+        after TIMEOUT_S without a delivery."""
+        wanted, at, deadline = emit_barrier(self.conn), self.stream.position, time.monotonic() + TIMEOUT_S
         nudge = Nudge(self.conn)
         while not self.stream.wait_past(wanted, DELIVERY_S):
             if self.stream.position > at:
@@ -95,25 +95,25 @@ def _late(timeout_s: float) -> RefusedError:
 
 
 @contextmanager
-def streaming(database: Database, plan: Plan, run_id: int) -> Iterator[OwnFence | None]:
-    """In logical mode, the stream and its fence while the context is open; else None. The caller holds the worker."""
+def streaming(database: Database, plan: Plan, run_id: int) -> Iterator[StreamBarrier | None]:
+    """In logical mode, the stream and its barrier while the context is open; else None. The caller holds the worker."""
     if plan.mode != "logical":
         yield None
         return
     with database.session("fence") as conn, Stream(database, plan, run_id) as stream:
-        yield OwnFence(conn, stream)
+        yield StreamBarrier(conn, stream)
 
 
 class GivenUp(Exception):
-    """Told to end while it waited: no error, and no barrier was passed."""
+    """The wait ended because it was told to: no error, and no barrier was passed."""
 
 
-class ForeignFence:
-    """The fence of a command that moves no data: a running `sync` delivers, or when there is none this does, for as long as
-    nobody else wants to.
+class DelegatedBarrier:
+    """The barrier of a command that moves no data. A running `sync` delivers; where none runs this does, until another command
+    wants to work.
 
-    The caller holds a snapshot and the change tables meanwhile, which `finalize` and `abort` drop: so `give_up` is asked, and
-    a slot that is gone ends the wait.
+    Meanwhile the caller holds a snapshot and the change tables, which `finalize` and `abort` drop. So a reason of `give_up`
+    ends the wait, and so does a slot that is gone.
     """
 
     def __init__(self, database: Database, conn: Connection, run: Run, give_up: Callable[[], str]) -> None:
@@ -121,9 +121,9 @@ class ForeignFence:
         self.slot = slot_name(conn, run.plan)
         conn.execute("SET synchronous_commit = local")
 
-    def close_up(self) -> Connection:
+    def wait_delivered(self) -> Connection:
         """Raises GivenUp, RefusedError after TIMEOUT_S in which nothing was delivered, and what the stream raises."""
-        wanted, tag = barrier(self.conn), self.run.plan.tag
+        wanted, tag = emit_barrier(self.conn), self.run.plan.tag
         at, deadline = self._position(), time.monotonic() + TIMEOUT_S
         nudge = Nudge(self.conn)
         while at < wanted:
@@ -147,7 +147,7 @@ class ForeignFence:
         return self.conn
 
     def _deliver(self, wanted: int) -> None:
-        """Until the stream is past `wanted`, somebody wants to work, or there is a reason to give up; at most TIMEOUT_S."""
+        """Until the stream is past `wanted`, another command wants to work, or there is a reason to give up; at most TIMEOUT_S."""
         with Stream(self.database, self.run.plan, self.run.id) as stream:
             end = time.monotonic() + TIMEOUT_S
             nudge = Nudge(self.conn)
@@ -166,10 +166,10 @@ class ForeignFence:
 
 
 @contextmanager
-def delivered(database: Database, run: Run, give_up: Callable[[], str]) -> Iterator[Fence | None]:
-    """The fence of a command that moves no data, in logical mode; else None. `give_up`: a reason ends the wait (GivenUp)."""
+def delivered(database: Database, run: Run, give_up: Callable[[], str]) -> Iterator[Barrier | None]:
+    """The barrier of a command that moves no data, in logical mode; else None. `give_up`: a reason ends the wait (GivenUp)."""
     if run.mode != "logical":
         yield None
         return
     with database.session("fence") as conn:
-        yield ForeignFence(database, conn, run, give_up)
+        yield DelegatedBarrier(database, conn, run, give_up)

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.errors import DefectError
-from swap.ddl.capture import changes
+from swap.ddl.change_tables import change_table
 from swap.plan.model import Plan
 
 
@@ -44,7 +44,7 @@ def note(conn: Connection, plan: Plan, run_id: int, chunk: Chunk, slot: int) -> 
     """Entries and position in one transaction."""
     with conn.transaction():
         if chunk.count:
-            copy = sql.SQL("COPY {} (key, gone, origin) FROM STDIN").format(changes(plan, slot).sql)
+            copy = sql.SQL("COPY {} (key, gone, origin) FROM STDIN").format(change_table(plan, slot).sql)
             with conn.cursor() as cursor, cursor.copy(copy) as out:
                 out.write(chunk.rows)
         row = conn.execute(_position(plan, run_id, chunk)).fetchone()

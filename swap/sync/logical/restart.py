@@ -1,8 +1,8 @@
 """Capture begun again after a slot was lost, gone, or found ahead of the journal (H13).
 
-What was missed is not known, so it is looked for: a new slot first; then an instant of SHARE ROW EXCLUSIVE on the live
-table, under which every writer that the new slot does not stream is visible; then one comparison of both sides, whose
-differing keys are queued like any other. Nothing is copied again. Until the keys are queued the step `slot` is not in
+Nothing tells which changes were missed, so both sides are compared. A new slot comes first; then an instant of SHARE ROW
+EXCLUSIVE on the live table, under which every writer that the new slot does not stream is visible; then one comparison,
+whose differing keys are queued like any other. Nothing is copied again. Until the keys are queued the step `slot` is not in
 the journal, and no stream begins.
 """
 
@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from swap.core.config import Config
-from swap.core.connection import Connection, Database
-from swap.core.lock_retries import LockBudget, with_locks
-from swap.core.report import Reporter
-from swap.ddl.capture import changes
+from swap.core.connection import Connection
+from swap.core.lock_retries import with_locks
+from swap.ddl.change_tables import change_table
 from swap.ddl.replication import SLOT
-from swap.plan.direction import TableMapping, table_mapping
+from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.prepare.slot import make_slot
-from swap.state.journal import Journal, Phase, Run
+from swap.state.journal import Phase, Run
+from swap.state.migration import Migration
 from swap.sync.logical.position import CaptureLostError, check_journalled
 
 OVER = (Phase.PREPARING, Phase.FINALIZED, Phase.ABORTED)
@@ -36,17 +35,16 @@ def lost(conn: Connection, run: Run) -> str | None:
     return None
 
 
-def restart_capture(database: Database, journal: Journal, run: Run, config: Config, report: Reporter) -> int:
+def restart_capture(migration: Migration) -> int:
     """Returns how many keys differ and were queued. The caller holds the worker. Raises LockError, RefusedError."""
-    conn = journal.conn
+    conn, journal, run, report = migration.conn, migration.journal, migration.run, migration.report
     journal.forget_step(run.id, SLOT)
     report.note("capture begins again: a new replication slot")
-    make_slot(conn, journal, run, report, database, journalled=False)
-    budget = LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts)
-    with_locks(conn, [run.plan.source], "SHARE ROW EXCLUSIVE", budget, lambda: None)
+    make_slot(migration, journalled=False)
+    with_locks(conn, [run.plan.source], "SHARE ROW EXCLUSIVE", migration.budget, lambda: None)
     report.note("comparing both sides for what was missed")
     with conn.transaction():
-        count = conn.execute(queue_differing(run.plan, table_mapping(run.plan, run.direction))).rowcount
+        count = conn.execute(queue_differing(run.plan, migration.mapping)).rowcount
         journal.update_run(run.id, verified=None)
         journal.mark_step(run.id, SLOT)
         journal.event(run.id, "capture", f"began again after its slot was lost; {count} keys differ and are queued")
@@ -63,7 +61,7 @@ def queue_differing(plan: Plan, d: TableMapping) -> sql.Composed:
         " FULL JOIN (SELECT t.{tk} AS k, ROW({columns})::record AS r FROM {target} t) b ON a.k = b.k"
         " WHERE a.k IS NULL OR b.k IS NULL OR a.r *<> b.r"
     ).format(
-        changes=changes(plan, 0).sql,
+        changes=change_table(plan, 0).sql,
         ok=sql.Identifier(d.origin_key),
         values=comma.join(d.value(m) for m in written),
         origin=d.origin.sql,

@@ -8,93 +8,92 @@ wrote before them; then the mode changes, and slot and publication go. Killed an
 
 from __future__ import annotations
 
-from swap.core.config import Config
-from swap.core.connection import Database
 from swap.core.errors import PhaseError
-from swap.core.lock_retries import LockBudget, with_locks
-from swap.core.report import Reporter
+from swap.core.lock_retries import with_locks
 from swap.core.statement import AX, Statement, script
-from swap.ddl import capture as objects
-from swap.ddl import guards as own_triggers
+from swap.ddl.capture import capture_functions, capture_triggers
 from swap.ddl.replication import SLOT, create_publication, drop_publication, publish
 from swap.plan.direction import Direction
+from swap.plan.model import Plan
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.slot import end_slot, make_slot
-from swap.state.journal import Journal, Phase, Run
+from swap.state.journal import Phase, Run
+from swap.state.migration import Migration
 from swap.sync.logical.barrier import streaming
 
 ALLOWED = (Phase.PREPARED, Phase.BACKFILLING, Phase.SYNCING)
 
 
-def switch_mode(database: Database, journal: Journal, run: Run, to: str, config: Config, report: Reporter) -> Run:
+def switch_mode(migration: Migration, to: str) -> Run:
     """The run in its new mode. The caller holds the worker. Raises PhaseError, RefusedError, LockError."""
+    run = migration.run
     if run.phase not in ALLOWED:
         raise PhaseError(
             f"The mode of capture cannot be changed: the run is {run.phase.public}.",
             hint="`swap revert` goes back first, or leave the mode as it is.",
         )
-    refuse_drift(foreign_drift(journal.conn, journal, run), "it was last recorded")
-    budget = LockBudget(config.cutover.lock_timeout_ms, config.cutover.max_attempts)
+    refuse_drift(foreign_drift(migration), "it was last recorded")
     if to == "logical":
-        _to_logical(database, journal, run, budget, report)
+        _to_logical(migration)
     else:
-        _to_triggers(database, journal, run, budget)
-    journal.event(run.id, "mode", f"capture is {to}")
-    return journal.get(run.id)
+        _to_triggers(migration)
+    migration.journal.event(run.id, "mode", f"capture is {to}")
+    return migration.reload()
 
 
-def _triggers(run: Run) -> list[Statement]:
-    return own_triggers.capture_triggers(run.plan, run.plan.source, Direction.FORWARD)
+def _triggers(plan: Plan) -> list[Statement]:
+    return capture_triggers(plan, plan.source, Direction.FORWARD)
 
 
-def _to_logical(database: Database, journal: Journal, run: Run, budget: LockBudget, report: Reporter) -> None:
-    conn, plan = journal.conn, run.plan
-    journal.forget_step(run.id, SLOT)
+def _to_logical(migration: Migration) -> None:
+    conn, journal, plan, run_id = migration.conn, migration.journal, migration.plan, migration.run.id
+    journal.forget_step(run_id, SLOT)
     end_slot(conn, plan)
     with conn.transaction():
         conn.execute(script([drop_publication(plan), create_publication(plan), *publish(plan, plan.source, Direction.FORWARD)]))
-        journal.event(run.id, "mode", "published")
-    make_slot(conn, journal, run, report, database)
+        journal.event(run_id, "mode", "published")
+    make_slot(migration)
 
     def change() -> None:
-        conn.execute(script([s.reversed() for s in reversed(_triggers(run))]))
-        _note(journal, run, "logical")
+        conn.execute(script([s.reversed() for s in reversed(_triggers(plan))]))
+        _record_mode(migration, "logical")
 
-    with_locks(conn, [plan.source], AX, budget, change)
+    with_locks(conn, [plan.source], AX, migration.budget, change)
 
 
-def _to_triggers(database: Database, journal: Journal, run: Run, budget: LockBudget) -> None:
-    conn, plan = journal.conn, run.plan
-    table_no = journal.capture.table_no(run.id)
-    triggers = _triggers(run)
-    install = [*(s.reversed() for s in triggers), *objects.capture_functions(plan, Direction.FORWARD, table_no), *triggers]
+def _to_triggers(migration: Migration) -> None:
+    conn, journal, plan, run_id = migration.conn, migration.journal, migration.plan, migration.run.id
+    table_no = journal.capture.table_no(run_id)
+    triggers = _triggers(plan)
+    install = [*(s.reversed() for s in triggers), *capture_functions(plan, Direction.FORWARD, table_no), *triggers]
 
     def change() -> None:
         conn.execute(script(install))
-        journal.event(run.id, "mode", "triggers installed")
+        journal.event(run_id, "mode", "triggers installed")
 
-    with_locks(conn, [plan.source], AX, budget, change)
-    with streaming(database, plan, run.id) as fence:
-        if fence is not None:
-            fence.close_up()
+    with_locks(conn, [plan.source], AX, migration.budget, change)
+    with streaming(migration.database, plan, run_id) as barrier:
+        if barrier is not None:
+            barrier.wait_delivered()
     with conn.transaction():
         conn.execute(drop_publication(plan).sql)
-        journal.forget_step(run.id, SLOT)
-        _note(journal, run, "trigger")
-    forget_logical(journal, journal.get(run.id))
+        journal.forget_step(run_id, SLOT)
+        _record_mode(migration, "trigger")
+    migration.reload()
+    forget_logical(migration)
 
 
-def forget_logical(journal: Journal, run: Run) -> None:
-    """Slot and publication of a run that captures by triggers, if a change of mode, perhaps one that was killed, left them:
-    the server is asked, because a slot is there before its journal row."""
-    if run.mode != "trigger":
+def forget_logical(migration: Migration) -> None:
+    """Remove slot and publication of a run that captures by triggers, which a change of mode may have left when it was
+    killed. Asks the server, because a slot is there before its journal row."""
+    if migration.run.mode != "trigger":
         return
-    end_slot(journal.conn, run.plan)
-    with journal.conn.transaction():
-        journal.conn.execute(drop_publication(run.plan).sql)
-        journal.capture.end_stream(run.id)
+    end_slot(migration.conn, migration.plan)
+    with migration.conn.transaction():
+        migration.conn.execute(drop_publication(migration.plan).sql)
+        migration.journal.capture.end_stream(migration.run.id)
 
 
-def _note(journal: Journal, run: Run, mode: str) -> None:
-    journal.update_run(run.id, mode=mode)
-    store_baseline(journal.conn, journal, run)
+def _record_mode(migration: Migration, mode: str) -> None:
+    migration.journal.update_run(migration.run.id, mode=mode)
+    store_baseline(migration)

@@ -1,4 +1,4 @@
-"""verify --against: two databases, by digests."""
+"""`swap verify --against`: two databases, by digests."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from dataclasses import asdict
 from typing import Any
 
 from swap.catalog.load import load_catalog
-from swap.cli.context import Session
-from swap.cli.output import print_lines, print_table
+from swap.cli.output import print_lines
 from swap.cli.results import conclude
+from swap.cli.session import Session
+from swap.cli.terminal import print_table
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError
 from swap.core.names import parse_table
 from verify.cross_database import DatabaseComparison, compare_databases
 
 
-def against(s: Session, other: Database, jobs: int, *, as_json: bool) -> int:
+def compare(s: Session, other: Database, jobs: int, *, as_json: bool) -> int:
     """Compare the source and every table that refers to it with those of another database; the exit code."""
     declared = [(parse_table(r.table), r.column) for r in s.config.reference]
     catalog = load_catalog(s.journal.conn, s.config.source.name, declared)
     names = [catalog.source.name, *(t.name for t in catalog.tables if t.name != catalog.source.name)]
     result = compare_databases(s.database, other, names, jobs, s.report)
-    s.report.close()
+    s.close()
     error = None
     if result.verdict != "digest-equal":
         error = DifferenceError(

@@ -12,29 +12,15 @@ the new table such a column has a plain sequence and the guard (`swap/ddl/sequen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from psycopg import sql
 
 from swap.catalog.model import Sequence
-from swap.core.connection import Connection
 from swap.core.names import TableName
-from swap.core.sql_text import Query, load_sql
+from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.plan.model import INTEGERS, Plan
 
 BITS = dict(zip(INTEGERS, (15, 31, 63), strict=True))
-
-
-@dataclass(frozen=True)
-class LegacyKeys:
-    """How many keys the old sequence can still give (None: not known), how many rows were given a spare one, and how
-    many of those are left (None: there are no spare keys)."""
-
-    sequence: str | None
-    left: int | None
-    spare_given: int
-    spare_left: int | None
 
 
 def own_sequence(plan: Plan) -> Sequence | None:
@@ -56,7 +42,7 @@ def spare_sequence(plan: Plan) -> TableName:
     return plan.state("spare_key")
 
 
-def _spare_range(plan: Plan) -> tuple[int, int]:
+def spare_range(plan: Plan) -> tuple[int, int]:
     """First and last: within what the key and every reference to it can hold."""
     types = [plan.source_table.column(plan.key), *(plan.catalog.table(r.table).column(r.columns.column) for r in plan.references)]
     # No integer at all: a key that `doctor` refuses, whose target schema is tried out all the same.
@@ -68,7 +54,7 @@ def _spare_range(plan: Plan) -> tuple[int, int]:
 def create_spare_sequence(plan: Plan) -> list[Statement]:
     if not has_spare_keys(plan):
         return []
-    first, last = _spare_range(plan)
+    first, last = spare_range(plan)
     create = sql.SQL("CREATE SEQUENCE IF NOT EXISTS {} INCREMENT {} MINVALUE {} MAXVALUE {} START {}").format(
         spare_sequence(plan).sql,
         *(sql.Literal(n) for n in (1 if first < last else -1, min(first, last), max(first, last), first)),
@@ -102,27 +88,23 @@ def give_legacy_key(plan: Plan, default: Query) -> Query:
     if not has_spare_keys(plan):
         return sql.SQL("NEW.{} := {};").format(column, default)
     spare = sql.Literal(spare_sequence(plan).sql.as_string(None))
-    return load_sql("swap.ddl", "spare_key.sql").format(column=column, default=default, live=plan.source.sql, spare=spare)
+    return load_sql("swap.ddl", "legacy_key.sql").format(column=column, default=default, live=plan.source.sql, spare=spare)
 
 
-def read_legacy_keys(conn: Connection, plan: Plan) -> LegacyKeys:
-    """After the cutover: how far the sequences are that legacy keys come from."""
-    s, column = own_sequence(plan), plan.source_table.column(plan.key)
-    left, given, spare_left = None, 0, None
-    if s is not None and column is not None and not s.cycle:
-        bits = BITS[column.type]
-        end = min(s.maximum, 2**bits - 1) if s.increment > 0 else max(s.minimum, -(2**bits))
-        last, called = _position(conn, s.name)
-        left = max((end - last) // s.increment + (not called), 0)
-    if has_spare_keys(plan):
-        first, end = _spare_range(plan)
-        last, called = _position(conn, spare_sequence(plan))
-        given = abs(last - first) + called
-        spare_left = abs(end - last) + (not called)
-    return LegacyKeys(str(s.name) if s else None, left, given, spare_left)
+def generator(plan: Plan) -> Query:
+    """How a row gets its uuid: the column's own default where the application has one."""
+    column = plan.source_table.column(plan.identity)
+    if column is not None and column.default:
+        return verbatim(column.default)
+    return sql.SQL("uuidv7()" if plan.generate == "uuidv7" else "gen_random_uuid()")
 
 
-def _position(conn: Connection, sequence: TableName) -> tuple[int, bool]:
-    row = conn.execute(sql.SQL("SELECT last_value, is_called FROM {}").format(sequence.sql)).fetchone()
-    assert row is not None
-    return row[0], row[1]
+def legacy_generator(plan: Plan) -> Query:
+    """The old key's own default: nextval of its sequence, so a row born after the cutover can go back (invariant 6).
+
+    An identity column fills itself, without any right on its sequence; only an explicit NULL gets here."""
+    for s in plan.source_table.sequences:
+        if s.identity and s.column == plan.key:
+            return sql.SQL("nextval({}::regclass)").format(sql.Literal(s.name.sql.as_string(None)))
+    column = plan.source_table.column(plan.key)
+    return verbatim(column.default) if column is not None and column.default else sql.SQL("NULL")

@@ -1,59 +1,40 @@
-"""verify: the command that lets an operator press the button."""
+"""`swap verify`: the command that lets an operator press the button."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from swap.cli.against import against
-from swap.cli.commands import Jobs
-from swap.cli.context import ConfigFile, Dsn, Json, Session, Verbose, opened
-from swap.cli.output import emit_json, print_checks, print_lines, print_table
+from swap.cli.cross_database import compare
+from swap.cli.output import emit_json, print_lines
 from swap.cli.results import conclude
+from swap.cli.session import Session, active, opened
+from swap.cli.terminal import print_checks, print_table
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
 from swap.state.journal import Phase, Run
-from verify.continuous import ContinuousVerification, Settings
+from verify.continuous import ContinuousSettings, ContinuousVerification
 from verify.evidence import write_evidence
 from verify.repair import queue_differences, repair_statement, repairable
-from verify.report import Report
+from verify.report import Method, Report
 from verify.run import verify as run_verification
+from verify.settings import VerificationSettings
 
 REPAIRED = "Differing keys are queued for replay; nothing else was changed."
 
 
-class Method(StrEnum):
-    exact = "exact"
-    checksum = "checksum"
-
-
-def register(app: typer.Typer) -> None:
-    app.command(epilog="Example: swap verify --method exact --report verify.json")(verify)
-
-
-def verify(
-    method: Annotated[Method, typer.Option("--method", help="checksum drills down with exact where sums differ.")] = Method.checksum,
-    jobs: Jobs = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Queue differing keys for replay; verify again after.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --repair: print what would queue them.")] = False,
-    report: Annotated[Path | None, typer.Option("--report", help="Also write JSON and Markdown: FILE, and FILE with the other suffix.")] = None,
-    watch: Annotated[float | None, typer.Option("--watch", min=0.1, metavar="SECONDS", help="Compare changed keys this often, everything every [verify] full_pass_s, until stopped.")] = None,
-    metrics_port: Annotated[int | None, typer.Option("--metrics-port", min=0, max=65535, help="With --watch: metrics for Prometheus.")] = None,
-    on: Annotated[str | None, typer.Option("--on", metavar="DSN", help="Compare on this physical standby: the primary does no scan.")] = None,
-    against_dsn: Annotated[str | None, typer.Option("--against", metavar="DSN", help="Compare with the same tables of another database, by digests.")] = None,
-    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+def work(
+    dsn: str | None, config: Path | None, *,
+    method: Method, jobs: int | None, repair: bool, dry_run: bool, report: Path | None, watch: float | None,
+    metrics_port: int | None, on: str | None, against_dsn: str | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Row-level verification of every table in the run, with the reference and structure checks. Blocks no writer."""
     if against_dsn is not None:
         if repair or watch is not None or on is not None or report is not None:
             raise UsageError("--against compares two databases and goes with --jobs only.")
         with opened("verify", dsn, config) as s:
             other = Database.from_options(against_dsn, "verify")
-            return against(s, other, jobs or s.config.sync.jobs, as_json=as_json)
+            return compare(s, other, jobs or s.config.sync.jobs, as_json=as_json)
     reader = Database.from_options(on, "verify") if on is not None else None
     if watch is not None:
         if repair:
@@ -64,12 +45,8 @@ def verify(
     if dry_run and not repair:
         raise UsageError("--dry-run says what --repair would do.", hint="Add --repair; without it `verify` changes nothing.")
     with opened("verify", dsn, config) as s:
-        run = verifiable(s)
-        result = run_verification(
-            s.database, run, method=method.value, jobs=jobs or s.config.sync.jobs, reporter=s.report,
-            snapshot_max_s=s.config.verify.snapshot_max_s,
-            reader=reader,
-        )  # fmt: skip
+        run = _verifiable(s)
+        result = run_verification(s.migration(run), _settings(s, method, jobs, reader))
         document = result.to_json()
         if repair:
             document |= _repair(s, run, result, dry_run=dry_run)
@@ -77,7 +54,7 @@ def verify(
         _write(result, report)
     if not as_json:
         _print(document)
-    return conclude(document, failure(result, repaired=bool(document.get("repaired"))), as_json=as_json)
+    return conclude(document, _failure(result, repaired=bool(document.get("repaired"))), as_json=as_json)
 
 
 def _watch(
@@ -87,43 +64,45 @@ def _watch(
     from verify.metrics import Metrics  # here: prometheus_client would be a twentieth of the start of every command
 
     with opened("verify", dsn, config, graceful=True) as s, ExitStack() as stack:
-        run = verifiable(s)
+        run = _verifiable(s)
         metrics = Metrics(str(run.source))
         if port is not None:
             s.report.note(f"metrics on port {stack.enter_context(metrics.served(port))}")
-        v = s.config.verify
-        settings = Settings(every_s, v.full_pass_s, method.value, jobs or s.config.sync.jobs, v.snapshot_max_s)
+        settings = ContinuousSettings(every_s, s.config.verify.full_pass_s, _settings(s, method, jobs, reader))
         done = ContinuousVerification(
-            s.database, s.journal, run.id, settings, s.report, metrics, s.stop,
-            reader=reader,
-            on_pass=lambda r: _write(r, report) if report is not None else None,
-        ).run()  # fmt: skip
+            s.migration(run), settings, metrics, on_pass=lambda r: _write(r, report) if report is not None else None
+        ).run()
     if as_json:
         emit_json(
             {
-                "reason": done.reason, "passes": done.passes, "looks": done.looks, "keys": done.keys,
-                "differences": done.differences, "last": done.last.to_json() if done.last else None,
+                "reason": done.reason, "passes": done.passes, "looks": done.comparisons, "keys": done.keys,
+                "differences": done.differences, "last": done.last_report.to_json() if done.last_report else None,
             }
         )  # fmt: skip
     else:
-        looked = f"{done.passes} full passes, {done.looks} looks at {done.keys:,} changed keys"
-        print_lines([f"{done.reason}: {looked}, {done.differences} differences known"])
+        compared = f"{done.passes} full passes, {done.comparisons} comparisons of {done.keys:,} changed keys"
+        print_lines([f"{done.reason}: {compared}, {done.differences} differences known"])
     return 0
 
 
-def verifiable(s: Session) -> Run:
+def _settings(s: Session, method: Method, jobs: int | None, standby: Database | None) -> VerificationSettings:
+    return VerificationSettings(
+        method=method, jobs=jobs or s.config.sync.jobs, snapshot_max_s=s.config.verify.snapshot_max_s, standby=standby
+    )
+
+
+def _verifiable(s: Session) -> Run:
     """The run, or PhaseError while there is nothing to compare."""
     run = s.need_run("verify")
     if run.phase not in (Phase.SYNCING, Phase.CUT_OVER):
-        ended = run.phase in (Phase.FINALIZED, Phase.ABORTED)
-        hint = "The run has ended; `swap status` shows it." if ended else "Run `swap sync --once` first."
+        hint = "Run `swap sync --once` first." if active(run) else "The run has ended; `swap status` shows it."
         raise PhaseError(f"There is nothing to verify: the run is {run.phase.public}.", hint=hint)
     return run
 
 
 def _repair(s: Session, run: Run, result: Report, *, dry_run: bool) -> dict[str, Any]:
     if not dry_run:
-        return {"repaired": queue_differences(s.journal.conn, run, result.findings, result.id)}
+        return {"repaired": queue_differences(s.migration(run), result)}
     keys = repairable(run.plan, result.findings)
     text = repair_statement(run.plan, keys).as_string(s.journal.conn) + ";" if keys else None
     return {"repaired": 0, "statements": [{"sql": text, "why": "the keys are replayed like any changed key"}] if text else []}
@@ -140,7 +119,7 @@ def _write(result: Report, path: Path) -> None:
         ) from None
 
 
-def failure(result: Report, *, repaired: bool) -> SwapError | None:
+def _failure(result: Report, *, repaired: bool) -> SwapError | None:
     """None for `identical`."""
     if result.verdict == "identical":
         return None

@@ -1,4 +1,4 @@
-"""What every command shares: options, the connection, the journal, the run, signals."""
+"""What every command that works on a run shares: the connection, the journal, the run, signals, the question."""
 
 from __future__ import annotations
 
@@ -6,39 +6,28 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
 import psycopg
 import typer
 
 from swap.cli.explain import MISSING, explain_missing, explain_privilege
-from swap.cli.output import LiveReporter, PlainReporter, make_reporter
+from swap.cli.progress import Progress, make_reporter
+from swap.cli.results import stopped
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
 from swap.state.journal import Journal, Run
-from swap.state.missing import left_over, refuse_gone
+from swap.state.migration import Migration
+from swap.state.missing import left_over, refuse_missing
+from swap.state.tables import ENDED
 
-Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="Else SWAP_CONFIG, else ./swap.toml.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; progress goes to stderr.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Traceback when something unforeseen happens.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact SQL with its locks; change nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed without a terminal.")]
-
-
-STOPPED = {
-    "message": "Stopped by the operator.",
-    "state": "What was committed before stays; the transaction in hand was rolled back.",
-    "hint": "Run the command again when ready: it resumes.",
-}
 ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
+READS_ONLY = (*ON_STANDBY, "plan")
 NEEDS_ALL = ("sync", "cutover", "revert")  # `verify` says of it that it could not finish
-INTERRUPTED = 130  # typer's own answer to Ctrl-C outside a command's work
 
 
 @dataclass
@@ -51,9 +40,25 @@ class Session:
     config_path: Path
     journal: Journal
     run: Run | None
-    report: PlainReporter | LiveReporter
     stop: threading.Event
     standby: bool
+    _report: Progress | None = None
+
+    @property
+    def report(self) -> Progress:
+        """Made at the first progress: `status` reports none, and what draws it takes a while to load."""
+        if self._report is None:
+            self._report = make_reporter()
+        return self._report
+
+    def close(self) -> None:
+        """End what the reporter draws."""
+        if self._report is not None:
+            self._report.close()
+
+    def migration(self, run: Run) -> Migration:
+        """What the functions that act on the run take."""
+        return Migration(self.database, self.journal.conn, self.journal, run, self.config, self.report, self.stop)
 
     def need_run(self, command: str) -> Run:
         """The run, or PhaseError."""
@@ -63,13 +68,16 @@ class Session:
                 hint=left_over(self.journal.conn, self.config) or "Run `swap doctor`, then `swap prepare`.",
             )
         if command in NEEDS_ALL:
-            refuse_gone(self.journal.conn, self.journal, self.run)
+            refuse_missing(self.journal, self.run)
         return self.run
 
 
 @contextmanager
-def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False) -> Iterator[Session]:
-    """Configuration, connection, journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting."""
+def opened(
+    command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False, writes: bool = True
+) -> Iterator[Session]:
+    """Configuration, connection, journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting. `writes`: an
+    older state layout is brought up to date; else it is read as it is."""
     path = find_config(config_file)
     config = load_config(path)
     database = Database.from_options(dsn, command)
@@ -82,21 +90,28 @@ def opened(command: str, dsn: str | None, config_file: Path | None, *, graceful:
                 hint="Name the primary, or several hosts with target_session_attrs=read-write. In a failover: promote it first.",
             )
         journal = Journal(conn, config.names.state_schema)
-        report = make_reporter()
         run: Run | None = None
         try:
-            run = journal.current(config.source.name) if _exists(journal, command) else None
-            yield Session(database, config, path, journal, run, report, stop, standby)
+            there = _exists(journal, command)
+            upgraded = journal.upgrade() if there and writes and command not in READS_ONLY else []
+            run = journal.current(config.source.name) if there else None
+            with closing(Session(database, config, path, journal, run, stop, standby)) as s:
+                for step in upgraded:
+                    s.report.note(f"the state in {journal.schema} is of version {step.to_version} now: {step.why}")
+                yield s
         except KeyboardInterrupt:
-            raise StoppedError(**STOPPED) from None
+            raise stopped() from None
         except MISSING:
             explain_missing(database, config, began=run is not None)
             raise
         except psycopg.errors.InsufficientPrivilege as e:
             explain_privilege(database, config, e)
             raise
-        finally:
-            report.close()
+
+
+def active(run: Run) -> bool:
+    """Neither finalized nor aborted."""
+    return run.phase not in ENDED
 
 
 def _exists(journal: Journal, command: str) -> bool:

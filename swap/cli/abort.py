@@ -1,0 +1,27 @@
+"""`swap abort`: before a cutover, the way back to where nothing was prepared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cutover.abort import abort, way_back
+from swap.cli.results import done
+from swap.cli.session import confirm, opened
+from swap.cli.statements import print_statements
+from swap.core.errors import PhaseError
+from swap.ddl.teardown import abort_steps
+from swap.state.journal import Phase
+
+
+def work(dsn: str | None, config: Path | None, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    with opened("abort", dsn, config, writes=not dry_run) as s:
+        run = s.need_run("abort")
+        if run.phase in (Phase.CUT_OVER, Phase.FINALIZED):
+            raise PhaseError(f"An abort is not possible: the run is {run.phase.public}.", hint=way_back(run.phase))
+        if dry_run:
+            print_statements([st for step in abort_steps(run.plan) for st in step.statements], as_json=as_json)
+            return
+        if run.phase is not Phase.ABORTED:
+            confirm(f"Remove {run.plan.shadow} and everything else swap added?", yes=yes)
+            abort(s.migration(run))
+    done(as_json, {"phase": "aborted"}, f"aborted: {run.source} and its references are as they were before prepare")

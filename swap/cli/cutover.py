@@ -1,0 +1,68 @@
+"""`swap cutover`: the gates, the snapshot hook, the exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cutover.gates import check_phase
+from cutover.hook import HookError, run_hook
+from cutover.run import no_snapshot as without_hook
+from swap.cli.exchange import Hook, execute, override, print_exchange
+from swap.cli.session import Session, confirm, opened
+from swap.core.errors import RefusedError, StoppedError
+from swap.state.journal import Phase
+from swap.state.migration import Migration
+
+
+def work(
+    dsn: str | None, config: Path | None, overrides: Mapping[str, object], *,
+    dry_run: bool, yes: bool, no_snapshot: bool, as_json: bool,
+) -> None:  # fmt: skip
+    with opened("cutover", dsn, config, graceful=True, writes=not dry_run) as s:
+        override(s, overrides)
+        run = s.need_run("cutover")
+        if not dry_run or run.phase not in (Phase.PREPARED, Phase.BACKFILLING):
+            check_phase(run, "cutover")
+        if dry_run:
+            print_exchange(s, run, "cutover", as_json=as_json)
+            return
+        if s.config.hooks.pre_swap_snapshot is None and not no_snapshot:
+            raise RefusedError(
+                "No snapshot hook is configured.",
+                hint="Set [hooks] pre_swap_snapshot (docs/hooks.md), or say --no-snapshot.",
+            )
+        confirm(f"Exchange {run.source} with {run.plan.shadow} now?", yes=yes)
+        execute(s, run, "cutover", without_hook if no_snapshot else _snapshot_hook(s), as_json=as_json)
+
+
+def _snapshot_hook(s: Session) -> Hook:
+    """Runs the configured hook, journals it, returns the snapshot's id (StoppedError when it fails)."""
+
+    def hook(migration: Migration) -> str | None:
+        run, journal = migration.run, migration.journal
+        argv = list(s.config.hooks.pre_swap_snapshot or [])
+        row = migration.conn.execute("SELECT pg_current_wal_lsn()::text, pg_current_xact_id()::text").fetchone()
+        assert row is not None
+        env = {
+            **s.database.libpq_environment(),
+            "SWAP_RUN_ID": str(run.id), "SWAP_TABLE": str(run.source), "SWAP_LSN": row[0], "SWAP_XID": row[1],
+            "SWAP_PHASE": run.phase.public,
+        }  # fmt: skip
+        number = journal.hooks.begin(run.id, "pre_swap_snapshot", argv)
+        s.report.note(f"snapshot hook: {argv[0]}")
+        try:
+            result = run_hook(argv, env=env, timeout_s=s.config.hooks.timeout_s, cwd=_directory(s.config_path))
+        except StoppedError as e:
+            code, output = (e.result.exit_code, e.result.output) if isinstance(e, HookError) else (-1, "")
+            said = f"{e.message}\n{output}".strip()
+            journal.hooks.finish(number, exit_code=code, output=said)
+            raise
+        journal.hooks.finish(number, exit_code=result.exit_code, output=result.output, snapshot=result.snapshot)
+        return result.snapshot
+
+    return hook
+
+
+def _directory(path: Path) -> Path:
+    return path.resolve().parent

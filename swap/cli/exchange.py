@@ -1,0 +1,60 @@
+"""What `cutover` and `revert` share: options over the configuration, the dry run, the exchange and what it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+
+from cutover.run import ExchangeCommand
+from swap.cli.output import emit_json, print_lines
+from swap.cli.session import Session
+from swap.cli.statements import print_statements
+from swap.ddl.phases import exchange_statements
+from swap.state.journal import Run
+from swap.state.migration import Migration
+
+Hook = Callable[[Migration], str | None]
+
+
+def override(s: Session, options: Mapping[str, object]) -> None:
+    """Options that were given go before the configuration's [cutover]."""
+    given = {k: v for k, v in options.items() if v is not None}
+    s.config = s.config.model_copy(update={"cutover": s.config.cutover.model_copy(update=given)})
+
+
+def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
+    """The dry run."""
+    print_statements(
+        exchange_statements(run.plan, kind, *s.journal.capture.after_exchange(run.id, run.plan.tag)), as_json=as_json
+    )
+
+
+def execute(s: Session, run: Run, kind: str, hook: Hook, *, as_json: bool) -> None:
+    """The exchange, and what became of it."""
+    outcome = ExchangeCommand(s.migration(run), kind, hook).execute()
+    s.close()
+    if as_json:
+        document = asdict(outcome)
+        document["snapshot"] = outcome.snapshot
+        emit_json(document)
+        return
+    behind = f"at most {outcome.blocked_sessions_max} sessions waited, {outcome.blocked_ms_max:.0f} ms at the longest"
+    print_lines(
+        [
+            f"{kind} {outcome.outcome} in attempt {outcome.attempts}: writes were held {outcome.locked_ms:.0f} ms",
+            f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; {behind}",
+            f"{outcome.drained_changes:,} changes drained and {outcome.compared_keys:,} keys compared under the lock",
+            *([_quoted(outcome.verification)] if outcome.verification else []),
+            *([f"PgBouncer held its clients for {outcome.paused_ms:.0f} ms"] if outcome.paused_ms is not None else []),
+            *([f"{outcome.disconnected} sessions of before were ended"] if outcome.disconnected or outcome.clients_left else []),
+            *(f"left, in a transaction: {who}" for who in outcome.clients_left),
+            *([f"snapshot: {outcome.snapshot}"] if outcome.snapshot else []),
+            "foreign keys are validated; `swap sync` now keeps the "
+            + ("retired table in sync: `swap revert` is possible" if kind == "cutover" else "shadow in sync again"),
+        ]
+    )
+
+
+def _quoted(v: dict[str, object]) -> str:
+    """The verification that the exchange relied on."""
+    return f"it relied on verification {v['id']} ({v['method']}, {v['rows']:,} rows, {v['finished_at']})"

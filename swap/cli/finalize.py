@@ -1,0 +1,33 @@
+"""`swap finalize`: the only command that destroys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cutover.finalize import finalize
+from cutover.finalize_checks import check_finalize
+from swap.cli.results import done
+from swap.cli.session import confirm, opened
+from swap.cli.statements import print_statements
+from swap.core.errors import PhaseError
+from swap.ddl.teardown import finalize_steps
+from swap.state.journal import Phase
+
+
+def work(dsn: str | None, config: Path | None, *, drop_legacy: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+    with opened("finalize", dsn, config, writes=not dry_run) as s:
+        run = s.need_run("finalize")
+        if run.phase not in (Phase.CUT_OVER, Phase.FINALIZED):
+            raise PhaseError(
+                f"Nothing can be finalized: the run is {run.phase.public}.",
+                hint="The run was aborted." if run.phase is Phase.ABORTED else "`swap cutover` first; then let it bake.",
+            )
+        if dry_run:
+            first = run.phase is Phase.CUT_OVER
+            check_finalize(s.migration(run), drop_legacy=drop_legacy, compat=first)
+            steps = finalize_steps(run.plan, drop_legacy=drop_legacy, second_names=first)
+            print_statements([st for step in steps for st in step.statements], as_json=as_json)
+            return
+        confirm(f"Drop {run.plan.retired} for good? There is no revert after this.", yes=yes)
+        finalize(s.migration(run), drop_legacy=drop_legacy)
+    done(as_json, {"phase": "finalized"}, f"finalized: {run.plan.retired} and capture are gone")

@@ -1,0 +1,78 @@
+"""What is drawn again and again on a terminal: the bars of a command at work, the lines of `status --watch`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
+from rich.text import Text
+
+from swap.cli.progress import Meter, metered
+from swap.cli.terminal import console
+
+
+class LiveReporter:
+    """Progress bars on a terminal, drawn from the first part that moves on: bars are drawn again ten times a second, over
+    whatever stands in their line, and a question stood there. Nothing is redirected: rich would take stdout along to stderr,
+    and with it the document of `swap status --json | jq`."""
+
+    def __init__(self) -> None:
+        self.progress_bars = Progress(
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),  # a long reason wraps, the name stays
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[said]}", table_column=Column(overflow="fold")),
+            console=console(stderr=True, soft_wrap=False),
+            transient=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self.lock = threading.Lock()
+        self.meters: dict[str, Meter] = {}
+        self.tasks: dict[str, TaskID] = {}
+        self.wait_task: TaskID | None = None
+
+    def note(self, message: str) -> None:
+        self.progress_bars.console.print(message, markup=False)
+
+    def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
+        now = time.monotonic()
+        with self.lock:
+            meter = metered(self.meters, part, done, now)
+            meter.total, meter.unit = total, unit
+            task = self.tasks.get(part)
+            if task is None:
+                self.progress_bars.start()
+                task = self.tasks[part] = self.progress_bars.add_task(part, total=None, said="")
+            said = meter.line(part, now).removeprefix(f"{part}: ")
+            known = max(total, done) if total else None
+            self.progress_bars.update(task, completed=done if known else 0, total=known, said=said)
+
+    def waiting(self, reason: str) -> None:
+        self._still("waiting", reason)
+
+    def _still(self, label: str, text: str) -> None:
+        with self.lock:
+            if self.wait_task is None:
+                if not text:
+                    return
+                self.progress_bars.start()
+                self.wait_task = self.progress_bars.add_task(label, total=None, said="")
+            self.progress_bars.update(self.wait_task, description=label, said=text, visible=bool(text))
+
+    def working(self, what: str) -> None:
+        self._still("at work", what)
+
+    def close(self) -> None:
+        self.progress_bars.stop()
+
+
+@contextmanager
+def drawn() -> Iterator[Callable[[list[str]], None]]:
+    """A function that shows lines in place of those that it showed before."""
+    with Live(console=console(), refresh_per_second=2) as live:
+        yield lambda lines: live.update(Text("\n".join(lines)))  # Text: a name may look like rich's markup

@@ -1,0 +1,35 @@
+"""The options that several commands share, as typer reads them from a signature."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Else SWAP_CONFIG, else ./swap.toml.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; progress goes to stderr.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Traceback when something unforeseen happens.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact SQL with its locks; change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed without a terminal.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Sessions at work. Else [sync] jobs.")]
+Clients = Annotated[
+    list[str] | None,
+    typer.Option("--disconnect-clients", metavar="ROLE", help="End its idle sessions after the commit. May be repeated."),
+]
+
+
+class Mode(StrEnum):
+    """How changes are captured."""
+
+    trigger = "trigger"
+    logical = "logical"
+
+
+class Method(StrEnum):
+    """How `verify` compares rows."""
+
+    exact = "exact"
+    checksum = "checksum"

@@ -1,0 +1,59 @@
+"""`swap plan`: what will be done, before anything is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from swap.cli import listing
+from swap.cli.output import emit_json, print_lines
+from swap.cli.session import Session, active, opened
+from swap.core.connection import may_set
+from swap.ddl.phases import phases as phases_of
+from swap.doctor.examine import examine, refuse
+from swap.doctor.trial.build import try_out
+from swap.plan.backfill_triggers import touched_by
+from swap.plan.model import Plan
+from swap.plan.planning import read_plan
+
+
+def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool) -> None:
+    with opened("plan", dsn, config) as s:
+        the_plan = plan_of(s)
+        met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
+    phases = phases_of(the_plan)
+    source = the_plan.source_table
+    index_bytes = sum(i.size_bytes for i in source.indexes)
+    reference_bytes = sum(i.size_bytes for r in the_plan.references for i in the_plan.catalog.table(r.table).indexes)
+    needed = source.heap_bytes + index_bytes + reference_bytes
+    estimate = {
+        "rows": source.rows_estimate,
+        "shadow_bytes": source.heap_bytes + index_bytes,
+        "reference_bytes": reference_bytes,
+        "wal_bytes": int(needed * 1.1),
+        "disk_bytes": int(needed * 1.2),
+    }
+    if as_json:
+        emit_json(
+            {
+                "phases": [{"name": n, "statements": listing.as_json(st)} for n, st in phases],
+                "fingerprint": the_plan.fingerprint,
+                "estimate": estimate,
+                "backfill_triggers": listing.triggers_as_json(met),
+            }
+        )
+        return
+    print_lines([f"plan for {the_plan.source}, fingerprint {the_plan.fingerprint}"])
+    print_lines([f"  {k}: {v:,}" for k, v in estimate.items()])
+    print_lines(listing.triggers_as_text(met))
+    for name, statements in phases:
+        strongest = sorted({f"{st.lock} on {st.table}" for st in statements if st.lock})
+        print_lines([f"\n== {name}: {len(statements)} statements"])
+        print_lines(listing.as_text(statements) if show_sql else [f"  {line}" for line in strongest])
+
+
+def plan_of(s: Session) -> Plan:
+    """The run's own plan; before there is one, a new one of what `prepare` would take. Raises RefusedError."""
+    if s.run and active(s.run):
+        return s.run.plan
+    refuse(examine(s.journal.conn, s.config, trial=try_out), s.config)
+    return read_plan(s.journal.conn, s.config)

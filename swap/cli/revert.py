@@ -1,0 +1,25 @@
+"""`swap revert`: the exchange backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cutover.gates import check_phase
+from cutover.run import no_snapshot
+from swap.cli.exchange import execute, override, print_exchange
+from swap.cli.session import confirm, opened
+
+
+def work(
+    dsn: str | None, config: Path | None, overrides: Mapping[str, object], *, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    with opened("revert", dsn, config, graceful=True, writes=not dry_run) as s:
+        override(s, overrides)
+        run = s.need_run("revert")
+        check_phase(run, "revert")
+        if dry_run:
+            print_exchange(s, run, "revert", as_json=as_json)
+            return
+        confirm(f"Exchange {run.source} back with {run.plan.retired} now?", yes=yes)
+        execute(s, run, "revert", no_snapshot, as_json=as_json)

@@ -1,0 +1,14 @@
+"""What a dry run prints."""
+
+from __future__ import annotations
+
+from swap.cli import listing
+from swap.cli.output import emit_json, print_lines
+from swap.core.statement import Statement
+
+
+def print_statements(statements: list[Statement], *, as_json: bool) -> None:
+    if as_json:
+        emit_json({"statements": listing.as_json(statements)})
+    else:
+        print_lines(listing.as_text(statements))

@@ -1,0 +1,26 @@
+"""`swap sync`: backfill, then replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from swap.cli.results import done
+from swap.cli.session import active, opened
+from swap.core.errors import PhaseError
+from swap.sync.loop import Sync
+
+SAID = {"caught_up": "caught up", "stopped": "stopped after the batch in hand", "finished": "the run has ended"}
+
+
+def work(dsn: str | None, config: Path | None, *, once: bool, jobs: int | None, as_json: bool) -> None:
+    with opened("sync", dsn, config, graceful=True) as s:
+        run = s.need_run("sync")
+        if not active(run):
+            raise PhaseError(f"There is nothing to sync: the run is {run.phase.public}.")
+        result = Sync(s.migration(run), jobs=jobs or s.config.sync.jobs, once=once).run()
+    document = {
+        "reason": result.reason, "phase": result.phase.public, "direction": result.direction,
+        "replayed": result.replayed, "pending_changes": result.pending,
+    }  # fmt: skip
+    text = f"{SAID[result.reason]}: {result.phase.public}, {result.replayed:,} changes replayed, {result.pending:,} pending"
+    done(as_json, document, text)

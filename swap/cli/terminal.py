@@ -1,0 +1,48 @@
+"""Checks, tables and errors, with colours where a terminal shows them. NO_COLOR is honoured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+STATUS_STYLE = {"ok": "green", "warning": "yellow", "blocker": "bold red", "failed": "bold red"}
+
+
+def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
+    """Without rich's ideas of what a text means: no highlighting, and `:key:` is no emoji."""
+    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=soft_wrap)
+
+
+def print_checks(rows: list[dict[str, Any]]) -> None:
+    """doctor's and verify's checks, worst last so that it stays on the screen."""
+    out = console()
+    order = {"ok": 0, "warning": 1, "blocker": 2, "failed": 2}
+    for row in sorted(rows, key=lambda r: order.get(r["status"], 3)):
+        line = Text(f"{row['status']:8} ", style=STATUS_STYLE.get(row["status"], ""))
+        line.append(row["name"], style="bold")
+        if row.get("object"):
+            line.append(f" {row['object']}")
+        out.print(line)
+        for key in ("detail", "hint"):
+            if row.get(key) and (row["status"] != "ok" or key == "detail"):
+                out.print(Text(f"         {row[key]}"))
+
+
+def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*(f"{v:,}" if isinstance(v, int) else "-" if v is None else str(v) for v in row))
+    console().print(table)
+
+
+def print_error(message: str, state: str, hint: str) -> None:
+    """The three lines of every failure."""
+    err = console(stderr=True)
+    err.print(Text("error: ", style="bold red") + Text(message))
+    err.print(Text("state: ", style="bold") + Text(state))
+    err.print(Text("next:  ", style="bold") + Text(hint))

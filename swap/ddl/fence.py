@@ -1,0 +1,31 @@
+"""The fence: a statement trigger that makes a transaction retry whose snapshot is older than the last exchange (H36)."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.names import TableName
+from swap.core.sql_text import load_sql
+from swap.core.statement import Statement
+from swap.ddl.own_triggers import trigger, trigger_function
+from swap.plan.model import Plan
+
+FENCE = "swap_fence"
+
+
+def fence_function(plan: Plan, generation: int | None) -> Statement:
+    """Before the first exchange (generation None) there is nothing to fence off, and the trigger costs next to nothing."""
+    if generation is None:
+        return trigger_function(plan.state("fence"), sql.SQL("BEGIN RETURN NULL; END"), pinned=False)
+    body = load_sql("swap.ddl", "fence.sql").format(
+        fence=sql.Identifier(plan.state_schema, "fence"),
+        tag=sql.Literal(plan.tag),
+        generation=sql.Literal(generation),
+    )
+    return trigger_function(plan.state("fence"), body, pinned=False)
+
+
+def fence_trigger(plan: Plan, table: TableName) -> Statement:
+    events = sql.SQL("BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH STATEMENT").format(table.sql)
+    why = "transactions with a snapshot older than the exchange retry instead of missing rows"
+    return trigger(table, FENCE, events, plan.state("fence"), why)

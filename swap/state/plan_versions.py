@@ -1,0 +1,64 @@
+"""A run's plan as JSON, from one version of the state layout to the next. Pure: each function returns a new document.
+
+They name every field by its text and import no model: the model goes on changing, what an old version wrote does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Document = dict[str, Any]
+
+
+def to_3(plan: Document) -> Document:
+    """An index's fields have the names of the field, and its constraint, its attributes and what it is part of are objects."""
+    return _with_indexes(plan, _index_to_3)
+
+
+def _with_indexes(plan: Document, change: Callable[[Document], Document]) -> Document:
+    """`change` of each index that the plan builds."""
+
+    def one(index: Document | None) -> Document | None:
+        return None if index is None else change(index)
+
+    def reference(ref: Document) -> Document:
+        lists = {key: [change(i) for i in ref[key]] for key in ("indexes", "compat_indexes", "parts", "spare_parts")}
+        return {**ref, **lists, "spare_primary": one(ref["spare_primary"])}
+
+    return {
+        **plan,
+        "key_index": one(plan["key_index"]),
+        "identity_index": one(plan["identity_index"]),
+        "indexes": [change(i) for i in plan["indexes"]],
+        "references": [reference(r) for r in plan["references"]],
+    }
+
+
+def _index_to_3(index: Document) -> Document:
+    constraint = index["constraint"] and {
+        "type": index["constraint"],
+        "deferrable": index["deferrable"],
+        "deferred": index["deferred"],
+        "comment": index["constraint_comment"],
+    }
+    return {
+        "table": index["table"],
+        "build_name": index["build_name"],
+        "unique": index["unique"],
+        "definition": index["tail"],
+        "final_name": index["app_name"],
+        "retired_name": index["aside_name"],
+        "constraint": constraint,
+        "as_constraint": index["exclusion"],
+        "attributes": {
+            "comment": index["comment"],
+            "tablespace": index["tablespace"],
+            "statistics": index["statistics"],
+            "clustered": index["clustered"],
+            "replica_identity": index["replident"],
+        },
+        "adopted": index["adopted"],
+        "on_only": index["only"],
+        "part_of": index["part_of"] and {"table": index["part_of_table"], "index": index["part_of"]},
+    }
