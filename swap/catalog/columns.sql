@@ -1,4 +1,4 @@
--- One row per live column, in attribute order.
+-- The columns of the tables, in the order of their numbers.
 SELECT a.attrelid::bigint AS of_oid, a.attname AS name, a.attnum::int, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
        pg_get_expr(d.adbin, d.adrelid) AS default, a.attidentity::text AS identity, a.attgenerated::text AS generated,
        CASE WHEN a.attcollation <> t.typcollation

@@ -1,5 +1,5 @@
--- CHECK constraints of the tables, and every foreign key into or out of them; what a partition has of a key
--- of the partitioned table belongs to that one, and so does what a key has for each partition of its target. As they were made.
+-- CHECK constraints of the tables, and every foreign key into or out of them, in the order in which they were made. Not a
+-- partition's part of its table's key, and not the parts that a key has for each partition of its target.
 SELECT k.conrelid::bigint AS of_oid, k.conname AS name, k.contype::text AS kind, pg_get_constraintdef(k.oid) AS definition,
        k.convalidated AS validated, k.condeferrable AS deferrable,
        rn.nspname AS schema, rc.relname AS relation, fn.nspname AS target_schema, fc.relname AS target_relation,

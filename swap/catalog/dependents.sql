@@ -1,5 +1,6 @@
--- What depends on the given objects, as the view or function that has to be built again for it, or else by description.
--- kind 'class' with attnum -1: a relation and its row type; with an attnum: one column of it. kind 'proc': a function.
+-- Objects that depend on the given ones. Each is a view or function that has to be built again (kind class or proc), or another
+-- object (kind ''), with its description. Given: kind class with attnum -1 is a relation and its row type, with another attnum one
+-- column of it; kind proc is a function.
 WITH wanted AS (
     SELECT w.kind, w.oid, w.attnum FROM unnest(%(kinds)s::text[], %(oids)s::oid[], %(attnums)s::int[]) w(kind, oid, attnum)
 ), target AS (
@@ -27,7 +28,7 @@ WHERE NOT (d.classid = 'pg_type'::regclass AND d.deptype = 'i')
   AND NOT (d.classid = 'pg_class'::regclass AND d.deptype = 'i' AND (SELECT x.relkind FROM pg_class x WHERE x.oid = d.objid) = 't')
   AND NOT (r.oid IS NOT NULL AND r.ev_class = t.oid AND t.kind = 'class')
 UNION ALL
--- Security labels, and parts that an extension's end would take along: on what is built again they would be missing.
+-- Security labels, and triggers and indexes that belong to an extension: they would be missing on the object that is built again.
 SELECT w.kind, w.oid::bigint, '', l.objoid::bigint, 'security label of ' || pg_describe_object(l.classoid, l.objoid, l.objsubid), 'pg_seclabel'
 FROM wanted w JOIN pg_seclabel l ON l.objoid = w.oid
      AND l.classoid = CASE w.kind WHEN 'class' THEN 'pg_class'::regclass ELSE 'pg_proc'::regclass END

@@ -1,4 +1,4 @@
--- Functions and procedures with everything that CREATE and ALTER say about them.
+-- Functions and procedures, with everything that creates them again.
 SELECT p.oid::bigint, n.nspname AS schema, p.proname AS routine, pg_get_function_identity_arguments(p.oid) AS arguments, p.prokind::text AS kind,
        CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE '' END AS definition, pg_get_userbyid(p.proowner) AS owner,
        coalesce(obj_description(p.oid, 'pg_proc'), '') AS comment, p.proacl IS NOT NULL AS restricted,

@@ -1,5 +1,5 @@
--- One row per index. `tail` is everything from USING on: it holds columns, never the table's or index's name. pg_get_indexdef
--- leaves the tablespace out, which belongs before WHERE.
+-- The indexes of the tables. `tail` is the definition from USING on: it names columns, and neither the table nor the index.
+-- pg_get_indexdef prints no tablespace; its place is before WHERE.
 SELECT i.indrelid::bigint AS of_oid, c.relname AS name, i.indisunique AS unique, i.indisprimary AS primary, i.indisvalid AND i.indisready AS valid,
        i.indisexclusion AS exclusion, left(x.tail, length(x.tail) - length(x.predicate)) || x.space || x.predicate AS tail,
        k.conname AS constraint, k.contype::text AS constraint_type, coalesce(k.condeferrable, false) AS deferrable, coalesce(k.condeferred, false) AS deferred,

@@ -1,4 +1,4 @@
--- What the partitions that hold rows have of each foreign key of the given partitioned tables.
+-- Each foreign key of the given partitioned tables, with its part on each partition that holds rows.
 WITH RECURSIVE part AS (
     SELECT k.oid, k.oid AS root, k.conrelid FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid AND c.relkind = 'p'
     WHERE k.contype = 'f' AND k.conrelid = ANY (%(oids)s::oid[])

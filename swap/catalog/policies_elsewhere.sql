@@ -1,4 +1,4 @@
--- Policies, not of the source, whose expressions read the source or another of the tables than their own.
+-- Policies of other tables than the source, whose expressions read the source or one of the tables (not their own).
 SELECT p.polrelid::bigint AS oid, p.polname AS name, p.polpermissive AS permissive, p.polcmd::text AS command,
        ARRAY(SELECT CASE WHEN r = 0 THEN 'public' ELSE pg_get_userbyid(r) END FROM unnest(p.polroles) r)::text[] AS roles,
        pg_get_expr(p.polqual, p.polrelid) AS using, pg_get_expr(p.polwithcheck, p.polrelid) AS check,

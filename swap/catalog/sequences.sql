@@ -1,4 +1,4 @@
--- Sequences owned by a column of the tables: deptype a = OWNED BY (serial), i = identity; with all that makes one again.
+-- Sequences that columns of the tables own, with everything that creates them again. deptype a: OWNED BY (serial); i: identity.
 SELECT d.refobjid::bigint AS of_oid, a.attname AS column, n.nspname AS schema, s.relname AS relation, d.deptype = 'i' AS identity,
        a.attidentity::text AS kind, format_type(q.seqtypid, NULL) AS type, q.seqstart AS start, q.seqincrement AS increment,
        q.seqmin AS minimum, q.seqmax AS maximum, q.seqcache AS cache, q.seqcycle AS cycle,

@@ -1,4 +1,4 @@
--- Extended statistics objects of the tables. `body` is the list after ON; `columns` every column it mentions.
+-- Extended statistics of the tables. `body`: the list after ON. `columns`: every column in it.
 SELECT s.stxrelid::bigint AS of_oid, n.nspname::text AS schema, s.stxname::text AS object, pg_get_userbyid(s.stxowner)::text AS owner,
        pg_has_role(s.stxowner, 'USAGE') AS owned,
        ARRAY(SELECT CASE k WHEN 'd' THEN 'ndistinct' WHEN 'f' THEN 'dependencies' WHEN 'm' THEN 'mcv' END

@@ -1,4 +1,4 @@
--- One row per table: what CREATE TABLE, ALTER TABLE and pg_class say about it.
+-- The tables, without their parts.
 SELECT c.oid::bigint, n.nspname AS schema, c.relname AS relation, pg_get_userbyid(c.relowner) AS owner, c.relkind::text AS kind,
        c.relpersistence::text AS persistence, c.relrowsecurity AS rls, c.relforcerowsecurity AS force_rls,
        coalesce(c.reloptions, '{}'::text[]) AS options,

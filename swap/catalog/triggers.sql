@@ -1,5 +1,5 @@
--- User triggers (not the internal ones of foreign keys), with their enabled state. The definition is cut around its table as
--- pg_get_triggerdef_worker (src/backend/utils/adt/ruleutils.c) puts it together.
+-- User triggers, without the internal ones of foreign keys. `head` and `tail` are the definition before and after its table, as
+-- pg_get_triggerdef_worker (src/backend/utils/adt/ruleutils.c) builds it.
 SELECT x.tgrelid::bigint AS of_oid, x.tgname AS name, x.def AS definition, x.tgenabled::text AS enabled, (x.tgtype & 1) <> 0 AS row,
        (x.tgtype & 2) <> 0 AS before, (x.tgtype & 4) <> 0 AS on_insert, (x.tgtype & 8) <> 0 AS on_delete, (x.tgtype & 16) <> 0 AS on_update,
        x.tgfoid::regprocedure::text AS function, coalesce(obj_description(x.oid, 'pg_trigger'), '') AS comment, x.tgconstraint <> 0 AS constraint,

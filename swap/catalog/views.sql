@@ -1,4 +1,4 @@
--- Views and materialized views with everything that CREATE and ALTER say about them.
+-- Views and materialized views, with everything that creates them again.
 SELECT c.oid::bigint, n.nspname AS schema, c.relname AS relation, pg_get_userbyid(c.relowner) AS owner, c.relkind::text AS kind,
        pg_get_viewdef(c.oid) AS definition, coalesce(c.reloptions, '{}'::text[]) AS options,
        coalesce(obj_description(c.oid, 'pg_class'), '') AS comment,
