@@ -59,12 +59,12 @@ def legacy_columns(plan: Plan) -> list[tuple[TableName, str]]:
 
 
 def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
-    """What is bound to an integer column, by name."""
+    """Names of the objects that are bound to an integer column."""
     return [f"{r[0]}: {r[1]}" for r in conn.execute(load_sql("cutover", "integer_dependents.sql"), _parameters(conn, plan))]
 
 
 def compat_dependents(conn: Connection, plan: Plan) -> list[str]:
-    """What is bound to a compatibility column, by name."""
+    """Names of the objects that are bound to a compat column."""
     columns = [(t.table, t.compat) for t in compat_pairs(plan, Direction.REVERSE)]
     own = [i.final_name for i in plan.indexes] + [i.build_name for r in plan.references for i in r.compat_indexes]
     rows = conn.execute(load_sql("cutover", "integer_dependents.sql"), _parameters(conn, plan, columns) | {"own": own})
@@ -77,7 +77,7 @@ def legacy_functions(conn: Connection, plan: Plan) -> list[tuple[str, str]]:
 
 
 def retired_dependents(conn: Connection, plan: Plan) -> list[str]:
-    """What elsewhere depends on the retired table: made after the cutover, nothing of the plan's."""
+    """Objects that depend on the retired table and are not the plan's: they were made after the cutover."""
     return [r[0] for r in conn.execute(load_sql("cutover", "retired_dependents.sql"), _parameters(conn, plan))]
 
 

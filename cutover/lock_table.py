@@ -1,12 +1,12 @@
 """Room in the server's lock table (max_locks_per_transaction), which all sessions share.
 
-An exchange locks every object that it touches, in one transaction. Whoever fills the table makes the next statement of
-every session fail, the application's too (I1), so an attempt is not made where it might: the gate asks whether there is
-room at all, as `doctor` does, and each attempt whether there is room beside what others hold at that moment. What they
-take after that look is seen by the exchange alone: SQLSTATE 53200, everything is rolled back, and it is tried again.
+An exchange locks every object that it touches, in one transaction. When the table is full, the next statement of every
+session fails, the application's too (I1). So no attempt is made where that might happen. The gate checks that there is room
+at all, as `doctor` does. Each attempt checks that there is room beside the locks that others hold at that moment. If they
+take more after that check, only the exchange fails: SQLSTATE 53200, everything is rolled back, and it is tried again.
 
-The size is the documented one. The server has more (seen on 18: 15,800 locks where the settings say 7,040), which is not
-to be counted on: it is memory that other parts of the server may have taken.
+The size is the documented one. The server has more (seen on 18: 15,800 locks where the settings say 7,040). Do not count on
+that: other parts of the server may have taken this memory.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def old_snapshots(migration: Migration) -> list[str]:
 
     Where the server shows other sessions' snapshots (pg_read_all_stats), ask it for them. Where it does not, a
     CREATE INDEX CONCURRENTLY on a one-row table of the state schema tells: it waits for every older snapshot of
-    this database (src/backend/commands/indexcmds.c, WaitForOlderSnapshots), needs no privilege, and blocks nobody.
+    this database (src/backend/commands/indexcmds.c, WaitForOlderSnapshots), needs no privilege, and blocks no session.
     """
     conn, journal, run = migration.conn, migration.journal, migration.run
     if journal.step_done(run.id, SNAPSHOTS_GONE):

@@ -1,7 +1,7 @@
-"""What `sync` works through in ranges: the rows of the shadow, and the columns that are filled where they stand.
+"""The tasks that `sync` works through in ranges: the rows of the shadow, and columns of tables that exist.
 
-`setup`, where a part takes it: what the session sets before a range writes to an application's table (the application's
-triggers are not to fire for it).
+`setup`, where a task takes it: settings of the session before a range writes to an application's table, so that the
+application's triggers do not fire for it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROWS, BLOCKS = 5_000, 500
 
 
 def rows_task(plan: Plan, last: int) -> BackfillTask:
-    """The shadow's rows, up to the key that was the last one when capture was live: what came later is in the queue."""
+    """The shadow's rows, up to the key that was the last one when capture was live: later rows are in the queue."""
     lowest = key_bound(plan.source, plan.key)
     d = forward(plan)
 

@@ -27,7 +27,7 @@ OPTIONS = " ".join(f"-c {name}={SETTINGS[name]}" for name in NAMES)
 
 
 class LinkError(UnreachableError):
-    """The stream ended or did not begin. `sqlstate` as the server says it, if it does; `active`: somebody else reads it."""
+    """The stream ended or did not begin. `sqlstate`: the server's, if it named one; `active`: another session reads the slot."""
 
     def __init__(self, message: str, sqlstate: bytes | None = None) -> None:
         super().__init__(message)
