@@ -32,7 +32,7 @@ TRUNCATE = "swap_truncate"
 
 
 def capture_functions(plan: Plan, direction: Direction, table_no: int) -> list[Statement]:
-    """The capture functions of a direction, writing to change table `table_no`. Replacing them is how tables rotate."""
+    """The capture functions of a direction, writing to change table `slot`. Replacing them is how tables rotate."""
     key = plan.key if direction is Direction.FORWARD else plan.legacy_key
 
     def body(row: LiteralString, gone: LiteralString) -> sql.Composed:

@@ -24,12 +24,14 @@ from swap.ddl.own_triggers import trigger, trigger_function
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
-RESOLVE = "!swap_compat"  # sorts before letters and digits: the first BEFORE trigger
-EQUAL = "~swap_twin"  # sorts after ~swap_guard: the last one
+FIRST_TRIGGER = "!swap_compat"  # sorts before letters and digits: the first BEFORE trigger
+FIRST_FUNCTION = "compat"
+LAST_TRIGGER = "~swap_twin"  # sorts after ~swap_guard: the last BEFORE trigger
+LAST_FUNCTION = "mirror"
 
 
 class CompatPair(NamedTuple):
-    """A key and its compat column, as they are called in one direction. `number`: of the reference, 0 for the source's key."""
+    """A key and its compat column, by their names in one direction. `number`: the reference's, or 0 for the source's key."""
 
     number: int
     table: TableName
@@ -38,7 +40,7 @@ class CompatPair(NamedTuple):
 
 
 def compat_pairs(plan: Plan, direction: Direction) -> list[CompatPair]:
-    """Every pair of columns that triggers keep equal on the live side; before the cutover the source itself has none."""
+    """Every pair of names that triggers keep equal on the live side; before the cutover the source itself has none."""
     ahead = direction is Direction.FORWARD
     out = []
     if plan.compat_column and not ahead:
@@ -58,17 +60,17 @@ def compat_functions(plan: Plan) -> list[Statement]:
 def pair_functions(plan: Plan, pair: CompatPair, direction: Direction) -> dict[str, Statement]:
     """By the trigger that calls it."""
     names = {"key": sql.Identifier(pair.key), "other": sql.Identifier(pair.compat)}
-    mirror = load_sql("swap.ddl", "compat_mirror.sql").format(**names)
-    out = {f"{EQUAL}_{pair.number}": trigger_function(_state(plan, "mirror", pair, direction), mirror)}
+    last = load_sql("swap.ddl", "compat_mirror.sql").format(**names)
+    out = {f"{LAST_TRIGGER}_{pair.number}": trigger_function(_state(plan, LAST_FUNCTION, pair, direction), last)}
     if direction is Direction.REVERSE:
-        resolve = load_sql("swap.ddl", "compat_resolve.sql").format(
+        first = load_sql("swap.ddl", "compat_resolve.sql").format(
             **names,
             required=sql.SQL("false" if pair.number else "true"),
             generate=sql.SQL("NULL") if pair.number else generator(plan),
             key_label=sql.Literal(pair.key),
             other_label=sql.Literal(pair.compat),
         )
-        out[f"{RESOLVE}_{pair.number}"] = trigger_function(_state(plan, "compat", pair, direction), resolve)
+        out[f"{FIRST_TRIGGER}_{pair.number}"] = trigger_function(_state(plan, FIRST_FUNCTION, pair, direction), first)
     return out
 
 
@@ -76,10 +78,10 @@ def _state(plan: Plan, kind: str, pair: CompatPair, direction: Direction) -> Tab
     return plan.state(f"{kind}_{pair.number}_{direction}")
 
 
-def function_names(plan: Plan) -> list[str]:
+def compat_function_names(plan: Plan) -> list[str]:
     """Of both directions, as `Plan.state` takes them."""
     numbers = [t.number for t in compat_pairs(plan, Direction.REVERSE)]
-    return [f"{kind}_{n}_{d}" for n in numbers for d in Direction for kind in ("compat", "mirror")]
+    return [f"{kind}_{n}_{d}" for n in numbers for d in Direction for kind in (FIRST_FUNCTION, LAST_FUNCTION)]
 
 
 def compat_triggers(plan: Plan, direction: Direction, *, source: bool) -> list[Statement]:
@@ -94,23 +96,23 @@ def reference_triggers(plan: Plan, ref: RefColumns, direction: Direction) -> lis
 
 
 def _triggers(plan: Plan, pair: CompatPair, direction: Direction) -> list[Statement]:
-    key, other, on = sql.Identifier(pair.key), sql.Identifier(pair.compat), pair.table.sql
-    differ = sql.SQL("BEFORE INSERT OR UPDATE ON {} FOR EACH ROW WHEN (NEW.{} IS DISTINCT FROM NEW.{})").format(on, other, key)
+    key, compat, on = sql.Identifier(pair.key), sql.Identifier(pair.compat), pair.table.sql
+    differ = sql.SQL("BEFORE INSERT OR UPDATE ON {} FOR EACH ROW WHEN (NEW.{} IS DISTINCT FROM NEW.{})").format(on, compat, key)
     why = f"{pair.compat} says what {pair.key} says"
-    out = [trigger(pair.table, f"{EQUAL}_{pair.number}", differ, _state(plan, "mirror", pair, direction), why)]
+    out = [trigger(pair.table, f"{LAST_TRIGGER}_{pair.number}", differ, _state(plan, LAST_FUNCTION, pair, direction), why)]
     if direction is Direction.REVERSE:
         both = sql.SQL("BEFORE INSERT OR UPDATE ON {} FOR EACH ROW").format(on)
         if not pair.number:
-            both += sql.SQL(" WHEN (NEW.{k} IS NULL OR NEW.{o} IS DISTINCT FROM NEW.{k})").format(k=key, o=other)
+            both += sql.SQL(" WHEN (NEW.{k} IS NULL OR NEW.{o} IS DISTINCT FROM NEW.{k})").format(k=key, o=compat)
         else:
-            both += sql.SQL(" WHEN (NEW.{} IS DISTINCT FROM NEW.{})").format(other, key)
-        name = f"{RESOLVE}_{pair.number}"
-        out.append(trigger(pair.table, name, both, _state(plan, "compat", pair, direction), "either name may be written"))
+            both += sql.SQL(" WHEN (NEW.{} IS DISTINCT FROM NEW.{})").format(compat, key)
+        name = f"{FIRST_TRIGGER}_{pair.number}"
+        out.append(trigger(pair.table, name, both, _state(plan, FIRST_FUNCTION, pair, direction), "either name may be written"))
     return out
 
 
-def trigger_names(plan: Plan) -> set[str]:
-    return {f"{kind}_{t.number}" for d in Direction for t in compat_pairs(plan, d) for kind in (RESOLVE, EQUAL)}
+def compat_trigger_names(plan: Plan) -> set[str]:
+    return {f"{kind}_{t.number}" for d in Direction for t in compat_pairs(plan, d) for kind in (FIRST_TRIGGER, LAST_TRIGGER)}
 
 
 def drop_compat(plan: Plan) -> list[tuple[TableName, list[Statement]]]:

@@ -21,8 +21,9 @@ from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, parse_table
 from swap.plan.compat_indexes import with_compat_indexes
 from swap.plan.model import Plan, RefColumns
-from swap.plan.planner import key_pair, make_plan, reference_columns
+from swap.plan.planner import make_plan
 from swap.plan.policies import new_policies
+from swap.plan.references import key_pair, reference_columns
 from swap.plan.rewrite import RewriteFailure, Rewritten, rewrite
 
 

@@ -18,7 +18,7 @@ from swap.doctor.key import check_key
 from swap.doctor.look_alikes import LookAlike, singular
 from swap.doctor.look_alikes_nested import look_alikes
 from swap.plan.model import RefColumns, is_identity_index
-from swap.plan.planner import reference_columns
+from swap.plan.references import reference_columns
 
 COMMENTS = {
     "shadow": "the table that is built beside the source",
