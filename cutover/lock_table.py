@@ -11,7 +11,10 @@ that: other parts of the server may have taken this memory.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import psycopg
+from psycopg.rows import class_row
 
 from swap.core.blockers import sessions
 from swap.core.connection import Connection
@@ -49,10 +52,15 @@ def full(conn: Connection, error: psycopg.errors.OutOfMemory) -> str:
     return f"the server's lock table was full ({SETTING}), {taken} locks of others are in it; {who}"
 
 
+class _Taken(NamedTuple):
+    taken: int
+    pid: int | None
+    most: int
+
+
 def _taken(conn: Connection) -> tuple[int, str]:
-    row = conn.execute(load_sql("cutover", "lock_table.sql")).fetchone()
-    if row is None:
+    found = conn.cursor(row_factory=class_row(_Taken)).execute(load_sql("cutover", "lock_table.sql")).fetchone()
+    if found is None:
         return 0, "nobody holds any now"
-    taken, pid, count = row
-    who = "; ".join(map(str, sessions(conn, [pid]))) if pid else "a prepared transaction (pg_prepared_xacts)"
-    return taken, f"most of them, {count}, are held by {who or 'a session that is gone'}"
+    who = "; ".join(map(str, sessions(conn, [found.pid]))) if found.pid else "a prepared transaction (pg_prepared_xacts)"
+    return found.taken, f"most of them, {found.most}, are held by {who or 'a session that is gone'}"
