@@ -1,4 +1,4 @@
-"""How the slot is doing: what `swap status` shows of it (H13)."""
+"""The state of the slot, for `swap status` (H13)."""
 
 from __future__ import annotations
 
