@@ -1,7 +1,7 @@
-"""What an executor holds: one migration on its way, and everything it needs to take the next step.
+"""One migration on its way: its connection, journal, run, configuration and reporter, as one object.
 
-Functions that act take a `Migration`, and nothing of what is in it one by one. A worker with a connection of its own
-takes `on(conn)`.
+A function that acts takes a `Migration` instead of its parts one by one. A worker with a connection of its own takes
+`on(conn)`.
 """
 
 from __future__ import annotations
@@ -59,4 +59,6 @@ class Migration:
 
     def on(self, conn: Connection) -> Migration:
         """The same migration on another session, with a journal of its own."""
-        return replace(self, conn=conn, journal=Journal(conn, self.journal.schema))
+        journal = Journal(conn, self.journal.schema)
+        journal.version = self.journal.version
+        return replace(self, conn=conn, journal=journal)
