@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
-from swap.core.lock_retries import LockBudget
+from swap.core.lock_budget import LockBudget
 from swap.core.report import Reporter, Silent
 from swap.plan.direction import Direction, TableMapping, table_mapping
 from swap.plan.model import Plan

@@ -13,7 +13,8 @@ from psycopg import sql
 
 from swap.catalog.model import View
 from swap.core.errors import LockError
-from swap.core.lock_retries import LockBudget, with_lock_retries
+from swap.core.lock_budget import LockBudget
+from swap.core.lock_retries import with_lock_retries
 from swap.ddl.materialized_views import is_small, refresh
 from swap.plan.direction import Direction
 from swap.state.migration import Migration

@@ -10,7 +10,8 @@ target go), with lock retries. The way back drops the key, and its parts with it
 from __future__ import annotations
 
 from swap.catalog.model import ForeignKey
-from swap.core.lock_retries import LockBudget, with_locks
+from swap.core.lock_budget import LockBudget
+from swap.core.lock_retries import with_locks
 from swap.core.statement import AX
 from swap.ddl.foreign_keys import whole_key
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
