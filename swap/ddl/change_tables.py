@@ -9,7 +9,6 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.sql_text import verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.keys import create_spare_sequence
 from swap.plan.model import Plan
@@ -32,18 +31,9 @@ def change_tables(plan: Plan) -> list[Statement]:
             " PRIMARY KEY (xid, seq))"
             " WITH (autovacuum_vacuum_insert_threshold = 1000000)"
         ).format(name.sql)
-        out.append(
-            Statement(create, "the queue of changed keys", name, "", _drop("TABLE", name), kind=Kind.CAPTURE, verb=Verb.CREATE)
-        )
-    out += create_spare_sequence(plan)
-    fence = sql.SQL("INSERT INTO {} (tag) VALUES ({}) ON CONFLICT DO NOTHING").format(
-        sql.Identifier(plan.state_schema, "fence"), sql.Literal(plan.tag)
-    )
-    out.append(
-        Statement(fence, "the generation that tells snapshots of before an exchange from those after it", kind=Kind.CAPTURE)
-    )
-    return out
-
-
-def _drop(kind: str, name: TableName) -> sql.Composed:
-    return sql.SQL("DROP {} IF EXISTS {}").format(verbatim(kind), name.sql)
+        drop = sql.SQL("DROP TABLE IF EXISTS {}").format(name.sql)
+        out.append(Statement(create, "the queue of changed keys", name, "", drop, kind=Kind.CAPTURE, verb=Verb.CREATE))
+    fence = sql.Identifier(plan.state_schema, "fence")
+    row = sql.SQL("INSERT INTO {} (tag) VALUES ({}) ON CONFLICT DO NOTHING").format(fence, sql.Literal(plan.tag))
+    why = "the generation that tells snapshots of before an exchange from those after it"
+    return [*out, *create_spare_sequence(plan), Statement(row, why, kind=Kind.CAPTURE)]

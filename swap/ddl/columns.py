@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from psycopg import sql
@@ -14,6 +15,8 @@ from swap.ddl.keys import generator
 from swap.ddl.security_labels import exchange_labels
 from swap.plan.model import Plan, RefColumns, ReferencePlan
 
+STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
+COMPRESSION = {"p": "pglz", "l": "lz4"}
 NAMED_NOT_NULL = 180000  # from 18 on a NOT NULL is a named constraint (pg_constraint.contype = 'n')
 
 
@@ -46,6 +49,12 @@ def not_null_constraint(server_version: int, name: str | None, *, inherited: boo
     return text if inherited else text + sql.SQL(" NO INHERIT")
 
 
+def parameters(options: Iterable[str]) -> sql.Composed:
+    """Storage parameters or attribute options, which the catalog holds as `name=value`."""
+    pairs = (o.split("=", 1) for o in options)
+    return sql.SQL(", ").join(verbatim(f"{name} = ") + sql.Literal(value) for name, value in pairs)
+
+
 def add_identity(plan: Plan) -> list[Statement]:
     """The identity column of a source without one: nullable and without a default first, so no row is rewritten."""
     if not plan.identity_added:
@@ -71,9 +80,7 @@ def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
         target = verbatim(str(integer.statistics))
         add += sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET STATISTICS ").format(column) + target
     if integer is not None and integer.options:
-        pairs = (o.split("=", 1) for o in integer.options)
-        options = sql.SQL(", ").join(verbatim(f"{name} = ") + sql.Literal(value) for name, value in pairs)
-        add += sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET ({})").format(column, options)
+        add += sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET ({})").format(column, parameters(integer.options))
     undo = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column)
     why = "the reference's uuid column, nullable"
     return [Statement(add, why, ref.table, AX, undo, kind=Kind.COLUMN, verb=Verb.CREATE)]

@@ -44,8 +44,8 @@ def create_function(f: Function) -> list[Statement]:
         steps.append(sql.SQL("REVOKE ALL ON ROUTINE {} FROM PUBLIC").format(name))
     for g in f.grants:
         who = sql.SQL("PUBLIC") if g.grantee is None else sql.Identifier(g.grantee)
-        tail = sql.SQL(" WITH GRANT OPTION" if g.grantable else "")
-        steps.append(sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(name, who) + tail)
+        option = sql.SQL(" WITH GRANT OPTION" if g.grantable else "")
+        steps.append(sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(name, who) + option)
     drop = sql.SQL("DROP ROUTINE {}").format(name)
     return [
         Statement(

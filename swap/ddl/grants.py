@@ -50,13 +50,13 @@ def owner_rights(what: Query, owner: str, privileges: tuple[str, ...] | None) ->
 
 
 def _grant(
-    table: TableName, grantee: str | None, privileges: list[str], column: str | None, option: bool, by: str | None
+    table: TableName, grantee: str | None, privileges: list[str], column: str | None, grantable: bool, by: str | None
 ) -> Statement:
     who = sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee)
     on = sql.SQL(" ({})").format(sql.Identifier(column)) if column else sql.SQL("")
     what = sql.SQL(", ").join(verbatim(p) + on for p in privileges)
-    tail = sql.SQL(" WITH GRANT OPTION" if option else "")
-    grant = sql.SQL("GRANT {} ON {} TO {}").format(what, table.sql, who) + tail
+    suffix = sql.SQL(" WITH GRANT OPTION" if grantable else "")
+    grant = sql.SQL("GRANT {} ON {} TO {}").format(what, table.sql, who) + suffix
     revoke = sql.SQL("REVOKE {} ON {} FROM {}").format(what, table.sql, who)
     if by is not None:
         become = sql.SQL("SET LOCAL ROLE {}; ").format(sql.Identifier(by))

@@ -19,8 +19,6 @@ from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
 GUARD = "~swap_guard"  # sorts after letters: the last BEFORE trigger, so it judges what will be stored
-
-
 COMPLETE = "0swap_complete"  # sorts before RI_…: it fires before the foreign key's check
 
 
@@ -120,18 +118,13 @@ def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[St
     """
     column = sql.Identifier(plan.identity if direction is Direction.FORWARD else plan.legacy_key)
     procedure = plan.state(f"guard_{direction}")
+    insert = sql.SQL("BEFORE INSERT ON {} FOR EACH ROW WHEN (NEW.{} IS NULL)").format(table.sql, column)
+    changed = sql.SQL("NEW.{c} IS DISTINCT FROM OLD.{c} OR NEW.{c} IS NULL").format(c=column)
+    update = sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW WHEN ({})").format(table.sql, changed)
     out = [
-        trigger(
-            table, f"{GUARD}_insert",
-            sql.SQL("BEFORE INSERT ON {} FOR EACH ROW WHEN (NEW.{} IS NULL)").format(table.sql, column),
-            procedure, "a row without its second key gets one",
-        ),
-        trigger(
-            table, f"{GUARD}_update",
-            sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW WHEN (NEW.{c} IS DISTINCT FROM OLD.{c} OR NEW.{c} IS NULL)").format(table.sql, c=column),
-            procedure, "the second key of a row never changes",
-        ),
-    ]  # fmt: skip
+        trigger(table, f"{GUARD}_insert", insert, procedure, "a row without its second key gets one"),
+        trigger(table, f"{GUARD}_update", update, procedure, "the second key of a row never changes"),
+    ]
     if direction is Direction.REVERSE:
         for ref in plan.own_references:
             out += reference_guards(plan, ref, table, direction)
@@ -142,10 +135,8 @@ def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: D
     """The triggers of a reference's guard: every INSERT, UPDATEs that touch the pair or could complete it, and the
     completion of pairs whose parent was not there yet."""
     names = (ref.column, ref.uuid_column) if direction is Direction.FORWARD else (ref.legacy_column, ref.column)
-    return [
-        trigger(table, g.name, g.events, g.procedure, g.why, g.kind)
-        for g in _reference_guards(plan, ref, table, direction, *names)
-    ]  # fmt: skip
+    guards = _reference_guards(plan, ref, table, direction, *names)
+    return [trigger(table, g.name, g.events, g.procedure, g.why, g.kind) for g in guards]
 
 
 def turned_guards(plan: Plan, ref: RefColumns, table: TableName) -> Statement:
@@ -197,15 +188,12 @@ def _reference_guards(
     incomplete = sql.SQL(
         "AFTER INSERT OR UPDATE ON {} {}FOR EACH ROW WHEN (NEW.{} IS NOT NULL AND (NEW.{} IS NULL OR NEW.{} = {}))"
     ).format(table.sql, deferred, leader, follower, follower, placeholder(direction))
+    insert = sql.SQL("BEFORE INSERT ON {} FOR EACH ROW").format(table.sql) + some
+    update = sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW").format(table.sql) + changed
+    complete = plan.state(f"complete_{ref.number}_{direction}")
+    kind = "CONSTRAINT TRIGGER" if ref.deferrable else "TRIGGER"
     return [
-        _Guard(
-            f"{GUARD}_{ref.number}_insert", sql.SQL("BEFORE INSERT ON {} FOR EACH ROW").format(table.sql) + some, procedure, why
-        ),
-        _Guard(
-            f"{GUARD}_{ref.number}_update", sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW").format(table.sql) + changed, procedure, why
-        ),
-        _Guard(
-            f"{COMPLETE}_{ref.number}", incomplete, plan.state(f"complete_{ref.number}_{direction}"),
-            "a pair whose parent came later is completed", "CONSTRAINT TRIGGER" if ref.deferrable else "TRIGGER",
-        ),
-    ]  # fmt: skip
+        _Guard(f"{GUARD}_{ref.number}_insert", insert, procedure, why),
+        _Guard(f"{GUARD}_{ref.number}_update", update, procedure, why),
+        _Guard(f"{COMPLETE}_{ref.number}", incomplete, complete, "a pair whose parent came later is completed", kind),
+    ]

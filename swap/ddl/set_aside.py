@@ -41,7 +41,7 @@ def set_aside(plan: Plan) -> list[Statement]:
     out = []
     for f in reversed(dependents(plan)):
         called = f.name.sql if isinstance(f, View) else routine(f)
-        aside = _kept_name(plan, f)
+        kept = _kept_name(plan, f)
         rename, move = sql.SQL("ALTER {} {} RENAME TO {}"), sql.SQL("ALTER {} {} SET SCHEMA {}")
         away: list[Query] = []
         back: list[Query] = []
@@ -49,19 +49,18 @@ def set_aside(plan: Plan) -> list[Statement]:
             old, new = f.name.renamed(index.name), f.name.renamed(_unique(plan, index.name, f.oid))
             away.append(sql.SQL("ALTER INDEX {} RENAME TO {}").format(old.sql, sql.Identifier(new.name)))
             back.append(sql.SQL("ALTER INDEX {} RENAME TO {}").format(new.sql, sql.Identifier(old.name)))
-        meanwhile = f.name.renamed(aside.name).sql
+        meanwhile = f.name.renamed(kept.name).sql
         away += [
-            rename.format(word(f), called, sql.Identifier(aside.name)),
+            rename.format(word(f), called, sql.Identifier(kept.name)),
             move.format(word(f), meanwhile, sql.Identifier(plan.state_schema)),
         ]
         back += [
             rename.format(word(f), meanwhile, sql.Identifier(f.name.name)),
-            move.format(word(f), aside.sql, sql.Identifier(f.name.schema)),
+            move.format(word(f), kept.sql, sql.Identifier(f.name.schema)),
         ]
         lock = AX if isinstance(f, View) else ""
-        out.append(
-            Statement(sql.SQL("; ").join(away), KEPT, f.name, lock, sql.SQL("; ").join(reversed(back)), kind=Kind.SET_ASIDE)
-        )
+        text, undo = sql.SQL("; ").join(away), sql.SQL("; ").join(reversed(back))
+        out.append(Statement(text, KEPT, f.name, lock, undo, kind=Kind.SET_ASIDE))
     return out
 
 

@@ -14,13 +14,10 @@ from swap.core.names import derive
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
-from swap.ddl.columns import column_definition, not_null_constraint
+from swap.ddl.columns import COMPRESSION, STORAGE, column_definition, not_null_constraint, parameters
 from swap.ddl.keys import generator
 from swap.ddl.security_labels import shadow_labels
 from swap.plan.model import Plan
-
-STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
-COMPRESSION = {"p": "pglz", "l": "lz4"}
 
 
 def create_shadow(plan: Plan) -> list[Statement]:
@@ -43,17 +40,15 @@ def create_shadow(plan: Plan) -> list[Statement]:
     if table.access_method not in ("", "heap"):
         create += sql.SQL(" USING {}").format(sql.Identifier(table.access_method))
     if options := (*table.options, *(f"toast.{o}" for o in table.toast_options)):
-        create += sql.SQL(" WITH ({})").format(_options(options))
+        create += sql.SQL(" WITH ({})").format(parameters(options))
     if table.tablespace:
         create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(table.tablespace))
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(shadow.sql)
     out = [Statement(create, "the shadow table, empty and without indexes", shadow, "", drop, kind=Kind.TABLE, verb=Verb.CREATE)]
     out += [Statement(s, why, shadow, kind=Kind.TABLE) for s, why in _attributes(plan)]
     out += shadow_labels(plan, _taken_names(plan))
-    out.append(
-        Statement(bare_acl(shadow), "no grant before the cutover, whatever the default privileges say", shadow, kind=Kind.GRANT)
-    )
-    return out
+    why = "no grant before the cutover, whatever the default privileges say"
+    return [*out, Statement(bare_acl(shadow), why, shadow, kind=Kind.GRANT)]
 
 
 def _column(plan: Plan, c: Column) -> Query:
@@ -98,12 +93,6 @@ def _uuid_column(plan: Plan, name: str, replaces: str, default: Query | None, *,
     return column_definition(name, "uuid", default=default, not_null=constraint)
 
 
-def _options(options: tuple[str, ...]) -> sql.Composed:
-    """Storage parameters as pg_class holds them (`name=value`)."""
-    pairs = [o.split("=", 1) for o in options]
-    return sql.SQL(", ").join(verbatim(f"{k} = ") + sql.Literal(v) for k, v in pairs)
-
-
 def _attributes(plan: Plan) -> list[tuple[Query, str]]:
     table, name = plan.source_table, plan.shadow.sql
     alter = sql.SQL("ALTER TABLE {} ").format(name)
@@ -118,7 +107,7 @@ def _attributes(plan: Plan) -> list[tuple[Query, str]]:
             out.append((column + verbatim(f"SET COMPRESSION {COMPRESSION[c.compression]}"), "same compression"))
     out += [(alter + s, "same statistics target") for s in _statistics(plan)]
     for column_name, options in _column_options(plan).items():
-        column = sql.SQL("ALTER COLUMN {} SET ({})").format(sql.Identifier(column_name), _options(options))
+        column = sql.SQL("ALTER COLUMN {} SET ({})").format(sql.Identifier(column_name), parameters(options))
         out.append((alter + column, "same attribute options"))
     for column_name, text in _comments(plan).items():
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(name, sql.Identifier(column_name), sql.Literal(text))

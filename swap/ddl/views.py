@@ -11,13 +11,12 @@ from swap.catalog.model import View, ViewPart
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
+from swap.ddl.columns import COMPRESSION, STORAGE, parameters
 from swap.ddl.grants import grants, owner_rights
 from swap.ddl.materialized_views import is_small, refresh
 from swap.ddl.set_aside import WORDS
 
-STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
 REPLICA_IDENTITY = {"f": "REPLICA IDENTITY FULL", "n": "REPLICA IDENTITY NOTHING"}
-COMPRESSION = {"p": "pglz", "l": "lz4"}
 
 
 def create_view(view: View) -> list[Statement]:
@@ -42,22 +41,16 @@ def create_view(view: View) -> list[Statement]:
 
 
 def _create(view: View) -> Query:
-    with_ = _options((*view.options, *(f"toast.{o}" for o in view.toast_options)))
+    options = (*view.options, *(f"toast.{o}" for o in view.toast_options))
     create: Query = sql.SQL("CREATE {} {}").format(verbatim(WORDS[view.kind]), view.name.sql)
     if view.kind == "m" and view.access_method:
         create += sql.SQL(" USING {}").format(sql.Identifier(view.access_method))
-    create += with_
+    if options:
+        create += sql.SQL(" WITH ({})").format(parameters(options))
     if view.tablespace:
         create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(view.tablespace))
     create += sql.SQL(" AS ") + verbatim(view.definition)
     return create + sql.SQL(" WITH NO DATA") if view.kind == "m" else create
-
-
-def _options(options: tuple[str, ...]) -> Query:
-    if not options:
-        return sql.SQL("")
-    pairs = [o.split("=", 1) for o in options]
-    return sql.SQL(" WITH ({})").format(sql.SQL(", ").join(verbatim(f"{k} = ") + sql.Literal(v) for k, v in pairs))
 
 
 def _part(view: View, p: ViewPart, alter: Query) -> list[Query]:

@@ -26,7 +26,7 @@ class SchemaRemap:
 
     def __init__(self, schemas: Mapping[TableName, str]) -> None:
         self.schemas = dict(schemas)
-        self._by_text = {_folded(t.schema) + "." + _folded(t.name): s for t, s in self.schemas.items()}
+        self._by_text = {_quoted(t.schema) + "." + _quoted(t.name): s for t, s in self.schemas.items()}
         pairs = sorted((_pattern(t) for t in self.schemas), key=len, reverse=True)
         self._pattern = re.compile("|".join(pairs)) if pairs else None
 
@@ -62,7 +62,7 @@ class SchemaRemap:
 
     def _moved(self, found: re.Match[str]) -> str:
         schema, relation = _split(found.group())
-        return f"{_quoted(self._by_text[_folded_text(schema) + '.' + _folded_text(relation)])}.{relation}"
+        return f"{_quoted(self._by_text[_folded(schema) + '.' + _folded(relation)])}.{relation}"
 
 
 PART = re.compile(r'\s*("(?:[^"]|"")+"|[^\s".]+)\s*')
@@ -90,9 +90,5 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _folded(name: str) -> str:
-    return _quoted(name)
-
-
-def _folded_text(written: str) -> str:
+def _folded(written: str) -> str:
     return written if written.startswith('"') else _quoted(written.lower())
