@@ -1,7 +1,7 @@
-"""The queue: two change tables, of which writers append to one while the other is emptied.
+"""The queue: two change tables. Writers append to one while swap empties the other.
 
-`xid` and `seq` are an entry's key. `seq` only tells the entries of one transaction apart, so each session takes numbers
-for a while: writers do not meet at the sequence.
+`xid` and `seq` are an entry's key. `seq` only distinguishes the entries of one transaction. So each session caches a
+block of numbers, and writers do not contend for the sequence.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from swap.plan.model import Plan
 
 
 def change_table(plan: Plan, table_no: int) -> TableName:
-    """One of the two change tables; writers append to one while the other is emptied."""
+    """The name of change table `table_no`, 0 or 1."""
     return plan.state(f"changes_{table_no}")
 
 
 def change_tables(plan: Plan) -> list[Statement]:
-    """The queue and the fence's row. `seq` only tells the entries of one transaction apart, so each session takes numbers
-    for a while: writers do not meet at the sequence."""
+    """Create the change tables, the sequence of spare legacy keys and the fence's row."""
     out = []
     for table_no in (0, 1):
         name = change_table(plan, table_no)

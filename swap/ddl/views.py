@@ -1,6 +1,6 @@
-"""Views and materialized views are created after the exchange by their own text: they bind by name then.
+"""Views and materialized views: the exchange creates them by their own text after the renames, so that they bind by name.
 
-CREATE OR REPLACE VIEW cannot change a column's type (H26), so the old ones are set aside (swap/ddl/set_aside.py).
+CREATE OR REPLACE VIEW cannot change a column's type (H26), so the old ones are set aside (swap.ddl.set_aside).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REPLICA_IDENTITY = {"f": "REPLICA IDENTITY FULL", "n": "REPLICA IDENTITY NOTHING
 
 
 def create_view(view: View) -> list[Statement]:
-    """The view by its own text, with all its attributes. A small materialized view is filled at once: see `is_small`."""
+    """Create the view by its own text, with all its attributes. A small materialized view is filled at once (`is_small`)."""
     steps: list[Query] = [_create(view)]
     kind, name = verbatim(WORDS[view.kind]), view.name.sql
     alter = sql.SQL("ALTER {} {} ").format(kind, name)
