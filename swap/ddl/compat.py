@@ -29,7 +29,7 @@ from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
 FIRST_TRIGGER = "!swap_compat"  # sorts before letters and digits: the first BEFORE trigger
-FIRST_FUNCTION = "compat"
+FIRST_FUNCTION = "compat"  # in the names of its functions
 LAST_TRIGGER = "~swap_twin"  # sorts after ~swap_guard: the last BEFORE trigger
 LAST_FUNCTION = "mirror"
 
@@ -58,7 +58,7 @@ def compat_pairs(plan: Plan, direction: Direction) -> list[CompatPair]:
 
 def compat_functions(plan: Plan) -> list[Statement]:
     """Create the functions of both triggers, for both directions."""
-    return [f for d in Direction for t in compat_pairs(plan, d) for f in pair_functions(plan, t, d).values()]
+    return [f for d in Direction for p in compat_pairs(plan, d) for f in pair_functions(plan, p, d).values()]
 
 
 def pair_functions(plan: Plan, pair: CompatPair, direction: Direction) -> dict[str, Statement]:
@@ -84,19 +84,19 @@ def _state(plan: Plan, kind: str, pair: CompatPair, direction: Direction) -> Tab
 
 def compat_function_names(plan: Plan) -> list[str]:
     """Names of the functions of both directions, as `Plan.state` takes them."""
-    numbers = [t.number for t in compat_pairs(plan, Direction.REVERSE)]
+    numbers = [p.number for p in compat_pairs(plan, Direction.REVERSE)]
     return [f"{kind}_{n}_{d}" for n in numbers for d in Direction for kind in (FIRST_FUNCTION, LAST_FUNCTION)]
 
 
 def compat_triggers(plan: Plan, direction: Direction, *, source: bool) -> list[Statement]:
     """Create the triggers of the live table (`source`), or those on the tables of the other references."""
-    chosen = [t for t in compat_pairs(plan, direction) if (t.table == plan.source) == source]
-    return [s for t in chosen for s in _triggers(plan, t, direction)]
+    chosen = [p for p in compat_pairs(plan, direction) if (p.table == plan.source) == source]
+    return [s for p in chosen for s in _triggers(plan, p, direction)]
 
 
 def reference_triggers(plan: Plan, ref: RefColumns, direction: Direction) -> list[Statement]:
     """Create the triggers of one reference outside the source."""
-    return [s for t in compat_pairs(plan, direction) if t.number == ref.number for s in _triggers(plan, t, direction)]
+    return [s for p in compat_pairs(plan, direction) if p.number == ref.number for s in _triggers(plan, p, direction)]
 
 
 def _triggers(plan: Plan, pair: CompatPair, direction: Direction) -> list[Statement]:
@@ -117,7 +117,7 @@ def _triggers(plan: Plan, pair: CompatPair, direction: Direction) -> list[Statem
 
 def compat_trigger_names(plan: Plan) -> set[str]:
     """Names of the triggers of both directions."""
-    return {f"{kind}_{t.number}" for d in Direction for t in compat_pairs(plan, d) for kind in (FIRST_TRIGGER, LAST_TRIGGER)}
+    return {f"{kind}_{p.number}" for d in Direction for p in compat_pairs(plan, d) for kind in (FIRST_TRIGGER, LAST_TRIGGER)}
 
 
 def drop_compat(plan: Plan) -> list[tuple[TableName, list[Statement]]]:
