@@ -1,1 +1,1 @@
-"""The server's catalog as frozen dataclasses: read once; everything else is computed from it without a connection."""
+"""What the server's catalog says, as frozen dataclasses. It is read once; later modules compute from it without a connection."""

@@ -1,18 +1,18 @@
--- One row per live column, in attribute order.
-SELECT a.attrelid::bigint, a.attname, a.attnum::int, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-       pg_get_expr(d.adbin, d.adrelid), a.attidentity::text, a.attgenerated::text,
+-- The columns of the tables, in the order of their numbers.
+SELECT a.attrelid::bigint AS of_oid, a.attname AS name, a.attnum::int, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS not_null,
+       pg_get_expr(d.adbin, d.adrelid) AS default, a.attidentity::text AS identity, a.attgenerated::text AS generated,
        CASE WHEN a.attcollation <> t.typcollation
             THEN (SELECT quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
-                  FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation) END,
-       CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END,
-       nullif(a.attcompression::text, ''),
-       nullif(coalesce(a.attstattarget, -1)::int, -1),
-       coalesce(a.attoptions, '{}'::text[]),
-       col_description(a.attrelid, a.attnum),
-       nn.conname,
-       bt.typname, bt.typtype::text,
-       coalesce((SELECT co.collisdeterministic FROM pg_collation co WHERE co.oid = a.attcollation), true),
-       coalesce(obj_description(nn.oid, 'pg_constraint'), ''), NOT coalesce(nn.connoinherit, false)
+                  FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation) END AS collation,
+       CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END AS storage,
+       nullif(a.attcompression::text, '') AS compression,
+       nullif(coalesce(a.attstattarget, -1)::int, -1) AS statistics,
+       coalesce(a.attoptions, '{}'::text[]) AS options,
+       col_description(a.attrelid, a.attnum) AS comment,
+       nn.conname AS not_null_name,
+       bt.typname AS base_type, bt.typtype::text AS base_kind,
+       coalesce((SELECT co.collisdeterministic FROM pg_collation co WHERE co.oid = a.attcollation), true) AS deterministic,
+       coalesce(obj_description(nn.oid, 'pg_constraint'), '') AS not_null_comment, NOT coalesce(nn.connoinherit, false) AS not_null_inherited
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid
 JOIN pg_type bt ON bt.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END

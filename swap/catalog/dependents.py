@@ -1,133 +1,157 @@
-"""Views and functions that follow the source: every one that is bound to it, to its row type, or to a reference's
-columns, with those above them, in the order in which they can be created again (H26, H27).
+"""Views and functions that depend on the source: every one that is bound to it, to its row type, or to a reference's
+columns, with those that depend on them in turn, in an order in which they can be created again (H26, H27).
 
-Bound means pg_depend: views and SQL-standard bodies bind relations and columns by number, signatures bind row types.
-String bodies bind nothing; they are met by name when they run. What depends on one of these and is neither a view
-nor a function (a policy, a default, an index, a cast) is listed as unfollowed, and refused by name.
+Bound means pg_depend. Views and SQL-standard bodies bind relations and columns by number; signatures bind row types. A string
+body binds nothing: the server looks its names up when it runs.
+
+Anything else that depends on such a view or function (a policy, a default, an index, a cast) is an unclaimed dependency:
+`doctor` refuses it by name.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
-from swap.catalog.load import query
 from swap.catalog.model import Function, Grant, UnclaimedDependency, View, ViewPart
+from swap.catalog.query import query, query_parts
 from swap.core.connection import Connection
 from swap.core.names import TableName
+from swap.core.rows import from_row
 
-WHOLE = -1
+WHOLE = -1  # in place of a column's number: the relation and its row type
 
 
 class Node(NamedTuple):
-    kind: str  # class | proc
+    """A relation or a function. `kind`: class | proc."""
+
+    kind: str
     oid: int
+
+
+class Part(NamedTuple):
+    """A column of a relation, by its number; WHOLE: the relation and its row type."""
+
+    kind: str
+    oid: int
+    attnum: int
 
 
 @dataclass(frozen=True)
 class Dependents:
-    """`rank` of views and functions together is a runnable order of creation."""
+    """The `rank` of views and functions, taken together, is an order in which they can be created."""
 
     views: tuple[View, ...]
     functions: tuple[Function, ...]
-    unfollowed: tuple[UnclaimedDependency, ...]
+    unclaimed: tuple[UnclaimedDependency, ...]
+
+
+class Other(NamedTuple):
+    """A dependency that is neither a view nor a function. `catalog`: its catalog, or `recursion`; `on`: what it depends on."""
+
+    description: str
+    catalog: str
+    on: Node
 
 
 @dataclass
 class _Graph:
-    """`above[x]`: what x is built on, among what is built again; `others`: (description, catalog, what it depends on)."""
+    """`needs[x]`: the views and functions that x is built on."""
 
-    above: dict[Node, set[Node]] = field(default_factory=dict)
-    others: list[tuple[str, str, Node]] = field(default_factory=list)
+    needs: dict[Node, set[Node]] = field(default_factory=dict)
+    others: list[Other] = field(default_factory=list)
 
 
 def load_dependents(
     conn: Connection, source: int, columns: Iterable[tuple[int, int]], tables: Mapping[int, TableName]
 ) -> Dependents:
-    """`columns`: (table oid, attnum) of references, which keep their table and change their names."""
+    """What depends on the table `source` (an oid) and on `columns` (table's oid, attnum): columns of references, whose table
+    stays and whose names change. `tables`: names for the findings. Takes no lock."""
     graph = _walk(conn, source, list(columns))
-    ranks, cycle = _order(graph.above)
-    views = _views(conn, [n.oid for n in graph.above if n.kind == "class"])
-    functions = _functions(conn, [n.oid for n in graph.above if n.kind == "proc"])
+    ranks, cycle = _order(graph.needs)
+    views = _views(conn, [n.oid for n in graph.needs if n.kind == "class"])
+    functions = _functions(conn, [n.oid for n in graph.needs if n.kind == "proc"])
     names = {Node("class", v.oid): str(v.name) for v in views}
     names |= {Node("proc", f.oid): f.signature for f in functions}
     names |= {Node("class", oid): str(table) for oid, table in tables.items()}
-    unfollowed = [UnclaimedDependency(text, names[on], catalog) for text, catalog, on in graph.others]
-    unfollowed += [UnclaimedDependency(names[n], names[m], "cycle") for n, m in cycle]
+    unclaimed = [UnclaimedDependency(o.description, names[o.on], o.catalog) for o in graph.others]
+    unclaimed += [UnclaimedDependency(names[n], names[m], "cycle") for n, m in cycle]
     return Dependents(
         tuple(sorted((replace(v, rank=ranks[Node("class", v.oid)]) for v in views), key=lambda v: v.rank)),
         tuple(sorted((replace(f, rank=ranks[Node("proc", f.oid)]) for f in functions), key=lambda f: f.rank)),
-        tuple(dict.fromkeys(unfollowed)),
+        tuple(dict.fromkeys(unclaimed)),
     )
 
 
 def _walk(conn: Connection, source: int, columns: list[tuple[int, int]]) -> _Graph:
-    """Level by level. At the roots only views, functions and rules are looked for: the census claims the rest there, and
-    policies that read a view have a check of their own."""
+    """Level by level, from the source and the columns.
+
+    At these roots only views, functions and rules are looked for: the census claims everything else there. A policy that reads
+    a view has a check of its own.
+    """
     graph = _Graph()
     roots = {source, *(t for t, _ in columns)}
-    frontier = [("class", source, WHOLE), *(("class", t, n) for t, n in columns)]
+    frontier = [Part("class", source, WHOLE), *(Part("class", t, n) for t, n in columns)]
     while frontier:
-        kinds, oids, attnums = zip(*frontier, strict=True)
-        found = query(conn, "dependents.sql", kinds=list(kinds), oids=list(oids), attnums=list(attnums))
+        rows = query(
+            conn, "dependents.sql", kinds=[p.kind for p in frontier], oids=[p.oid for p in frontier],
+            attnums=[p.attnum for p in frontier],
+        )  # fmt: skip
         frontier = []
-        for on_kind, on_oid, kind, oid, description, catalog in found:
-            on, node = Node(on_kind, on_oid), Node(kind, oid)
+        for r in rows:
+            on, node = Node(r["on_kind"], r["on_oid"]), Node(r["kind"], r["oid"])
             root = on.kind == "class" and on.oid in roots
-            if not kind:
-                if (not root or catalog == "pg_rewrite") and (on.kind, catalog) != ("class", "pg_policy"):
-                    graph.others.append((description, catalog, on))
+            if not node.kind:
+                if (not root or r["catalog"] == "pg_rewrite") and (on.kind, r["catalog"]) != ("class", "pg_policy"):
+                    graph.others.append(Other(r["description"], r["catalog"], on))
                 continue
-            if node not in graph.above:
-                graph.above[node] = set()
-                frontier.append((kind, oid, WHOLE))
+            if node not in graph.needs:
+                graph.needs[node] = set()
+                frontier.append(Part(node.kind, node.oid, WHOLE))
             if not root and node != on:
-                graph.above[node].add(on)
-            elif node == on and kind == "proc":
-                graph.others.append((description, "recursion", on))
+                graph.needs[node].add(on)
+            elif node == on and node.kind == "proc":
+                graph.others.append(Other(r["description"], "recursion", on))
     return graph
 
 
-def _order(above: dict[Node, set[Node]]) -> tuple[dict[Node, int], list[tuple[Node, Node]]]:
-    """Ranks, and the pairs of a cycle if there is one: then no order exists, and it is refused."""
+def _order(needs: dict[Node, set[Node]]) -> tuple[dict[Node, int], list[tuple[Node, Node]]]:
+    """Ranks, and the pairs of a cycle. With a cycle there is no order, and `doctor` refuses it."""
     try:
-        order = list(TopologicalSorter({n: sorted(above[n]) for n in sorted(above)}).static_order())
+        order = list(TopologicalSorter({n: sorted(needs[n]) for n in sorted(needs)}).static_order())
     except CycleError as e:
         members = e.args[1]
-        return dict.fromkeys(above, 0), list(zip(members[1:], members, strict=False))
+        return dict.fromkeys(needs, 0), list(zip(members[1:], members, strict=False))
     return {n: i for i, n in enumerate(order)}, []
 
 
 def _views(conn: Connection, oids: list[int]) -> list[View]:
-    parts: dict[int, list[ViewPart]] = defaultdict(list)
-    for r in query(conn, "view_parts.sql", oids=oids):
-        parts[r[0]].append(ViewPart(*r[1:]))
-    acls = _grants(conn, "grants.sql", oids)
+    parts = query_parts(conn, ViewPart, "view_parts.sql", oids)
+    grants = query_parts(conn, Grant, "grants.sql", oids)
     return [
-        View(
-            oid=r[0], name=TableName(r[1], r[2]), owner=r[3], kind=r[4], definition=r[5].rstrip().rstrip(";"),
-            options=tuple(r[6]), comment=r[7], owner_privileges=() if r[9] else tuple(r[8]) if r[8] is not None else None,
-            persistence=r[10], extension=r[11], tablespace=r[12], access_method=r[13],
-            toast_options=tuple(r[14]), populated=r[15], replident=r[16], reads_bytes=r[17], unfilled=r[18],
-            parts=tuple(parts[r[0]]), grants=tuple(acls[r[0]]), rank=0,
+        from_row(
+            View, r,
+            name=TableName(r["schema"], r["relation"]),
+            definition=r["definition"].rstrip().rstrip(";"),
+            parts=parts[r["oid"]],
+            grants=grants[r["oid"]],
+            rank=0,
         )
         for r in query(conn, "views.sql", oids=oids)
     ]  # fmt: skip
 
 
 def _functions(conn: Connection, oids: list[int]) -> list[Function]:
-    acls = _grants(conn, "function_grants.sql", oids)
+    grants = query_parts(conn, Grant, "function_grants.sql", oids)
     return [
-        Function(r[0], TableName(r[1], r[2]), r[3], r[4], r[5].rstrip(), *(*r[6:], tuple(acls[r[0]]), 0))
+        from_row(
+            Function, r,
+            name=TableName(r["schema"], r["routine"]),
+            definition=r["definition"].rstrip(),
+            grants=grants[r["oid"]],
+            rank=0,
+        )
         for r in query(conn, "functions.sql", oids=oids)
     ]  # fmt: skip
-
-
-def _grants(conn: Connection, file: str, oids: list[int]) -> dict[int, list[Grant]]:
-    out: dict[int, list[Grant]] = defaultdict(list)
-    for r in query(conn, file, oids=oids):
-        out[r[0]].append(Grant(*r[1:]))
-    return out

@@ -1,5 +1,6 @@
--- What depends on the given objects, as the view or function that has to be built again for it, or else by description.
--- kind 'class' with attnum -1: a relation and its row type; with an attnum: one column of it. kind 'proc': a function.
+-- Objects that depend on the given ones. Each is a view or function that has to be built again (kind class or proc), or another
+-- object (kind ''), with its description. Given: kind class with attnum -1 is a relation and its row type, with another attnum one
+-- column of it; kind proc is a function.
 WITH wanted AS (
     SELECT w.kind, w.oid, w.attnum FROM unnest(%(kinds)s::text[], %(oids)s::oid[], %(attnums)s::int[]) w(kind, oid, attnum)
 ), target AS (
@@ -11,10 +12,10 @@ WITH wanted AS (
     FROM wanted w JOIN pg_class c ON c.oid = w.oid JOIN pg_type t ON t.oid = c.reltype, LATERAL unnest(ARRAY[t.oid, t.typarray]) x(type)
     WHERE w.kind = 'class' AND w.attnum = -1
 )
-SELECT DISTINCT t.kind, t.oid::bigint,
-       CASE WHEN c.oid IS NOT NULL THEN 'class' WHEN d.classid = 'pg_proc'::regclass THEN 'proc' ELSE '' END,
-       coalesce(c.oid, d.objid)::bigint,
-       pg_describe_object(d.classid, d.objid, d.objsubid), d.classid::regclass::text
+SELECT DISTINCT t.kind AS on_kind, t.oid::bigint AS on_oid,
+       CASE WHEN c.oid IS NOT NULL THEN 'class' WHEN d.classid = 'pg_proc'::regclass THEN 'proc' ELSE '' END AS kind,
+       coalesce(c.oid, d.objid)::bigint AS oid,
+       pg_describe_object(d.classid, d.objid, d.objsubid) AS description, d.classid::regclass::text AS catalog
 FROM target t
 JOIN pg_depend d ON d.refclassid = t.classid AND d.refobjid = t.objid AND (t.attnum < 0 OR d.refobjsubid IN (0, t.attnum))
 LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
@@ -27,7 +28,7 @@ WHERE NOT (d.classid = 'pg_type'::regclass AND d.deptype = 'i')
   AND NOT (d.classid = 'pg_class'::regclass AND d.deptype = 'i' AND (SELECT x.relkind FROM pg_class x WHERE x.oid = d.objid) = 't')
   AND NOT (r.oid IS NOT NULL AND r.ev_class = t.oid AND t.kind = 'class')
 UNION ALL
--- Security labels, and parts that an extension's end would take along: on what is built again they would be missing.
+-- Security labels, and triggers and indexes that belong to an extension: they would be missing on the object that is built again.
 SELECT w.kind, w.oid::bigint, '', l.objoid::bigint, 'security label of ' || pg_describe_object(l.classoid, l.objoid, l.objsubid), 'pg_seclabel'
 FROM wanted w JOIN pg_seclabel l ON l.objoid = w.oid
      AND l.classoid = CASE w.kind WHEN 'class' THEN 'pg_class'::regclass ELSE 'pg_proc'::regclass END
@@ -36,4 +37,4 @@ SELECT w.kind, w.oid::bigint, '', d.objid::bigint, pg_describe_object(d.classid,
 FROM wanted w JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND w.kind = 'class'
      AND (d.classid = 'pg_trigger'::regclass AND d.objid IN (SELECT t.oid FROM pg_trigger t WHERE t.tgrelid = w.oid)
           OR d.classid = 'pg_class'::regclass AND d.objid IN (SELECT i.indexrelid FROM pg_index i WHERE i.indrelid = w.oid))
-ORDER BY 2, 3, 4
+ORDER BY on_oid, kind, oid

@@ -1,5 +1,5 @@
--- Grants in the order in which the ACL holds them: pg_dump prints them so. `attname` is null for the table's own.
-SELECT g.rel, g.attname, g.grantee, g.grantor, g.priv, g.grantable FROM (
+-- Grants in the order of the ACLs, as pg_dump prints them. `column` is null for those on the whole relation.
+SELECT g.rel AS of_oid, g.attname AS column, g.grantee, g.grantor, g.priv AS privilege, g.grantable FROM (
     SELECT c.oid::bigint AS rel, NULL::text AS attname, 0 AS num, i.n, x.ord,
            CASE WHEN x.grantee = 0 THEN NULL ELSE pg_get_userbyid(x.grantee)::text END AS grantee,
            pg_get_userbyid(x.grantor)::text AS grantor, x.privilege_type AS priv, x.is_grantable AS grantable

@@ -1,4 +1,7 @@
-"""What the server's catalog says about the source, its references and what follows them. Immutable, serialisable."""
+"""What the server's catalog says about the source, its references and their dependents. Immutable, serialisable.
+
+A run's journal holds this as JSON, with the names of the fields.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Table:
+    """A table, a partitioned table or a partition. `kind`, `persistence`, `replident`: as pg_class has them (relkind,
+    relpersistence, relreplident). `rows_estimate`: as of the last ANALYZE. Sizes: of a partitioned table with all its partitions.
+
+    `partitions`: of every level, those above first; one with kind p is divided again. `partition_key`: the text after PARTITION
+    BY. `parent` and `bound`: of a partition, the table that it is a part of, and the text after its name there.
+    """
+
     oid: int
     name: TableName
     owner: str
@@ -73,9 +83,9 @@ class Table:
     sequences: tuple[Sequence, ...]
     publications: tuple[Publication, ...]
     labels: tuple[Label, ...] = ()
-    partitions: tuple[Table, ...] = ()  # of every level, those above first; `kind` p: divided again
-    partition_key: str = ""  # what stands after PARTITION BY
-    parent: TableName | None = None  # of a partition: the table that it is a part of, for the rows of `bound`
+    partitions: tuple[Table, ...] = ()
+    partition_key: str = ""
+    parent: TableName | None = None
     bound: str = ""
 
     def column(self, name: str) -> Column | None:
@@ -83,7 +93,7 @@ class Table:
 
     @property
     def heaps(self) -> tuple[Table, ...]:
-        """The tables that hold its rows: itself, or its partitions."""
+        """The tables that hold its rows: the table itself, or its partitions without those that are divided again."""
         return tuple(p for p in self.partitions if p.kind == "r") if self.kind == "p" else (self,)
 
     @property
@@ -93,8 +103,8 @@ class Table:
 
 @dataclass(frozen=True)
 class ViewPart:
-    """What is attached to a view: kind column (text: its default) | statistics | storage | compression | options (of a
-    column) | index (more: its tablespace) | index statistics | cluster | replica identity | trigger | rule."""
+    """A part of a view. `kind`: column (`text`: its default), statistics, storage, compression or options of a column, index
+    (`more`: its tablespace), index statistics, cluster, replica identity, trigger, rule. `number`: of the column."""
 
     kind: str
     name: str
@@ -106,10 +116,11 @@ class ViewPart:
 
 @dataclass(frozen=True)
 class View:
-    """A view (kind v) or materialized view (m) that is set aside at the cutover and created again by its own text.
+    """A view (kind v) or materialized view (m). The cutover sets it aside and creates it again by its own text.
 
-    `rank` orders creation among views and functions. `owner_privileges`: what is left to the owner, None: everything.
-    `reads_bytes`: the size of the tables under a materialized view, which filling it has to read; `unfilled`: one that is not populated, itself or under it.
+    `rank`: its place in the order of creation, among views and functions. `owner_privileges`: those that the owner still has;
+    None: all of them. `reads_bytes`: the size of the tables under a materialized view, which a refresh has to read. `unfilled`:
+    a materialized view that is not populated: this one, or one under it; empty where there is none.
     """
 
     oid: int
@@ -139,9 +150,13 @@ class View:
 
 @dataclass(frozen=True)
 class Function:
-    """A function bound to a changing type or column by its signature or its SQL-standard body: set aside, and created
-    again by its own text. kind: f | p | w | a. `returns`: the relation whose row type it returns, and `lists_columns`: its
-    SQL-standard body names every column of that one. `restricted`: its ACL is not the default, `grants` say what it is."""
+    """A function that is bound to a changing type or column by its signature or its SQL-standard body. The cutover sets it
+    aside and creates it again by its own text.
+
+    `kind`: pg_proc.prokind (f, p, w, a). `restricted`: its ACL is not the default one; `grants` are the ACL then.
+    `returns`: the oid of the relation whose row type it returns, else 0. `lists_columns`: its SQL-standard body names every column
+    of that relation. `owned`, `creatable`: this role may act for its owner; both may create it in its schema. `rank`: as of a view.
+    """
 
     oid: int
     name: TableName
@@ -179,7 +194,8 @@ class Function:
 
 @dataclass(frozen=True)
 class UnclaimedDependency:
-    """Something that depends on a view or function that has to be built again, and is not carried over itself."""
+    """An object that depends on a view or function that is built again, and that no rule carries over. `on`: that view or function.
+    `catalog`: the object's own catalog, or `cycle` or `recursion`."""
 
     description: str
     on: str
@@ -188,7 +204,8 @@ class UnclaimedDependency:
 
 @dataclass(frozen=True)
 class Statistics:
-    """An extended statistics object. `kinds` empty: of one expression; `body` is what stands after ON."""
+    """An extended statistics object. `kinds`: empty for one over a single expression. `body`: the list after ON. `columns`: every
+    column in it. `owned`: this role has the owner's rights."""
 
     table: TableName
     name: TableName
@@ -203,7 +220,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Dependent:
-    """Something attached that no other query claims: refused by name (invariant 10)."""
+    """An object that depends on a table and that no other query reads. `doctor` refuses it by name (invariant 10)."""
 
     table: TableName
     description: str
@@ -213,7 +230,8 @@ class Dependent:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Everything read in one snapshot. `foreign_keys`: every one into or out of the listed tables."""
+    """What was read in one snapshot. `tables`: the source and every table with a reference to it. `foreign_keys`: every one into or
+    out of these tables. `policies`: of other tables, that read one of these. `unclaimed`: dependencies that no rule carries."""
 
     server_version: int
     database: str
@@ -225,7 +243,7 @@ class Catalog:
     dependents: tuple[Dependent, ...]
     policies: tuple[BoundPolicy, ...] = ()
     functions: tuple[Function, ...] = ()
-    unfollowed: tuple[UnclaimedDependency, ...] = ()
+    unclaimed: tuple[UnclaimedDependency, ...] = ()
     statistics: tuple[Statistics, ...] = ()
 
     def table(self, name: TableName) -> Table:
@@ -234,9 +252,11 @@ class Catalog:
 
     @property
     def incoming(self) -> tuple[ForeignKey, ...]:
+        """Foreign keys to the source, its own to itself too."""
         return tuple(f for f in self.foreign_keys if f.target == self.source.name)
 
     @property
     def outgoing(self) -> tuple[ForeignKey, ...]:
+        """Foreign keys of the source to other tables."""
         me = self.source.name
         return tuple(f for f in self.foreign_keys if f.table == me and f.target != me)

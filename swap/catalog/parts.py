@@ -1,4 +1,4 @@
-"""What a table is made of, and what hangs on it, as the server's catalog says. Immutable, serialisable."""
+"""The parts of a table, as the server's catalog says. Immutable, serialisable (see model.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from swap.core.names import TableName
 
 @dataclass(frozen=True)
 class Column:
-    """One live column. `type` is format_type's text; `generated` is '' | 's' | 'v'; `identity` is '' | 'a' | 'd'."""
+    """A column. `type`: the text of format_type. `generated`: '' | 's' | 'v'. `identity`: '' | 'a' | 'd'. `collation`, `storage`,
+    `compression`, `statistics`: None where they are the type's defaults. `base_type`, `base_kind`: pg_type.typname and typtype, of a
+    domain those of its base type. `deterministic`: its collation is."""
 
     name: str
     attnum: int
@@ -34,7 +36,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Label:
-    """A security label: of the table, or of one of its columns."""
+    """A security label of the table, or of one of its columns."""
 
     provider: str
     label: str
@@ -43,14 +45,19 @@ class Label:
 
 @dataclass(frozen=True)
 class Index:
-    """`tail` is the definition from USING on, tablespace included; `columns` every column it mentions; `key_columns` in index order."""
+    """An index.
+
+    `definition`: its text from USING on, with the tablespace. `columns`: every column that it mentions. `key_columns`: in the order
+    of the index. `valid`: built, and used. `constraint_type`: p | u | x. `parent`: of a part of a partitioned index, that index's
+    schema and name. `constraint_definition`: of a primary key or unique constraint, without what DEFERRABLE says.
+    """
 
     name: str
     unique: bool
     primary: bool
     valid: bool
     exclusion: bool
-    tail: str
+    definition: str
     constraint: str | None
     constraint_type: str | None
     deferrable: bool
@@ -68,17 +75,17 @@ class Index:
     tablespace: str
     statistics_columns: tuple[int, ...]
     statistics_targets: tuple[int, ...]
-    parent: tuple[str, ...] = ()  # schema and name of the partitioned index that it is a part of
-    constraint_definition: str = ""  # of a primary key or unique constraint, without what DEFERRABLE says
+    parent: tuple[str, ...] = ()
+    constraint_definition: str = ""
 
     @property
     def recipe(self) -> str:
-        """What makes it again: an exclusion constraint's own text (no index can become one), else the index's tail."""
-        return self.exclusion_definition or self.tail
+        """The text that builds it again: of an exclusion constraint its definition, since no index can become one; else its own."""
+        return self.exclusion_definition or self.definition
 
     @property
     def statistics(self) -> tuple[tuple[int, int], ...]:
-        """Statistics targets of expressions, by their number in the index."""
+        """Statistics targets: (number of the expression in the index, target)."""
         return tuple(zip(self.statistics_columns, self.statistics_targets, strict=True))
 
 
@@ -92,10 +99,11 @@ class Check:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key; `definition` is pg_get_constraintdef's text (schema-qualified, without NOT VALID).
+    """A foreign key. `definition`: the text of pg_get_constraintdef, schema-qualified, without NOT VALID.
 
-    `parts`: of a partitioned table's: the partitions that hold rows, each with the name of its own part of the key.
-    `root`: of a partition's own: the partitioned table at the top, whose columns it is over."""
+    `parts`: where the table is partitioned, the partitions that hold rows, each with the name of its part of the key.
+    `root`: where the table is a partition and the key its own, the partitioned table at the top. The key is over that one's columns.
+    """
 
     table: TableName
     name: str
@@ -112,24 +120,25 @@ class ForeignKey:
 
     @property
     def holder(self) -> TableName:
-        """The table whose reference it is: a partition has no columns of its own."""
+        """The table whose reference it is. A partition has no columns of its own, so it is the partitioned table then."""
         return self.root or self.table
 
     @property
     def heaps(self) -> tuple[TableName, ...]:
-        """The tables that hold the rows which it is about."""
+        """The tables that hold its rows."""
         return tuple(table for table, _ in self.parts) or (self.table,)
 
     @property
     def enforced(self) -> bool:
-        """False for NOT ENFORCED (18): it is never checked."""
+        """False for NOT ENFORCED (PostgreSQL 18): the server never checks it."""
         return not self.definition.endswith(" NOT ENFORCED")
 
 
 @dataclass(frozen=True)
 class Trigger:
-    """`columns`: what UPDATE OF and WHEN bind, by number; `head` and `tail`: its definition before and after `ON table`;
-    `other_oid`: FROM table of a constraint trigger; `extensions`: what it DEPENDS ON."""
+    """A user trigger. `enabled`: pg_trigger.tgenabled. `columns`: those that UPDATE OF and WHEN bind by number. `head` and `tail`: its
+    definition before and after `ON table`. `constraint`: a constraint trigger; `other_oid`: its FROM table. `extensions`: those that
+    it depends on (DEPENDS ON EXTENSION)."""
 
     name: str
     definition: str
@@ -153,6 +162,8 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Policy:
+    """A row security policy. `command`: pg_policy.polcmd. `roles`: `public` stands for all."""
+
     name: str
     permissive: bool
     command: str
@@ -164,8 +175,8 @@ class Policy:
 
 @dataclass(frozen=True)
 class BoundPolicy:
-    """A policy of another table that reads the source or a reference's table. `reads_source`: it is bound to the source's
-    oid, not to its name."""
+    """A policy of another table (`oid`, `table`) that reads the source or a reference's table. `reads_source`: it reads the source,
+    and is bound to its oid, not to its name."""
 
     oid: int
     table: TableName
@@ -175,7 +186,7 @@ class BoundPolicy:
 
 @dataclass(frozen=True)
 class Grant:
-    """One ACL entry. `column` None: the whole relation; `grantee` None: PUBLIC."""
+    """One entry of an ACL. `column`: None for the whole relation. `grantee`: None for PUBLIC."""
 
     column: str | None
     grantee: str | None
@@ -186,7 +197,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class Sequence:
-    """A sequence that a column owns. `identity`: it is the column's own, made by GENERATED (`kind`: a | d) AS IDENTITY."""
+    """A sequence that a column owns. `identity`: GENERATED … AS IDENTITY made it; `kind`: a (ALWAYS) | d (BY DEFAULT), else ''."""
 
     column: str
     name: TableName
@@ -206,7 +217,8 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Publication:
-    """One that publishes a table. `kind`: table (listed by name) | schema | all; `columns` empty: all of them."""
+    """A publication of the table. `kind`: table (it lists the table) | schema | all. `columns`: its column list, empty for all columns.
+    `filter_columns`: those that its row filter reads. `owned`: this role has its owner's rights."""
 
     name: str
     owner: str

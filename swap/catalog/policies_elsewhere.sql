@@ -1,8 +1,8 @@
--- Policies, not of the source, whose expressions read the source or another of the tables than their own.
-SELECT p.polrelid::bigint, p.polname, p.polpermissive, p.polcmd::text,
-       ARRAY(SELECT CASE WHEN r = 0 THEN 'public' ELSE pg_get_userbyid(r) END FROM unnest(p.polroles) r)::text[],
-       pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid),
-       coalesce(obj_description(p.oid, 'pg_policy'), ''), n.nspname, c.relname, d.reads_source
+-- Policies of other tables than the source, whose expressions read the source or one of the tables (not their own).
+SELECT p.polrelid::bigint AS oid, p.polname AS name, p.polpermissive AS permissive, p.polcmd::text AS command,
+       ARRAY(SELECT CASE WHEN r = 0 THEN 'public' ELSE pg_get_userbyid(r) END FROM unnest(p.polroles) r)::text[] AS roles,
+       pg_get_expr(p.polqual, p.polrelid) AS using, pg_get_expr(p.polwithcheck, p.polrelid) AS check,
+       coalesce(obj_description(p.oid, 'pg_policy'), '') AS comment, n.nspname AS schema, c.relname AS relation, d.reads_source
 FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
      LATERAL (SELECT bool_or(d.refobjid = %(source)s) AS reads_source FROM pg_depend d
               WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass

@@ -1,4 +1,4 @@
--- The structure of the given tables as lines, for fingerprints and drift: compared before anything irreversible.
+-- The structure of the given tables as lines. They are compared before every step that cannot be taken back: drift.
 SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     SELECT format('table owner=%s kind=%s rls=%s/%s options=%s replident=%s', pg_get_userbyid(c.relowner), c.relkind,
                   c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relreplident) AS line
@@ -16,8 +16,8 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     UNION ALL
     SELECT format('index %s valid=%s', pg_get_indexdef(i.indexrelid), i.indisvalid AND i.indisready) FROM pg_index i WHERE i.indrelid = c.oid
     UNION ALL
-    -- A partition that was detached and came back has its parts of the triggers anew, and meanwhile had none: nobody
-    -- guarded its rows. The text is the same.
+    -- A partition that was detached and attached again has new parts of the triggers, with the same text. Meanwhile it had none, and
+    -- no trigger guarded its rows: so the oid of the part is in the line.
     SELECT format('trigger %s enabled=%s%s', pg_get_triggerdef(t.oid), t.tgenabled, CASE WHEN t.tgparentid <> 0 THEN ' attached=' || t.oid END)
     FROM pg_trigger t
     WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
@@ -54,8 +54,8 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
 ) x
 WHERE c.oid = ANY ({oids}::oid[])
 UNION ALL
--- By pg_depend, since pg_constraint has no index on confrelid: a scan of it is long where there are many tables, and this
--- is asked for under the exchange's lock.
+-- Through pg_depend: pg_constraint has no index on confrelid, and a scan of it takes long where there are many tables. This query
+-- also runs under the exchange's lock.
 SELECT k.confrelid::regclass::text, format('referenced by %s constraint %I %s', k.conrelid::regclass, k.conname, pg_get_constraintdef(k.oid))
 FROM pg_constraint k WHERE k.confrelid = ANY ({oids}::oid[])
 AND k.oid IN (SELECT d.objid FROM pg_depend d

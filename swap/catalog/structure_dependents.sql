@@ -1,9 +1,9 @@
--- Views and functions that are bound to the given tables, or to such a view or function, as lines: what the exchange
--- creates again by the plan's text must still be what the plan was made of.
-WITH RECURSIVE follower(classid, oid) AS (
+-- Views and functions that are bound to the given tables, or to such a view or function, as lines. The exchange creates them again
+-- by the plan's text: so they must still be as they were when the plan was made.
+WITH RECURSIVE dependent(classid, oid) AS (
     SELECT 'pg_class'::regclass::oid, o FROM unnest({oids}::oid[]) o
     UNION
-    SELECT x.classid, x.oid FROM follower f
+    SELECT x.classid, x.oid FROM dependent f
     LEFT JOIN pg_class fc ON f.classid = 'pg_class'::regclass AND fc.oid = f.oid
     LEFT JOIN pg_type ft ON ft.oid = fc.reltype
     CROSS JOIN LATERAL (VALUES (f.classid, f.oid), ('pg_type'::regclass::oid, ft.oid), ('pg_type'::regclass::oid, ft.typarray)) t(classid, objid)
@@ -13,7 +13,7 @@ WITH RECURSIVE follower(classid, oid) AS (
     CROSS JOIN LATERAL (VALUES (CASE WHEN v.oid IS NOT NULL THEN 'pg_class'::regclass::oid ELSE d.classid END, coalesce(v.oid, d.objid))) x(classid, oid)
     WHERE v.oid IS NOT NULL OR d.classid = 'pg_proc'::regclass
 )
-SELECT c.oid::regclass::text AS tab, x.line FROM follower f JOIN pg_class c ON f.classid = 'pg_class'::regclass AND c.oid = f.oid AND c.relkind IN ('v', 'm'),
+SELECT c.oid::regclass::text AS tab, x.line FROM dependent f JOIN pg_class c ON f.classid = 'pg_class'::regclass AND c.oid = f.oid AND c.relkind IN ('v', 'm'),
 LATERAL (
     SELECT format('view %s%s', CASE c.relkind WHEN 'm' THEN 'materialized ' ELSE '' END, pg_get_viewdef(c.oid)) AS line
     UNION ALL SELECT format('view owner=%s options=%s acl=%s', pg_get_userbyid(c.relowner), c.reloptions, c.relacl)
@@ -27,5 +27,5 @@ LATERAL (
 ) x
 UNION ALL
 SELECT p.oid::regprocedure::text, format('%s owner=%s acl=%s', CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE 'aggregate' END, pg_get_userbyid(p.proowner), p.proacl)
-FROM follower f JOIN pg_proc p ON f.classid = 'pg_proc'::regclass AND p.oid = f.oid
+FROM dependent f JOIN pg_proc p ON f.classid = 'pg_proc'::regclass AND p.oid = f.oid
 ORDER BY 1, 2

@@ -1,16 +1,16 @@
--- User triggers (not the internal ones of foreign keys), with their enabled state. The definition is cut around its table as
--- pg_get_triggerdef_worker (src/backend/utils/adt/ruleutils.c) puts it together.
-SELECT x.tgrelid::bigint, x.tgname, x.def, x.tgenabled::text,
-       (x.tgtype & 1) <> 0, (x.tgtype & 2) <> 0, (x.tgtype & 4) <> 0, (x.tgtype & 8) <> 0, (x.tgtype & 16) <> 0,
-       x.tgfoid::regprocedure::text, coalesce(obj_description(x.oid, 'pg_trigger'), ''), x.tgconstraint <> 0,
+-- User triggers, without the internal ones of foreign keys. `head` and `tail` are the definition before and after its table, as
+-- pg_get_triggerdef_worker (src/backend/utils/adt/ruleutils.c) builds it.
+SELECT x.tgrelid::bigint AS of_oid, x.tgname AS name, x.def AS definition, x.tgenabled::text AS enabled, (x.tgtype & 1) <> 0 AS row,
+       (x.tgtype & 2) <> 0 AS before, (x.tgtype & 4) <> 0 AS on_insert, (x.tgtype & 8) <> 0 AS on_delete, (x.tgtype & 16) <> 0 AS on_update,
+       x.tgfoid::regprocedure::text AS function, coalesce(obj_description(x.oid, 'pg_trigger'), '') AS comment, x.tgconstraint <> 0 AS constraint,
        ARRAY(SELECT DISTINCT a.attname::text FROM pg_depend d JOIN pg_attribute a ON a.attrelid = x.tgrelid AND a.attnum = d.refobjsubid
              WHERE d.classid = 'pg_trigger'::regclass AND d.objid = x.oid AND d.refclassid = 'pg_class'::regclass
-               AND d.refobjid = x.tgrelid AND d.refobjsubid > 0 ORDER BY 1),
-       x.update_of, x.head, substr(x.def, length(x.head || format('ON %%I.%%I ', x.nspname, x.relname)) + 1),
-       x.tgconstrrelid::bigint,
+               AND d.refobjid = x.tgrelid AND d.refobjsubid > 0 ORDER BY 1) AS columns,
+       x.update_of, x.head, substr(x.def, length(x.head || format('ON %%I.%%I ', x.nspname, x.relname)) + 1) AS tail,
+       x.tgconstrrelid::bigint AS other_oid,
        ARRAY(SELECT e.extname::text FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
-             WHERE d.classid = 'pg_trigger'::regclass AND d.objid = x.oid AND d.refclassid = 'pg_extension'::regclass ORDER BY 1),
-       coalesce(obj_description(nullif(x.tgconstraint, 0), 'pg_constraint'), '')
+             WHERE d.classid = 'pg_trigger'::regclass AND d.objid = x.oid AND d.refclassid = 'pg_extension'::regclass ORDER BY 1) AS extensions,
+       coalesce(obj_description(nullif(x.tgconstraint, 0), 'pg_constraint'), '') AS constraint_comment
 FROM (
     SELECT t.*, n.nspname, c.relname, pg_get_triggerdef(t.oid) AS def, u.update_of,
            format('CREATE %%sTRIGGER %%I %%s %%s ', CASE WHEN t.tgconstraint <> 0 THEN 'CONSTRAINT ' ELSE '' END, t.tgname,

@@ -1,6 +1,6 @@
--- What is attached to views, part by part in the order in which it is created again: (view, kind, name, text, more, number, comment).
--- column: default, comment; index: definition, tablespace, comment; statistics, storage, compression, options: of a column.
-SELECT x.rel::bigint, x.kind, x.name, x.text, x.more, x.num, x.comment FROM (
+-- The parts of views, in the order in which they are created again. What `text` and `more` are depends on `kind`: column: its
+-- default, nothing; index: its definition, its tablespace; statistics, storage, compression, options: the setting of a column.
+SELECT x.rel::bigint AS of_oid, x.kind, x.name, x.text, x.more, x.num AS number, x.comment FROM (
     SELECT a.attrelid AS rel, 1 AS pos, 'column' AS kind, a.attname::text AS name, coalesce(pg_get_expr(f.adbin, f.adrelid), '') AS text,
            '' AS more, a.attnum::int AS num, coalesce(col_description(a.attrelid, a.attnum), '') AS comment
     FROM pg_attribute a LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum

@@ -1,1 +1,4 @@
-"""What every other layer stands on: errors, names, configuration, sessions, catalog, plan, journal."""
+"""What every other layer uses: errors, names, SQL text, statements, sessions, lock retries, advisory locks, configuration.
+
+Nothing here knows of a migration.
+"""

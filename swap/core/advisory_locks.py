@@ -1,12 +1,16 @@
-"""One worker at a time, by advisory locks that the server releases when a session ends, however it ends.
+"""One worker at a time, by advisory locks. The server releases them when a session ends, however it ends.
 
-Per source: `worker` is held by whoever moves data. `operator` keeps cutover, revert, finalize and abort apart for
-their whole length; `handover` is taken by one of them when it wants `worker`: a running `sync` sees it, finishes its
-batch, lets go, and goes on when `handover` is free again. So `sync` keeps up while a snapshot hook runs for an hour,
-and a killed cutover never leaves it waiting for a flag that nobody clears. `settle`: one follow-up at a time.
-`borrowed`, beside `worker`: only until the stream has delivered what a verification has to know, and for less when
-somebody wants to work. Who finds `worker` borrowed waits instead of refusing, or a `sync` would now and then not begin
-because `verify --watch` looked.
+There are five locks for each source (`tag`: the source's number in this database):
+
+- `worker`: held by the session that moves data.
+- `operator`: keeps cutover, revert, finalize and abort apart, from their begin to their end.
+- `handover`: taken by one of these commands when it wants `worker`. A running `sync` sees it, finishes its batch, releases
+  `worker`, and goes on when `handover` is free again. So `sync` keeps up while a snapshot hook runs for an hour, and a killed
+  cutover leaves no flag behind that `sync` would wait for.
+- `settle`: one follow-up of an exchange at a time.
+- `borrowed`: held beside `worker` by a verification until the stream has delivered the changes that it needs, or until another
+  session wants to work. A command that finds `worker` borrowed waits for it. If it refused instead, a `sync` would sometimes not
+  begin because `verify --watch` looked at that moment.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
+from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 
 WORKER, HANDOVER, OPERATOR, SETTLE, BORROWED = range(0x73776170, 0x73776175)  # 'swap', and the numbers after it
@@ -39,7 +44,7 @@ def _release(conn: Connection, lock: int, tag: int) -> None:
 
 
 class Holder(NamedTuple):
-    """The session that holds a lock. `address`: the machine it came from, as far as the server shows it."""
+    """The session that holds a lock. `address`: its machine as text for a message, empty where the server hides it."""
 
     pid: int
     application: str
@@ -50,12 +55,14 @@ class Holder(NamedTuple):
 
 
 def holder(conn: Connection, lock: int, tag: int) -> Holder | None:
-    row = conn.execute(load_sql("swap.core", "advisory_lock_holder.sql"), {"lock": lock, "tag": tag & 0x7FFFFFFF}).fetchone()
-    return Holder(*row) if row else None
+    """The other session that holds `lock`; None when it is free, or this session's."""
+    found = fetch(conn, Holder, load_sql("swap.core", "advisory_lock_holder.sql"), {"lock": lock, "tag": tag & 0x7FFFFFFF})
+    return found[0] if found else None
 
 
 def refusal(conn: Connection, lock: int, tag: int, said: str, hint: str) -> RefusedError:
-    """That somebody else holds the lock: who, from where, and how to end a session whose machine is gone. `said` has a {}."""
+    """The error for a lock that another session holds: its process, its machine, and how to end a session whose machine is gone.
+    `said` is the message, with {} in place of the session."""
     found = holder(conn, lock, tag)
     if found is None:
         return RefusedError(said.format("just ended"), hint=hint)
@@ -64,8 +71,8 @@ def refusal(conn: Connection, lock: int, tag: int, said: str, hint: str) -> Refu
 
 
 def try_worker(conn: Connection, tag: int) -> bool:
-    """Hold `worker`, when it is only borrowed within RETURN_S; False when somebody works."""
-    for _ in range(2):  # it may have been returned between the two questions
+    """Take `worker`. Waits up to RETURN_S for a borrowed one. False when another session works."""
+    for _ in range(2):  # a borrower may have returned it between the two statements
         if _try(conn, WORKER, tag):
             return True
         if holder(conn, BORROWED, tag):
@@ -74,7 +81,7 @@ def try_worker(conn: Connection, tag: int) -> bool:
 
 
 def _await_return(conn: Connection, tag: int) -> bool:
-    """In the server's queue, which is what the borrower looks at."""
+    """Wait in the server's queue for `worker`: the borrower sees the waiter there (`worker_wanted`)."""
     try:
         with conn.transaction():
             conn.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{RETURN_S}s")))
@@ -86,7 +93,8 @@ def _await_return(conn: Connection, tag: int) -> bool:
 
 @contextmanager
 def borrowing_worker(conn: Connection, tag: int) -> Iterator[bool]:
-    """Hold `worker` until `worker_wanted`, if nobody works or wants to; yields whether it is held."""
+    """Hold `worker` inside the block; yields False when another session works or wants to. The block ends when `worker_wanted`
+    says so."""
     borrowed = not worker_wanted(conn, tag) and _try(conn, BORROWED, tag)
     mine = borrowed and _try(conn, WORKER, tag)
     try:
@@ -99,7 +107,7 @@ def borrowing_worker(conn: Connection, tag: int) -> Iterator[bool]:
 
 
 def worker_wanted(conn: Connection, tag: int) -> bool:
-    """Whether whoever borrows `worker` has to return it."""
+    """Whether a session waits for `worker`, or takes over: a borrower has to return it."""
     row = conn.execute(
         "SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objid = %s AND l.objsubid = 2"
         " AND (l.classid = %s AND l.granted OR l.classid = %s AND NOT l.granted) AND l.pid <> pg_backend_pid()"
@@ -114,18 +122,19 @@ def release_worker(conn: Connection, tag: int) -> None:
 
 
 def handover_wanted(conn: Connection, tag: int) -> bool:
-    """Whether a command that takes over is waiting (or at work)."""
+    """Whether a command that takes over waits for `worker`, or works."""
     return holder(conn, HANDOVER, tag) is not None
 
 
 def at_work(conn: Connection, tag: int) -> RefusedError:
+    """The error for a second worker."""
     said = "Another swap is already at work on this table ({})."
     return refusal(conn, WORKER, tag, said, "One at a time: wait for it, or stop it (SIGTERM finishes its batch).")
 
 
 @contextmanager
 def only_worker(conn: Connection, tag: int) -> Iterator[None]:
-    """Hold `worker` or refuse, naming who holds it (RefusedError)."""
+    """Hold `worker` inside the block. Raises RefusedError, with the session that holds it."""
     if not try_worker(conn, tag):
         raise at_work(conn, tag)
     try:
@@ -136,7 +145,7 @@ def only_worker(conn: Connection, tag: int) -> Iterator[None]:
 
 @contextmanager
 def only_operator(conn: Connection, tag: int) -> Iterator[None]:
-    """Keep a second cutover, revert, finalize or abort out (RefusedError)."""
+    """Hold `operator` inside the block. Raises RefusedError while another cutover, revert, finalize or abort runs."""
     if not _try(conn, OPERATOR, tag):
         said = "Another cutover, revert, finalize or abort is running ({})."
         raise refusal(conn, OPERATOR, tag, said, "Let it end; `swap status` shows what it did.")
@@ -148,8 +157,10 @@ def only_operator(conn: Connection, tag: int) -> Iterator[None]:
 
 @contextmanager
 def operator_again(conn: Connection, tag: int, timeout_s: float = 30.0) -> Iterator[bool]:
-    """`operator` for another session of the same command, whose first one was lost. The server may not know yet that it
-    is, hence the patience. Yields False when somebody else has it."""
+    """Hold `operator` inside the block for another session of the same command, whose first session was lost.
+
+    Tries for `timeout_s`: the server may not know yet that the first session is gone. Yields False when another command holds it.
+    """
     deadline = time.monotonic() + timeout_s
     while not (mine := _try(conn, OPERATOR, tag)) and time.monotonic() < deadline:
         time.sleep(POLL_S)
@@ -162,7 +173,10 @@ def operator_again(conn: Connection, tag: int, timeout_s: float = 30.0) -> Itera
 
 @contextmanager
 def taking_over(conn: Connection, tag: int, timeout_s: float = 60.0) -> Iterator[None]:
-    """Hold `worker`, waiting for a running `sync` to finish its batch (RefusedError after `timeout_s`)."""
+    """Hold `handover` and `worker` inside the block. Waits for a running `sync` to finish its batch.
+
+    Raises RefusedError after `timeout_s`, or at once when another command takes over.
+    """
     if not _try(conn, HANDOVER, tag):
         raise refusal(conn, HANDOVER, tag, "Another command is taking over ({}).", "Let it end.")
     try:
@@ -183,7 +197,7 @@ def taking_over(conn: Connection, tag: int, timeout_s: float = 60.0) -> Iterator
 
 @contextmanager
 def settling(conn: Connection, tag: int, *, wait: bool) -> Iterator[bool]:
-    """One follow-up at a time: yields False when another session is at it and `wait` is not set."""
+    """Hold `settle` inside the block. With `wait` waits for it without a limit; else yields False when another session has it."""
     if wait:
         conn.execute("SELECT pg_advisory_lock(%s::int, %s::int)", [SETTLE, tag & 0x7FFFFFFF])
     elif not _try(conn, SETTLE, tag):

@@ -1,4 +1,4 @@
-"""What keeps a session: who is in its way, in words an operator can act on, or how far its long statement is."""
+"""Why a session does not go on: the sessions that it waits for, or how far its long statement is. In words for an operator."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import psycopg
 from swap.core.connection import Connection, Database
 from swap.core.errors import SwapError
 from swap.core.report import Reporter
+from swap.core.rows import fetch, fetch_rows
 from swap.core.sql_text import load_sql
 
 HIDDEN = "<insufficient privilege>"
@@ -21,7 +22,8 @@ ASK_EVERY_S, SAY_EVERY_S = 1.0, 5.0
 
 @dataclass(frozen=True)
 class Blocker:
-    """A session that holds what another one asked for; `age_s` of its transaction, None when the server hides it."""
+    """A session that holds what another one asks for. `age_s`: of its transaction, None when the server hides it. `privileged`:
+    its role is a superuser or may replicate, or is not known. `pid` 0: a prepared transaction."""
 
     pid: int
     user: str
@@ -44,26 +46,29 @@ class Blocker:
 
 def blockers(conn: Connection, pid: int) -> list[Blocker]:
     """The sessions that `pid` waits for; empty when it waits for none."""
-    rows = conn.execute(load_sql("swap.core", "blockers.sql"), {"pid": pid}).fetchall()
-    return [Blocker(*r) for r in rows]
+    return fetch(conn, Blocker, load_sql("swap.core", "blockers.sql"), {"pid": pid})
 
 
 def sessions(conn: Connection, pids: Sequence[int]) -> list[Blocker]:
     """The sessions of these processes; without those that are gone."""
-    rows = conn.execute(load_sql("swap.core", "sessions.sql"), {"pids": list(pids)}).fetchall()
-    return [Blocker(*r) for r in rows]
+    return fetch(conn, Blocker, load_sql("swap.core", "sessions.sql"), {"pids": list(pids)})
 
 
 def progress(conn: Connection, pid: int) -> str:
-    """How far the statement of `pid` is: `building index: scanning table, 45 %`; empty where the server does not count it."""
-    row = conn.execute(load_sql("swap.core", "progress.sql"), {"pid": pid}).fetchone()
-    return "" if row is None else row[0] if row[1] is None else f"{row[0]}, {row[1]} %"
+    """How far the statement of `pid` is, as `building index: scanning table, 45 %`. Empty where the server does not count it."""
+    for row in fetch_rows(conn, load_sql("swap.core", "progress.sql"), {"pid": pid}):
+        return str(row["phase"]) if row["percent"] is None else f"{row['phase']}, {row['percent']} %"
+    return ""
 
 
 @contextmanager
 def reporting_waits(database: Database, conn: Connection, what: str, report: Reporter) -> Iterator[None]:
-    """While `conn` is at one long statement (an index, a VACUUM, a VALIDATE), say every few seconds how far it is, or, if it
-    waits, at once for whom."""
+    """While the block runs one long statement on `conn` (an index, a VACUUM, a VALIDATE), report every `SAY_EVERY_S` how far it
+    is. When it waits for other sessions, report that at once, with their names.
+
+    Asks from a session of its own (`database`). Ends with an empty `report.waiting`. Raises nothing of its own: the statement
+    itself reports a lost server.
+    """
     stop = threading.Event()
     pid = conn.info.backend_pid
     began = time.monotonic()
@@ -78,14 +83,14 @@ def reporting_waits(database: Database, conn: Connection, what: str, report: Rep
                     elapsed = time.monotonic() - began
                     if found := blockers(own, pid):
                         report.waiting(f"{what} waits for {'; '.join(map(str, found))}")
-                        said = elapsed - SAY_EVERY_S  # gone, they are not named any more
+                        said = elapsed - SAY_EVERY_S  # when they are gone, the next report does not name them
                     elif elapsed - said >= SAY_EVERY_S:
                         said = elapsed
                         report.working(": ".join(filter(None, [f"{what}, {elapsed:.0f} s", progress(own, pid)])))
                     if stop.wait(ASK_EVERY_S):
                         return
         except (SwapError, psycopg.Error):
-            return  # the work itself reports a lost server
+            return
 
     thread = threading.Thread(target=look, name="waits")
     thread.start()

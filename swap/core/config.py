@@ -1,5 +1,5 @@
-"""swap.toml: one pydantic model. An unknown key, a wrong type or an impossible value is a usage error that
-names the key, the line and what is allowed; nothing is guessed and nothing is ignored."""
+"""swap.toml as one pydantic model. An unknown key, a wrong type or an impossible value is a UsageError that names the key, the
+line and the allowed values. Nothing is guessed, and nothing is ignored."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Reference(_Section):
 
 
 class PolicyText(_Section):
-    """What a policy says after the cutover, in place of what it says now."""
+    """The expressions of a policy after the cutover, in place of those that it has now."""
 
     table: Table
     name: Name
@@ -118,7 +118,7 @@ class Hooks(_Section):
 
 
 class PgBouncer(_Section):
-    """The poolers that the application connects through: paused during each attempt. Without `admin_dsn`: none."""
+    """The poolers that the application connects through. They are paused during each attempt. Without `admin_dsn` there are none."""
 
     admin_dsn: list[Dsn] = []
     databases: list[Name] = []
@@ -135,7 +135,7 @@ class Accept(_Section):
 
 
 class Config(_Section):
-    """The whole file. `path` is where it was read from (hooks run beside it)."""
+    """The whole file."""
 
     source: Source
     identity: Identity = Identity()
@@ -152,12 +152,12 @@ class Config(_Section):
 
 
 def find_config(flag: Path | None) -> Path:
-    """Flag, else SWAP_CONFIG, else ./swap.toml."""
+    """The flag, else SWAP_CONFIG, else ./swap.toml."""
     return flag or Path(os.environ.get("SWAP_CONFIG") or "swap.toml")
 
 
 def load_config(path: Path) -> Config:
-    """Read and validate `path`. Raises UsageError naming the key, the line and what is allowed."""
+    """Read and validate `path`. Raises UsageError with the key, the line and the allowed values."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -200,7 +200,7 @@ def _allowed(loc: list[str]) -> list[str]:
 
 
 def _line_of(text: str, loc: list[str]) -> int | None:
-    """The line where the key at `loc` stands, by a plain scan (tomllib keeps no positions)."""
+    """The line of the key at `loc`, found by a plain scan: tomllib keeps no positions."""
     *section, key = [p for p in loc if not p.isdigit()] or [""]
     index = next((int(p) for p in loc if p.isdigit()), 0)
     current: list[str] = []

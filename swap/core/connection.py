@@ -1,8 +1,9 @@
-"""Sessions. Every one sets its own timeouts, `row_security = off` (filtering becomes an error, never a shorter
-result), a pinned search_path, output formats that print every bit of a value, and an application_name.
+"""Sessions. Each of them sets its own timeouts, a fixed search_path, output formats that print every bit of a value, and an
+application_name. It sets `row_security = off`: the server then raises an error where a policy would filter rows, instead of
+returning fewer rows.
 
-Role or database settings (`ALTER ROLE … SET statement_timeout`, `default_transaction_read_only`) are
-overridden here, because a run must not depend on who configured the role (H18).
+These settings override those of the role and the database (`ALTER ROLE … SET statement_timeout`,
+`default_transaction_read_only`): a run must not depend on how the role is configured (H18).
 """
 
 from __future__ import annotations
@@ -58,18 +59,19 @@ SETTINGS = {
     "transform_null_equals": "off",
     "xmloption": "content",
     "exit_on_error": "off",
-    # The server's end of NETWORK: a tool that is gone without a word keeps its locks and stays the one worker no longer than
-    # this. Without effect on a Unix socket.
+    # The server's side of NETWORK: when this machine is gone, the server ends the session, with its locks, within this time.
+    # Without effect on a Unix socket.
     "tcp_keepalives_idle": "20",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "60000",
 }
-# What a server older than that does not know.
+# Settings that only newer servers know: (since which version, value).
 NEWER_SETTINGS = {"transaction_timeout": (170000, "0")}
 
-# An acknowledged commit is a durable one (I5); it waits for standbys where the server says so. A role that is a replica
-# fires no trigger and checks no foreign key; leaving that takes a privilege, so it is done only where somebody set it.
+# An acknowledged commit must be durable (I5); it waits for standbys where the server is configured so. With
+# session_replication_role = replica a session fires no trigger and checks no foreign key. Changing it takes a privilege, so it is
+# changed only where it is set.
 IF_SET = sql.SQL(
     "SELECT pg_catalog.set_config('synchronous_commit', 'local', false)"
     " WHERE pg_catalog.current_setting('synchronous_commit') = 'off';"
@@ -78,8 +80,8 @@ IF_SET = sql.SQL(
 )
 OVERRIDDEN = {*SETTINGS, *NEWER_SETTINGS, "synchronous_commit", "session_replication_role", "client_encoding"}
 
-# A peer that is gone without a word is noticed within about a minute, where the system's own limits are hours: a lock may
-# be held meanwhile, and an outcome not known. What the connection string, a service file or the environment says goes first.
+# A server or a network that is gone is noticed within about a minute. The system's own limits are hours: a lock could be held all
+# that time, or the outcome of a COMMIT stay unknown. The connection string, a service file and the environment go first.
 NETWORK = {
     "connect_timeout": "10",
     "keepalives_idle": "20",
@@ -91,14 +93,14 @@ NETWORK = {
 
 @dataclass(frozen=True)
 class Database:
-    """Where to connect: a conninfo (never printed: it may hold a password) and the command's name."""
+    """Where to connect: a conninfo and the command's name. The conninfo is never printed: it may hold a password."""
 
     conninfo: str
     command: str
 
     @classmethod
     def from_options(cls, dsn: str | None, command: str) -> Database:
-        """Flag > SWAP_DSN > libpq's own variables, service file and .pgpass. Raises UsageError."""
+        """The flag goes first, then SWAP_DSN, then libpq's own variables, service file and .pgpass. Raises UsageError."""
         text = dsn if dsn is not None else os.environ.get("SWAP_DSN", "")
         try:
             params = conninfo_to_dict(text)
@@ -115,21 +117,25 @@ class Database:
         return cls(make_conninfo("", **(unsaid | params)), command)
 
     def connect(self, purpose: str = "") -> Connection:
-        """A new autocommit session with every setting of this module. Raises UnreachableError."""
+        """A new autocommit session with every setting of this module. Raises UnreachableError and RefusedError."""
         name = f"swap {self.command}" + (f" ({purpose})" if purpose else "")
         try:
             conn = psycopg.connect(
                 self.conninfo, autocommit=True, application_name=name, prepare_threshold=None, cursor_factory=cursor_factory(),
-                client_encoding="UTF8",  # in a SQL_ASCII database the driver would return bytes
+                client_encoding="UTF8",  # else the driver returns bytes in a SQL_ASCII database
             )  # fmt: skip
         except psycopg.OperationalError as e:
             raise UnreachableError(self.scrub(first_line(e))) from None
         try:
-            conn.execute("SET statement_timeout = 0")  # alone and first: the role's own may be shorter than the rest takes
+            conn.execute(
+                "SET statement_timeout = 0"
+            )  # alone and first: the role's own may be shorter than the other settings take
             conn.execute(_set_all(conn.info.server_version))
             _set_if_set(conn)
-            with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # refused where the platform cannot look
-                conn.execute("SET client_connection_check_interval = '1s'")  # a killed swap's statement ends, and its locks
+            with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # refused on a platform that cannot check
+                conn.execute(
+                    "SET client_connection_check_interval = '1s'"
+                )  # the server ends the statement and locks of a killed swap
         except BaseException:
             conn.close()
             raise
@@ -137,7 +143,7 @@ class Database:
 
     @contextmanager
     def session(self, purpose: str = "") -> Iterator[Connection]:
-        """`connect`, closed at the end whatever happens (which ends its transaction and its locks)."""
+        """A session (`connect`) that is closed at the end of the block, which ends its transaction and releases its locks."""
         conn = self.connect(purpose)
         try:
             yield conn
@@ -145,7 +151,7 @@ class Database:
             conn.close()
 
     def libpq_environment(self) -> dict[str, str]:
-        """The connection as libpq variables, for a hook: the password travels in the environment, not in argv."""
+        """The connection as libpq variables, for a hook: the password is in the environment, not in the arguments."""
         keys = {
             "host": "PGHOST",
             "hostaddr": "PGHOSTADDR",
@@ -164,7 +170,7 @@ class Database:
         return {env: str(params[key]) for key, env in keys.items() if params.get(key)}
 
     def scrub(self, text: str) -> str:
-        """`text` without the password, should a library ever print it."""
+        """`text` without the password, in case a library prints it."""
         password = conninfo_to_dict(self.conninfo).get("password") or os.environ.get("PGPASSWORD")
         return text.replace(str(password), "********") if password else text
 
@@ -191,8 +197,8 @@ def _set_if_set(conn: Connection) -> None:
 
 
 def _said_elsewhere(service: str) -> set[str]:
-    """Keywords that the environment or a service file gives a value. libpq tells what it would take from PGSERVICE's
-    service only, so one that the connection string names stands there for a moment."""
+    """The keywords to which the environment or a service file gives a value. libpq tells only the values of the service that
+    PGSERVICE names, so the service of the connection string is put there for a moment."""
     before = os.environ.get("PGSERVICE")
     try:
         if service:
@@ -205,7 +211,8 @@ def _said_elsewhere(service: str) -> set[str]:
 
 
 def _refuse_split_password(text: str, params: Mapping[str, Any]) -> None:
-    """An @ or / inside a URI's password ends it for libpq, which then prints the rest as a host or port it cannot find."""
+    """Raises UsageError for a URI whose password holds an @ or a /. libpq ends the password there, and prints the rest as a host or
+    port that it cannot find."""
     host, dbname = str(params.get("host") or ""), str(params.get("dbname") or "")
     if "://" in text and ("@" in host[1:] or ("@" in dbname and f"/{dbname}" in text)):
         raise UsageError(
@@ -226,14 +233,17 @@ def may_set(conn: Connection, parameter: str) -> bool:
 
 
 def judged(error: psycopg.Error) -> bool:
-    """Whether the server judged the statement. Not when the session is gone or the server ends, a lock was not free, the
-    statement was cancelled or a resource ran out: that says nothing about it, and is to be raised."""
+    """Whether the error says something about the statement.
+
+    False when the session is gone, the server ends, a lock was not free, the statement was cancelled, or a resource ran out. Raise
+    such an error: the same statement may succeed later.
+    """
     code = error.sqlstate or ""
     return bool(code) and not code.startswith(("08", "40", "53", "55P03", "57", "58"))
 
 
 def translate(error: psycopg.Error) -> SwapError:
-    """The SwapError for a driver error that nothing nearer to it has handled."""
+    """The SwapError for a driver's error that no caller has handled."""
     code = error.sqlstate or ""
     message = error.diag.message_primary or first_line(error)
     if code == "25P03":

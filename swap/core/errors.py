@@ -1,5 +1,17 @@
-"""The one tree of errors. Each class has the exit code of CLI.md; each instance says what happened,
-what state the database was left in, and what to do next. Nothing else may reach a user."""
+"""The one tree of errors. Each class has an exit code (docs/cli.md). Each instance says what happened, in which state the
+database is, and what to do next. No other error may reach a user.
+
+    SwapError
+        DefectError            1   an error that this tool did not foresee
+        UsageError             2   a wrong option, argument or configuration value
+        RefusedError           3   a preflight check or a gate refused
+        LockError              4   a lock was not obtained within its budget
+        DifferenceError        5   verification found a difference, or did not finish
+        StoppedError           6   a hook failed, or an operator stopped the command
+        UnknownOutcomeError    7   the server was lost around a COMMIT
+        PhaseError             8   the run's phase does not allow this command
+        UnreachableError       9   the database was not reached
+"""
 
 from __future__ import annotations
 
@@ -25,8 +37,8 @@ NOTHING_CHANGED = "Nothing was changed."
 
 
 class SwapError(Exception):
-    """Base of the tree. `state`: what the database was left in; `hint`: what to do next; `document`: what --json says
-    beside the error."""
+    """Base of the tree. `state`: the state of the database now; `hint`: what to do next; `document`: what --json prints beside the
+    error."""
 
     exit_code = ExitCode.DEFECT
     default_state = "Whatever was committed before stays; every command can be run again."
@@ -41,12 +53,12 @@ class SwapError(Exception):
 
 
 def attach(error: Exception, document: dict[str, object]) -> None:
-    """What --json says beside this error: of a SwapError, or of a driver error that becomes one later."""
+    """Give the error a document that --json prints beside it. It may be a driver's error that becomes a SwapError later."""
     vars(error)["document"] = document
 
 
 class DefectError(SwapError):
-    """Something this tool did not foresee."""
+    """An error that this tool did not foresee."""
 
 
 class UsageError(SwapError):
@@ -58,7 +70,7 @@ class UsageError(SwapError):
 
 
 class RefusedError(SwapError):
-    """A preflight check or a gate said no."""
+    """A preflight check or a gate refused."""
 
     exit_code = ExitCode.REFUSED
     default_state = NOTHING_CHANGED
@@ -90,7 +102,7 @@ class StoppedError(SwapError):
 
 
 class UnknownOutcomeError(SwapError):
-    """The server went away around a COMMIT and could not be asked."""
+    """The server was lost around a COMMIT, and could not be asked for the outcome."""
 
     exit_code = ExitCode.UNKNOWN
     default_state = "The transaction was either committed or rolled back as a whole; which is not known yet."
@@ -106,7 +118,7 @@ class PhaseError(SwapError):
 
 
 class UnreachableError(SwapError):
-    """The database was unreachable or refused the connection."""
+    """The database was not reached, or refused the connection."""
 
     exit_code = ExitCode.UNREACHABLE
     default_state = "Nothing that was not committed took effect."

@@ -1,12 +1,12 @@
-"""Failpoints: a test stops a command after its N-th statement. Off unless SWAP_FAILPOINT says otherwise.
+"""Failpoints: a test stops a command after its N-th statement. Only SWAP_FAILPOINT turns them on.
 
     kill:N        SIGKILL after the N-th statement of this process, counted over all its sessions
-    hold:N:FILE   create FILE after the N-th statement, and go on when it is gone
-    count:FILE    nothing but count; FILE holds the number so far
+    hold:N:FILE   create FILE after the N-th statement, and go on when FILE is gone
+    count:FILE    only count; FILE holds the number so far
 
-A statement is one round trip that this code sends; BEGIN and COMMIT of a transaction block are the driver's, so a kill
-before a COMMIT is one after the last statement before it. Where nothing is configured, sessions have psycopg's own
-cursor: nothing of this is on the way.
+A statement is one round trip that this code sends. The driver sends BEGIN and COMMIT of a transaction block itself, so a kill
+before a COMMIT is a kill after the last statement before it. Without SWAP_FAILPOINT sessions have psycopg's own cursor, and none
+of this code runs.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class _Counted(psycopg.Cursor[tuple[Any, ...]]):
 
 
 def cursor_factory() -> type[psycopg.Cursor[tuple[Any, ...]]]:
-    """What sessions make their cursors with."""
+    """The class of a session's cursors."""
     return _Counted if os.environ.get(VARIABLE) else psycopg.Cursor
 
 
 def _reached() -> None:
-    global _sent  # noqa: PLW0603 - statements of the process, whichever session sent them
+    global _sent  # noqa: PLW0603 - counts the statements of all sessions of the process
     action, _, rest = os.environ[VARIABLE].partition(":")
     number, _, file = rest.partition(":")
     with _lock:

@@ -1,12 +1,12 @@
-"""Lock retries: short attempts, jittered pauses, a bounded number of them. The one module that uses tenacity.
+"""Lock retries: a bounded number of short attempts, with random pauses between them. The one module that uses tenacity.
 
-A queued ACCESS EXCLUSIVE request blocks every later reader (H33): so each attempt waits at most
-`lock_timeout_ms`, gives up, and pauses long enough for the queue behind it to drain.
-Locks are asked for in one LOCK TABLE statement, at once in the mode needed: an upgrade is how deadlocks start.
+A queued ACCESS EXCLUSIVE request blocks every later reader (H33). So each attempt waits at most `lock_timeout_ms` and then gives
+up, and the pause is long enough for the queue behind the attempt to drain. One LOCK TABLE statement asks for all tables, at once
+in the mode that is needed: a later upgrade of the mode is how deadlocks begin.
 
-lock_timeout bounds each wait and not their sum: the tables of one LOCK TABLE are waited for in turn, while those that
-were granted are held and others queue for them (seen: 1.2 s for three tables under a lock_timeout of 0.5 s). So a
-statement_timeout of the same length runs beside it (I2).
+lock_timeout limits each wait, and not their sum. LOCK TABLE waits for its tables in turn; it holds those that were granted, and
+other sessions queue for them (seen: 1.2 s for three tables under a lock_timeout of 0.5 s). So a statement_timeout of the same
+length runs beside it (I2).
 """
 
 from __future__ import annotations
@@ -34,25 +34,26 @@ RETRIED = (
 
 @dataclass(frozen=True)
 class LockBudget:
-    """How long one attempt may queue for its locks (ms), and how often it is tried."""
+    """How long one attempt may wait for all its locks (ms), and how many attempts are made."""
 
     lock_timeout_ms: int
     max_attempts: int
 
 
 def lock_tables(tables: Sequence[TableName], mode: str) -> sql.Composed:
-    """One LOCK TABLE over `tables` in a fixed order. ONLY is not used: children belong to the table."""
+    """One LOCK TABLE over `tables`, ordered by name. Without ONLY: the children belong to the table."""
     names = sql.SQL(", ").join(t.sql for t in sorted(set(tables)))
     return sql.SQL("LOCK TABLE {} IN {} MODE").format(names, sql.SQL(mode))
 
 
 def local_timeout(name: str, ms: int) -> sql.Composed:
+    """Set a timeout (milliseconds; 0: none) until the end of the transaction."""
     return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(f"{ms}ms"))
 
 
 def rest(name: str, ms: int) -> sql.Composed:
-    """The timer is set to what is left of `ms`, by the server's clock, since the message arrived that this is in: all of
-    its statements have one statement_timestamp()."""
+    """Set a timeout to what is left of `ms` since the server received this message. All statements of one message have the same
+    statement_timestamp(), and the server's clock decides."""
     return sql.SQL(
         "SELECT set_config({}, greatest(1, ceil({} - 1000 *"
         " extract(epoch FROM clock_timestamp() - statement_timestamp())))::int || 'ms', true)"
@@ -60,11 +61,13 @@ def rest(name: str, ms: int) -> sql.Composed:
 
 
 def acquire(conn: Connection, locks: Sequence[Query], budget_ms: int, then: Query | None = None) -> None:
-    """Statements that wait for locks, one after another, in the caller's transaction: `budget_ms` for all waits together.
+    """Run statements that wait for locks, one after another, in the caller's transaction: `budget_ms` for all waits together.
 
-    Leaves lock_timeout at `budget_ms`, for each lock that is taken later in the transaction, and no statement_timeout, or
-    what `then` sets in the same message.
-    Raises LockNotAvailable, whichever timer ended the wait; QueryCanceled when somebody cancelled it before that."""
+    Afterwards lock_timeout stays at `budget_ms` for every later lock of the transaction. statement_timeout is off, or what `then`
+    sets in the same message.
+
+    Raises psycopg's LockNotAvailable, whichever timer ended the wait, and QueryCanceled when an operator cancelled it earlier.
+    """
     timers = sql.SQL("; ").join(local_timeout(n, budget_ms) for n in ("lock_timeout", "statement_timeout"))
     conn.execute(timers)
     steps = [s for lock in locks for s in (rest("statement_timeout", budget_ms), lock)][1:]
@@ -86,9 +89,10 @@ def with_locks(
     body: Callable[[], T],
     on_refused: Callable[[int, psycopg.Error], None] = lambda attempt, error: None,
 ) -> T:
-    """Run `body` in one transaction that holds `mode` on `tables`.
+    """Run `body` in one transaction that holds `mode` on `tables`. Returns what it returns.
 
-    Raises LockError when every attempt was refused; then nothing was changed.
+    `on_refused`: called after each attempt that failed, with its number and its error. Raises LockError when every attempt failed;
+    nothing was changed then.
     """
     names = ", ".join(str(t) for t in sorted(set(tables)))
     return with_lock_retries(conn, [lock_tables(tables, mode)], f"{mode} lock on {names}", budget, body, on_refused)
@@ -102,7 +106,7 @@ def with_lock_retries(
     body: Callable[[], T],
     on_refused: Callable[[int, psycopg.Error], None] = lambda attempt, error: None,
 ) -> T:
-    """`with_locks`, for locks that LOCK TABLE does not take; `what` they are, for the error."""
+    """`with_locks`, for locks that LOCK TABLE does not take. `what`: the locks in words, for the error."""
 
     def attempt() -> T:
         with conn.transaction():

@@ -1,7 +1,7 @@
-"""Names: qualified table names, and generated names that stay unique and recognisable in 63 bytes.
+"""Names: qualified table names, and generated names that stay unique and recognisable within 63 bytes.
 
-PostgreSQL cuts identifiers at NAMEDATALEN - 1 = 63 bytes (src/include/pg_config_manual.h), silently for
-literals in DDL; two long names with the same beginning would collide. `derive` cuts the middle, never the suffix.
+PostgreSQL cuts identifiers at NAMEDATALEN - 1 = 63 bytes (src/include/pg_config_manual.h), with a NOTICE only: two long names
+with the same beginning would become one. `derive` cuts the name and keeps the suffix.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def derive(name: str, suffix: str) -> str:
 
 
 def expand(template: str, table: str) -> str:
-    """`{table}_new` for a table; a long name is cut as `derive` does, where the template only appends."""
+    """The template `{table}_new` for a table. Where the template only appends, a long name is cut as `derive` does."""
     if template.startswith("{table}") and "{table}" not in template[7:]:
         return derive(table, template[7:]) if len(template[7:].encode()) < MAX_BYTES // 2 else table + template[7:]
     return template.replace("{table}", table)
 
 
 def with_part(column: str, part: str) -> str:
-    """`user_id` -> `user_<part>_id`; anything that does not end in `_id` -> `<column>_<part>`."""
+    """`user_id` becomes `user_<part>_id`. A column that does not end in `_id` becomes `<column>_<part>`."""
     if column.endswith("_id") and column != "_id":
         return derive(column[: -len("_id")], f"_{part}_id")
     return derive(column, f"_{part}")
@@ -43,7 +43,7 @@ def with_part(column: str, part: str) -> str:
 
 @dataclass(frozen=True, order=True)
 class TableName:
-    """A schema-qualified relation name, unquoted as the catalog holds it."""
+    """A schema-qualified name of a relation or a routine, not quoted: as the catalog holds it."""
 
     schema: str
     name: str
@@ -60,7 +60,7 @@ class TableName:
 
 
 def quote(name: str) -> str:
-    """The identifier as a person writes it: quoted only where it must be."""
+    """The identifier as a person writes it: quoted only where necessary."""
     plain = name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit()
     if plain and name == name.lower():
         return name
@@ -68,7 +68,7 @@ def quote(name: str) -> str:
 
 
 def parse_table(text: str) -> TableName:
-    """`schema.table`, quoted as in SQL where needed; a bare name is in `public`. Raises ValueError."""
+    """Parse `schema.table`, quoted as in SQL where necessary. A name without a schema is in `public`. Raises ValueError."""
     parts: list[str] = []
     i = 0
     while True:

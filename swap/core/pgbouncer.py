@@ -1,13 +1,14 @@
-"""PgBouncer's admin console: PAUSE with a time limit, RECONNECT and RESUME that do not give up at once.
+"""PgBouncer's admin console: PAUSE with a time limit; RECONNECT and RESUME that are repeated for a while.
 
-What 1.18 was seen to do, and what follows from it here:
-- PAUSE answers when the last server connection is closed, in transaction pooling when the last transaction has ended.
-  Nothing bounds that wait but its client, so the answer is waited for here, not in the driver.
-- A PAUSE that has not answered yet is lifted by RESUME from another session, and then never answers: so it has a session
+What PgBouncer 1.18 was seen to do, and what follows from it here:
+- PAUSE answers when the last server connection is closed; in transaction pooling, when the last transaction has ended. Only its
+  client can limit that wait, so this module waits for the answer itself, and not the driver.
+- A RESUME from another session lifts a PAUSE that has not answered yet. That PAUSE never answers then: so each PAUSE has a session
   of its own, which is closed afterwards.
-- A database stays paused when the session that paused it ends, however it ends. Somebody has to RESUME it (`cutover.pause_watchdog`).
-- PAUSE of a paused database succeeds: whether somebody else holds it paused has to be asked before. A PAUSE of everything
-  is not seen in SHOW DATABASES; a PAUSE of one database is refused then.
+- A database stays paused when the session that paused it ends, however it ends. Another process has to RESUME it
+  (`cutover.pause_watchdog`).
+- PAUSE of a paused database succeeds: ask first whether it is paused already. SHOW DATABASES does not show a PAUSE of everything;
+  PgBouncer refuses a PAUSE of one database then.
 
 The console speaks the simple query protocol only: no parameters, no prepared statements, no transactions.
 """
@@ -34,7 +35,7 @@ HINT = "Check [pgbouncer] admin_dsn, PgBouncer, and its admin_users; or remove [
 
 
 class Pool(NamedTuple):
-    """A row of SHOW DATABASES. `database` is its name on the server, `mode` None where PgBouncer's default applies."""
+    """A row of SHOW DATABASES. `database`: its name on the server; `mode`: None where PgBouncer's default applies."""
 
     name: str
     database: str
@@ -43,7 +44,7 @@ class Pool(NamedTuple):
 
 
 class Console:
-    """One PgBouncer. A session is opened when it is needed and kept; the DSN, which may hold a password, is never shown."""
+    """One PgBouncer. Opens a session when it needs one, and keeps it. Never shows the DSN, which may hold a password."""
 
     def __init__(self, dsn: str) -> None:
         given = _params(dsn)
@@ -59,7 +60,7 @@ class Console:
             self._conn.close()
 
     def pools(self) -> list[Pool]:
-        """Its databases, the console aside. Raises UnreachableError; RefusedError where this is no admin console."""
+        """Its databases without the console itself. Raises UnreachableError; RefusedError where this is no admin console."""
         try:
             rows = self._ask(sql.SQL("SHOW DATABASES"))
         except psycopg.errors.UndefinedObject:
@@ -74,11 +75,11 @@ class Console:
         ]
 
     def default_mode(self) -> str:
-        """`pool_mode` of its configuration."""
+        """The `pool_mode` of its configuration."""
         return next((r["value"] for r in self._ask(sql.SQL("SHOW CONFIG")) if r["key"] == "pool_mode"), "")
 
     def may_pause(self) -> bool:
-        """Whether this user is one of admin_users: asked by a RESUME of a database that there is not."""
+        """Whether this user is one of admin_users. Asks by a RESUME of a database that does not exist."""
         nobody = max((p.name for p in self.pools()), key=len, default="") + "_"
         try:
             self._ask(sql.SQL("RESUME {}").format(sql.Identifier(nobody)))
@@ -87,13 +88,13 @@ class Console:
         return True
 
     def busy(self, name: str) -> list[int]:
-        """The server's processes that a client of this database is using: what a PAUSE waits for."""
+        """The server's processes that clients of this database use: a PAUSE waits for them."""
         rows = self._ask(sql.SQL("SHOW SERVERS"))
         return sorted(int(r["remote_pid"]) for r in rows if r["database"] == name and r["state"] == "active")
 
     def pause(self, name: str, timeout_s: float) -> bool:
-        """PAUSE; False when it was not reached in time: then it has to be lifted, as after an error (RefusedError,
-        UnreachableError)."""
+        """PAUSE. Returns False when the pause was not complete within `timeout_s`. Call `lift` then, and after an error
+        (RefusedError, UnreachableError)."""
         with closing(self._connect()) as own:
             link = own.pgconn
             deadline = time.monotonic() + timeout_s
@@ -114,8 +115,8 @@ class Console:
             return True
 
     def lift(self, names: Sequence[str], *, renew: bool, patience_s: float) -> None:
-        """RESUME, after RECONNECT with `renew` (server connections with plans of before are closed). A database that is not
-        paused is left as it is. Raises UnreachableError when it could not be told within `patience_s`."""
+        """RESUME each database; with `renew` RECONNECT it first, which closes server connections that hold old plans. A database
+        that is not paused stays as it is. Raises UnreachableError when PgBouncer was not reached within `patience_s`."""
         deadline = time.monotonic() + patience_s
         left = list(names)
         while left:
@@ -139,7 +140,8 @@ class Console:
                 raise UnreachableError(f"{self.label} did not RESUME {name}: {first_line(e)}.", hint=by_hand(name)) from None
 
     def _ask(self, statement: sql.SQL | sql.Composed) -> list[dict[str, Any]]:
-        """What is asked may be asked twice: a session that was left idle for as long as a snapshot takes may be gone."""
+        """Run one statement. Repeats it in a new session when the old one is gone: it may have been idle for as long as a
+        snapshot takes. So only a statement that may run twice can be run here."""
         kept = self._conn is not None and not self._conn.closed
         if self._conn is None or self._conn.closed:
             self._conn = self._connect()
@@ -169,7 +171,7 @@ class Console:
 
 
 def paused_now(dsns: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Whether each database is paused right now; None where its console is not reached or does not know it."""
+    """For each PgBouncer and database whether it is paused now. None: the console was not reached, or does not know it."""
     out: list[dict[str, Any]] = []
     for dsn in dsns:
         with closing(Console(dsn)) as console:
@@ -182,12 +184,12 @@ def paused_now(dsns: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]
 
 
 def by_hand(name: str) -> str:
-    """What an operator types when nobody else could RESUME."""
+    """What an operator types when this tool could not RESUME."""
     return f'By hand, in the admin console (psql "dbname=pgbouncer host=… port=6432"): RESUME "{name}";'
 
 
 def _params(dsn: str) -> dict[str, Any]:
-    """Raises ValueError; the configuration has been through it."""
+    """Raises ValueError. The configuration has been checked by this already."""
     try:
         return {k: v for k, v in conninfo_to_dict(dsn).items() if k != "application_name"}
     except psycopg.ProgrammingError:
@@ -195,6 +197,6 @@ def _params(dsn: str) -> dict[str, Any]:
 
 
 def check_dsn(dsn: str) -> str:
-    """For the configuration. Raises ValueError, without the text."""
+    """Check a DSN of the configuration. Raises ValueError without the text, which may hold a password."""
     _params(dsn)
     return dsn

@@ -1,4 +1,4 @@
-"""What executors say while they work. They never print: the command line decides how (bars, lines, JSON)."""
+"""What executors report while they work. They never print: the command line decides how (bars, lines, JSON)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ class Reporter(Protocol):
     """Receives facts; every method may be called from any thread."""
 
     def note(self, message: str) -> None:
-        """Something happened that an operator wants to see once."""
+        """An event that an operator wants to see once."""
 
     def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
-        """`done` of about `total` (None: not known) in `part` so far."""
+        """`part` has done `done` of about `total` (None: not known)."""
 
     def waiting(self, reason: str) -> None:
-        """Why nothing moves right now; an empty reason ends the wait."""
+        """Why nothing moves now. An empty reason ends the wait."""
 
     def working(self, what: str) -> None:
-        """What the server is at, while nothing else is told of it; `waiting` with an empty reason ends it too."""
+        """What the server does in a statement that reports no progress of its own. `waiting` with an empty reason ends it too."""
 
 
 class Silent:

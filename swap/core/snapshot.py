@@ -1,10 +1,11 @@
-"""pg_snapshot arithmetic: what a watermark over the change tables is made of.
+"""Arithmetic of pg_snapshot: the watermark over the change tables is a snapshot.
 
-A watermark is a snapshot: an entry is consumed when its transaction is visible in it. It orders nothing by
-sequence number, so an entry that was numbered early and commits late is not skipped (H8), and reading what is
-new costs an index range from `xmax` on plus the few transactions that were in progress, however long some
-other snapshot keeps dead or consumed rows in the table (H11). The idea is PgQ's batch between two ticks.
-Text form as in PostgreSQL's documentation, "Snapshot Components": xmin:xmax:xip_list.
+An entry is consumed when its transaction is visible in the watermark. Sequence numbers decide nothing, so an entry that got its
+number early and commits late is not skipped (H8). Reading the new entries costs an index range from `xmax` on, and the few
+transactions that were in progress, however long another snapshot keeps dead or consumed rows in the table (H11). The idea is
+PgQ's batch between two ticks.
+
+The text form is xmin:xmax:xip_list, as in PostgreSQL's documentation, "Snapshot Components".
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`xip`: transactions in progress below `xmax`. Only top-level ids appear, as in pg_current_snapshot()."""
+    """`xip`: the transactions below `xmax` that were in progress. Top-level ids only, as in pg_current_snapshot()."""
 
     xmax: int
     xip: tuple[int, ...] = ()
@@ -37,7 +38,7 @@ class Snapshot:
         return xid < self.xmax and xid not in self.xip
 
     def bounded(self, xmax: int) -> Snapshot:
-        """This snapshot as if it had been taken when `xmax` was the next id: a batch's end within it."""
+        """This snapshot as if it had been taken when `xmax` was the next id: the end of a batch within it."""
         if xmax >= self.xmax:
             return self
         return Snapshot(xmax, tuple(x for x in self.xip if x < xmax))

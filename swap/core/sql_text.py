@@ -1,4 +1,4 @@
-"""SQL text that lives in `.sql` files beside the module that uses it, loaded once."""
+"""SQL text: the `.sql` files beside the modules that use them, and text that is run as it is."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from importlib import resources
 
 from psycopg import sql
 
-Query = sql.SQL | sql.Composed  # what psycopg executes
+Query = sql.SQL | sql.Composed
 
 
 @cache
 def load_sql(package: str, name: str) -> sql.SQL:
-    """The file `name` of `package` as composable SQL; the files are the package's own, hence literal."""
+    """The file `name` of `package` as composable SQL. Read once. The files belong to the package, so their text is trusted."""
     text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
     return sql.SQL(text)
 
 
 def anonymous(body: sql.Composable) -> sql.Composed:
-    """DO with `body` as a literal: there is no delimiter that a name in it could close."""
+    """DO with `body` as a literal. With a dollar-quoted body, a name in it could close the quote."""
     return sql.SQL("DO {}").format(sql.Literal(body.as_string(None)))
 
 
 def verbatim(text: str) -> sql.SQL:
-    """SQL that the server itself printed (pg_get_indexdef and its kin): already quoted, never `format`ted."""
+    """SQL that the server itself printed (pg_get_indexdef and its kin): it is quoted already. Do not `format` it."""
     return sql.SQL(text)

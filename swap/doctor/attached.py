@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from swap.core.connection import Connection
 from swap.core.names import quote
 from swap.ddl.statistics import build_name, retired_name
-from swap.doctor.finding import Finding, Subject, blocker, or_ok, qualified, read
+from swap.doctor.finding import Finding, Subject, blocker, or_ok, qualified, read, read_values
+
+
+class ExtensionLink(NamedTuple):
+    """An object that belongs to an extension or depends on it."""
+
+    object: str
+    extension: str
+
+
+class MissingRight(NamedTuple):
+    """A privilege that a table's owner has given up."""
+
+    table_oid: int
+    privilege: str
+
+
+class SequenceUser(NamedTuple):
+    """An object that uses the sequence of an identity column."""
+
+    column: str
+    sequence: str
+    user: str
 
 
 def check_attached_objects(conn: Connection, subject: Subject) -> list[Finding]:
@@ -28,7 +52,7 @@ def _statistics(conn: Connection, subject: Subject) -> list[Finding]:
             hint = f"GRANT {quote(s.owner)} TO {quote(subject.catalog.role)};"
             found.append(blocker("ownership", s.name, f"these statistics belong to {s.owner}", hint))
         for name in (build_name(s), retired_name(subject.plan, s)):
-            if read(conn, "statistics_name.sql", schema=name.schema, name=name.name):
+            if read_values(conn, "statistics_name.sql", schema=name.schema, name=name.name):
                 found.append(blocker("names", name, f"statistics of this name exist, which {s.name} needs", f"Rename {name}."))
     return found
 
@@ -37,10 +61,10 @@ def _extensions(conn: Connection, subject: Subject) -> list[Finding]:
     """H32: what an extension made, or what goes when the extension goes, is bound to the object and not to its name."""
     return [
         blocker(
-            "extension", what, f"belongs to or depends on the extension {extension}: a new object in its place would not",
-            f"ALTER EXTENSION {quote(extension)} DROP …, or ALTER … NO DEPENDS ON EXTENSION, and again after the cutover.",
+            "extension", r.object, f"belongs to or depends on the extension {r.extension}: a new object in its place would not",
+            f"ALTER EXTENSION {quote(r.extension)} DROP …, or ALTER … NO DEPENDS ON EXTENSION, and again after the cutover.",
         )
-        for what, extension in read(conn, "extensions.sql", oids=[t.oid for t in subject.tables])
+        for r in read(conn, ExtensionLink, "extensions.sql", oids=[t.oid for t in subject.tables])
     ]  # fmt: skip
 
 
@@ -49,11 +73,11 @@ def _owner_rights(conn: Connection, subject: Subject) -> list[Finding]:
     tables = {t.oid: t for t in subject.tables}
     return [
         blocker(
-            "grants", t.name, f"its owner {t.owner} has given up {privilege} on it",
-            f"GRANT {privilege} ON {t.name} TO {quote(t.owner)}; and REVOKE it again afterwards.",
+            "grants", t.name, f"its owner {t.owner} has given up {r.privilege} on it",
+            f"GRANT {r.privilege} ON {t.name} TO {quote(t.owner)}; and REVOKE it again afterwards.",
         )
-        for oid, privilege in read(conn, "owner_rights.sql", oids=list(tables), source=subject.source.oid)
-        for t in (tables[oid],)
+        for r in read(conn, MissingRight, "owner_rights.sql", oids=list(tables), source=subject.source.oid)
+        for t in (tables[r.table_oid],)
     ]  # fmt: skip
 
 
@@ -62,11 +86,11 @@ def _identity_sequences(conn: Connection, subject: Subject) -> list[Finding]:
     source = subject.source
     found = [
         blocker(
-            "identity-sequence", qualified(source.name, column),
-            f"its sequence {sequence} is used by {user} too, which would hold on to a sequence that is gone",
+            "identity-sequence", qualified(source.name, r.column),
+            f"its sequence {r.sequence} is used by {r.user} too, which would hold on to a sequence that is gone",
             "Give that one a sequence of its own.",
         )
-        for column, sequence, user in read(conn, "sequence_users.sql", source=source.oid)
+        for r in read(conn, SequenceUser, "sequence_users.sql", source=source.oid)
     ]  # fmt: skip
     count = sum(s.identity for s in source.sequences)
     return or_ok(found, "identity-sequence", source.name, f"{count} identity columns; nothing else uses their sequences")

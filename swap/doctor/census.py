@@ -8,6 +8,7 @@ over or refuses it by name; it does not do so itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from swap.core.connection import Connection
 from swap.doctor.finding import Finding, Subject, blocker, or_ok, read
@@ -104,16 +105,28 @@ CLAIMS = (
 )  # fmt: skip
 
 
+class Dependency(NamedTuple):
+    """A kind of dependency that is there, with one example of both ends."""
+
+    way: str
+    kind: str
+    deptype: str
+    referenced_kind: str
+    dependent: str
+    referenced: str
+
+
 def check_census(conn: Connection, subject: Subject) -> list[Finding]:
     """Reads the catalog only."""
-    rows = read(conn, "census.sql", oids=[t.oid for t in subject.tables])
+    rows = read(conn, Dependency, "census.sql", oids=[t.oid for t in subject.tables])
     found = [
         blocker(
-            "census", dependent, f"depends on {referenced} in a way that no rule here knows ({kind}, {deptype}, {ref_kind})",
+            "census", r.dependent,
+            f"depends on {r.referenced} in a way that no rule here knows ({r.kind}, {r.deptype}, {r.referenced_kind})",
             "Drop the one or the other for the time of the migration, and report this line.",
         )
-        for way, kind, deptype, ref_kind, dependent, referenced in rows
-        if claimed(way, kind, deptype, ref_kind) is None
+        for r in rows
+        if claimed(r.way, r.kind, r.deptype, r.referenced_kind) is None
     ]  # fmt: skip
     return or_ok(found, "census", subject.source.name, f"{len(rows)} kinds of dependency, each known")
 

@@ -15,11 +15,11 @@ WITH RECURSIVE own(classid, objid) AS (
     UNION
     SELECT 'out', d.* FROM pg_depend d JOIN own ON own.classid = d.classid AND own.objid = d.objid
 )
-SELECT e.way, k.kind, e.deptype::text, r.kind, min(pg_describe_object(e.classid, e.objid, e.objsubid)),
-       min(pg_describe_object(e.refclassid, e.refobjid, e.refobjsubid))
+SELECT e.way, k.kind, e.deptype::text, r.kind AS referenced_kind, min(pg_describe_object(e.classid, e.objid, e.objsubid)) AS dependent,
+       min(pg_describe_object(e.refclassid, e.refobjid, e.refobjsubid)) AS referenced
 FROM entry e,
      LATERAL (SELECT (parse_ident(e.classid::regclass::text))[1] || coalesce(
          (SELECT '/' || c.relkind::text FROM pg_class c WHERE e.classid = 'pg_class'::regclass AND c.oid = e.objid), '')) k(kind),
      LATERAL (SELECT (parse_ident(e.refclassid::regclass::text))[1] || coalesce(
          (SELECT '/' || c.relkind::text FROM pg_class c WHERE e.refclassid = 'pg_class'::regclass AND c.oid = e.refobjid), '')) r(kind)
-GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+GROUP BY e.way, k.kind, e.deptype, r.kind ORDER BY e.way, k.kind, e.deptype, r.kind

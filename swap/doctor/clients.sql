@@ -1,7 +1,7 @@
 -- Roles whose sessions are to be ended: are they there, what are they, and may this role see and end what they do.
-SELECT w.name, r.oid IS NOT NULL, coalesce(r.rolsuper, false), coalesce(r.rolreplication, false),
+SELECT w.name, r.oid IS NOT NULL AS found, coalesce(r.rolsuper, false) AS superuser, coalesce(r.rolreplication, false) AS replication,
        coalesce(pg_has_role(r.oid, 'USAGE'), false)
-         OR pg_has_role('pg_signal_backend', 'USAGE') AND pg_has_role('pg_read_all_stats', 'USAGE'),
-       current_user::text
+         OR pg_has_role('pg_signal_backend', 'USAGE') AND pg_has_role('pg_read_all_stats', 'USAGE') AS may_end,
+       current_user::text AS me
 FROM unnest(%(roles)s::text[]) WITH ORDINALITY w(name, n) LEFT JOIN pg_roles r ON r.rolname = w.name
 ORDER BY w.n

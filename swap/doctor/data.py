@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -14,9 +15,26 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.core.sql_text import load_sql, verbatim
-from swap.doctor.finding import PACKAGE, Finding, Subject, blocker, bounded, ok, or_ok, qualified, warning
+from swap.doctor.finding import PACKAGE, Finding, NotChecked, Subject, blocker, ok, or_ok, qualified, scan, warning
 from swap.plan.key_columns import unvouched
 from swap.plan.model import RefColumns
+
+
+class Counts(NamedTuple):
+    """How many rows of a reference hold a wrong uuid, an integer of no row, no uuid yet, a uuid without an integer."""
+
+    contradictions: int
+    orphans: int
+    missing: int
+    without_integer: int
+
+
+class Contradiction(NamedTuple):
+    """One row whose uuid is not the `expected` one: that of the row which its integer names."""
+
+    key: str
+    uuid: str
+    expected: str | None
 
 
 def check_data(conn: Connection, subject: Subject, timeout_ms: int) -> list[Finding]:
@@ -43,32 +61,27 @@ def _check(conn: Connection, ref: RefColumns, heap: TableName, subject: Subject,
     ref = replace(ref, table=heap, declared=ref.declared and heap in _bare(ref, subject))
     names = _names(ref, subject)
     try:
-        rows = bounded(conn, load_sql(PACKAGE, "reference.sql").format(**names), timeout_ms)
+        rows = scan(conn, Counts, load_sql(PACKAGE, "reference.sql").format(**names), timeout_ms)
     except (psycopg.ProgrammingError, psycopg.DataError, psycopg.InternalError) as e:
         if ref.where is None:
             raise
         return [blocker("reference-where", at, f"`where` does not run: {e.diag.message_primary}", "Correct [[reference]] where.")]
-    if isinstance(rows, str):
+    if isinstance(rows, NotChecked):
         hint = "`verify` compares every row before a cutover; orphans and contradictions show there at the latest."
-        return [warning("reference-data", at, rows, hint)]
-    contradictions, orphans, missing, lonely = rows[0]
+        return [warning("reference-data", at, rows.reason, hint)]
+    (counts,) = rows
     found = []
-    if contradictions:
-        found.append(_contradictions(conn, ref, subject, contradictions, timeout_ms))
-    if orphans:
-        found.append(_orphans(ref, subject, orphans))
-    if lonely:
-        detail = f"{lonely:,} rows have a uuid in {quote(ref.uuid_column)} and no integer"
+    if counts.contradictions:
+        found.append(_contradictions(conn, ref, subject, counts.contradictions, timeout_ms))
+    if counts.orphans:
+        found.append(_orphans(ref, subject, counts.orphans))
+    if counts.without_integer:
+        detail = f"{counts.without_integer:,} rows have a uuid in {quote(ref.uuid_column)} and no integer"
         hint = f"UPDATE {ref.table} r SET {quote(ref.column)} = s.{quote(subject.config.source.key)} FROM {subject.source.name} s WHERE …"
         found.append(blocker("reference-data", at, detail, f"Set the integer ({hint}), or the uuid to NULL."))
-    if ref.adopted and missing and not found:
-        return [
-            ok(
-                "reference-data",
-                at,
-                f"no contradiction; {missing:,} rows have no uuid yet and get theirs in the backfill",
-            )
-        ]
+    if ref.adopted and counts.missing and not found:
+        detail = f"no contradiction; {counts.missing:,} rows have no uuid yet and get theirs in the backfill"
+        return [ok("reference-data", at, detail)]
     return or_ok(found, "reference-data", at, "every key is known" + (", no uuid contradicts it" if ref.adopted else ""))
 
 
@@ -77,9 +90,9 @@ def _bare(ref: RefColumns, subject: Subject) -> list[TableName]:
 
 
 def _contradictions(conn: Connection, ref: RefColumns, subject: Subject, count: int, timeout_ms: int) -> Finding:
-    rows = bounded(conn, load_sql(PACKAGE, "contradictions.sql").format(**_names(ref, subject)), timeout_ms)
-    shown = "" if isinstance(rows, str) else "; " + ", ".join(
-        f"{quote(ref.column)} = {key} has {uuid}, not {right or 'a known uuid'}" for key, uuid, right in rows
+    rows = scan(conn, Contradiction, load_sql(PACKAGE, "contradictions.sql").format(**_names(ref, subject)), timeout_ms)
+    shown = "" if isinstance(rows, NotChecked) else "; " + ", ".join(
+        f"{quote(ref.column)} = {r.key} has {r.uuid}, not {r.expected or 'a known uuid'}" for r in rows
     )  # fmt: skip
     detail = f"{count:,} rows hold a uuid that contradicts the integer{shown}"
     hint = f"Decide which side is right and correct it: UPDATE {ref.table} SET {quote(ref.uuid_column)} = NULL … lets the backfill fill it."

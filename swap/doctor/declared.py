@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from swap.catalog.load import load_catalog, query
+from swap.catalog.load import load_catalog
 from swap.catalog.model import Catalog
+from swap.catalog.query import find_relation
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import UsageError
@@ -21,9 +22,9 @@ def check_kinds(conn: Connection, config: Config) -> list[Finding]:
     """The source must exist (UsageError) and, like every declared table, be an ordinary table."""
     found = []
     for name in dict.fromkeys([config.source.name, *(parse_table(r.table) for r in config.reference)]):
-        rows = query(conn, "resolve.sql", schema=name.schema, name=name.name)
-        if rows:
-            found += check_kind(name, rows[0][1], source=name == config.source.name)
+        relation = find_relation(conn, name)
+        if relation is not None:
+            found += check_kind(name, relation.kind, source=name == config.source.name)
         elif name == config.source.name:
             hint = "Check [source] table (schema.table) and the database in the connection string."
             raise UsageError(f"There is no table {name} in this database.", hint=hint)

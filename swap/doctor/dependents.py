@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from swap.catalog.model import Dependent, Grant, Table
 from swap.core.connection import Connection
@@ -10,7 +11,7 @@ from swap.core.names import quote
 from swap.doctor.finding import Finding, Subject, blocker, or_ok, read
 from swap.doctor.policies import check_policies
 from swap.doctor.triggers import check_triggers
-from swap.doctor.views_and_functions import check_views_and_functions
+from swap.doctor.views_and_functions import BoundColumn, check_views_and_functions
 
 REASONS = {
     "pg_policy": ("its expression names the table's row type", "DROP POLICY before, and CREATE it again after the cutover."),
@@ -25,12 +26,20 @@ UNKNOWN = (
 )
 
 
+class Grantor(NamedTuple):
+    """A role that granted rights with its grant option. `can_become`: this role may act for it; `sees_schema`: it has USAGE."""
+
+    name: str
+    can_become: bool
+    sees_schema: bool
+
+
 def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
     """Census, views, policies, triggers and grants. Reads the catalog only."""
     config, source = subject.config, subject.source
     columns = [(source.oid, config.source.key), (source.oid, config.identity.column)]
     columns += [(r.oid, c) for r in subject.references for c in (r.column, r.uuid_column)]
-    bound = read(conn, "bound.sql", oids=[o for o, _ in columns], columns=[c for _, c in columns])
+    bound = read(conn, BoundColumn, "bound.sql", oids=[o for o, _ in columns], columns=[c for _, c in columns])
     found = [
         *(_dependent(d) for d in subject.catalog.dependents),
         *check_views_and_functions(conn, subject, bound),
@@ -70,14 +79,14 @@ def _regrant(owner: str, name: object, grantor: str) -> str:
 
 def _grantors(conn: Connection, table: Table, held: tuple[Grant, ...], role: str) -> Iterator[Finding]:
     others = sorted({g.grantor for g in held if g.grantor != table.owner})
-    rows = read(conn, "grantors.sql", roles=others, schema=table.name.schema) if others else []
-    for grantor, can_become, finds in sorted(rows):
-        detail = f"{grantor} granted rights on it with its grant option, "
-        again = f" Or: {_regrant(table.owner, table.name, grantor)}"
-        if not can_become:
-            detail += f"and {role} cannot act for {grantor} to give them again"
-            yield blocker("grants", table.name, detail, f"GRANT {quote(grantor)} TO {quote(role)};{again}")
-        elif not finds:
+    rows = read(conn, Grantor, "grantors.sql", roles=others, schema=table.name.schema) if others else []
+    for grantor in sorted(rows):
+        detail = f"{grantor.name} granted rights on it with its grant option, "
+        again = f" Or: {_regrant(table.owner, table.name, grantor.name)}"
+        if not grantor.can_become:
+            detail += f"and {role} cannot act for {grantor.name} to give them again"
+            yield blocker("grants", table.name, detail, f"GRANT {quote(grantor.name)} TO {quote(role)};{again}")
+        elif not grantor.sees_schema:
             detail += f"and has no USAGE on the schema {quote(table.name.schema)} any more to give them again"
-            hint = f"GRANT USAGE ON SCHEMA {quote(table.name.schema)} TO {quote(grantor)};{again}"
+            hint = f"GRANT USAGE ON SCHEMA {quote(table.name.schema)} TO {quote(grantor.name)};{again}"
             yield blocker("grants", table.name, detail, hint)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import psycopg
 
 from swap.catalog.expressions import refuse_spliced
-from swap.catalog.load import query
+from swap.catalog.query import find_relation
 from swap.core.config import Config
 from swap.core.connection import SETTINGS, Connection
 from swap.core.errors import LockError, RefusedError
@@ -40,6 +41,7 @@ from swap.doctor.privileges import (
     check_schemas,
     check_targets,
     read_relations,
+    read_targets,
 )
 from swap.doctor.publications import check_publications
 from swap.doctor.references import check_references
@@ -61,6 +63,13 @@ OVER = (Phase.FINALIZED, Phase.ABORTED)
 UNTRIED = {"connection", "database-privileges"}  # where these stop it, nothing can be built for a trial either
 
 TrialBuild = Callable[[Connection, Plan, Sequence[Finding]], list[Finding]]
+
+
+class StateSchema(NamedTuple):
+    """`owned`: this role has the owner's rights."""
+
+    owner: str
+    owned: bool
 
 
 def examine(
@@ -126,10 +135,10 @@ def _examine(conn: Connection, config: Config, scan_timeout_ms: int, trial: Tria
 def _state(conn: Connection, config: Config, server: Server) -> tuple[list[Finding], Run | None, bool]:
     """The state schema: free, ours, or somebody else's. The run of this source, if there is one."""
     schema = config.names.state_schema
-    rows = read(conn, "state.sql", schema=schema)
-    if not rows:
+    found = read(conn, StateSchema, "state.sql", schema=schema)
+    if not found:
         return [ok("state-schema", schema, "does not exist: `prepare` creates it")], None, False
-    owner, owned = rows[0]
+    owner, owned = found[0]
     try:
         journal = Journal(conn, schema)
         journal.exists()
@@ -163,10 +172,10 @@ def _during(conn: Connection, server: Server, run: Run) -> list[Finding]:
     """What can still go wrong while a run exists: rights on the tables as they are now, and room."""
     plan = run.plan
     names = {plan.source, plan.shadow, plan.retired, *(r.table for r in plan.references)}
-    found = {n: query(conn, "resolve.sql", schema=n.schema, name=n.name) for n in sorted(names)}
-    relations = read_relations(conn, [int(rows[0][0]) for rows in found.values() if rows])
-    columns = read(conn, "targets.sql", source=int(found[plan.source][0][0])) if found[plan.source] else []
-    targets = read_relations(conn, sorted({int(c[0]) for c in columns}))
+    found = {n: relation for n in sorted(names) if (relation := find_relation(conn, n))}
+    relations = read_relations(conn, [relation.oid for relation in found.values()])
+    columns = read_targets(conn, found[plan.source].oid) if plan.source in found else []
+    targets = read_relations(conn, sorted({c.target_oid for c in columns}))
     return [
         *check_ownership(relations, server.role),
         *check_targets(targets, columns, server.role),

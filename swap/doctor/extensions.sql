@@ -1,5 +1,5 @@
 -- Members of extensions, and what depends on one: the tables, their indexes, sequences, statistics, triggers.
-SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0), e.extname::text
+SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0) AS object, e.extname::text AS extension
 FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
 WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype IN ('e', 'x') AND (
        d.classid = 'pg_class'::regclass AND (
@@ -11,4 +11,4 @@ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype IN ('e', 'x') AND (
            SELECT FROM pg_trigger t WHERE t.oid = d.objid AND t.tgrelid = ANY (%(oids)s::oid[]))
     OR d.classid = 'pg_statistic_ext'::regclass AND EXISTS (
            SELECT FROM pg_statistic_ext x WHERE x.oid = d.objid AND x.stxrelid = ANY (%(oids)s::oid[])))
-ORDER BY 1, 2
+ORDER BY object, extension

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from psycopg import errors, sql
 
@@ -17,13 +17,14 @@ from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName, quote
+from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
 from swap.plan.model import ColumnPair, Plan, RefColumns
 from swap.plan.references import key_pair
 
 PACKAGE = "swap.doctor"
 Status = Literal["ok", "warning", "blocker"]
-Rows = list[tuple[Any, ...]]
+T = TypeVar("T")
 NOT_ACCEPTABLE = " This finding cannot be accepted."
 
 
@@ -120,21 +121,39 @@ def in_schema(table: TableName, name: str) -> str:
     return str(table.renamed(name))
 
 
-def read(conn: Connection, file: str, **params: object) -> Rows:
-    """Run one of this package's `.sql` files."""
-    return conn.execute(load_sql(PACKAGE, file), params).fetchall()
+def read(conn: Connection, cls: type[T], file: str, **params: object) -> list[T]:
+    """The rows of one of this package's `.sql` files, one `cls` each, by the names of their columns."""
+    return fetch(conn, cls, load_sql(PACKAGE, file), params)
 
 
-def bounded(conn: Connection, statement: sql.Composed, timeout_ms: int) -> Rows | str:
-    """Rows of a scan of application data, or why there are none. Read-only; ACCESS SHARE for `timeout_ms` at most."""
+def read_values(conn: Connection, file: str, **params: object) -> list[Any]:
+    """The values of one of this package's `.sql` files that has one column."""
+    return fetch_values(conn, load_sql(PACKAGE, file), params)
+
+
+class Count(NamedTuple):
+    """How many rows of a table."""
+
+    rows: int
+
+
+@dataclass(frozen=True)
+class NotChecked:
+    """Why a scan has no result."""
+
+    reason: str
+
+
+def scan(conn: Connection, cls: type[T], statement: sql.Composed, timeout_ms: int) -> list[T] | NotChecked:
+    """The rows of a read-only scan of application data, one `cls` each. Holds ACCESS SHARE for `timeout_ms` at most."""
     try:
         with conn.transaction():
             conn.execute("SET TRANSACTION READ ONLY")
             conn.execute(local_timeout("statement_timeout", timeout_ms))
-            return conn.execute(statement).fetchall()
+            return fetch(conn, cls, statement)
     except errors.QueryCanceled:
-        return f"not checked within {timeout_ms / 1000:g} s"
+        return NotChecked(f"not checked within {timeout_ms / 1000:g} s")
     except errors.LockNotAvailable:
-        return "not checked: the table is locked by another session"
+        return NotChecked("not checked: the table is locked by another session")
     except errors.InsufficientPrivilege as e:
-        return f"not checked: {e.diag.message_primary}"
+        return NotChecked(f"not checked: {e.diag.message_primary}")

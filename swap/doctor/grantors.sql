@@ -1,4 +1,4 @@
 -- Which of the roles this one can become, and whether they find what is in the schema then.
-SELECT r.rolname::text, pg_has_role(r.oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END),
-       has_schema_privilege(r.oid, n.oid, 'USAGE')
+SELECT r.rolname::text AS name, pg_has_role(r.oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END) AS can_become,
+       has_schema_privilege(r.oid, n.oid, 'USAGE') AS sees_schema
 FROM pg_roles r, pg_namespace n WHERE r.rolname = ANY (%(roles)s::text[]) AND n.nspname = %(schema)s

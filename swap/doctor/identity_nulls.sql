@@ -1,1 +1,1 @@
-SELECT count(*) FROM {table} WHERE {column} IS NULL
+SELECT count(*) AS rows FROM {table} WHERE {column} IS NULL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from psycopg import sql
 
 from swap.catalog.model import Table
@@ -11,16 +13,25 @@ from swap.core.names import quote
 from swap.core.sql_text import load_sql
 from swap.doctor.finding import (
     PACKAGE,
+    Count,
     Finding,
+    NotChecked,
     Subject,
     blocker,
-    bounded,
     ok,
     or_ok,
     qualified,
+    scan,
     warning,
 )
 from swap.plan.model import INTEGERS, UUIDV7_SINCE, is_identity_index
+
+
+class Duplicate(NamedTuple):
+    """A uuid that several rows hold."""
+
+    value: str
+    rows: int
 
 
 def check_key(source: Table, config: Config) -> list[Finding]:
@@ -36,14 +47,8 @@ def check_key(source: Table, config: Config) -> list[Finding]:
         columns = ", ".join(quote(c) for c in primary.key_columns)
         return [blocker("key", name, f"the primary key is composite ({columns})", "Only single-column keys are supported.")]
     if column is None:
-        return [
-            blocker(
-                "key",
-                where,
-                "there is no such column",
-                f"[source] key = {quote(primary.key_columns[0])} is the primary key.",
-            )
-        ]
+        hint = f"[source] key = {quote(primary.key_columns[0])} is the primary key."
+        return [blocker("key", where, "there is no such column", hint)]
     if primary.key_columns != (key,):
         hint = f"[source] key: name the primary key's column, {quote(primary.key_columns[0])}."
         return [blocker("key", where, "this column is not the primary key", hint)]
@@ -88,14 +93,8 @@ def check_identity(source: Table, config: Config, version: int) -> list[Finding]
         hint = "[identity] column: name a uuid column, or a name that is free."
         return [blocker("identity", where, f"exists and is {column.type}, not uuid", hint)]
     if column.generated:
-        return [
-            blocker(
-                "identity",
-                where,
-                "is a generated column: it cannot become a key",
-                "[identity] column: name another one.",
-            )
-        ]
+        hint = "[identity] column: name another one."
+        return [blocker("identity", where, "is a generated column: it cannot become a key", hint)]
     return [ok("identity", where, "is adopted" + ("" if column.not_null else "; NULLs are filled"))]
 
 
@@ -119,36 +118,25 @@ def check_identity_data(conn: Connection, subject: Subject, timeout_ms: int) -> 
 
 
 def _nulls(conn: Connection, subject: Subject, where: str, timeout_ms: int) -> list[Finding]:
-    rows = bounded(conn, load_sql(PACKAGE, "identity_nulls.sql").format(**_names(subject)), timeout_ms)
+    counts = scan(conn, Count, load_sql(PACKAGE, "identity_nulls.sql").format(**_names(subject)), timeout_ms)
     hint = "Nothing to do: the backfill fills them."
-    if isinstance(rows, str):
-        return [warning("identity-data", where, f"may be NULL; how often was {rows}", hint)]
-    return [warning("identity-data", where, f"is NULL in {rows[0][0]:,} rows", hint)] if rows[0][0] else []
+    if isinstance(counts, NotChecked):
+        return [warning("identity-data", where, f"may be NULL; how often was {counts.reason}", hint)]
+    (nulls,) = counts
+    return [warning("identity-data", where, f"is NULL in {nulls.rows:,} rows", hint)] if nulls.rows else []
 
 
 def _duplicates(conn: Connection, subject: Subject, where: str, timeout_ms: int) -> list[Finding]:
-    rows = bounded(conn, load_sql(PACKAGE, "identity_duplicates.sql").format(**_names(subject)), timeout_ms)
-    if isinstance(rows, str):
-        detail = f"has no unique index, and duplicates were {rows}; `sync` builds one"
+    found = scan(conn, Duplicate, load_sql(PACKAGE, "identity_duplicates.sql").format(**_names(subject)), timeout_ms)
+    if isinstance(found, NotChecked):
+        detail = f"has no unique index, and duplicates were {found.reason}; `sync` builds one"
         return [warning("identity-data", where, detail, "A duplicate would stop the build: look for one yourself.")]
-    if not rows:
-        return [
-            warning(
-                "identity-data",
-                where,
-                "has no unique index; no value is there twice",
-                "Nothing to do: `sync` builds one.",
-            )
-        ]
-    shown = ", ".join(f"{value} ({count} rows)" for value, count in rows)
-    return [
-        blocker(
-            "identity-data",
-            where,
-            f"holds values more than once: {shown}",
-            "Give all but one of those rows a new uuid.",
-        )
-    ]
+    if not found:
+        detail = "has no unique index; no value is there twice"
+        return [warning("identity-data", where, detail, "Nothing to do: `sync` builds one.")]
+    shown = ", ".join(f"{d.value} ({d.rows} rows)" for d in found)
+    hint = "Give all but one of those rows a new uuid."
+    return [blocker("identity-data", where, f"holds values more than once: {shown}", hint)]
 
 
 def _names(subject: Subject) -> dict[str, sql.Composable]:

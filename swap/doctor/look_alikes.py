@@ -11,15 +11,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.core.sql_text import load_sql
-from swap.doctor.finding import PACKAGE, Finding, Rows, bounded, or_ok, qualified, read, warning
+from swap.doctor.finding import PACKAGE, Finding, NotChecked, or_ok, qualified, read, read_values, scan, warning
 
+T = TypeVar("T")
 SAMPLE_MS = 2000
 ALL_SAMPLES_S = 60.0
 WHOLE_TABLE_ROWS = 100_000  # up to here a sample reads from the beginning; above, random pages
@@ -58,27 +59,38 @@ class Samples:
 
     until: float = field(default_factory=lambda: time.monotonic() + ALL_SAMPLES_S)
 
-    def read(self, conn: Connection, statement: sql.Composed) -> Rows | str:
-        """Rows, or why there are none."""
+    def read(self, conn: Connection, cls: type[T], statement: sql.Composed) -> list[T] | NotChecked:
+        """The rows, one `cls` each, or why there are none."""
         if time.monotonic() > self.until:
-            return f"not checked: all samples together took longer than {ALL_SAMPLES_S:g} s"
-        return bounded(conn, statement, SAMPLE_MS)
+            return NotChecked(f"not checked: all samples together took longer than {ALL_SAMPLES_S:g} s")
+        return scan(conn, cls, statement, SAMPLE_MS)
 
 
-def convincing(values: int, known: int) -> bool:
-    """Whether enough of a sample's values are keys to list a column whose name says nothing."""
-    return values >= ENOUGH_VALUES and known >= 0.9 * values
+class Sample(NamedTuple):
+    """How many distinct values a sample has, and how many of them are keys of the source."""
+
+    sampled: int
+    known: int
+
+    @property
+    def convincing(self) -> bool:
+        """Whether enough of the values are keys to list a column whose name says nothing."""
+        return self.sampled >= ENOUGH_VALUES and self.known >= 0.9 * self.sampled
+
+    def evidence(self, source: TableName) -> str:
+        """What a finding says of it."""
+        return f"{self.known} of {self.sampled} sampled values are keys of {source}" if self.sampled else "no value in the sample"
 
 
-def shown(values: int, known: int, source: TableName) -> str:
-    """The evidence of a sample."""
-    return f"{known} of {values} sampled values are keys of {source}" if values else "no value in the sample"
+class TypeValue(NamedTuple):
+    """A value of the type column of a polymorphic pair."""
+
+    value: str
 
 
 class Candidate(NamedTuple):
-    """One row of lookalikes_columns.sql; `type_column` is `x_type` beside `x_id`."""
+    """A column that may hold keys. `type_column` is `x_type` beside `x_id`."""
 
-    oid: int
     schema: str
     relation: str
     column: str
@@ -134,16 +146,15 @@ def names_class(value: str, source: str) -> bool:
 
 def read_relations(conn: Connection) -> set[str]:
     """Names that a column may be called after."""
-    return {r[0] for r in read(conn, "look_alikes_relations.sql")}
+    return set(read_values(conn, "look_alikes_relations.sql"))
 
 
 def whole_columns(
     conn: Connection, source: TableName, key: str, relations: set[str], samples: Samples, state_schema: str
 ) -> list[LookAlike]:
     """Every integer column that may hold keys of the source, views and partitions aside."""
-    candidates = [Candidate(*r) for r in read(conn, "look_alikes_columns.sql", state_schema=state_schema)]
     out = []
-    for c in candidates:
+    for c in read(conn, Candidate, "look_alikes_columns.sql", state_schema=state_schema):
         if c.table == source and c.column == key:
             continue
         if names_source(c.column, source.name, key):
@@ -157,7 +168,7 @@ def whole_columns(
 
 def _by_name(conn: Connection, c: Candidate, source: TableName, key: str, samples: Samples) -> LookAlike:
     rows = _sampled(conn, c, source, key, samples)
-    said = f"its values were {rows}" if isinstance(rows, str) else shown(rows[0][0], rows[0][1], source)
+    said = f"its values were {rows.reason}" if isinstance(rows, NotChecked) else rows[0].evidence(source)
     return LookAlike(c.table, c.column, None, f"an integer without a foreign key, called after {source}; {said}")
 
 
@@ -166,11 +177,11 @@ def _polymorphic(conn: Connection, c: Candidate, source: TableName, samples: Sam
     statement = load_sql(PACKAGE, "look_alikes_types.sql").format(
         type=sql.Identifier(c.type_column), column=sql.Identifier(c.column), table=c.table.sql, sample=sample(c)
     )
-    rows = samples.read(conn, statement)
+    rows = samples.read(conn, TypeValue, statement)
     pair = f"{quote(c.type_column)} + {quote(c.column)}"
-    if isinstance(rows, str):
-        return [LookAlike(c.table, c.column, None, f"{pair} looks like a polymorphic pair; its types were {rows}")]
-    values = sorted(r[0] for r in rows if names_class(r[0], source.name))
+    if isinstance(rows, NotChecked):
+        return [LookAlike(c.table, c.column, None, f"{pair} looks like a polymorphic pair; its types were {rows.reason}")]
+    values = sorted(r.value for r in rows if names_class(r.value, source.name))
     if not values:
         return []
     literals = ", ".join("'" + v.replace("'", "''") + "'" for v in values)
@@ -196,16 +207,15 @@ def unexplained(column: str, relations: set[str]) -> bool:
 
 def _by_value(conn: Connection, c: Candidate, source: TableName, key: str, samples: Samples) -> list[LookAlike]:
     rows = _sampled(conn, c, source, key, samples)
-    if isinstance(rows, str):
-        return [LookAlike(c.table, c.column, None, f"no table explains its name; its values were {rows}")]
-    values, known = rows[0]
-    if not convincing(values, known):
+    if isinstance(rows, NotChecked):
+        return [LookAlike(c.table, c.column, None, f"no table explains its name; its values were {rows.reason}")]
+    (found,) = rows
+    if not found.convincing:
         return []
-    return [LookAlike(c.table, c.column, None, f"{shown(values, known, source)}, and no table explains its name")]
+    return [LookAlike(c.table, c.column, None, f"{found.evidence(source)}, and no table explains its name")]
 
 
-def _sampled(conn: Connection, c: Candidate, source: TableName, key: str, samples: Samples) -> Rows | str:
-    """How many distinct values a sample has, and how many of them are keys."""
+def _sampled(conn: Connection, c: Candidate, source: TableName, key: str, samples: Samples) -> list[Sample] | NotChecked:
     statement = load_sql(PACKAGE, "look_alikes_values.sql").format(
         column=sql.Identifier(c.column),
         table=c.table.sql,
@@ -213,7 +223,7 @@ def _sampled(conn: Connection, c: Candidate, source: TableName, key: str, sample
         source=source.sql,
         sample=sample(c),
     )
-    return samples.read(conn, statement)
+    return samples.read(conn, Sample, statement)
 
 
 def sample(c: Candidate) -> sql.Composable:

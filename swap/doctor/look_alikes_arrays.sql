@@ -1,4 +1,4 @@
-SELECT count(*), count(s.{key}) FROM (
+SELECT count(*) AS sampled, count(s.{key}) AS known FROM (
     SELECT DISTINCT v FROM (SELECT unnest({column}) AS v FROM {table} {sample} WHERE {column} IS NOT NULL LIMIT 2000) x
     WHERE v IS NOT NULL LIMIT 200
 ) r LEFT JOIN {source} s ON s.{key} = r.v

@@ -1,7 +1,7 @@
 -- Integer columns that no foreign key uses and that are no key of their own table alone, with the text-like column
 -- beside them that would make the pair polymorphic (x_id and x_type).
-SELECT c.oid::bigint, n.nspname::text, c.relname::text, a.attname::text, p.attname::text,
-       greatest(c.reltuples, 0)::bigint
+SELECT n.nspname::text AS schema, c.relname::text AS relation, a.attname::text AS column, p.attname::text AS type_column,
+       greatest(c.reltuples, 0)::bigint AS rows_estimate
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -14,4 +14,4 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> '
   AND a.attidentity = '' AND a.attgenerated = ''
   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f' AND a.attnum = ANY (k.conkey))
   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p' AND k.conkey = ARRAY[a.attnum])
-ORDER BY 2, 3, 4
+ORDER BY schema, relation, "column"

@@ -16,4 +16,4 @@ WITH RECURSIVE node(path, value, level) AS (
     WHERE jsonb_typeof(n.value) IN ('number', 'string') AND n.value #>> '{{}}' ~ '^-?[0-9]{{1,18}}$'
       AND n.path[cardinality(n.path)] ~* '(id|ids|by)$'
 )
-SELECT f.path, count(*), count(s.{key}) FROM found f LEFT JOIN {source} s ON s.{key} = f.v GROUP BY f.path ORDER BY f.path LIMIT 200
+SELECT f.path, count(*) AS sampled, count(s.{key}) AS known FROM found f LEFT JOIN {source} s ON s.{key} = f.v GROUP BY f.path ORDER BY f.path LIMIT 200

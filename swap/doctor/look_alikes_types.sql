@@ -1,2 +1,2 @@
-SELECT DISTINCT v FROM (SELECT {type}::text AS v FROM {table} {sample} WHERE {column} IS NOT NULL LIMIT 20000) s
+SELECT DISTINCT v AS value FROM (SELECT {type}::text AS v FROM {table} {sample} WHERE {column} IS NOT NULL LIMIT 20000) s
 WHERE v IS NOT NULL LIMIT 200

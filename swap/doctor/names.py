@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from swap.core.connection import Connection
 from swap.core.names import MAX_BYTES, TableName, derive, expand, quote
-from swap.doctor.finding import Finding, Rows, Subject, blocker, or_ok, qualified, read
+from swap.doctor.finding import Finding, Subject, blocker, or_ok, qualified, read
 from swap.plan.model import Plan
 
 RENAME = "[names] in the configuration: choose another name, or rename what has it."
+
+
+class Taken(NamedTuple):
+    """A name that a relation or a type (`kind`) has."""
+
+    schema: str
+    name: str
+    kind: str
 
 
 def new_tables(subject: Subject) -> dict[str, TableName]:
@@ -40,14 +49,10 @@ def check_names(conn: Connection, subject: Subject) -> list[Finding]:
     tables = new_tables(subject)
     indexes = list(new_indexes(subject.plan)) if subject.plan else []
     wanted = sorted({*tables.values(), *indexes})
-    taken = read(conn, "taken.sql", schemas=[n.schema for n in wanted], names=[n.name for n in wanted])
+    taken = read(conn, Taken, "taken.sql", schemas=[n.schema for n in wanted], names=[n.name for n in wanted])
     found = [*_tables(tables, subject), *_taken(taken, tables), *_same(indexes), *_columns(subject)]
-    return or_ok(
-        found,
-        "names",
-        subject.source.name,
-        f"{len(wanted)} new names are free, the shadow's {tables['shadow']} among them",
-    )
+    detail = f"{len(wanted)} new names are free, the shadow's {tables['shadow']} among them"
+    return or_ok(found, "names", subject.source.name, detail)
 
 
 def _tables(tables: dict[str, TableName], subject: Subject) -> Iterator[Finding]:
@@ -60,17 +65,13 @@ def _tables(tables: dict[str, TableName], subject: Subject) -> Iterator[Finding]
         yield blocker("names", subject.source.name, "shadow or retired table would have the source's own name", RENAME)
 
 
-def _taken(rows: Rows, tables: dict[str, TableName]) -> Iterator[Finding]:
+def _taken(taken: list[Taken], tables: dict[str, TableName]) -> Iterator[Finding]:
     roles = {name: role for role, name in tables.items()}
-    for schema, name, kind in rows:
-        at = TableName(schema, name)
+    for t in taken:
+        at = TableName(t.schema, t.name)
         what = f"the {roles[at]} table" if at in roles else "an index that has to be built"
-        yield blocker(
-            "names",
-            at,
-            f"a {kind} has this name, which {what} needs",
-            RENAME if at in roles else f"Rename or drop {at}.",
-        )
+        hint = RENAME if at in roles else f"Rename or drop {at}."
+        yield blocker("names", at, f"a {t.kind} has this name, which {what} needs", hint)
 
 
 def _same(indexes: list[TableName]) -> Iterator[Finding]:
@@ -90,12 +91,8 @@ def _columns(subject: Subject) -> Iterator[Finding]:
         if r.compat_column:
             wanted[r.table].append(r.compat_column)
         if r.uuid_column == config.identity.column and r.own:
-            yield blocker(
-                "names",
-                qualified(r.table, r.uuid_column),
-                "is the identity column already",
-                "[[reference]] uuid_column.",
-            )
+            at = qualified(r.table, r.uuid_column)
+            yield blocker("names", at, "is the identity column already", "[[reference]] uuid_column.")
     for table, names in wanted.items():
         info = subject.catalog.table(table)
         uuids = [r.uuid_column for r in subject.references if r.table == table]
@@ -107,12 +104,8 @@ def _columns(subject: Subject) -> Iterator[Finding]:
                 hint = f"[names] legacy_key or [[reference]] legacy_column: choose another name than {quote(name)}."
                 yield blocker("names", qualified(table, name), "the table has a column of this name already", hint)
             elif count > 1:
-                yield blocker(
-                    "names",
-                    qualified(table, name),
-                    "two columns would get this name",
-                    "[[reference]] legacy_column, uuid_column.",
-                )
+                hint = "[[reference]] legacy_column, uuid_column."
+                yield blocker("names", qualified(table, name), "two columns would get this name", hint)
         for name, count in Counter(uuids).items():
             if count > 1 and info.column(name) is not None:
                 hint = "[[reference]] uuid_column: name one for each."

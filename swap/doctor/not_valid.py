@@ -4,27 +4,39 @@ in the middle of `sync`). The application does not notice while it leaves such r
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from psycopg import sql
 
 from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import quote
 from swap.core.sql_text import Query, load_sql, verbatim
-from swap.doctor.finding import PACKAGE, Finding, Subject, blocker, bounded, or_ok, qualified, read, warning
+from swap.doctor.finding import PACKAGE, Count, Finding, NotChecked, Subject, blocker, or_ok, qualified, read, scan, warning
+
+
+class Constraint(NamedTuple):
+    """A constraint that is NOT VALID. `not_null_column`: set where it is a NOT NULL."""
+
+    table_oid: int
+    name: str
+    expression: str
+    not_null_column: str | None
 
 
 def check_not_valid(conn: Connection, subject: Subject, timeout_ms: int) -> list[Finding]:
     """Each such constraint is one scan of its table, bounded by `timeout_ms`, for rows that the backfill has to update."""
     tables = {t.oid: t for t in subject.tables}
     found = []
-    for oid, name, expression, not_null in read(conn, "not_valid.sql", oids=list(tables)):
-        table = tables[oid]
-        if not_null and (table.oid == subject.source.oid or not_null in _references(table, subject)):
-            hint = f"ALTER TABLE {table.name} VALIDATE CONSTRAINT {quote(name)}; or drop it."
+    for c in read(conn, Constraint, "not_valid.sql", oids=list(tables)):
+        table = tables[c.table_oid]
+        column = c.not_null_column
+        if column and (table.oid == subject.source.oid or column in _references(table, subject)):
+            hint = f"ALTER TABLE {table.name} VALIDATE CONSTRAINT {quote(c.name)}; or drop it."
             detail = "a NOT NULL that is NOT VALID: the uuid's side would be stricter, and fail on the rows that break it"
-            found.append(blocker("not-valid", qualified(table.name, name), detail, hint))
+            found.append(blocker("not-valid", qualified(table.name, c.name), detail, hint))
         elif (updated := _updated(table, subject)) is not None:
-            found += _scan(conn, table, name, verbatim(expression), updated, timeout_ms)
+            found += _scan(conn, table, c, updated, timeout_ms)
     return or_ok(found, "not-valid", subject.source.name, "no row that the backfill updates breaks a NOT VALID constraint")
 
 
@@ -46,14 +58,18 @@ def _updated(table: Table, subject: Subject) -> Query | None:
     return sql.SQL(" OR ").join(conditions)
 
 
-def _scan(conn: Connection, table: Table, name: str, expression: Query, updated: Query, timeout_ms: int) -> list[Finding]:
-    query = load_sql(PACKAGE, "not_valid_rows.sql").format(table=table.name.sql, expression=expression, updated=updated)
-    rows = bounded(conn, query, timeout_ms)
-    at = qualified(table.name, name)
-    hint = f"Correct those rows, or ALTER TABLE {table.name} DROP CONSTRAINT {quote(name)}; and add it again afterwards."
-    if isinstance(rows, str):
-        return [warning("not-valid", at, f"a row that breaks this NOT VALID constraint would stop the backfill; {rows}", hint)]
-    if not rows[0][0]:
+def _scan(conn: Connection, table: Table, c: Constraint, updated: Query, timeout_ms: int) -> list[Finding]:
+    query = load_sql(PACKAGE, "not_valid_rows.sql").format(
+        table=table.name.sql, expression=verbatim(c.expression), updated=updated
+    )
+    counts = scan(conn, Count, query, timeout_ms)
+    at = qualified(table.name, c.name)
+    hint = f"Correct those rows, or ALTER TABLE {table.name} DROP CONSTRAINT {quote(c.name)}; and add it again afterwards."
+    if isinstance(counts, NotChecked):
+        detail = f"a row that breaks this NOT VALID constraint would stop the backfill; {counts.reason}"
+        return [warning("not-valid", at, detail, hint)]
+    (broken,) = counts
+    if not broken.rows:
         return []
-    detail = f"{rows[0][0]:,} rows break this NOT VALID constraint: the backfill could not update them"
+    detail = f"{broken.rows:,} rows break this NOT VALID constraint: the backfill could not update them"
     return [blocker("not-valid", at, detail, hint)]

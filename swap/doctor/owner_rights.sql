@@ -1,6 +1,6 @@
 -- Privileges that an owner has of itself and that this table's owner has no more. Of a reference only those that are used.
-SELECT c.oid::bigint, x.privilege_type FROM pg_class c, aclexplode(acldefault('r', c.relowner)) x
+SELECT c.oid::bigint AS table_oid, x.privilege_type AS privilege FROM pg_class c, aclexplode(acldefault('r', c.relowner)) x
 WHERE c.oid = ANY (%(oids)s::oid[]) AND c.relacl IS NOT NULL AND x.grantee = c.relowner
   AND (c.oid = %(source)s OR x.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES', 'TRIGGER'))
   AND NOT EXISTS (SELECT FROM aclexplode(c.relacl) y WHERE y.grantee = c.relowner AND y.privilege_type = x.privilege_type)
-ORDER BY c.oid, 2
+ORDER BY c.oid, x.privilege_type

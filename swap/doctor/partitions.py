@@ -7,6 +7,8 @@ would carry over.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from swap.catalog.model import ForeignKey, Table
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
@@ -16,6 +18,15 @@ from swap.plan.model import RefColumns
 WITHOUT = "Migrate without this reference, or make it an ordinary table first."
 
 
+class OfItsOwn(NamedTuple):
+    """What (`detail`) a partition of the table `table_oid` has of its own."""
+
+    table_oid: int
+    schema: str
+    relation: str
+    detail: str
+
+
 def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
     tables = [t for t in subject.tables if t.kind == "p" and t.name != subject.source.name]
     refs = [(t, r) for t in tables for r in subject.others if r.table == t.name]
@@ -23,16 +34,17 @@ def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
         return []
     columns = [(t.oid, name) for t, r in refs for name in (r.column, r.uuid_column)]
     rows = read(
-        conn, "partitions.sql", tables=[c[0] for c in columns], columns=[c[1] for c in columns],
+        conn, OfItsOwn, "partitions.sql", tables=[c[0] for c in columns], columns=[c[1] for c in columns],
         targets=[t.oid for t in subject.catalog.tables],
     )  # fmt: skip
     found = []
-    for root, schema, name, what in rows:
-        hint = WITHOUT if "partition key" in what else "Give it to the whole table, drop it, or detach this partition."
-        above = next(t.name for t in tables if t.oid == root)
-        found.append(blocker("partition", in_schema(above, name) if schema == above.schema else f"{schema}.{name}", what, hint))
-    for t, r in refs:
-        found += _reference(subject, t, r)
+    for r in rows:
+        hint = WITHOUT if "partition key" in r.detail else "Give it to the whole table, drop it, or detach this partition."
+        above = next(t.name for t in tables if t.oid == r.table_oid)
+        at = in_schema(above, r.relation) if r.schema == above.schema else f"{r.schema}.{r.relation}"
+        found.append(blocker("partition", at, r.detail, hint))
+    for t, ref in refs:
+        found += _reference(subject, t, ref)
     for name in dict.fromkeys(t.name for t, _ in refs):
         found += _foreign_keys(subject, [fk for fk in subject.catalog.foreign_keys if fk.holder == name])
     return found
@@ -83,7 +95,7 @@ def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]
         found.append(blocker("partition", at, detail, "[names] compat = false."))
     for t in (table, *(p for p in table.partitions if p.kind == "p")):
         for i in (x for x in t.indexes if x.constraint_definition and ref.column in x.columns):
-            if i.tablespace or " WITH (" in i.tail:
+            if i.tablespace or " WITH (" in i.definition:
                 detail = (
                     f"is a constraint over {ref.column} with options or a tablespace for partitions to come: not carried over"
                 )

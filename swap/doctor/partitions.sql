@@ -55,5 +55,5 @@ WITH tree AS (
     FROM held h JOIN pg_attribute b ON b.attrelid = h.oid AND b.attnum = h.attnum
     JOIN pg_attribute a ON a.attrelid = h.root AND a.attname = h.attname WHERE b.attnotnull AND NOT a.attnotnull
 )
-SELECT f.root::bigint, n.nspname, c.relname, f.what FROM found f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.oid = c.relnamespace
-ORDER BY 1, 2, 3, 4
+SELECT f.root::bigint AS table_oid, n.nspname AS schema, c.relname AS relation, f.what AS detail FROM found f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+ORDER BY f.root, n.nspname, c.relname, f.what

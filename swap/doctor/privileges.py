@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
-from swap.doctor.finding import Finding, Rows, Subject, blocker, or_ok, qualified, read
+from swap.doctor.finding import Finding, Subject, blocker, or_ok, qualified, read, read_values
 from swap.doctor.server import Server
 from swap.plan.backfill_triggers import filled_columns, touched
 from swap.plan.policies import new_policies
@@ -20,11 +20,11 @@ KINDS = {"v": "VIEW", "m": "MATERIALIZED VIEW", "S": "SEQUENCE"}
 
 
 class Relation(NamedTuple):
-    """One row of checks_relations.sql. `owned`: this role has the owner's rights; `can_become`: it may SET ROLE to it."""
+    """A relation that is changed or locked. `owned`: this role has the owner's rights; `can_become`: it may SET ROLE to it."""
 
     oid: int
     schema: str
-    table: str
+    relation: str
     kind: str
     owner: str
     owned: bool
@@ -38,11 +38,34 @@ class Relation(NamedTuple):
 
     @property
     def name(self) -> TableName:
-        return TableName(self.schema, self.table)
+        return TableName(self.schema, self.relation)
+
+
+class TargetColumn(NamedTuple):
+    """A column that a foreign key of the source points to. `allowed`: this role may make such a foreign key again."""
+
+    target_oid: int
+    constraint: str
+    column: str
+    allowed: bool
+
+
+class Attached(NamedTuple):
+    """A function, type or sequence (`kind`) that the source uses. `allowed`: this role has the `privilege`."""
+
+    privilege: str
+    kind: str
+    object: str
+    allowed: bool
 
 
 def read_relations(conn: Connection, oids: Sequence[int]) -> list[Relation]:
-    return [Relation(*r) for r in read(conn, "relations.sql", oids=list(oids))]
+    return read(conn, Relation, "relations.sql", oids=list(oids))
+
+
+def read_targets(conn: Connection, source: int) -> list[TargetColumn]:
+    """`source`: the oid of the table."""
+    return read(conn, TargetColumn, "targets.sql", source=source)
 
 
 def check_ownership(relations: Sequence[Relation], role: str) -> list[Finding]:
@@ -73,36 +96,32 @@ def check_schemas(relations: Sequence[Relation], role: str) -> list[Finding]:
     return or_ok(found, "schema-privileges", role, "USAGE and CREATE on every schema involved")
 
 
-def check_targets(relations: Sequence[Relation], columns: Rows, role: str) -> list[Finding]:
+def check_targets(relations: Sequence[Relation], columns: Sequence[TargetColumn], role: str) -> list[Finding]:
     """Tables that the source's foreign keys point to: locked at the cutover, and referenced again."""
     by_oid = {r.oid: r for r in relations}
     found = []
-    for oid, constraint, column, allowed in columns:
-        if not allowed:
-            target = by_oid[oid].name
-            hint = f"GRANT REFERENCES ({quote(column)}) ON {target} TO {quote(role)};"
-            found.append(blocker("target-privileges", target, f"{constraint} could not be created again", hint))
+    for c in columns:
+        if not c.allowed:
+            target = by_oid[c.target_oid].name
+            hint = f"GRANT REFERENCES ({quote(c.column)}) ON {target} TO {quote(role)};"
+            found.append(blocker("target-privileges", target, f"{c.constraint} could not be created again", hint))
     for r in relations:
         if not r.owned and not r.lockable:
             detail = "a cutover locks it for an instant, as its foreign key moves to the new table"
             hint = f"GRANT TRUNCATE ON {r.name} TO {quote(role)}; (LOCK TABLE asks for this, UPDATE or DELETE)"
             found.append(blocker("target-privileges", r.name, detail, hint))
-    return or_ok(
-        found,
-        "target-privileges",
-        role,
-        f"{len(relations)} tables that the source points to can be locked and referenced",
-    )
+    detail = f"{len(relations)} tables that the source points to can be locked and referenced"
+    return or_ok(found, "target-privileges", role, detail)
 
 
-def check_attached(rows: Rows, role: str) -> list[Finding]:
+def check_attached(attached: Sequence[Attached], role: str) -> list[Finding]:
     found = [
         blocker(
-            "attached-privileges", what.split(" ", 1)[1], f"{role} has no {privilege} on this {what.split(' ', 1)[0].lower()}",
-            f"GRANT {privilege} ON {what} TO {quote(role)};",
+            "attached-privileges", a.object, f"{role} has no {a.privilege} on this {a.kind.lower()}",
+            f"GRANT {a.privilege} ON {a.kind} {a.object} TO {quote(role)};",
         )
-        for privilege, what, allowed in rows
-        if not allowed
+        for a in attached
+        if not a.allowed
     ]  # fmt: skip
     return or_ok(found, "attached-privileges", role, "types, trigger functions and sequences of the source can be used")
 
@@ -144,20 +163,20 @@ def check_backfill_triggers(subject: Subject, server: Server) -> list[Finding]:
 def check_privileges(conn: Connection, subject: Subject, server: Server) -> list[Finding]:
     """Every privilege that the run needs on existing objects. Reads the catalog only."""
     source = subject.source
-    sequences = read(conn, "sequences.sql", oids=[source.oid])
+    sequences = read_values(conn, "sequences.sql", oids=[source.oid])
     views = [v.oid for v in subject.catalog.views]
-    changed = read_relations(conn, [*(t.oid for t in subject.catalog.tables), *views, *(int(s[0]) for s in sequences)])
+    changed = read_relations(conn, [*(t.oid for t in subject.catalog.tables), *views, *sequences])
     under_policy = {p.oid for p in subject.catalog.policies if p.reads_source}
     under_policy |= {p.oid for p in new_policies(subject.catalog, subject.config)[0]}
     under_policy -= {r.oid for r in changed}
-    columns = read(conn, "targets.sql", source=source.oid)
-    targets = read_relations(conn, sorted({int(c[0]) for c in columns}))
+    columns = read_targets(conn, source.oid)
+    targets = read_relations(conn, sorted({c.target_oid for c in columns}))
     examined = {t.oid for t in subject.tables}
     return [
         *check_ownership([*changed, *read_relations(conn, sorted(under_policy))], server.role),
         *check_schemas(changed, server.role),
         *check_targets(targets, columns, server.role),
-        *check_attached(read(conn, "attached.sql", source=source.oid, key=subject.config.source.key), server.role),
+        *check_attached(read(conn, Attached, "attached.sql", source=source.oid, key=subject.config.source.key), server.role),
         *check_row_security([r for r in changed if r.oid in examined], server.role),
         *check_backfill_triggers(subject, server),
     ]

@@ -7,13 +7,31 @@ of its rows.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from psycopg import sql
 
 from swap.core.connection import Connection
+from swap.core.rows import fetch_values
 from swap.core.sql_text import load_sql
-from swap.doctor.finding import Finding, Subject, blocker, or_ok, read, warning
+from swap.doctor.finding import PACKAGE, Finding, Subject, blocker, or_ok, read, read_values, warning
 
 TRIGGER = 'Or use [sync] mode = "trigger".'
+
+
+class Senders(NamedTuple):
+    """Walsenders: how many there can be, and how many are in use."""
+
+    most: int
+    used: int
+
+
+class Slot(NamedTuple):
+    """A replication slot, and the WAL that the server keeps for it."""
+
+    name: str
+    active: bool
+    kept_bytes: int
 
 
 def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
@@ -27,9 +45,9 @@ def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
         found.append(
             blocker("logical-capture", source.name, detail, f"ALTER TABLE {source.name} REPLICA IDENTITY DEFAULT; {TRIGGER}")
         )
-    most, used = read(conn, "senders.sql")[0]
-    if used >= most:
-        detail = f"all {most} walsenders are in use (max_wal_senders)"
+    (senders,) = read(conn, Senders, "senders.sql")
+    if senders.used >= senders.most:
+        detail = f"all {senders.most} walsenders are in use (max_wal_senders)"
         found.append(blocker("logical-capture", "server", detail, f"Raise max_wal_senders and restart, or end one. {TRIGGER}"))
     found += [
         blocker(
@@ -37,16 +55,15 @@ def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
             "the server sends capture's slot nothing that this standby has not got (synchronized_standby_slots), and it is not connected",
             f"Start that standby, or take it out of synchronized_standby_slots. {TRIGGER}",
         )
-        for (name,) in read(conn, "standby_slots.sql")
+        for name in read_values(conn, "standby_slots.sql")
     ]  # fmt: skip
-    rows = read(conn, "logical.sql", schema=source.name.schema, table=source.name.name)
     found += [
         blocker(
             "logical-capture", source.name,
-            f"the publication {r[0]} publishes it: between cutover and finalize its subscribers would be sent the integer as the key",
+            f"the publication {name} publishes it: between cutover and finalize its subscribers would be sent the integer as the key",
             f"Drop the publication and its subscriptions first. {TRIGGER}",
         )
-        for r in rows
+        for name in read_values(conn, "logical.sql", schema=source.name.schema, table=source.name.name)
     ]  # fmt: skip
     return or_ok(found, "logical-capture", source.name, "the replica identity is the key, and nobody else subscribes to it")
 
@@ -55,14 +72,13 @@ def check_slots(conn: Connection, schema: str, *, ours: bool) -> list[Finding]:
     """Slots that no run reads any more keep the server's WAL until its disk is full (H13). `ours`: the state schema is there and readable."""
     used: list[str] = []
     if ours:
-        query = load_sql("swap.doctor", "slots_used.sql").format(state=sql.Identifier(schema))
-        used = [r[0] for r in conn.execute(query)]
+        used = fetch_values(conn, load_sql(PACKAGE, "slots_used.sql").format(state=sql.Identifier(schema)))
     return [
         warning(
-            "abandoned-slot", name,
-            f"no run reads this replication slot; the server keeps {kept:,} bytes of WAL for it",
-            f"SELECT pg_drop_replication_slot('{name}');",
+            "abandoned-slot", s.name,
+            f"no run reads this replication slot; the server keeps {s.kept_bytes:,} bytes of WAL for it",
+            f"SELECT pg_drop_replication_slot('{s.name}');",
         )
-        for name, active, _, kept in read(conn, "slots.sql", used=used)
-        if not active
+        for s in read(conn, Slot, "slots.sql", used=used)
+        if not s.active
     ]  # fmt: skip

@@ -1,9 +1,9 @@
 -- Who else uses the sequence of an identity column of the table: it is made anew, so they would hold on to nothing.
-SELECT a.attname::text, s.oid::regclass::text, pg_describe_object(d.classid, d.objid, d.objsubid)
+SELECT a.attname::text AS column, s.oid::regclass::text AS sequence, pg_describe_object(d.classid, d.objid, d.objsubid) AS user
 FROM pg_depend i
 JOIN pg_class s ON s.oid = i.objid AND s.relkind = 'S'
 JOIN pg_attribute a ON a.attrelid = i.refobjid AND a.attnum = i.refobjsubid
 JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = s.oid
 WHERE i.classid = 'pg_class'::regclass AND i.refclassid = 'pg_class'::regclass AND i.deptype = 'i' AND i.refobjid = %(source)s
   AND d.deptype <> 'i'
-ORDER BY 1, 3
+ORDER BY "column", "user"

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from swap.catalog.load import query
 from swap.core.config import Config
 from swap.core.connection import OVERRIDDEN, Connection
 from swap.core.names import quote
-from swap.doctor.finding import Finding, Rows, blocker, ok, or_ok, read, warning
+from swap.doctor.finding import Finding, blocker, ok, or_ok, read, read_values, warning
 
 OLDEST, NEWEST_TESTED = 150000, 189999
 LONG_TRANSACTION_S = 300
 
 
 class Server(NamedTuple):
-    """One row of checks_server.sql. `lock_slots`: how many locks the whole server can hold."""
+    """What the server and the role say about themselves. `lock_slots`: how many locks the whole server can hold."""
 
     role: str
     database: str
@@ -35,7 +35,32 @@ class Server(NamedTuple):
 
 
 def read_server(conn: Connection) -> Server:
-    return Server(*read(conn, "server.sql")[0])
+    (server,) = read(conn, Server, "server.sql")
+    return server
+
+
+class Transaction(NamedTuple):
+    """A session that has been in one transaction for `age_s` seconds."""
+
+    pid: int
+    user: str
+    state: str
+    age_s: float
+    query: str
+
+
+class Prepared(NamedTuple):
+    """A transaction that was prepared `age_s` seconds ago."""
+
+    gid: str
+    owner: str
+    age_s: float
+
+
+class EventTrigger(NamedTuple):
+    name: str
+    event: str
+    function: str
 
 
 def check_version(version: int) -> Finding:
@@ -107,43 +132,45 @@ def check_visibility(server: Server, config: Config) -> list[Finding]:
     return or_ok(found, "statistics-visible", server.role, "other sessions' queries and waits are visible")
 
 
-def check_long_transactions(rows: Rows) -> list[Finding]:
+def check_long_transactions(transactions: Sequence[Transaction]) -> list[Finding]:
     found = [
         warning(
-            "long-transactions", f"pid {pid}",
-            f"{user or 'a session'} ({state or 'state not visible'}) has been in a transaction for {seconds / 60:.0f} min"
-            + (f": {text}" if text else "") + "; it may hold locks that a cutover needs, and keeps dead rows",
-            f"Wait for it, or: SELECT pg_terminate_backend({pid});",
+            "long-transactions", f"pid {t.pid}",
+            f"{t.user or 'a session'} ({t.state or 'state not visible'}) has been in a transaction for {t.age_s / 60:.0f} min"
+            + (f": {t.query}" if t.query else "") + "; it may hold locks that a cutover needs, and keeps dead rows",
+            f"Wait for it, or: SELECT pg_terminate_backend({t.pid});",
         )
-        for pid, user, state, seconds, text, _xmin in rows
+        for t in transactions
     ]  # fmt: skip
     return or_ok(found, "long-transactions", "server", f"none older than {LONG_TRANSACTION_S // 60} min")
 
 
-def check_prepared(rows: Rows) -> list[Finding]:
+def check_prepared(transactions: Sequence[Prepared]) -> list[Finding]:
     found = []
-    for gid, owner, seconds in rows:
-        literal = "'" + gid.replace("'", "''") + "'"
-        detail = f"{owner} prepared it {seconds / 60:.0f} min ago; it holds its locks until it is finished"
-        found.append(warning("prepared-transactions", gid, detail, f"COMMIT PREPARED {literal}; or ROLLBACK PREPARED {literal};"))
+    for t in transactions:
+        literal = "'" + t.gid.replace("'", "''") + "'"
+        detail = f"{t.owner} prepared it {t.age_s / 60:.0f} min ago; it holds its locks until it is finished"
+        hint = f"COMMIT PREPARED {literal}; or ROLLBACK PREPARED {literal};"
+        found.append(warning("prepared-transactions", t.gid, detail, hint))
     return or_ok(found, "prepared-transactions", "server", "none in this database")
 
 
-def check_event_triggers(rows: Rows) -> list[Finding]:
+def check_event_triggers(triggers: Sequence[EventTrigger]) -> list[Finding]:
     found = [
         warning(
-            "event-triggers", name, f"{function} runs at {event} of every statement that builds or renames something",
-            f"Rehearse with it, or: ALTER EVENT TRIGGER {quote(name)} DISABLE;",
+            "event-triggers", t.name, f"{t.function} runs at {t.event} of every statement that builds or renames something",
+            f"Rehearse with it, or: ALTER EVENT TRIGGER {quote(t.name)} DISABLE;",
         )
-        for name, event, function in rows
+        for t in triggers
     ]  # fmt: skip
     return or_ok(found, "event-triggers", "database", "none")
 
 
-def check_overrides(rows: Rows) -> Finding:
-    if not rows:
+def check_overrides(settings: Sequence[str]) -> Finding:
+    """`settings`: each as `name=value`."""
+    if not settings:
         return ok("settings", "sessions", "no setting of the role or the database is in the way")
-    return ok("settings", "sessions", f"overridden in swap's own sessions: {', '.join(str(r[1]) for r in rows)}")
+    return ok("settings", "sessions", f"overridden in swap's own sessions: {', '.join(settings)}")
 
 
 def check_hook(config: Config) -> Finding:
@@ -162,9 +189,9 @@ def check_server(conn: Connection, server: Server, config: Config, *, state_exis
         *check_database(server, state_exists=state_exists),
         *check_wal(server, config, slot_exists=running),
         *check_visibility(server, config),
-        *check_long_transactions(query(conn, "long_transactions.sql", seconds=LONG_TRANSACTION_S)),
-        *check_prepared(query(conn, "prepared_transactions.sql")),
-        *check_event_triggers(read(conn, "event_triggers.sql")),
-        check_overrides(read(conn, "overrides.sql", names=sorted(OVERRIDDEN))),
+        *check_long_transactions(read(conn, Transaction, "long_transactions.sql", seconds=LONG_TRANSACTION_S)),
+        *check_prepared(read(conn, Prepared, "prepared_transactions.sql")),
+        *check_event_triggers(read(conn, EventTrigger, "event_triggers.sql")),
+        check_overrides(read_values(conn, "overrides.sql", names=sorted(OVERRIDDEN))),
         check_hook(config),
     ]

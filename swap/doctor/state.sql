@@ -1,1 +1,2 @@
-SELECT pg_get_userbyid(n.nspowner)::text, pg_has_role(n.nspowner, 'USAGE') FROM pg_namespace n WHERE n.nspname = %(schema)s
+-- The schema of this name.
+SELECT pg_get_userbyid(n.nspowner)::text AS owner, pg_has_role(n.nspowner, 'USAGE') AS owned FROM pg_namespace n WHERE n.nspname = %(schema)s

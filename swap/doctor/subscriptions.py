@@ -9,6 +9,7 @@ should_apply_changes_for_rel). So each has to be taken on by name, and an exchan
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
@@ -16,26 +17,34 @@ from swap.core.names import quote
 from swap.doctor.finding import Finding, Subject, blocker, or_ok, read
 
 
+class Subscription(NamedTuple):
+    """A subscription that applies into a table. `table`: its name as the server prints it."""
+
+    name: str
+    enabled: bool
+    table_oid: int
+    table: str
+
+
 def check_subscriptions(conn: Connection, subject: Subject) -> list[Finding]:
     names = {t.oid: t.name for t in subject.tables}
     found = [
         blocker(
-            "subscription", f"{quote(name)} into {names[oid]}",
+            "subscription", f"{quote(s.name)} into {names[s.table_oid]}",
             "its rows bring integers where uuids are after the cutover, and into a new table it applies nothing",
-            f"ALTER SUBSCRIPTION {quote(name)} DISABLE; before the cutover, and for as long as that holds. Then take it on.",
+            f"ALTER SUBSCRIPTION {quote(s.name)} DISABLE; before the cutover, and for as long as that holds. Then take it on.",
             acceptable=True,
         )
-        for name, _, oid in read(conn, "subscriptions.sql", oids=list(names))
+        for s in read(conn, Subscription, "subscriptions.sql", oids=list(names))
     ]  # fmt: skip
     return or_ok(found, "subscription", subject.source.name, "no subscription applies into the table or a reference to it")
 
 
 def refuse_subscriptions(conn: Connection, oids: Sequence[int]) -> None:
     """The gate of an exchange. Raises RefusedError."""
-    for name, enabled, oid in read(conn, "subscriptions.sql", oids=list(oids)):
-        if enabled:
-            (table,) = conn.execute("SELECT %s::oid::regclass::text", [oid]).fetchone() or ("",)
+    for s in read(conn, Subscription, "subscriptions.sql", oids=list(oids)):
+        if s.enabled:
             raise RefusedError(
-                f"The subscription {quote(name)} applies into {table}: after an exchange its changes would be lost, or stop it.",
-                hint=f"ALTER SUBSCRIPTION {quote(name)} DISABLE; it keeps its place in the publisher's slot.",
+                f"The subscription {quote(s.name)} applies into {s.table}: after an exchange its changes would be lost, or stop it.",
+                hint=f"ALTER SUBSCRIPTION {quote(s.name)} DISABLE; it keeps its place in the publisher's slot.",
             )

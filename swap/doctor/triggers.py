@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from swap.catalog.model import Table, Trigger
 from swap.core.connection import Connection
@@ -11,6 +12,14 @@ from swap.ddl.guards import GUARD
 from swap.doctor.finding import Finding, Subject, blocker, qualified, read, warning
 from swap.plan.model import ColumnPair
 from swap.plan.trigger_bindings import Binding, binding
+
+
+class FromSource(NamedTuple):
+    """A constraint trigger FROM the source, on another table."""
+
+    schema: str
+    relation: str
+    trigger: str
 
 
 def check_triggers(conn: Connection, subject: Subject) -> Iterator[Finding]:
@@ -23,12 +32,12 @@ def check_triggers(conn: Connection, subject: Subject) -> Iterator[Finding]:
             if not t.function.startswith(own):  # else a guard that an earlier run left: it writes its own pair only
                 yield from _order(table, t)
     oids = [t.oid for t in subject.catalog.tables]
-    for schema, name, trigger in read(conn, "triggers.sql", source=subject.source.oid, oids=oids):
-        on = TableName(schema, name)
+    for r in read(conn, FromSource, "triggers.sql", source=subject.source.oid, oids=oids):
+        on = TableName(r.schema, r.relation)
         detail = (
             f"is a constraint trigger FROM {subject.source.name}: it would stay with the retired table, and be dropped with it"
         )
-        yield blocker("trigger", qualified(on, trigger), detail, _drop(trigger, on))
+        yield blocker("trigger", qualified(on, r.trigger), detail, _drop(r.trigger, on))
 
 
 def _check(table: Table, t: Trigger, among: tuple[ColumnPair, ...]) -> Iterator[Finding]:

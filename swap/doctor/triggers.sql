@@ -1,5 +1,5 @@
 -- Constraint triggers FROM the source, on tables that are no part of the run.
-SELECT n.nspname, c.relname, t.tgname::text
+SELECT n.nspname AS schema, c.relname AS relation, t.tgname::text AS trigger
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE t.tgconstrrelid = %(source)s AND NOT t.tgisinternal AND NOT t.tgrelid = ANY (%(oids)s::oid[])
-ORDER BY 1, 2, 3
+ORDER BY n.nspname, c.relname, t.tgname

@@ -5,14 +5,16 @@ What the new type breaks in their text (`id > 100`) is found by building it; her
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from swap.catalog.model import Function, View
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
+from swap.core.rows import fetch_rows
 from swap.ddl.materialized_views import REFRESH_BYTES, is_small
 from swap.ddl.mentions import mentions
-from swap.doctor.finding import Finding, Rows, Subject, blocker, qualified
+from swap.doctor.finding import Finding, Subject, blocker, qualified
 
 KINDS = {"v": "VIEW", "m": "MATERIALIZED VIEW"}
 REASONS = {
@@ -25,9 +27,18 @@ REASONS = {
 UNKNOWN = ("is bound to it, and would keep it from being built again", "Drop it, and create it again after the cutover.")
 
 
-def check_views_and_functions(conn: Connection, subject: Subject, bound: Rows) -> Iterator[Finding]:
-    """`bound`: rows of checks_bound.sql. Reads the catalog only."""
-    for u in subject.catalog.unfollowed:
+class BoundColumn(NamedTuple):
+    """A view or function (`kind`) that is bound to one column of a table by its number."""
+
+    kind: str
+    object: str
+    table_oid: int
+    column: str
+
+
+def check_views_and_functions(conn: Connection, subject: Subject, bound: Sequence[BoundColumn]) -> Iterator[Finding]:
+    """`bound`: everything that is bound to the key, the identity column or a reference. Reads the catalog only."""
+    for u in subject.catalog.unclaimed:
         detail, hint = REASONS.get(u.catalog, UNKNOWN)
         yield blocker("dependent", u.description, f"{detail} ({u.on})", hint)
     for v in subject.catalog.views:
@@ -91,28 +102,29 @@ def _widened(f: Function, subject: Subject) -> TableName | None:
     return added.get(f.returns)
 
 
-def _gone_names(subject: Subject, bound: Rows) -> Iterator[Finding]:
+def _gone_names(subject: Subject, bound: Sequence[BoundColumn]) -> Iterator[Finding]:
     """Views and functions are created again by their text: columns whose name is gone after the cutover must not be in it."""
     if subject.config.names.compat:
         return  # a compatibility column answers to that name
     renamed = {(subject.source.oid, subject.config.identity.column)}
     renamed |= {(r.oid, r.uuid_column) for r in subject.references}
     names = {t.oid: t.name for t in subject.tables}
-    for kind, _oid, object_, rel, column in bound:
-        if kind in ("view", "function") and (rel, column) in renamed:
-            detail = f"uses {qualified(names[rel], column)}, a name that is gone after the cutover"
-            yield blocker(kind, object_, detail, f"Rewrite {object_} without it, or drop it for the migration.")
+    for b in bound:
+        if (b.table_oid, b.column) in renamed:
+            detail = f"uses {qualified(names[b.table_oid], b.column)}, a name that is gone after the cutover"
+            yield blocker(b.kind, b.object, detail, f"Rewrite {b.object} without it, or drop it for the migration.")
 
 
 def _mentions(conn: Connection, subject: Subject) -> Iterator[Finding]:
     """String bodies: open sessions have compiled them. Whoever does not own them cannot have them compiled again."""
     tables = [subject.source.name, *(r.table for r in subject.references)]
-    rows = conn.execute(mentions(subject.config.names.state_schema, tables, [v.name for v in subject.catalog.views])).fetchall()
-    for schema, name, arguments, _, _, owned, owner in rows:
-        if not owned:
+    for r in fetch_rows(conn, mentions(subject.config.names.state_schema, tables, [v.name for v in subject.catalog.views])):
+        if not r["owned"]:
+            owner = r["pg_get_userbyid"]
             detail = (
                 f"mentions the tables and belongs to {owner}: sessions that have called it go on with the old types, and"
                 " their next call fails until they reconnect"
             )
             hint = f"GRANT {quote(owner)} TO {quote(subject.catalog.role)}; or accept it."
-            yield blocker("function", f"{TableName(schema, name)}({arguments})", detail, hint, acceptable=True)
+            at = f"{TableName(r['nspname'], r['proname'])}({r['arguments']})"
+            yield blocker("function", at, detail, hint, acceptable=True)

@@ -58,7 +58,7 @@ def reference_plan(
         for i in table.indexes
         if (ref.table, i.name) in rewritten and ref.column in i.columns and not _is_earlier(i, ref, references)
     ]
-    existing = {i.tail: i.name for i in table.indexes if i.constraint is None}
+    existing = {i.definition: i.name for i in table.indexes if i.constraint is None}
     plans = []
     for i in mine:
         adopted = existing.get(_definition(table, i, rewritten)) if i.constraint is None and table.kind != "p" else None
@@ -121,7 +121,7 @@ def _attributes(index: Index, tablespace: str = "") -> IndexAttributes:
 def _spare(table: Table, index: Index) -> IndexPlan:
     """The index on the integers that a revert makes the primary key again."""
     divided = table.kind == "p"
-    definition = index.constraint_definition if divided else index.tail
+    definition = index.constraint_definition if divided else index.definition
     name = derive(index.name, "_legacy")
     return IndexPlan(table.name, name, unique=True, definition=definition, constraint=BackedConstraint(PRIMARY), on_only=divided)
 

@@ -96,7 +96,7 @@ def with_dependents(conn: Connection, catalog: Catalog, references: tuple[RefCol
         table = catalog.table(r.table)
         columns += [(table.oid, c.attnum) for c in table.columns if not r.own and c.name in (r.column, r.uuid_column)]
     found = load_dependents(conn, catalog.source.oid, columns, {t.oid: t.name for t in catalog.tables})
-    return replace(catalog, views=found.views, functions=found.functions, unfollowed=found.unfollowed)
+    return replace(catalog, views=found.views, functions=found.functions, unclaimed=found.unclaimed)
 
 
 def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:

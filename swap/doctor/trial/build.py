@@ -20,7 +20,7 @@ from itertools import groupby
 import psycopg
 from psycopg import errors, sql
 
-from swap.catalog.load import load_tables, query
+from swap.catalog.load import load_tables, resolve
 from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.lock_retries import local_timeout
@@ -233,7 +233,7 @@ def _targets(conn: Connection, plan: Plan) -> tuple[Table, ...]:
     known = {t.name for t in plan.catalog.tables}
     under_policy = {b.table for b in plan.catalog.policies if b.reads_source} | {n.table for n in plan.new_policies}
     names = sorted(({fk.target for fk in plan.catalog.outgoing} | under_policy) - known)
-    oids = [int(query(conn, "resolve.sql", schema=n.schema, name=n.name)[0][0]) for n in names]
+    oids = [resolve(conn, n, partitioned=True) for n in names]
     return tuple(replace(t, checks=(), triggers=()) for t in load_tables(conn, oids)) if oids else ()
 
 

@@ -79,7 +79,7 @@ def _index(table: Table, index: Index) -> Iterator[tuple[Query, Kind]]:
         return
     unique = sql.SQL("UNIQUE " if index.unique else "")
     create = sql.SQL("CREATE {}INDEX {} ON {} ").format(unique, name, table.name.sql)
-    yield create + verbatim(index.tail), Kind.INDEX
+    yield create + verbatim(index.definition), Kind.INDEX
     if index.constraint and index.constraint_type in ("p", "u"):
         kind = "PRIMARY KEY" if index.constraint_type == "p" else "UNIQUE"
         add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(index.constraint))

@@ -1,2 +1,0 @@
-SELECT gid, owner::text, extract(epoch FROM now() - prepared)::float8
-FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared

@@ -1,0 +1,49 @@
+"""Runs this package's queries. Their columns are read by name: they are called as the fields that they fill.
+
+A query for parts of objects calls the oid of the object `of_oid`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple, TypeVar
+
+from swap.core.connection import Connection
+from swap.core.names import TableName
+from swap.core.rows import Row, fetch, fetch_rows, from_row
+from swap.core.sql_text import load_sql
+
+PACKAGE = "swap.catalog"
+T = TypeVar("T")
+
+
+class Relation(NamedTuple):
+    """`kind`: pg_class.relkind."""
+
+    oid: int
+    kind: str
+
+
+def find_relation(conn: Connection, name: TableName) -> Relation | None:
+    """The relation of this name; None when there is none. Takes no lock."""
+    found = fetch(conn, Relation, load_sql(PACKAGE, "resolve.sql"), {"schema": name.schema, "name": name.name})
+    return found[0] if found else None
+
+
+def query(conn: Connection, file: str, **params: object) -> list[Row]:
+    """The rows of one of this package's `.sql` files."""
+    return fetch_rows(conn, load_sql(PACKAGE, file), params)
+
+
+def query_grouped(conn: Connection, file: str, oids: list[int]) -> dict[int, list[Row]]:
+    """The rows of a query for parts, by the object that they are parts of."""
+    out: dict[int, list[Row]] = defaultdict(list)
+    for row in query(conn, file, oids=oids):
+        out[row["of_oid"]].append(row)
+    return out
+
+
+def query_parts(conn: Connection, cls: type[T], file: str, oids: list[int]) -> dict[int, tuple[T, ...]]:
+    """The parts, one `cls` each, by the object that they are parts of; an empty tuple for an object without any."""
+    rows = query_grouped(conn, file, oids)
+    return defaultdict(tuple, {oid: tuple(from_row(cls, r) for r in found) for oid, found in rows.items()})
