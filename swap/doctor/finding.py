@@ -6,8 +6,8 @@ read, and tested, without a server.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from psycopg import errors, sql
@@ -25,7 +25,6 @@ from swap.plan.planner import key_pair
 PACKAGE = "swap.doctor"
 Status = Literal["ok", "warning", "blocker"]
 T = TypeVar("T")
-NOT_ACCEPTABLE = " This finding cannot be accepted."
 
 
 @dataclass(frozen=True)
@@ -99,17 +98,6 @@ def blocker(name: str, subject: object, detail: str, hint: str, *, acceptable: b
 def or_ok(found: Iterable[Finding], name: str, subject: object, detail: str) -> list[Finding]:
     """The findings, or one `ok` row: a check that found nothing says so."""
     return list(found) or [ok(name, subject, detail)]
-
-
-def accept(findings: Iterable[Finding], labels: Sequence[str]) -> list[Finding]:
-    """Blockers named by `labels` become warnings, where a finding may be taken on at all; idempotent."""
-    return [_accepted(f) if f.status == "blocker" and f.label in labels else f for f in findings]
-
-
-def _accepted(f: Finding) -> Finding:
-    if f.acceptable:
-        return replace(f, status="warning", detail=f"{f.detail} (accepted in [accept] findings)")
-    return replace(f, hint=f"{f.hint.removesuffix(NOT_ACCEPTABLE)}{NOT_ACCEPTABLE}")
 
 
 def qualified(table: TableName, name: str) -> str:

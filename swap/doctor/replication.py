@@ -68,10 +68,10 @@ def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
     return or_ok(found, "logical-capture", source.name, "the replica identity is the key, and nobody else subscribes to it")
 
 
-def check_slots(conn: Connection, schema: str, *, ours: bool) -> list[Finding]:
-    """Slots that no run reads any more keep the server's WAL until its disk is full (H13). `ours`: the state schema is there and readable."""
+def check_slots(conn: Connection, schema: str, *, readable: bool) -> list[Finding]:
+    """Slots that no run reads any more keep the server's WAL until its disk is full (H13). `readable`: the state schema exists, and this role can read it."""
     used: list[str] = []
-    if ours:
+    if readable:
         used = fetch_values(conn, load_sql(PACKAGE, "slots_used.sql").format(state=sql.Identifier(schema)))
     return [
         warning(
