@@ -1,7 +1,7 @@
 """No run of the source exists: can one begin?
 
-A blocker does not end the examination: whatever can still be examined is. Else an operator who fixes the first blocker meets the
-next one. So there are two subjects: the application as it is, and the application as if the blockers of key, identity column,
+A blocker does not end the examination: the checks go on as far as they can. Else the next blocker would show only after the first
+one is fixed. So there are two subjects: the application as it is, and the application as if the blockers of key, identity column,
 references and names were fixed already (swap.plan.assume_fixed). The second one is planned and tried out.
 """
 

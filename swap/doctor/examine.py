@@ -13,8 +13,9 @@ from __future__ import annotations
 import psycopg
 
 from swap.core.config import Config
-from swap.core.connection import SETTINGS, Connection
+from swap.core.connection import Connection
 from swap.core.errors import LockError
+from swap.core.session_settings import SETTINGS
 from swap.doctor.accept import refuse, with_accepted
 from swap.doctor.before_run import SCAN_TIMEOUT_MS, Options, TrialBuild, check_before_run
 from swap.doctor.clients import check_clients

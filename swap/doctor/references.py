@@ -11,10 +11,10 @@ from swap.doctor.tables import check_columns
 from swap.plan.key_columns import unvouched
 from swap.plan.model import RefColumns
 
-Tails = Mapping[tuple[TableName, str], str]
+Definitions = Mapping[tuple[TableName, str], str]
 
 
-def check_references(subject: Subject, tails: Tails) -> list[Finding]:
+def check_references(subject: Subject, definitions: Definitions) -> list[Finding]:
     """A finding for each reference, and for each thing that makes one impossible. `definitions`: the index definitions that can be
     built over uuids."""
     out = []
@@ -31,7 +31,7 @@ def check_references(subject: Subject, tails: Tails) -> list[Finding]:
             found = [ok("reference", where, f"{how}; its uuid column {quote(ref.uuid_column)} is {made}")]
         out += found
     for fk in subject.catalog.foreign_keys:
-        out += _foreign_key(fk, subject, tails)
+        out += _foreign_key(fk, subject, definitions)
     return out or [ok("reference", subject.source.name, "nothing refers to this table")]
 
 
@@ -91,7 +91,7 @@ def _to_itself(fk: ForeignKey, subject: Subject) -> bool:
     return (fk.target, target) in {(r.table, r.column) for r in subject.references}
 
 
-def _foreign_key(fk: ForeignKey, subject: Subject, tails: Tails) -> list[Finding]:
+def _foreign_key(fk: ForeignKey, subject: Subject, definitions: Definitions) -> list[Finding]:
     key, source = subject.config.source.key, subject.source
     at = qualified(fk.table, fk.name)
     found = []
@@ -112,7 +112,7 @@ def _foreign_key(fk: ForeignKey, subject: Subject, tails: Tails) -> list[Finding
             and not i.expressions
             and set(i.key_columns) == set(fk.target_columns)
         )
-        if not any((fk.target, i.name) in tails for i in unique):
+        if not any((fk.target, i.name) in definitions for i in unique):
             columns = ", ".join(quote(c) for c in fk.target_columns)
             detail = f"the unique constraint of {fk.target} over ({columns}) cannot be rebuilt with a uuid"
             found.append(blocker("foreign-key", at, detail, _drop(fk)))

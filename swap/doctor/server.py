@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from swap.core.config import Config
-from swap.core.connection import OVERRIDDEN, Connection
+from swap.core.connection import Connection
 from swap.core.names import quote
+from swap.core.session_settings import OVERRIDDEN
 from swap.doctor.finding import Finding, blocker, ok, or_ok, read, read_values, warning
 
 OLDEST, NEWEST_TESTED = 150000, 189999
