@@ -22,7 +22,7 @@ def finalize(migration: Migration, *, drop_legacy: bool) -> None:
         run = migration.reload()
         first = run.phase is Phase.CUT_OVER  # afterwards a column of an old name is not ours
         check_finalize(migration, drop_legacy=drop_legacy, compat=first)
-        remove(migration, finalize_steps(run.plan, drop_legacy=drop_legacy, second_names=first))
+        remove(migration, finalize_steps(run.plan, drop_legacy=drop_legacy, compat=first))
         forget_logical(migration)
         if first:
             with conn.transaction():

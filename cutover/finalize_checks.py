@@ -12,9 +12,9 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName
 from swap.core.sql_text import load_sql
-from swap.ddl.compat import twins
+from swap.ddl.compat import compat_pairs
 from swap.ddl.replication import publication_name
-from swap.ddl.statistics import aside_name
+from swap.ddl.statistics import retired_name
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.state.migration import Migration
@@ -65,7 +65,7 @@ def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
 
 def compat_dependents(conn: Connection, plan: Plan) -> list[str]:
     """What is bound to a compatibility column, by name."""
-    columns = [(t.table, t.other) for t in twins(plan, Direction.REVERSE)]
+    columns = [(t.table, t.compat) for t in compat_pairs(plan, Direction.REVERSE)]
     own = [i.final_name for i in plan.indexes] + [i.build_name for r in plan.references for i in r.compat_indexes]
     rows = conn.execute(load_sql("cutover", "integer_dependents.sql"), _parameters(conn, plan, columns) | {"own": own})
     return [f"{r[0]}: {r[1]}" for r in rows]
@@ -83,7 +83,7 @@ def retired_dependents(conn: Connection, plan: Plan) -> list[str]:
 
 def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str]] | None = None) -> dict[str, Any]:
     columns = legacy_columns(plan) if columns is None else columns
-    own = [plan.key_index.build_name, *(aside_name(plan, x).name for x in plan.catalog.statistics)]
+    own = [plan.key_index.build_name, *(retired_name(plan, x).name for x in plan.catalog.statistics)]
     for ref in plan.references:
         own += [i.retired_name for i in (*ref.indexes, *ref.parts) if i.retired_name]
         own += [i.build_name for i in ref.spares]

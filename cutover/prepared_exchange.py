@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from swap.core.planner_settings import ANY_PLAN, NESTED_LOOPS
 from swap.core.sql_text import Query
 from swap.core.statement import Statement, script, undo_all
 from swap.ddl.exchange import closing_statements, exchange, lock_statements
@@ -20,7 +21,6 @@ from swap.plan.model import Plan
 from swap.prepare.drift import record_structure, structure_now
 from swap.state.journal import Phase
 from swap.state.migration import Migration
-from swap.sync.backfill import ANY_PLAN, NESTED_LOOPS
 
 STRUCTURE, RECORD = "EXECUTE swap_structure", "EXECUTE swap_record"
 # Deferred constraints are checked now, not at COMMIT; and a materialized view is filled as its query is planned best.

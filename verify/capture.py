@@ -25,8 +25,7 @@ from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
 from verify.published import publication_faults
-from verify.report import CheckResult
-from verify.snapshots import table_files
+from verify.table_files import table_files
 
 RECORDED = re.compile(r'^trigger CREATE (?:CONSTRAINT )?TRIGGER ("(?:[^"]|"")+"|\S+) ')
 OWN = re.compile(r"^(0swap_complete_|~swap_(guard|twin)_|!swap_compat_|swap_(capture|truncate|fence)(_|$))")
@@ -49,20 +48,12 @@ class _TriggerRow(NamedTuple):
     comment: str | None
 
 
-def capture_installed(
-    conn: Connection, plan: Plan, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
-) -> CheckResult:
-    """`oids`: of the live table and of the tables with references."""
-    faults = find_faults(conn, plan, direction, oids, baseline)
-    if faults:
-        return CheckResult("capture_installed", "failed", "; ".join(f.detail for f in faults))
-    return CheckResult("capture_installed", "ok", "every trigger that captures or guards is enabled and unaltered")
-
-
 def find_faults(
     conn: Connection, plan: Plan, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
 ) -> list[CaptureFault]:
-    """Compare the triggers and their functions with the recorded structure, `baseline`, and with their digests."""
+    """Compare the triggers and their functions with the recorded structure, `baseline`, and with their digests.
+
+    `oids`: of the live table and of the tables with references."""
     rows = conn.cursor(row_factory=class_row(_TriggerRow))
     rows.execute(load_sql("verify", "triggers.sql"), {"oids": list(oids.values())})
     found = {(row.table_oid, row.name): row for row in rows}
@@ -126,7 +117,7 @@ def known_bodies(plan: Plan, direction: Direction) -> dict[TableTrigger, list[St
     function that was made before digests were recorded is compared with these."""
     live, out = plan.source, dict[TableTrigger, list[Statement]]()
     if plan.mode == "trigger":
-        put, gone = zip(*(capture_functions(plan, direction, slot) for slot in (0, 1)), strict=True)
+        put, gone = zip(*(capture_functions(plan, direction, n) for n in (0, 1)), strict=True)
         out[live, CAPTURE] = list(put)
         out |= {(live, name): list(gone) for name in (DELETED, MOVED)}
         out[live, TRUNCATE] = [truncate_function(plan)]

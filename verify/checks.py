@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from psycopg import sql
@@ -14,8 +14,9 @@ from swap.core.advisory_locks import WORKER
 from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
 from swap.core.sql_text import load_sql
-from swap.plan.direction import TableMapping
+from swap.plan.direction import Direction, TableMapping
 from swap.plan.model import Plan
+from verify.capture import find_faults
 from verify.references import ReferenceResult
 from verify.report import CheckResult
 
@@ -48,6 +49,14 @@ def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) ->
     judged = [k for k in cursor if (TableName(k.schema, k.table), k.name) in was_valid]
     problems = [f"{TableName(k.schema, k.table)}: {k.name} is not validated" for k in judged if not k.validated]
     return check("foreign_keys_valid", problems, f"{len(judged)} foreign keys are valid")
+
+
+def capture_installed(
+    conn: Connection, plan: Plan, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
+) -> CheckResult:
+    """`oids`: of the live table and of the tables with references."""
+    problems = [f.detail for f in find_faults(conn, plan, direction, oids, baseline)]
+    return check("capture_installed", problems, "every trigger that captures or guards is enabled and unaltered")
 
 
 class _SequenceRow(NamedTuple):

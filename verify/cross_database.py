@@ -29,7 +29,7 @@ from swap.core.sql_text import load_sql
 from swap.plan.model import INTEGERS
 from verify.exact import by_index
 from verify.ranges import SAMPLED_ROWS_PER_RANGE, KeyRange, fractions, key_ranges, wanted_ranges
-from verify.snapshots import table_files
+from verify.table_files import table_files
 from verify.workers import Task, Workers
 
 Verdict = Literal["digest-equal", "different", "incomplete"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from swap.core.names import TableName
 from verify.checksum import RangeDigest
 from verify.report import CheckResult, RangeRecord, RowDifference, TableResult
-from verify.snapshots import ExportedSnapshot, TableFile
+from verify.snapshots import ExportedSnapshot
+from verify.table_files import TableFile
 
 
 @dataclass

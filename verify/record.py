@@ -7,20 +7,19 @@ came in between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from swap.core.names import TableName
-from swap.plan.direction import Direction
-from swap.state.journal import Journal, Run
+from swap.plan.direction import TableMapping
+from swap.state.journal import Journal
 from swap.state.migration import Migration
 from verify.checksum import RangeDigest
 from verify.partial_report import PartialReport
 from verify.report import CheckResult, Report, SnapshotRecord, verdict
 from verify.settings import VerificationSettings
-from verify.snapshots import table_files
+from verify.table_files import table_files
 
 
 def finish(migration: Migration, settings: VerificationSettings, started_at: datetime, found: PartialReport) -> Report:
@@ -104,20 +103,16 @@ def write_report(journal: Journal, run_id: int, report: Report) -> int:
 def _write(m: Migration, report: Report, found: PartialReport) -> int:
     """Write the row and, with the checksum method, the digests of every range of both sides."""
     number = write_report(m.journal, m.run.id, report)
-    m.journal.verifications.store_digests(number, list(_digests(m.run, found)))
+    m.journal.verifications.store_digests(number, _digests(m.mapping, found.digests))
     return number
 
 
-def _digests(run: Run, found: PartialReport) -> Iterator[dict[str, object]]:
-    forward = run.direction is Direction.FORWARD
-    sides: tuple[TableName, TableName] = (run.plan.source, run.plan.shadow if forward else run.plan.retired)
-    for d in found.digests:
-        for name, side in zip(sides, (d.origin, d.target), strict=True):
-            yield _digest(name, d, side.rows, side.digest)
-
-
-def _digest(name: TableName, d: RangeDigest, rows: int, digest: str) -> dict[str, object]:
-    return {
-        "part": str(name), "number": d.range.number, "low": d.range.low, "high": d.range.high,
-        "rows": rows, "digest": digest,
-    }  # fmt: skip
+def _digests(mapping: TableMapping, digests: Sequence[RangeDigest]) -> list[dict[str, object]]:
+    return [
+        {
+            "part": str(table), "number": d.range.number, "low": d.range.low, "high": d.range.high,
+            "rows": side.rows, "digest": side.digest,
+        }
+        for d in digests
+        for table, side in ((mapping.origin, d.origin), (mapping.target, d.target))
+    ]  # fmt: skip

@@ -99,4 +99,4 @@ class RowComparison:
 
 def has_key_index(table: Table, key: str) -> bool:
     """Whether an index can read ranges of the key."""
-    return any(i.valid and not i.partial and i.key_columns[:1] == (key,) and "btree" in i.tail for i in table.indexes)
+    return any(i.valid and not i.partial and i.key_columns[:1] == (key,) and "btree" in i.definition for i in table.indexes)

@@ -18,14 +18,14 @@ from swap.catalog.load import load_tables, read_structure
 from swap.catalog.model import Table
 from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
-from swap.ddl.compat import twins
+from swap.ddl.compat import compat_pairs
 from swap.prepare.drift import difference, watched_tables
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.barrier import GivenUp, delivered
 from swap.sync.replay import Barrier
 from verify import checks as named
-from verify.capture import capture_installed, captured_tables
+from verify.capture import captured_tables
 from verify.compat import compat_differences
 from verify.context import ComparisonContext
 from verify.mapping import key_columns, violations
@@ -36,9 +36,10 @@ from verify.references import reference_pairs
 from verify.report import CheckResult, Report
 from verify.rows import RowComparison
 from verify.settings import VerificationSettings
-from verify.snapshots import SnapshotSeries, pin_change_tables, table_files, why_unpinned
+from verify.snapshots import SnapshotSeries, pin_change_tables, why_unpinned
 from verify.standby import await_replay, check_standby
 from verify.structure import structure
+from verify.table_files import table_files
 from verify.workers import GiveUp, Task, Workers, no_reason
 
 Tables = dict[TableName, Table]
@@ -150,7 +151,7 @@ class _Verification:
             structure_check,
             *changed_by_follow_up,
             named.sequences_ahead(m.conn, m.plan, self.mapping),
-            capture_installed(m.conn, m.plan, m.direction, {t.name: t.oid for t in captured}, baseline),
+            named.capture_installed(m.conn, m.plan, m.direction, {t.name: t.oid for t in captured}, baseline),
             named.no_direct_writer(m.conn, m.plan, tables[self.mapping.target]),
         ]
 
@@ -167,10 +168,10 @@ class _Verification:
 
     def _check_compat(self, workers: Workers) -> None:
         """Compare the compat columns with their keys: there are some with `[names] compat` only."""
-        pairs = twins(self.m.plan, self.mapping.direction)
+        pairs = compat_pairs(self.m.plan, self.mapping.direction)
         if not pairs:
             return
-        results = workers.run([Task(f"{p.table}.{p.other}", partial(compat_differences, pair=p)) for p in pairs])
+        results = workers.run([Task(f"{p.table}.{p.compat}", partial(compat_differences, pair=p)) for p in pairs])
         if any(r is None for r in results):
             self.found.unfinished.append("the compat columns were not compared")
             return

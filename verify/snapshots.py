@@ -3,9 +3,9 @@
 Three sessions live for three different times.
 
 - The *queue* session holds ACCESS SHARE on both change tables from before the first snapshot until the end. It is in a READ
-  COMMITTED transaction, which has no snapshot between statements. So nobody can truncate a queue entry that this
-  verification relies on, or that a cutover has to compare once more because of it (TRUNCATE is not MVCC-safe). And VACUUM
-  is not held back.
+  COMMITTED transaction, which has no snapshot between statements, so it does not hold VACUUM back. The lock keeps every queue
+  entry on which this verification relies, and every entry that a cutover has to compare once more because of it, from being
+  truncated (TRUNCATE is not MVCC-safe).
 - The *snapshot* session exports a snapshot. The verification gives it up after `max_s`, and exports another one.
 - The workers import the snapshot for one range at a time.
 
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,7 +26,6 @@ from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 
 from swap.core.connection import Connection, first_line
-from swap.core.names import TableName
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
 from swap.ddl.change_tables import change_table
@@ -38,14 +36,6 @@ from swap.sync.replay import Barrier
 from verify.workers import Workers
 
 MAX_PENDING = 1_000_000
-
-
-class TableFile(NamedTuple):
-    """The table's oid and its relfilenode. Both stay the same unless the table was replaced, truncated or rewritten; after
-    that an older snapshot finds it empty."""
-
-    oid: int
-    filenode: int
 
 
 @dataclass(frozen=True)
@@ -164,18 +154,3 @@ def oldest_of(snapshot: str) -> int:
     """The oldest transaction that may be unseen in a pg_snapshot, given as text: its own xmin. Snapshot.xmin does not do: on a
     standby the text does not list the transactions in progress."""
     return int(snapshot.split(":", 1)[0])
-
-
-class _TableFileRow(NamedTuple):
-    schema: str
-    name: str
-    oid: int
-    filenode: int
-
-
-def table_files(conn: Connection, tables: Iterable[TableName]) -> dict[TableName, TableFile]:
-    """The file of each of the tables that exists."""
-    wanted = list(tables)
-    names = {"schemas": [t.schema for t in wanted], "names": [t.name for t in wanted]}
-    rows = conn.cursor(row_factory=class_row(_TableFileRow)).execute(load_sql("verify", "table_files.sql"), names)
-    return {TableName(r.schema, r.name): TableFile(r.oid, r.filenode) for r in rows}

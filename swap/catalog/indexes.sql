@@ -1,7 +1,7 @@
--- The indexes of the tables. `tail` is the definition from USING on: it names columns, and neither the table nor the index.
+-- The indexes of the tables. `definition` is the text from USING on: it names columns, and neither the table nor the index.
 -- pg_get_indexdef prints no tablespace; its place is before WHERE.
 SELECT i.indrelid::bigint AS of_oid, c.relname AS name, i.indisunique AS unique, i.indisprimary AS primary, i.indisvalid AND i.indisready AS valid,
-       i.indisexclusion AS exclusion, left(x.tail, length(x.tail) - length(x.predicate)) || x.space || x.predicate AS tail,
+       i.indisexclusion AS exclusion, left(x.tail, length(x.tail) - length(x.predicate)) || x.space || x.predicate AS definition,
        k.conname AS constraint, k.contype::text AS constraint_type, coalesce(k.condeferrable, false) AS deferrable, coalesce(k.condeferred, false) AS deferred,
        (SELECT coalesce(array_agg(DISTINCT x.attname ORDER BY x.attname), '{}')::text[] FROM (
             SELECT a.attname::text FROM pg_depend d JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid

@@ -231,7 +231,7 @@ class Dependent:
 @dataclass(frozen=True)
 class Catalog:
     """What was read in one snapshot. `tables`: the source and every table with a reference to it. `foreign_keys`: every one into or
-    out of these tables. `policies`: of other tables, that read one of these. `unfollowed`: unclaimed dependencies."""
+    out of these tables. `policies`: of other tables, that read one of these. `unclaimed`: dependencies that no rule carries."""
 
     server_version: int
     database: str
@@ -243,7 +243,7 @@ class Catalog:
     dependents: tuple[Dependent, ...]
     policies: tuple[BoundPolicy, ...] = ()
     functions: tuple[Function, ...] = ()
-    unfollowed: tuple[UnclaimedDependency, ...] = ()
+    unclaimed: tuple[UnclaimedDependency, ...] = ()
     statistics: tuple[Statistics, ...] = ()
 
     def table(self, name: TableName) -> Table:

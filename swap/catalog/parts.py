@@ -47,7 +47,7 @@ class Label:
 class Index:
     """An index.
 
-    `tail`: its definition from USING on, with the tablespace. `columns`: every column that it mentions. `key_columns`: in the order
+    `definition`: its text from USING on, with the tablespace. `columns`: every column that it mentions. `key_columns`: in the order
     of the index. `valid`: built, and used. `constraint_type`: p | u | x. `parent`: of a part of a partitioned index, that index's
     schema and name. `constraint_definition`: of a primary key or unique constraint, without what DEFERRABLE says.
     """
@@ -57,7 +57,7 @@ class Index:
     primary: bool
     valid: bool
     exclusion: bool
-    tail: str
+    definition: str
     constraint: str | None
     constraint_type: str | None
     deferrable: bool
@@ -80,8 +80,8 @@ class Index:
 
     @property
     def recipe(self) -> str:
-        """The text that builds it again: of an exclusion constraint its definition, since no index can become one; else the tail."""
-        return self.exclusion_definition or self.tail
+        """The text that builds it again: of an exclusion constraint its definition, since no index can become one; else its own."""
+        return self.exclusion_definition or self.definition
 
     @property
     def statistics(self) -> tuple[tuple[int, int], ...]:

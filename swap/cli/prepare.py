@@ -17,7 +17,7 @@ from swap.doctor.examine import examine, refuse
 from swap.doctor.finding import Subject
 from swap.doctor.replication import check_logical
 from swap.doctor.server import check_wal, read_server
-from swap.doctor.trial.build import try_out
+from swap.doctor.trial.build import trial_findings
 from swap.plan.planning import read_plan
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
@@ -60,7 +60,7 @@ def _prepare(s: Session, mode: str | None) -> Run:
             hint="There is nothing to prepare. Name another table in [source] to migrate it.",
         )
     if run is None or not active(run):
-        refuse(examine(conn, s.config, trial=try_out), s.config)
+        refuse(examine(conn, s.config, trial=trial_findings), s.config)
         the_plan = read_plan(conn, s.config)
     else:
         the_plan = run.plan

@@ -16,7 +16,6 @@ from swap.state.missing import KEPT, RUNBOOK, left_over, missing_tables, refuse_
 from swap.sync.backlog_trend import BEHIND, CAUGHT_UP
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.legacy_keys import read_legacy_keys
-from swap.sync.logical.lag import read_lag
 from verify.capture import current_faults
 
 FEW_KEYS = 1_000_000
@@ -53,9 +52,7 @@ def read_status(s: Session) -> dict[str, Any]:
         refuse_missing(s.journal, run)
     captured = not ended and not missing and s.journal.step_done(run.id, "capture")
     pending = ChangeQueue(s.journal.conn, run.plan, run.id).count_due() if captured else 0
-    streamed = captured and run.mode == "logical" and not s.standby
-    lag = read_lag(s.journal.conn, run.plan, run.id) if streamed else None
-    slot = asdict(lag) if lag else None
+    slot = _slot(s.journal, run) if captured and run.mode == "logical" and not s.standby else None
     problem = "; ".join(f.detail for f in current_faults(s.journal, run)) if captured and run.phase in KEPT else ""
     keys = asdict(read_legacy_keys(s.journal.conn, run.plan)) if run.phase is Phase.CUT_OVER and not missing else None
     return {
@@ -84,6 +81,13 @@ def read_status(s: Session) -> dict[str, Any]:
 def _pooler(s: Session) -> list[dict[str, Any]]:
     settings = s.config.pgbouncer
     return paused_now(settings.admin_dsn, settings.databases or [s.journal.conn.info.dbname])
+
+
+def _slot(journal: Journal, run: Run) -> dict[str, Any] | None:
+    from swap.sync.logical.lag import read_lag
+
+    lag = read_lag(journal.conn, run.plan, run.id)
+    return asdict(lag) if lag else None
 
 
 def _revert(run: Run, missing: list[TableName], problem: str) -> dict[str, Any]:

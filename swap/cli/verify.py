@@ -61,7 +61,7 @@ def _watch(
     every_s: float, port: int | None, method: Method, jobs: int | None, report: Path | None, reader: Database | None,
     dsn: str | None, config: Path | None, *, as_json: bool,
 ) -> int:  # fmt: skip
-    from verify.metrics import Metrics  # here: prometheus_client would be a twentieth of the start of every command
+    from verify.metrics import Metrics  # here: only a watch has metrics, and their library takes long to load
 
     with opened("verify", dsn, config, graceful=True) as s, ExitStack() as stack:
         run = _verifiable(s)

@@ -31,13 +31,13 @@ MOVED = "swap_capture_moved"
 TRUNCATE = "swap_truncate"
 
 
-def capture_functions(plan: Plan, direction: Direction, slot: int) -> list[Statement]:
+def capture_functions(plan: Plan, direction: Direction, table_no: int) -> list[Statement]:
     """The capture functions of a direction, writing to change table `slot`. Replacing them is how tables rotate."""
     key = plan.key if direction is Direction.FORWARD else plan.legacy_key
 
     def body(row: LiteralString, gone: LiteralString) -> sql.Composed:
         return load_sql("swap.ddl", "capture_row.sql").format(
-            changes=change_table(plan, slot).sql, key=sql.Identifier(key), row=sql.SQL(row), gone=sql.SQL(gone)
+            changes=change_table(plan, table_no).sql, key=sql.Identifier(key), row=sql.SQL(row), gone=sql.SQL(gone)
         )
 
     return [

@@ -15,17 +15,17 @@ from swap.ddl.keys import create_spare_sequence
 from swap.plan.model import Plan
 
 
-def change_table(plan: Plan, slot: int) -> TableName:
+def change_table(plan: Plan, table_no: int) -> TableName:
     """One of the two change tables; writers append to one while the other is emptied."""
-    return plan.state(f"changes_{slot}")
+    return plan.state(f"changes_{table_no}")
 
 
 def change_tables(plan: Plan) -> list[Statement]:
     """The queue and the fence's row. `seq` only tells the entries of one transaction apart, so each session takes numbers
     for a while: writers do not meet at the sequence."""
     out = []
-    for slot in (0, 1):
-        name = change_table(plan, slot)
+    for table_no in (0, 1):
+        name = change_table(plan, table_no)
         create = sql.SQL(
             "CREATE TABLE IF NOT EXISTS {} (xid xid8 NOT NULL DEFAULT pg_current_xact_id(),"
             " seq bigint GENERATED ALWAYS AS IDENTITY (CACHE 64), key bigint, gone boolean NOT NULL DEFAULT true, origin xid8,"

@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.sql_text import verbatim
+from swap.core.sql_text import Query, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.grants import grants
 from swap.ddl.keys import generator
 from swap.ddl.security_labels import exchange_labels
 from swap.plan.model import Plan, RefColumns, ReferencePlan
+
+NAMED_NOT_NULL = 180000  # from 18 on a NOT NULL is a named constraint (pg_constraint.contype = 'n')
+
+
+def column_definition(
+    name: str,
+    data_type: str,
+    *,
+    collation: str | None = None,
+    generated: str = "",
+    default: Query | None = None,
+    not_null: Query | None = None,
+) -> Query:
+    """A column as CREATE TABLE declares it. `default` is the expression of a generated column too (`generated`: s | v)."""
+    text: Query = sql.SQL("{} ").format(sql.Identifier(name)) + verbatim(data_type)
+    if collation:
+        text += verbatim(f" COLLATE {collation}")
+    if generated and default is not None:
+        kind = "STORED" if generated == "s" else "VIRTUAL"
+        text += sql.SQL(" GENERATED ALWAYS AS (") + default + verbatim(f") {kind}")
+    elif default is not None:
+        text += sql.SQL(" DEFAULT ") + default
+    return text if not_null is None else text + not_null
+
+
+def not_null_constraint(server_version: int, name: str | None, *, inherited: bool = True) -> Query:
+    """NOT NULL of a column definition, by its name where the server has names for it."""
+    if server_version < NAMED_NOT_NULL or not name:
+        return sql.SQL(" NOT NULL")
+    text = sql.SQL(" CONSTRAINT {} NOT NULL").format(sql.Identifier(name))
+    return text if inherited else text + sql.SQL(" NO INHERIT")
 
 
 def add_identity(plan: Plan) -> list[Statement]:
@@ -19,25 +52,11 @@ def add_identity(plan: Plan) -> list[Statement]:
         return []
     alter = sql.SQL("ALTER TABLE {} ").format(plan.source.sql)
     column = sql.Identifier(plan.identity)
-    add = (
-        alter
-        + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid; ").format(column)
-        + alter
-        + sql.SQL("ALTER COLUMN {} SET DEFAULT ").format(column)
-        + generator(plan)
-    )
+    add = alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid; ").format(column)
+    add += alter + sql.SQL("ALTER COLUMN {} SET DEFAULT ").format(column) + generator(plan)
     undo = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column)
-    return [
-        Statement(
-            add,
-            "the identity column; existing rows get their uuid in batches",
-            plan.source,
-            "ACCESS EXCLUSIVE",
-            undo,
-            kind=Kind.COLUMN,
-            verb=Verb.CREATE,
-        )
-    ]
+    why = "the identity column; existing rows get their uuid in batches"
+    return [Statement(add, why, plan.source, AX, undo, kind=Kind.COLUMN, verb=Verb.CREATE)]
 
 
 def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
@@ -49,19 +68,15 @@ def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
     add = alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid").format(column)
     integer = plan.catalog.table(ref.table).column(ref.columns.column)
     if integer is not None and integer.statistics is not None:
-        add += (
-            sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET STATISTICS ").format(column) + verbatim(str(integer.statistics))
-        )
+        target = verbatim(str(integer.statistics))
+        add += sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET STATISTICS ").format(column) + target
     if integer is not None and integer.options:
         pairs = (o.split("=", 1) for o in integer.options)
         options = sql.SQL(", ").join(verbatim(f"{name} = ") + sql.Literal(value) for name, value in pairs)
         add += sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET ({})").format(column, options)
     undo = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column)
-    return [
-        Statement(
-            add, "the reference's uuid column, nullable", ref.table, "ACCESS EXCLUSIVE", undo, kind=Kind.COLUMN, verb=Verb.CREATE
-        )
-    ]
+    why = "the reference's uuid column, nullable"
+    return [Statement(add, why, ref.table, AX, undo, kind=Kind.COLUMN, verb=Verb.CREATE)]
 
 
 def add_compat_column(ref: RefColumns) -> list[Statement]:
@@ -70,13 +85,10 @@ def add_compat_column(ref: RefColumns) -> list[Statement]:
         return []
     alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
     column = sql.Identifier(ref.compat_column)
-    return [
-        Statement(
-            alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid").format(column),
-            f"what {ref.uuid_column} will be called after the cutover's renames is this one", ref.table, AX,
-            alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column), kind=Kind.COLUMN, verb=Verb.CREATE,
-        )
-    ]  # fmt: skip
+    add = alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid").format(column)
+    undo = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column)
+    why = f"what {ref.uuid_column} will be called after the cutover's renames is this one"
+    return [Statement(add, why, ref.table, AX, undo, kind=Kind.COLUMN, verb=Verb.CREATE)]
 
 
 def rename_column(table: TableName, before: str, after: str) -> Statement:
@@ -90,22 +102,14 @@ def exchange_column(plan: Plan, ref: RefColumns) -> list[Statement]:
     """Run after the rename: `ref.column` is the uuid. What an adopted column has already is not given, nor taken."""
     table = plan.catalog.table(ref.table)
     column, uuid = table.column(ref.column), table.column(ref.uuid_column)
-    has = {(g.grantee, g.grantor, g.privilege, g.grantable) for g in table.grants if g.column == ref.uuid_column}
-    out = grants(
-        ref.table,
-        tuple(g for g in table.grants if g.column == ref.column and (g.grantee, g.grantor, g.privilege, g.grantable) not in has),
-        table.owner,
-    )
+    has = {replace(g, column=ref.column) for g in table.grants if g.column == ref.uuid_column}
+    out = grants(ref.table, tuple(g for g in table.grants if g.column == ref.column and g not in has), table.owner)
     if ref.compat_column:
         # The second name of the uuid has the rights that the application's column of this name had.
         out += grants(ref.table, tuple(g for g in table.grants if g.column == ref.uuid_column), table.owner)
     if column is not None and column.comment is not None:
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}")
-        name = sql.Identifier(ref.column)
-        out.append(
-            Statement(
-                comment.format(ref.table.sql, name, sql.Literal(column.comment)), "the column's comment", ref.table, AX,
-                comment.format(ref.table.sql, name, sql.Literal(uuid.comment if uuid else None)), kind=Kind.COMMENT,
-            )
-        )  # fmt: skip
+        texts = (column.comment, uuid.comment if uuid else None)
+        do, undo = (comment.format(ref.table.sql, sql.Identifier(ref.column), sql.Literal(text)) for text in texts)
+        out.append(Statement(do, "the column's comment", ref.table, AX, undo, kind=Kind.COMMENT))
     return out + exchange_labels(plan, ref)

@@ -29,7 +29,7 @@ from swap.ddl.policies import bind_policies, release_policies, replace_policies
 from swap.ddl.publications import release_publications, take_publications
 from swap.ddl.rename import rename_table
 from swap.ddl.sequences import release_sequences, take_sequences
-from swap.ddl.set_aside import WORDS, followers, set_aside
+from swap.ddl.set_aside import WORDS, dependents, set_aside
 from swap.ddl.statistics import exchange_statistics
 from swap.ddl.triggers import bind_triggers, quiet_triggers, release_triggers, user_triggers
 from swap.ddl.views import create_view
@@ -66,7 +66,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *user_triggers(plan),
         *grants(live, by_new_names(plan), plan.source_table.owner),
         *live_objects(plan, live, Direction.REVERSE),
-        *(s for f in followers(plan) for s in (create_view(f) if isinstance(f, View) else create_function(f))),
+        *(s for f in dependents(plan) for s in (create_view(f) if isinstance(f, View) else create_function(f))),
         *reset_functions(plan),
         *replace_policies(plan),
     ]
@@ -92,18 +92,9 @@ def not_valid_checks(plan: Plan) -> list[Statement]:
         if c.comment:
             add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, plan.source.sql, sql.Literal(c.comment))
         drop = alter.format(plan.source.sql, verbatim("DROP"), name)
-        out.append(
-            Statement(
-                add,
-                "a check that was never validated",
-                plan.source,
-                AX,
-                drop,
-                kind=Kind.CONSTRAINT,
-                verb=Verb.CREATE,
-                object=part(plan.source, c.name),
-            )
-        )
+        label = part(plan.source, c.name)
+        why = "a check that was never validated"
+        out.append(Statement(add, why, plan.source, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label))
     return out
 
 

@@ -65,16 +65,8 @@ def add_foreign_key(fk: ForeignKey) -> Statement:
             sql.Identifier(fk.name), fk.table.sql, sql.Literal(fk.comment)
         )
     drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(fk.table.sql, sql.Identifier(fk.name))
-    return Statement(
-        add,
-        "the foreign key, by its own text; validated after the commit",
-        fk.table,
-        AX,
-        drop,
-        kind=Kind.FOREIGN_KEY,
-        verb=Verb.CREATE,
-        object=part(fk.table, fk.name),
-    )
+    why = "the foreign key, by its own text; validated after the commit"
+    return Statement(add, why, fk.table, AX, drop, kind=Kind.FOREIGN_KEY, verb=Verb.CREATE, object=part(fk.table, fk.name))
 
 
 def _add_parts(fk: ForeignKey) -> Statement:
@@ -86,18 +78,10 @@ def _add_parts(fk: ForeignKey) -> Statement:
         add = alter.format(table.sql, verbatim("ADD"), sql.Identifier(name))
         adds.append(add + verbatim(f" {fk.definition}") + sql.SQL(" NOT VALID"))
         drops.append(alter.format(table.sql, verbatim("DROP"), sql.SQL("IF EXISTS ") + sql.Identifier(name)))
-    join = sql.SQL("; ").join
+    text, undo = (sql.SQL("; ").join(x) for x in (adds, drops))
+    first = fk.parts[0]
     why = "the foreign key's parts, by its own text; validated and joined after the commit"
-    return Statement(
-        join(adds),
-        why,
-        fk.parts[0][0],
-        AX,
-        join(drops),
-        kind=Kind.FOREIGN_KEY,
-        verb=Verb.CREATE,
-        object=part(fk.parts[0][0], fk.parts[0][1]),
-    )
+    return Statement(text, why, first[0], AX, undo, kind=Kind.FOREIGN_KEY, verb=Verb.CREATE, object=part(*first))
 
 
 def drop_foreign_key(fk: ForeignKey) -> Statement:
@@ -105,10 +89,9 @@ def drop_foreign_key(fk: ForeignKey) -> Statement:
 
 
 def validation(table: TableName, name: str) -> Statement:
-    return Statement(
-        sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(table.sql, sql.Identifier(name)),
-        "every row against its parent, beside running writers", table, "SHARE UPDATE EXCLUSIVE", kind=Kind.FOREIGN_KEY, object=part(table, name),
-    )  # fmt: skip
+    text = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(table.sql, sql.Identifier(name))
+    why = "every row against its parent, beside running writers"
+    return Statement(text, why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.FOREIGN_KEY, object=part(table, name))
 
 
 def whole_key(fk: ForeignKey, definition: str) -> Statement:
@@ -117,15 +100,8 @@ def whole_key(fk: ForeignKey, definition: str) -> Statement:
     add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(fk.table.sql, name) + verbatim(definition)
     if fk.comment:
         add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, fk.table.sql, sql.Literal(fk.comment))
-    return Statement(
-        add,
-        "takes over the partitions' valid parts; no scan",
-        fk.table,
-        AX,
-        kind=Kind.FOREIGN_KEY,
-        verb=Verb.CREATE,
-        object=part(fk.table, fk.name),
-    )
+    why = "takes over the partitions' valid parts; no scan"
+    return Statement(add, why, fk.table, AX, kind=Kind.FOREIGN_KEY, verb=Verb.CREATE, object=part(fk.table, fk.name))
 
 
 def partitioned_key(fk: ForeignKey) -> list[Statement]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from psycopg import sql
 
+from swap.core.sql_text import Query
 from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.ddl.indexes import rename_index
 from swap.ddl.partitions import primary_key_statements, tree
@@ -44,10 +45,9 @@ def drop_primary_key(ref: ReferencePlan, index: IndexPlan, spare: IndexPlan) -> 
         parts = [index]
         back = [alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(spare.build_name))]
     comments = (s.sql for i in parts for s in index_comments(i, None))
-    return Statement(
-        alter + sql.SQL("DROP CONSTRAINT {}").format(name), "the primary key moves to the uuid column", index.table, AX,
-        sql.SQL("; ").join([*back, *comments]), kind=Kind.CONSTRAINT, verb=Verb.DROP, object=part(index.table, index.final_name),
-    )  # fmt: skip
+    drop, undo = alter + sql.SQL("DROP CONSTRAINT {}").format(name), sql.SQL("; ").join([*back, *comments])
+    why, label = "the primary key moves to the uuid column", part(index.table, index.final_name)
+    return Statement(drop, why, index.table, AX, undo, kind=Kind.CONSTRAINT, verb=Verb.DROP, object=label)
 
 
 def index_comments(index: IndexPlan, before: str | None) -> list[Statement]:
@@ -59,14 +59,15 @@ def index_comments(index: IndexPlan, before: str | None) -> list[Statement]:
         (on_index, index.attributes.comment, before),
         (on_constraint, index.constraint.comment if index.constraint else "", None),
     ]
-    comment = sql.SQL("COMMENT ON {} IS {}")
+
+    def comment(on: Query, text: str | None) -> Query:
+        return sql.SQL("COMMENT ON {} IS {}").format(on, sql.Literal(text))
+
     return [
-        Statement(
-            comment.format(on, sql.Literal(text)), "the comment", index.table, "", comment.format(on, sql.Literal(undo)), kind=Kind.COMMENT,
-        )
+        Statement(comment(on, text), "the comment", index.table, "", comment(on, undo), kind=Kind.COMMENT)
         for on, text, undo in texts
         if text
-    ]  # fmt: skip
+    ]
 
 
 def comment_before(plan: Plan, index: IndexPlan) -> str | None:
@@ -82,34 +83,14 @@ def exchange_index(ref: ReferencePlan, index: IndexPlan) -> list[Statement]:
     alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
     name = sql.Identifier(index.final_name)
     drop = alter + sql.SQL("DROP CONSTRAINT {}").format(name)
+    add = alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(index.build_name))
+    why = "the index exists; no scan"
     if index.on_only:
         parts = tree(ref, index)
-        made = [s.sql for s in primary_key_statements(parts, parts)]
-        return [
-            Statement(
-                sql.SQL("; ").join(made),
-                "the partitions' indexes exist; no scan",
-                index.table,
-                AX,
-                drop,
-                kind=Kind.CONSTRAINT,
-                verb=Verb.CREATE,
-                object=part(index.table, index.final_name),
-            )
-        ]
-    add = alter + sql.SQL("ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(name, sql.Identifier(index.build_name))
-    return [
-        Statement(
-            add,
-            "the index exists; no scan",
-            index.table,
-            AX,
-            drop,
-            kind=Kind.CONSTRAINT,
-            verb=Verb.CREATE,
-            object=part(index.table, index.final_name),
-        )
-    ]
+        add = sql.SQL("; ").join(s.sql for s in primary_key_statements(parts, parts))
+        why = "the partitions' indexes exist; no scan"
+    label = part(index.table, index.final_name)
+    return [Statement(add, why, index.table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label)]
 
 
 def exchange_part(index: IndexPlan) -> list[Statement]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import Kind, Statement, Verb, part
+from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.ddl.partitions import add_constraint, attach
 from swap.ddl.statistics import statistics_of
 from swap.plan.model import IndexPlan, PartOf, Plan, ReferencePlan
@@ -18,21 +18,14 @@ from swap.plan.model import IndexPlan, PartOf, Plan, ReferencePlan
 def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
     """CREATE INDEX; CONCURRENTLY on tables the application uses, plainly on the shadow. An exclusion constraint builds
     its index itself."""
+    label = part(index.table, index.build_name)
     if index.as_constraint:
         alter = sql.SQL("ALTER TABLE {} {} CONSTRAINT {}")
         name = sql.Identifier(index.build_name)
         add = alter.format(index.table.sql, verbatim("ADD"), name) + verbatim(f" {index.definition}")
         drop = alter.format(index.table.sql, verbatim("DROP"), name)
-        return Statement(
-            add,
-            f"equivalent of {index.final_name}",
-            index.table,
-            "ACCESS EXCLUSIVE",
-            drop,
-            kind=Kind.CONSTRAINT,
-            verb=Verb.CREATE,
-            object=part(index.table, index.build_name),
-        )
+        why = f"equivalent of {index.final_name}"
+        return Statement(add, why, index.table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label)
     concurrently = concurrently and not index.on_only
     text = sql.SQL("CREATE {}INDEX {}{}{} ON {}{} ").format(
         sql.SQL("UNIQUE " if index.unique else ""),
@@ -48,15 +41,7 @@ def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
     lock = "SHARE UPDATE EXCLUSIVE" if concurrently else "SHARE"
     why = f"equivalent of {index.final_name}" if index.final_name else "an index the exchange needs"
     return Statement(
-        text,
-        why,
-        index.table,
-        lock,
-        undo,
-        transactional=not concurrently,
-        kind=Kind.INDEX,
-        verb=Verb.CREATE,
-        object=part(index.table, index.build_name),
+        text, why, index.table, lock, undo, transactional=not concurrently, kind=Kind.INDEX, verb=Verb.CREATE, object=label
     )
 
 
@@ -107,25 +92,13 @@ def constraint_statements(index: IndexPlan) -> list[Statement]:
     out: list[Query] = []
     if index.constraint is not None and (index.is_primary or index.is_unique_constraint) and not index.as_constraint:
         kind = "PRIMARY KEY" if index.is_primary else "UNIQUE"
-        out.append(
-            alter + sql.SQL("ADD CONSTRAINT {} ").format(name) + verbatim(kind)
-            + sql.SQL(" USING INDEX {}").format(name) + verbatim(index.constraint.timing)
-        )  # fmt: skip
+        add = sql.SQL("ADD CONSTRAINT {} {} USING INDEX {}").format(name, verbatim(kind), name)
+        out.append(alter + add + verbatim(index.constraint.timing))
     if index.constraint and index.constraint.comment:
         comment = sql.SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
         out.append(comment.format(name, index.table.sql, sql.Literal(index.constraint.comment)))
-    return [
-        Statement(
-            s,
-            f"as on {index.final_name}",
-            index.table,
-            "ACCESS EXCLUSIVE",
-            kind=Kind.CONSTRAINT,
-            verb=Verb.CREATE,
-            object=part(index.table, index.build_name),
-        )
-        for s in out
-    ]
+    why, label = f"as on {index.final_name}", part(index.table, index.build_name)
+    return [Statement(s, why, index.table, AX, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label) for s in out]
 
 
 def shadow_marks(plan: Plan) -> list[Statement]:
@@ -142,7 +115,7 @@ def shadow_marks(plan: Plan) -> list[Statement]:
         for i in plan.indexes
         if i.attributes.replica_identity
     ]
-    return [Statement(alter + m, "as on the source", plan.shadow, "ACCESS EXCLUSIVE", kind=Kind.MARK) for m in marks]
+    return [Statement(alter + m, "as on the source", plan.shadow, AX, kind=Kind.MARK) for m in marks]
 
 
 def publishable(plan: Plan) -> list[Statement]:
@@ -150,37 +123,30 @@ def publishable(plan: Plan) -> list[Statement]:
     replica identity fails (H17): until there is a primary key, the integer key's index serves."""
     if all(p.kind == "table" for p in plan.source_table.publications):
         return []
-    identity = sql.SQL("ALTER TABLE {} REPLICA IDENTITY USING INDEX {}")
-    return [
-        Statement(
-            identity.format(plan.shadow.sql, sql.Identifier(plan.key_index.build_name)),
-            "replay may update what is published", plan.shadow, "ACCESS EXCLUSIVE", kind=Kind.MARK,
-        )
-    ]  # fmt: skip
+    name = sql.Identifier(plan.key_index.build_name)
+    identity = sql.SQL("ALTER TABLE {} REPLICA IDENTITY USING INDEX {}").format(plan.shadow.sql, name)
+    return [Statement(identity, "replay may update what is published", plan.shadow, AX, kind=Kind.MARK)]
 
 
 def rename_index(schema: str, before: str, after: str) -> Statement:
-    rename = sql.SQL("ALTER INDEX {} RENAME TO {}")
-    return Statement(
-        rename.format(sql.Identifier(schema, before), sql.Identifier(after)), "index name", None, "",
-        rename.format(sql.Identifier(schema, after), sql.Identifier(before)), kind=Kind.INDEX,
-    )  # fmt: skip
+    there, back = (
+        sql.SQL("ALTER INDEX {} RENAME TO {}").format(sql.Identifier(schema, a), sql.Identifier(b))
+        for a, b in ((before, after), (after, before))
+    )
+    return Statement(there, "index name", None, "", back, kind=Kind.INDEX)
 
 
 def shadow_constraints(plan: Plan) -> list[Statement]:
     """Everything that rests on the shadow's finished indexes."""
-    comment = sql.SQL("COMMENT ON INDEX {} IS {}")
-    comments = [
-        Statement(
-            comment.format(sql.Identifier(i.table.schema, i.build_name), sql.Literal(i.attributes.comment)), f"as on {i.final_name}",
-            i.table, "SHARE UPDATE EXCLUSIVE", kind=Kind.COMMENT,
-        )
-        for i in plan.indexes
-        if i.attributes.comment
-    ]  # fmt: skip
     return [
         *(s for i in plan.indexes for s in constraint_statements(i)),
-        *comments,
+        *(_comment(i) for i in plan.indexes if i.attributes.comment),
         *shadow_marks(plan),
         *statistics_of(plan, plan.source),
     ]
+
+
+def _comment(index: IndexPlan) -> Statement:
+    name = sql.Identifier(index.table.schema, index.build_name)
+    text = sql.SQL("COMMENT ON INDEX {} IS {}").format(name, sql.Literal(index.attributes.comment))
+    return Statement(text, f"as on {index.final_name}", index.table, "SHARE UPDATE EXCLUSIVE", kind=Kind.COMMENT)

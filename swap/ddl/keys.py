@@ -59,23 +59,14 @@ def create_spare_sequence(plan: Plan) -> list[Statement]:
         spare_sequence(plan).sql,
         *(sql.Literal(n) for n in (1 if first < last else -1, min(first, last), max(first, last), first)),
     )
-    return [
-        Statement(
-            create,
-            "legacy keys for rows born when the key's own sequence has ended",
-            undo=_drop(plan),
-            kind=Kind.CAPTURE,
-            verb=Verb.CREATE,
-        )
-    ]
+    why = "legacy keys for rows born when the key's own sequence has ended"
+    return [Statement(create, why, undo=_drop(plan), kind=Kind.CAPTURE, verb=Verb.CREATE)]
 
 
 def drop_spare_sequence(plan: Plan) -> list[Statement]:
-    return (
-        [Statement(_drop(plan), "nothing takes a key from it any more", kind=Kind.CAPTURE, verb=Verb.DROP)]
-        if has_spare_keys(plan)
-        else []
-    )
+    if not has_spare_keys(plan):
+        return []
+    return [Statement(_drop(plan), "nothing takes a key from it any more", kind=Kind.CAPTURE, verb=Verb.DROP)]
 
 
 def _drop(plan: Plan) -> sql.Composed:

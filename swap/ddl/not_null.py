@@ -6,8 +6,8 @@ from psycopg import sql
 
 from swap.core.names import TableName, derive
 from swap.core.statement import AX, Kind, Statement, Step, Verb, part
+from swap.ddl.columns import NAMED_NOT_NULL
 from swap.ddl.rename import rename_constraint
-from swap.ddl.shadow import NAMED_NOT_NULL
 from swap.plan.model import Plan, ReferencePlan
 
 
@@ -18,17 +18,9 @@ def not_null_check(table: TableName, column: str, name: str) -> list[Statement]:
     add = alter + sql.SQL("ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID").format(ident, sql.Identifier(column))
     drop = alter + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(ident)
     validate = alter + sql.SQL("VALIDATE CONSTRAINT {}").format(ident)
+    why = "what NOT NULL will rest on; not checked yet"
     return [
-        Statement(
-            add,
-            "what NOT NULL will rest on; not checked yet",
-            table,
-            "ACCESS EXCLUSIVE",
-            drop,
-            kind=Kind.CONSTRAINT,
-            verb=Verb.CREATE,
-            object=part(table, name),
-        ),
+        Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=part(table, name)),
         Statement(validate, "checks existing rows beside running writers", table, "SHARE UPDATE EXCLUSIVE", kind=Kind.CONSTRAINT),
     ]
 
@@ -42,15 +34,13 @@ def identity_not_null(plan: Plan) -> list[Step]:
     add, validate = not_null_check(plan.source, plan.identity, name)
     alter = sql.SQL("ALTER TABLE {} ").format(plan.source.sql)
     ident = sql.Identifier(plan.identity)
-    final = Statement(
-        alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(ident, sql.Identifier(name)),
-        "NOT NULL, proved by the check; no scan", plan.source, "ACCESS EXCLUSIVE",
-        alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(ident), kind=Kind.NOT_NULL,
-    )  # fmt: skip
+    set_ = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(ident, sql.Identifier(name))
+    drop = alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(ident)
+    final = Statement(set_, "NOT NULL, proved by the check; no scan", plan.source, AX, drop, kind=Kind.NOT_NULL)
     return [
-        Step("identity check", (add,), (plan.source,), "ACCESS EXCLUSIVE"),
+        Step("identity check", (add,), (plan.source,), AX),
         Step("identity validate", (validate,)),
-        Step("identity not null", (final,), (plan.source,), "ACCESS EXCLUSIVE"),
+        Step("identity not null", (final,), (plan.source,), AX),
     ]
 
 
@@ -72,15 +62,13 @@ def reference_not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
     if plan.catalog.server_version < NAMED_NOT_NULL or not ref.not_null_name:
         add = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL").format(column)
         return [] if there else [Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL)]
-    aside = rename_constraint(table, ref.not_null_name, derive(f"{table.name}_{columns.legacy_column}", "_not_null"))
+    free_name = rename_constraint(table, ref.not_null_name, derive(f"{table.name}_{columns.legacy_column}", "_not_null"))
     if existing is not None and existing.not_null_name:
-        return [aside, rename_constraint(table, existing.not_null_name, ref.not_null_name)]
+        return [free_name, rename_constraint(table, existing.not_null_name, ref.not_null_name)]
     add = alter + sql.SQL("ADD CONSTRAINT {} NOT NULL {}").format(sql.Identifier(ref.not_null_name), column)
     add += _as_before(plan, ref, ref.not_null_name)
-    return [
-        aside,
-        Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=part(table, ref.not_null_name)),
-    ]
+    label = part(table, ref.not_null_name)
+    return [free_name, Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label)]
 
 
 def _as_before(plan: Plan, ref: ReferencePlan, constraint: str) -> sql.Composed:

@@ -36,15 +36,8 @@ def trigger_function(name: TableName, body: sql.Composable, *, row_security: boo
         "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{path}{filtered} AS {text};"
         " COMMENT ON FUNCTION {name}() IS {digest}"
     ).format(name=name.sql, path=path, filtered=filtered, text=sql.Literal(text), digest=sql.Literal(DIGEST + digest))
-    return Statement(
-        create,
-        "a trigger function",
-        None,
-        "",
-        sql.SQL("DROP FUNCTION IF EXISTS {}()").format(name.sql),
-        kind=Kind.CAPTURE,
-        verb=Verb.CREATE,
-    )
+    drop = sql.SQL("DROP FUNCTION IF EXISTS {}()").format(name.sql)
+    return Statement(create, "a trigger function", None, "", drop, kind=Kind.CAPTURE, verb=Verb.CREATE)
 
 
 def trigger(

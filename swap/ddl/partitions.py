@@ -36,18 +36,10 @@ def add_constraint(index: IndexPlan, name: str, using: str) -> Statement:
     else:
         kind = "PRIMARY KEY" if index.is_primary else "UNIQUE"
         add += verbatim(kind) + sql.SQL(" USING INDEX {}").format(sql.Identifier(using))
-    timing = index.constraint.timing if index.constraint else ""
     drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(index.table.sql, sql.Identifier(name))
-    return Statement(
-        add + verbatim(timing),
-        "a partition's part of the constraint; no scan",
-        index.table,
-        AX,
-        drop,
-        kind=Kind.CONSTRAINT,
-        verb=Verb.CREATE,
-        object=part(index.table, name),
-    )
+    add += verbatim(index.constraint.timing if index.constraint else "")
+    why = "a partition's part of the constraint; no scan"
+    return Statement(add, why, index.table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=part(index.table, name))
 
 
 def attach(above: tuple[str, str], part: IndexPlan, name: str) -> Statement:

@@ -48,22 +48,13 @@ def create_policy(table: TableName, p: Policy, why: str) -> Statement:
     """The policy by its text, with its comment; undo: DROP POLICY."""
     name = sql.Identifier(p.name)
     roles = sql.SQL(", ").join(sql.SQL("PUBLIC") if r == "public" else sql.Identifier(r) for r in p.roles)
-    text = sql.SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(
-        name, table.sql, verbatim("PERMISSIVE" if p.permissive else "RESTRICTIVE"), verbatim(COMMANDS[p.command]), roles,
-    )  # fmt: skip
+    how = verbatim("PERMISSIVE" if p.permissive else "RESTRICTIVE")
+    text = sql.SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(name, table.sql, how, verbatim(COMMANDS[p.command]), roles)
     if p.using is not None:
         text += verbatim(f" USING ({p.using})")
     if p.check is not None:
         text += verbatim(f" WITH CHECK ({p.check})")
     if p.comment:
         text += sql.SQL("; COMMENT ON POLICY {} ON {} IS {}").format(name, table.sql, sql.Literal(p.comment))
-    return Statement(
-        text,
-        why,
-        table,
-        AX,
-        sql.SQL("DROP POLICY {} ON {}").format(name, table.sql),
-        kind=Kind.POLICY,
-        verb=Verb.CREATE,
-        object=part(table, p.name),
-    )
+    drop = sql.SQL("DROP POLICY {} ON {}").format(name, table.sql)
+    return Statement(text, why, table, AX, drop, kind=Kind.POLICY, verb=Verb.CREATE, object=part(table, p.name))

@@ -53,12 +53,5 @@ def _publish(table: TableName, p: Publication, columns: tuple[str, ...]) -> Stat
         add += sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, columns)))
     if p.filter is not None:
         add += verbatim(f" WHERE ({p.filter})")
-    return Statement(
-        add,
-        "the publication",
-        table,
-        AX,
-        alter + sql.SQL("DROP TABLE {}").format(table.sql),
-        kind=Kind.PUBLICATION,
-        verb=Verb.CREATE,
-    )
+    drop = alter + sql.SQL("DROP TABLE {}").format(table.sql)
+    return Statement(add, "the publication", table, AX, drop, kind=Kind.PUBLICATION, verb=Verb.CREATE)

@@ -10,15 +10,12 @@ from swap.core.statement import AX, Kind, Statement
 
 def rename_table(table: TableName, to: TableName) -> Statement:
     rename = sql.SQL("ALTER TABLE {} RENAME TO {}")
-    return Statement(
-        rename.format(table.sql, sql.Identifier(to.name)), f"{table.name} is now {to.name}", table, AX,
-        rename.format(to.sql, sql.Identifier(table.name)), kind=Kind.TABLE,
-    )  # fmt: skip
+    there, back = rename.format(table.sql, sql.Identifier(to.name)), rename.format(to.sql, sql.Identifier(table.name))
+    return Statement(there, f"{table.name} is now {to.name}", table, AX, back, kind=Kind.TABLE)
 
 
 def rename_constraint(table: TableName, before: str, after: str) -> Statement:
     rename = sql.SQL("ALTER TABLE {} RENAME CONSTRAINT {} TO {}")
     a, b = sql.Identifier(before), sql.Identifier(after)
-    return Statement(
-        rename.format(table.sql, a, b), "constraint name", table, AX, rename.format(table.sql, b, a), kind=Kind.CONSTRAINT
-    )
+    there, back = rename.format(table.sql, a, b), rename.format(table.sql, b, a)
+    return Statement(there, "constraint name", table, AX, back, kind=Kind.CONSTRAINT)

@@ -18,7 +18,6 @@ from swap.plan.direction import Direction
 from swap.plan.model import Plan
 
 FAILOVER = 170000
-SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE"
 
 
 SLOT = "slot"
@@ -30,16 +29,9 @@ def publication_name(plan: Plan) -> str:
 
 
 def create_publication(plan: Plan) -> Statement:
-    name = sql.Identifier(publication_name(plan))
-    return Statement(
-        sql.SQL("CREATE PUBLICATION {}").format(name),
-        "capture: what the slot decodes",
-        None,
-        "",
-        drop_sql(plan),
-        kind=Kind.CAPTURE,
-        verb=Verb.CREATE,
-    )
+    create = sql.SQL("CREATE PUBLICATION {}").format(sql.Identifier(publication_name(plan)))
+    why = "capture: what the slot decodes"
+    return Statement(create, why, None, "", drop_sql(plan), kind=Kind.CAPTURE, verb=Verb.CREATE)
 
 
 def drop_sql(plan: Plan) -> sql.Composed:
@@ -56,15 +48,8 @@ def publish(plan: Plan, table: TableName, direction: Direction) -> list[Statemen
     key = sql.Identifier(plan.key if direction is Direction.FORWARD else plan.legacy_key)
     add = sql.SQL("ALTER PUBLICATION {} ADD TABLE {} ({})").format(name, table.sql, key)
     drop = sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(name, table.sql)
-    published = Statement(
-        add,
-        "capture: the integer key of changed rows, nothing else",
-        table,
-        SHARE_UPDATE,
-        drop,
-        kind=Kind.CAPTURE,
-        verb=Verb.CREATE,
-    )
+    why = "capture: the integer key of changed rows, nothing else"
+    published = Statement(add, why, table, "SHARE UPDATE EXCLUSIVE", drop, kind=Kind.CAPTURE, verb=Verb.CREATE)
     return [published] if direction is Direction.FORWARD else [*identify(plan, table), published]
 
 
@@ -72,11 +57,8 @@ def identify(plan: Plan, table: TableName) -> list[Statement]:
     """After the cutover a DELETE has to say the integer key."""
     alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY ").format(table.sql)
     using = alter + sql.SQL("USING INDEX {}").format(sql.Identifier(plan.key_index.build_name))
-    return [
-        Statement(
-            using, "capture: a DELETE is decoded with its integer key", table, AX, alter + sql.SQL("DEFAULT"), kind=Kind.CAPTURE
-        )
-    ]
+    default = alter + sql.SQL("DEFAULT")
+    return [Statement(using, "capture: a DELETE is decoded with its integer key", table, AX, default, kind=Kind.CAPTURE)]
 
 
 def slot_name_sql(plan: Plan) -> sql.Composed:
@@ -93,16 +75,8 @@ def create_slot(plan: Plan) -> Statement:
     create = sql.SQL("SELECT lsn::text FROM pg_create_logical_replication_slot({}, 'pgoutput'{})").format(
         slot_name_sql(plan), sql.SQL(failover)
     )
-    return Statement(
-        create,
-        "capture: keeps the WAL until it is read",
-        None,
-        "",
-        drop_slot_sql(plan),
-        transactional=False,
-        kind=Kind.CAPTURE,
-        verb=Verb.CREATE,
-    )
+    why, drop = "capture: keeps the WAL until it is read", drop_slot_sql(plan)
+    return Statement(create, why, None, "", drop, transactional=False, kind=Kind.CAPTURE, verb=Verb.CREATE)
 
 
 def drop_slot_sql(plan: Plan) -> sql.Composed:

@@ -44,10 +44,9 @@ def take_sequences(plan: Plan) -> list[Statement]:
 def _own(plan: Plan, s: Sequence, column: str) -> Statement:
     """Dropping the retired table must not take the sequence with it."""
     owned = sql.SQL("ALTER SEQUENCE {} OWNED BY {}.{}")
-    return Statement(
-        owned.format(s.name.sql, plan.source.sql, sql.Identifier(column)), "the sequence follows", s.name,
-        "SHARE ROW EXCLUSIVE", owned.format(s.name.sql, plan.retired.sql, sql.Identifier(s.column)), kind=Kind.SEQUENCE,
-    )  # fmt: skip
+    there = owned.format(s.name.sql, plan.source.sql, sql.Identifier(column))
+    back = owned.format(s.name.sql, plan.retired.sql, sql.Identifier(s.column))
+    return Statement(there, "the sequence follows", s.name, "SHARE ROW EXCLUSIVE", back, kind=Kind.SEQUENCE)
 
 
 def make_identity(table: TableName, column: str, s: Sequence, number: int, *, plain: bool = False) -> Statement:
@@ -68,10 +67,10 @@ def make_identity(table: TableName, column: str, s: Sequence, number: int, *, pl
         add.append(sql.SQL("ALTER SEQUENCE {} SET UNLOGGED").format(s.name.sql))
     if s.comment is not None:
         add.append(sql.SQL("COMMENT ON SEQUENCE {} IS {}").format(s.name.sql, sql.Literal(s.comment)))
-    add.append(
-        sql.SQL("SELECT setval({}::regclass, split_part(p, ' ', 1)::bigint, split_part(p, ' ', 2)::boolean)"
-                " FROM current_setting({}) p").format(sql.Literal(s.name.sql.as_string(None)), position)
-    )  # fmt: skip
+    set_position = sql.SQL(
+        "SELECT setval({}::regclass, split_part(p, ' ', 1)::bigint, split_part(p, ' ', 2)::boolean) FROM current_setting({}) p"
+    )
+    add.append(set_position.format(sql.Literal(s.name.sql.as_string(None)), position))
     leave = [
         sql.SQL("ALTER SEQUENCE {} CACHE {}").format(s.name.sql, sql.Literal(s.cache)),
         sql.SQL("SELECT set_config({}, last_value || ' ' || is_called, true) FROM {}").format(position, s.name.sql),

@@ -21,14 +21,14 @@ KEPT = "kept as it is for a revert, out of sight"
 WORDS = {"v": "VIEW", "m": "MATERIALIZED VIEW"}
 
 
-def followers(plan: Plan) -> list[View | Function]:
+def dependents(plan: Plan) -> list[View | Function]:
     """Views and functions in the order in which they can be created."""
     both: list[View | Function] = [*plan.catalog.views, *plan.catalog.functions]
     return sorted(both, key=lambda x: x.rank)
 
 
-def word(follower: View | Function) -> sql.SQL:
-    return verbatim(WORDS[follower.kind] if isinstance(follower, View) else "ROUTINE")
+def word(dependent: View | Function) -> sql.SQL:
+    return verbatim(WORDS[dependent.kind] if isinstance(dependent, View) else "ROUTINE")
 
 
 def routine(function: Function) -> sql.Composed:
@@ -39,9 +39,9 @@ def routine(function: Function) -> sql.Composed:
 def set_aside(plan: Plan) -> list[Statement]:
     """Each by two names: RENAME first, so that it meets nobody of its name in the state schema."""
     out = []
-    for f in reversed(followers(plan)):
+    for f in reversed(dependents(plan)):
         called = f.name.sql if isinstance(f, View) else routine(f)
-        aside = _aside(plan, f)
+        aside = _kept_name(plan, f)
         rename, move = sql.SQL("ALTER {} {} RENAME TO {}"), sql.SQL("ALTER {} {} SET SCHEMA {}")
         away: list[Query] = []
         back: list[Query] = []
@@ -65,16 +65,16 @@ def set_aside(plan: Plan) -> list[Statement]:
     return out
 
 
-def drop_aside(plan: Plan) -> list[Statement]:
+def drop_set_aside(plan: Plan) -> list[Statement]:
     """For `finalize`: what was kept goes, before the retired table on which it rests. A function's name is unique there."""
     drop = sql.SQL("DROP {} IF EXISTS {}")
     return [
-        Statement(drop.format(word(f), _aside(plan, f).sql), "was kept for a revert", kind=Kind.SET_ASIDE, verb=Verb.DROP)
-        for f in reversed(followers(plan))
+        Statement(drop.format(word(f), _kept_name(plan, f).sql), "was kept for a revert", kind=Kind.SET_ASIDE, verb=Verb.DROP)
+        for f in reversed(dependents(plan))
     ]
 
 
-def _aside(plan: Plan, f: View | Function) -> TableName:
+def _kept_name(plan: Plan, f: View | Function) -> TableName:
     return TableName(plan.state_schema, _unique(plan, f.name.name, f.oid))
 
 

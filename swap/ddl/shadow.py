@@ -14,13 +14,13 @@ from swap.core.names import derive
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
+from swap.ddl.columns import column_definition, not_null_constraint
 from swap.ddl.keys import generator
 from swap.ddl.security_labels import shadow_labels
 from swap.plan.model import Plan
 
 STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
 COMPRESSION = {"p": "pglz", "l": "lz4"}
-NAMED_NOT_NULL = 180000  # from 18 on a NOT NULL is a named constraint (pg_constraint.contype = 'n')
 
 
 def create_shadow(plan: Plan) -> list[Statement]:
@@ -57,21 +57,20 @@ def create_shadow(plan: Plan) -> list[Statement]:
 
 
 def _column(plan: Plan, c: Column) -> Query:
-    text = sql.SQL("{} ").format(sql.Identifier(c.name)) + verbatim(c.type)
-    if c.collation:
-        text += verbatim(f" COLLATE {c.collation}")
-    if c.generated:
-        kind = "STORED" if c.generated == "s" else "VIRTUAL"
-        text += verbatim(f" GENERATED ALWAYS AS ({c.default}) {kind}")
-    elif c.name == plan.identity and plan.compat_column:
-        pass  # `swap.ddl.compat` gives a row its key
-    elif c.default and c.name != plan.key:
-        text += verbatim(f" DEFAULT {c.default}")
-    elif c.name == plan.identity:
-        text += sql.SQL(" DEFAULT ") + generator(plan)  # it becomes the key: an INSERT without one must go on working
-    if c.not_null or c.name in (plan.key, plan.identity):
-        text += _not_null(plan, _not_null_name(plan, c), c)
-    return text
+    not_null = _not_null(plan, _not_null_name(plan, c), c) if c.not_null or c.name in (plan.key, plan.identity) else None
+    return column_definition(
+        c.name, c.type, collation=c.collation, generated=c.generated, default=_default(plan, c), not_null=not_null
+    )
+
+
+def _default(plan: Plan, c: Column) -> Query | None:
+    """The column's default, or its expression if it is generated. The integer key loses its default: see above."""
+    if c.name == plan.identity and not c.generated:
+        # It becomes the key: an INSERT without one must go on working. With `compat` a trigger gives the key.
+        return None if plan.compat_column else generator(plan)
+    if c.name == plan.key and not c.generated:
+        return None
+    return verbatim(c.default) if c.default else None
 
 
 def _not_null_name(plan: Plan, c: Column) -> str | None:
@@ -89,20 +88,14 @@ def _not_null_name(plan: Plan, c: Column) -> str | None:
 
 
 def _not_null(plan: Plan, name: str | None, like: Column | None) -> Query:
-    if plan.catalog.server_version < NAMED_NOT_NULL or name is None:
-        return sql.SQL(" NOT NULL")
-    text = sql.SQL(" CONSTRAINT {} NOT NULL").format(sql.Identifier(name))
-    return text if like is None or like.not_null_inherited else text + sql.SQL(" NO INHERIT")
+    return not_null_constraint(plan.catalog.server_version, name, inherited=like is None or like.not_null_inherited)
 
 
-def _uuid_column(plan: Plan, name: str, replaces: str, default: sql.Composable | None, *, not_null: bool) -> Query:
+def _uuid_column(plan: Plan, name: str, replaces: str, default: Query | None, *, not_null: bool) -> Query:
     old = plan.source_table.column(replaces)
-    text: Query = sql.SQL("{} uuid").format(sql.Identifier(name))
-    if default is not None:
-        text = text + sql.SQL(" DEFAULT ") + default
-    if not_null or (old and old.not_null):
-        text = text + _not_null(plan, old.not_null_name if old else None, old)
-    return text
+    required = not_null or bool(old and old.not_null)
+    constraint = _not_null(plan, old.not_null_name if old else None, old) if required else None
+    return column_definition(name, "uuid", default=default, not_null=constraint)
 
 
 def _options(options: tuple[str, ...]) -> sql.Composed:

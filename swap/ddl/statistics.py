@@ -19,7 +19,7 @@ def build_name(s: Statistics) -> TableName:
     return s.name.renamed(derive(s.name.name, "_new"))
 
 
-def aside_name(plan: Plan, s: Statistics) -> TableName:
+def retired_name(plan: Plan, s: Statistics) -> TableName:
     return s.name.renamed(derive(s.name.name, "_old" if s.table == plan.source else "_legacy"))
 
 
@@ -43,29 +43,22 @@ def create(name: sql.Identifier, s: Statistics, table: sql.Identifier) -> Query:
 
 
 def drop_statistics(s: Statistics) -> Statement:
-    return Statement(
-        sql.SQL("DROP STATISTICS IF EXISTS {}").format(build_name(s).sql),
-        "the prepared statistics",
-        s.table,
-        kind=Kind.STATISTICS,
-        verb=Verb.DROP,
-    )
+    drop = sql.SQL("DROP STATISTICS IF EXISTS {}").format(build_name(s).sql)
+    return Statement(drop, "the prepared statistics", s.table, kind=Kind.STATISTICS, verb=Verb.DROP)
 
 
 def exchange_statistics(plan: Plan) -> list[Statement]:
     """The application's names for the new objects; the old ones step aside."""
     out = []
     for s in plan.catalog.statistics:
-        out += [_rename(s.name, aside_name(plan, s)), _rename(build_name(s), s.name)]
+        out += [_rename(s.name, retired_name(plan, s)), _rename(build_name(s), s.name)]
     return out
 
 
 def _rename(a: TableName, b: TableName) -> Statement:
     rename = sql.SQL("ALTER STATISTICS {} RENAME TO {}")
-    return Statement(
-        rename.format(a.sql, sql.Identifier(b.name)), "name of statistics", None, "",
-        rename.format(b.sql, sql.Identifier(a.name)), kind=Kind.STATISTICS,
-    )  # fmt: skip
+    there, back = rename.format(a.sql, sql.Identifier(b.name)), rename.format(b.sql, sql.Identifier(a.name))
+    return Statement(there, "name of statistics", None, "", back, kind=Kind.STATISTICS)
 
 
 def statistics_of(plan: Plan, table: TableName) -> list[Statement]:

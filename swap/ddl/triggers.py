@@ -19,14 +19,13 @@ ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISA
 def quiet_triggers(plan: Plan) -> list[Statement]:
     """User triggers of the source must not fire when replay maintains it as the retired table."""
     alter = sql.SQL("ALTER TABLE {} {} TRIGGER {}")
-    return [
-        Statement(
-            alter.format(plan.source.sql, verbatim("DISABLE"), sql.Identifier(t.name)),
-            "replay into the retired table fires no user trigger", plan.source, AX,
-            alter.format(plan.source.sql, verbatim(ENABLE[t.enabled]), sql.Identifier(t.name)), kind=Kind.TRIGGER,
-        )
-        for t in plan.source_table.triggers
-    ]  # fmt: skip
+    why = "replay into the retired table fires no user trigger"
+    out = []
+    for t in plan.source_table.triggers:
+        name = sql.Identifier(t.name)
+        off, on = (alter.format(plan.source.sql, verbatim(state), name) for state in ("DISABLE", ENABLE[t.enabled]))
+        out.append(Statement(off, why, plan.source, AX, on, kind=Kind.TRIGGER))
+    return out
 
 
 def release_triggers(plan: Plan) -> list[Statement]:
@@ -74,13 +73,5 @@ def create_trigger(table: TableName, t: Trigger) -> Statement:
         create += comment.format(name, table.sql, sql.Literal(t.constraint_comment))
     for e in t.extensions:
         create += sql.SQL("; ALTER TRIGGER {} ON {} DEPENDS ON EXTENSION {}").format(name, table.sql, sql.Identifier(e))
-    return Statement(
-        create,
-        "user trigger",
-        table,
-        AX,
-        sql.SQL("DROP TRIGGER {} ON {}").format(name, table.sql),
-        kind=Kind.TRIGGER,
-        verb=Verb.CREATE,
-        object=part(table, t.name),
-    )
+    drop = sql.SQL("DROP TRIGGER {} ON {}").format(name, table.sql)
+    return Statement(create, "user trigger", table, AX, drop, kind=Kind.TRIGGER, verb=Verb.CREATE, object=part(table, t.name))

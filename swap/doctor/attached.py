@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from swap.core.connection import Connection
 from swap.core.names import quote
-from swap.ddl.statistics import aside_name, build_name
+from swap.ddl.statistics import build_name, retired_name
 from swap.doctor.finding import Finding, Subject, blocker, or_ok, qualified, read, read_values
 
 
@@ -51,7 +51,7 @@ def _statistics(conn: Connection, subject: Subject) -> list[Finding]:
         if not s.owned:
             hint = f"GRANT {quote(s.owner)} TO {quote(subject.catalog.role)};"
             found.append(blocker("ownership", s.name, f"these statistics belong to {s.owner}", hint))
-        for name in (build_name(s), aside_name(subject.plan, s)):
+        for name in (build_name(s), retired_name(subject.plan, s)):
             if read_values(conn, "statistics_name.sql", schema=name.schema, name=name.name):
                 found.append(blocker("names", name, f"statistics of this name exist, which {s.name} needs", f"Rename {name}."))
     return found

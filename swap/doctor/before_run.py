@@ -36,8 +36,8 @@ from swap.doctor.subscriptions import check_subscriptions
 from swap.doctor.tables import check_exclusions, check_rewrite, check_tables
 from swap.plan.assume_fixed import assume_fixed, with_key
 from swap.plan.model import Plan
-from swap.plan.planner import reference_columns
 from swap.plan.planning import Planned, plan_for, with_dependents
+from swap.plan.references import reference_columns
 
 SCAN_TIMEOUT_MS = 30_000
 NOTHING_CAN_BE_BUILT = {"connection", "database-privileges"}  # with a blocker of these a trial build is not possible

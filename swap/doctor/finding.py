@@ -20,7 +20,7 @@ from swap.core.names import TableName, quote
 from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
 from swap.plan.model import ColumnPair, Plan, RefColumns
-from swap.plan.planner import key_pair
+from swap.plan.references import key_pair
 
 PACKAGE = "swap.doctor"
 Status = Literal["ok", "warning", "blocker"]

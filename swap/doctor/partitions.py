@@ -97,7 +97,7 @@ def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]
         found.append(blocker("partition", at, detail, "[names] compat = false."))
     for t in (table, *(p for p in table.partitions if p.kind == "p")):
         for i in (x for x in t.indexes if x.constraint_definition and ref.column in x.columns):
-            if i.tablespace or " WITH (" in i.tail:
+            if i.tablespace or " WITH (" in i.definition:
                 detail = (
                     f"is a constraint over {ref.column} with options or a tablespace for partitions to come: not carried over"
                 )

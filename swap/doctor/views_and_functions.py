@@ -38,7 +38,7 @@ class BoundColumn(NamedTuple):
 
 def check_views_and_functions(conn: Connection, subject: Subject, bound: Sequence[BoundColumn]) -> Iterator[Finding]:
     """`bound`: everything that is bound to the key, the identity column or a reference. Reads the catalog only."""
-    for u in subject.catalog.unfollowed:
+    for u in subject.catalog.unclaimed:
         detail, hint = REASONS.get(u.catalog, UNKNOWN)
         yield blocker("dependent", u.description, f"{detail} ({u.on})", hint)
     for v in subject.catalog.views:

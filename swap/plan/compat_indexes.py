@@ -85,7 +85,7 @@ def _of_reference(conn: Connection, plan: Plan, ref: ReferencePlan) -> tuple[Ind
 
 
 def _renamed(conn: Connection, table: Table, origin: _Origin, columns: dict[str, str]) -> str | None:
-    """The definition with the columns under their second names; None when it has none of them."""
+    """The definition with the columns under their compat names; None when it has none of them."""
     present = {c.name for c in table.columns}
     scratch_columns = [*map(like, table.columns), *(ScratchColumn(u, "uuid") for u in columns if u not in present)]
     with scratch_table(conn, scratch_columns) as scratch:

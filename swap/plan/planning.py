@@ -21,8 +21,9 @@ from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, parse_table
 from swap.plan.compat_indexes import with_compat_indexes
 from swap.plan.model import Plan, RefColumns
-from swap.plan.planner import key_pair, make_plan, reference_columns
+from swap.plan.planner import make_plan
 from swap.plan.policies import new_policies
+from swap.plan.references import key_pair, reference_columns
 from swap.plan.rewrite import RewriteFailure, Rewritten, rewrite
 
 
@@ -95,7 +96,7 @@ def with_dependents(conn: Connection, catalog: Catalog, references: tuple[RefCol
         table = catalog.table(r.table)
         columns += [(table.oid, c.attnum) for c in table.columns if not r.own and c.name in (r.column, r.uuid_column)]
     found = load_dependents(conn, catalog.source.oid, columns, {t.oid: t.name for t in catalog.tables})
-    return replace(catalog, views=found.views, functions=found.functions, unfollowed=found.unclaimed)
+    return replace(catalog, views=found.views, functions=found.functions, unclaimed=found.unclaimed)
 
 
 def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:

@@ -16,7 +16,7 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName
 from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE
-from swap.ddl.compat import trigger_names
+from swap.ddl.compat import compat_trigger_names
 from swap.ddl.fence import FENCE
 from swap.ddl.guards import COMPLETE, GUARD
 from swap.ddl.replication import publication_name
@@ -110,7 +110,7 @@ def own_names(plan: Plan) -> set[str]:
     names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {r.check_name for r in refs}
     names |= {i.build_name for i in indexes} | {f"swap_{plan.tag}_identity_present", publication_name(plan)}
     names |= {build_name(s).name for s in plan.catalog.statistics}
-    names |= {r.columns.compat_column for r in refs if r.columns.compat_column} | trigger_names(plan)
+    names |= {r.columns.compat_column for r in refs if r.columns.compat_column} | compat_trigger_names(plan)
     names |= {i.build_name for r in refs for i in r.compat_indexes}
     return names | ({plan.identity_index.build_name} if plan.identity_index else set())
 

@@ -19,7 +19,7 @@ from swap.doctor.look_alike_names import singular
 from swap.doctor.look_alikes import LookAlike
 from swap.doctor.look_alikes_nested import look_alikes
 from swap.plan.model import RefColumns, is_identity_index
-from swap.plan.planner import reference_columns
+from swap.plan.references import reference_columns
 
 COMMENTS = {
     "shadow": "the table that is built beside the source",

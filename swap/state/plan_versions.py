@@ -13,7 +13,22 @@ Document = dict[str, Any]
 
 def to_3(plan: Document) -> Document:
     """An index's fields have the names of the field, and its constraint, its attributes and what it is part of are objects."""
-    return _with_indexes(plan, _index_to_3)
+    return _with_indexes({**plan, "catalog": _catalog_to_3(plan["catalog"])}, _index_to_3)
+
+
+def _catalog_to_3(catalog: Document) -> Document:
+    """`tail` of an index is its `definition`, and dependencies that no rule carries are `unclaimed`."""
+
+    def index(old: Document) -> Document:
+        return {("definition" if key == "tail" else key): value for key, value in old.items()}
+
+    def table(old: Document) -> Document:
+        partitions = [table(p) for p in old["partitions"]]
+        return {**old, "indexes": [index(i) for i in old["indexes"]], "partitions": partitions}
+
+    kept = {key: value for key, value in catalog.items() if key != "unfollowed"}
+    tables = [table(t) for t in catalog["tables"]]
+    return {**kept, "source": table(catalog["source"]), "tables": tables, "unclaimed": catalog["unfollowed"]}
 
 
 def _with_indexes(plan: Document, change: Callable[[Document], Document]) -> Document:

@@ -31,8 +31,6 @@ from swap.state.migration import Migration
 from swap.sync.control import Control, Interrupted
 
 PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
-NESTED_LOOPS = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
-ANY_PLAN = "SET LOCAL enable_seqscan = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT"
 
 
 @dataclass(frozen=True)

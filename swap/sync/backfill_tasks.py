@@ -10,11 +10,12 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.names import TableName
+from swap.core.planner_settings import NESTED_LOOPS
 from swap.core.sql_text import Query
 from swap.ddl.backfill import copy_statement, fill_compat, fill_identity, fill_reference
 from swap.plan.direction import forward
 from swap.plan.model import Plan, ReferencePlan
-from swap.sync.backfill import NESTED_LOOPS, BackfillTask, block_bound, block_cut, key_bound, key_cut, tid
+from swap.sync.backfill import BackfillTask, block_bound, block_cut, key_bound, key_cut, tid
 
 ROWS, BLOCKS = 5_000, 500
 
@@ -55,7 +56,7 @@ def reference_task(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) 
 
 
 def compat_task(ref: ReferencePlan, setup: str) -> BackfillTask:
-    """The second name of a reference's integer."""
+    """The compat column of a reference."""
 
     def statement(low: sql.Composable, high: sql.Composable) -> Query:
         return fill_compat(ref.columns, tid(low), tid(high, after=True))

@@ -19,12 +19,12 @@ from typing import Any
 from psycopg import sql
 
 from swap.core.connection import Connection
+from swap.core.planner_settings import NESTED_LOOPS
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import Query
 from swap.ddl.change_tables import change_table
 from swap.plan.model import Plan
 from swap.state.migration import Migration
-from swap.sync.backfill import NESTED_LOOPS
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Before 18 a partitioned table takes no key NOT VALID, and one that is not would 
 exchange's lock. So the exchange gives each partition that holds rows its own part, NOT VALID: from its commit on every
 row that is written is checked, through whichever table. After VALIDATE the partitioned table gets the key, which takes the
 valid parts of the same text over and reads no row. That holds ACCESS EXCLUSIVE on both tables for an instant (the parts'
-triggers on the target go), asked for at once and through the ladder. The way back drops the key, and its parts with it.
+triggers on the target go), asked for at once, with lock retries. The way back drops the key, and its parts with it.
 """
 
 from __future__ import annotations

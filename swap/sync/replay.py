@@ -17,11 +17,11 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.errors import DefectError
 from swap.core.names import TableName
+from swap.core.planner_settings import NESTED_LOOPS
 from swap.plan.direction import TableMapping
 from swap.plan.key_columns import vouches
 from swap.plan.model import Plan
 from swap.state.migration import Migration
-from swap.sync.backfill import NESTED_LOOPS
 from swap.sync.change_queue import Batch, ChangeQueue, current_snapshot
 
 BATCH = 20_000

@@ -20,6 +20,7 @@ import psutil
 import psycopg
 import pytest
 
+from swap.cli.output import print_lines
 from swap.cli.session import signals
 from tests.support.commands import ROOT, Cli
 from tests.support.operator import MakeOperator
@@ -134,6 +135,13 @@ def test_the_question_stays_on_the_screen_and_either_answer_counts(ready_operato
     terminal.answer("y")
     assert terminal.end() == 0, terminal.shown
     assert "cutover committed in attempt" in terminal.shown
+
+
+def test_sql_is_printed_to_the_character(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a dry run shows is what runs: nothing in it is an emoji, a colour or a tab to widen."""
+    line = "ALTER TABLE t ALTER c SET DEFAULT ':key: [bold]a[/]\tb';"
+    print_lines([line])
+    assert capsys.readouterr().out == f"{line}\n"
 
 
 def test_bars_end_at_a_hundred_percent(operator: MakeOperator, on_terminal: OnTerminal) -> None:

@@ -50,7 +50,7 @@ GRANT SELECT (uuid_id, email), INSERT (uuid_id, email) ON users TO app;
 
 @pytest.fixture
 def start(server: DatabaseServer, database: Database) -> Iterator[Callable[[str], Cycle]]:
-    """Factory: a schema with second names; its session is closed after the test."""
+    """Factory: a schema with compat columns; its session is closed after the test."""
     made = []
 
     def begin(ddl: str) -> Cycle:
@@ -189,7 +189,7 @@ def test_a_taken_name_is_refused(database: Database) -> None:
 
 
 def test_verify_finds_two_names_that_differ(start: Start, database: Database, connect: Connect) -> None:
-    """I7: a row whose second name says something else, before the cutover and after it."""
+    """I7: a row whose compat column holds something else, before the cutover and after it."""
     cycle = start(ADOPT)
     cycle.ready()
     superuser = connect(database.superuser)

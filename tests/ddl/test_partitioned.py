@@ -297,7 +297,7 @@ def test_a_declared_reference(start: Start) -> None:
 
 
 def test_locks_of_the_key_that_joins_its_parts(start: Start) -> None:
-    """I2: it is asked for at once, in the mode that the statement needs, and the ladder waits for it."""
+    """I2: it is asked for at once, in the mode that the statement needs, and lock retries wait for it."""
     cycle = start(USERS + EVENTS + ROWS)
     with closing(Conninfo.from_options(cycle.db.owner, "locks").connect()) as conn, conn.transaction():
         conn.execute("ALTER TABLE public.ev DROP CONSTRAINT ev_user")

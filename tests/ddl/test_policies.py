@@ -14,7 +14,7 @@ from psycopg import sql
 from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError, UsageError
-from swap.doctor.trial.build import try_out
+from swap.doctor.trial.build import trial_findings
 from swap.plan.planning import read_plan
 from tests.support.cycling import Cycle, doctor
 from tests.support.migration import install
@@ -218,6 +218,6 @@ def test_an_expression_that_does_not_fit_is_found_before_anything_is_built(
     install(database, SCHEMA + FUNCTION + POLICIES)
     config = Config.model_validate({"source": {"table": "public.users"}, **with_mode({"policy": [entry]})})
     with closing(Conninfo.from_options(database.owner, "test").connect()) as conn:
-        found = [f for f in try_out(conn, read_plan(conn, config)) if f.status == "blocker"]
+        found = [f for f in trial_findings(conn, read_plan(conn, config)) if f.status == "blocker"]
     assert [f.object for f in found] == [object_]
     assert said in found[0].detail

@@ -12,7 +12,7 @@ from swap.core.connection import Database as Conninfo
 from swap.core.statement import Statement
 from swap.ddl.exchange import exchange
 from swap.ddl.shadow import create_shadow
-from swap.doctor.trial.build import try_out
+from swap.doctor.trial.build import trial_findings
 from swap.plan.model import Plan
 from swap.plan.planning import read_plan
 from tests.support.cycling import Start
@@ -98,7 +98,9 @@ def test_a_provider_that_is_not_loaded_is_named(database: Database, connect: Con
     install(database, DDL)
     plant(connect(database.superuser))
     with closing(Conninfo.from_options(database.owner, "labels").connect()) as conn:
-        found = try_out(conn, read_plan(conn, Config.model_validate({"source": {"table": "public.users"}, **with_mode({})})))
+        found = trial_findings(
+            conn, read_plan(conn, Config.model_validate({"source": {"table": "public.users"}, **with_mode({})}))
+        )
     assert {f.object for f in found if f.status == "blocker"} == {
         "public.users", "public.users.id", "public.users.email", "public.users.boss_id", "public.users.uuid_id",
         "public.users.boss_uuid_id", "public.sessions.user_id",

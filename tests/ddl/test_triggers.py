@@ -13,7 +13,7 @@ import pytest
 from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
 from swap.core.connection import may_set
-from swap.doctor.trial.build import try_out
+from swap.doctor.trial.build import trial_findings
 from swap.plan.backfill_triggers import touched_by
 from swap.plan.planning import read_plan
 from tests.support.commands import Cli
@@ -137,7 +137,7 @@ def test_a_condition_that_cannot_hold_a_uuid_is_found_before_anything_is_built(d
     install(database, SCHEMA + trigger)
     config = Config.model_validate({"source": {"table": "public.users"}, **with_mode({})})
     with closing(Conninfo.from_options(database.owner, "test").connect()) as conn:
-        found = [f for f in try_out(conn, read_plan(conn, config)) if f.status == "blocker"]
+        found = [f for f in trial_findings(conn, read_plan(conn, config)) if f.status == "blocker"]
     assert [f.object for f in found] == [f"public.{table}.tr"]
     assert "operator does not exist: uuid" in found[0].detail
 

@@ -407,7 +407,8 @@ def test_a_hook_is_missed(tool: Tool) -> None:
 
 def with_run(tool: Tool, phase: Phase) -> None:
     from swap.catalog.load import load_catalog
-    from swap.plan.planner import make_plan, reference_columns
+    from swap.plan.planner import make_plan
+    from swap.plan.references import reference_columns
 
     with closing(tool.connect()) as conn:
         config = configured()

@@ -17,7 +17,7 @@ from swap.core.names import TableName
 from swap.doctor.examine import examine
 from swap.doctor.finding import Finding
 from swap.doctor.trial import build as module
-from swap.doctor.trial.build import Trial, run_trial, try_out
+from swap.doctor.trial.build import Trial, run_trial, trial_findings
 from swap.doctor.trial.remap import SchemaRemap
 from swap.plan.planning import read_plan
 from tests.support.commands import Cli
@@ -176,7 +176,7 @@ def test_a_locked_table_is_a_lock_error_not_a_finding(database: Database, connec
         plan = read_plan(conn, configured())
         other.execute("LOCK TABLE untouched IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(errors.LockNotAvailable):
-            try_out(conn, plan)
+            trial_findings(conn, plan)
 
 
 def test_without_the_right_to_create_schemas(database: Database, connect: Connect) -> None:
@@ -300,7 +300,7 @@ def test_what_is_unusable_hides_nothing_else(
     bad = "CREATE VIEW higher AS SELECT max(id) FROM users; CREATE VIEW active AS SELECT COALESCE(user_id, 0) FROM sessions;"
     install(database, ddl.format(users, sessions) + bad)
     with closing(Conninfo.from_options(database.owner, "trial").connect()) as conn:
-        findings = examine(conn, configured(**config), trial=try_out)
+        findings = examine(conn, configured(**config), trial=trial_findings)
     assert {f.label for f in findings if f.status == "blocker"} == {
         *labels, "index:public.odd", "trial:public.higher", "trial:public.active",
     }  # fmt: skip
@@ -309,7 +309,7 @@ def test_what_is_unusable_hides_nothing_else(
 def test_a_view_cannot_be_accepted(database: Database) -> None:
     install(database, BASE + "CREATE VIEW higher AS SELECT max(id) AS top FROM users;")
     with closing(Conninfo.from_options(database.owner, "trial").connect()) as conn:
-        findings = examine(conn, configured(accept={"findings": ["trial:public.higher"]}), trial=try_out)
+        findings = examine(conn, configured(accept={"findings": ["trial:public.higher"]}), trial=trial_findings)
     (finding,) = [f for f in findings if f.name == "trial"]
     assert finding.status == "blocker"
     assert "cannot be accepted" in finding.hint

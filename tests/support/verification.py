@@ -1,6 +1,6 @@
-"""Databases to be verified, one per test, copied from templates; and how many planted differences each method caught.
+"""A database to verify for each test, copied from a template, and the number of planted differences that each method caught.
 
-The counts travel in the reports of the tests, so they add up over all processes of a run; they are printed at its end.
+The counts travel in the reports of the tests, so they add up over all processes of a run. The end of the run prints them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Planted = Callable[[str, bool], None]
 
 @pytest.fixture
 def planted(request: pytest.FixtureRequest) -> Planted:
-    """`planted(method, caught)`: one difference was planted, and that method caught it or did not."""
+    """`planted(method, caught)`: note one planted difference, and whether the method caught it."""
     return lambda method, caught: request.node.user_properties.append(("planted", [method, caught]))
 
 
@@ -42,7 +42,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture
 def caught_up(stages: Stages, example_template: Callable[[Variant, int, int], str], cli: Cli, tmp_path: Path) -> str:
-    """The name of a database that is prepared and synced, to be copied."""
+    """The name of a database that is prepared and synced: a template."""
 
     def build(db: Database) -> None:
         op = Operator(cli, db, tmp_path, AUDIT)

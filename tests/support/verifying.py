@@ -1,4 +1,4 @@
-"""A prepared, caught-up copy of the example per test, and verification called as the command calls it."""
+"""A copy of the example for each test, prepared and caught up, and a verification as the command runs it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from swap.core.config import Config
@@ -22,6 +23,8 @@ from swap.state.migration import Migration
 from swap.sync.change_queue import ChangeQueue
 from tests.support.operator import Operator
 from tests.support.servers import Database
+from verify import snapshot_pass
+from verify.ranges import KeyRange
 from verify.report import Method, Report
 from verify.run import verify
 from verify.settings import MAX_DIFFERENCES, SNAPSHOT_MAX_S, VerificationSettings
@@ -66,7 +69,7 @@ class Verified:
 
     @contextmanager
     def migration(self, reporter: Reporter | None = None) -> Iterator[Migration]:
-        """On a session of its own."""
+        """The migration, on a session of its own."""
         with self.session() as conn:
             journal = Journal(conn, "swap")
             run = journal.current(USERS)
@@ -93,7 +96,8 @@ def entries_since(verified: Verified, snapshot: Snapshot) -> sql.Composed:
 
 
 class OnProgress(Silent):
-    """A reporter that acts once, between two ranges."""
+    """A reporter that acts once, when the first range is done. It runs in the main thread: the workers go on meanwhile, and they
+    may be done with all ranges. Use `before_range` where that matters."""
 
     def __init__(self, act: Callable[[], object]) -> None:
         self.act: Callable[[], object] | None = act
@@ -104,18 +108,36 @@ class OnProgress(Silent):
             act()
 
 
+def before_range(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], object]) -> None:
+    """Act once, in the session that is about to compare the range `number` and has locked no table for it yet."""
+    done = False
+
+    def wrapped(compare: Callable[..., Any]) -> Callable[..., Any]:
+        def acting(*args: Any, r: KeyRange, **more: Any) -> Any:
+            nonlocal done
+            if r.number == number and not done:
+                done = True
+                act()
+            return compare(*args, r=r, **more)
+
+        return acting
+
+    for name in ("compare_range", "digest_range"):
+        monkeypatch.setattr(snapshot_pass, name, wrapped(getattr(snapshot_pass, name)))
+
+
 PUBLISHED = "SELECT pubname, attnames::text[] FROM pg_publication_tables WHERE tablename = %s AND pubname ~ '^swap_'"
 
 
 def without_triggers(verified: Verified, table: str, statement: sql.SQL | sql.Composed) -> None:
-    """Run a statement that a guard would reject or mend, and that capture does not hear of."""
+    """Run a statement without guards, which would reject or change it, and without capture."""
     on = sql.Identifier(table)
     names = verified.owner.execute(
         "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname ~ '^.?swap_'", [table]
     ).fetchall()
     for (name,) in names:
         verified.owner.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER {}").format(on, sql.Identifier(name)))
-    # Logical capture decodes a change by the publications of its moment.
+    # Logical capture decodes a change by the publications at the moment of the change.
     published = verified.owner.execute(PUBLISHED, [table]).fetchall()
     for name, _ in published:
         verified.owner.execute(sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(sql.Identifier(name), on))

@@ -91,8 +91,8 @@ def test_copy_is_captured(m: Driver, app: Session) -> None:
 def test_only_keys_are_kept(m: Driver, app: Session) -> None:
     """I1, I3: given a secret in a row, when it changes, then the change table holds transactions, number and key only."""
     app.execute("UPDATE users SET secret = 'top secret' WHERE id = 1")
-    for slot in (0, 1):
-        name = change_table(m.plan, slot)
+    for n in (0, 1):
+        name = change_table(m.plan, n)
         columns = m.conn.execute(
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
             " ORDER BY attnum",
@@ -237,8 +237,8 @@ def test_nothing_a_session_creates_changes_the_definer_functions(
     superuser.execute("CREATE SCHEMA evil AUTHORIZATION app")
     app.execute(HIJACK)
     app.execute("CREATE TEMPORARY TABLE users (id bigint, uuid_id uuid)")
-    for slot in (0, 1):
-        name = sql.Identifier("pg_temp", change_table(m.plan, slot).name)
+    for n in (0, 1):
+        name = sql.Identifier("pg_temp", change_table(m.plan, n).name)
         app.execute(sql.SQL("CREATE TEMPORARY TABLE {} (xid xid8, seq bigint, key bigint)").format(name))
     m.conn.execute(fence_function(m.plan, 0).sql)  # as it is after an exchange
     app.execute("CREATE TEMPORARY TABLE fence (tag bigint, generation bigint)")

@@ -628,15 +628,15 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("eager")
 def test_rotation_empties_the_consumed_table(m: Driver, app: Session) -> None:
     """H11: writers move to the other table, the one behind the watermark is truncated, and back again."""
-    for slot in (0, 1, 0):
+    for table_no in (0, 1, 0):
         app.execute("UPDATE users SET amount = amount + 1")
-        assert (entries(m, slot), entries(m, 1 - slot)) == (8, 0)
+        assert (entries(m, table_no), entries(m, 1 - table_no)) == (8, 0)
         assert turn(m)  # the writers move on
         assert not turn(m)  # entries not consumed are kept
-        assert entries(m, slot) == 8
+        assert entries(m, table_no) == 8
         m.drain()
         assert turn(m)  # consumed: truncated
-        assert entries(m, slot) == 0
+        assert entries(m, table_no) == 0
     app.execute("UPDATE users SET amount = amount + 1")
     m.drain()
     m.assert_same()

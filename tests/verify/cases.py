@@ -1,4 +1,4 @@
-"""What is planted, and what a verification must say: HAZARDS, section Verification."""
+"""The differences that the tests plant, and what a verification must report: HAZARDS, section Verification."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import LiteralString
 
 @dataclass(frozen=True)
 class Case:
-    """`sql` runs as the owner, {t} is the maintained table; `found`: (key, kind, columns) of every finding, in key order.
-    `side`: where it can be planted: `shadow`, `retired`, or `both`."""
+    """`sql` runs as the owner; {t} is the maintained table. `found`: (key, kind, columns) of every row that differs, in the
+    order of the keys. `side`: where the difference can be planted, `shadow`, `retired` or `both`."""
 
     name: str
     sql: LiteralString
@@ -28,7 +28,7 @@ def new_row(key: LiteralString) -> LiteralString:
     return "INSERT INTO {t} (id, organization_id, email) VALUES (" + key + ", 1, 'planted@example.com')"
 
 
-# Every unique index of the maintained table, and the constraints over them.
+# Drops every unique index of the maintained table, and the constraints that use them.
 NOT_UNIQUE: LiteralString = """
 DO $$ DECLARE n text; BEGIN
     FOR n IN SELECT conname FROM pg_constraint WHERE conrelid = '{t}'::regclass AND contype IN ('p', 'u') LOOP
@@ -173,8 +173,8 @@ CASES = (
 
 @dataclass(frozen=True)
 class ReferenceCase:
-    """A reference of `table`: {int} and {uuid} are its columns, {live_int} and {live_uuid} the keys of users, by whatever
-    names they have. `key`: a query for the finding's key."""
+    """A reference of `table`. {int} and {uuid} are its columns, {live_int} and {live_uuid} the keys of users, by the names
+    that they have in this direction. `keys`: a query for the keys of the rows that differ."""
 
     name: str
     table: str
@@ -206,15 +206,13 @@ REFERENCES = (
         "SELECT concat_ws(',', user_id, role) FROM user_roles WHERE ({int}, role) = (20, 'admin')",
     ),
     ReferenceCase("polymorphic", "audit_logs", "UPDATE audit_logs " + WRONG + "id = 5", "SELECT 5"),
-    ReferenceCase(
-        "a uuid that is nobody's", "audit_logs", "UPDATE audit_logs SET {uuid} = gen_random_uuid() WHERE id = 5", "SELECT 5"
-    ),
+    ReferenceCase("a uuid of no user", "audit_logs", "UPDATE audit_logs SET {uuid} = gen_random_uuid() WHERE id = 5", "SELECT 5"),
 )
 
 
 @dataclass(frozen=True)
 class TypeCase:
-    """A column of `type`, the value in the source, and another that is planted in the shadow: often an equal one."""
+    """A column of `type`, its value in the source, and another value that is planted in the shadow: often an equal one."""
 
     type: LiteralString
     value: LiteralString

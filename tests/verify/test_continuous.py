@@ -1,7 +1,8 @@
-"""`verify --watch`: changed keys between full passes, metrics, and its manners beside a cutover."""
+"""`verify --watch`: changed keys between full passes, metrics, and how it gives way to other commands."""
 
 from __future__ import annotations
 
+import math
 import re
 import urllib.error
 import urllib.request
@@ -14,7 +15,7 @@ from tests.support.servers import Connect
 from tests.support.verifying import Verified
 from tests.support.waiting import wait_until
 
-# What a defective replay would do: one row comes out wrong, whatever is replayed.
+# The effect of a defective replay: one row comes out wrong whenever it is replayed.
 SPOIL = (
     "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.bio := 'wrong'; RETURN NEW; END $$;"
     " CREATE TRIGGER spoil BEFORE UPDATE ON users_new FOR EACH ROW WHEN (NEW.id = 11) EXECUTE FUNCTION spoil()"
@@ -41,18 +42,19 @@ def metrics_of(running: RunningCli) -> Callable[[], dict[str, float]]:
 
 @pytest.mark.timeout(180)
 def test_a_difference_among_changed_keys(verified: Verified, watching: RunningCli) -> None:
-    """Found by a look, not by a full pass; it closes the gate, and only a clean pass opens it again (I7)."""
+    """A comparison of changed keys finds it, before a full pass. It closes the gate, and only a clean full pass opens the gate
+    again (I7)."""
     metrics = metrics_of(watching)
     watching.wait_line("full pass .*identical")
     first = metrics()
     assert first["swap_verify_rows"] > 300
     assert first["swap_verify_differences"] == 0
-    assert first["swap_verify_clean_pass_age_seconds"] < 60
+    assert math.isfinite(first["swap_verify_clean_pass_age_seconds"])
     before = verified.run().verified
     verified.owner.execute("UPDATE users SET login_count = login_count + 1 WHERE id = 12")
     wait_until(lambda: metrics()["swap_verify_pending_keys"] == 1, what="the change is pending")
     verified.op("sync", "--once")
-    wait_until(lambda: verified.run().verified != before, what="a clean look moves the mark a cutover compares from")
+    wait_until(lambda: verified.run().verified != before, what="a clean comparison moves the mark from which a cutover compares")
     assert metrics()["swap_verify_changed_keys_total"] >= 1
 
     verified.owner.execute(SPOIL)
@@ -69,7 +71,9 @@ def test_a_difference_among_changed_keys(verified: Verified, watching: RunningCl
     assert metrics()["swap_verify_differences"] == 0
     result = watching.terminate()
     assert result.code == 0, result
-    assert (result.json["reason"], result.json["differences"], result.json["passes"]) == ("stopped", 0, 2)
+    assert (result.json["reason"], result.json["differences"]) == ("stopped", 0)
+    assert result.json["passes"] >= 2
+    assert result.json["looks"] >= 2
     assert result.json["last"]["verdict"] == "identical"
     with pytest.raises(urllib.error.URLError):
         metrics()
@@ -78,10 +82,10 @@ def test_a_difference_among_changed_keys(verified: Verified, watching: RunningCl
 @pytest.mark.both_modes
 @pytest.mark.timeout(180)
 def test_it_goes_on_with_the_retired_table_until_finalize(verified: Verified, watching: RunningCli) -> None:
-    """A cutover and a finalize get through beside it."""
+    """It lets a cutover and a finalize through."""
     watching.wait_line("full pass .*identical")
     verified.op("cutover", "--yes", "--no-snapshot")
-    watching.wait_line("full pass .*identical", 60)
+    watching.wait_line("full pass .*identical")
     rows = verified.owner.execute("SELECT direction, verdict FROM swap.verification ORDER BY id DESC LIMIT 1").fetchall()
     assert rows == [("reverse", "identical")]
     verified.owner.execute("UPDATE users SET login_count = login_count + 1 WHERE legacy_id = 12")
@@ -92,7 +96,7 @@ def test_it_goes_on_with_the_retired_table_until_finalize(verified: Verified, wa
 
 
 def test_terminated_in_the_middle_of_a_pass(verified: Verified, connect: Connect) -> None:
-    """What it had found by then is no verification: nothing is journalled."""
+    """A pass that was cut off is no verification: it journals nothing."""
     holder, admin = verified.owner, connect(verified.db.superuser)
     with holder.transaction():
         holder.execute("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE")

@@ -14,12 +14,12 @@ from tests.support.verifying import Verified
 
 @pytest.fixture
 def clone(caught_up: str, new_database: Callable[[str], Database]) -> Database:
-    """Another copy of the same database."""
+    """Another copy of the database."""
     return new_database(caught_up)
 
 
 def test_a_clone_is_digest_equal(verified: Verified, clone: Database) -> None:
-    """Whatever order its rows and columns are in; and nothing is called identical."""
+    """The order of the rows does not matter. And equal tables are not called identical."""
     with closing(psycopg.connect(clone.owner, autocommit=True)) as conn:
         conn.execute("VACUUM FULL users")
     document = verified.op("verify", "--against", clone.owner).json

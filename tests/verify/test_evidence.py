@@ -1,4 +1,4 @@
-"""What a verification leaves behind: files, a quotation in the cutover's account, and what a repair means for the gate."""
+"""The traces of a verification: files, the verification that a cutover's result quotes, and the gate after a repair."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_cutover_quotes_what_it_relied_on(verified: Verified) -> None:
 
 
 def test_a_run_that_repaired_opens_no_gate(verified: Verified) -> None:
-    """I7: printed, then queued, mended by replay, and verified again before a cutover."""
+    """I7: the repair is printed, then queued and replayed. A cutover needs another verification after that."""
     verified.owner.execute("DELETE FROM users_new WHERE id = 10; UPDATE users_new SET bio = 'wrong' WHERE id = 11")
     printed = verified.op("verify", "--repair", "--dry-run", check=False)
     assert printed.code == 5
@@ -73,8 +73,8 @@ def test_dry_run_needs_repair(verified: Verified) -> None:
     verified.op.refused("verify", "--dry-run", code=2)
 
 
-def test_an_unfinished_look_is_exit_code_5(verified: Verified) -> None:
-    """I7: whatever stopped it (tests/verify/test_verify.py), it opens no gate."""
+def test_an_unfinished_verification_is_exit_code_5(verified: Verified) -> None:
+    """I7: it opens no gate, whatever stopped it (tests/verify/test_verify.py)."""
     verified.op("verify")
     verified.owner.execute("TRUNCATE users CASCADE")
     result = verified.op("verify", check=False)

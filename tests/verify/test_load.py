@@ -1,4 +1,4 @@
-"""Verification while the table changes: pending keys are counted, everything else must match at the first look."""
+"""Verification while the table changes: it counts pending keys, and every other row must match the first time."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def keys_of(report: Report) -> list[int | str]:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_real_difference_among_50_000_pending_keys(synced: Driver, method: Method) -> None:
-    """Replay is held back, and wrong for two of the keys: each is found by the first look after it is not pending."""
+    """Given a replay that is held back, and wrong for two of the keys: the first verification after a key is not pending any more
+    finds it."""
     synced.conn.execute("UPDATE public.users SET n = n + 1 WHERE id <= 25000")
     synced.conn.execute("UPDATE public.users SET n = n + 1 WHERE id > 25000 AND id <= 50000")
     report = verified(synced, method)
@@ -66,9 +67,10 @@ def test_a_real_difference_among_50_000_pending_keys(synced: Driver, method: Met
     synced.conn.execute("SET search_path = public, pg_catalog")
     synced.conn.execute(SPOIL)
     synced.conn.execute("UPDATE users_new SET bio = 'wrong' WHERE id = 55000")
-    assert keys_of(verified(synced, method)) == [55_000]  # not pending: at once
+    assert keys_of(verified(synced, method)) == [55_000]  # it is not pending
     synced.conn.execute("SET search_path = pg_catalog, pg_temp")
-    taken = synced.replay(10_000).entries  # whole transactions: the first of two, or some of the stream's
+    # Replay takes whole transactions: the first of the two, or some of those of the stream.
+    taken = synced.replay(10_000).entries
     assert 10_000 <= taken <= 25_000
     report = verified(synced, method)
     assert (report.tables[0].pending, keys_of(report)) == (50_000 - taken, [10, 55_000])
@@ -80,8 +82,8 @@ def test_a_real_difference_among_50_000_pending_keys(synced: Driver, method: Met
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_table_that_changes_at_full_speed(synced: Driver, server: DatabaseServer, tmp_path: Path, paused: bool) -> None:
-    """pgbench as fast as it can, replay going on or held back (`swap pause`): verification finishes beside it, and reports no
-    row as different that is only late."""
+    """Given pgbench at full speed, and a replay that goes on or is paused (`swap pause`): the verification finishes, and it
+    reports no row as different that is only late."""
     if not (server.bindir / "pgbench").exists():
         pytest.skip(f"no pgbench in {server.bindir}")
     script = tmp_path / "load.sql"
@@ -95,18 +97,18 @@ def test_a_table_that_changes_at_full_speed(synced: Driver, server: DatabaseServ
     stop = threading.Event()
     sync = Sync(replace(synced, stop=stop), jobs=1, once=False)
     load = subprocess.Popen(
-        [server.bindir / "pgbench", "-n", "-c", "2", "-T", "120", "-f", script, synced.database.conninfo],
+        [server.bindir / "pgbench", "-n", "-c", "2", "-T", "3600", "-f", script, synced.database.conninfo],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        with background(sync.run, stop.set) as following, synced.database.session() as look:
+        with background(sync.run, stop.set) as following, synced.database.session() as conn:
             written = sql.SQL("SELECT count(*) > 500 FROM public.users WHERE bio = 'new'")
-            wait_until(lambda: (look.execute(written).fetchone() or (False,))[0], 60, what="the load is on")
+            wait_until(lambda: (conn.execute(written).fetchone() or (False,))[0], 60, what="the load is on")
             for method in METHODS:
                 for snapshot_max_s in (900.0, 0.0):
                     settings = VerificationSettings(method, jobs=2, snapshot_max_s=snapshot_max_s)
-                    with synced.database.session() as conn:
-                        report = verify(synced.on(conn), settings)
+                    with synced.database.session() as own:
+                        report = verify(synced.on(own), settings)
                     assert report.verdict == "identical", report
                     if paused:
                         assert report.tables[0].pending > 500

@@ -1,5 +1,5 @@
-"""HAZARDS, section Verification: what is planted in the shadow, in the retired table, in a reference or in the mapping is
-caught by both methods, with table, key, kind and columns."""
+"""HAZARDS, section Verification: both methods catch each difference that is planted in the shadow, in the retired table, in a
+reference or in the mapping, and name its table, key, kind and columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ by_both = pytest.mark.parametrize("method", METHODS)
 
 @pytest.fixture(autouse=True)
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several key ranges though the tables are small."""
+    """Several key ranges, although the tables are small."""
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 40)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 40)
 
@@ -66,7 +66,7 @@ def exchanged(report: Report) -> bool:
 
 
 def digests_differ(verified: Verified, report: Report) -> bool:
-    """The checksum itself saw it, before the exact comparison named it."""
+    """Whether the digests of both sides differ: then the checksum method saw the difference, and the exact one named it."""
     row = verified.owner.execute(
         "SELECT count(*) FROM swap.range_digest a JOIN swap.range_digest b USING (verification_id, number)"
         " WHERE verification_id = %s AND a.part < b.part AND (a.rows, a.digest) <> (b.rows, b.digest)",
@@ -132,7 +132,7 @@ MAPPING = ("one uuid for two rows", "two uuids exchanged", "a row without a uuid
 @by_both
 @pytest.mark.parametrize("what", MAPPING)
 def test_planted_in_the_mapping(verified: Verified, planted: Planted, method: Method, what: str) -> None:
-    """In the source itself, unheard of by capture: the shadow and the references still say what was right."""
+    """In the source itself, where capture does not see it: the shadow and the references still hold the right values."""
     in_the_mapping(verified, planted, method, what, ("id", "uuid_id"))
 
 

@@ -1,7 +1,7 @@
-"""Any schema, any rows, one change on the maintained side: exactly one finding, by both methods; no change: none.
+"""Any schema, any rows: after one change on the maintained side both methods find exactly one difference, without a change none.
 
-The functions of `verify` run in this process, on two tables of one database. What was changed is judged by an oracle of
-its own: the text that PostgreSQL prints of a row.
+The functions of `verify` run in this process, on two tables of one database. An independent oracle says what changed: the text
+that PostgreSQL prints of a row.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CREATE DOMAIN amount AS numeric;
 INTEGERS = ("0", "1", "-1", "32767", "-32768")
 NUMERICS = ("0", "0.0", "0.00", "1", "1.0", "1.00", "-1", "NaN", "Infinity", "-Infinity", "1e20", "0.000001")
 TEXTS = ("", " ", "a", "a ", "A", "NULL", "ß", "ss", "'", '"', "\\", ",", "(", "\t", "\n", "a,b", "é", "e\u0301")
-# Input by type: values that are equal to their type without being the same are among them.
+# Input by type. Among the values are some that are equal for their type but not the same.
 VALUES: Mapping[str, tuple[str, ...]] = {
     "smallint": INTEGERS,
     "integer": INTEGERS,
@@ -115,7 +115,7 @@ Row = tuple[str | None, ...]
 
 @dataclass(frozen=True)
 class Mutation:
-    """`column` None: the row is deleted, or inserted where there is none."""
+    """`column` None: delete the row, or insert it if there is none."""
 
     key: int
     column: int | None
@@ -159,7 +159,7 @@ def conn(database: Database) -> Iterator[Connection]:
 
 
 def test_hashes_and_images_tell_apart_what_prints_apart(conn: Connection) -> None:
-    """Every pair of values of every type: 1.0 and 1.00, 0 and -0, '' and NULL, a day and 24 hours, ..."""
+    """For each pair of values of each type: 1.0 and 1.00, 0 and -0, '' and NULL, a day and 24 hours, ..."""
     for name, values in VALUES.items():
         conn.execute("DROP TABLE IF EXISTS a")
         conn.execute(sql.SQL("CREATE TABLE a (k bigint, c {})").format(sql.SQL(name)))
@@ -179,8 +179,9 @@ def test_hashes_and_images_tell_apart_what_prints_apart(conn: Connection) -> Non
         assert wrong == [], name
 
 
+@pytest.mark.timeout(300)
 def test_one_change_is_one_finding(database: Database, conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """HAZARDS, Verification: one change, one finding; no change, none."""
+    """HAZARDS, Verification: one change is one difference; no change is none."""
     monkeypatch.setattr("verify.ranges.ROWS_PER_RANGE", 3)
     monkeypatch.setattr("verify.ranges.ROWS_PER_DIGEST", 3)
     target = Target.from_options(database.superuser, "verify")
@@ -213,7 +214,7 @@ def check(target: Target, conn: Connection, example: Example) -> None:
 
 
 def make(conn: Connection, example: Example) -> None:
-    """Both tables, the columns of the second in another order, with a dropped one before them."""
+    """Create both tables. The second has the columns in another order, behind a dropped one."""
     conn.execute("DROP TABLE IF EXISTS a, a_new")
     columns = [sql.SQL("c{} {}").format(sql.SQL(str(n)), sql.SQL(t)) for n, t in enumerate(example.types)]
     comma = sql.SQL(", ")
@@ -251,7 +252,7 @@ Printed = dict[int, tuple[str, ...]]
 
 
 def printed(conn: Connection, example: Example) -> Printed:
-    """The maintained rows as the types' own output functions print them, NULL apart from ''."""
+    """The maintained rows as the output functions of their types print them, which tells NULL from ''."""
     columns = sql.SQL(", ").join(sql.SQL("ROW({})::text").format(sql.Identifier(f"c{n}")) for n in range(len(example.types)))
     return {r[0]: r[1:] for r in conn.execute(sql.SQL("SELECT k, {} FROM a_new").format(columns))}
 

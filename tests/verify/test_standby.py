@@ -1,4 +1,4 @@
-"""`verify --on`: the comparison on a real streaming standby; the primary scans nothing."""
+"""`verify --on`: the comparison runs on a real streaming standby, and the primary scans no table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def standby(server: DatabaseServer) -> Iterator[Standby]:
 
 
 def dsn(verified: Verified, standby: Standby) -> str:
-    """Once the test's database is there."""
+    """The standby's connection string, as soon as it has the test's database."""
     conninfo = standby.conninfo(verified.db.dbname, "swap_owner")
 
     def there() -> bool:
@@ -48,25 +48,29 @@ def on(verified: Verified, standby: Standby, method: Method, **options: Any) -> 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_standby_is_compared(verified: Verified, standby: Standby, method: Method, connect: Connect) -> None:
-    """What was written before the command is seen; and a cutover may rely on it."""
+    """The standby shows every write from before the command, and a cutover may rely on the result."""
     dsn(verified, standby)
     verified.owner.execute("UPDATE users SET login_count = login_count + 1 WHERE id = 12")
     verified.op("sync", "--once")
     verified.owner.execute("UPDATE users_new SET bio = 'wrong' WHERE id = 11")
     assert plain(on(verified, standby, method)) == [(USERS, 11, "different", ("bio",))]
     verified.owner.execute("UPDATE users_new n SET bio = u.bio FROM users u WHERE (n.id, u.id) = (11, 11)")
-    before = scans(connect(verified.db.superuser))
+    admin = connect(verified.db.superuser)
+    before = scans(verified, admin)
     report = on(verified, standby, method, snapshot_max_s=0)
     assert report.verdict == "identical", report
-    assert scans(connect(verified.db.superuser)) == before
+    assert scans(verified, admin) == before
     assert verified.run().verified == report.covered
     assert verified.op("cutover", "--yes", "--no-snapshot").json["verification"]["id"] == report.id
 
 
-def scans(conn: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
-    """Rows of the compared tables that the primary has read sequentially."""
-    conn.execute("SELECT pg_stat_force_next_flush()")
-    return conn.execute(
+def scans(verified: Verified, admin: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
+    """The number of rows that the primary has read sequentially from the compared tables. A session adds its numbers at its end or
+    some seconds after a statement: so wait until swap's sessions have ended, and let the owner's session add its numbers."""
+    ours = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'swap %' AND datname = current_database()"
+    wait_until(lambda: admin.execute(ours).fetchone() is None, what="swap's sessions have ended")
+    verified.owner.execute("SELECT pg_stat_force_next_flush()")
+    return admin.execute(
         "SELECT relname, seq_tup_read FROM pg_stat_user_tables WHERE relname IN ('users', 'users_new', 'sessions') ORDER BY 1"
     ).fetchall()
 
@@ -82,9 +86,9 @@ def test_pending_there_is_pending(verified: Verified, standby: Standby) -> None:
 @pytest.mark.timeout(240)
 def test_a_standby_that_goes_away_is_incomplete(verified: Verified, standby: Standby, connect: Connect) -> None:
     """I7."""
-    admin = connect(standby.conninfo(verified.db.dbname)) if dsn(verified, standby) else None
-    assert admin is not None
-    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'swap verify (worker%'"
+    dsn(verified, standby)
+    admin = connect(standby.conninfo(verified.db.dbname))
+    end = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name LIKE 'swap verify (worker%'"
     report = on(verified, standby, "exact", reporter=OnProgress(lambda: admin.execute(end)))
     assert report.verdict == "incomplete"
     assert reason(report)
@@ -95,7 +99,7 @@ def test_a_standby_that_goes_away_is_incomplete(verified: Verified, standby: Sta
 def test_a_standby_that_stays_behind(
     verified: Verified, standby: Standby, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An old state is not compared in place of the present one (I7); and waiting for it can be given up."""
+    """It does not compare an old state in place of the present one (I7). And the wait can be given up."""
     dsn(verified, standby)
     admin = connect(standby.conninfo())
     admin.execute("SELECT pg_wal_replay_pause()")

@@ -1,4 +1,4 @@
-"""Every family of types: values that are equal to their type but not identical are told apart by both methods."""
+"""Every family of types: both methods tell values apart that are equal for their type but not identical."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ USERS = "public.users"
 def test_every_type_family(
     example: ExampleFactory, database: Database, connect: Connect, cli: Cli, tmp_path: Path, planted: Planted
 ) -> None:
-    """In the shadow by whole verifications; in the retired table range by range, in a transaction that is rolled back."""
+    """Plants values in the shadow, and runs whole verifications; then in the retired table, and compares one range in a
+    transaction that is rolled back."""
     example()  # the roles come with it
     owner = prepare_types(connect(database.superuser), database, connect)
     op = Operator(cli, database, tmp_path)
@@ -66,7 +67,7 @@ def test_every_type_family(
 def in_the_retired_table(
     conn: Connection, d: TableMapping, case: TypeCase, column: str
 ) -> tuple[list[tuple[int | str, tuple[str, ...]]], RangeDigest]:
-    """What the exact comparison names, and the digests of both sides."""
+    """The rows that the exact comparison names, and the digests of both sides."""
     everything, nothing = KeyRange(1), array("q")
     with conn.transaction(force_rollback=True):
         conn.execute("SET LOCAL search_path = public, pg_catalog")
@@ -86,7 +87,7 @@ def in_the_shadow(types: Verified, case: TypeCase, column: str) -> dict[Method, 
 
 
 def prepare_types(superuser: psycopg.Connection[Any], database: Database, connect: Connect) -> psycopg.Connection[Any]:
-    """A table with a column of each type; extensions that this server does not have are left out."""
+    """Create a table with a column of each type, without the types of extensions that this server does not have."""
     available = {r[0] for r in superuser.execute("SELECT name FROM pg_available_extensions")}
     for extension in {c.needs for c in TYPES} & available:
         superuser.execute(sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(extension)))
@@ -112,7 +113,7 @@ def prepare_types(superuser: psycopg.Connection[Any], database: Database, connec
 
 
 def test_a_collation_that_ignores_differences_is_not_trusted() -> None:
-    """Also on a build without ICU: the value is hashed as text then, under the default collation."""
+    """Its value is hashed as text, under the default collation. This runs on a build without ICU too."""
     column = Column("c", 1, "text", False, None, "", "", "public.x", None, None, None, (), None, None, "text", "b", False)
     value = sql.Identifier("c")
     assert canonical(column, value) == (value, False)

@@ -1,9 +1,9 @@
-"""Verification finds every planted difference by both methods, and never calls an unfinished look a success (I7)."""
+"""Both methods find every planted difference, and an unfinished verification is never called a success (I7)."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, LiteralString
 
@@ -14,12 +14,12 @@ from psycopg import sql
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
 from tests.support.servers import Connect
-from tests.support.verifying import METHODS, OnProgress, Verified, entries_since, failed, plain, reason, status_of
+from tests.support.verifying import METHODS, OnProgress, Verified, before_range, entries_since, failed, plain, reason, status_of
 from tests.support.waiting import wait_until
 from verify.checksum import row_hash
 from verify.ranges import KeyRange, key_ranges
 from verify.repair import queue_differences
-from verify.report import Method, Report
+from verify.report import Method
 
 by_both = pytest.mark.parametrize("method", METHODS)
 USERS = "public.users"
@@ -42,7 +42,7 @@ def test_no_difference(verified: Verified, method: Method, jobs: int) -> None:
     assert (source.name, source.rows, source.pending, source.differences) == (USERS, 300, 0, 0)
     assert (source.checksum is not None) == (method == "checksum")
     assert {t.name: t.rows for t in report.tables[1:]}["public.sessions"] == 300
-    assert status_of(report, "no_orphans") == "warning"  # audit rows of users who are gone, declared only
+    assert status_of(report, "no_orphans") == "warning"  # audit rows of deleted users; no foreign key forbids them
 
 
 @by_both
@@ -68,7 +68,7 @@ def test_identical_is_journalled(verified: Verified, method: Method) -> None:
 
 @by_both
 def test_pending_keys_are_left_out_and_counted(verified: Verified, method: Method) -> None:
-    """50,000 pending keys hide nothing else: a real difference among them is found as soon as it is not pending."""
+    """50,000 pending keys hide no other difference. A real difference among them is found as soon as its key is not pending."""
     verified.owner.execute("UPDATE users SET login_count = login_count + 1 WHERE id % 2 = 0")
     verified.owner.execute("INSERT INTO users (organization_id, email) VALUES (1, 'new@example.com')")
     verified.owner.execute("DELETE FROM users WHERE id = 2")
@@ -76,7 +76,7 @@ def test_pending_keys_are_left_out_and_counted(verified: Verified, method: Metho
     assert report.verdict == "identical", report
     (pending,) = verified.owner.execute("SELECT count(*) + 1 FROM users WHERE id % 2 = 0").fetchone() or (None,)
     assert report.tables[0].pending == pending
-    # The mark lies before what was left out: a cutover compares it once more.
+    # The mark lies before the changes that were left out: a cutover compares them once more.
     covered = Snapshot.parse(report.covered or "")
     assert covered.xmax < Snapshot.parse(report.snapshot or "").xmax
     plan = verified.run().plan
@@ -105,7 +105,7 @@ def test_a_queued_truncate_leaves_nothing_to_compare(verified: Verified) -> None
 @by_both
 @pytest.mark.parametrize("statement", ["TRUNCATE users CASCADE", "TRUNCATE users_new", "VACUUM FULL sessions"])
 def test_a_table_emptied_meanwhile_is_not_called_equal(verified: Verified, method: Method, statement: LiteralString) -> None:
-    """TRUNCATE empties a table for older snapshots too; no range holds a lock while it waits for its turn."""
+    """TRUNCATE empties a table for older snapshots too, and a range holds no lock while it waits for its turn."""
     report = verified(method, reporter=OnProgress(lambda: verified.owner.execute(statement)), jobs=1)
     assert report.verdict == "incomplete"
     assert "truncated, rewritten or replaced meanwhile" in reason(report)
@@ -135,7 +135,7 @@ def terminate(conn: psycopg.Connection[Any], name: str) -> None:
 def test_a_killed_session_is_incomplete(verified: Verified, connect: Connect, method: Method, session: str) -> None:
     admin = connect(verified.db.superuser)
     report = verified(method, reporter=OnProgress(lambda: terminate(admin, f"swap verify ({session})")))
-    if session == "verify":  # its work was done by then
+    if session == "verify":  # its work is done by then
         assert report.verdict == "identical"
         return
     assert report.verdict == "incomplete"
@@ -155,26 +155,29 @@ def waiting_worker(conn: psycopg.Connection[Any]) -> int | None:
 @pytest.mark.parametrize("end", ["pg_cancel_backend", "pg_terminate_backend"])
 @pytest.mark.parametrize("table", ["users_new", "sessions"])
 def test_a_stopped_query_is_incomplete(
-    verified: Verified, connect: Connect, method: Method, end: LiteralString, table: LiteralString
+    verified: Verified,
+    connect: Connect,
+    method: Method,
+    end: LiteralString,
+    table: LiteralString,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Stopped while it waits for a lock, in the comparison and in a reference."""
+    """A query is stopped while it waits for a lock: one of the row comparison, or one of a reference."""
     admin, holder = connect(verified.db.superuser), connect(verified.db.superuser)
-    reports: list[Report] = []
-    held = threading.Event()
 
     def hold() -> None:
         holder.execute("BEGIN")
         holder.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table)))
-        held.set()
 
-    thread = threading.Thread(target=lambda: reports.append(verified(method, jobs=1, reporter=OnProgress(hold))))
-    thread.start()
-    assert held.wait(30)
-    pid = wait_until(lambda: waiting_worker(admin), what="the worker waits")
-    admin.execute(sql.SQL("SELECT {}(%s)").format(sql.Identifier(end)), [pid])
-    thread.join(30)
-    holder.execute("ROLLBACK")
-    (report,) = reports
+    before_range(monkeypatch, 2, hold)
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(verified, method, jobs=1)
+        try:
+            pid = wait_until(lambda: waiting_worker(admin), what="the worker waits")
+            admin.execute(sql.SQL("SELECT {}(%s)").format(sql.Identifier(end)), [pid])
+            report = running.result()
+        finally:
+            holder.execute("ROLLBACK")
     assert report.verdict == "incomplete"
     assert verified.run().verified is None
 
@@ -238,11 +241,12 @@ def test_ranges_cover_every_key_once(cuts: tuple[int, ...]) -> None:
 
 
 def test_only_access_share_is_taken(verified: Verified, connect: Connect) -> None:
-    """The weakest lock there is; and what is held for the whole run is on the queue, on none of the application's tables."""
+    """It takes the weakest lock. The lock that it holds for the whole verification is on the queue, on no table of the
+    application."""
     admin = connect(verified.db.superuser)
     seen: list[tuple[str, str, str]] = []
 
-    def look() -> None:
+    def read_locks() -> None:
         seen.extend(
             admin.execute(
                 "SELECT a.application_name, l.mode, n.nspname::text FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
@@ -252,7 +256,7 @@ def test_only_access_share_is_taken(verified: Verified, connect: Connect) -> Non
             ).fetchall()
         )
 
-    verified(reporter=OnProgress(look), jobs=1)
+    verified(reporter=OnProgress(read_locks), jobs=1)
     assert {mode for _, mode, _ in seen} == {"AccessShareLock"}
     held = {schema for name, _, schema in seen if "worker" not in name}
     assert "swap" in held
@@ -285,7 +289,7 @@ def test_a_capture_trigger_that_is_off(verified: Verified, statement: LiteralStr
 
 @pytest.mark.parametrize(("check", "statement"), CHECKS)
 def test_named_checks(verified: Verified, check: str, statement: LiteralString) -> None:
-    """H38, H31: what is equal row by row may still be unfit."""
+    """H38, H31: tables that are equal row by row may still be unfit."""
     verified.owner.execute(statement)
     report = verified()
     assert check in failed(report)
@@ -312,7 +316,7 @@ def test_a_guard_function_with_other_settings(verified: Verified, setting: Liter
 
 
 def test_functions_of_another_version_are_not_called_altered(verified: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An upgrade of swap while a run is under way: what counts is what was recorded when they were made."""
+    """Given an upgrade of swap during a run: each function is compared with the digest from when it was made."""
     ours = load_sql("swap.ddl", "guard_source.sql")
     newer = sql.SQL(ours.as_string(None).replace("BEGIN", "BEGIN /* said otherwise */", 1))
     monkeypatch.setattr("swap.ddl.guards.load_sql", lambda p, n: newer if n == "guard_source.sql" else load_sql(p, n))
@@ -322,8 +326,8 @@ def test_functions_of_another_version_are_not_called_altered(verified: Verified,
     assert failed(verified()) == {"capture_installed"}
 
 
-def test_a_function_without_a_digest_is_held_against_this_version(verified: Verified) -> None:
-    """Of a run that was prepared before digests were recorded."""
+def test_a_function_without_a_digest_is_compared_with_this_version(verified: Verified) -> None:
+    """Given a run that was prepared before digests were recorded."""
     name = in_state_schema(verified, "%guard_forward")
     verified.owner.execute(sql.SQL("COMMENT ON FUNCTION {} IS NULL").format(name))
     assert verified().verdict == "identical"
@@ -337,7 +341,7 @@ def in_state_schema(verified: Verified, like: str) -> sql.SQL:
 
 
 @pytest.mark.parametrize("grant", ["INSERT ON users_new TO app", "UPDATE (bio) ON users_new TO PUBLIC"])
-def test_nobody_else_may_write_to_the_shadow(verified: Verified, grant: LiteralString) -> None:
+def test_no_other_role_may_write_to_the_shadow(verified: Verified, grant: LiteralString) -> None:
     """H38."""
     verified.owner.execute(sql.SQL("GRANT ") + sql.SQL(grant))
     report = verified()
@@ -345,8 +349,8 @@ def test_nobody_else_may_write_to_the_shadow(verified: Verified, grant: LiteralS
     assert report.verdict == "different"
 
 
-def test_somebody_else_is_writing_to_the_shadow(verified: Verified, connect: Connect) -> None:
-    """H38: by the lock of the session, though what it wrote is not visible yet."""
+def test_another_session_writes_to_the_shadow(verified: Verified, connect: Connect) -> None:
+    """H38: the lock of the session shows it, although the row that it wrote is not visible yet."""
     writer = connect(verified.db.owner)
     writer.execute("BEGIN; UPDATE users_new SET bio = 'wrong' WHERE id = 11")
     report = verified()
@@ -379,7 +383,7 @@ def test_columns_that_cannot_be_compared(
 
 
 def test_repair_goes_through_replay(verified: Verified) -> None:
-    """I7: a run that repaired needs another clean run."""
+    """I7: a verification that repaired needs another clean one."""
     verified.owner.execute("DELETE FROM users_new WHERE id = 10")
     verified.owner.execute("UPDATE users_new SET bio = 'wrong' WHERE id = 11")
     verified.owner.execute("INSERT INTO users_new (id, organization_id, email) VALUES (50, 1, 'x@example.com')")
@@ -402,15 +406,15 @@ def test_row_security_is_an_error_not_a_shorter_result(verified: Verified) -> No
 
 
 def test_the_report_is_plain_data(verified: Verified) -> None:
-    """And stays so through the journal."""
+    """The journal keeps it as it is."""
     report = verified("checksum")
     (stored,) = verified.owner.execute("SELECT report FROM swap.verification").fetchone() or (None,)
     assert stored == report.to_json()
 
 
 def test_an_exchange_between_rows_never_cancels_out(verified: Verified) -> None:
-    """HAZARDS, Verification: payloads exchanged between two rows. With one seed for all rows 675 of these 1000 pairs of
-    sums were equal."""
+    """HAZARDS, Verification: two rows exchange their payloads. With one seed for all rows 675 of these 1000 pairs of sums were
+    equal (measured)."""
     value = sql.Identifier("payload")
     plain_text = next(c for c in verified.run().plan.source_table.columns if c.name == "bio")
     total = sql.SQL("SELECT sum({}) FROM (VALUES (n, {}), (n + 1000, {})) v(key, payload)")

@@ -29,7 +29,7 @@ from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb, script
 from swap.ddl.exchange import exchange
 from swap.ddl.phases import backfill_tasks, build_tasks, prepare_steps, reference_tasks, statements_of
-from swap.ddl.set_aside import followers
+from swap.ddl.set_aside import dependents
 from swap.ddl.statistics import build_name
 from swap.doctor.finding import Finding, blocker, ok
 from swap.doctor.trial.functions import review
@@ -88,7 +88,7 @@ class Trial:
         return any((name, label) in self.known for name in EXPLAINS.get(error.sqlstate or "", ()))
 
 
-def try_out(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> list[Finding]:
+def trial_findings(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> list[Finding]:
     """Build everything that `plan` will build, on empty copies, and roll it back. CREATE on the database is needed.
 
     `known`: what the catalog has told already. A failure that it explains is not reported a second time, in the server's
@@ -106,7 +106,7 @@ def try_out(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> list
 
 
 def run_trial(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> Trial:
-    """`try_out` with everything that tests want to know."""
+    """`trial_findings` with everything that tests want to know."""
     plan = some_partitions(plan)
     plan = replace(plan, mode="trigger")  # capture is not tried out: its triggers are left out, a slot could not be undone
     trial = Trial(known={(f.name, f.object) for f in known if f.status != "ok"})
@@ -245,7 +245,7 @@ def _schema(conn: Connection, part: str) -> str:
 def _scratch(conn: Connection, plan: Plan, outside: tuple[Table, ...]) -> SchemaRemap:
     """One schema for each one involved: two tables of one name stay two. Owners of views and functions must be able to create there."""
     tables = {plan.shadow, plan.retired, *(x.name for t in (*plan.catalog.tables, *outside) for x in (t, *t.partitions))}
-    tables |= {f.name for f in followers(plan)} | {build_name(s) for s in plan.catalog.statistics}
+    tables |= {f.name for f in dependents(plan)} | {build_name(s) for s in plan.catalog.statistics}
     tables |= {s.name for s in plan.catalog.statistics}
     schemas = {s: _schema(conn, str(n)) for n, s in enumerate(sorted({t.schema for t in tables}))}
     for scratch in schemas.values():

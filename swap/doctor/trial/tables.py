@@ -9,7 +9,7 @@ from psycopg import sql
 from swap.catalog.model import Column, Index, Table
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import Kind, Statement, Verb, part
-from swap.ddl.shadow import NAMED_NOT_NULL
+from swap.ddl.columns import column_definition, not_null_constraint
 from swap.plan.model import Plan
 
 
@@ -60,16 +60,9 @@ def _made(table: Table, text: Query, kind: Kind, name: str = "", verb: Verb = Ve
 
 
 def _column(c: Column, version: int) -> Query:
-    text: Query = sql.SQL("{} ").format(sql.Identifier(c.name)) + verbatim(c.type)
-    if c.collation:
-        text += verbatim(f" COLLATE {c.collation}")
-    if c.generated:
-        text += verbatim(f" GENERATED ALWAYS AS ({c.default}) {'STORED' if c.generated == 's' else 'VIRTUAL'}")
-    elif c.default:
-        text += verbatim(f" DEFAULT {c.default}")
-    if c.not_null and version >= NAMED_NOT_NULL and c.not_null_name:
-        text += sql.SQL(" CONSTRAINT {}").format(sql.Identifier(c.not_null_name))
-    return text + sql.SQL(" NOT NULL" if c.not_null else "")
+    default = verbatim(c.default) if c.default else None
+    not_null = not_null_constraint(version, c.not_null_name) if c.not_null else None
+    return column_definition(c.name, c.type, collation=c.collation, generated=c.generated, default=default, not_null=not_null)
 
 
 def _index(table: Table, index: Index) -> Iterator[tuple[Query, Kind]]:
@@ -86,7 +79,7 @@ def _index(table: Table, index: Index) -> Iterator[tuple[Query, Kind]]:
         return
     unique = sql.SQL("UNIQUE " if index.unique else "")
     create = sql.SQL("CREATE {}INDEX {} ON {} ").format(unique, name, table.name.sql)
-    yield create + verbatim(index.tail), Kind.INDEX
+    yield create + verbatim(index.definition), Kind.INDEX
     if index.constraint and index.constraint_type in ("p", "u"):
         kind = "PRIMARY KEY" if index.constraint_type == "p" else "UNIQUE"
         add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(index.constraint))

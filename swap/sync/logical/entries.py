@@ -23,9 +23,9 @@ class Chunk:
 
 
 class Noted(NamedTuple):
-    """`slot`: the change table to write to next; `xid`: the next one; `end`: the WAL position behind the note's commit."""
+    """`table_no`: the change table to write to next; `xid`: the next one; `end`: the WAL position behind the note's commit."""
 
-    slot: int
+    table_no: int
     xid: int
     end: int
 
@@ -40,11 +40,11 @@ def table_in_use(conn: Connection, plan: Plan, run_id: int) -> int:
     return int(row[0]) if row else 0
 
 
-def note(conn: Connection, plan: Plan, run_id: int, chunk: Chunk, slot: int) -> Noted:
+def note(conn: Connection, plan: Plan, run_id: int, chunk: Chunk, table_no: int) -> Noted:
     """Entries and position in one transaction."""
     with conn.transaction():
         if chunk.count:
-            copy = sql.SQL("COPY {} (key, gone, origin) FROM STDIN").format(change_table(plan, slot).sql)
+            copy = sql.SQL("COPY {} (key, gone, origin) FROM STDIN").format(change_table(plan, table_no).sql)
             with conn.cursor() as cursor, cursor.copy(copy) as out:
                 out.write(chunk.rows)
         row = conn.execute(_position(plan, run_id, chunk)).fetchone()

@@ -213,7 +213,7 @@ class Stream:
     # The writer.
 
     def _write(self) -> None:
-        slot = table_in_use(self._conn, self._plan, self._run_id)
+        table_no = table_in_use(self._conn, self._plan, self._run_id)
         while True:
             try:
                 chunk = self._chunks.get(timeout=STATUS_S / 5)
@@ -223,7 +223,7 @@ class Stream:
                 continue
             if chunk is None:
                 return
-            slot, self._decoder.near_xid, end = note(self._conn, self._plan, self._run_id, chunk, slot)
+            table_no, self._decoder.near_xid, end = note(self._conn, self._plan, self._run_id, chunk, table_no)
             with self._moved:
                 self.position = max(self.position, chunk.position)
                 self._notes.append((self.position, end))

@@ -1,5 +1,5 @@
-"""A verification between an exchange and the end of its follow-up, which `cutover` and `revert` make after their commit and
-`sync` makes when they were killed. What it changes meanwhile is nobody's doing but the tool's."""
+"""A verification between an exchange and the end of its follow-up. `cutover` and `revert` run the follow-up after their commit,
+and `sync` runs it when they were killed. No change that the follow-up makes is called a difference."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ INSERT INTO orders (user_id) SELECT n FROM generate_series(1, 50) n;
 
 @pytest.mark.parametrize("kind", ["cutover", "revert"])
 def test_before_the_follow_up_is_finished(start: Start, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """H38: neither the key that is not validated yet nor the one that is, but not noted, is a difference or somebody's change;
-    and the look is no success either (I7). A row that differs is named all the same."""
+    """H38: a foreign key that is not validated yet is no difference. A key that is validated, but not noted, is no drift. The
+    verification is no success either (I7), and it names a row that differs all the same."""
     cycle = start(SCHEMA)
     cycle.ready()
     if kind == "revert":
@@ -55,8 +55,8 @@ def test_before_the_follow_up_is_finished(start: Start, monkeypatch: pytest.Monk
 
 
 def test_a_key_that_does_not_validate(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """RUNBOOK.md, step 3: given a parent that goes without its child before a cutover's follow-up has come to the foreign key,
-    then `verify` counts the child, and `sync` and `revert` go on once that is mended."""
+    """RUNBOOK.md, step 3: given a parent row that is deleted without its child, before the follow-up of a cutover validates the
+    foreign key. Then `verify` counts the child as an orphan, and `sync` and `revert` go on as soon as it is deleted."""
     cycle = start(SCHEMA)
     cycle.ready()
 

@@ -1,0 +1,163 @@
+"""A run under way is taken over by a newer swap, from the state that the older one left.
+
+`version_N/PHASE.sql` is a dump of a small schema with a run in that phase, made with the last code that wrote version N: three
+users of whom two have changed since the last replay. Times and transaction ids in it are small constants, so that they lie
+before those of any server that it is restored into.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from swap.core.advisory_locks import only_operator, only_worker
+from swap.core.connection import Database as Conninfo
+from swap.core.errors import RefusedError
+from swap.plan.model import PLAN
+from swap.state import upgrade
+from swap.state.journal import Journal
+from swap.state.plan_versions import Document
+from swap.state.upgrade import STEPS, VERSION, UpgradeStep, current_plan, no_statements, read_version
+from tests.support.commands import Cli
+from tests.support.fixture_run import TEXT_VERSION
+from tests.support.migration import ROLES
+from tests.support.operator import Operator
+from tests.support.servers import Connect, Database
+
+HERE = Path(__file__).parent
+PHASES = ["syncing", "cut_over"]
+VERSIONS = [2]
+
+pytestmark = pytest.mark.trigger_only("the dumps are of runs that capture by triggers")
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture(params=PHASES)
+def phase(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def left(database: Database, version: int, phase: str) -> Database:
+    """A database as that version left it."""
+    with closing(psycopg.connect(database.superuser, autocommit=True)) as conn:
+        if conn.info.server_version // 10000 != TEXT_VERSION:
+            pytest.skip(f"the recorded structure is that of PostgreSQL {TEXT_VERSION}")
+        conn.execute(ROLES)
+        conn.execute((HERE / f"version_{version}" / f"{phase}.sql").read_bytes())
+    with closing(psycopg.connect(database.superuser, autocommit=True)) as conn:  # the dump's session has no search_path
+        conn.execute("ANALYZE")
+    return database
+
+
+@pytest.fixture
+def journal(left: Database, connect: Connect) -> Journal:
+    return Journal(connect(left.owner), "swap")
+
+
+def plans(journal: Journal) -> list[Document]:
+    return [row[0] for row in journal.conn.execute("SELECT plan FROM swap.run ORDER BY id")]
+
+
+@contextmanager
+def working(db: Database, lock: Callable[..., AbstractContextManager[None]], journal: Journal) -> Iterator[None]:
+    """Another command, at work on the run."""
+    tag = int(plans(journal)[0]["catalog"]["source"]["oid"])
+    with closing(Conninfo.from_options(db.owner, "sync").connect()) as other, lock(other, tag):
+        yield
+
+
+def test_a_run_under_way_is_taken_over(
+    left: Database, journal: Journal, version: int, phase: str, cli: Cli, tmp_path: Path
+) -> None:
+    """Given the state of an older version, then what only reads leaves it alone; the first command that writes upgrades it, and
+    the run goes on to its end."""
+    op = Operator(cli, left, tmp_path, "\n")
+    there, back = (("cutover", "--no-snapshot"), "revert") if phase == "syncing" else (("revert",), "cutover")
+    status = op.status()
+    assert (status["phase"], status["pending_changes"]) == (phase, 2)
+    assert "run" in {c["name"] for c in op("doctor", check=False).json["checks"]}
+    op("plan")
+    op(*there, "--dry-run")
+    assert read_version(journal.conn, "swap") == version
+
+    assert op("sync", "--once").json["replayed"] == 2
+    assert read_version(journal.conn, "swap") == VERSION
+    assert op("verify").json["verdict"] == "identical"
+    assert op(*there, "--yes").json["outcome"] == "committed"
+    op("sync", "--once")
+    assert op("verify").json["verdict"] == "identical"
+    op("finalize" if back == "revert" else "abort", "--yes")
+
+
+def test_every_field_of_a_plan_is_taken_over(journal: Journal, version: int) -> None:
+    """A field that is missing has a default, and one that is not known is ignored: so the plan is written again, and compared."""
+    (old,) = plans(journal)
+    new = current_plan(old, version)
+    assert json.loads(PLAN.dump_json(PLAN.validate_python(new))) == new
+    journal.upgrade()
+    assert plans(journal) == [new]
+
+
+def test_a_step_is_there_whole_or_not_at_all(
+    left: Database, journal: Journal, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I4: given a step that fails after one that did not, then the layout is that of the first; the next call goes on."""
+    broken = psycopg.sql.SQL("SELECT 1 / 0")
+    add = psycopg.sql.SQL("ALTER TABLE swap.run ADD added int")
+
+    def more(document: Document) -> Document:
+        return {**document, "added": True}
+
+    def run(*last: Any) -> None:
+        steps = (*STEPS, UpgradeStep(VERSION + 1, "a field more", lambda schema: [add, *last], more))
+        monkeypatch.setattr(upgrade, "STEPS", steps)
+        monkeypatch.setattr(upgrade, "VERSION", VERSION + 1)
+        journal.upgrade()
+
+    with pytest.raises(errors.DivisionByZero):
+        run(broken)
+    assert read_version(journal.conn, "swap") == VERSION
+    assert "added" not in plans(journal)[0]
+    run()
+    assert read_version(journal.conn, "swap") == VERSION + 1
+    assert plans(journal)[0]["added"] is True
+    with working(left, only_worker, journal):
+        assert journal.upgrade() == []  # what is current needs no lock
+
+
+@pytest.mark.parametrize("lock", [only_operator, only_worker])
+def test_not_while_another_command_is_at_work(left: Database, journal: Journal, version: int, lock: Any) -> None:
+    """A process of the older version could not go on with the new layout."""
+    with working(left, lock, journal), pytest.raises(RefusedError, match="swap sync, pid"):
+        journal.upgrade()
+    assert read_version(journal.conn, "swap") == version
+    assert [s.to_version for s in journal.upgrade()] == [s.to_version for s in STEPS if s.to_version > version]
+
+
+@pytest.mark.parametrize(("comment", "named"), [(VERSION + 1, str(VERSION + 1)), (1, "version 1"), ("x", "version x")])
+def test_a_version_that_is_not_known_is_refused(database: Database, connect: Connect, comment: Any, named: str) -> None:
+    conn = connect(database.superuser)
+    conn.execute(f"CREATE SCHEMA swap; COMMENT ON SCHEMA swap IS '{upgrade.MARK}, version {comment}'".encode())
+    with pytest.raises(RefusedError) as refused:
+        Journal(conn, "swap").exists()
+    assert refused.value.exit_code == 3
+    assert named in refused.value.message
+    assert str(VERSION) in (refused.value.hint or "")
+
+
+def test_the_versions_follow_each_other() -> None:
+    assert [s.to_version for s in STEPS] == list(range(upgrade.FIRST + 1, VERSION + 1))
+    assert all(s.why and s.statements is not None for s in STEPS)
+    assert no_statements("swap") == []
