@@ -15,7 +15,8 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, quote
 from swap.doctor.key import check_key
-from swap.doctor.look_alikes import LookAlike, singular
+from swap.doctor.look_alike_names import singular
+from swap.doctor.look_alikes import LookAlike
 from swap.doctor.look_alikes_nested import look_alikes
 from swap.plan.model import RefColumns, is_identity_index
 from swap.plan.references import reference_columns

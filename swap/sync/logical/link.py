@@ -13,8 +13,9 @@ import psycopg
 from psycopg import pq, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from swap.core.connection import SETTINGS, Database
+from swap.core.connection import Database
 from swap.core.errors import UnreachableError
+from swap.core.session_settings import SETTINGS
 from swap.sync.logical.pgoutput import status
 
 EPOCH_2000_S = 946_684_800
