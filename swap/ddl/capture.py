@@ -66,3 +66,14 @@ def capture_triggers(plan: Plan, table: TableName, direction: Direction) -> list
         trigger(table, MOVED, moved, gone, "capture: appends the key that an UPDATE left"),
         trigger(table, TRUNCATE, truncated, plan.state("truncate"), "capture of TRUNCATE"),
     ]
+
+
+def install_capture(plan: Plan, table_no: int) -> list[Statement]:
+    """Capture triggers on the source in place of a publication; those of a change that was killed go first."""
+    triggers = capture_triggers(plan, plan.source, Direction.FORWARD)
+    return [*(s.reversed() for s in triggers), *capture_functions(plan, Direction.FORWARD, table_no), *triggers]
+
+
+def remove_capture(plan: Plan) -> list[Statement]:
+    """No capture triggers on the source: a publication is in their place."""
+    return [s.reversed() for s in reversed(capture_triggers(plan, plan.source, Direction.FORWARD))]

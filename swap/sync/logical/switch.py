@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from swap.core.errors import PhaseError
 from swap.core.lock_retries import with_locks
-from swap.core.statement import AX, Statement, script
-from swap.ddl.capture import capture_functions, capture_triggers
+from swap.core.statement import AX, script
+from swap.ddl.capture import install_capture, remove_capture
 from swap.ddl.replication import SLOT, create_publication, drop_publication, publish
 from swap.plan.direction import Direction
-from swap.plan.model import Plan
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.slot import end_slot, make_slot
 from swap.state.journal import Phase, Run
@@ -41,10 +40,6 @@ def switch_mode(migration: Migration, to: str) -> Run:
     return migration.reload()
 
 
-def _triggers(plan: Plan) -> list[Statement]:
-    return capture_triggers(plan, plan.source, Direction.FORWARD)
-
-
 def _to_logical(migration: Migration) -> None:
     conn, journal, plan, run_id = migration.conn, migration.journal, migration.plan, migration.run.id
     journal.forget_step(run_id, SLOT)
@@ -55,7 +50,7 @@ def _to_logical(migration: Migration) -> None:
     make_slot(migration)
 
     def change() -> None:
-        conn.execute(script([s.reversed() for s in reversed(_triggers(plan))]))
+        conn.execute(script(remove_capture(plan)))
         _record_mode(migration, "logical")
 
     with_locks(conn, [plan.source], AX, migration.budget, change)
@@ -64,11 +59,9 @@ def _to_logical(migration: Migration) -> None:
 def _to_triggers(migration: Migration) -> None:
     conn, journal, plan, run_id = migration.conn, migration.journal, migration.plan, migration.run.id
     table_no = journal.capture.table_no(run_id)
-    triggers = _triggers(plan)
-    install = [*(s.reversed() for s in triggers), *capture_functions(plan, Direction.FORWARD, table_no), *triggers]
 
     def change() -> None:
-        conn.execute(script(install))
+        conn.execute(script(install_capture(plan, table_no)))
         journal.event(run_id, "mode", "triggers installed")
 
     with_locks(conn, [plan.source], AX, migration.budget, change)
