@@ -9,7 +9,7 @@ from swap.core.errors import StoppedError, SwapError
 
 
 def conclude(document: dict[str, Any], error: SwapError | None, *, as_json: bool) -> int:
-    """End a command that reports and may fail: print the document with `error` in it, or the three lines. Return the exit code."""
+    """End a command that reports and may fail: print the document with `error` in it or the three lines. Return its code."""
     if as_json:
         emit_json(document | ({"error": error_document(error)} if error else {}))
     elif error:
