@@ -13,13 +13,13 @@ from swap.cli.results import conclude, stopped
 from swap.core.errors import DefectError, SwapError, UsageError
 
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
-INTERRUPTED = 130  # typer's own answer to Ctrl-C outside a command's work
-# typer's usage errors: the class moved when typer took click into itself, its place in the hierarchy did not.
+INTERRUPTED = 130  # typer returns it after a Ctrl-C outside a command's work
+# The class of typer's usage errors. It moved when typer took click into itself; its place in the hierarchy stayed.
 _CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 def run(args: list[str]) -> int:
-    """The exit code of one command line. Never raises."""
+    """Run one command line and return its exit code. No exception leaves it."""
     as_json = "--json" in args
     try:
         result = app(args=args, standalone_mode=False, prog_name="swap")
@@ -44,7 +44,7 @@ def run(args: list[str]) -> int:
 
 
 def _of_the_driver(error: Exception) -> SwapError | None:
-    """What a driver's error means. Without the driver, which only commands that need it import, it is none of its errors."""
+    """Translate an error of the driver; None for any other. A process that has not loaded the driver has none of its errors."""
     driver = sys.modules.get("psycopg")
     if driver is None or not isinstance(error, driver.Error):
         return None
@@ -62,8 +62,11 @@ def _report(error: SwapError, *, as_json: bool, verbose: bool) -> int:
 
 
 def main() -> None:
-    """The console script. Garbage collections while modules load, and at exit, read every object and free none. With fewer of
-    the former and none of the latter `swap status` takes a quarter less (processor time; `python -m bench --only s`)."""
+    """Run the console script.
+
+    Modules allocate objects that stay. A garbage collection while they load, or at exit, reads all of them and frees none. With
+    few collections before and none at exit, `swap status` takes a quarter less processor time (`python -m bench --only s`).
+    """
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     code = run(sys.argv[1:])
     gc.freeze()

@@ -1,4 +1,4 @@
-"""`swap abort`: before a cutover, the way back to where nothing was prepared."""
+"""`swap abort`: remove everything that `swap` added, before a cutover."""
 
 from __future__ import annotations
 

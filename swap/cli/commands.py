@@ -1,8 +1,8 @@
 """Every command as the command line knows it: its options, its help, an example. `swap --help` lists them in this order.
 
 A command imports the module that does its work when it runs. So `--help` and shell completion load neither the database
-driver nor anything that a single command needs (tests/cli/test_start.py). Annotations are evaluated as this module loads:
-typer evaluates those that are text twice, which took longer than everything else here.
+driver nor anything that a single command needs (tests/cli/test_start.py). Annotations here are no text (`from __future__
+import annotations`): typer would evaluate each text twice, which took longer than everything else in this module.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    # An option that is not given and has no default makes typer load pydantic, to judge that nothing.
+    # Defaults for the options before the command: for one without a value typer loads pydantic, to validate None.
     context_settings={"default_map": {"help": False, "install_completion": False, "show_completion": False}},
 )
 

@@ -1,4 +1,4 @@
-"""`swap verify --against`: two databases, by digests."""
+"""`swap verify --against`: compare two databases by digests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from verify.cross_database import DatabaseComparison, compare_databases
 
 
 def compare(s: Session, other: Database, jobs: int, *, as_json: bool) -> int:
-    """Compare the source and every table that refers to it with those of another database; the exit code."""
+    """Compare the source and every table that refers to it with the same tables of another database. Return the exit code."""
     declared = [(parse_table(r.table), r.column) for r in s.config.reference]
     catalog = load_catalog(s.journal.conn, s.config.source.name, declared)
     names = [catalog.source.name, *(t.name for t in catalog.tables if t.name != catalog.source.name)]
@@ -60,7 +60,7 @@ def as_document(result: DatabaseComparison) -> dict[str, Any]:
 
 
 def total(sides: list[dict[str, Any]], what: str) -> int | str:
-    """Of all ranges, whatever they were: rows, or the sum of both halves of the digests."""
+    """Add up all ranges: their rows, or both halves of their digests. The sum does not depend on how the ranges were cut."""
     if what == "rows":
         return sum(int(s["rows"]) for s in sides)
     high = sum(int(s["digest"][:16], 16) for s in sides) % 2**64

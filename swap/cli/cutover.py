@@ -1,4 +1,4 @@
-"""`swap cutover`: the gates, the snapshot hook, the exchange."""
+"""`swap cutover`: pass the gates, run the snapshot hook, exchange the tables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def work(
 
 
 def _snapshot_hook(s: Session) -> Hook:
-    """Runs the configured hook, journals it, returns the snapshot's id (StoppedError when it fails)."""
+    """Make a function that runs the configured hook, journals it and returns the snapshot's id. It raises StoppedError when the
+    hook fails."""
 
     def hook(migration: Migration) -> str | None:
         run, journal = migration.run, migration.journal

@@ -1,4 +1,4 @@
-"""`swap doctor`: every preflight check, and with --trial the whole target schema."""
+"""`swap doctor`: run every preflight check; with --trial build the whole target schema."""
 
 from __future__ import annotations
 

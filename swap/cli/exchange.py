@@ -1,4 +1,4 @@
-"""What `cutover` and `revert` share: options over the configuration, the dry run, the exchange and what it prints."""
+"""`cutover` and `revert` share this: options before the configuration, the dry run, the exchange and its summary."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Hook = Callable[[Migration], str | None]
 
 
 def override(s: Session, options: Mapping[str, object]) -> None:
-    """Options that were given go before the configuration's [cutover]."""
+    """Put the options that were given before [cutover] of the configuration."""
     given = {k: v for k, v in options.items() if v is not None}
     s.config = s.config.model_copy(update={"cutover": s.config.cutover.model_copy(update=given)})
 
 
 def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
-    """The dry run."""
+    """Print the statements of the exchange, and run none."""
     print_statements(
         exchange_statements(run.plan, kind, *s.journal.capture.after_exchange(run.id, run.plan.tag)), as_json=as_json
     )
 
 
 def execute(s: Session, run: Run, kind: str, hook: Hook, *, as_json: bool) -> None:
-    """The exchange, and what became of it."""
+    """Run the exchange and print how it ended."""
     outcome = ExchangeCommand(s.migration(run), kind, hook).execute()
     s.close()
     if as_json:
@@ -56,5 +56,5 @@ def execute(s: Session, run: Run, kind: str, hook: Hook, *, as_json: bool) -> No
 
 
 def _quoted(v: dict[str, object]) -> str:
-    """The verification that the exchange relied on."""
+    """Name the verification that the exchange relied on."""
     return f"it relied on verification {v['id']} ({v['method']}, {v['rows']:,} rows, {v['finished_at']})"

@@ -1,6 +1,6 @@
-"""What is behind an error of the server that a command met: something that somebody dropped (H38), a right that is missing.
+"""Explain an error of the server: another session dropped an object that the run needs (H38), or the role lacks a privilege.
 
-Asked on a session of its own: the one that met the error may be in a transaction that has failed, or gone.
+A session of its own asks. The one that met the error may be gone, or in a transaction that has failed.
 """
 
 from __future__ import annotations

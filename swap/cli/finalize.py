@@ -1,4 +1,4 @@
-"""`swap finalize`: the only command that destroys."""
+"""`swap finalize`: drop the retired table and capture. No other command destroys."""
 
 from __future__ import annotations
 

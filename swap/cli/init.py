@@ -1,4 +1,4 @@
-"""`swap init`: a commented swap.toml for one table."""
+"""`swap init`: write a commented swap.toml for one table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is drawn again and again on a terminal: the bars of a command at work, the lines of `status --watch`."""
+"""Views that a terminal draws again and again: the bars of a command at work, the lines of `status --watch`."""
 
 from __future__ import annotations
 
@@ -73,6 +73,6 @@ class LiveReporter:
 
 @contextmanager
 def drawn() -> Iterator[Callable[[list[str]], None]]:
-    """A function that shows lines in place of those that it showed before."""
+    """Yield a function that shows lines in place of the lines before."""
     with Live(console=console(), refresh_per_second=2) as live:
         yield lambda lines: live.update(Text("\n".join(lines)))  # Text: a name may look like rich's markup

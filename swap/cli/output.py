@@ -1,7 +1,7 @@
-"""What users see. Progress and notes go to stderr, results to stdout; with --json stdout is one document.
+"""Results for users, on stdout. Progress and notes go to stderr. With --json stdout is one document.
 
-Without a terminal there are no control codes. What draws on a terminal (swap.cli.live, swap.cli.terminal) loads rich, and is
-imported where it draws: `status` prints plain lines, and has none of it to load.
+Without a terminal there are no control codes. The modules that draw on a terminal (swap.cli.live, swap.cli.terminal) load rich. A
+command imports them where it draws, so `status`, which prints plain lines, does not load it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ DRAWN_EVERY_S = 0.5
 
 
 def emit_json(document: Any) -> None:
-    """The one JSON document of a --json command."""
+    """Write the one JSON document of a --json command."""
     sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
 def print_lines(lines: list[str]) -> None:
-    """Lines as they are, to the character: SQL is among them."""
+    """Write lines to the character: SQL is among them."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
@@ -39,7 +39,8 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def watched() -> Iterator[tuple[Callable[[list[str]], None], float]]:
-    """What shows lines, and how often it should: a view that is drawn again on a terminal, else a block every few seconds."""
+    """Yield a function that shows lines, and the seconds between two calls. A terminal draws one view again and again; without
+    one, each call prints a block."""
     if not sys.stdout.isatty():
         yield lambda lines: print_lines([*lines, ""]), PLAIN_EVERY_S
         return
@@ -50,5 +51,5 @@ def watched() -> Iterator[tuple[Callable[[list[str]], None], float]]:
 
 
 def error_document(error: SwapError) -> dict[str, Any]:
-    """`error` of a --json document."""
+    """Make `error` of a --json document."""
     return {"code": int(error.exit_code), "message": error.message, "state": error.state, "hint": error.hint}

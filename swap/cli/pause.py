@@ -1,4 +1,4 @@
-"""`swap pause` and `swap resume`: a running `sync` reads what they write."""
+"""`swap pause` and `swap resume`: write to the journal what a running `sync` reads there."""
 
 from __future__ import annotations
 

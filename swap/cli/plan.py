@@ -1,4 +1,4 @@
-"""`swap plan`: what will be done, before anything is."""
+"""`swap plan`: print what will run, phase by phase."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
 
 
 def plan_of(s: Session) -> Plan:
-    """The run's own plan; before there is one, a new one of what `prepare` would take. Raises RefusedError."""
+    """Return the run's own plan, or, before there is a run, the plan that `prepare` would take. Raises RefusedError."""
     if s.run and active(s.run):
         return s.run.plan
     refuse(examine(s.journal.conn, s.config, trial=trial_findings), s.config)

@@ -1,4 +1,4 @@
-"""`swap prepare`: the beginning of a run, a capture that is put back, another mode of capture."""
+"""`swap prepare`: begin a run, restore its capture, or change the mode of its capture."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _prepare(s: Session, mode: str | None) -> Run:
 
 
 def _switch(s: Session, run: Run) -> Run:
-    """Another mode of capture for a run that is prepared; a running `sync` makes way for it and goes on."""
+    """Change the mode of capture of a prepared run. A running `sync` makes way for it and goes on."""
     if run.phase is Phase.PREPARING:
         raise PhaseError(f"The run is being prepared with {run.mode} capture.", hint="Finish it without --mode; then change it.")
     if s.config.sync.mode == "logical":

@@ -1,6 +1,6 @@
-"""Progress, to stderr: what moves and how fast, or why nothing does.
+"""Progress on stderr: what moves and how fast, or why nothing moves.
 
-Without a terminal that is a plain line every few seconds; on a terminal, bars (swap.cli.live).
+A terminal shows bars (swap.cli.live). Without one there is a plain line every few seconds.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ MIN_SAMPLE_S = 1.0
 
 
 class Progress(Reporter, Protocol):
-    """A reporter that may have drawn something."""
+    """A reporter that may draw on a terminal."""
 
     def close(self) -> None:
-        """Leave the terminal to others."""
+        """Stop drawing."""
 
 
 def make_reporter() -> Progress:
-    """Bars where stderr is a terminal; plain lines otherwise. stdout is never touched."""
+    """Make a reporter: bars where stderr is a terminal, plain lines elsewhere. Neither writes to stdout."""
     if not sys.stderr.isatty():
         return PlainReporter()
     from swap.cli.live import LiveReporter
@@ -35,7 +35,7 @@ def make_reporter() -> Progress:
 
 @dataclass
 class Meter:
-    """Rate and time left of one part, from what this process has seen. No estimate before it can be known."""
+    """Rate and time left of one part, from what this process has seen. It gives no estimate before it can."""
 
     started_at: float
     first: int

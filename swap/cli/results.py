@@ -1,4 +1,4 @@
-"""How a command ends: a document or a line, a report that may be an error, an operator who stops it."""
+"""The end of a command: a document or a line, a report with or without an error, an operator who stopped it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swap.core.errors import StoppedError, SwapError
 
 
 def conclude(document: dict[str, Any], error: SwapError | None, *, as_json: bool) -> int:
-    """End of a command that reports and may fail: the report, then the three lines (or `error` in the document)."""
+    """End a command that reports and may fail: print the document with `error` in it or the three lines. Return its code."""
     if as_json:
         emit_json(document | ({"error": error_document(error)} if error else {}))
     elif error:
@@ -27,7 +27,7 @@ def done(as_json: bool, document: dict[str, Any], said: str) -> None:
 
 
 def stopped() -> StoppedError:
-    """The error of a command that an operator or a signal interrupted."""
+    """Make the error of a command that an operator or a signal interrupted."""
     return StoppedError(
         "Stopped by the operator.",
         state="What was committed before stays; the transaction in hand was rolled back.",

@@ -1,4 +1,4 @@
-"""`swap revert`: the exchange backwards."""
+"""`swap revert`: run the exchange backwards."""
 
 from __future__ import annotations
 

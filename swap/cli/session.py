@@ -1,4 +1,4 @@
-"""What every command that works on a run shares: the connection, the journal, the run, signals, the question."""
+"""Commands that work on a run share this: the connection, the journal, the run, signals, the question before they act."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from swap.state.tables import ENDED
 
 ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
 READS_ONLY = (*ON_STANDBY, "plan")
-NEEDS_ALL = ("sync", "cutover", "revert")  # `verify` says of it that it could not finish
+NEEDS_ALL = ("sync", "cutover", "revert")  # a missing table refuses them; `verify` reports that it could not finish
 
 
 @dataclass
 class Session:
-    """An open connection with its journal; `run` is the newest run of the configured source, if there is one. `standby`: the
-    server is one, which cannot be written to and tells nothing of its slots."""
+    """An open connection with its journal. `run`: the newest run of the configured source, if there is one. `standby`: the
+    server is a standby. It takes no writes and does not show its slots."""
 
     database: Database
     config: Config
@@ -46,22 +46,22 @@ class Session:
 
     @property
     def report(self) -> Progress:
-        """Made at the first progress: `status` reports none, and what draws it takes a while to load."""
+        """Make the reporter at the first use. `status` reports no progress, and rich takes a while to load."""
         if self._report is None:
             self._report = make_reporter()
         return self._report
 
     def close(self) -> None:
-        """End what the reporter draws."""
+        """Stop the reporter's drawing."""
         if self._report is not None:
             self._report.close()
 
     def migration(self, run: Run) -> Migration:
-        """What the functions that act on the run take."""
+        """Make the argument of the functions that act on the run."""
         return Migration(self.database, self.journal.conn, self.journal, run, self.config, self.report, self.stop)
 
     def need_run(self, command: str) -> Run:
-        """The run, or PhaseError."""
+        """Return the run. Raises PhaseError without one, RefusedError where a table that `command` needs is missing."""
         if self.run is None:
             raise PhaseError(
                 f"`swap {command}` is not possible: nothing is prepared for {self.config.source.name}.",
@@ -76,8 +76,8 @@ class Session:
 def opened(
     command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False, writes: bool = True
 ) -> Iterator[Session]:
-    """Configuration, connection, journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting. `writes`: an
-    older state layout is brought up to date; else it is read as it is."""
+    """Read the configuration, connect, open the journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting.
+    `writes`: bring an older state layout up to date. Without it, read that layout as it is."""
     path = find_config(config_file)
     config = load_config(path)
     database = Database.from_options(dsn, command)
@@ -110,12 +110,13 @@ def opened(
 
 
 def active(run: Run) -> bool:
-    """Neither finalized nor aborted."""
+    """Whether the run is neither finalized nor aborted."""
     return run.phase not in ENDED
 
 
 def _exists(journal: Journal, command: str) -> bool:
-    """`doctor` lists a state schema that is somebody else's among its findings; every other command is refused."""
+    """Whether the state schema is there. `doctor` lists a schema of that name that this tool did not make among its findings. The
+    schema refuses every other command."""
     try:
         return journal.exists()
     except RefusedError:
@@ -126,7 +127,7 @@ def _exists(journal: Journal, command: str) -> bool:
 
 @contextmanager
 def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
-    """SIGTERM is handled like SIGINT: an orderly stop, once; a second one interrupts at once.
+    """Treat SIGTERM like SIGINT. The first one asks for an orderly stop; the second interrupts at once.
 
     A handler runs in the middle of whatever the main thread does. In the middle of `stop.wait` that holds the lock that `set`
     needs: set here, it would never return (seen; it takes a signal within some microseconds). So another thread sets it."""
@@ -148,7 +149,7 @@ def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal; without one, --yes is needed (UsageError). A no is a StoppedError."""
+    """Ask on a terminal. Without one and without `yes`: UsageError. A no: StoppedError."""
     if yes:
         return
     if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""`swap status`: what the journal and the catalog say, and what is possible from here."""
+"""`swap status`: show what the journal and the catalog say, and what is possible from here."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def work(dsn: str | None, config: Path | None, *, watch: bool, as_json: bool) ->
 
 
 def read_status(s: Session) -> dict[str, Any]:
-    """CLI.md's fields of `status`."""
+    """Make the document of `status` (docs/json.md)."""
     run = s.run
     if run is None:
         return EMPTY | {"pooler": _pooler(s), "missing": [], "left_over": left_over(s.journal.conn, s.config) or None}
@@ -121,7 +121,7 @@ def _attempt(journal: Journal, run: Run) -> dict[str, Any] | None:
 
 
 def _falling_behind(journal: Journal, run: Run) -> str | None:
-    """What `sync` said last of its pace, unless that was that it keeps up (H12)."""
+    """Return the last message of `sync` that it falls behind (H12), or None where it has caught up since."""
     last = journal.last_event(run.id, BEHIND, CAUGHT_UP)
     return last.message if last and last.kind == BEHIND else None
 
@@ -171,7 +171,7 @@ def _slot_lines(slot: dict[str, Any]) -> list[str]:
 
 
 def _legacy_lines(keys: dict[str, Any]) -> list[str]:
-    """Said where the old type's range comes to its end, or has."""
+    """Tell how many legacy keys are left, where the range of their type ends soon or has ended."""
     left, given, spare = keys["left"], keys["spare_given"], keys["spare_left"]
     if given:
         ended = f"the old key's sequence has ended: {given:,} rows were given unused keys from the other end of its range"
@@ -188,7 +188,7 @@ def _pooler_lines(pooler: list[dict[str, Any]]) -> list[str]:
 
 
 def status_lines(d: dict[str, Any]) -> list[str]:
-    """The document for people."""
+    """Write the document as lines for people."""
     if d["run_id"] is None:
         return [
             "phase      none: nothing is prepared for this table",

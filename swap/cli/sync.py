@@ -1,4 +1,4 @@
-"""`swap sync`: backfill, then replay."""
+"""`swap sync`: backfill what is missing, then replay changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks, tables and errors, with colours where a terminal shows them. NO_COLOR is honoured."""
+"""Checks, tables and errors, in colour on a terminal. rich honours NO_COLOR."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ STATUS_STYLE = {"ok": "green", "warning": "yellow", "blocker": "bold red", "fail
 
 
 def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
-    """Without rich's ideas of what a text means: no highlighting, and `:key:` is no emoji."""
+    """Make a console that shows a text as it is: it highlights nothing, and `:key:` stays `:key:`."""
     return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=soft_wrap)
 
 
 def print_checks(rows: list[dict[str, Any]]) -> None:
-    """doctor's and verify's checks, worst last so that it stays on the screen."""
+    """Print the checks of `doctor` or `verify`, the worst last so that they stay on the screen."""
     out = console()
     order = {"ok": 0, "warning": 1, "blocker": 2, "failed": 2}
     for row in sorted(rows, key=lambda r: order.get(r["status"], 3)):
@@ -41,7 +41,7 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
 
 
 def print_error(message: str, state: str, hint: str) -> None:
-    """The three lines of every failure."""
+    """Print the three lines of every failure."""
     err = console(stderr=True)
     err.print(Text("error: ", style="bold red") + Text(message))
     err.print(Text("state: ", style="bold") + Text(state))

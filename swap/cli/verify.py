@@ -92,7 +92,7 @@ def _settings(s: Session, method: Method, jobs: int | None, standby: Database | 
 
 
 def _verifiable(s: Session) -> Run:
-    """The run, or PhaseError while there is nothing to compare."""
+    """Return the run. Raises PhaseError while there is nothing to compare."""
     run = s.need_run("verify")
     if run.phase not in (Phase.SYNCING, Phase.CUT_OVER):
         hint = "Run `swap sync --once` first." if active(run) else "The run has ended; `swap status` shows it."
@@ -120,7 +120,7 @@ def _write(result: Report, path: Path) -> None:
 
 
 def _failure(result: Report, *, repaired: bool) -> SwapError | None:
-    """None for `identical`."""
+    """Make the error of a verification; None for `identical`."""
     if result.verdict == "identical":
         return None
     said = (
