@@ -1,1 +1,1 @@
-"""The benchmark: `python -m bench`. Every number is a ratio of two things measured in one run on one server."""
+"""The benchmark: `python -m bench`. Every number is a ratio of two measurements of one run on one server."""

@@ -1,6 +1,6 @@
 """`python -m bench`: measures, prints each ratio beside its target, and writes a Markdown table.
 
-What falls short is reported, and is not an error: the exit code says only whether everything could be measured.
+A ratio that misses its target is reported and is no error: the exit code says only whether everything was measured.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """(a) `swap prepare` + `swap sync --once` against CREATE TABLE AS and the same number of indexes, built one by one.
 
-Both commands are timed as a user would: as processes, start-up included. Only users is large here: in the
-example a million users have 2.7 million rows that refer to them, which the baseline does not build.
+Both commands are timed as a user would time them: as processes, with their start. Only users is large here. In the example a million
+users have 2.7 million rows that refer to them, which the baseline does not build.
 
-CREATE TABLE AS makes less than the shadow has to be: no generated column, no constraints, no statistics, no
-visibility map. What the same table costs when made by hand in one session is told beside it.
+CREATE TABLE AS makes less than the shadow needs: no generated column, no constraints, no statistics, no visibility map. Beside it
+stands the time of the same table made by hand in one session.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _cpu_ratio(over: Sequence[Meter], under: Sequence[Meter]) -> str:
 
 
 def _indexes(example: Example) -> list[Query]:
-    """The application's own definitions, from USING on."""
+    """The application's index definitions, from USING on."""
     rows = example.execute(
         sql.SQL(
             "SELECT CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, pg_get_indexdef(i.indexrelid)"
@@ -80,7 +80,7 @@ def _indexes(example: Example) -> list[Query]:
 
 
 def _same_table(example: Example) -> list[Query]:
-    """The same columns, generated ones included, and the same constraints, filled in one statement."""
+    """The same columns, generated ones too, and the same constraints, filled in one statement."""
     rows = example.execute(
         sql.SQL(
             "SELECT attname::text FROM pg_attribute WHERE attrelid = {}::regclass"
@@ -103,7 +103,7 @@ def _build(example: Example, statements: Sequence[Query]) -> Meter:
 
 
 def _swap(example: Example, jobs: int) -> tuple[Meter, str]:
-    """Both commands, and where their time went; afterwards nothing of it is left."""
+    """Run both commands, and read where their time went. Leaves nothing of it in the database."""
     quiesce(example)
     with example.metered() as meter:
         prepare = example.swap("prepare").seconds
@@ -115,7 +115,7 @@ def _swap(example: Example, jobs: int) -> tuple[Meter, str]:
 
 
 def _steps(example: Example) -> str:
-    """What the journal says took longest: the time from each step to the one before it."""
+    """The longest steps by the journal: the time from each step to the one before it."""
     rows = example.execute(
         sql.SQL(
             "SELECT name, extract(epoch FROM done_at - lag(done_at) OVER (ORDER BY done_at))::float8 FROM {} ORDER BY done_at"

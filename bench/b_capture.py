@@ -1,7 +1,7 @@
-"""(b) What capture costs the application: pgbench's single-row updates with swap's triggers on users and without.
+"""(b) The cost of capture for the application: pgbench's single-row updates with swap's triggers on users and without.
 
-The same database, its triggers enabled and disabled in turn. Again on a server with fsync, where a commit
-waits for the disk.
+The triggers of one database are enabled and disabled in turn. Then the same on a server with fsync, where a commit waits for the
+disk.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def measure(setting: Setting) -> list[Row]:
 
 @contextmanager
 def _durable(setting: Setting) -> Iterator[Setting]:
-    """The same on a server that waits for its disk, which is then what limits it: a tenth of the rows will do."""
+    """The same on a server that waits for its disk. The disk is the limit there, so a tenth of the rows is enough."""
     settings = SETTINGS | {"synchronous_commit": "on"}
     with Server.start("18", settings, durable=True) as server:
         yield Setting(server, setting.directory, max(setting.users // 10, 10_000), setting.quick)
@@ -75,7 +75,7 @@ def _swap_triggers(example: Example) -> list[str]:
 
 
 def _switch(example: Example, triggers: list[str], *, on: bool) -> None:
-    """Triggers on or off; then the same start for both: no dead rows, an empty queue, nothing to flush."""
+    """Enable or disable the triggers; then make the same start for both sides: no dead rows, an empty queue, nothing to flush."""
     alter = sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}" if on else "ALTER TABLE {} DISABLE TRIGGER {}")
     queues = example.execute(
         sql.SQL(

@@ -1,9 +1,9 @@
 """(c) Replay against PostgreSQL's own apply worker, for the same single-row updates in transactions of 100.
 
-Two databases of one server hold the same table. In one the keys are captured and replayed into the shadow; the
-other is published to a third, whose table has the same indexes. The subscription is enabled when its backlog is
-complete, and timed from its worker's start to the commit of the last change. Every key is updated once, so one
-key of replay is one change of the apply worker. Each database's backlog is made while nothing else runs.
+Two databases of one server hold the same table. In one, keys are captured and replayed into the shadow. The other one is published
+to a third, whose table has the same indexes. Its subscription is enabled when the backlog is complete, and timed from the start of its
+worker to the commit of the last change. Every key is updated once, so one key of replay is one change of the apply worker. Nothing
+else runs while a backlog is made.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NAME = "bench"  # of publication, slot and subscription
 PER_TRANSACTION = 100
 LIMIT_S = 600.0
 POLL_S = 0.01
-# A permutation of the keys, so that a batch does not sweep the table in its own order.
+# A permutation of the keys: so a batch does not read the table in its physical order.
 BACKLOG = """
 DO $$
 DECLARE k bigint; n bigint := 0;
@@ -39,7 +39,7 @@ END $$
 
 @dataclass(frozen=True)
 class Rate:
-    """Keys or changes per second, and the processor time that each took."""
+    """Keys or changes per second, and the processor time of each."""
 
     per_second: float
     microseconds: float
@@ -76,15 +76,15 @@ def measure(setting: Setting) -> list[Row]:
 
 
 def backlog(example: Example, count: int, seed: int) -> None:
-    """The checkpoint comes before the changes: afterwards, as in an application that writes all the time, their pages
-    have been logged in full already."""
+    """Make `count` changes after a checkpoint. The first changes log their pages in full; the measurement comes after that, as in an
+    application that writes all the time."""
     quiesce(example)
     values = {"seed": sql.Literal(seed), "count": sql.Literal(count), "per": sql.Literal(PER_TRANSACTION)}
     example.execute(sql.SQL(BACKLOG).format(**values))
 
 
 def _replay(example: Example, count: int, seed: int) -> Rate:
-    """By the function that `swap sync` calls, until the queue is empty."""
+    """Replay until the queue is empty, by the function that `swap sync` calls."""
     backlog(example, count, seed)
     with example.metered() as meter, example.database.session() as conn:
         migration = example.migration(conn)
@@ -113,7 +113,7 @@ def subscribed_pair(setting: Setting, prefix: str) -> Iterator[tuple[Example, Ex
 
 
 def _subscribe(published: Example, subscribed: Example) -> None:
-    """Both tables are clones of one template: there is nothing to copy. On one server the slot has to come first."""
+    """Both tables are clones of one template, so nothing has to be copied. On one server the slot has to be made first."""
     name = sql.Identifier(NAME)
     published.execute(
         sql.SQL("CREATE PUBLICATION {} FOR TABLE {}").format(name, USERS.sql),
@@ -139,9 +139,9 @@ def _unsubscribe(published: Example, subscribed: Example) -> None:
 
 
 def apply_worker(published: Example, subscribed: Example, count: int, seed: int) -> Rate:
-    """From the worker's start until the last change is there."""
+    """The time from the worker's start until the last change has arrived."""
     _slot_is_free(published)
-    # Nothing of what was written elsewhere meanwhile has to be decoded.
+    # So the changes of other databases meanwhile do not have to be decoded.
     published.execute(sql.SQL("SELECT pg_replication_slot_advance({}, pg_current_wal_lsn())").format(sql.Literal(NAME)))
     backlog(published, count, seed)
     total = sql.SQL("SELECT sum(login_count) FROM {}").format(USERS.sql)
@@ -164,7 +164,7 @@ def apply_worker(published: Example, subscribed: Example, count: int, seed: int)
 
 
 def _caught_up(subscribed: Example, condition: sql.Composed) -> float:
-    """Seconds, by the server's clock, from the start of the apply worker until the condition holds."""
+    """Seconds by the server's clock, from the start of the apply worker until the condition holds."""
     began = None
     deadline = time.monotonic() + LIMIT_S
     worker = "SELECT backend_start FROM pg_stat_activity WHERE backend_type = 'logical replication apply worker'"

@@ -1,14 +1,13 @@
 """(d) `verify` against bare scans that hash every row of both tables.
 
-Two readings, with 1, 2 and 4 jobs. Against ONE bare scan: one session reads both tables, one after the other. That is what
-the target is about: whatever `jobs` is, a verification takes at most so many times as long as that. And against as many
-sessions as verify has jobs, which share the same scan: it is stricter, told for information, and has no target. For one job
-the two are the same row.
+There are two comparisons, with 1, 2 and 4 jobs. The first is with ONE bare scan: one session reads both tables, one after the other.
+The target is about this one: with any `jobs`, a verification takes at most so many times as long. The second is with as many sessions
+as verify has jobs, which share the same scan. It is stricter, has no target, and is printed for information. For one job both are the
+same row.
 
-The function that `swap verify` calls is timed, without the start of a process; it also checks references, mapping and
-structure, which the bare scan does not. Both sides run without parallel workers and without JIT, as `verify` sets it: `jobs`
-is the number of processes that compare. Rows of four shapes: the example's, narrow ones, 30 columns, and values that are kept
-out of line.
+The function that `swap verify` calls is timed, without the start of a process. It also checks references, mapping and structure, which
+the bare scan does not. Both sides run without parallel workers and without JIT, as `verify` sets it; `jobs` is the number of processes
+that compare. There are rows of four shapes: the example's, narrow ones, 30 columns, and values stored out of line.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ def _against_one(taken: Taken, method: Method, jobs: int, shape: str) -> Row:
 
 
 def _against_as_many(taken: Taken, method: Method, jobs: int, shape: str) -> Row:
-    """For information: the stricter reading."""
+    """For information: the stricter comparison."""
     return _ratio(taken, method, jobs, jobs, f"{shape}, / the same scan by {jobs} sessions")
 
 
@@ -88,7 +87,7 @@ def _ratio(taken: Taken, method: Method, jobs: int, sessions: int, beside: str, 
 
 
 def _beside_count(taken: Taken, method: Method, shape: str) -> Row:
-    """For information: one session beside one that only counts."""
+    """For information: one session compared with one that only counts."""
     ours, count = [m.seconds for m in taken[method, 1]], [m.seconds for m in taken["count", 1]]
     raw = f"verify {series(ours, ' s')}, count(*) of both tables {series(count, ' s', 3)}"
     return Row("d", f"verify --method {method}, jobs = 1{shape}, / bare count(*)", pairwise_ratio(ours, count), raw)
@@ -114,7 +113,7 @@ def _verify(example: Example, method: Method, jobs: int) -> None:
 
 
 def _scan(example: Example, jobs: int) -> None:
-    """Both tables, in as many parts as there are sessions."""
+    """Read both tables, in as many parts as there are sessions."""
     parts = max(1, jobs // 2)
     todo = [(table, n, parts) for table in (USERS, USERS.renamed("users_new")) for n in range(parts)]
     with ThreadPoolExecutor(jobs) as pool:

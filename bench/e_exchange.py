@@ -1,8 +1,8 @@
-"""(e) Time under lock: cutovers and reverts of the whole example under load, at a tenth of the rows with either capture and
-at all of them with triggers.
+"""(e) Time under lock: cutovers and reverts of the whole example under load, with a tenth of the rows by either capture, and with all of
+them by triggers.
 
-Each is preceded by the verification that its gate asks for, and `swap sync` runs beside it, as in production.
-At the end every write that was acknowledged must be there.
+A verification comes before each, since its gate needs one, and `swap sync` runs beside it, as in production. At the end every
+acknowledged write must be there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SAME = 1.25  # what still counts as the same at both sizes, on a machine that do
 
 @dataclass
 class Exchanges:
-    """What the commands said of themselves."""
+    """The numbers that the commands reported."""
 
     locked_ms: dict[str, list[float]] = field(default_factory=lambda: {"cutover": [], "revert": []})
     attempts: list[float] = field(default_factory=list)

@@ -1,5 +1,5 @@
-"""(f) Peak memory of the process, at a tenth of the rows and at all of them: sync of the whole example with a fifth
-of its users changed since prepare, and verify by both methods."""
+"""(f) Peak memory of the process, with a tenth of the rows and with all of them: sync of the whole example, with a fifth of its users
+changed since prepare, and verify by both methods."""
 
 from __future__ import annotations
 

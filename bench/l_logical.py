@@ -1,11 +1,14 @@
-"""(l) Logical capture: what it costs the application, what stream and replay keep up with, and the WAL kept meanwhile.
+"""(l) Logical capture: its cost for the application, the rate of stream and replay, and the WAL that is kept meanwhile.
 
-The cost: pgbench against a database whose changes a running `swap sync` streams (replay paused), and against a clone that
-nobody captures, in turn. Once with one client, which leaves a core to the decoding; once with so many that writers, walsender
-and `sync` share every core there is, which says what decoding takes rather than what a writer pays; and the processor time of
-the writers' own sessions, whatever else the machine does. The rate: a backlog made while nothing reads, then what `swap sync
---once` does, beside PostgreSQL's apply worker. The WAL kept for the slot: how far back it ever reached, asked for all through a backfill
-with pgbench at work, and again through one that is held up and takes much longer.
+The cost: pgbench against a database whose changes a running `swap sync` streams (replay paused), and against a clone without capture,
+in turn. First with one client, which leaves a core to the decoding. Then with so many clients that writers, walsender and `sync` share
+all cores, which shows what the decoding takes rather than what a writer pays. Also the processor time of the writers' own sessions,
+which does not depend on what else the machine does.
+
+The rate: a backlog is made while nothing reads it; then `swap sync --once` runs, and PostgreSQL's apply worker for comparison.
+
+The WAL that is kept for the slot: its greatest age, sampled during a whole backfill with pgbench at work, and again during one that is
+paused and takes much longer.
 """
 
 from __future__ import annotations
@@ -33,8 +36,8 @@ from swap.sync.loop import Sync
 
 ASK_S = 0.1
 START_S = 60.0
-# A slot's restart position moves with the server's records of running transactions only, one every 15 s, and to the record
-# before the one that was confirmed, since there is always a transaction under way: two of them, and the confirm interval.
+# A slot's restart position moves only with the server's records of running transactions, one every 15 s. It moves to the record before
+# the confirmed one, since a transaction is always in progress. So: two of these intervals, and the interval of the confirmations.
 KEPT_S = 32.0
 HELD_UP_S = 60.0
 MIB = 1024 * 1024
@@ -52,7 +55,7 @@ def measure(setting: Setting) -> Iterator[Row]:
 
 @contextmanager
 def _logical(setting: Setting, name: str) -> Iterator[Example]:
-    """A database with logical capture; its slot is dropped before it."""
+    """A database with logical capture. At the end its slot is dropped, and then the database."""
     with setting.example(name, setting.users, references=False) as example:
         example.swap("prepare", "--mode", "logical")
         try:
@@ -63,7 +66,7 @@ def _logical(setting: Setting, name: str) -> Iterator[Example]:
 
 @dataclass(frozen=True)
 class Writers:
-    """Transactions per second, and the processor time of each in its own session."""
+    """Transactions per second, and the processor time of each of them in its session."""
 
     per_second: float
     microseconds: float
@@ -113,7 +116,7 @@ def _writers(
 
 
 def _is_read(example: Example) -> None:
-    """`sync` has started: what that takes is not the writers' affair."""
+    """Wait until `sync` has started: its start is not part of the measurement."""
     active = "SELECT active FROM pg_replication_slots WHERE database = current_database()"
     deadline = time.monotonic() + START_S
     with example.session() as conn:
@@ -124,7 +127,7 @@ def _is_read(example: Example) -> None:
 
 
 def _run(setting: Setting, example: Example, script: Path, clients: int) -> Writers:
-    """The only sessions that end meanwhile are pgbench's, and the postmaster counts what those took."""
+    """Only pgbench's sessions end meanwhile, and the postmaster counts their processor time."""
     postmaster = psutil.Process(setting.server.pid)
     sessions, before = set(postmaster.children()), _ended(postmaster)
     rate = pgbench(setting, example, script, clients)
@@ -163,8 +166,8 @@ def _rate(setting: Setting) -> Row:
 
 
 def _stream(example: Example, count: int, seed: int) -> Rate:
-    """What `swap sync --once` runs, without an interpreter's start. The slot begins where the backlog does: what was written
-    elsewhere is not to be decoded, nor is it by the apply worker."""
+    """Run the same as `swap sync --once`, without the start of an interpreter. The slot begins where the backlog begins: the changes of
+    other databases are not decoded, as the apply worker does not decode them."""
     quiesce(example)
     example.swap("sync", "--once")
     backlog(example, count, seed)
@@ -175,9 +178,9 @@ def _stream(example: Example, count: int, seed: int) -> Rate:
 
 
 def _kept(setting: Setting, held_up_s: float) -> Row:
-    """How far back the WAL kept for the slot ever reached while the whole backfill ran under load, in seconds.
+    """The greatest age in seconds of the WAL that was kept for the slot, during a whole backfill under load.
 
-    `held_up_s`: a pause in the middle, so that the backfill is that much longer; what is kept should not notice."""
+    `held_up_s`: a pause in the middle. The backfill takes that much longer, and no more WAL should be kept."""
     script = setting.directory / "update.sql"
     script.write_text(SCRIPT.replace(":users", str(setting.users)), encoding="utf-8")
     with _logical(setting, "l_kept") as example:
@@ -208,7 +211,8 @@ def _kept(setting: Setting, held_up_s: float) -> Row:
 
 @dataclass
 class Kept:
-    """`at`: when the server's WAL ended where, as samples. `reach_s`: how old the oldest WAL ever kept was; `most`: in bytes."""
+    """`at`: samples of (end of the server's WAL, time). `reach_s`: the greatest age of the WAL that was kept; `most`: its greatest size
+    in bytes."""
 
     at: list[tuple[int, float]] = field(default_factory=list)
     reach_s: float = 0.0
@@ -237,7 +241,7 @@ def _ask(example: Example, kept: Kept, stop: threading.Event) -> None:
 
 
 def _hold_up(example: Example, seconds: float, stop: threading.Event) -> None:
-    """The operator's `pause` once the backfill is under way, and `resume` after so many seconds."""
+    """Run `pause` when the backfill has begun, and `resume` after so many seconds."""
     copied = 0
     while not copied and not stop.wait(ASK_S):
         copied = example.swap("status").document["tables"][0]["rows_copied"]

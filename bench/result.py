@@ -1,4 +1,4 @@
-"""What a measurement hands back, and the Markdown table made of it."""
+"""The results of the measurements, and the Markdown table of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = Literal["at most", "below", "at least"]
 
 @dataclass(frozen=True)
 class Target:
-    """What a measured value is held against."""
+    """The limit of a measured value."""
 
     kind: Kind
     limit: float
@@ -25,7 +25,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `raw`: the numbers behind the value. Without a target it is told for information."""
+    """One line of the table. `raw`: the numbers behind the value. Without `target` it is for information."""
 
     letter: str
     what: str
@@ -56,19 +56,19 @@ class Row:
 
 
 def series(values: Sequence[float], unit: str = "", digits: int = 2) -> str:
-    """The median, then every value in the order of measurement."""
+    """The median, and then every value in the order of measurement."""
     if not values:
         return "none"
     return f"{median(values):,.{digits}f}{unit} [{', '.join(f'{v:,.{digits}f}' for v in values)}]"
 
 
 def pairwise_ratio(over: Sequence[float], under: Sequence[float]) -> float:
-    """The median of the ratios of repetitions that followed each other: a drift of the machine cancels out."""
+    """The median of the ratios of neighbouring repetitions: a drift of the machine's speed cancels out."""
     return median([a / b if b else float("nan") for a, b in zip(over, under, strict=True)])
 
 
 def markdown(title: Sequence[str], rows: Sequence[Row]) -> str:
-    """The report: how it was measured, the table, and the raw numbers below it."""
+    """The report: how it was measured, the table, and the raw numbers."""
     head = ["", "| | what | measured | target | |", "|---|---|---:|---:|---|"]
     table = [f"| {r.letter} | {r.what} | {r.measured} | {r.wanted} | {r.verdict} |" for r in rows]
     raw = ["", "Medians first, then every repetition in order:", "", *(f"- ({r.letter}) {r.what}: {r.raw}" for r in rows)]

@@ -1,7 +1,7 @@
 """Run a command and write its peak resident memory in KiB to a file: `rusage.py FILE COMMAND…`.
 
-Run as a process of its own, and a small one (no site-packages): a child begins with its parent's peak, because
-the kernel carries ru_maxrss over exec.
+Run it as a small process of its own (no site-packages): a child begins with its parent's peak, because the kernel keeps ru_maxrss over
+exec.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What the measurements share: the server, example databases made once and cloned, and `swap` as a user runs it."""
+"""Used by all measurements: the server, example databases that are made once and cloned, and `swap` as a user runs it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from swap.state.journal import Journal, Run
 from swap.state.migration import Migration
 
 ROOT = Path(__file__).resolve().parent.parent
-# The same for both sides of every ratio. Autovacuum would come and go as it likes; what it does is done by hand.
+# The same for both sides of every ratio. Autovacuum is off, since it runs at any time; VACUUM and ANALYZE are run explicitly.
 SETTINGS = {
-    "shared_buffers": "2GB",  # what a million users need fits in it, on both sides
+    "shared_buffers": "2GB",  # a million users fit into it, on both sides
     "maintenance_work_mem": "256MB",
     "max_wal_size": "16GB",
     "checkpoint_timeout": "1h",
@@ -45,12 +45,12 @@ Rows = list[tuple[Any, ...]]
 
 
 class CommandFailedError(RuntimeError):
-    """A command of `swap` did not do what the benchmark needs; the message ends with its output."""
+    """A command of `swap` failed. The message ends with its output."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that ended with 0: wall time, the document of --json, and its peak memory where it was asked for."""
+    """A command that ended with 0: its wall time, its document (--json), and its peak memory where that was measured."""
 
     seconds: float
     document: dict[str, Any]
@@ -59,8 +59,8 @@ class Finished:
 
 @dataclass
 class Meter:
-    """Wall time, and the processor time that the server and (where it was one) the client's process took meanwhile:
-    the work itself, whatever else the machine does."""
+    """Wall time, and the processor time of the server and of the client's process, if there was one. Processor time does not depend on
+    what else the machine does."""
 
     seconds: float = 0.0
     cpu: float = 0.0
@@ -96,7 +96,7 @@ class Example:
         return kept | {"PYTHONPATH": str(ROOT), "SWAP_DSN": self.owner, "SWAP_CONFIG": str(self.config)}
 
     def swap(self, *args: str, memory: bool = False) -> Finished:
-        """One command, with --json. Raises CommandFailedError."""
+        """Run one command with --json. Raises CommandFailedError."""
         command = [sys.executable, "-m", "swap", *args, "--json"]
         peak = self.directory / "peak"
         if memory:
@@ -111,7 +111,7 @@ class Example:
 
     @contextmanager
     def syncing(self) -> Iterator[None]:
-        """A `swap sync` in the background, stopped by SIGTERM."""
+        """Run `swap sync` in the background during the block; SIGTERM stops it."""
         with (self.directory / f"{self.name}.log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "swap", "sync"], env=self.environment, cwd=self.directory, stdout=log, stderr=log
@@ -131,7 +131,8 @@ class Example:
             yield conn
 
     def execute(self, *statements: sql.SQL | sql.Composed) -> Rows:
-        """Statements one by one, each on its own (VACUUM and CREATE DATABASE may be among them); the last one's rows."""
+        """Run statements one by one, each in a transaction of its own, so VACUUM and CREATE DATABASE too. Returns the rows of the last
+        one."""
         rows: Rows = []
         with self.session() as conn:
             for statement in statements:
@@ -141,7 +142,7 @@ class Example:
 
     @contextmanager
     def metered(self) -> Iterator[Meter]:
-        """Measures the block, which leaves no session open: a process that has ended is counted by its parent."""
+        """Measure the block. It must leave no session open: a parent counts the time of a process only when that has ended."""
         meter = Meter()
         before = set(psutil.Process(self.server.pid).children())
         cpu, began = _processor_seconds(self.server), time.perf_counter()
@@ -170,7 +171,7 @@ class Example:
 
 @dataclass
 class Setting:
-    """The one server of this run, and how much is measured. `say` takes progress, for a person who waits."""
+    """The one server of this run, and how much is measured. `say`: receives the progress, for a person who waits."""
 
     server: Server
     directory: Path
@@ -187,8 +188,8 @@ class Setting:
 
     @contextmanager
     def example(self, name: str, users: int, *, references: bool) -> Iterator[Example]:
-        """A database of its own with the example, variant adopt, dropped at the end. Without `references`, their
-        tables keep SMALL rows each and only users is large."""
+        """A database with the example, variant adopt, which is dropped at the end. Without `references` only users is large; the other
+        tables keep SMALL rows each."""
         template = self._template(users, references=references)
         made = self.clone(template, name)
         try:
@@ -198,7 +199,7 @@ class Setting:
             self.drop(made)
 
     def template_ready(self) -> None:
-        """The example is installed, and with it the roles."""
+        """Install the example, and with it the roles."""
         self._template(self.users, references=True)
 
     def drop(self, example: Example) -> None:
@@ -216,7 +217,7 @@ class Setting:
         return Example(self.server, "postgres", self.directory)
 
     def _template(self, users: int, *, references: bool) -> str:
-        """Installed once per size, vacuumed: no reader pays for setting hint bits."""
+        """The template of a size, made once. It is vacuumed, so that no reader has to set hint bits."""
         name = f"example_{users}" if references else f"users_{users}"
         if name in self._made:
             return name
@@ -241,7 +242,7 @@ class Setting:
 
 
 def _processor_seconds(server: Server) -> float:
-    """Of the postmaster, every session it ever had, and every process that this one has waited for."""
+    """Processor time of the postmaster and of every session that it has had, and of every process that this one has waited for."""
     postmaster, me = psutil.Process(server.pid), psutil.Process()
     total = 0.0
     for times in (postmaster.cpu_times(), me.cpu_times()):
@@ -254,12 +255,12 @@ def _processor_seconds(server: Server) -> float:
 
 
 def quiesce(example: Example) -> None:
-    """So that no side pays for what the other left behind."""
+    """Checkpoint: so no side pays for the pages that the other one has left to be written."""
     example.execute(sql.SQL("CHECKPOINT"))
 
 
 def sizes(example: Example) -> str:
-    """Rows of every table of the example, as the planner knows them."""
+    """Rows (the planner's estimate) and size of every table of the example, in words."""
     rows = example.execute(
         sql.SQL(
             "SELECT relname::text, reltuples::bigint, pg_relation_size(oid) FROM pg_class"

@@ -15,7 +15,7 @@ from swap.demo.app import OWNER
 
 @dataclass(frozen=True)
 class Shape:
-    """`columns` of a table beside its key, `values` of those `filled`; `every`: one row for so many users."""
+    """`columns`: of a table beside its key. `values`: of the columns `filled`. `every`: the table has one row for so many users."""
 
     name: str
     columns: sql.SQL

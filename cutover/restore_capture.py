@@ -12,14 +12,8 @@ from swap.catalog.load import read_structure
 from swap.core.lock_retries import with_locks
 from swap.core.names import TableName
 from swap.core.statement import AX, Statement, script
-from swap.ddl.capture import capture_functions
-from swap.ddl.compat import reference_triggers
-from swap.ddl.exchange import live_objects
-from swap.ddl.fence import fence_function
-from swap.ddl.guards import reference_guards
-from swap.ddl.phases import trigger_functions
 from swap.ddl.replication import create_publication, drop_publication, publication_name, publish
-from swap.plan.direction import Direction
+from swap.ddl.restore import functions_of, triggers_of
 from swap.plan.model import Plan
 from swap.prepare.drift import watched_tables
 from swap.state.journal import Phase
@@ -73,8 +67,9 @@ def _put_back(migration: Migration, tables: set[TableName]) -> None:
     publication: list[Statement] = []
     if run.mode == "logical" and publication_faults(conn, plan, run.direction):
         publication = [drop_publication(plan), create_publication(plan), *publish(plan, plan.source, run.direction)]
-    triggers = [s for t in sorted(tables) for s in _triggers(plan, t, run.direction)]
-    again = [*(s.reversed() for s in reversed(triggers)), *_functions(migration), *triggers, *publication]
+    triggers = [s for t in sorted(tables) for s in triggers_of(plan, t, run.direction)]
+    functions = functions_of(plan, run.direction, journal.capture.table_no(run.id), journal.capture.generation(plan.tag))
+    again = [*(s.reversed() for s in reversed(triggers)), *functions, *triggers, *publication]
 
     def body() -> None:
         conn.execute(script(again))
@@ -101,27 +96,8 @@ def _record_own(migration: Migration) -> None:
     journal.update_run(run.id, baseline=[list(x) for x in sorted({*kept, *now})])
 
 
-def _triggers(plan: Plan, table: TableName, way: Direction) -> list[Statement]:
-    if table == plan.source:
-        published_here = publish(plan, table, way) if plan.mode == "logical" else []
-        return [s for s in live_objects(plan, table, way) if s not in published_here]
-    refs = [r.columns for r in plan.references if r.table == table]
-    guards = [s for ref in refs for s in reference_guards(plan, ref, table, way)]
-    return [*guards, *(s for ref in refs for s in reference_triggers(plan, ref, way))]
-
-
-def _functions(migration: Migration) -> list[Statement]:
-    """All of them, then those that hold the change table in use and the number of the last exchange."""
-    plan, capture = migration.plan, migration.journal.capture
-    return [
-        *trigger_functions(plan),
-        *capture_functions(plan, migration.direction, capture.table_no(migration.run.id)),
-        fence_function(plan, capture.generation(plan.tag) or None),
-    ]
-
-
 def _root(plan: Plan, table: TableName) -> TableName:
-    """The table with the reference, of which `table` may be a partition."""
+    """The table with the reference; `table` may be a partition of it."""
     for ref in plan.references:
         if table in {t.name for t in plan.catalog.table(ref.table).partitions}:
             return ref.table

@@ -1,10 +1,4 @@
-"""Sessions. Each of them sets its own timeouts, a fixed search_path, output formats that print every bit of a value, and an
-application_name. It sets `row_security = off`: the server then raises an error where a policy would filter rows, instead of
-returning fewer rows.
-
-These settings override those of the role and the database (`ALTER ROLE … SET statement_timeout`,
-`default_transaction_read_only`): a run must not depend on how the role is configured (H18).
-"""
+"""Sessions with the settings of swap.core.session_settings and an application_name; and what a driver's error means."""
 
 from __future__ import annotations
 
@@ -16,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import pq, sql
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from swap.core.errors import (
@@ -30,65 +24,9 @@ from swap.core.errors import (
 )
 from swap.core.failpoint import cursor_factory
 from swap.core.names import quote
+from swap.core.session_settings import IF_SET, NETWORK, set_all
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-
-SETTINGS = {
-    "search_path": "pg_catalog, pg_temp",
-    "row_security": "off",
-    "jit": "off",  # many short statements, some of them under a lock: compiling one takes longer than running it
-    "statement_timeout": "0",
-    "lock_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "idle_session_timeout": "0",
-    "default_transaction_read_only": "off",
-    "default_transaction_isolation": "read committed",
-    "default_transaction_deferrable": "off",
-    "client_min_messages": "warning",
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, YMD",
-    "IntervalStyle": "postgres",
-    "extra_float_digits": "3",
-    "bytea_output": "hex",
-    "check_function_bodies": "off",
-    "default_table_access_method": "heap",
-    "default_tablespace": "",
-    "quote_all_identifiers": "off",
-    "standard_conforming_strings": "on",
-    "array_nulls": "on",
-    "transform_null_equals": "off",
-    "xmloption": "content",
-    "exit_on_error": "off",
-    # The server's side of NETWORK: when this machine is gone, the server ends the session, with its locks, within this time.
-    # Without effect on a Unix socket.
-    "tcp_keepalives_idle": "20",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "60000",
-}
-# Settings that only newer servers know: (since which version, value).
-NEWER_SETTINGS = {"transaction_timeout": (170000, "0")}
-
-# An acknowledged commit must be durable (I5); it waits for standbys where the server is configured so. With
-# session_replication_role = replica a session fires no trigger and checks no foreign key. Changing it takes a privilege, so it is
-# changed only where it is set.
-IF_SET = sql.SQL(
-    "SELECT pg_catalog.set_config('synchronous_commit', 'local', false)"
-    " WHERE pg_catalog.current_setting('synchronous_commit') = 'off';"
-    "SELECT pg_catalog.set_config('session_replication_role', 'origin', false)"
-    " WHERE pg_catalog.current_setting('session_replication_role') <> 'origin'"
-)
-OVERRIDDEN = {*SETTINGS, *NEWER_SETTINGS, "synchronous_commit", "session_replication_role", "client_encoding"}
-
-# A server or a network that is gone is noticed within about a minute. The system's own limits are hours: a lock could be held all
-# that time, or the outcome of a COMMIT stay unknown. The connection string, a service file and the environment go first.
-NETWORK = {
-    "connect_timeout": "10",
-    "keepalives_idle": "20",
-    "keepalives_interval": "10",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "60000",
-}
 
 
 @dataclass(frozen=True)
@@ -130,7 +68,7 @@ class Database:
             conn.execute(
                 "SET statement_timeout = 0"
             )  # alone and first: the role's own may be shorter than the other settings take
-            conn.execute(_set_all(conn.info.server_version))
+            conn.execute(set_all(conn.info.server_version))
             _set_if_set(conn)
             with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # refused on a platform that cannot check
                 conn.execute(
@@ -173,15 +111,6 @@ class Database:
         """`text` without the password, in case a library prints it."""
         password = conninfo_to_dict(self.conninfo).get("password") or os.environ.get("PGPASSWORD")
         return text.replace(str(password), "********") if password else text
-
-
-def _set_all(server_version: int) -> sql.Composed:
-    settings = SETTINGS | {k: v for k, (since, v) in NEWER_SETTINGS.items() if server_version >= since}
-    return sql.SQL("SELECT {}").format(
-        sql.SQL(", ").join(
-            sql.SQL("pg_catalog.set_config({}, {}, false)").format(sql.Literal(k), sql.Literal(v)) for k, v in settings.items()
-        )
-    )
 
 
 def _set_if_set(conn: Connection) -> None:
@@ -273,7 +202,7 @@ def translate(error: psycopg.Error) -> SwapError:
         return StoppedError(
             f"The server ended a statement: {message}.",
             state="The transaction in hand was rolled back; what was committed before stays.",
-            hint="Somebody cancelled it (pg_cancel_backend), or it took too long. Run the command again: it resumes.",
+            hint="It was cancelled (pg_cancel_backend), or it took too long. Run the command again: it resumes.",
         )
     if code[:2] in ("08", "57") or (not code and isinstance(error, psycopg.OperationalError)):
         return UnreachableError(

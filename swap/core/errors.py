@@ -98,7 +98,7 @@ class StoppedError(SwapError):
 
     exit_code = ExitCode.STOPPED
     default_state = NOTHING_CHANGED
-    default_hint = "Mend the hook, or stop for good; run the command again when ready."
+    default_hint = "Fix the hook, or stop for good. Run the command again when ready."
 
 
 class UnknownOutcomeError(SwapError):

@@ -26,8 +26,9 @@ from psycopg import pq, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
-from swap.core.connection import NETWORK, Database, first_line
+from swap.core.connection import Database, first_line
 from swap.core.errors import NOTHING_CHANGED, RefusedError, SwapError, UnreachableError
+from swap.core.session_settings import NETWORK
 
 CONNECT_TIMEOUT_S = "5"
 RETRY_S = 0.2
@@ -80,9 +81,9 @@ class Console:
 
     def may_pause(self) -> bool:
         """Whether this user is one of admin_users. Asks by a RESUME of a database that does not exist."""
-        nobody = max((p.name for p in self.pools()), key=len, default="") + "_"
+        absent = max((p.name for p in self.pools()), key=len, default="") + "_"
         try:
-            self._ask(sql.SQL("RESUME {}").format(sql.Identifier(nobody)))
+            self._ask(sql.SQL("RESUME {}").format(sql.Identifier(absent)))
         except psycopg.Error as e:
             return "admin access" not in str(e)
         return True

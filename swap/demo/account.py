@@ -1,4 +1,4 @@
-"""Who runs a private server: PostgreSQL refuses to be root, so root borrows an unprivileged user."""
+"""The user that runs a private server. PostgreSQL does not run as root, so root starts it as an unprivileged user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 class ServerError(RuntimeError):
-    """A server did not start or did not stay up; the message ends with the tail of its log."""
+    """A server did not start, or ended. The message ends with the last lines of its log."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Account:
 
 
 def unprivileged_account() -> Account | None:
+    """`postgres`, else `nobody`; None when this process is not root. Raises ServerError when neither user exists."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):

@@ -1,8 +1,8 @@
--- Variant "adopt": what the application's own migrations (phases 1 to 3 of its plan) left behind in a database made
--- by schema.sql. Imperfect as the real one is: one reference in about 13 was missed by the backfill, one foreign key
--- was never validated, and user_roles, audit_logs and users.invited_by_id were forgotten.
+-- Variant "adopt": the state after the application's own migrations (phases 1 to 3 of its plan), in a database made by schema.sql. It
+-- is imperfect as the real one is: the backfill missed one reference in about 13, one foreign key was never validated, and
+-- user_roles, audit_logs and users.invited_by_id were forgotten.
 --
--- ALTER COLUMN ... TYPE ... USING fills a new column in one rewrite: no dead rows, no triggers, the same uuids each time.
+-- ALTER COLUMN ... TYPE ... USING fills a new column in one rewrite: without dead rows, without triggers, with the same uuids each time.
 
 CREATE FUNCTION pg_temp.user_uuid(id bigint) RETURNS uuid LANGUAGE sql STABLE AS $$
     SELECT overlay(overlay(md5(current_setting('demo.seed') || 'uuid' || id) PLACING '4' FROM 13) PLACING '8' FROM 17)::uuid

@@ -1,9 +1,8 @@
 """Installs the example application into a database.
 
-Two roles, both created when missing: `swap_owner` owns everything and is who `swap` connects as (no
-superuser, no BYPASSRLS); `app` is the application, subject to the row security policies. Roles belong to
-the whole cluster, so installs into several databases at once meet in `pg_authid`: a lock on that shared
-catalog makes them take turns.
+Two roles are created where they are missing. `swap_owner` owns everything, and `swap` connects as it: no superuser, no BYPASSRLS.
+`app` is the application, subject to the row security policies. Roles belong to the whole cluster, so several installs at once write
+to `pg_authid`: a lock on that shared catalog makes them take turns.
 """
 
 from importlib import resources
@@ -27,11 +26,11 @@ def install(
     app_password: str | None = None,
     replication: bool = False,
 ) -> None:
-    """Create roles, schema and `users` rows of deterministic data in the database the conninfo names.
+    """Create roles, schema and `users` rows of deterministic data in the database of the conninfo.
 
-    `fresh` has no uuid column anywhere; `adopt` has done phases 1 to 3 of its own plan, incompletely.
-    `replication`: the owner may read replication slots, which logical capture needs and triggers do not.
-    One transaction after the roles, and an ANALYZE: a failed install leaves an empty database.
+    `fresh` has no uuid column at all; `adopt` has done phases 1 to 3 of its own plan, incompletely. `replication`: the owner may
+    read replication slots, which logical capture needs. After the roles everything is one transaction, so a failed install leaves an
+    empty database; then an ANALYZE. Raises ValueError for fewer than 10 users, and psycopg's errors.
     """
     if users < 10:
         raise ValueError("the example needs at least 10 users")
@@ -60,7 +59,7 @@ def _read(name: str) -> bytes:
 
 
 def _as_owner(conn: psycopg.Connection, name: str) -> None:
-    """Run a script so that all it creates belongs to the owner."""
+    """Run a script as the owner, so that everything it creates belongs to the owner."""
     conn.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER)))
     conn.execute(_read(name))
     conn.execute("RESET ROLE")
@@ -71,7 +70,7 @@ def _configure(conn: psycopg.Connection, name: str, value: str) -> None:
 
 
 def _create_role(conn: psycopg.Connection, name: str, password: str | None) -> None:
-    # Compatible with the ACCESS SHARE of every login; only other CREATE ROLEs wait.
+    # A login takes ACCESS SHARE and does not wait for this lock; another CREATE ROLE does.
     conn.execute("LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE")
     if conn.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (name,)).fetchone() is None:
         conn.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
@@ -85,9 +84,8 @@ def _grant_to_owner(conn: psycopg.Connection) -> None:
     conn.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, owner))
     conn.execute(sql.SQL("GRANT USAGE, CREATE ON SCHEMA public TO {}").format(owner))
     conn.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(sql.Identifier(APP)))
-    # Lets swap fill references without firing the application's triggers (PostgreSQL 15: GRANT ... ON
-    # PARAMETER). Checked first because a second GRANT would rewrite the shared catalog row under a
-    # concurrent install.
+    # With this swap fills references without firing the application's triggers (GRANT ... ON PARAMETER, PostgreSQL 15). Ask first: a
+    # second GRANT would rewrite the row of the shared catalog during another install.
     if conn.info.server_version >= 150000:
         granted = conn.execute("SELECT has_parameter_privilege(%s, 'session_replication_role', 'SET')", (OWNER,)).fetchone()
         if granted != (True,):

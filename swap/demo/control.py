@@ -1,4 +1,4 @@
-"""What the load's threads share: run, pause, stop, and what was counted. One condition variable, no polling."""
+"""The state that the threads of a load share: run, pause, stop, and the counts. One condition variable, no polling."""
 
 import threading
 import time
@@ -15,17 +15,17 @@ class LoadStats:
 
     acknowledged: int  # write operations whose COMMIT was acknowledged
     retried: int  # attempts that ended in a serialization failure, a deadlock or a cancelled statement
-    reshaped: int  # attempts that ended because the tables had changed shape
-    stale_reads: int  # attempts in which an old snapshot did not show an own row as it is
-    longest_stall_ms: float  # longest attempt, from BEGIN to the acknowledged COMMIT or to the error
-    transactions: int  # acknowledged, reading ones included
-    errors: tuple[str, ...]  # lost rows, and everything else that should not have happened
+    reshaped: int  # attempts that ended because the tables had changed their shape
+    stale_reads: int  # attempts in which an old snapshot did not show a row of the worker as it is
+    longest_stall_ms: float  # the longest attempt, from BEGIN to the acknowledged COMMIT or to the error
+    transactions: int  # acknowledged ones, those that only read too
+    errors: tuple[str, ...]  # lost rows, and every other error that must not happen
     reconnected: int = 0
 
 
 @dataclass
 class Control:
-    """Every field below is guarded by `changed`."""
+    """Hold `changed` to read or write any other field."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
     paused: bool = False
@@ -43,7 +43,7 @@ class Control:
     last_failures: dict[str, str] = field(default_factory=dict)
 
     def proceed(self) -> bool:
-        """Called by a worker with no transaction open: waits while paused; false when it is to end."""
+        """A worker calls this while it has no transaction open. Waits while the load is paused. Returns False when it has to end."""
         with self.changed:
             if self.paused and not self.stopping:
                 self.parked += 1
@@ -53,12 +53,12 @@ class Control:
             return not self.stopping
 
     def rest(self, seconds: float) -> None:
-        """Back off, or keep the rate; ends early when the load is paused or stopped."""
+        """Wait, to back off or to keep the rate. Ends earlier when the load is paused or stopped."""
         with self.changed:
             self.changed.wait_for(lambda: self.stopping or self.paused, timeout=seconds)
 
     def count(self, name: str, failure: str | None = None, worker: str = "") -> None:
-        """One more of a failed attempt's kind, and why."""
+        """Count a failed attempt in the field `name`, and keep the reason."""
         with self.changed:
             setattr(self, name, getattr(self, name) + 1)
             if failure is not None:

@@ -1,4 +1,4 @@
-"""`swap demo`: the whole cycle by the real commands, on a private server, under the example application's load."""
+"""`swap demo`: the whole cycle with the real commands, on a private server, while the example application writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DemoFailedError(SwapError):
 
 @dataclass
 class Summary:
-    """What the demo is judged by. Times in milliseconds."""
+    """The result of the demo. Times in milliseconds, except `seconds`."""
 
     variant: str
     users: int
@@ -61,7 +61,7 @@ class Summary:
 
 
 class Cycle:
-    """Runs commands with one configuration and one connection."""
+    """Runs commands with one configuration against one database."""
 
     def __init__(self, dsn: str, directory: Path, *, quiet: bool) -> None:
         self.dsn, self.directory, self.quiet = dsn, directory, quiet
@@ -78,7 +78,7 @@ class Cycle:
         stream.flush()
 
     def run(self, *args: str) -> dict[str, Any]:
-        """One command with --json; its document. Raises DemoFailedError."""
+        """Run one command with --json, and return its document. Raises DemoFailedError."""
         self.say(f"$ swap {' '.join(args)}")
         done = subprocess.run(
             [sys.executable, "-m", "swap", *args, "--json"],
@@ -92,7 +92,7 @@ class Cycle:
 
     @contextmanager
     def syncing(self) -> Iterator[None]:
-        """A `swap sync` in the background, stopped by SIGTERM at the end."""
+        """Run `swap sync` in the background during the block; SIGTERM stops it."""
         self.say("$ swap sync &")
         with (self.directory / "sync.log").open("w") as log:
             process = subprocess.Popen([sys.executable, "-m", "swap", "sync"], env=self.environment, stdout=log, stderr=log)
@@ -104,7 +104,8 @@ class Cycle:
 
 
 def run_demo(*, variant: str, users: int, mode: str, as_json: bool) -> int:
-    """0 only if nothing was lost; everything it starts is stopped and removed."""
+    """Returns 0 when no write was lost, else 1. Stops and removes everything that it starts. Raises UsageError and
+    DemoFailedError."""
     if variant not in ("adopt", "fresh"):
         raise UsageError("--variant is adopt or fresh.")
     if mode not in ("trigger", "logical"):

@@ -1,9 +1,8 @@
-"""A private server's directory, its owner, and the removal of directories whose owner died.
+"""The directory of a private server, its owner, and the removal of directories whose owner died.
 
-The process that made a directory keeps an exclusive `flock` on the file `owner` inside. The kernel drops that
-lock however the process ends, so a directory whose lock can be taken was left behind: the next start ends its
-postmaster and removes it. A recorded process id would not do, because ids are used again and mean nothing in
-another container that shares the temporary directory.
+The process that makes a directory holds an exclusive `flock` on the file `owner` in it. The kernel drops that lock however the
+process ends. So a directory whose lock can be taken was left behind: the next start ends its postmaster and removes it. A process id
+in a file is not enough: ids are used again, and mean nothing in another container that shares the temporary directory.
 """
 
 from __future__ import annotations
@@ -26,9 +25,7 @@ POLL_INTERVAL_S = 0.02
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one server keeps its files. `base` belongs to this process, `data` and `sockets` to the server's
-    user.
-    """
+    """The files of one server. `base` belongs to this process, `data` and `sockets` to the server's user."""
 
     base: Path
 
@@ -52,8 +49,8 @@ class Layout:
 def remove_stale(parent: Path) -> None:
     """Remove the directories, and end the postmasters, of owners that died without `stop()`.
 
-    Safe beside other processes that start or sweep: whoever gets the lock does the work. Directories of other
-    users, and those whose `owner` file is not there yet, are left alone.
+    Safe while other processes start servers or do the same: the process that gets the lock does the work. Leaves alone the
+    directories of other users, and those that have no `owner` file yet.
     """
     for base in parent.glob(f"{PREFIX}*"):
         layout = Layout(base.resolve())
@@ -67,9 +64,7 @@ def remove_stale(parent: Path) -> None:
 
 
 def _end_postmaster(layout: Layout) -> None:
-    """Immediate shutdown of the postmaster that runs on this data directory, if one does, and wait for its
-    end.
-    """
+    """Shut down the postmaster of this data directory, if it runs, in mode immediate, and wait for its end."""
     try:
         pid = int((layout.data / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):
@@ -85,9 +80,7 @@ def _end_postmaster(layout: Layout) -> None:
 
 
 def _runs_on(pid: int, data: Path) -> bool:
-    """Whether the process exists and is a postmaster on this directory: a process id alone may have been used
-    again.
-    """
+    """Whether the process exists and is a postmaster on this directory. The id alone may be that of another process by now."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
     except FileNotFoundError:
@@ -98,8 +91,8 @@ def _runs_on(pid: int, data: Path) -> bool:
 
 
 def take_ownership(layout: Layout) -> IO[str]:
-    """Lock the `owner` file before it gets its name, so that nobody ever sees it unlocked while we live."""
-    layout.base.chmod(0o711)  # the server's user passes through, and lists nothing
+    """Lock the `owner` file before it gets its name: under that name it is never unlocked while this process lives."""
+    layout.base.chmod(0o711)  # the server's user may pass through it, and not list it
     unnamed = layout.base / "owner.new"
     lock = unnamed.open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)

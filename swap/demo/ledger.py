@@ -1,9 +1,7 @@
-"""What a worker knows the database must contain: each write is entered when its COMMIT was acknowledged,
-not before.
+"""The rows of a worker that the database must contain. A write is entered when its COMMIT was acknowledged, and not earlier.
 
-A worker is the only writer of its rows, so the ledger can say exactly what each of them holds. Rows are
-entered as the database will show them: a text as its MD5 where it is long, a numeric as its text, because
-1.0 and 1.00 differ.
+A worker is the only writer of its rows, so the ledger knows exactly what each of them holds. Values are entered as the check reads
+them: a long text as its MD5, a numeric as its text, because 1.0 and 1.00 differ.
 """
 
 import dataclasses
@@ -16,20 +14,20 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import TupleRow
 
-Serial = int  # A worker's number for one of its users. Emails are exchanged, and keys depend on the shape.
+Serial = int  # a worker's number for one of its users: emails are exchanged, and keys depend on the shape
 
-CASCADED: Final = frozenset({"sessions", "api_access_tokens", "user_roles"})  # die with their user
-OUTLIVING: Final = frozenset({"audit_logs"})  # keep the key of a user who is gone
+CASCADED: Final = frozenset({"sessions", "api_access_tokens", "user_roles"})  # deleted with their user
+OUTLIVING: Final = frozenset({"audit_logs"})  # keep the key of a deleted user
 
 
 class KeyPair(NamedTuple):
-    """Both keys of a user, as far as they are known."""
+    """The two keys of a user; None: not known."""
 
     integer: int | None = None
     uuid: UUID | None = None
 
     def agrees(self, other: "KeyPair") -> bool:
-        """Whether no key known on both sides differs. A key, once given, is a row's for life."""
+        """Whether no key that both know differs. A row keeps a key that it was given."""
         return all(a is None or b is None or a == b for a, b in zip(self, other, strict=True))
 
     def completed(self, other: "KeyPair") -> "KeyPair":
@@ -39,7 +37,7 @@ class KeyPair(NamedTuple):
         )
 
 
-NOBODY: Final = KeyPair()
+NO_USER: Final = KeyPair()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +61,12 @@ class ChildId(NamedTuple):
 class ChildRow:
     content: str | None
     owner: Serial | None
-    owner_key: KeyPair = NOBODY
+    owner_key: KeyPair = NO_USER
 
 
 @dataclass(slots=True)
 class Changes:
-    """What one transaction does to the ledger; None is a deleted row."""
+    """The changes of the ledger by one transaction. None: a deleted row."""
 
     users: dict[Serial, UserRow | None] = field(default_factory=dict)
     children: dict[ChildId, ChildRow | None] = field(default_factory=dict)
@@ -80,7 +78,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Uncertain:
-    """A transaction whose COMMIT was sent and never acknowledged."""
+    """A transaction whose COMMIT was sent and not acknowledged."""
 
     xid: str
     changes: Changes
@@ -88,9 +86,7 @@ class Uncertain:
 
 @dataclass(slots=True)
 class Ledger:
-    """The rows of one worker. Not locked: its worker alone changes it, and others read it while the worker
-    is parked.
-    """
+    """The rows of one worker. It has no lock: only its worker changes it, and others read it while the worker is paused."""
 
     users: dict[Serial, UserRow] = field(default_factory=dict)
     children: dict[ChildId, ChildRow] = field(default_factory=dict)
@@ -98,13 +94,13 @@ class Ledger:
     uncertain: Uncertain | None = None
 
     def enter(self, changes: Changes) -> None:
-        """Enter an acknowledged transaction."""
+        """Enter the changes of an acknowledged transaction."""
         _merge(self.users, changes.users)
         _merge(self.children, changes.children)
         self.acknowledged += changes.writes
 
     def resolve(self, conn: psycopg.Connection[TupleRow]) -> bool | None:
-        """Ask the server what became of the uncertain transaction: committed, not, or None while it is in progress."""
+        """Ask the server for the outcome of the uncertain transaction: whether it committed, or None while it is in progress."""
         if self.uncertain is None:
             return False
         status = _xact_status(conn, self.uncertain.xid)
@@ -116,7 +112,7 @@ class Ledger:
         return status == "committed"
 
     def forget_uuids(self) -> None:
-        """The uuid column is gone (`swap abort` of a run that had added it): the next one will hold other uuids."""
+        """Forget every uuid: the column is gone (`swap abort` of a run that had added it), and the next one will hold others."""
         for serial, user in self.users.items():
             self.users[serial] = dataclasses.replace(user, key=KeyPair(user.key.integer))
         for child_id, child in self.children.items():

@@ -1,6 +1,6 @@
-"""The example application under load, whichever shape its tables are in, and while they change.
+"""The example application under load, whatever the shape of its tables is, and while they change.
 
-Used like this:
+Use:
 
     with Load(app_conninfo, workers=4) as load:
         load.wait_for(200, timeout=30)
@@ -29,13 +29,13 @@ STOP_PATIENCE_S = 0.5
 
 
 class Load:
-    """Threads that act as the application. Connects as the role `app`, which is subject to row security.
+    """Threads that act as the application, as the role `app`, which is subject to row security.
 
-    `rate` is transactions per second over all workers, None as fast as they can. Each Load has users of its
-    own, so several may follow each other, or run at once, in one database.
+    `rate`: transactions per second of all workers together; None: as fast as possible. Each Load has users of its own, so several
+    can run one after another, or at once, in one database.
 
-    `steady`: each transaction looks at the shape of the tables itself, and none is SERIALIZABLE. Alone in its database
-    it meets no error, so whatever it does meet is the work of others.
+    `steady`: each transaction reads the shape of the tables itself, and none is SERIALIZABLE. Alone in its database it meets no
+    error, so other sessions cause each error that it meets.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Load:
         ]
 
     def start(self) -> Self:
-        """Take a checksum of the rows that are there, which nobody is to touch, and start the workers."""
+        """Take a checksum of the rows that exist, which must not change, and start the workers."""
         with psycopg.connect(self._conninfo) as conn:
             conn.execute("SET LOCAL app.service = 'on'")
             self.seeded = summarize(conn)
@@ -61,7 +61,7 @@ class Load:
         return self
 
     def stop(self) -> LoadStats:
-        """End every worker after its transaction; one that waits for a lock or a server is interrupted."""
+        """End every worker after its transaction. Interrupts one that waits for a lock or a server."""
         self._control.stop()
         for urge in (None, Worker.interrupt, Worker.disconnect):
             alive = [worker for worker in self._workers if worker.thread.is_alive()]
@@ -77,7 +77,8 @@ class Load:
         return self.stats()
 
     def pause(self, timeout: float = 60) -> None:
-        """Let every worker finish its transaction and wait. No transaction of the load is open when this returns."""
+        """Let every worker finish its transaction and wait. When this returns, no transaction of the load is open. Raises
+        TimeoutError."""
         self._control.pause(timeout)
 
     def resume(self) -> None:
@@ -85,7 +86,7 @@ class Load:
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
-        """Paused within the block; afterwards as before."""
+        """Pause the load during the block, and then restore its state."""
         before = self._control.paused
         self.pause()
         try:
@@ -98,17 +99,17 @@ class Load:
         return self._control.stats()
 
     def wait_for(self, n_more_transactions: int, timeout: float = 60) -> None:
-        """Wait until so many more transactions were acknowledged; TimeoutError says why they were not."""
+        """Wait until so many more transactions are acknowledged. Raises TimeoutError, with the reason why they are not."""
         self._control.await_transactions(n_more_transactions, timeout)
 
     @property
     def ledgers(self) -> list[Ledger]:
-        """To be read while the load is paused or stopped."""
+        """Read them only while the load is paused or stopped."""
         return [worker.ledger for worker in self._workers]
 
     @property
     def names(self) -> list[str]:
-        """What each worker's rows begin with, in the order of `ledgers`."""
+        """The prefix of each worker's rows, in the order of `ledgers`."""
         return [worker.name for worker in self._workers]
 
     def __enter__(self) -> Self:
@@ -119,14 +120,14 @@ class Load:
 
 
 class Visible(NamedTuple):
-    """Rows a user of the application may see, named so that the shape of the tables does not matter."""
+    """The rows that a user of the application may see, by names that do not depend on the shape of the tables."""
 
     emails: tuple[str, ...]
     session_tokens: tuple[str, ...]
 
 
 def visible_to_app(conninfo_app: str, legacy_user_id: int) -> Visible:
-    """What row security shows to the application when it works for the user with this integer key."""
+    """The rows that row security shows to the application when it works for the user with this integer key."""
     with psycopg.connect(conninfo_app) as conn:
         conn.execute("SELECT set_config('app.current_user_id', %s, true)", (str(legacy_user_id),))
         emails = conn.execute("SELECT email FROM public.users ORDER BY email").fetchall()

@@ -1,7 +1,7 @@
-"""What the application does: one function per logical operation, drawn by weight.
+"""The operations of the application: one function for each, drawn by weight.
 
-Each function draws from `tx.rng` and from the ledger alone, never from the shape, so that an attempt
-repeated in another shape is the same operation.
+A function draws only from `tx.rng` and from the ledger, never from the shape: an attempt that is repeated in another shape is the
+same operation then.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ from swap.demo.child_operations import (
     add_child,
     any_user,
     move_child,
+    or_no_user,
     remove_children,
-    sometimes_nobody,
     touch_child,
 )
 from swap.demo.ledger import KeyPair, UserRow
@@ -26,11 +26,11 @@ from swap.demo.values import DRAWS, USER_COLUMNS, new_user, remember
 
 Operation = Callable[[Transaction], None]
 
-FEWEST_USERS: Final = 120  # below it a worker only adds: bulk updates need a hundred rows
-MOST_USERS: Final = 500  # above it a worker only removes: nothing grows without end
+FEWEST_USERS: Final = 120  # with fewer a worker only adds: bulk updates need a hundred rows
+MOST_USERS: Final = 500  # with more a worker only removes: the table does not grow without end
 MOST_CHILDREN: Final = 3000
 BULK_ROWS: Final = (100, 500)
-OTHERS: Final = 20  # users of somebody else, asked for by one who may not see them
+OTHERS: Final = 20  # how many other users one asks for whom it may not see
 
 
 def create_user(tx: Transaction) -> None:
@@ -38,11 +38,11 @@ def create_user(tx: Transaction) -> None:
     user = tx.insert_user(new_user(tx.rng, name), serial)
     if tx.rng.random() < 0.6:
         for table in CHILD_COLUMNS:
-            tx.insert_child(table, tx.new_name()[1], sometimes_nobody(tx, table, user))
+            tx.insert_child(table, tx.new_name()[1], or_no_user(tx, table, user))
 
 
 def import_users(tx: Transaction) -> None:
-    """COPY, through a temporary table: PostgreSQL has no COPY FROM into a table with row security."""
+    """COPY into a temporary table, and INSERT from it: PostgreSQL has no COPY FROM into a table with row security."""
     named = [tx.new_name() for _ in range(tx.rng.randint(20, 60))]
     rows = {serial: new_user(tx.rng, name) for serial, name in named}
     columns = sql.SQL(", ").join(sql.Identifier(name) for name in USER_COLUMNS)
@@ -71,16 +71,16 @@ def import_users(tx: Transaction) -> None:
 
 
 def change_user(tx: Transaction) -> None:
-    """A few columns, whatever they were before: NULL, out-of-line values, 1.0 to 1.00."""
+    """Change a few columns: to or from NULL, out-of-line values, 1.0 to 1.00."""
     names = tx.rng.sample(sorted(DRAWS), tx.rng.randint(1, 4))
     tx.update_user(any_user(tx), {name: DRAWS[name](tx.rng) for name in names})
 
 
 def change_as_self(tx: Transaction) -> None:
-    """As the user: row security lets it see its own rows alone, by the integer in the session's setting.
+    """Work as the user: row security shows it only its own rows, by the integer in the session's setting.
 
-    It asks for rows by their index, as an application does: read whole, a million users keep both cores busy with nothing
-    but policies."""
+    It asks for rows by an index, as an application does. Seen: a scan of a million users keeps both cores busy with policies alone.
+    """
     user = any_user(tx)
     key = tx.key_of(user)
     if key.integer is None or tx.shape.key.integer is None:
@@ -98,7 +98,7 @@ def change_as_self(tx: Transaction) -> None:
 
 
 def exchange_codes(tx: Transaction) -> None:
-    """Two unique values change places in one statement; the constraint is deferrable, so it is checked at its end."""
+    """Exchange two unique values in one statement. The constraint is deferrable, so the server checks it at the statement's end."""
     a, b = tx.rng.sample(tx.users(), 2)
     rows = tx.conn.execute(
         "UPDATE public.users SET revision = revision + 1,"
@@ -111,7 +111,7 @@ def exchange_codes(tx: Transaction) -> None:
 
 
 def exchange_emails(tx: Transaction) -> None:
-    """A plain unique index checks row by row, so the exchange goes over a third value."""
+    """Exchange two unique values through a third one: a plain unique index is checked row by row."""
     a, b = tx.rng.sample(tx.users(), 2)
     parked = tx.update_user(a, {"email": f"{tx.new_name()[1]}@example.com"})
     tx.update_user(b, {"email": a.email})
@@ -119,7 +119,7 @@ def exchange_emails(tx: Transaction) -> None:
 
 
 def upsert(tx: Transaction) -> None:
-    """INSERT ... ON CONFLICT DO UPDATE: of a user who exists, or of a new one."""
+    """INSERT ... ON CONFLICT DO UPDATE, of an existing user or of a new one."""
     balance = DRAWS["balance"](tx.rng)
     serial, name = tx.new_name()
     user = any_user(tx) if tx.rng.random() < 0.6 else None
@@ -158,7 +158,7 @@ def bulk_update(tx: Transaction) -> None:
 
 
 def roll_back_to_savepoint(tx: Transaction) -> None:
-    """Writes that are undone, of rows that are then written otherwise."""
+    """Write rows, undo that, and write them in another way."""
     user = any_user(tx)
     before = tx.changes.copy()
     tx.conn.execute("SAVEPOINT undone")
@@ -176,7 +176,7 @@ def set_inviter(tx: Transaction) -> None:
 
 
 def delete_user(tx: Transaction) -> None:
-    """Takes sessions, tokens and roles with it by cascade, and leaves partner applications without an owner."""
+    """Sessions, tokens and roles are deleted by cascade; partner applications stay without an owner."""
     tx.delete_user(any_user(tx))
 
 
@@ -186,7 +186,7 @@ def delete_users(tx: Transaction) -> None:
 
 
 def read_back(tx: Transaction) -> None:
-    """A reader that trusts what it was told: the row is there, as written, and so are its sessions."""
+    """Read a row and its sessions: they are there, as they were written."""
     user = any_user(tx)
     where, key = tx.where(user)
     columns = sql.SQL(", ").join(column.read for column in USER_COLUMNS.values())
@@ -222,7 +222,7 @@ WEIGHTS: Final[Mapping[Operation, int]] = {
 
 
 def draw(rng: random.Random, users: int, children: int) -> Operation:
-    """The next operation of a worker that owns so many rows."""
+    """The next operation of a worker that has so many rows."""
     if users < FEWEST_USERS:
         return import_users
     if users > MOST_USERS:

@@ -1,28 +1,37 @@
-"""The tables that refer to users: what names a row, how it is written, when its reference is right."""
+"""The tables that refer to users: their columns, how a row is written, and when its reference is right."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from swap.demo.ledger import NOBODY, KeyPair
+from swap.demo.ledger import NO_USER, KeyPair
 from swap.demo.shape import KeyColumns
 
-# Per table of references: what names a row for good, what else it holds, and how the latter is read back.
-CHILD_COLUMNS: Final[Mapping[str, tuple[str, str | None, sql.SQL]]] = {
-    "sessions": ("token", "data", sql.SQL("c.data->>'note'")),
-    "api_access_tokens": ("name", "digest", sql.SQL("c.digest")),
-    "partner_applications": ("client_id", "name", sql.SQL("c.name")),
-    "user_roles": ("role", None, sql.SQL("NULL::text")),
-    "audit_logs": ("request_id", "action", sql.SQL("c.action")),
+
+class ChildColumns(NamedTuple):
+    """The columns of a table that refers to users. `token`: names a row, and never changes. `content`: another column that is
+    written. `read`: an expression that reads it back."""
+
+    token: str
+    content: str | None
+    read: sql.SQL
+
+
+CHILD_COLUMNS: Final[Mapping[str, ChildColumns]] = {
+    "sessions": ChildColumns("token", "data", sql.SQL("c.data->>'note'")),
+    "api_access_tokens": ChildColumns("name", "digest", sql.SQL("c.digest")),
+    "partner_applications": ChildColumns("client_id", "name", sql.SQL("c.name")),
+    "user_roles": ChildColumns("role", None, sql.SQL("NULL::text")),
+    "audit_logs": ChildColumns("request_id", "action", sql.SQL("c.action")),
 }
 
 
 def refers_to(columns: KeyColumns, pair: KeyPair, wanted: KeyPair) -> bool:
-    """Whether a reference holding `pair` refers to the user with the keys `wanted` (none: to nobody)."""
-    if wanted == NOBODY:
-        return pair == NOBODY
+    """Whether a reference that holds `pair` refers to the user with the keys `wanted`; NO_USER: to none."""
+    if wanted == NO_USER:
+        return pair == NO_USER
     base = pair.uuid if columns.is_uuid else pair.integer
     return base is not None and pair.agrees(wanted)
 

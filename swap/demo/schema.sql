@@ -1,5 +1,5 @@
--- The example application, variant "fresh": users has a plain bigint key and no uuid column exists anywhere.
--- Run as swap_owner in an empty schema public. adopt.sql is the delta to variant "adopt".
+-- The example application, variant "fresh": users has a plain bigint key, and no table has a uuid column.
+-- Run as swap_owner in an empty schema public. adopt.sql makes variant "adopt" of it.
 
 CREATE TYPE user_status AS ENUM ('invited', 'active', 'suspended');
 
@@ -88,7 +88,7 @@ CREATE TABLE user_roles (
     PRIMARY KEY (user_id, role)
 );
 
--- A polymorphic reference without a constraint. Rows outlive the users they name.
+-- A polymorphic reference without a constraint. Its rows stay when their users are deleted.
 CREATE TABLE audit_logs (
     id         bigserial PRIMARY KEY,
     actor_type text NOT NULL CHECK (actor_type IN ('User', 'ApiClient', 'System')),
@@ -99,7 +99,7 @@ CREATE TABLE audit_logs (
 );
 CREATE INDEX index_audit_logs_on_actor ON audit_logs (actor_type, actor_id);
 
--- The application connects as "app" and says per transaction for whom it works.
+-- The application connects as "app". Each transaction sets the user for whom it works.
 ALTER TABLE users ENABLE ROW LEVEL SECURITY;
 CREATE POLICY users_self ON users TO app
     USING (id = NULLIF(current_setting('app.current_user_id', true), '')::bigint);

@@ -1,12 +1,12 @@
--- Fills variant "fresh". demo.users rows in users, the same ones for the same demo.seed.
--- Run as superuser: session_replication_role = replica leaves out a million foreign key checks of rows that are
--- right by construction. Keys: -7, 0, then 1 upwards with one of 50 missing.
+-- Fills variant "fresh" with demo.users rows in users; the same demo.seed gives the same rows.
+-- Run as superuser: session_replication_role = replica leaves out a million checks of foreign keys, which are right by construction.
+-- Keys: -7, 0, then 1 upwards with one of 50 missing.
 
 CREATE FUNCTION pg_temp.noise(n bigint, what text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT md5(current_setting('demo.seed') || what || n)
 $$;
 
--- Unique, and ascending: random keys would take an index three times as long to fill.
+-- Unique, and ascending: with random keys an index takes three times as long to fill.
 CREATE FUNCTION pg_temp.token(id bigint) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT 'seed-' || to_char(id + 10, 'FM00000000') || '-' || pg_temp.noise(id, 'token')
 $$;
@@ -63,7 +63,7 @@ SELECT id, 'member', created_at FROM users
 UNION ALL
 SELECT id, 'admin', created_at FROM users WHERE id % 20 = 0;
 
--- The gaps at every 50th key are users who were deleted: their audit rows stayed.
+-- Each 50th key is missing: a deleted user, whose audit rows stayed.
 INSERT INTO audit_logs (actor_type, actor_id, action, request_id, created_at)
 SELECT 'User', id, 'sign_in', pg_temp.token(id), created_at FROM users WHERE id % 3 = 0
 UNION ALL

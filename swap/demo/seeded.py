@@ -1,7 +1,7 @@
-"""The rows no load owns: counted and summed up, so that a check can say whether anybody touched them.
+"""The rows that no load owns: their number and a checksum, by which a check sees whether they were changed.
 
-Sums of a 64-bit hash of each row's text form, so that the order of rows does not matter and 1.0 is not
-1.00. Keys stay out of it, since they are what a migration changes; whom a row refers to goes in by email.
+The checksum is the sum of a 64-bit hash of each row's text: so the order of rows does not matter, and 1.0 differs from 1.00. Keys
+are not in it, since a migration changes them. The user that a row refers to is in it, by its email.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,11 +14,11 @@ from psycopg.rows import TupleRow
 
 from swap.demo.shape import KeyColumns, Shape, detect
 
-# The names every load gives its rows: w<worker>-<label>-<number>.
+# The names of a load's rows: w<worker>-<label>-<number>.
 LOAD_NAME: Final = "^w[0-9]+-[0-9a-f]{8}-"
 
-# What is summed up, and what names the row. updated_at is in: a migration must not fire the application's
-# triggers.
+# By table: the column that names a row, and the columns in the checksum. updated_at is one of them: a migration must not fire the
+# application's triggers.
 CONTENT: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "users": (
         "email",
@@ -49,7 +49,7 @@ CONTENT: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 class Summary:
     rows: int
     content: str
-    owners: str | None  # None where the row's users can no longer be found: the integer key is gone
+    owners: str | None  # None where the users of the rows cannot be found any more: the integer key is gone
 
 
 Seeded = Mapping[str, Summary]
@@ -57,7 +57,7 @@ Seeded = Mapping[str, Summary]
 
 def summarize(conn: psycopg.Connection[TupleRow], shape: Shape | None = None) -> Seeded:
     """One pass over each table; a few seconds for a million users."""
-    # The text form depends on these, and the roles that come here may have their own.
+    # The text of a value depends on these settings, and a role may have its own.
     conn.execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL bytea_output = 'hex'")
     shape = detect(conn) if shape is None else shape
     return {table: _summary(conn, table, shape) for table in CONTENT}
@@ -98,7 +98,7 @@ def _summary(conn: psycopg.Connection[TupleRow], table: str, shape: Shape) -> Su
 
 
 def _owner_join(key: KeyColumns, reference: KeyColumns) -> sql.Composed | None:
-    """How a row finds its user: by the column the application reads, against the key of the same type."""
+    """How a row finds its user: by the column that the application reads, and the key of the same type."""
     column = key.uuid if reference.is_uuid else key.integer
     if column is None:
         return None

@@ -1,11 +1,11 @@
 """Private PostgreSQL servers for the demo, the tests and the benchmark.
 
-A server is a direct child of this process: `initdb` into a directory of its own (see `swap.demo.directory`),
-then `postgres -D` itself; `pg_ctl` would detach it. It ends with `stop()`, at the end of the `with` block, at
-interpreter exit, or, when this process is killed, with the next start of any server.
+A server is a direct child of this process: `initdb` makes a directory of its own (`swap.demo.directory`), then `postgres -D` runs
+in it. `pg_ctl` would detach it. It ends with `stop()`, at the end of the `with` block, or at the interpreter's exit. When this
+process is killed, the next start of any server ends it.
 
-PostgreSQL refuses to run as root. Root therefore starts it as `postgres`, or else `nobody`; what that user
-cannot reach (a virtualenv below /root) is copied into the server's own directory first.
+PostgreSQL does not run as root. So root starts it as `postgres`, else as `nobody`. Programs that this user cannot reach (a virtualenv
+below /root) are copied into the server's directory first.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ SETTINGS = {
 }
 STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 READY_TIMEOUT_S = 60.0
-# Below the ephemeral range (32768 and up on Linux), from which an outgoing connection could take the port
-# between a stop and a restart.
+# Below the ephemeral range (32768 and up on Linux): an outgoing connection could take such a port between a stop and a restart.
 PORTS = range(15000, 32000)
 
 Auth = Literal["trust", "scram-sha-256"]
@@ -53,10 +52,9 @@ StopMode = Literal["fast", "immediate"]
 
 
 class Server:
-    """A running PostgreSQL server and its directory; a context manager that ends in `stop()`.
+    """A running PostgreSQL server and its directory. A context manager whose end is `stop()`.
 
-    Made by `Server.start`. Only the process that started it may end it: a forked copy of this object does
-    nothing.
+    `Server.start` makes it. Only the process that started it can end it: a copy of this object in a forked process does nothing.
     """
 
     def __init__(
@@ -87,15 +85,13 @@ class Server:
         superuser_password: str | None = None,
         durable: bool = False,
     ) -> Self:
-        """Create a cluster of the major version `spec` and wait until it accepts connections on a free
-        loopback port.
+        """Create a cluster of the major version `spec`, and wait until it accepts connections on a free loopback port.
 
-        `settings` go into postgresql.conf, so ALTER SYSTEM still overrides them. The directory is made in
-        `base_dir` (default: the system's temporary directory). Without `durable`, fsync is off: a crash of
-        the server, even an immediate shutdown, loses nothing then, only a crash of the operating system does.
+        `settings` go into postgresql.conf, so ALTER SYSTEM overrides them. The directory is made in `base_dir`, by default the
+        system's temporary directory. Without `durable` fsync is off: a crash of the server or an immediate shutdown loses nothing
+        then, but a crash of the operating system does.
 
-        Raises LookupError (not installed), ValueError (scram without a password) and ServerError (did not
-        start).
+        Raises LookupError (not installed), ValueError (scram without a password) and ServerError (did not start).
         """
         if auth != "trust" and not superuser_password:
             raise ValueError(f"auth={auth!r} needs superuser_password")
@@ -128,14 +124,14 @@ class Server:
         return self._process.pid
 
     def conninfo(self, dbname: str = "postgres", user: str = "postgres", password: str | None = None) -> str:
-        """A libpq URI. The superuser's password is filled in when none is given and the server has one."""
+        """A libpq URI. Without `password` the superuser gets the one that the server was started with."""
         if password is None and user == "postgres":
             password = self._superuser_password
         login = quote(user, safe="") + (f":{quote(password, safe='')}" if password is not None else "")
         return f"postgresql://{login}@127.0.0.1:{self.port}/{quote(dbname, safe='')}"
 
     def log_tail(self, lines: int = 40) -> str:
-        """The last lines that the server, or initdb before it, has written."""
+        """The last lines of the log, of initdb too."""
         if not self.layout.log.exists():
             return ""
         return "\n".join(self.layout.log.read_text(errors="replace").splitlines()[-lines:])
@@ -150,14 +146,13 @@ class Server:
         self._lock.close()
 
     def restart(self) -> None:
-        """Fast shutdown if it is up, then start again on the same port and data. Raises ServerError."""
+        """Shut down in mode fast, if it runs, and start again on the same port and data. Raises ServerError."""
         self._end("fast")
         self._launch(new_port=False)
 
     def crash(self) -> None:
-        """Immediate shutdown: no checkpoint, sessions cut off. The data stays; `restart()` runs crash
-        recovery.
-        """
+        """Shut down in mode immediate: without a checkpoint; sessions are cut off. The data stays, and `restart()` runs crash
+        recovery."""
         self._end("immediate")
 
     def _create_cluster(self, auth: Auth, settings: Mapping[str, str]) -> None:
@@ -193,9 +188,7 @@ class Server:
             conf.writelines(f"{name} = '{_quoted(value)}'\n" for name, value in lines.items())
 
     def _launch(self, *, new_port: bool) -> None:
-        """Start the postmaster. Another process may take a free port before we do, so a new one is tried
-        three times.
-        """
+        """Start the postmaster. Tries three ports: another process may take a free one first."""
         for attempt in range(3):
             if new_port:
                 self.port = free_port()
@@ -205,7 +198,7 @@ class Server:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    start_new_session=True,  # Ctrl-C is for us; to a postmaster it means fast shutdown
+                    start_new_session=True,  # Ctrl-C must not reach the postmaster: it would shut down
                     **self._as_account(),
                 )
             try:
@@ -217,7 +210,7 @@ class Server:
                 return
 
     def _wait_ready(self) -> None:
-        # Through the server's own socket directory: on a TCP port somebody else might answer.
+        # Through the server's own socket directory: on the TCP port another server could answer.
         address = f"host='{_quoted(str(self.layout.sockets))}' port={self.port} user=postgres dbname=postgres"
         deadline = time.monotonic() + READY_TIMEOUT_S
         while self._process is not None and pq.PGconn.ping(address.encode()) != pq.Ping.OK:
@@ -231,9 +224,8 @@ class Server:
             time.sleep(POLL_INTERVAL_S)
 
     def _end(self, mode: StopMode) -> None:
-        """Signal and wait. A fast shutdown waits for replication clients to receive everything; one that
-        hangs is cut off.
-        """
+        """Send the signal and wait. A fast shutdown waits until replication clients have received everything; when it takes too
+        long, stronger signals follow."""
         if self._process is None:
             return
         process, self._process = self._process, None
@@ -244,7 +236,7 @@ class Server:
                 return
 
     def _as_account(self) -> dict[str, Any]:
-        """Arguments for subprocess: the server's user, a directory it may enter, no PG* variables."""
+        """Arguments for subprocess: the server's user, a directory that it may enter, no PG* variables."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         arguments: dict[str, Any] = {"cwd": self.layout.base, "env": {**env, "LC_ALL": "C"}}
         if self._account is not None:
@@ -268,7 +260,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on now. Raises ServerError."""
+    """A loopback port on which no process listens now. Raises ServerError."""
     for port in random.sample(PORTS, 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -278,7 +270,5 @@ def free_port() -> int:
 
 
 def _quoted(value: str) -> str:
-    """The inside of a single-quoted string in postgresql.conf and in a conninfo string: both escape with a
-    backslash.
-    """
+    """The inside of a single-quoted string in postgresql.conf, or in a conninfo string: both escape with a backslash."""
     return value.replace("\\", "\\\\").replace("'", "\\'")

@@ -1,6 +1,6 @@
--- The columns of the example's tables, in one statement: what one snapshot of the catalog says.
--- guarded: a BEFORE INSERT row trigger (tgtype: 1 row, 2 before, 4 insert), which the application has none of.
-SELECT c.relname,
+-- The columns of the example's tables, in one statement, so in one snapshot of the catalog.
+-- guarded: it has a BEFORE INSERT row trigger (tgtype: 1 row, 2 before, 4 insert). The application itself has none.
+SELECT c.relname AS name,
        array_agg(a.attname::text ORDER BY a.attnum) AS names,
        array_agg(a.atttypid::regtype::text ORDER BY a.attnum) AS types,
        EXISTS (SELECT FROM pg_catalog.pg_trigger t

@@ -1,8 +1,7 @@
-"""One attempt of one logical operation: writes to the database in the shape at hand, and notes what the
-ledger will say.
+"""One attempt of one operation: it writes to the database in the current shape, and collects the changes of the ledger.
 
-Every write asks for the keys back and compares them with what the ledger knows, so a stale shape, a row
-that is not there and a key that changed are noticed by the statement that met them.
+Every write returns the keys, and compares them with those of the ledger. So the statement that meets a stale shape, a missing row or
+a changed key notices it.
 """
 
 import dataclasses
@@ -16,7 +15,7 @@ from psycopg.rows import TupleRow
 
 from swap.demo.ledger import (
     CASCADED,
-    NOBODY,
+    NO_USER,
     OUTLIVING,
     Changes,
     ChildId,
@@ -41,15 +40,15 @@ from swap.demo.values import ORGANIZATIONS, remember
 
 
 class ShapeChanged(Exception):
-    """A write came out as only another shape explains: read the shape again and retry."""
+    """The result of a write shows another shape: read the shape again and retry."""
 
 
 class WrongRow(Exception):
-    """A row the ledger vouches for is missing or different: stale in an old snapshot, lost in READ COMMITTED."""
+    """A row of the ledger is missing or different: stale in an old snapshot, lost in READ COMMITTED."""
 
 
 class Transaction:
-    """`rng` draws what is done and gives the same draws to every attempt; `how` draws only how it is written."""
+    """`rng` draws what is done: the same for every attempt. `how` draws only the way in which it is written."""
 
     def __init__(
         self,
@@ -65,7 +64,7 @@ class Transaction:
         self._how = how
         self._ledger = ledger
 
-    # What the ledger will say if this attempt commits.
+    # The ledger as it will be if this attempt commits.
 
     def users(self) -> list[UserRow]:
         rows = self._ledger.users | self.changes.users
@@ -95,7 +94,7 @@ class Transaction:
         self.changes.writes += writes
 
     def update_user(self, row: UserRow, values: Mapping[str, Any]) -> UserRow:
-        """Set the columns and count the row's revision up."""
+        """Set the columns, and increment the row's revision."""
         where, key = self.where(row)
         query = sql.SQL("UPDATE public.users SET {}, revision = revision + 1 WHERE {} RETURNING revision, {}").format(
             assignments({name: placeholder(name) for name in values}), where, self.shape.key.selection()
@@ -115,7 +114,7 @@ class Transaction:
         )
         pair = self._one(query, [*values, key], row.email)
         self._expect_reference("users", KeyPair(*pair), inviter)
-        row = self.user(row.serial)  # with a key that was learned just now
+        row = self.user(row.serial)  # with a key that was read just now
         self.put_user(dataclasses.replace(row, inviter=None if inviter is None else inviter.serial))
 
     def delete_user(self, row: UserRow) -> None:
@@ -135,12 +134,12 @@ class Transaction:
     # Rows that refer to users.
 
     def insert_child(self, table: str, token: str, owner: UserRow | None) -> None:
-        token_column, content_column, _ = CHILD_COLUMNS[table]
-        content = None if content_column is None else f"made {self.rng.randrange(10**6)}"
+        names = CHILD_COLUMNS[table]
+        content = None if names.content is None else f"made {self.rng.randrange(10**6)}"
         columns, values = self._reference(table, owner, moved=False)
-        fixed: dict[str, Any] = {token_column: token}
-        if content_column is not None:
-            fixed[content_column] = child_content(table, content)
+        fixed: dict[str, Any] = {names.token: token}
+        if names.content is not None:
+            fixed[names.content] = child_content(table, content)
         if table == "audit_logs":
             fixed["actor_type"] = "System" if owner is None else "User"
         query = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING {}").format(
@@ -162,7 +161,7 @@ class Transaction:
         query = sql.SQL("UPDATE {} SET {} WHERE {} = %s RETURNING {}").format(
             sql.Identifier("public", child_id.table),
             assignments(columns),
-            sql.Identifier(CHILD_COLUMNS[child_id.table][0]),
+            sql.Identifier(CHILD_COLUMNS[child_id.table].token),
             self.shape.references[child_id.table].selection(),
         )
         pair = self._one(query, [*values, child_id.token], child_id.token)
@@ -172,7 +171,7 @@ class Transaction:
     # Keys.
 
     def where(self, row: UserRow) -> tuple[sql.Composed, Any]:
-        """A condition that finds the user, by email or by a key it has in this shape, and its parameter."""
+        """A condition that finds the user, by email or by a key that it has in this shape; and the parameter."""
         columns = self.shape.key
         pair = self.key_of(row)
         ways: list[tuple[sql.Composed, Any]] = [(sql.SQL("email = %s").format(), row.email)]
@@ -183,7 +182,7 @@ class Transaction:
         return self._how.choice(ways)
 
     def key_of(self, row: UserRow) -> KeyPair:
-        """The user's keys; one that the shape has and the ledger has never seen is read from the row."""
+        """The user's keys. Reads a key from the row that the shape has and the ledger does not know yet."""
         columns, known = self.shape.key, self.user(row.serial).key
         if (known.integer is None and columns.integer) or (known.uuid is None and columns.uuid):
             query = sql.SQL("SELECT {} FROM public.users WHERE email = %s").format(columns.selection())
@@ -192,7 +191,7 @@ class Transaction:
         return known
 
     def known(self, row: UserRow, pair: KeyPair) -> UserRow:
-        """The row with the keys just seen, which must not differ from those seen before."""
+        """The row with the keys that were read just now. They must not differ from those that were known."""
         before = self.user(row.serial).key
         self.expect(before.agrees(pair), f"{row.email} had the keys {before} and now has {pair}")
         row = dataclasses.replace(row, key=before.completed(pair))
@@ -209,9 +208,9 @@ class Transaction:
         return rows[0]
 
     def _reference(self, table: str, owner: UserRow | None, *, moved: bool) -> tuple[dict[str, sql.Composed], list[Any]]:
-        """Which columns to write so that a row of `table` refers to `owner`: placeholders by column, and parameters."""
+        """What to write so that a row of `table` refers to `owner`: placeholders by column, and their parameters."""
         columns = self.shape.references[table]
-        pair = NOBODY if owner is None else self.key_of(owner)
+        pair = NO_USER if owner is None else self.key_of(owner)
         both = [
             (name, type_name, value)
             for name, type_name, value in (
@@ -223,9 +222,8 @@ class Transaction:
         filled = [side for side in both if side[2] is not None]
         ways = [both]
         if owner is not None:
-            # One side alone is enough where something fills the other. Without that, a new row may leave
-            # the uuid NULL, as an incomplete dual write does, but a moved row must not keep the uuid of its
-            # former owner.
+            # One side is enough where a trigger fills the other. Without one, a new row may leave the uuid NULL, as an incomplete
+            # dual write does. A moved row must not keep the uuid of its former owner.
             if columns.guarded and not columns.is_uuid:
                 ways += [[side] for side in filled]
             elif columns.guarded or not moved:
@@ -237,11 +235,11 @@ class Transaction:
         )
 
     def _expect_reference(self, table: str, pair: KeyPair, owner: UserRow | None) -> None:
-        """The base column holds the owner's key, and the other holds it too or nothing."""
-        wanted = NOBODY if owner is None else self.key_of(owner)
+        """The base column must hold the owner's key, and the other column the owner's other key, or NULL. Raises ShapeChanged."""
+        wanted = NO_USER if owner is None else self.key_of(owner)
         if not refers_to(self.shape.references[table], pair, wanted):
             raise ShapeChanged(f"{table} came out with {pair} where {wanted} was written")
 
 
 def _owner(owner: UserRow | None) -> tuple[Serial | None, KeyPair]:
-    return (None, NOBODY) if owner is None else (owner.serial, owner.key)
+    return (None, NO_USER) if owner is None else (owner.serial, owner.key)

@@ -1,4 +1,4 @@
-"""The columns of a user the load writes, how the ledger remembers each, and random values that are hard to copy."""
+"""The columns of a user that the load writes, how the ledger remembers each of them, and random values that are hard to copy."""
 
 import hashlib
 import random
@@ -12,8 +12,10 @@ from psycopg.types.json import Jsonb
 
 
 class Column(NamedTuple):
-    read: sql.SQL  # the expression check() compares
-    remember: Callable[[Any], Any]  # the same, computed from the value that was written
+    """`read`: the expression that check() compares. `remember`: computes its value from the value that was written."""
+
+    read: sql.SQL
+    remember: Callable[[Any], Any]
 
 
 def _same(value: Any) -> Any:
@@ -62,7 +64,7 @@ def remember(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def new_user(rng: random.Random, name: str) -> dict[str, Any]:
-    """All written columns of a user; `name` makes the unique ones unique."""
+    """Values for all columns of a user that are written. `name` is in those that must be unique."""
     return {
         "email": f"{name}@example.com",
         "handle": rng.choice([None, f"Handle-{name}"]),
@@ -94,7 +96,7 @@ def _tags(rng: random.Random) -> list[str | None] | None:
 
 
 def _bio(rng: random.Random) -> str | None:
-    # The third is stored out of line: hex of random bytes does not compress below the TOAST threshold.
+    # The third is stored out of line: hex digits of random bytes do not compress below the TOAST threshold.
     return rng.choice([None, "", rng.randbytes(3000).hex(), "short \t\n\\N ", f"{rng.random()}"])
 
 

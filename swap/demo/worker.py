@@ -1,14 +1,13 @@
 """One client of the example application: a thread, its connection, its users and its ledger.
 
-An operation is drawn once and attempted until it is committed. What ends an attempt decides what follows:
+An operation is drawn once, and attempted until it is committed. The end of an attempt decides what follows:
 
-- serialization failure, deadlock, cancelled statement: again;
-- a sign that the tables changed shape: read the shape again, again;
-- a row that is not as the ledger says: in READ COMMITTED it is lost, which is an error. An older snapshot
-  may show a table as it was before it was complete (the hazard of renaming): counted, and again;
-- the connection died: reconnect with backoff, again. If it died in COMMIT, the server is asked first what
-  became of the transaction, by the id fetched before; the answer decides whether it is entered in the
-  ledger.
+- serialization failure, deadlock, cancelled statement: the next attempt;
+- an error that shows another shape of the tables: read the shape, next attempt;
+- a row that differs from the ledger: in READ COMMITTED it is lost, which is an error. An older snapshot may show a table as it was
+  before it was complete (the hazard of a rename): counted, next attempt;
+- the connection is lost: reconnect after a pause, next attempt. When it was lost in COMMIT, ask the server first for the outcome of
+  the transaction, by its id, which was read before. The answer decides whether it is entered in the ledger.
 """
 
 import contextlib
@@ -36,12 +35,12 @@ ISOLATION_LEVELS: Final = (
     sql.SQL("SERIALIZABLE"),
 )
 RETRIED: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.QueryCanceled)
-# In an old snapshot, also what the database itself says about rows that it does not show.
+# In an old snapshot the server itself raises errors about rows that the snapshot does not show.
 STALE: Final = (WrongRow, errors.IntegrityError, errors.RaiseException)
 MOST_ATTEMPTS: Final = 40
-# An application lowers the isolation of what keeps failing. That also tells a lost row from a stale one.
+# An operation that fails so often goes on in READ COMMITTED, as in an application. That also distinguishes a lost row from a stale one.
 LOWERED_AFTER: Final = 15
-# A guard trigger that was added makes no statement fail, and is to be made use of.
+# Read the shape now and then: a guard trigger that was added makes no statement fail, and should be used.
 DETECT_EVERY: Final = 32
 SERIALS_PER_OPERATION: Final = 1000
 CONNECT_TIMEOUT_S: Final = 2
@@ -63,14 +62,14 @@ class Worker:
         self._operations = 0
 
     def interrupt(self) -> None:
-        """Cancel the statement this worker waits in. Called by another thread."""
+        """Cancel the worker's statement. Another thread calls this."""
         conn = self._conn
         if conn is not None:
             with contextlib.suppress(psycopg.Error):
                 conn.cancel_safe(timeout=0.5)
 
     def disconnect(self) -> None:
-        """Cut the connection of a worker whose server does not answer. Called by another thread."""
+        """Cut the worker's connection, when its server does not answer. Another thread calls this."""
         conn = self._conn
         if conn is not None:
             with (
@@ -87,7 +86,7 @@ class Worker:
                 due += self._pace_s
                 if due > time.monotonic():
                     self._control.rest(due - time.monotonic())
-        except Exception:  # noqa: BLE001 - a thread has nobody above it: the load reports it
+        except Exception:  # noqa: BLE001 - the end of a thread: the load reports it
             self._control.error(f"{self.name} ended: {traceback.format_exc()}")
         finally:
             if self._conn is not None:
@@ -95,7 +94,7 @@ class Worker:
             self._control.left()
 
     def _perform(self, operation: Operation) -> None:
-        """Attempt one operation until it is committed, or is known to be impossible."""
+        """Attempt one operation until it is committed, or turns out to be impossible."""
         self._operations += 1
         if self._operations % DETECT_EVERY == 0:
             self._shape = None
@@ -120,7 +119,7 @@ class Worker:
                 if self._conn is not None and not self._conn.closed:
                     self._give_up(operation, [*failures, repr(error)])
                     return
-                # However long it takes: a server that is being restarted is not an error.
+                # Without a limit: a server that restarts is no error.
                 self._control.count("reconnected", repr(error), self.name)
                 self._control.rest(0.2)
                 continue
@@ -139,19 +138,19 @@ class Worker:
         self._control.count(kind, failures[-1], self.name)
 
     def _give_up(self, operation: Operation, failures: list[str]) -> None:
-        """Stopping cancels statements; anything else that ends an operation is an error, told with each attempt's."""
+        """Report the operation as an error, with the errors of its attempts. Not while the load stops, which cancels statements."""
         kinds = list(dict.fromkeys(failures))
         if not self._control.stopping:
             self._control.error(f"{self.name} {operation.__name__}, attempt {len(failures)}: {kinds[-5:]}")
 
     def _resolved(self) -> bool:
-        """Whether the operation turned out to be committed, when its acknowledgement had been lost."""
+        """Whether the operation was committed although its acknowledgement was lost."""
         uncertain = self.ledger.uncertain
         if uncertain is None:
             return False
         conn = self._connected()
         while (committed := self.ledger.resolve(conn)) is None:
-            # Its backend has not noticed yet that nobody listens, or waits for a standby.
+            # Its backend has not noticed yet that the client is gone, or waits for a standby.
             self._control.rest(0.02)
             if self._control.stopping or self._control.paused:
                 return False
@@ -205,7 +204,7 @@ class Worker:
             self._conn = psycopg.connect(
                 self._conninfo,
                 autocommit=True,
-                prepare_threshold=None,  # a prepared statement would outlive the shape it was planned for
+                prepare_threshold=None,  # a prepared statement would stay when the shape changes
                 connect_timeout=CONNECT_TIMEOUT_S,
                 application_name=f"load {self.name}",
             )

@@ -1,4 +1,4 @@
-"""What is attached to the tables themselves and is neither column, index, constraint, trigger nor policy."""
+"""Objects of the tables that are neither column, index, constraint, trigger nor policy."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check_attached_objects(conn: Connection, subject: Subject) -> list[Finding]:
 
 
 def _statistics(conn: Connection, subject: Subject) -> list[Finding]:
-    """Extended statistics are renamed, which their owner alone may do, and need two names more."""
+    """Extended statistics. Only their owner may rename them, and each needs two more names."""
     if subject.plan is None:
         return []
     found = []
@@ -58,7 +58,7 @@ def _statistics(conn: Connection, subject: Subject) -> list[Finding]:
 
 
 def _extensions(conn: Connection, subject: Subject) -> list[Finding]:
-    """H32: what an extension made, or what goes when the extension goes, is bound to the object and not to its name."""
+    """H32: an extension's link is to the object and not to its name. A new object of that name would not have it."""
     return [
         blocker(
             "extension", r.object, f"belongs to or depends on the extension {r.extension}: a new object in its place would not",
@@ -69,7 +69,8 @@ def _extensions(conn: Connection, subject: Subject) -> list[Finding]:
 
 
 def _owner_rights(conn: Connection, subject: Subject) -> list[Finding]:
-    """An owner that gave up a right has it again on a new table; replay, guards and foreign keys need theirs everywhere."""
+    """A new table's owner has every right on it, also one that the owner has given up on the old table. And replay, guards and foreign
+    keys need rights of the owner."""
     tables = {t.oid: t for t in subject.tables}
     return [
         blocker(
@@ -82,7 +83,7 @@ def _owner_rights(conn: Connection, subject: Subject) -> list[Finding]:
 
 
 def _identity_sequences(conn: Connection, subject: Subject) -> list[Finding]:
-    """H31: an identity's sequence cannot change hands; it is dropped and made anew, under the same name."""
+    """H31: the sequence of an identity cannot be given to another table. It is dropped, and a new one gets its name."""
     source = subject.source
     found = [
         blocker(

@@ -1,4 +1,4 @@
--- What the shadow takes over and this role must be allowed to use: functions of triggers, types, the key's sequences.
+-- Functions of triggers, types, and sequences of the key: the shadow uses them, so this role must be allowed to.
 SELECT 'EXECUTE' AS privilege, 'FUNCTION' AS kind, p.oid::regprocedure::text AS object, has_function_privilege(p.oid, 'EXECUTE') AS allowed
 FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgrelid = %(source)s AND NOT t.tgisinternal
 UNION

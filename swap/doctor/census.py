@@ -1,8 +1,8 @@
-"""The census: every entry of pg_depend at the tables is of a kind that some rule here knows, or nothing is begun (I10).
+"""The census: every entry of pg_depend at the tables is of a kind that a rule here knows, else `doctor` refuses (I10).
 
-The other checks look for what they know. This one looks at what is there: a kind of dependency that a later version of
-PostgreSQL brings, or that nobody thought of, is found by not being in CLAIMS. A claim says who carries such an object
-over or refuses it by name; it does not do so itself.
+Every other check looks for the kinds that it knows. This one looks at every entry there is. A kind of dependency that a later
+version of PostgreSQL brings, or that was forgotten, is not in CLAIMS, and is found by that. A claim does nothing: it says which
+module carries such an object over, or refuses it by name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from swap.core.connection import Connection
 from swap.doctor.finding import Finding, Subject, blocker, or_ok, read
 
-# What an expression, a definition or a column type may name: it is printed by the server, qualified, and run again.
+# Objects that an expression, a definition or a column type may name. The server prints that text fully qualified, and it is run again.
 NAMED = frozenset(
     [
         "pg_proc",
@@ -39,10 +39,11 @@ PARTITIONED = frozenset({"pg_class/p", "pg_class/I"})
 
 @dataclass(frozen=True)
 class Claim:
-    """Objects of kind `dependents` on objects of kind `referenced`, with one of the dependency types `deptypes`.
+    """Objects of the kinds `dependents` that depend on objects of the kinds `referenced`, with one of the dependency types
+    `deptypes`.
 
-    `way`: `in`, others depend on the tables or their parts; `out`, those depend on others; both where one end is a part of
-    the other. Kinds are catalogs, those of relations with their relkind. `by`: who carries it over, or refuses it.
+    `way`: `in`, other objects depend on the tables or their parts; `out`, these depend on other objects; both, where one end is a
+    part of the other. A kind is a catalog; of a relation with its relkind. `by`: the module that carries it over, or refuses it.
     """
 
     way: str
@@ -106,7 +107,7 @@ CLAIMS = (
 
 
 class Dependency(NamedTuple):
-    """A kind of dependency that is there, with one example of both ends."""
+    """A kind of dependency that was found, with one example of both ends."""
 
     way: str
     kind: str
@@ -132,7 +133,7 @@ def check_census(conn: Connection, subject: Subject) -> list[Finding]:
 
 
 def claimed(way: str, kind: str, deptype: str, referenced: str) -> Claim | None:
-    """The first claim of such an entry."""
+    """The first claim to such an entry; None: no rule knows it."""
     return next(
         (
             c

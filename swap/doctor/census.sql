@@ -1,5 +1,5 @@
--- Every entry of pg_depend with one end at the tables or at what is part of them, by the kinds of both ends and the type of
--- the dependency, with one example. What is swap's own (a run that goes on) is not looked at: doctor asks before there is one.
+-- Every entry of pg_depend with one end at the tables or their parts, by the kinds of both ends and the type of the dependency, with
+-- one example. There is no run yet, so there are no objects of this tool.
 WITH RECURSIVE own(classid, objid) AS (
     SELECT 'pg_class'::regclass::oid, oid FROM unnest(%(oids)s::oid[]) t(oid)
     UNION
@@ -7,7 +7,7 @@ WITH RECURSIVE own(classid, objid) AS (
     WHERE d.deptype IN ('i', 'a', 'P', 'S')
       AND d.classid IN ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_attrdef'::regclass, 'pg_trigger'::regclass,
                         'pg_policy'::regclass, 'pg_type'::regclass, 'pg_statistic_ext'::regclass, 'pg_publication_rel'::regclass)
-      -- an automatic dependency makes a part only of what the table itself carries: not a foreign key of another table
+      -- a foreign key of another table depends on this one too, and is no part of it
       AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (
           SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.conrelid <> ALL (%(oids)s::oid[])))
 ), entry AS (

@@ -1,4 +1,4 @@
-"""Roles whose idle sessions a cutover ends (`disconnect_clients`): who may be, and whether this role may."""
+"""Roles whose idle sessions a cutover ends (`disconnect_clients`): whether such sessions may be ended, and by this role."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Role(NamedTuple):
 
 
 def check_clients(conn: Connection, roles: Sequence[str]) -> list[Finding]:
-    """pg_terminate_backend needs membership in the role, or pg_signal_backend; without membership the server shows who is
-    idle to pg_read_all_stats only."""
+    """pg_terminate_backend needs membership in the role, or pg_signal_backend. Without membership the server shows only to
+    pg_read_all_stats which sessions are idle."""
     found = []
     for r in read(conn, Role, "clients.sql", roles=list(roles)):
         if not r.found:

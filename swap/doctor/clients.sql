@@ -1,4 +1,4 @@
--- Roles whose sessions are to be ended: are they there, what are they, and may this role see and end what they do.
+-- Roles whose sessions are to be ended: whether they exist, what they are, and whether this role may see and end their sessions.
 SELECT w.name, r.oid IS NOT NULL AS found, coalesce(r.rolsuper, false) AS superuser, coalesce(r.rolreplication, false) AS replication,
        coalesce(pg_has_role(r.oid, 'USAGE'), false)
          OR pg_has_role('pg_signal_backend', 'USAGE') AND pg_has_role('pg_read_all_stats', 'USAGE') AS may_end,

@@ -1,6 +1,6 @@
-"""What references hold today (H19): pairs that contradict each other, orphans, what a dual write left out.
+"""The values of references (H19): pairs of integer and uuid that contradict each other, orphans, uuids that a dual write left out.
 
-Each reference is one scan of its table, or of its partitions, read-only and bounded by a statement timeout; nothing is repaired here.
+Each reference is one read-only scan of its table, or of its partitions, limited by a statement timeout. Nothing is repaired here.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Contradiction(NamedTuple):
 
 
 def check_data(conn: Connection, subject: Subject, timeout_ms: int) -> list[Finding]:
+    """`timeout_ms`: for each reference. Holds ACCESS SHARE on its table meanwhile."""
     found = []
     for ref in subject.references:
         until = time.monotonic() + timeout_ms / 1000
@@ -47,8 +48,8 @@ def check_data(conn: Connection, subject: Subject, timeout_ms: int) -> list[Find
 
 
 def worth_a_scan(ref: RefColumns, subject: Subject) -> tuple[TableName, ...]:
-    """The table, or those of its partitions, whose rows nobody vouches for: a validated foreign key does, for the integers;
-    only an adopted uuid column can contradict them."""
+    """The table, or those of its partitions, whose rows have to be read. A validated foreign key guarantees the integers, and only
+    an adopted uuid column can contradict them."""
     table = subject.catalog.table(ref.table)
     if ref.adopted or ref.where is not None:
         return tuple(t.name for t in table.heaps)

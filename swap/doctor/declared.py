@@ -1,5 +1,5 @@
-"""What the configuration names: the source must be there; a [[reference]] that is not is a finding, and the rest is
-examined without it."""
+"""The tables and columns that the configuration names. The source must exist. A [[reference]] that does not exist is a finding, and
+the rest is examined without it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CORRECT = "Correct or remove this [[reference]]."
 
 
 def check_kinds(conn: Connection, config: Config) -> list[Finding]:
-    """The source must exist (UsageError) and, like every declared table, be an ordinary table."""
+    """The source and every declared table must be ordinary tables. Raises UsageError when the source does not exist."""
     found = []
     for name in dict.fromkeys([config.source.name, *(parse_table(r.table) for r in config.reference)]):
         relation = find_relation(conn, name)
@@ -34,7 +34,8 @@ def check_kinds(conn: Connection, config: Config) -> list[Finding]:
 
 
 def without(conn: Connection, config: Config, unusable: Container[str]) -> tuple[Config, Catalog, list[Finding]]:
-    """Configuration and catalog without the references to `unusable` tables, and without columns that do not exist."""
+    """Configuration and catalog without the references to `unusable` tables and to columns that do not exist, and a finding for
+    each of these columns."""
     declared = [r for r in config.reference if str(parse_table(r.table)) not in unusable]
     catalog = load_catalog(conn, config.source.name, [(parse_table(r.table), r.column) for r in declared])
     missing = [r for r in declared if catalog.table(parse_table(r.table)).column(r.column) is None]

@@ -1,4 +1,4 @@
-"""What follows the old table: everything that is not carried over is refused by name (invariant 10)."""
+"""Objects that depend on the tables: what cannot be carried over is refused by name (invariant 10)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNKNOWN = (
 
 
 class Grantor(NamedTuple):
-    """A role that granted rights with its grant option. `can_become`: this role may act for it; `sees_schema`: it has USAGE."""
+    """A role that granted rights by its grant option. `can_become`: this role may act for it. `sees_schema`: it has USAGE."""
 
     name: str
     can_become: bool
@@ -35,7 +35,7 @@ class Grantor(NamedTuple):
 
 
 def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
-    """Census, views, policies, triggers and grants. Reads the catalog only."""
+    """Views, functions, triggers, policies, grants, and every dependency that no rule claims. Reads the catalog only."""
     config, source = subject.config, subject.source
     columns = [(source.oid, config.source.key), (source.oid, config.identity.column)]
     columns += [(r.oid, c) for r in subject.references for c in (r.column, r.uuid_column)]
@@ -57,7 +57,8 @@ def _dependent(d: Dependent) -> Finding:
 
 
 def _grants(conn: Connection, subject: Subject) -> Iterator[Finding]:
-    """Rights that somebody passed on are given by him again, on the table and on columns; elsewhere they are refused."""
+    """A right that another role granted, by its grant option, is granted by that role again on the tables and their columns.
+    Elsewhere it is refused."""
     tables = [(subject.source, subject.source.grants)]
     for t in (t for t in subject.tables if t is not subject.source):
         columns = {c for r in subject.references if r.table == t.name for c in (r.column, r.uuid_column)}

@@ -1,4 +1,4 @@
-"""Room: bytes on disk, and slots in the lock table."""
+"""Room: bytes on disk, and entries in the server's lock table."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from swap.doctor.finding import Finding, Subject, blocker, ok, warning
 from swap.doctor.server import Server
 
 UUID_BYTES = 16
-QUEUE_SHARE = 10  # the change tables: a tenth of the source is a large backlog
+QUEUE_SHARE = 10  # of the change tables: a backlog of a tenth of the source is large
 LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "::1")
 
 
 def needed_bytes(subject: Subject) -> int:
-    """Shadow with its indexes, queue, one new version of every row of each reference, its new indexes, and the WAL of it all."""
+    """Bytes for the shadow and its indexes, the change tables, a new version of each row of each reference, the new indexes there,
+    and the WAL of all that."""
     source = subject.source
     shadow = source.total_bytes + source.rows_estimate * UUID_BYTES
     references = 0
@@ -29,7 +30,7 @@ def needed_bytes(subject: Subject) -> int:
 
 
 def free_bytes(conn: Connection, data_directory: str | None, source: Table) -> int | None:
-    """Free space where the server writes; None where this session cannot see it."""
+    """Free bytes where the server writes; None where this session cannot see them."""
     local = conn.info.host.startswith("/") or conn.info.host in LOCAL_HOSTS
     if data_directory is None or not local or source.tablespace:
         return None
@@ -52,8 +53,8 @@ def check_disk(needed: int, free: int | None) -> Finding:
 
 
 def locks_needed(subject: Subject) -> int:
-    """The cutover locks every table with its indexes, constraints and sequences in one transaction, and every object
-    that it drops (a foreign key's triggers, a guard's): 17 for a plain reference with one index, as counted."""
+    """An estimate. The cutover locks in one transaction every table with its indexes, constraints and sequences, and every object
+    that it drops (triggers of foreign keys and of guards). Measured: 17 for a plain reference with one index."""
     tables = [x for t in subject.catalog.tables for x in (t, *t.partitions)]
     objects = sum(2 + 3 * len(t.indexes) + len(t.checks) + len(t.sequences) for t in tables) + 6 * (
         len(tables) - len(subject.catalog.tables)

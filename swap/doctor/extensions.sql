@@ -1,4 +1,4 @@
--- Members of extensions, and what depends on one: the tables, their indexes, sequences, statistics, triggers.
+-- The tables, their indexes, sequences, statistics and triggers that are members of an extension, or depend on one.
 SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0) AS object, e.extname::text AS extension
 FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
 WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype IN ('e', 'x') AND (

@@ -1,13 +1,13 @@
-"""What every check returns and reads: findings, and the subject they are about.
+"""Findings, the subject that they are about, and how checks read.
 
-A check is a pure function of `Subject` (and of rows read for it) wherever that is possible, so that it can be
-read, and tested, without a server.
+A check is a pure function of `Subject`, and of rows that were read for it, wherever that is possible: it can be tested without a
+server then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from psycopg import errors, sql
@@ -25,14 +25,13 @@ from swap.plan.references import key_pair
 PACKAGE = "swap.doctor"
 Status = Literal["ok", "warning", "blocker"]
 T = TypeVar("T")
-NOT_ACCEPTABLE = " This finding cannot be accepted."
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of `doctor`: what was found about `object`, why it matters, and the command that mends it.
+    """One line of `doctor`: what was found about `object` and why it matters (`detail`), and the command that fixes it (`hint`).
 
-    `acceptable`: `[accept] findings = ["name:object"]` may take it on; nothing else silences a finding.
+    `acceptable`: `[accept] findings = ["name:object"]` turns this blocker into a warning. Nothing else silences a finding.
     """
 
     name: str
@@ -44,13 +43,13 @@ class Finding:
 
     @property
     def label(self) -> str:
-        """What `[accept] findings` calls it."""
+        """Its name in `[accept] findings`."""
         return f"{self.name}:{self.object}"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is examined. `plan` is None while the key or a reference is unusable: then nothing can be planned."""
+    """The application that is examined. `plan`: None where nothing can be planned, since the key or a reference is unusable."""
 
     catalog: Catalog
     config: Config
@@ -63,7 +62,7 @@ class Subject:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """The source and every table with a reference, without those that are only listed."""
+        """The source and every table with a reference. The catalog lists more tables: those of foreign keys that are no reference."""
         names = {self.source.name, *(r.table for r in self.references)}
         return tuple(t for t in self.catalog.tables if t.name in names)
 
@@ -74,12 +73,12 @@ class Subject:
 
     @property
     def others(self) -> tuple[RefColumns, ...]:
-        """References outside the source: those whose tables are changed in place."""
+        """The references of other tables, which are changed in place."""
         return tuple(r for r in self.references if not r.own)
 
 
 def subject_of(plan: Plan) -> Subject:
-    """The subject of a run's plan, as it was before the cutover."""
+    """The subject of a run: the application as it was when the run was planned."""
     config = Config.model_validate({"source": {"table": str(plan.source), "key": plan.key}})
     return Subject(plan.catalog, config, (*(r.columns for r in plan.references), *plan.own_references), plan)
 
@@ -97,27 +96,17 @@ def blocker(name: str, subject: object, detail: str, hint: str, *, acceptable: b
 
 
 def or_ok(found: Iterable[Finding], name: str, subject: object, detail: str) -> list[Finding]:
-    """The findings, or one `ok` row: a check that found nothing says so."""
+    """The findings; where there are none, one finding of status ok: a check that found nothing says so."""
     return list(found) or [ok(name, subject, detail)]
 
 
-def accept(findings: Iterable[Finding], labels: Sequence[str]) -> list[Finding]:
-    """Blockers named by `labels` become warnings, where a finding may be taken on at all; idempotent."""
-    return [_accepted(f) if f.status == "blocker" and f.label in labels else f for f in findings]
-
-
-def _accepted(f: Finding) -> Finding:
-    if f.acceptable:
-        return replace(f, status="warning", detail=f"{f.detail} (accepted in [accept] findings)")
-    return replace(f, hint=f"{f.hint.removesuffix(NOT_ACCEPTABLE)}{NOT_ACCEPTABLE}")
-
-
 def qualified(table: TableName, name: str) -> str:
-    """A column of a table, or an object in its schema's sense, as a person writes it."""
+    """A column, constraint or trigger of a table, as a person writes it."""
     return f"{table}.{quote(name)}"
 
 
 def in_schema(table: TableName, name: str) -> str:
+    """A relation in the schema of a table, as a person writes it."""
     return str(table.renamed(name))
 
 

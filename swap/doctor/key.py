@@ -1,4 +1,4 @@
-"""The key that becomes a uuid, and the column that holds the uuids. Pure, but for two bounded scans of the source."""
+"""The key that becomes a uuid, and the column that holds the uuids. Pure, except two scans of the source with a time limit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Duplicate(NamedTuple):
 
 
 def check_key(source: Table, config: Config) -> list[Finding]:
-    """A single-column integer primary key with a default, which new rows of after the cutover still get their legacy key from."""
+    """The key must be an integer and the whole primary key, and have a default: after the cutover a new row gets its legacy key from
+    it."""
     key, name = config.source.key, source.name
     where = qualified(name, key)
     primary = source.primary_key
@@ -79,7 +80,7 @@ def _default(source: Table, config: Config) -> list[Finding]:
 
 
 def check_identity(source: Table, config: Config, version: int) -> list[Finding]:
-    """The identity column: adopted when it is a plain uuid column, else added."""
+    """The identity column is adopted where it is a plain uuid column. Where it does not exist, `prepare` adds it."""
     column = source.column(config.identity.column)
     where = qualified(source.name, config.identity.column)
     if config.identity.column == config.source.key:
@@ -103,7 +104,8 @@ def has_unique_identity(source: Table, column: str) -> bool:
 
 
 def check_identity_data(conn: Connection, subject: Subject, timeout_ms: int) -> list[Finding]:
-    """NULLs are filled and counted; duplicates stop everything. Each scan is bounded by `timeout_ms`."""
+    """NULLs in the identity column are counted: the backfill fills them. A duplicate is a blocker. Each scan takes `timeout_ms` at
+    most, under ACCESS SHARE."""
     source, name = subject.source, subject.config.identity.column
     column = source.column(name)
     where = qualified(source.name, name)

@@ -1,5 +1,5 @@
--- Integer columns that no foreign key uses and that are no key of their own table alone, with the text-like column
--- beside them that would make the pair polymorphic (x_id and x_type).
+-- Integer columns that are in no foreign key and are not the primary key of their table, with the text-like column beside them that
+-- makes a pair polymorphic (x_id and x_type).
 SELECT n.nspname::text AS schema, c.relname::text AS relation, a.attname::text AS column, p.attname::text AS type_column,
        greatest(c.reltuples, 0)::bigint AS rows_estimate
 FROM pg_class c

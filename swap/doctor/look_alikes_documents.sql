@@ -1,5 +1,5 @@
--- Numbers, and strings of digits, under keys that end like an id's name; objects and arrays inside a document to the
--- third level. `path` is the keys on the way; elements of an array stand under the array's own path.
+-- Numbers, and strings of digits, under keys whose names end as that of an id does, down to the third level of objects and arrays.
+-- `path`: the keys that lead there. The elements of an array have the path of the array.
 WITH RECURSIVE node(path, value, level) AS (
     SELECT '{{}}'::text[], x.v, 0 FROM (SELECT {column}::jsonb AS v FROM {table} {sample} WHERE {column} IS NOT NULL LIMIT 2000) x
     UNION ALL

@@ -1,7 +1,7 @@
-"""Keys inside values (H24): in arrays of integers, and under keys of JSON documents, to the third level.
+"""Keys inside values (H24): in arrays of integers, and under keys of JSON documents down to the third level.
 
-Listed like other look-alikes, by name or by value, with the share of sampled values that are keys of the source. They
-cannot become references: nothing converts them but the application.
+They are listed as other look-alikes are, by name or by value, with the share of sampled values that are keys of the source. They
+cannot become references: only the application can convert them.
 """
 
 from __future__ import annotations
@@ -9,24 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple, TypeVar
 
 import psycopg
-from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.names import TableName
-from swap.core.sql_text import load_sql
-from swap.doctor.finding import PACKAGE, NotChecked, read
-from swap.doctor.look_alikes import (
-    Candidate,
-    LookAlike,
-    Sample,
-    Samples,
-    names_source,
-    read_relations,
-    sample,
-    singular,
-    unexplained,
-    whole_columns,
-)
+from swap.doctor.finding import NotChecked, read
+from swap.doctor.look_alike_names import singular
+from swap.doctor.look_alikes import Candidate, LookAlike, Sample, Search, whole_columns
 
 T = TypeVar("T")
 
@@ -54,22 +42,16 @@ class PathSample(NamedTuple):
 
 
 def look_alikes(conn: Connection, source: TableName, key: str, state_schema: str = "swap") -> list[LookAlike]:
-    """Every look-alike in the database. Reads samples: ACCESS SHARE, 2 s at most each, a minute all together."""
-    relations, samples = read_relations(conn), Samples()
-    return [
-        *whole_columns(conn, source, key, relations, samples, state_schema),
-        *inside_values(conn, source, key, relations, samples, state_schema),
-    ]
+    """Every look-alike in the database. Reads samples: each holds ACCESS SHARE for 2 s at most, all of them take a minute."""
+    search = Search.begin(conn, source, key, state_schema)
+    return [*whole_columns(search), *inside_values(search)]
 
 
-def inside_values(
-    conn: Connection, source: TableName, key: str, relations: set[str], samples: Samples, state_schema: str
-) -> list[LookAlike]:
-    """Every array and every path in a document that may hold keys of the source."""
+def inside_values(search: Search) -> list[LookAlike]:
+    """Every array, and every path in a document, that may hold keys of the source."""
     out = []
-    for nested in read(conn, Nested, "look_alikes_nested.sql", state_schema=state_schema):
-        found = _document if nested.document else _array
-        out += found(conn, nested.candidate, source, key, relations, samples)
+    for nested in read(search.conn, Nested, "look_alikes_nested.sql", state_schema=search.state_schema):
+        out += (_document if nested.document else _array)(search, nested.candidate)
     return out
 
 
@@ -81,47 +63,42 @@ def one_of(name: str) -> str:
     return name if lower.endswith(("id", "_by")) else f"{singular(lower)}_id"
 
 
-def _array(conn: Connection, c: Candidate, source: TableName, key: str, relations: set[str], samples: Samples) -> list[LookAlike]:
+def _array(search: Search, c: Candidate) -> list[LookAlike]:
     element = one_of(c.column)
-    named = names_source(element, source.name, key)
-    if not named and not unexplained(element, relations):
+    named = search.names_source(element)
+    if not named and not search.unexplained(element):
         return []
-    rows = _values(conn, Sample, "look_alikes_arrays.sql", c, source, key, samples)
-    what = f"an array of integers called after {source}" if named else "an array of integers, and no table explains its name"
+    rows = _values(search, Sample, "look_alikes_arrays.sql", c)
+    what = (
+        f"an array of integers called after {search.source}" if named else "an array of integers, and no table explains its name"
+    )
     if isinstance(rows, NotChecked):
         return [LookAlike(c.table, c.column, None, f"{what}; its values were {rows.reason}", nested=True)]
     (found,) = rows
     if not named and not found.convincing:
         return []
-    return [LookAlike(c.table, c.column, None, f"{what}; {found.evidence(source)}", nested=True)]
+    return [LookAlike(c.table, c.column, None, f"{what}; {found.evidence(search.source)}", nested=True)]
 
 
-def _document(
-    conn: Connection, c: Candidate, source: TableName, key: str, relations: set[str], samples: Samples
-) -> list[LookAlike]:
-    rows = _values(conn, PathSample, "look_alikes_documents.sql", c, source, key, samples)
+def _document(search: Search, c: Candidate) -> list[LookAlike]:
+    rows = _values(search, PathSample, "look_alikes_documents.sql", c)
     if isinstance(rows, NotChecked):
         evidence = f"a document that may hold keys; its values were {rows.reason}"
         return [LookAlike(c.table, c.column, None, evidence, nested=True)]
     out = []
     for r in rows:
         element, found = one_of(r.path[-1]), Sample(r.sampled, r.known)
-        named = names_source(element, source.name, key)
-        if not named and not (unexplained(element, relations) and found.convincing):
+        named = search.names_source(element)
+        if not named and not (search.unexplained(element) and found.convincing):
             continue
-        why = f"called after {source}" if named else "and no table explains its name"
-        evidence = f"a value inside documents, {why}; {found.evidence(source)}"
+        why = f"called after {search.source}" if named else "and no table explains its name"
+        evidence = f"a value inside documents, {why}; {found.evidence(search.source)}"
         out.append(LookAlike(c.table, c.column, None, evidence, nested=True, path=r.path))
     return out
 
 
-def _values(
-    conn: Connection, cls: type[T], file: str, c: Candidate, source: TableName, key: str, samples: Samples
-) -> list[T] | NotChecked:
-    statement = load_sql(PACKAGE, file).format(
-        column=sql.Identifier(c.column), table=c.table.sql, key=sql.Identifier(key), source=source.sql, sample=sample(c)
-    )
+def _values(search: Search, cls: type[T], file: str, c: Candidate) -> list[T] | NotChecked:
     try:
-        return samples.read(conn, cls, statement)
-    except psycopg.DataError as e:  # json that is no jsonb: \u0000, numbers without end
+        return search.read(cls, search.statement(file, c))
+    except psycopg.DataError as e:  # json that jsonb does not hold: \u0000, numbers without end
         return NotChecked(f"not checked: {e.diag.message_primary}")

@@ -1,4 +1,4 @@
--- Columns that may hold keys inside a value: arrays of integers, and documents. Of a partitioned table the parent only.
+-- Columns that may hold keys inside a value: arrays of integers, and documents. Not those of partitions.
 SELECT n.nspname::text AS schema, c.relname::text AS relation, a.attname::text AS column,
        a.atttypid IN ('json'::regtype, 'jsonb'::regtype) AS document, greatest(c.reltuples, 0)::bigint AS rows_estimate
 FROM pg_class c

@@ -1,4 +1,4 @@
-"""Names that swap introduces: tables, indexes, columns. Taken ones, and two that would be the same, are refused."""
+"""Names that a run gives to tables, indexes and columns: each must be free, and no two may be the same."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Taken(NamedTuple):
 
 
 def new_tables(subject: Subject) -> dict[str, TableName]:
+    """The shadow and the retired table, by these words."""
     source, names = subject.source.name, subject.config.names
     return {
         "shadow": source.renamed(expand(names.shadow, source.name)),
@@ -31,7 +32,7 @@ def new_tables(subject: Subject) -> dict[str, TableName]:
 
 
 def new_indexes(plan: Plan) -> Iterator[TableName]:
-    """Every index name that is created, or moved out of the way for a while."""
+    """Every name that an index gets in the run, for a while or for good."""
     own = [*plan.indexes, plan.key_index, *((plan.identity_index,) if plan.identity_index else ())]
     for index in own:
         yield index.table.renamed(index.build_name)
@@ -45,7 +46,7 @@ def new_indexes(plan: Plan) -> Iterator[TableName]:
 
 
 def check_names(conn: Connection, subject: Subject) -> list[Finding]:
-    """Reads the catalog for names that are taken."""
+    """Reads the catalog only."""
     tables = new_tables(subject)
     indexes = list(new_indexes(subject.plan)) if subject.plan else []
     wanted = sorted({*tables.values(), *indexes})
@@ -81,7 +82,7 @@ def _same(indexes: list[TableName]) -> Iterator[Finding]:
 
 
 def _columns(subject: Subject) -> Iterator[Finding]:
-    """Columns that get a new name must find it free, and no two may want the same."""
+    """Each new column name must be free, and no two columns may get the same."""
     source, config = subject.source, subject.config
     wanted = {source.name: [config.names.legacy_key]}
     if config.names.compat:

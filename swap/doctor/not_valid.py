@@ -1,5 +1,5 @@
-"""NOT VALID constraints in the way of the backfill: a row that breaks one cannot be updated, by nobody (seen here: 23514
-in the middle of `sync`). The application does not notice while it leaves such rows alone; the backfill may not.
+"""NOT VALID constraints that would stop the backfill. The server refuses every UPDATE of a row that breaks one (seen: 23514 in the
+middle of `sync`). The application does not notice while it never updates such a row. The backfill has to update it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Constraint(NamedTuple):
 
 
 def check_not_valid(conn: Connection, subject: Subject, timeout_ms: int) -> list[Finding]:
-    """Each such constraint is one scan of its table, bounded by `timeout_ms`, for rows that the backfill has to update."""
+    """Each such constraint is one scan of its table for rows that the backfill has to update: `timeout_ms` at most, under ACCESS
+    SHARE."""
     tables = {t.oid: t for t in subject.tables}
     found = []
     for c in read(conn, Constraint, "not_valid.sql", oids=list(tables)):
@@ -45,7 +46,7 @@ def _references(table: Table, subject: Subject) -> set[str]:
 
 
 def _updated(table: Table, subject: Subject) -> Query | None:
-    """Which rows the backfill updates; None: none."""
+    """The condition of the rows that the backfill updates; None: it updates none."""
     if table.oid == subject.source.oid:
         identity = table.column(subject.config.identity.column)
         if identity is None:

@@ -1,5 +1,5 @@
--- Constraints that were never held against the rows that were there: an UPDATE of such a row has to satisfy them. One that is
--- NOT ENFORCED (18+) is not valid either, and never checked.
+-- Constraints that are NOT VALID: they were never checked for the rows that existed, and an UPDATE of such a row has to satisfy them.
+-- Not those that are NOT ENFORCED (18 and newer): they are not valid either, and the server never checks them.
 SELECT k.conrelid::bigint AS table_oid, k.conname AS name,
        CASE k.contype WHEN 'n' THEN format('%%I IS NOT NULL', a.attname) ELSE pg_get_expr(k.conbin, k.conrelid) END AS expression,
        CASE WHEN k.contype = 'n' THEN a.attname::text END AS not_null_column

@@ -1,2 +1,2 @@
--- Rows that the backfill will update, and that a constraint which was never validated would refuse.
+-- Rows that the backfill will update and that break a NOT VALID constraint.
 SELECT count(*) AS rows FROM {table} WHERE NOT ({expression}) AND ({updated})

@@ -1,4 +1,4 @@
--- Settings of the role or the database that swap's own sessions replace.
+-- Settings of the role or the database that the sessions of this tool override.
 SELECT c.setting
 FROM pg_db_role_setting s, unnest(s.setconfig) c(setting)
 WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))

@@ -1,8 +1,8 @@
-"""Partitioned tables with a reference (H23): what of them is carried over, and what is refused by name.
+"""Partitioned tables with a reference (H23): what is refused by name.
 
-Columns, guards, NOT NULL and grants go through the partitioned table and reach its partitions. Indexes and foreign keys do
-not (`swap.ddl.references`, `swap.sync.partition_keys`), and what a partition has of its own over the reference nobody
-would carry over.
+A change of columns, guards, NOT NULL or grants of the partitioned table reaches its partitions. A change of indexes and foreign
+keys does not: they have modules of their own (`swap.ddl`, `swap.sync.partition_keys`). An object that a partition has of its own
+over the reference would not be carried over, so it is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WITHOUT = "Migrate without this reference, or make it an ordinary table first."
 
 
 class OfItsOwn(NamedTuple):
-    """What (`detail`) a partition of the table `table_oid` has of its own."""
+    """A partition of the table `table_oid`, and what it has of its own (`detail`)."""
 
     table_oid: int
     schema: str
@@ -28,6 +28,7 @@ class OfItsOwn(NamedTuple):
 
 
 def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
+    """Reads the catalog only."""
     tables = [t for t in subject.tables if t.kind == "p" and t.name != subject.source.name]
     refs = [(t, r) for t in tables for r in subject.others if r.table == t.name]
     if not refs:
@@ -51,7 +52,7 @@ def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
 
 
 def _same(one: ForeignKey, other: ForeignKey, names: dict[tuple[TableName, str], str]) -> bool:
-    """Whether they say the same, with columns under other `names`."""
+    """Whether two foreign keys say the same, where the columns in `names` have other names."""
 
     def said(fk: ForeignKey) -> tuple[object, ...]:
         columns = tuple(names.get((fk.holder, c), c) for c in fk.columns)
@@ -61,9 +62,10 @@ def _same(one: ForeignKey, other: ForeignKey, names: dict[tuple[TableName, str],
 
 
 def _foreign_keys(subject: Subject, mine: list[ForeignKey]) -> list[Finding]:
-    """Those of one partitioned table and of its partitions. A leaf's own key is one like any other table's."""
+    """`mine`: the foreign keys of one partitioned table and of its partitions. The own key of a partition that holds rows is like any
+    other table's."""
     found = []
-    names = {(r.table, r.uuid_column): r.column for r in subject.references}  # two that will say the same after the cutover
+    names = {(r.table, r.uuid_column): r.column for r in subject.references}  # to find keys that say the same after the cutover
     names[subject.source.name, subject.config.identity.column] = subject.config.source.key
     for fk in mine:
         at, drop = qualified(fk.table, fk.name), f"ALTER TABLE {fk.table} DROP CONSTRAINT {quote(fk.name)};"
@@ -76,7 +78,7 @@ def _foreign_keys(subject: Subject, mine: list[ForeignKey]) -> list[Finding]:
         for above in (x for x in mine if x != fk and x.parts and set(fk.heaps) <= set(x.heaps)):
             now = _same(above, fk, {})
             if now or (above.table != fk.table and _same(above, fk, names)):
-                # The server joins a key with the first part that it finds: which one of two keeps its name is by chance.
+                # The server joins a key with the first part that it finds, so which of the two keeps its name is chance.
                 detail = (
                     f"says of this partition what {qualified(above.table, above.name)} says of the whole: two keys, one too many"
                 )

@@ -1,6 +1,5 @@
--- What partitions of a reference's table have of their own, one row each: table, partition, what it is.
--- `tables`, `columns`: the references, their integers and their uuid columns. `targets`: the tables whose keys come along; a
--- partition's own foreign key to one of them does too.
+-- What a partition of a table with a reference has of its own, one row each. `tables`, `columns`: the references, their integers and
+-- their uuid columns. `targets`: the tables of the run; a partition's own foreign key to one of them is carried over.
 WITH tree AS (
     SELECT DISTINCT r.root, t.relid::oid AS oid, t.level FROM unnest(%(tables)s::oid[]) r(root), pg_partition_tree(r.root) t
 ), part AS (

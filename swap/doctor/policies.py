@@ -1,4 +1,4 @@
-"""Policies that cannot follow (H29): everything else about them is carried over, see swap/ddl/policies.py."""
+"""Policies that cannot be carried over (H29). For the others see swap/ddl/policies.py."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Reading(NamedTuple):
 
 
 def check_policies(conn: Connection, subject: Subject) -> Iterator[Finding]:
-    """A policy holds on to a view that it reads, and the views over the source are dropped and created again. Entries
-    of [[policy]] must name a policy and replace all of it."""
+    """A policy depends on a view that it reads, and the views over the source are dropped and created again. An entry of [[policy]]
+    must name a policy, and replace every expression of it."""
     for p in new_policies(subject.catalog, subject.config)[1]:
         yield blocker("policy", p.object, p.detail, p.hint)
     for r in read(conn, Reading, "policies.sql", views=[v.oid for v in subject.catalog.views]):

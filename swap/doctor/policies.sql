@@ -1,4 +1,4 @@
--- Policies that read any of the given views.
+-- Policies that read one of the given views.
 SELECT DISTINCT n.nspname AS schema, c.relname AS relation, p.polname::text AS policy, v.oid::regclass::text AS reads
 FROM unnest(%(views)s::oid[]) v(oid)
 JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = v.oid

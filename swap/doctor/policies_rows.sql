@@ -1,4 +1,4 @@
--- Policies that use a whole row of one of the tables: a variable of attribute number 0 in the stored tree.
+-- Policies that use a whole row of one of the tables: a variable with attribute number 0 in the stored expression.
 SELECT n.nspname AS schema, c.relname AS relation, p.polname::text AS policy, w.oid::regclass::text AS reads
 FROM pg_policy p
 JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -1,4 +1,4 @@
-"""The poolers that a cutover pauses (`[pgbouncer]`): reachable, allowed, of the right names, in a mode that can be paused."""
+"""The poolers that a cutover pauses (`[pgbouncer]`): whether they can be reached and paused, by this user, under these names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swap.doctor.finding import Finding, blocker, ok, warning
 
 
 def check_pooler(config: Config, database: str) -> list[Finding]:
-    """Nothing where no pooler is configured. Pauses nothing."""
+    """No finding where no pooler is configured. Pauses nothing."""
     found: list[Finding] = []
     for dsn in config.pgbouncer.admin_dsn:
         with closing(Console(dsn)) as console:

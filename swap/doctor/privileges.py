@@ -1,7 +1,7 @@
-"""What the role may do, with the exact statement that mends what is missing.
+"""The privileges of the role, and for each that is missing the exact statement that grants it.
 
-Renaming needs ownership and CREATE on the schema; CREATE INDEX too; a foreign key is created with REFERENCES on its
-target; LOCK TABLE in ACCESS EXCLUSIVE needs ownership or a right to change rows (documentation of each command).
+A rename needs ownership, and CREATE on the schema; so does CREATE INDEX. A foreign key needs REFERENCES on its target. LOCK TABLE
+in ACCESS EXCLUSIVE needs ownership, or a right to change rows. (PostgreSQL's documentation of each command.)
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ KINDS = {"v": "VIEW", "m": "MATERIALIZED VIEW", "S": "SEQUENCE"}
 
 
 class Relation(NamedTuple):
-    """A relation that is changed or locked. `owned`: this role has the owner's rights; `can_become`: it may SET ROLE to it."""
+    """A relation that is changed or locked. `owned`: this role has the owner's rights. `can_become`: it may SET ROLE to the owner.
+    `rls_active`: row security would filter for it. `lockable`: it may lock the relation without owning it. `owner_create`: the owner
+    has CREATE on the schema."""
 
     oid: int
     schema: str
@@ -42,7 +44,7 @@ class Relation(NamedTuple):
 
 
 class TargetColumn(NamedTuple):
-    """A column that a foreign key of the source points to. `allowed`: this role may make such a foreign key again."""
+    """A column that a foreign key of the source points to. `allowed`: this role may create such a foreign key."""
 
     target_oid: int
     constraint: str
@@ -69,7 +71,7 @@ def read_targets(conn: Connection, source: int) -> list[TargetColumn]:
 
 
 def check_ownership(relations: Sequence[Relation], role: str) -> list[Finding]:
-    """Source, references, dependent views, owned sequences, tables whose policies read the source: each is altered,
+    """The source, tables with references, views, owned sequences, and tables whose policies read the source: each of them is altered,
     renamed or created again."""
     found = []
     for r in relations:
@@ -97,7 +99,7 @@ def check_schemas(relations: Sequence[Relation], role: str) -> list[Finding]:
 
 
 def check_targets(relations: Sequence[Relation], columns: Sequence[TargetColumn], role: str) -> list[Finding]:
-    """Tables that the source's foreign keys point to: locked at the cutover, and referenced again."""
+    """Tables that the source's foreign keys point to. The cutover locks them, and creates these foreign keys again."""
     by_oid = {r.oid: r for r in relations}
     found = []
     for c in columns:
@@ -127,7 +129,7 @@ def check_attached(attached: Sequence[Attached], role: str) -> list[Finding]:
 
 
 def check_row_security(relations: Sequence[Relation], role: str) -> list[Finding]:
-    """H16: rows hidden from both sides alike make every comparison agree."""
+    """H16: a comparison finds no difference where the same rows of both sides are hidden."""
     found = []
     for r in relations:
         if r.rls_active:
@@ -142,7 +144,7 @@ def check_row_security(relations: Sequence[Relation], role: str) -> list[Finding
 
 
 def check_backfill_triggers(subject: Subject, server: Server) -> list[Finding]:
-    """H14: a backfill's UPDATE must not fire a trigger with a side effect unless the operator takes that on."""
+    """H14: an UPDATE of the backfill must fire no trigger of the application, unless the operator accepts that."""
     config, replica = subject.config, server.may_set_replica
     columns = filled_columns(subject.catalog, config.identity.column, subject.references)
     met = touched(subject.catalog, columns, config.names.state_schema, suppressed=replica)
@@ -161,7 +163,7 @@ def check_backfill_triggers(subject: Subject, server: Server) -> list[Finding]:
 
 
 def check_privileges(conn: Connection, subject: Subject, server: Server) -> list[Finding]:
-    """Every privilege that the run needs on existing objects. Reads the catalog only."""
+    """Every privilege that a run needs on the objects of the application. Reads the catalog only."""
     source = subject.source
     sequences = read_values(conn, "sequences.sql", oids=[source.oid])
     views = [v.oid for v in subject.catalog.views]

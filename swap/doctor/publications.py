@@ -1,4 +1,4 @@
-"""Publications of the source and of references (H17): what changes for subscribers has to be taken on by name."""
+"""Publications of the source and of tables with references (H17): the operator accepts by name what changes for subscribers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ BEFORE = " See docs/limits.md, 'Publications'; then take it on in [accept] findi
 
 
 def check_publications(subject: Subject) -> list[Finding]:
-    """Pure. Accepted, the publications that list a table come along; the others publish what there is by themselves."""
+    """Pure. A publication that lists a table is carried over, once it is accepted. One of a schema or of all tables publishes the
+    new tables by itself."""
     found = [f for t in subject.tables for p in t.publications for f in _publication(subject, t, t, p)]
-    for t in subject.tables:  # a partition may be published without the table
+    for t in subject.tables:  # a partition can be published without its table
         known = {p.name for p in t.publications}
         found += [f for x in t.partitions for p in x.publications if p.name not in known for f in _publication(subject, t, x, p)]
     return or_ok(found, "publication", subject.source.name, "no publication contains the table or a reference to it")

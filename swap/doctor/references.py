@@ -1,4 +1,4 @@
-"""References: foreign keys into the source, and columns that the configuration declares. Pure."""
+"""References: foreign keys to the source, and columns that the configuration declares. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from swap.doctor.tables import check_columns
 from swap.plan.key_columns import unvouched
 from swap.plan.model import RefColumns
 
-Tails = Mapping[tuple[TableName, str], str]
+Definitions = Mapping[tuple[TableName, str], str]
 
 
-def check_references(subject: Subject, tails: Tails) -> list[Finding]:
-    """One row per reference, and what stands in the way of each."""
+def check_references(subject: Subject, definitions: Definitions) -> list[Finding]:
+    """A finding for each reference, and for each thing that makes one impossible. `definitions`: the index definitions that can be
+    built over uuids."""
     out = []
     for ref in subject.references:
         found = [
@@ -30,12 +31,12 @@ def check_references(subject: Subject, tails: Tails) -> list[Finding]:
             found = [ok("reference", where, f"{how}; its uuid column {quote(ref.uuid_column)} is {made}")]
         out += found
     for fk in subject.catalog.foreign_keys:
-        out += _foreign_key(fk, subject, tails)
+        out += _foreign_key(fk, subject, definitions)
     return out or [ok("reference", subject.source.name, "nothing refers to this table")]
 
 
 def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
-    """A NOT NULL reference becomes a NOT NULL uuid: every row needs a uuid at the moment it is written (invariant 1)."""
+    """A NOT NULL reference becomes a NOT NULL uuid, so each row needs a uuid at the moment when it is written (invariant 1)."""
     where = qualified(ref.table, ref.column)
     drop = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP NOT NULL;"
     found = []
@@ -67,7 +68,7 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
 
 
 def _two_targets(ref: RefColumns, subject: Subject) -> list[Finding]:
-    """A column that holds keys of two tables; a chain (a foreign key to another reference) is none."""
+    """A column that refers to two tables. A chain, which is a foreign key to another reference, is allowed."""
     keys = {(r.table, r.column) for r in subject.references} | {(subject.source.name, subject.config.source.key)}
     found = []
     for fk in subject.catalog.foreign_keys:
@@ -85,12 +86,12 @@ def _drop(fk: ForeignKey) -> str:
 
 
 def _to_itself(fk: ForeignKey, subject: Subject) -> bool:
-    """The key refers to one of its own references: `users (id, org_id)` to `memberships (user_id, org_id)`."""
+    """Whether the key refers to a reference to itself: `users (id, org_id)` to `memberships (user_id, org_id)`."""
     target = fk.target_columns[fk.columns.index(subject.config.source.key)]
     return (fk.target, target) in {(r.table, r.column) for r in subject.references}
 
 
-def _foreign_key(fk: ForeignKey, subject: Subject, tails: Tails) -> list[Finding]:
+def _foreign_key(fk: ForeignKey, subject: Subject, definitions: Definitions) -> list[Finding]:
     key, source = subject.config.source.key, subject.source
     at = qualified(fk.table, fk.name)
     found = []
@@ -111,7 +112,7 @@ def _foreign_key(fk: ForeignKey, subject: Subject, tails: Tails) -> list[Finding
             and not i.expressions
             and set(i.key_columns) == set(fk.target_columns)
         )
-        if not any((fk.target, i.name) in tails for i in unique):
+        if not any((fk.target, i.name) in definitions for i in unique):
             columns = ", ".join(quote(c) for c in fk.target_columns)
             detail = f"the unique constraint of {fk.target} over ({columns}) cannot be rebuilt with a uuid"
             found.append(blocker("foreign-key", at, detail, _drop(fk)))

@@ -1,4 +1,4 @@
--- What this role may do with each relation. `lockable`: LOCK TABLE ... ACCESS EXCLUSIVE without owning it
+-- The relations, and what this role may do with them. `lockable`: LOCK TABLE ... ACCESS EXCLUSIVE without owning it
 -- (LockTableAclCheck in src/backend/commands/lockcmds.c).
 SELECT c.oid::bigint, n.nspname::text AS schema, c.relname::text AS relation, c.relkind::text AS kind, pg_get_userbyid(c.relowner)::text AS owner,
        pg_has_role(c.relowner, 'USAGE') AS owned,

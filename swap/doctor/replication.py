@@ -1,8 +1,8 @@
-"""What logical capture needs of the source: a DELETE must be decoded with the integer key, before and after the cutover.
+"""Logical capture: what it needs of the source and the server, and slots that no run reads any more.
 
-Before it the default replica identity says so, the primary key. After it the new table's replica identity is the integer's
-unique index, until `finalize` or `revert`; a subscriber of the application's own would then get the integer for the key
-of its rows.
+A DELETE must be decoded with the integer key, before and after the cutover. Before it, the default replica identity, which is the
+primary key, provides that. After it, until `finalize` or `revert`, the replica identity of the new table is the unique index of the
+integer. A subscriber of the application would get the integer as the key of its rows then.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Slot(NamedTuple):
 
 
 def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
-    """Nothing in trigger mode."""
+    """No finding in trigger mode. Reads the catalog only."""
     if subject.config.sync.mode != "logical":
         return []
     source = subject.source
@@ -68,10 +68,11 @@ def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
     return or_ok(found, "logical-capture", source.name, "the replica identity is the key, and nobody else subscribes to it")
 
 
-def check_slots(conn: Connection, schema: str, *, ours: bool) -> list[Finding]:
-    """Slots that no run reads any more keep the server's WAL until its disk is full (H13). `ours`: the state schema is there and readable."""
+def check_slots(conn: Connection, schema: str, *, readable: bool) -> list[Finding]:
+    """A slot that no run reads any more keeps the server's WAL until the disk is full (H13). `readable`: the state schema exists, and
+    this role can read it."""
     used: list[str] = []
-    if ours:
+    if readable:
         used = fetch_values(conn, load_sql(PACKAGE, "slots_used.sql").format(state=sql.Identifier(schema)))
     return [
         warning(

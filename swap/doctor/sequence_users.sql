@@ -1,4 +1,4 @@
--- Who else uses the sequence of an identity column of the table: it is made anew, so they would hold on to nothing.
+-- Objects that use the sequence of an identity column of the table. That sequence is dropped and made anew.
 SELECT a.attname::text AS column, s.oid::regclass::text AS sequence, pg_describe_object(d.classid, d.objid, d.objsubid) AS user
 FROM pg_depend i
 JOIN pg_class s ON s.oid = i.objid AND s.relkind = 'S'

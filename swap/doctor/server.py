@@ -1,4 +1,4 @@
-"""The server, the session and the role: version, pooler, WAL level, what else is running, whether what is needed is granted."""
+"""The server, the session and the role: version, a pooler in between, WAL level, other transactions, rights on the database."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from swap.core.config import Config
-from swap.core.connection import OVERRIDDEN, Connection
+from swap.core.connection import Connection
 from swap.core.names import quote
+from swap.core.session_settings import OVERRIDDEN
 from swap.doctor.finding import Finding, blocker, ok, or_ok, read, read_values, warning
 
 OLDEST, NEWEST_TESTED = 150000, 189999
@@ -15,7 +16,8 @@ LONG_TRANSACTION_S = 300
 
 
 class Server(NamedTuple):
-    """What the server and the role say about themselves. `lock_slots`: how many locks the whole server can hold."""
+    """The server, the session and the role. `standby`: the server is in recovery. `lock_slots`: how many locks the whole server can
+    hold. `sees_stats`, `may_signal`: of other roles' sessions. `data_directory`: None where the role may not know it."""
 
     role: str
     database: str
@@ -75,7 +77,7 @@ def check_version(version: int) -> Finding:
 
 
 def check_session(server: Server, announced_pid: int) -> list[Finding]:
-    """`announced_pid` is what the connection was told at its start: a pooler announces a number of its own."""
+    """`announced_pid`: the process that the server named at the start of the connection. A pooler names a number of its own."""
     found = []
     if server.standby:
         hint = "Connect to the primary (target_session_attrs=read-write)."
@@ -91,7 +93,7 @@ def check_session(server: Server, announced_pid: int) -> list[Finding]:
 
 
 def check_database(server: Server, *, state_exists: bool) -> list[Finding]:
-    """CREATE for the state schema, TEMP for trial builds."""
+    """CREATE is needed for the state schema, and TEMPORARY to try out definitions."""
     database, role = quote(server.database), quote(server.role)
     found = []
     if not server.may_create and not state_exists:
@@ -182,7 +184,7 @@ def check_hook(config: Config) -> Finding:
 
 
 def check_server(conn: Connection, server: Server, config: Config, *, state_exists: bool, running: bool) -> list[Finding]:
-    """Everything that does not depend on the tables. Takes no lock."""
+    """The checks that do not depend on the tables. Takes no lock."""
     return [
         check_version(conn.info.server_version),
         *check_session(server, conn.info.backend_pid),

@@ -1,4 +1,4 @@
--- What the server and the role say about themselves, in one row.
+-- The server, the session and the role, in one row.
 SELECT current_user::text AS role, current_database()::text AS database, pg_backend_pid() AS backend_pid, pg_is_in_recovery() AS standby,
        r.rolsuper OR r.rolreplication AS may_replicate,
        current_setting('wal_level') AS wal_level, current_setting('max_replication_slots')::int AS slots_max,

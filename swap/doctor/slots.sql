@@ -1,4 +1,4 @@
--- Slots named as this tool names them, of this database, and the WAL they keep.
+-- Slots of this database with a name of this tool that no run uses, and the WAL that they keep.
 SELECT s.slot_name::text AS name, s.active,
        (pg_current_wal_insert_lsn() - coalesce(s.restart_lsn, s.confirmed_flush_lsn))::bigint AS kept_bytes
 FROM pg_replication_slots s

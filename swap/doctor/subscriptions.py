@@ -1,9 +1,10 @@
-"""Subscriptions that apply into the source or into a reference (H7).
+"""Subscriptions that apply into the source or into a table with a reference (H7).
 
-Until the cutover their rows are captured and guarded like any others. Then they cannot go on: they bring integers for
-columns that are uuids, and of a table that is not among the subscription's own (pg_subscription_rel holds oids, and the
-new table has another one) an apply worker skips every change without a word (src/backend/replication/logical/worker.c,
-should_apply_changes_for_rel). So each has to be taken on by name, and an exchange is refused while one is enabled.
+Until the cutover their rows are captured and guarded like any others. After it they cannot go on. They bring integers for columns
+that are uuids now. And pg_subscription_rel holds oids: the new table has another one, so it is not a table of the subscription, and
+an apply worker skips each change of such a table without a message (src/backend/replication/logical/worker.c,
+should_apply_changes_for_rel). So the operator has to accept each subscription by name, and an exchange is refused while one is
+enabled.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Subscription(NamedTuple):
 
 
 def check_subscriptions(conn: Connection, subject: Subject) -> list[Finding]:
+    """Reads the catalog only."""
     names = {t.oid: t.name for t in subject.tables}
     found = [
         blocker(
@@ -41,7 +43,7 @@ def check_subscriptions(conn: Connection, subject: Subject) -> list[Finding]:
 
 
 def refuse_subscriptions(conn: Connection, oids: Sequence[int]) -> None:
-    """The gate of an exchange. Raises RefusedError."""
+    """A gate of the exchange: raises RefusedError while a subscription is enabled that applies into one of the tables."""
     for s in read(conn, Subscription, "subscriptions.sql", oids=list(oids)):
         if s.enabled:
             raise RefusedError(

@@ -1,4 +1,4 @@
-"""What kind of tables they are, and what of them this version does not carry over. Pure."""
+"""The kinds of the tables, their indexes and exclusion constraints, and the columns of references. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ KINDS = {"p": "partitioned table", "f": "foreign table", "v": "view", "m": "mate
 
 
 def check_kind(name: TableName, kind: str, *, source: bool) -> list[Finding]:
-    """A source or reference that is no ordinary table: nothing else can be examined then."""
+    """The source, or a table with a reference, that is no ordinary table. Nothing else of it can be examined."""
     if kind == "r" or (kind == "p" and not source):
-        return []  # partitioned references: swap.doctor.partitions
+        return []  # a partitioned table with a reference: swap.doctor.partitions
     what = "the source" if source else "a reference"
     hint = "Only ordinary tables are migrated." if source else "Remove the foreign key or [[reference]], or migrate without it."
     return [blocker("table-kind", name, f"{what} is a {KINDS.get(kind, 'relation of another kind')}", hint)]
 
 
 def check_tables(subject: Subject) -> list[Finding]:
-    """Inheritance, partitions, rules, unlogged and typed tables: source and references alike (H15)."""
+    """Inheritance, partitions, rules, unlogged and typed tables: the source and the tables with references (H15)."""
     found = []
     for t in subject.tables:
         found += check_kind(t.name, t.kind, source=t.name == subject.source.name)
@@ -48,7 +48,8 @@ def _storage(t: Table) -> list[Finding]:
 
 
 def check_exclusions(subject: Subject) -> list[Finding]:
-    """On the shadow one is built like any index. On a table in use it cannot be: neither CONCURRENTLY nor NOT VALID."""
+    """An exclusion constraint is built on the shadow as any index is. On a table in use it cannot be built, since it has neither
+    CONCURRENTLY nor NOT VALID."""
     found = []
     for t in subject.tables:
         columns = {r.column for r in subject.others if r.table == t.name}
@@ -64,7 +65,7 @@ def check_exclusions(subject: Subject) -> list[Finding]:
 
 
 def check_rewrite(subject: Subject, planned: Planned) -> list[Finding]:
-    """H25: index definitions that cannot hold a uuid, as the server itself says."""
+    """H25: index definitions that cannot hold a uuid, in the server's own words; and indexes that are not valid."""
     found = []
     for f in planned.failures:
         name = in_schema(f.table, f.index) if f.kind == "index" else f.index
@@ -88,7 +89,7 @@ def check_rewrite(subject: Subject, planned: Planned) -> list[Finding]:
 
 
 def check_columns(ref: RefColumns, table: Table) -> list[Finding]:
-    """The reference's two columns: an ordinary integer, and a uuid that is there or free."""
+    """The two columns of a reference: an ordinary integer, and a uuid that exists or whose name is free."""
     where = qualified(ref.table, ref.column)
     column = table.column(ref.column)
     assert column is not None

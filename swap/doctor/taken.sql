@@ -1,4 +1,5 @@
--- Which of the names are taken. A table's row type takes its name among types too; array types get out of the way.
+-- Which of the names are taken. A table takes its name among types too, by its row type. The server renames an array type that is in
+-- the way.
 SELECT n.nspname::text AS schema, c.relname::text AS name, 'relation' AS kind
 FROM unnest(%(schemas)s::text[], %(names)s::text[]) w(schema, name)
 JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name

@@ -1,4 +1,4 @@
-"""Triggers that cannot follow, and those that need a look (H28); swap/ddl/triggers.py carries the rest."""
+"""Triggers that cannot be carried over, and those that an operator has to look at (H28). For the others see swap/ddl/triggers.py."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class FromSource(NamedTuple):
 
 
 def check_triggers(conn: Connection, subject: Subject) -> Iterator[Finding]:
-    """Triggers of the source and of references by what they are bound to; triggers elsewhere that name the source."""
+    """Triggers of the source and of tables with references; constraint triggers of other tables FROM the source."""
     own = f"{quote(subject.config.names.state_schema)}."
     for table in subject.tables:
         among = subject.pairs_of(table.name)
         for t in table.triggers:
             yield from _check(table, t, among)
-            if not t.function.startswith(own):  # else a guard that an earlier run left: it writes its own pair only
+            if not t.function.startswith(own):  # not a guard that an earlier run left: it writes only its own pair
                 yield from _order(table, t)
     oids = [t.oid for t in subject.catalog.tables]
     for r in read(conn, FromSource, "triggers.sql", source=subject.source.oid, oids=oids):
@@ -57,7 +57,7 @@ def _check(table: Table, t: Trigger, among: tuple[ColumnPair, ...]) -> Iterator[
 
 
 def _order(table: Table, t: Trigger) -> Iterator[Finding]:
-    """Row triggers fire in the order of their names, byte by byte; the guard is to judge what will be stored."""
+    """Row triggers fire in the order of their names, byte by byte. The guard must come last: it judges the values that are stored."""
     if t.row and t.before and (t.on_insert or t.on_update) and t.name.encode() > GUARD.encode() and t.enabled != "D":
         at = qualified(table.name, t.name)
         detail = f"fires after the guard, whose name begins with {GUARD}: a key that it changes would not be looked at"

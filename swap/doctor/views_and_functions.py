@@ -1,6 +1,6 @@
-"""Views, materialized views and functions that follow the source: which of them cannot be built again, by name.
+"""Views, materialized views and functions that depend on the source: which of them cannot be built again.
 
-What the new type breaks in their text (`id > 100`) is found by building it; here is what the catalog says.
+These checks read the catalog. What the new type breaks in a text (`id > 100`) is found by the trial build.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def _function(f: Function, subject: Subject) -> Iterator[Finding]:
 
 
 def _widened(f: Function, subject: Subject) -> TableName | None:
-    """Seen: `BEGIN ATOMIC SELECT * FROM users; END` lists the columns there are; ADD COLUMN makes every call an error."""
+    """The table whose columns the function lists, where the run adds a column to it. Seen: `BEGIN ATOMIC SELECT * FROM users; END`
+    lists the columns of that moment; after an ADD COLUMN every call is an error."""
     if not f.lists_columns:
         return None
     added = {r.oid: r.table for r in subject.others if not r.adopted or r.compat_column}
@@ -103,9 +104,9 @@ def _widened(f: Function, subject: Subject) -> TableName | None:
 
 
 def _gone_names(subject: Subject, bound: Sequence[BoundColumn]) -> Iterator[Finding]:
-    """Views and functions are created again by their text: columns whose name is gone after the cutover must not be in it."""
+    """Views and functions are created again by their text. It must not use a column whose name does not exist after the cutover."""
     if subject.config.names.compat:
-        return  # a compatibility column answers to that name
+        return  # a compatibility column has that name
     renamed = {(subject.source.oid, subject.config.identity.column)}
     renamed |= {(r.oid, r.uuid_column) for r in subject.references}
     names = {t.oid: t.name for t in subject.tables}
@@ -116,7 +117,8 @@ def _gone_names(subject: Subject, bound: Sequence[BoundColumn]) -> Iterator[Find
 
 
 def _mentions(conn: Connection, subject: Subject) -> Iterator[Finding]:
-    """String bodies: open sessions have compiled them. Whoever does not own them cannot have them compiled again."""
+    """Functions with string bodies, which open sessions have compiled with the old types. Only their owner can have them compiled
+    again."""
     tables = [subject.source.name, *(r.table for r in subject.references)]
     for r in fetch_rows(conn, mentions(subject.config.names.state_schema, tables, [v.name for v in subject.catalog.views])):
         if not r["owned"]:

@@ -1,5 +1,5 @@
-"""`swap init`: writes a commented swap.toml from what the catalog says. It guesses nothing: foreign keys are found
-again by every command, and what merely looks like a reference comes out as a comment to uncomment or to ignore.
+"""`swap init`: writes a commented swap.toml from the catalog. It guesses nothing: every command finds the foreign keys again,
+and a column that only looks like a reference becomes a comment, to uncomment or to ignore.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, quote
 from swap.doctor.key import check_key
-from swap.doctor.look_alikes import LookAlike, singular
+from swap.doctor.look_alike_names import singular
+from swap.doctor.look_alikes import LookAlike
 from swap.doctor.look_alikes_nested import look_alikes
 from swap.plan.model import RefColumns, is_identity_index
 from swap.plan.references import reference_columns

@@ -14,9 +14,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from swap.core.connection import NEWER_SETTINGS, SETTINGS
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError, UsageError
+from swap.core.session_settings import NEWER_SETTINGS, SETTINGS
 from swap.state.hooks import storable
 from tests.cli.test_bad_input import SECRET
 from tests.support.cycling import Cycle, Start

@@ -11,9 +11,10 @@ from dataclasses import replace
 import pytest
 from psycopg import sql
 
-import swap.core.connection
+import swap.core.session_settings
 from swap.core.advisory_locks import OPERATOR, WORKER, holder, only_operator, only_worker, try_worker
 from swap.core.connection import Database as Conninfo
+from swap.core.session_settings import SETTINGS
 from swap.demo.server import Server
 from tests.support.operator import MakeOperator
 from tests.support.proxy import Proxy
@@ -71,7 +72,7 @@ def test_the_server_ends_who_is_gone(
 ) -> None:
     """What a session sets at its beginning is enough: its locks are free without anybody's help. Within about a minute;
     here with shorter times."""
-    monkeypatch.setattr(swap.core.connection, "SETTINGS", swap.core.connection.SETTINGS | SOON)
+    monkeypatch.setattr(swap.core.session_settings, "SETTINGS", SETTINGS | SOON)
     far = Conninfo.from_options(f"postgresql://postgres@127.0.0.1:{far_proxy.port}/{database.dbname}", "cutover").connect()
     here = connect(database.superuser)
     with closing(far), only_operator(far, 1), only_worker(far, 1):

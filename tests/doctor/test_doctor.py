@@ -22,7 +22,7 @@ from swap.doctor import look_alikes as lookalikes
 from swap.doctor.disk import check_disk
 from swap.doctor.examine import examine, refuse
 from swap.doctor.finding import Finding, blocker
-from swap.doctor.look_alikes import names_class, names_source, singular
+from swap.doctor.look_alike_names import names_class, names_source, singular
 from swap.doctor.server import check_session, check_version, check_wal, read_server
 from swap.state.journal import Journal, Phase
 from tests.doctor.cases import BASE, CASES, DOCUMENTS, Case

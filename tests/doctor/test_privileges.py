@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.commands import Cli
 from tests.support.dump import schema_dump
 from tests.support.servers import Connect, Database, DatabaseServer
-from tests.sync.test_resume import Operator
+from tests.support.watched import WatchedOperator
 
 CUTOVER = ("cutover", "--yes", "--no-snapshot")
 SYNC = ("sync", "--once")
@@ -38,7 +38,7 @@ def test_a_right_that_goes_is_named(
     cli: Cli, database: Database, connect: Connect, tmp_path: Path, server: DatabaseServer
 ) -> None:
     """One at a time, on one database: nothing changes, so each begins where the one before it began."""
-    op = Operator(cli, database, connect(database.superuser), tmp_path)
+    op = WatchedOperator(cli, database, connect(database.superuser), tmp_path)
     connect(database.owner).execute(OTHERS_TABLE)
     for step in (("prepare",), ("sync", "--once"), ("verify",)):
         op(*step)

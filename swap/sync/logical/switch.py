@@ -1,20 +1,19 @@
-"""Another mode of capture for a prepared run: the new one is live before the old one stops (`swap prepare --mode`).
+"""Changes the mode of capture of a prepared run: the new one is live before the old one stops (`swap prepare --mode`).
 
-To logical: publication and slot first; then, under ACCESS EXCLUSIVE for an instant, the triggers go and the mode changes
-in one transaction. Who wrote before it was captured by the triggers, who writes after it commits after the slot began.
-To triggers: they are installed under that lock; then the stream passes a barrier, so that it has delivered everyone who
-wrote before them; then the mode changes, and slot and publication go. Killed anywhere, the same call does it again.
+To logical: publication and slot come first. Then, under ACCESS EXCLUSIVE for an instant, one transaction drops the triggers and
+changes the mode. The triggers captured every write before it; every later write commits after the slot began.
+To triggers: they are installed under that lock. Then the stream passes a barrier, so that it has delivered every write before
+them. Then the mode changes, and slot and publication are dropped. After a kill, the same call does it again.
 """
 
 from __future__ import annotations
 
 from swap.core.errors import PhaseError
 from swap.core.lock_retries import with_locks
-from swap.core.statement import AX, Statement, script
-from swap.ddl.capture import capture_functions, capture_triggers
+from swap.core.statement import AX, script
+from swap.ddl.capture import install_capture, remove_capture
 from swap.ddl.replication import SLOT, create_publication, drop_publication, publish
 from swap.plan.direction import Direction
-from swap.plan.model import Plan
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.prepare.slot import end_slot, make_slot
 from swap.state.journal import Phase, Run
@@ -41,10 +40,6 @@ def switch_mode(migration: Migration, to: str) -> Run:
     return migration.reload()
 
 
-def _triggers(plan: Plan) -> list[Statement]:
-    return capture_triggers(plan, plan.source, Direction.FORWARD)
-
-
 def _to_logical(migration: Migration) -> None:
     conn, journal, plan, run_id = migration.conn, migration.journal, migration.plan, migration.run.id
     journal.forget_step(run_id, SLOT)
@@ -55,7 +50,7 @@ def _to_logical(migration: Migration) -> None:
     make_slot(migration)
 
     def change() -> None:
-        conn.execute(script([s.reversed() for s in reversed(_triggers(plan))]))
+        conn.execute(script(remove_capture(plan)))
         _record_mode(migration, "logical")
 
     with_locks(conn, [plan.source], AX, migration.budget, change)
@@ -64,11 +59,9 @@ def _to_logical(migration: Migration) -> None:
 def _to_triggers(migration: Migration) -> None:
     conn, journal, plan, run_id = migration.conn, migration.journal, migration.plan, migration.run.id
     table_no = journal.capture.table_no(run_id)
-    triggers = _triggers(plan)
-    install = [*(s.reversed() for s in triggers), *capture_functions(plan, Direction.FORWARD, table_no), *triggers]
 
     def change() -> None:
-        conn.execute(script(install))
+        conn.execute(script(install_capture(plan, table_no)))
         journal.event(run_id, "mode", "triggers installed")
 
     with_locks(conn, [plan.source], AX, migration.budget, change)

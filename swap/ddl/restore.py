@@ -1,0 +1,34 @@
+"""Capture, guards and fence as they have to be right now: what `prepare` puts back where a part is missing or altered (H38)."""
+
+from __future__ import annotations
+
+from swap.core.names import TableName
+from swap.core.statement import Statement
+from swap.ddl.capture import capture_functions
+from swap.ddl.compat import reference_triggers
+from swap.ddl.exchange import live_objects
+from swap.ddl.fence import fence_function
+from swap.ddl.guards import reference_guards
+from swap.ddl.phases import trigger_functions
+from swap.ddl.replication import publish
+from swap.plan.direction import Direction
+from swap.plan.model import Plan
+
+
+def triggers_of(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
+    """Every trigger of swap's own on the live table, or on a table with references; the publication aside."""
+    if table == plan.source:
+        published = publish(plan, table, direction) if plan.mode == "logical" else []
+        return [s for s in live_objects(plan, table, direction) if s not in published]
+    refs = [r.columns for r in plan.references if r.table == table]
+    guards = [s for ref in refs for s in reference_guards(plan, ref, table, direction)]
+    return [*guards, *(s for ref in refs for s in reference_triggers(plan, ref, direction))]
+
+
+def functions_of(plan: Plan, direction: Direction, table_no: int, generation: int) -> list[Statement]:
+    """All trigger functions, then those that hold the change table in use and the number of the last exchange."""
+    return [
+        *trigger_functions(plan),
+        *capture_functions(plan, direction, table_no),
+        fence_function(plan, generation or None),
+    ]
