@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from psycopg import sql
-from psycopg.rows import class_row
 
 from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
+from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
 from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE, capture_functions, truncate_function
@@ -54,8 +54,7 @@ def find_faults(
     """Compare the triggers and their functions with the recorded structure, `baseline`, and with their digests.
 
     `oids`: of the live table and of the tables with references."""
-    rows = conn.cursor(row_factory=class_row(_TriggerRow))
-    rows.execute(load_sql("verify", "triggers.sql"), {"oids": list(oids.values())})
+    rows = fetch(conn, _TriggerRow, load_sql("verify", "triggers.sql"), {"oids": list(oids.values())})
     found = {(row.table_oid, row.name): row for row in rows}
     bodies = known_bodies(plan, direction)
     faults = []

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from psycopg.rows import class_row
-
 from swap.core.connection import Connection
 from swap.core.names import TableName
+from swap.core.rows import fetch
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
 from swap.ddl.capture import CAPTURE, DELETED, MOVED
@@ -50,7 +49,7 @@ def changed_since(conn: Connection, plan: Plan, snapshot: str) -> list[str]:
     Runs under the exchange's locks: one round trip while no trigger was changed."""
     tables = captured_tables(plan)
     params = {"schemas": [t.schema for t in tables], "names": [t.name for t in tables], "rotated": [CAPTURE, DELETED, MOVED]}
-    rows = conn.cursor(row_factory=class_row(_WrittenRow)).execute(load_sql("verify", "capture_since.sql"), params)
+    rows = fetch(conn, _WrittenRow, load_sql("verify", "capture_since.sql"), params)
     own = [row for row in rows if OWN.match(row.trigger)]
     unseen = {xid for row in own for xid in row.xids if not _seen(snapshot, xid)}
     unseen -= own_transactions(conn, plan.state_schema, unseen)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from psycopg import sql
-from psycopg.rows import class_row
 
 from swap.core.connection import Connection
+from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 from swap.plan.direction import TableMapping
 from verify.ranges import bigints
@@ -19,7 +19,7 @@ from verify.row_images import RowCondition, column_image, full_join, images_diff
 class _DifferenceRow(NamedTuple):
     key: int
     kind: Kind
-    columns: Sequence[int]
+    columns: tuple[int, ...]
 
 
 def compare_keys(conn: Connection, mapping: TableMapping, keys: Sequence[int]) -> list[RowDifference]:
@@ -30,7 +30,7 @@ def compare_keys(conn: Connection, mapping: TableMapping, keys: Sequence[int]) -
     """
     if not keys:
         return []
-    rows = conn.cursor(row_factory=class_row(_DifferenceRow)).execute(_statement(mapping, keys))
+    rows = fetch(conn, _DifferenceRow, _statement(mapping, keys))
     by_key = {row.key: row for row in rows}  # the row of a surplus key comes last and replaces the others
     return [
         RowDifference(str(mapping.origin), key, row.kind, tuple(mapping.columns[n].target for n in row.columns))

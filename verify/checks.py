@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from psycopg import sql
-from psycopg.rows import class_row, scalar_row
 
 from swap.catalog.model import Table
 from swap.core.advisory_locks import WORKER
 from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
+from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
 from swap.plan.direction import Direction, TableMapping
 from swap.plan.model import Plan
@@ -44,9 +44,8 @@ class _ForeignKeyRow(NamedTuple):
 def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) -> CheckResult:
     """Every foreign key that was validated before `prepare` and still exists is validated now."""
     was_valid = {(f.table, f.name) for f in plan.catalog.foreign_keys if f.validated}
-    cursor = conn.cursor(row_factory=class_row(_ForeignKeyRow))
-    cursor.execute(load_sql("verify", "foreign_keys.sql"), {"oids": [t.oid for t in tables]})
-    judged = [k for k in cursor if (TableName(k.schema, k.table), k.name) in was_valid]
+    keys = fetch(conn, _ForeignKeyRow, load_sql("verify", "foreign_keys.sql"), {"oids": [t.oid for t in tables]})
+    judged = [k for k in keys if (TableName(k.schema, k.table), k.name) in was_valid]
     problems = [f"{TableName(k.schema, k.table)}: {k.name} is not validated" for k in judged if not k.validated]
     return check("foreign_keys_valid", problems, f"{len(judged)} foreign keys are valid")
 
@@ -76,9 +75,10 @@ def sequences_ahead(conn: Connection, plan: Plan, mapping: TableMapping) -> Chec
     query = load_sql("verify", "sequence.sql").format(
         sequence=name.sql, name=sql.Literal(str(name)), table=mapping.origin.sql, key=sql.Identifier(mapping.origin_key)
     )
-    row = conn.cursor(row_factory=class_row(_SequenceRow)).execute(query).fetchone()
-    if row is None:
+    rows = fetch(conn, _SequenceRow, query)
+    if not rows:
         return CheckResult("sequences_ahead", "failed", f"there is no sequence {name}")
+    (row,) = rows
     end = row.highest_key if row.increment > 0 else row.lowest_key
     ahead = (
         end is None or (row.last_value - end) * row.increment > 0 or (row.last_value == end and row.is_called)
@@ -100,7 +100,7 @@ def no_direct_writer(conn: Connection, plan: Plan, target: Table) -> CheckResult
     """Only replay writes to the maintained table: no other role may write to it, and no other session is doing so. The
     comparison of the rows finds everything that the owner or a superuser wrote and did not undo."""
     params = {"oid": target.oid, "worker": WORKER, "tag": plan.tag & 0x7FFFFFFF}
-    writers = conn.cursor(row_factory=scalar_row).execute(load_sql("verify", "writers.sql"), params).fetchall()
+    writers = fetch_values(conn, load_sql("verify", "writers.sql"), params)
     return check("no_direct_writer", [f"{target.name}: {w}" for w in writers], f"only replay writes to {target.name}")
 
 

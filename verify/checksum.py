@@ -21,10 +21,10 @@ from functools import partial
 from typing import NamedTuple
 
 from psycopg import sql
-from psycopg.rows import class_row
 
 from swap.catalog.model import Column
 from swap.core.connection import Connection
+from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 from swap.plan.direction import TableMapping
 from verify.block_ranges import BlockRange
@@ -169,8 +169,7 @@ def digest_range(
         origin = _origin(mapping, partial(_by_heap, where, part.blocks.where(part.heaps.origin)))
         target = _target(mapping, partial(_by_heap, where, part.blocks.where(part.heaps.target)))
     query = load_sql("verify", "checksum.sql").format(origin=origin, target=target)
-    row = conn.cursor(row_factory=class_row(_DigestRow)).execute(query).fetchone()
-    assert row is not None
+    (row,) = fetch(conn, _DigestRow, query)
     return RangeDigest(
         range=r,
         origin=RowSum(rows=row.origin_rows, sum=int(row.origin_sum)),

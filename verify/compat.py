@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from psycopg import sql
-from psycopg.rows import scalar_row
 
 from swap.core.connection import Connection
+from swap.core.rows import fetch_values
 from swap.ddl.compat import CompatPair
 
 
@@ -14,5 +14,5 @@ def compat_differences(conn: Connection, pair: CompatPair) -> list[str]:
     query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS DISTINCT FROM {}").format(
         pair.table.sql, sql.Identifier(pair.compat), sql.Identifier(pair.key)
     )
-    rows = conn.cursor(row_factory=scalar_row).execute(query).fetchone()
+    (rows,) = fetch_values(conn, query)
     return [f"{pair.table}.{pair.compat}: {rows} rows differ from {pair.key}"] if rows else []

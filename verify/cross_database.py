@@ -18,13 +18,13 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from psycopg import sql
-from psycopg.rows import class_row, scalar_row
 
 from swap.catalog.load import load_tables
 from swap.catalog.model import Table
 from swap.core.connection import Connection, Database
 from swap.core.names import TableName
 from swap.core.report import Reporter
+from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
 from swap.plan.model import INTEGERS
 from verify.exact import by_index
@@ -111,9 +111,9 @@ def compare_databases(
 def _open(stack: ExitStack, database: Database, jobs: int) -> _Reader:
     conn = stack.enter_context(database.session("snapshot"))
     conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    snapshot = conn.cursor(row_factory=scalar_row).execute("SELECT pg_export_snapshot()").fetchone()
+    (snapshot,) = fetch_values(conn, sql.SQL("SELECT pg_export_snapshot()"))
     workers = stack.enter_context(Workers(database, jobs))
-    workers.use_snapshot(str(snapshot))
+    workers.use_snapshot(snapshot)
     return _Reader(conn, workers)
 
 
@@ -168,7 +168,8 @@ def _ranges(reader: _Reader, table: Table, key: str | None) -> tuple[KeyRange, .
         "SELECT percentile_disc({}::float8[]) WITHIN GROUP (ORDER BY s.{}::bigint)"
         " FROM {} s TABLESAMPLE SYSTEM ({}) REPEATABLE (0)"
     ).format(fractions(wanted), sql.Identifier(key), table.name.sql, sql.Literal(percent))
-    return key_ranges(reader.conn.cursor(row_factory=scalar_row).execute(query).fetchone() or ())
+    (cuts,) = fetch_values(reader.conn, query)
+    return key_ranges(cuts or ())
 
 
 class _DigestRow(NamedTuple):
@@ -183,6 +184,5 @@ def digest(conn: Connection, table: Table, key: str | None, r: KeyRange) -> Rows
     columns = sql.SQL(", ").join(sql.Identifier("s", name) for name in sorted(c.name for c in table.columns))
     where = r.where(sql.Identifier("s", key)) if key is not None else sql.SQL("true")
     query = load_sql("verify", "cross_database.sql").format(columns=columns, table=table.name.sql, where=where)
-    row = conn.cursor(row_factory=class_row(_DigestRow)).execute(query).fetchone()
-    assert row is not None
+    (row,) = fetch(conn, _DigestRow, query)
     return RowsDigest(rows=row.rows, digest=f"{int(row.high) & HALF:016x}{int(row.low) & HALF:016x}")

@@ -8,14 +8,13 @@ of the two. Then the join returns more rows than a side has. The sum over all ra
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from psycopg import sql
-from psycopg.rows import class_row
 
 from swap.core.connection import Connection
+from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 from swap.plan.direction import TableMapping
 from verify.ranges import KeyRange, bigints
@@ -62,7 +61,7 @@ class _RangeRow(NamedTuple):
     missing: int
     extra: int
     different: int
-    keys: Sequence[int] | None
+    keys: tuple[int, ...] | None
 
 
 def compare_range(conn: Connection, mapping: TableMapping, r: KeyRange, pending: array[int], limit: int) -> RangeResult:
@@ -71,8 +70,7 @@ def compare_range(conn: Connection, mapping: TableMapping, r: KeyRange, pending:
     query = load_sql("verify", "exact.sql").format(
         limit=sql.Literal(limit), changed=images_differ(mapping), joined=full_join(mapping, comparable(r, pending))
     )
-    row = conn.cursor(row_factory=class_row(_RangeRow)).execute(query).fetchone()
-    assert row is not None
+    (row,) = fetch(conn, _RangeRow, query)
     return RangeResult(
         range=r,
         origin_rows=row.origin_rows,
@@ -80,7 +78,7 @@ def compare_range(conn: Connection, mapping: TableMapping, r: KeyRange, pending:
         missing=row.missing,
         extra=row.extra,
         different=row.different,
-        keys=tuple(row.keys or ()),
+        keys=row.keys or (),
     )
 
 
@@ -111,6 +109,5 @@ def find_surplus_keys(conn: Connection, mapping: TableMapping, r: KeyRange, pend
             key=k, table=table.sql, where=where(k), other=other.sql, other_key=sql.Identifier(other_key),
             limit=sql.Literal(limit),
         )  # fmt: skip
-        rows = conn.cursor(row_factory=class_row(_SurplusRow)).execute(query)
-        found += [SurplusKey(row.key, row.rows, target) for row in rows]
+        found += [SurplusKey(row.key, row.rows, target) for row in fetch(conn, _SurplusRow, query)]
     return found

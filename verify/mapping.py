@@ -6,16 +6,15 @@ grouped, in the shared snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from psycopg import sql
-from psycopg.rows import class_row, scalar_row
 
 from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import TableName
+from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
 from swap.plan.direction import TableMapping
 
@@ -58,7 +57,7 @@ def _key_column(table: Table, name: str) -> KeyColumn:
 
 class _SharedValues(NamedTuple):
     number: int
-    examples: Sequence[str] | None
+    examples: tuple[str, ...] | None
 
 
 def violations(conn: Connection, key: KeyColumn) -> list[str]:
@@ -67,12 +66,12 @@ def violations(conn: Connection, key: KeyColumn) -> list[str]:
     label = f"{key.table}.{key.column}"
     if key.may_be_null:
         query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(key.table.sql, name)
-        nulls = conn.cursor(row_factory=scalar_row).execute(query).fetchone()
+        (nulls,) = fetch_values(conn, query)
         if nulls:
             found.append(f"{label} is NULL in {nulls} rows")
     if key.may_be_shared:
         query = load_sql("verify", "shared_values.sql").format(examples=sql.Literal(EXAMPLES), column=name, table=key.table.sql)
-        shared = conn.cursor(row_factory=class_row(_SharedValues)).execute(query).fetchone()
-        if shared and shared.number:
+        (shared,) = fetch(conn, _SharedValues, query)
+        if shared.number:
             found.append(f"{label}: {shared.number} values in more than one row ({', '.join(shared.examples or ())})")
     return found

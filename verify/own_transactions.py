@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from psycopg import sql
-from psycopg.rows import scalar_row
 
 from swap.core.connection import Connection
+from swap.core.rows import fetch_values
 from swap.core.sql_text import load_sql
 
 
@@ -20,4 +20,4 @@ def own_transactions(conn: Connection, schema: str, xids: Iterable[int]) -> set[
     tables = {name: sql.Identifier(schema, name) for name in ("step", "attempt", "event")}
     # Pass no parameters: beside them psycopg takes a % in the schema's name for a placeholder.
     query = load_sql("verify", "own_transactions.sql").format(xids=sql.Literal(wanted), **tables)
-    return set(conn.cursor(row_factory=scalar_row).execute(query))
+    return set(fetch_values(conn, query))

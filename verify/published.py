@@ -8,12 +8,10 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from psycopg.rows import class_row
-
 from swap.core.connection import Connection
+from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 from swap.ddl.replication import publication_name
 from swap.plan.direction import Direction
@@ -23,21 +21,22 @@ from verify.own_transactions import own_transactions
 
 class _PublicationRow(NamedTuple):
     every_change: bool
-    columns: Sequence[str]
+    columns: tuple[str, ...]
     filtered: bool
-    identity: Sequence[str]
-    written_by: Sequence[int]
+    identity: tuple[str, ...]
+    written_by: tuple[int, ...]
 
 
 def publication_faults(conn: Connection, plan: Plan, direction: Direction) -> list[str]:
     """What is wrong with the publication, one line each."""
     name, key = publication_name(plan), plan.key if direction is Direction.FORWARD else plan.legacy_key
     params = {"name": name, "schema": plan.source.schema, "table": plan.source.name}
-    found = conn.cursor(row_factory=class_row(_PublicationRow)).execute(load_sql("verify", "publication.sql"), params).fetchone()
-    if found is None:
+    rows = fetch(conn, _PublicationRow, load_sql("verify", "publication.sql"), params)
+    if not rows:
         return [f"the publication {name} does not hold {plan.source}"]
+    (found,) = rows
     faults = [] if found.every_change else [f"the publication {name} leaves out a kind of change"]
-    faults += [] if found.columns == [key] else [f"the publication {name} holds {found.columns}, not {key} alone"]
+    faults += [] if found.columns == (key,) else [f"the publication {name} holds {list(found.columns)}, not {key} alone"]
     faults += [f"the publication {name} filters rows"] if found.filtered else []
     faults += [] if key in found.identity else [f"the replica identity of {plan.source} does not hold {key}"]
     if not faults and not own_transactions(conn, plan.state_schema, found.written_by).issuperset(found.written_by):

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from psycopg import sql
-from psycopg.rows import scalar_row
 
 from swap.core.connection import Connection
+from swap.core.rows import fetch_values
 from swap.plan.direction import TableMapping
 from verify.report import Method
 
@@ -92,7 +92,8 @@ def cut_points(conn: Connection, mapping: TableMapping, rows: int, wanted: int) 
         sample.format(sql.Identifier(mapping.origin_key), mapping.origin.sql, percent),
         sample.format(sql.Identifier(mapping.target_key), mapping.target.sql, percent),
     )
-    return conn.cursor(row_factory=scalar_row).execute(query).fetchone() or []
+    (cuts,) = fetch_values(conn, query)
+    return cuts or []
 
 
 def bigints(keys: Sequence[int]) -> sql.Composable:

@@ -14,11 +14,11 @@ import time
 from functools import partial
 
 from psycopg import sql
-from psycopg.rows import scalar_row
 
 from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import TableName
+from swap.core.rows import fetch_values
 from swap.core.sql_text import load_sql
 from verify.block_ranges import BLOCK_SIZE, BlockRange
 from verify.checks import reference_checks
@@ -128,4 +128,5 @@ def written_since(xid: int) -> sql.Composable:
 
 def count_blocks(conn: Connection, table: TableName, where: sql.Composable) -> int:
     query = sql.SQL("SELECT count(*) FROM {} s WHERE {}").format(table.sql, where)
-    return int(conn.cursor(row_factory=scalar_row).execute(query).fetchone() or 0)
+    (count,) = fetch_values(conn, query)
+    return int(count)

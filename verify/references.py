@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from psycopg import sql
-from psycopg.rows import class_row, scalar_row
 
 from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import TableName
+from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql, verbatim
 from swap.plan.direction import Direction
 from swap.plan.key_columns import unvouched
@@ -108,7 +108,7 @@ class _ReferenceRow(NamedTuple):
     wrong: int
     nulls: int
     orphans: int
-    places: Sequence[str] | None
+    places: tuple[str, ...] | None
 
 
 def compare_references(
@@ -135,7 +135,7 @@ def compare_references(
         live_uuid=sql.Identifier(live.live_uuid),
         limit=sql.Literal(limit),
     )
-    found = {row.n: row for row in conn.cursor(row_factory=class_row(_ReferenceRow)).execute(query)}
+    found = {row.n: row for row in fetch(conn, _ReferenceRow, query)}
     none = _ReferenceRow(n=0, seen=0, rows=0, wrong=0, nulls=0, orphans=0, places=None)
     return [_result(conn, pair, found.get(n, none)) for n, pair in enumerate(pairs)]
 
@@ -159,7 +159,7 @@ def _differences(conn: Connection, pair: ReferencePair, places: Sequence[str]) -
         sql.SQL(", ").join(key), pair.table.sql, sql.Literal(list(places))
     )
     columns = (pair.integer, pair.uuid)
-    keys = conn.cursor(row_factory=scalar_row).execute(query)
+    keys = fetch_values(conn, query)
     return tuple(RowDifference(str(pair.table), int(k) if pair.key_is_integer else k, "mapping", columns) for k in keys)
 
 

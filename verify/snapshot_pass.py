@@ -16,10 +16,10 @@ from operator import add
 from typing import TypeVar
 
 from psycopg import sql
-from psycopg.rows import scalar_row
 
 from swap.core.connection import Connection
 from swap.core.names import TableName
+from swap.core.rows import fetch_values
 from swap.plan.direction import TableMapping
 from verify.block_ranges import block_ranges, parts_per_range
 from verify.changed_keys import compare_keys
@@ -232,10 +232,12 @@ def count_rows(conn: Connection, table: TableName, key: str, r: KeyRange) -> int
     """Count the rows with a key in `r`, by the heap: an index that lost entries must not vouch for itself."""
     conn.execute(HEAP_ONLY)
     query = sql.SQL("SELECT count(*) FROM {} s WHERE {}").format(table.sql, r.where(sql.Identifier("s", key)))
-    return int(conn.cursor(row_factory=scalar_row).execute(query).fetchone() or 0)
+    (count,) = fetch_values(conn, query)
+    return int(count)
 
 
 def count_keys(conn: Connection, table: TableName, key: str, keys: sql.Composable) -> int:
     """Count the rows that hold one of the keys."""
     query = sql.SQL("SELECT count(*) FROM {} s WHERE s.{} = ANY ({})").format(table.sql, sql.Identifier(key), keys)
-    return int(conn.cursor(row_factory=scalar_row).execute(query).fetchone() or 0)
+    (count,) = fetch_values(conn, query)
+    return int(count)

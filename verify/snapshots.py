@@ -23,9 +23,9 @@ from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import class_row, scalar_row
 
 from swap.core.connection import Connection, first_line
+from swap.core.rows import fetch, fetch_values
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
 from swap.ddl.change_tables import change_table
@@ -92,7 +92,7 @@ class SnapshotSeries:
     def why_lost(self) -> str | None:
         """None while the session still holds the last snapshot, else the reason why it does not."""
         try:
-            now = self._holder.conn.cursor(row_factory=scalar_row).execute("SELECT pg_current_snapshot()::text").fetchone()
+            (now,) = fetch_values(self._holder.conn, sql.SQL("SELECT pg_current_snapshot()::text"))
         except psycopg.Error as e:
             return f"the session that held the snapshot was lost: {first_line(e)}"
         return None if now == self.current.text else "the snapshot was not held to the end"
@@ -133,8 +133,7 @@ def export_snapshot(m: Migration, barrier: Barrier | None = None) -> ExportedSna
     With a `barrier` (logical mode) another session reads the queue a little later. A change that this snapshot shows, and that
     the stream had not delivered yet, is then pending too. Otherwise it would be called a difference."""
     m.conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    exported = m.conn.cursor(row_factory=class_row(_Export)).execute(load_sql("verify", "export_snapshot.sql")).fetchone()
-    assert exported is not None
+    (exported,) = fetch(m.conn, _Export, load_sql("verify", "export_snapshot.sql"))
     queue = ChangeQueue.of(m)
     watermark = queue.watermark()
     delivered = queue.on(barrier.wait_delivered()) if barrier else queue

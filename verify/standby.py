@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from psycopg.rows import class_row, scalar_row
+from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
+from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
 from swap.state.migration import Migration
 from verify.workers import GiveUp
@@ -29,13 +30,13 @@ class _System(NamedTuple):
 
 def check_standby(primary: Connection, standby: Connection) -> None:
     """Raises UsageError if `standby` is no standby, and RefusedError if it is a standby of another primary."""
-    if not standby.cursor(row_factory=scalar_row).execute("SELECT pg_is_in_recovery()").fetchone():
+    if fetch_values(standby, sql.SQL("SELECT pg_is_in_recovery()")) != [True]:
         raise UsageError(
             "The server of --on is not a standby.",
             hint="Name a physical standby of this database; --against compares with another database.",
         )
     query = load_sql("verify", "system.sql")
-    here, there = (conn.cursor(row_factory=class_row(_System)).execute(query).fetchone() for conn in (primary, standby))
+    here, there = (fetch(conn, _System, query) for conn in (primary, standby))
     if here != there:
         raise RefusedError("The server of --on is a standby of another server, or shows another database.")
 
@@ -47,12 +48,12 @@ def await_replay(m: Migration, standby: Connection, give_up: GiveUp) -> str | No
     Writes a row of the journal behind the awaited position, so that the standby has WAL to replay behind it: the position may
     lie in the header of a page to which nothing has been written yet.
     """
-    position = m.conn.cursor(row_factory=scalar_row).execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+    (position,) = fetch_values(m.conn, sql.SQL("SELECT pg_current_wal_insert_lsn()::text"))
     m.journal.event(m.run.id, "verify", f"on a standby, from {position}")
     deadline = time.monotonic() + PATIENCE_S
     distance = load_sql("verify", "replay_distance.sql")
     while True:
-        left = standby.cursor(row_factory=scalar_row).execute(distance, {"lsn": position}).fetchone()
+        (left,) = fetch_values(standby, distance, {"lsn": position})
         if left is not None and left <= 0:
             m.report.waiting("")
             return None

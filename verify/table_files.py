@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from psycopg.rows import class_row
-
 from swap.core.connection import Connection
 from swap.core.names import TableName
+from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 
 
@@ -31,5 +30,5 @@ def table_files(conn: Connection, tables: Iterable[TableName]) -> dict[TableName
     """The file of each of the tables that exists."""
     wanted = list(tables)
     names = {"schemas": [t.schema for t in wanted], "names": [t.name for t in wanted]}
-    rows = conn.cursor(row_factory=class_row(_TableFileRow)).execute(load_sql("verify", "table_files.sql"), names)
+    rows = fetch(conn, _TableFileRow, load_sql("verify", "table_files.sql"), names)
     return {TableName(r.schema, r.name): TableFile(r.oid, r.filenode) for r in rows}
