@@ -24,7 +24,7 @@ identifiers = names.filter(lambda n: len(n.encode()) <= MAX_BYTES)
 
 
 def test_sql_is_ascii() -> None:
-    """H18: the server refuses what its database's encoding does not have, in a comment too."""
+    """H18: the server refuses a character that its database's encoding does not have, in a comment too."""
     for path in Path(__file__).parents[2].glob("*/**/*.sql"):
         if path.parts[-2] != "fixtures" and "tests" not in path.parts and "demo" not in path.parts:
             assert path.read_text(encoding="utf-8").isascii(), path
@@ -122,7 +122,7 @@ def test_a_snapshot_reads_back(snapshot: Snapshot) -> None:
 
 @given(snapshots, ids, ids)
 def test_a_bounded_snapshot_sees_what_the_whole_one_sees_below_the_bound(snapshot: Snapshot, bound: int, xid: int) -> None:
-    """H8: and nothing at or above it; what was in progress stays unseen."""
+    """H8: and sees nothing at the bound or above it. A transaction that was in progress stays invisible."""
     bounded = snapshot.bounded(bound)
     assert bounded.sees(xid) == (snapshot.sees(xid) and xid < bound)
     assert snapshot.bounded(snapshot.xmax + 1) == snapshot
@@ -155,7 +155,7 @@ def test_a_meter_never_says_more_than_it_knows(first: int, more: int, total: int
 
 
 def test_a_meter_counts_what_this_process_did() -> None:
-    """A resumed part has rows that cost this process no time."""
+    """Rows of a resumed part that an earlier process copied do not count for the rate."""
     meter = Meter(100.0, 5_000, 6_000, 10_000)
     assert meter.rate(110.0) == 100
     assert meter.eta_s(110.0) == 40
@@ -294,5 +294,5 @@ def test_every_lock_says_what_it_blocks() -> None:
     ],
 )
 def test_a_lost_session_says_nothing_about_a_statement(error: type[psycopg.Error], expected: bool) -> None:
-    """H37: `prepare` that tries an index over uuids while the server goes away does not call the index unusable."""
+    """H37: when the server goes away while `prepare` tries an index over uuids, it does not report the index as unusable."""
     assert judged(error()) is expected

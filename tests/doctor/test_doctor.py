@@ -1,4 +1,4 @@
-"""`doctor`: each thing in the way is found by name, on a real server, and nothing is changed by looking."""
+"""`doctor` finds each obstacle by name, on a real server, and changes nothing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+import swap.doctor
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
@@ -36,7 +37,7 @@ NUMBERS = itertools.count(1)
 
 @dataclass(frozen=True)
 class Tool:
-    """A database with BASE in it, owned by a role of its own that is no superuser."""
+    """A database with BASE. A role that is no superuser owns it."""
 
     role: str
     dbname: str
@@ -74,7 +75,7 @@ def blockers(findings: list[Finding]) -> list[str]:
 
 @pytest.fixture
 def make_role(admin: Execute) -> Iterator[Callable[[], str]]:
-    """Factory: a login role without any right, dropped after the test's databases."""
+    """Factory: a login role without rights. It is dropped after the test's databases."""
     made = []
 
     def make() -> str:
@@ -91,7 +92,7 @@ def make_role(admin: Execute) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def tool(make_role: Callable[[], str], admin: Execute, server: DatabaseServer, database: Database) -> Tool:
-    """A tool with every privilege it needs."""
+    """A tool with every privilege that it needs."""
     role = make_role()
     made = Tool(role, database.dbname, server.conninfo(database.dbname, role), database.superuser)
     made.run(
@@ -108,7 +109,7 @@ def tool(make_role: Callable[[], str], admin: Execute, server: DatabaseServer, d
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.name}-{c.id}")
 def test_finds(case: Case, tool: Tool) -> None:
-    """Hazards H15, H16, H19, H22 to H32 and issue 2: found by name, with a remedy, and refused if it is a blocker."""
+    """H15, H16, H19, H22 to H32: each is found by name, with a remedy, and refused if it is a blocker."""
     plain, _, superuser = case.setup.partition("-- superuser\n")
     for statements, privileged in ((plain, False), (superuser, True)):
         if statements.strip():
@@ -129,7 +130,7 @@ def test_finds(case: Case, tool: Tool) -> None:
 
 @pytest.mark.parametrize("variant", ["adopt", "fresh"])
 def test_the_example_has_no_blocker(variant: Any, example: ExampleFactory, server: DatabaseServer) -> None:
-    """The role is owner, not superuser; and looking changes nothing, not even the schema's text."""
+    """The role is the owner and no superuser. `doctor` changes nothing, not even the schema's text."""
     database = example(variant, users=200)
     if current_mode() == "logical":
         allow_replication(database)
@@ -162,7 +163,7 @@ def test_an_unknown_source_is_a_usage_error(tool: Tool) -> None:
         tool.doctor(source={"table": "public.nobody"})
 
 
-# Privileges: each blocker's hint, run as superuser, mends it.
+# Privileges: the hint of each blocker, run as superuser, fixes it.
 
 OTHERS = "ALTER TABLE {table} OWNER TO {other}"
 PRIVILEGES = {
@@ -223,7 +224,7 @@ def test_a_missing_privilege_is_named_with_the_statement_that_mends_it(
 
 
 def test_row_security_of_a_table_of_another_owner(tool: Tool, make_role: Callable[[], str]) -> None:
-    """H16: SELECT alone would be enough to read, and every comparison would agree on the rows that are visible."""
+    """H16: with SELECT the role can read, and every comparison of the visible rows would find no difference."""
     other = make_role()
     tool.run(
         f"ALTER TABLE sessions OWNER TO {other}; ALTER TABLE sessions ENABLE ROW LEVEL SECURITY; GRANT SELECT ON sessions TO {tool.role}",
@@ -248,7 +249,7 @@ TRIGGER = """CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN 
     ],
 )
 def test_triggers_that_a_backfill_would_fire_can_be_accepted(of: str, table: str, extra: str, fires: bool, tool: Tool) -> None:
-    """H14: without SET on session_replication_role they fire for every row; with it none does."""
+    """H14: without SET on session_replication_role they fire for every row; with it none of them does."""
     tool.run(TRIGGER.format(of=of, table=table) + extra)
     assert named(tool.doctor(), "backfill-triggers", "blocker") == []
     tool.run(f"REVOKE SET ON PARAMETER session_replication_role FROM {tool.role}", superuser=True)
@@ -288,7 +289,7 @@ def test_refusal_names_every_blocker() -> None:
     assert raised.value.hint.startswith("Mend it.")
 
 
-# The server and what else is going on.
+# The server, and other sessions.
 
 
 def test_versions() -> None:
@@ -327,7 +328,7 @@ def test_disk_is_seen_by_a_local_role_that_may(tool: Tool) -> None:
 
 
 def test_prepared_and_long_transactions_are_named(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """H34: both hold locks that no timeout ends."""
+    """H34: both hold locks, and no timeout ends them."""
     monkeypatch.setattr("swap.doctor.server.LONG_TRANSACTION_S", 0)
     tool.run(f"GRANT pg_read_all_stats TO {tool.role}", superuser=True)
     with closing(psycopg.connect(tool.conninfo)) as conn:
@@ -388,7 +389,7 @@ def test_a_where_cannot_write(tool: Tool) -> None:
 
 
 def test_a_locked_table_is_not_waited_for(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """I2; and the session has its own setting back afterwards."""
+    """I2; afterwards the session has its own setting again."""
     monkeypatch.setattr("swap.doctor.examine.LOCK_WAIT_MS", 100)
     with closing(psycopg.connect(tool.conninfo)) as other, closing(tool.connect()) as conn:
         other.execute("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE")
@@ -441,7 +442,7 @@ def test_a_state_schema_of_another_role(tool: Tool, make_role: Callable[[], str]
 
 
 def test_hostile_names(tool: Tool) -> None:
-    """Quotes, percent signs, braces and dots in every name: no statement breaks, and the findings name them."""
+    """Quotes, percent signs, braces and dots in every name break no statement, and the findings print them."""
     tool.run(
         """CREATE SCHEMA "s %s.{x}"; CREATE TABLE "s %s.{x}"."us""er%(a)s" ("i""d %" bigserial PRIMARY KEY, "u {0}" uuid);
            CREATE TABLE "re%f" ("i""d %" bigint REFERENCES "s %s.{x}"."us""er%(a)s" PRIMARY KEY, "%s_uuid" uuid);
@@ -454,7 +455,7 @@ def test_hostile_names(tool: Tool) -> None:
 
 
 def test_partitions_are_listed_once_and_documents_by_path(tool: Tool) -> None:
-    """H24: neither each partition, nor views, nor what is deeper than the third level."""
+    """H24: not each partition, no views, and nothing below the third level of a document."""
     tool.run(
         DOCUMENTS
         + """; CREATE TABLE p (user_id int, d jsonb) PARTITION BY RANGE (user_id); CREATE TABLE p1 PARTITION OF p DEFAULT;
@@ -467,7 +468,7 @@ def test_partitions_are_listed_once_and_documents_by_path(tool: Tool) -> None:
 
 
 def test_samples_together_are_bounded_in_time(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """H24: past the time for all samples, what is left is listed as not checked."""
+    """H24: when the time for all samples is over, the rest is listed as not checked."""
     monkeypatch.setattr(lookalikes, "ALL_SAMPLES_S", -1.0)
     tool.run("CREATE TABLE a (author_id bigint, watchers int[], d jsonb)")
     found = {f.object: f.detail for f in named(tool.doctor(), "look-alike")}
@@ -498,8 +499,8 @@ def test_names_after_a_table() -> None:
 
 
 def test_sql_lives_in_files() -> None:
-    """STYLE 3: no statement in these modules beyond what psycopg.sql composes from files."""
-    import swap.prepare
-
-    for path in Path(swap.prepare.__path__[0]).glob("checks_*.py"):
+    """The modules of doctor hold no query: those are in .sql files."""
+    modules = list(Path(swap.doctor.__path__[0]).glob("*.py"))
+    assert modules
+    for path in modules:
         assert 'sql.SQL("SELECT' not in path.read_text(), path.name
