@@ -1,5 +1,5 @@
-"""What is said when the follow-up of a committed exchange fails: that the exchange is committed. The error's own text says
-what is true before that, "nothing was changed" among it."""
+"""Corrects an error of the follow-up: the exchange is committed. The error's own text is made for the time before that, and
+may say that nothing was changed."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 import psycopg
+from psycopg.rows import class_row
 
 from cutover.hold import Hold
 from cutover.kill import Killer
@@ -86,9 +87,9 @@ class AttemptMonitor:
 
     def _look(self, conn: Connection) -> None:
         params = {"pid": self.pid}
-        row = conn.execute(load_sql("cutover", "waiters.sql"), params).fetchone()
-        if row:
-            self.bystanders |= Bystanders(*row)
+        waiting = conn.cursor(row_factory=class_row(Bystanders)).execute(load_sql("cutover", "waiters.sql"), params).fetchone()
+        if waiting:
+            self.bystanders |= waiting
         with self._ending:
             if self._hold is not None:
                 if self._hold.left_ms() <= 0 and not self._committing:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import psycopg
+from psycopg.rows import class_row
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
@@ -39,6 +41,12 @@ def refuse_clients(conn: Connection, roles: Sequence[str]) -> None:
             raise RefusedError(f"The sessions of {f.object} cannot be disconnected: {f.detail}.", hint=f.hint)
 
 
+class _Session(NamedTuple):
+    pid: int
+    ended: bool | None
+    name: str
+
+
 def disconnect(migration: Migration, roles: Sequence[str]) -> Disconnected:
     """End the sessions of `roles` that began before the last exchange."""
     journal, run = migration.journal, migration.run
@@ -46,18 +54,19 @@ def disconnect(migration: Migration, roles: Sequence[str]) -> Disconnected:
         return Disconnected()
     ended: set[int] = set()
     params = {"roles": list(roles), "exchange": journal.attempts.exchanged_at(run.id)}
+    query = load_sql("cutover", "disconnect.sql")
     left: list[str] = []
     deadline = time.monotonic() + TRANSACTIONS_S
     while True:
         try:
-            rows = journal.conn.execute(load_sql("cutover", "disconnect.sql"), params).fetchall()
+            sessions = migration.conn.cursor(row_factory=class_row(_Session)).execute(query, params).fetchall()
         except psycopg.errors.InsufficientPrivilege as e:  # granted when it was asked for, revoked meanwhile
             left = [str(e.diag.message_primary)]
             break
-        ended |= {pid for pid, gone, _ in rows if gone}
-        left = [who for pid, _, who in rows if pid not in ended]
+        ended |= {s.pid for s in sessions if s.ended}
+        left = [s.name for s in sessions if s.pid not in ended]
         if not left or time.monotonic() > deadline or migration.stop.wait(POLL_S):
             break
-    done = Disconnected(len(ended), tuple(left))
+    done = Disconnected(ended=len(ended), left=tuple(left))
     journal.event(run.id, "disconnected", f"{done.ended} sessions of {', '.join(roles)}; left: {'; '.join(left) or 'none'}")
     return done

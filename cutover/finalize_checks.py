@@ -6,7 +6,9 @@ and constraints along. So neither is left to it: everything but swap's own objec
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
+
+from psycopg.rows import class_row, scalar_row
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
@@ -39,10 +41,12 @@ def check_finalize(migration: Migration, *, drop_legacy: bool, compat: bool) -> 
         return
     accepted = set(migration.config.accept.findings)
     needed = legacy_dependents(conn, plan)
-    bodies = [(f, c) for f, c in legacy_functions(conn, plan) if f"{ACCEPT}{f}" not in accepted]
+    bodies = [m for m in legacy_functions(conn, plan) if f"{ACCEPT}{m.function}" not in accepted]
     if needed or bodies:
-        said = [*needed, *(f"{c}: the body of {f}" for f, c in bodies)]
-        take_on = f' A body that was read may be taken on: [accept] findings = ["{ACCEPT}{bodies[0][0]}"].' if bodies else ""
+        said = [*needed, *(f"{m.column}: the body of {m.function}" for m in bodies)]
+        take_on = (
+            f' A body that was read may be taken on: [accept] findings = ["{ACCEPT}{bodies[0].function}"].' if bodies else ""
+        )
         raise RefusedError(
             f"An integer column is still needed by: {'; '.join(said)}.",
             hint=f"Change or drop each of these first, or finalize without --drop-legacy.{take_on}",
@@ -59,26 +63,44 @@ def legacy_columns(plan: Plan) -> list[tuple[TableName, str]]:
 
 
 def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
-    """What is bound to an integer column, by name."""
-    return [f"{r[0]}: {r[1]}" for r in conn.execute(load_sql("cutover", "integer_dependents.sql"), _parameters(conn, plan))]
+    """Names of the objects that are bound to an integer column."""
+    return _dependents(conn, _parameters(conn, plan))
 
 
 def compat_dependents(conn: Connection, plan: Plan) -> list[str]:
-    """What is bound to a compatibility column, by name."""
+    """Names of the objects that are bound to a compat column."""
     columns = [(t.table, t.compat) for t in compat_pairs(plan, Direction.REVERSE)]
     own = [i.final_name for i in plan.indexes] + [i.build_name for r in plan.references for i in r.compat_indexes]
-    rows = conn.execute(load_sql("cutover", "integer_dependents.sql"), _parameters(conn, plan, columns) | {"own": own})
-    return [f"{r[0]}: {r[1]}" for r in rows]
+    return _dependents(conn, _parameters(conn, plan, columns) | {"own": own})
 
 
-def legacy_functions(conn: Connection, plan: Plan) -> list[tuple[str, str]]:
-    """(function, column): bodies of text that mention an integer column's name."""
-    return [(r[0], r[1]) for r in conn.execute(load_sql("cutover", "integer_functions.sql"), _parameters(conn, plan))]
+class _Dependent(NamedTuple):
+    column: str
+    dependent: str
+
+
+def _dependents(conn: Connection, parameters: dict[str, Any]) -> list[str]:
+    rows = conn.cursor(row_factory=class_row(_Dependent)).execute(load_sql("cutover", "integer_dependents.sql"), parameters)
+    return [f"{r.column}: {r.dependent}" for r in rows]
+
+
+class Mention(NamedTuple):
+    """A function's body of text that mentions a column's name."""
+
+    function: str
+    column: str
+
+
+def legacy_functions(conn: Connection, plan: Plan) -> list[Mention]:
+    """Bodies of text that mention an integer column's name."""
+    rows = conn.cursor(row_factory=class_row(Mention))
+    return rows.execute(load_sql("cutover", "integer_functions.sql"), _parameters(conn, plan)).fetchall()
 
 
 def retired_dependents(conn: Connection, plan: Plan) -> list[str]:
-    """What elsewhere depends on the retired table: made after the cutover, nothing of the plan's."""
-    return [r[0] for r in conn.execute(load_sql("cutover", "retired_dependents.sql"), _parameters(conn, plan))]
+    """Objects that depend on the retired table and are not the plan's: they were made after the cutover."""
+    rows = conn.cursor(row_factory=scalar_row)
+    return rows.execute(load_sql("cutover", "retired_dependents.sql"), _parameters(conn, plan)).fetchall()
 
 
 def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str]] | None = None) -> dict[str, Any]:

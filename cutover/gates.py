@@ -68,7 +68,7 @@ def check_phase(run: Run, kind: str) -> None:
 
 
 def check_gates(migration: Migration, grace_s: float = 0.0) -> Verified:
-    """All gates in order, cheapest first; the verification may be older by `grace_s` (what the hook took).
+    """All gates in order, cheapest first; the verification may be older by `grace_s`, the time that the hook took.
 
     Raises RefusedError."""
     conn, run = migration.conn, migration.run

@@ -1,16 +1,18 @@
 """How long one exchange may hold its locks: `max_lock_hold_ms` from their grant (I2).
 
-Three things keep it, because each alone has a hole. The server's statement_timeout ends a slow statement, but counts
-each of a script's or a drain's statements from zero. So a second session cancels what runs past the limit
+Three timers keep the limit, because each alone has a hole. The server's statement_timeout ends a slow statement, but counts
+each statement of a script or a drain from zero. So a second session cancels a statement that runs past the limit
 (`cutover/attempt_monitor.py`). And if the tool hangs or is stopped, idle_in_transaction_session_timeout ends the session.
 
-The COMMIT itself can be ended by nobody, so nothing is left in it to wait for. A synchronous standby that does not answer:
-the exchange commits with synchronous_commit = local, and the follow-up's next commit, which holds no lock that others
-want, waits in its place. No acknowledged write of the application can be lost by it: one that was made on top of the
-exchange lies behind it in the WAL, and is acknowledged when the standby has both. A disk that stalls: before the COMMIT a
-second session commits a message, which flushes all that the exchange wrote; if that is not done in time the exchange is
-rolled back, for which nothing is flushed. Seen on a frozen file system: readers had the table again while it was
-frozen; without the message they waited until it was not. What is left is the flush of one record a moment later.
+No session can end the COMMIT itself, so nothing is left in it to wait for. There are two cases.
+
+A synchronous standby does not answer. The exchange commits with synchronous_commit = local. The next commit of the follow-up
+waits for the standby instead; it holds no lock that another session wants. The application loses no acknowledged write: one
+that was made on top of the exchange lies behind it in the WAL, and is acknowledged when the standby has both.
+
+A disk stalls. Before the COMMIT a second session commits a message, which flushes all that the exchange wrote. If that is not
+done in time, the exchange is rolled back, and a rollback flushes nothing. Seen on a frozen file system: readers had the
+table again while it was frozen; without the message they waited until it was not. The COMMIT then flushes one record only.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ T = TypeVar("T")
 
 
 class HoldExceededError(Exception):
-    """The transaction would have held its locks longer than allowed; it was rolled back."""
+    """The transaction would have held its locks longer than allowed, so it was rolled back."""
 
 
 class Hold:
@@ -56,12 +58,12 @@ class Hold:
             raise HoldExceededError
 
     def patience_s(self) -> float:
-        """How long to wait for something else: until shortly before the server would end the idle session."""
+        """How long another wait may take: until shortly before the server would end the idle session."""
         return max(0.0, self.left_ms() - BEFORE_MS) / 1000
 
     def wait_for(self, work: Callable[[], T]) -> T:
-        """`work`, SQL of another session, which a stalled disk could hold up for ever. Raises what the server says, and
-        HoldExceededError when it takes too long: then it is left to end by itself."""
+        """Run `work`, SQL of another session, which a stalled disk could hold up for ever. Raises the server's errors, and
+        HoldExceededError when it takes too long; then `work` ends by itself."""
         doing: Future[T] = Future()
 
         def do() -> None:
@@ -77,8 +79,8 @@ class Hold:
             raise HoldExceededError from None
 
     def renewed(self, script: bytes) -> bytes:
-        """`script` with the server's timers set to what is left: before it, and when it has run, in the same message.
-        Raises HoldExceededError when nothing is."""
+        """`script` with the server's timers set to the time left: before it, and when it has run, in the same message.
+        Raises HoldExceededError when no time is left."""
         self.check()
         left = int(self.left_ms()) + 1
         before = sql.SQL("; ").join(local_timeout(name, left) for name in ("statement_timeout", IDLE))

@@ -1,7 +1,7 @@
 """The snapshot hook: an operator's program, run before a cutover (and a revert) outside any transaction.
 
-No shell; a session and process group of its own, killed whole when its time is up; its output is read as it comes
-and kept in bounded memory; its environment is a minimal one, so it holds no secret that it does not need (H41).
+It runs without a shell, in a session and process group of its own, which is killed whole when its time is up. Its output is
+read as it comes and kept in bounded memory. Its environment is minimal, so it holds no secret that it does not need (H41).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SNAPSHOT_CHARS = 500
 HINT_CHARS = 300
 KILL_AFTER_S = 5.0
 POLL_S = 0.1
-AFTERWARDS_S = 1.0  # for what is still in the pipes when the program has ended
+AFTERWARDS_S = 1.0  # to read the pipes empty when the program has ended
 INHERITED = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SWAP_SNAPSHOT_DIR")
 INHERITED_PREFIXES = ("LC_", "PG")  # libpq's own variables hold what the DSN leaves out
 SECRETS = ("PGPASSWORD",)
@@ -42,7 +42,7 @@ class HookResult:
 
 
 class HookError(StoppedError):
-    """The hook ran and did not do its work; `result` is what it left, for the journal."""
+    """The hook ran and did not do its work; `result`: its exit code and output, for the journal."""
 
     def __init__(self, message: str, hint: str, result: HookResult) -> None:
         super().__init__(message, hint=hint)
@@ -105,7 +105,7 @@ def run_hook(argv: Sequence[str], *, env: Mapping[str, str], timeout_s: float, c
 
 
 def hook_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """What the hook sees: a few inherited variables, libpq's, and the caller's; never the DSN, which holds a password."""
+    """The hook's environment: a few inherited variables, libpq's, and the caller's; never the DSN, which holds a password."""
     inherited = {k: v for k, v in os.environ.items() if k in INHERITED or k.startswith(INHERITED_PREFIXES)}
     return {k: v for k, v in {**inherited, **env}.items() if k not in WITHHELD}
 
@@ -141,7 +141,7 @@ def _refuse(program: str, reason: str) -> NoReturn:
 def _follow(process: subprocess.Popen[bytes], output: _Output, deadline: float) -> bool:
     """Read both streams until the program has ended. False: the deadline came first.
 
-    What it left running in the background may hold the streams open: its own end counts, not theirs.
+    A process that it left in the background may hold the streams open. So its own end counts, not theirs.
     """
     with _streams(process) as selector:
         while True:
@@ -169,7 +169,7 @@ def _streams(process: subprocess.Popen[bytes]) -> selectors.BaseSelector:
 
 
 def _read(selector: selectors.BaseSelector, output: _Output, timeout_s: float) -> bool:
-    """Read once from what is ready; whether anything came."""
+    """Read once from each stream that is ready. Returns whether anything came."""
     came = False
     for key, _ in selector.select(timeout_s):
         data = os.read(key.fd, 65536)

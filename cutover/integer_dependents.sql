@@ -21,10 +21,10 @@ WITH legacy AS (
     JOIN pg_class s ON s.oid = o.objid AND s.relkind = 'S'
     JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = s.oid AND d.deptype = 'n'
 )
-SELECT DISTINCT b.label,
+SELECT DISTINCT b.label AS column,
        CASE WHEN v.oid IS NOT NULL THEN CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || format('%%I.%%I', vn.nspname, v.relname)
             WHEN f.oid IS NOT NULL AND g.attgenerated <> '' THEN 'generated column ' || format('%%s.%%I', f.adrelid::regclass, g.attname)
-            ELSE pg_describe_object(b.classid, b.objid, b.objsubid) END
+            ELSE pg_describe_object(b.classid, b.objid, b.objsubid) END AS dependent
 FROM bound b
 LEFT JOIN pg_class x ON b.classid = 'pg_class'::regclass AND x.oid = b.objid
 LEFT JOIN pg_constraint k ON b.classid = 'pg_constraint'::regclass AND k.oid = b.objid

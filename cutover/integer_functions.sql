@@ -1,5 +1,5 @@
 -- Functions with a body of text that mentions one of the integer columns' names: nothing binds them.
-SELECT DISTINCT p.oid::regprocedure::text, w.col
+SELECT DISTINCT p.oid::regprocedure::text AS function, w.col AS column
 FROM unnest(%(columns)s::text[]) w(col), pg_proc p
 JOIN pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_language l ON l.oid = p.prolang

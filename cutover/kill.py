@@ -1,8 +1,8 @@
-"""Ending the sessions in the way, as `kill_blockers` says (H34): a statement is cancelled before its session is terminated.
+"""Ends the sessions in the way, as `kill_blockers` allows (H34): cancels a statement before it terminates the session.
 
-An idle session has no statement to cancel, so it is terminated at once. One whose statement was cancelled has GRACE_S to
-roll back; what is still in the way then is terminated. Never a superuser's or a replication role's session, a background
-process, or another swap's. Everything that was done, or could not be, is in `log`.
+An idle session has no statement to cancel, so it is terminated at once. A session whose statement was cancelled has GRACE_S to
+roll back. If it is still in the way then, it is terminated. Never a superuser's or a replication role's session, a background
+process, or another swap's. `log` has every session that was ended, and every one that could not be.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Killer:
     _refused: set[int] = field(default_factory=set)
 
     def take_log(self) -> list[str]:
-        """What was done since it was asked last."""
+        """The sessions that were ended since the last call."""
         taken, self.log = self.log, []
         return taken
 
     def consider(self, conn: Connection, b: Blocker) -> None:
-        """`b` is in the way: end it if that is allowed and due."""
+        """`b` is in the way: end it if that is allowed, and its time is up."""
         idle = b.state.startswith("idle in transaction")
         if self.mode == "never" or b.privileged or b.backend_type != "client backend" or b.application.startswith("swap "):
             return
@@ -46,7 +46,7 @@ class Killer:
         self._end(conn, b, "terminated" if idle or how else "cancelled")
 
     def _last(self, b: Blocker) -> tuple[str, float]:
-        """What was done to this transaction, and how long ago; a session may be in another one by now."""
+        """How this transaction was ended, and how long ago; a session may be in another one by now."""
         how, at = self._done.get(b.pid, ("", 0.0))
         since_s = time.monotonic() - at
         return (how, since_s) if how and (b.age_s is None or b.age_s >= since_s) else ("", 0.0)

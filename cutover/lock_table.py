@@ -1,17 +1,20 @@
 """Room in the server's lock table (max_locks_per_transaction), which all sessions share.
 
-An exchange locks every object that it touches, in one transaction. Whoever fills the table makes the next statement of
-every session fail, the application's too (I1), so an attempt is not made where it might: the gate asks whether there is
-room at all, as `doctor` does, and each attempt whether there is room beside what others hold at that moment. What they
-take after that look is seen by the exchange alone: SQLSTATE 53200, everything is rolled back, and it is tried again.
+An exchange locks every object that it touches, in one transaction. When the table is full, the next statement of every
+session fails, the application's too (I1). So no attempt is made where that might happen. The gate checks that there is room
+at all, as `doctor` does. Each attempt checks that there is room beside the locks that others hold at that moment. If they
+take more after that check, only the exchange fails: SQLSTATE 53200, everything is rolled back, and it is tried again.
 
-The size is the documented one. The server has more (seen on 18: 15,800 locks where the settings say 7,040), which is not
-to be counted on: it is memory that other parts of the server may have taken.
+The size is the documented one. The server has more (seen on 18: 15,800 locks where the settings say 7,040). Do not count on
+that: other parts of the server may have taken this memory.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import psycopg
+from psycopg.rows import class_row
 
 from swap.core.blockers import sessions
 from swap.core.connection import Connection
@@ -49,10 +52,15 @@ def full(conn: Connection, error: psycopg.errors.OutOfMemory) -> str:
     return f"the server's lock table was full ({SETTING}), {taken} locks of others are in it; {who}"
 
 
+class _Taken(NamedTuple):
+    taken: int
+    pid: int | None
+    most: int
+
+
 def _taken(conn: Connection) -> tuple[int, str]:
-    row = conn.execute(load_sql("cutover", "lock_table.sql")).fetchone()
-    if row is None:
+    found = conn.cursor(row_factory=class_row(_Taken)).execute(load_sql("cutover", "lock_table.sql")).fetchone()
+    if found is None:
         return 0, "nobody holds any now"
-    taken, pid, count = row
-    who = "; ".join(map(str, sessions(conn, [pid]))) if pid else "a prepared transaction (pg_prepared_xacts)"
-    return taken, f"most of them, {count}, are held by {who or 'a session that is gone'}"
+    who = "; ".join(map(str, sessions(conn, [found.pid]))) if found.pid else "a prepared transaction (pg_prepared_xacts)"
+    return found.taken, f"most of them, {found.most}, are held by {who or 'a session that is gone'}"

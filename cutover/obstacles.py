@@ -12,9 +12,11 @@ So another request waits for it: one for SHARE UPDATE EXCLUSIVE, behind which no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from swap.core.blockers import Blocker
 from swap.core.connection import Connection
@@ -47,18 +49,29 @@ class Holder:
 def holders(conn: Connection, plan: Plan) -> list[Holder]:
     """Every session that holds a lock on a table that an exchange locks, the longest transaction first."""
     names = {*plan.locked_tables, plan.shadow, plan.retired, *(v.name for v in plan.catalog.views)}
-    rows = conn.execute(load_sql("cutover", "holders.sql"), {"oids": table_oids(conn, names)}).fetchall()
-    return [Holder(r[0], Blocker(*r[1:])) for r in rows]
+    rows = conn.cursor(row_factory=kwargs_row(_holder))
+    return rows.execute(load_sql("cutover", "holders.sql"), {"oids": table_oids(conn, names)}).fetchall()
+
+
+def _holder(transaction: str, **who: Any) -> Holder:
+    return Holder(transaction, Blocker(**who))
+
+
+class _Obstacle(NamedTuple):
+    kind: str
+    schema: str
+    name: str
+    line: str
 
 
 def obstacles(migration: Migration) -> list[str]:
     """Why an attempt cannot succeed right now, sessions that hold a lock aside: one line each."""
     conn, found = migration.conn, []
     oids = watched_tables(conn, migration.plan)
-    rows = conn.execute(load_sql("cutover", "obstacles.sql"), {"oids": oids}).fetchall()
-    for kind, schema, table, line in rows:
-        if kind != "yields" or not _makes_way(conn, TableName(schema, table)):
-            found.append(line)
+    rows = conn.cursor(row_factory=class_row(_Obstacle)).execute(load_sql("cutover", "obstacles.sql"), {"oids": oids}).fetchall()
+    for o in rows:
+        if o.kind != "yields" or not _makes_way(conn, TableName(o.schema, o.name)):
+            found.append(o.line)
     return [*found, *(old_snapshots(migration) if migration.direction is Direction.FORWARD else [])]
 
 
@@ -81,7 +94,7 @@ def old_snapshots(migration: Migration) -> list[str]:
 
     Where the server shows other sessions' snapshots (pg_read_all_stats), ask it for them. Where it does not, a
     CREATE INDEX CONCURRENTLY on a one-row table of the state schema tells: it waits for every older snapshot of
-    this database (src/backend/commands/indexcmds.c, WaitForOlderSnapshots), needs no privilege, and blocks nobody.
+    this database (src/backend/commands/indexcmds.c, WaitForOlderSnapshots), needs no privilege, and blocks no session.
     """
     conn, journal, run = migration.conn, migration.journal, migration.run
     if journal.step_done(run.id, SNAPSHOTS_GONE):
@@ -89,7 +102,7 @@ def old_snapshots(migration: Migration) -> list[str]:
     row = conn.execute("SELECT pg_has_role('pg_read_all_stats', 'USAGE')").fetchone()
     if row and row[0]:
         complete = {"complete": run.complete_xid or "0"}
-        found = [r[0] for r in conn.execute(load_sql("cutover", "old_snapshots.sql"), complete).fetchall()]
+        found = conn.cursor(row_factory=scalar_row).execute(load_sql("cutover", "old_snapshots.sql"), complete).fetchall()
     else:
         found = (
             []

@@ -1,10 +1,10 @@
--- Why an attempt could not succeed, or should not be made, right now: kind, table, and one line of who, since when, doing
--- what. `yields`: to be asked to make way (cutover/obstacles.py). A prepared transaction keeps the virtual id of the session
+-- Why an attempt could not succeed, or should not be made, right now: kind, table, and one line that names the session, the
+-- time and the work. `yields`: it may make way (cutover/obstacles.py). A prepared transaction keeps the virtual id of the session
 -- that prepared it until the server restarts ('-1/xid' only afterwards: src/backend/access/transam/twophase.c,
 -- MarkAsPreparingGuts), so its locks are found by the one that it holds on its own transaction id.
-SELECT 'prepared', n.nspname::text, c.relname::text,
+SELECT 'prepared' AS kind, n.nspname::text AS schema, c.relname::text AS name,
        format('prepared transaction %%s holds a lock on %%s, for %%s since %%s (COMMIT PREPARED or ROLLBACK PREPARED ends it)',
-              p.gid, l.relation::regclass, p.owner, date_trunc('second', p.prepared))
+              p.gid, l.relation::regclass, p.owner, date_trunc('second', p.prepared)) AS line
 FROM pg_prepared_xacts p
 JOIN pg_locks x ON x.locktype = 'transactionid' AND x.transactionid = p.transaction AND x.granted AND x.pid IS NULL
 JOIN pg_locks l ON l.virtualtransaction = x.virtualtransaction AND l.pid IS NULL

@@ -1,11 +1,11 @@
 """Resumes the application's poolers when the process that paused them is gone: SIGKILL, a crash, or a hang past a limit.
 
-PgBouncer keeps a database paused whoever paused it lives or not. So a child process waits at a pipe whose other end only
-the parent holds: the kernel closes it however the parent ends. The child is in a session of its own, so that what a
-terminal or a supervisor sends to the parent's group does not reach it, and ends with the parent's last word.
+PgBouncer keeps a database paused when the client that paused it is gone. So a child process waits at a pipe whose other end
+only the parent holds: the kernel closes it, however the parent ends. The child has a session of its own, so a signal that a
+terminal or a supervisor sends to the parent's group does not reach it. It ends when the parent closes the pipe.
 
-What it is told, a line each: a JSON list [[dsn, …], [database, …]] (a password is in no argv and no environment), then
-`arm SECONDS` before a pause and `disarm` after it. It answers `ready` once.
+The parent writes lines: first a JSON list [[dsn, …], [database, …]] (a password is in no argv and no environment), then
+`arm SECONDS` before a pause and `disarm` after it. The child answers `ready` once.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class PauseWatchdog:
             if not ready.select(START_S) or self._child.stdout.readline() != b"ready\n":
                 self.close()
                 raise StoppedError(
-                    "The guard that would resume PgBouncer if this process died could not be started.",
+                    "The watchdog that would resume PgBouncer if this process died could not be started.",
                     hint="Look for limits on processes of this machine; run it again.",
                 )
 
     def arm(self, limit_s: float) -> None:
-        """From now on it resumes when this process ends, or after `limit_s`. Raises StoppedError."""
+        """From now on the child resumes when this process ends, or after `limit_s`. Raises StoppedError."""
         self._tell(f"arm {limit_s}")
 
     def disarm(self) -> None:
@@ -70,7 +70,7 @@ class PauseWatchdog:
             self._tell("disarm")
 
     def close(self) -> None:
-        """Its end, unless it is armed: then it goes on until it could resume, and is not waited for."""
+        """End the child, unless it is armed: then it goes on until it has resumed, and this does not wait for it."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -80,7 +80,7 @@ class PauseWatchdog:
                     stream.close()
         with suppress(subprocess.TimeoutExpired):
             child.wait(1.0)
-        child.returncode = child.returncode or 0  # nobody waits for one that goes on
+        child.returncode = child.returncode or 0  # this process does not wait for one that goes on
 
     def _tell(self, line: str) -> None:
         assert self._child is not None
@@ -90,13 +90,13 @@ class PauseWatchdog:
             self._child.stdin.flush()
         except OSError:
             raise StoppedError(
-                "The guard that would resume PgBouncer if this process died is gone; nothing is paused without it.",
+                "The watchdog that would resume PgBouncer if this process died is gone; nothing is paused without it.",
                 hint="Run it again.",
             ) from None
 
 
 def watch(consoles: Sequence[Console], names: Sequence[str]) -> None:
-    """The child: until the parent's end of the pipe closes, and nothing is left paused."""
+    """The child's loop: until the parent's end of the pipe closes, and no database is left paused."""
     until: float | None = None
     buffer = b""
     with selectors.DefaultSelector() as selector:
@@ -128,7 +128,7 @@ def lift(consoles: Sequence[Console], names: Sequence[str], *, renew: bool, pati
 
 
 def resume(consoles: Sequence[Console], names: Sequence[str]) -> None:
-    """The parent is gone. Tries for `GIVE_UP_S`; then it is an operator's to do (`swap status` shows a pause)."""
+    """The parent is gone. Tries for `GIVE_UP_S`; after that an operator has to resume (`swap status` shows a pause)."""
     began = time.monotonic()
     done = False
     while time.monotonic() < began + (OVERTAKEN_S if done else GIVE_UP_S):

@@ -1,9 +1,9 @@
-"""The application's poolers, paused around one attempt: its clients wait, none of them meets an error (H39).
+"""Pauses the application's poolers around one attempt: its clients wait, and none of them meets an error (H39).
 
-Before PAUSE the transactions under way have ended, so none holds a lock, reads with a snapshot of before, or has the old
-types in mind half-way; after RESUME every server connection is a new one, without a plan of before. The pause is part of
-the attempt, as the lock is: not reached within `pause_timeout_ms` it is lifted, the attempt has failed, and the next one
-follows. Whatever ends the attempt lifts it; so does the watchdog (`cutover.pause_watchdog`) when this process is gone or hangs.
+When PAUSE has succeeded, the transactions under way have ended: none holds a lock, reads with a snapshot of before, or knows
+the old types. After RESUME every server connection is a new one, without a plan of before. The pause is part of the attempt,
+as the lock is. If it is not reached within `pause_timeout_ms`, it is lifted, the attempt has failed, and the next one
+follows. Every end of the attempt lifts the pause; so does the watchdog (`cutover.pause_watchdog`) when this process is gone or hangs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SLACK_S = 5.0
 
 
 class NotPausedError(Exception):
-    """The pause was not reached within its time; it was lifted. `pids`: the server's processes that it waited for."""
+    """The pause was not reached within its time, and was lifted. `pids`: the server's processes that it waited for."""
 
     def __init__(self, message: str, pids: list[int]) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class NotPausedError(Exception):
 
 
 class Pooler:
-    """Every PgBouncer of the configuration; none of them: everything here does nothing. Used as a context."""
+    """Every PgBouncer of the configuration. Without one, everything here does nothing. Used as a context."""
 
     def __init__(self, config: Config, database: str, report: Reporter) -> None:
         self.report = report
@@ -68,7 +68,7 @@ class Pooler:
             console.close()
 
     def check(self) -> None:
-        """Every console answers, has the databases, and none is paused by somebody else.
+        """Every console answers, has the databases, and none is paused already.
 
         Raises UnreachableError, RefusedError; then nothing was changed.
         """
@@ -94,8 +94,8 @@ class Pooler:
         """The pause, for the block. Raises NotPausedError, RefusedError, UnreachableError; it was lifted then, unless
         `failure` says otherwise.
 
-        Never raises at the end of the block: what was done in it counts. A console that could not be told to resume is in
-        `failure`, for `finish`.
+        Never raises at the end of the block, because the exchange may have been committed in it. A console that did not
+        resume is in `failure`, for `finish`.
         """
         if self._watchdog is None:
             yield
@@ -115,7 +115,7 @@ class Pooler:
                 self._watchdog.disarm()
 
     def finish(self, said: str) -> None:
-        """At the end: nothing is paused. Raises UnreachableError, with `said` as the state; the watchdog goes on trying."""
+        """At the end: no database is paused. Raises UnreachableError, with `said` as the state; the watchdog goes on trying."""
         if self._unanswered or self.failure:  # a PAUSE that RESUME overtook, on another connection
             self._lift(renew=False)
         if self.failure is not None:

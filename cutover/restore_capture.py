@@ -121,7 +121,7 @@ def _functions(migration: Migration) -> list[Statement]:
 
 
 def _root(plan: Plan, table: TableName) -> TableName:
-    """The table with the reference, of which `table` may be a partition."""
+    """The table with the reference; `table` may be a partition of it."""
     for ref in plan.references:
         if table in {t.name for t in plan.catalog.table(ref.table).partitions}:
             return ref.table

@@ -120,7 +120,7 @@ class ExchangeCommand:
         return outcome
 
     def _follow_up(self, first: Connection) -> None:
-        """The exchange is committed: a lock that is not free here is no failure of it, and `sync` finishes what is left.
+        """The exchange is committed: a lock that is not free here is no failure of it, and `sync` finishes the rest.
         `first` holds `operator`. Where it was lost around COMMIT, the session in its place takes it."""
         m = self.migration
         with nullcontext(True) if m.conn is first else operator_again(m.conn, m.plan.tag) as mine:

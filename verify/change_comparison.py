@@ -19,12 +19,13 @@ KEYS_PER_STATEMENT = 10_000
 @dataclass(frozen=True)
 class ChangeComparison:
     """`watermark`: replay's, in the snapshot that was compared; the next comparison begins there. `compared`, `pending`: the
-    number of keys that were compared, and of those left out."""
+    number of keys that were compared, and of those left out. `lag`: the number of changes that wait for replay."""
 
     snapshot: Snapshot
     watermark: Snapshot
     compared: int
     pending: int
+    lag: int
     differences: tuple[RowDifference, ...]
 
 
@@ -50,5 +51,6 @@ def compare_changes(m: Migration, since: Snapshot, also: Iterable[int], barrier:
             watermark=watermark,
             compared=len(keys),
             pending=len(pending),
+            lag=queue.count_due(watermark),
             differences=differences,
         )

@@ -24,7 +24,6 @@ from swap.core.errors import RefusedError
 from swap.core.snapshot import Snapshot
 from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
-from swap.sync.change_queue import ChangeQueue
 from swap.sync.logical.barrier import GivenUp, delivered
 from verify.change_comparison import ChangeComparison, compare_changes
 from verify.record import tool_version, write_report
@@ -178,7 +177,8 @@ class ContinuousVerification:
         self._known = found
         if not found:
             self._advance(m.run, since, compared.watermark)
-        self._tell_differences(ChangeQueue.of(m).count_due(compared.watermark))
+        self._tell_differences()
+        self.metrics.lag.set(compared.lag)
 
     def _advance(self, run: Run, since: Snapshot, to: Snapshot) -> None:
         """Everything is equal up to `to`. Move the mark from which a cutover compares, unless another command has moved it."""
@@ -207,7 +207,5 @@ class ContinuousVerification:
             write_report(self.m.journal, run.id, report)
             self.m.journal.event(run.id, "verified", "different (changed keys)")
 
-    def _tell_differences(self, lag: int | None = None) -> None:
+    def _tell_differences(self) -> None:
         self.metrics.differences.set(len(self._known) + self._other_differences)
-        if lag is not None:
-            self.metrics.lag.set(lag)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import psycopg
@@ -22,6 +21,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from swap.core.connection import Connection
 from swap.core.errors import LockError
+from swap.core.lock_budget import LockBudget
 from swap.core.names import TableName
 from swap.core.sql_text import Query
 
@@ -30,14 +30,6 @@ RETRIED = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.DeadlockDetected,
 )
-
-
-@dataclass(frozen=True)
-class LockBudget:
-    """How long one attempt may wait for all its locks (ms), and how many attempts are made."""
-
-    lock_timeout_ms: int
-    max_attempts: int
 
 
 def lock_tables(tables: Sequence[TableName], mode: str) -> sql.Composed:

@@ -1,1 +1,4 @@
-"""Every statement there is, as data. Pure: one module per kind of object, and `phases`, the one list of what runs in which order."""
+"""Every statement that swap runs, as data, one module per kind of object. Pure.
+
+`phases` is the one list of what runs in which order.
+"""

@@ -1,6 +1,6 @@
-"""The ACL that a relation is born with, without what ALTER DEFAULT PRIVILEGES would put into it.
+"""The privileges that a relation is created with, without those that ALTER DEFAULT PRIVILEGES adds.
 
-Asked of the server when the relation is there: default privileges may change between the plan and the cutover.
+The statement asks the server when it runs: default privileges may change between the plan and the cutover.
 """
 
 from __future__ import annotations
@@ -12,6 +12,6 @@ from swap.core.sql_text import anonymous, load_sql
 
 
 def bare_acl(relation: TableName) -> sql.Composed:
-    """Only the owner's own rights are left. The role must be the owner, or a member of it."""
+    """Leave the owner's own privileges only. The session's role must own the relation, or be a member of its owner."""
     body = load_sql("swap.ddl", "bare_acl.sql").format(relation=sql.Literal(relation.sql.as_string(None)))
     return anonymous(body)

@@ -1,4 +1,4 @@
-"""What `sync` runs for each range: rows copied into the shadow, uuid columns filled where they stand."""
+"""Statements that `sync` runs for each range: they copy rows into the shadow and fill uuid columns in place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swap.plan.model import Plan, RefColumns, ReferencePlan
 
 
 def copy_statement(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """INSERT … SELECT of one key range [low, high]."""
+    """Copy one key range [low, high] of the captured table: INSERT … SELECT."""
     written = [m for m in d.columns if m.written]
     return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} s WHERE s.{} BETWEEN {} AND {}").format(
         d.target.sql,
@@ -26,7 +26,7 @@ def copy_statement(d: TableMapping, low: sql.Composable, high: sql.Composable) -
 
 
 def fill_identity(plan: Plan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """One batch of the identity's backfill over heap blocks [low, high) of the source."""
+    """Fill the identity column in heap blocks [low, high) of the source."""
     return sql.SQL("UPDATE {t} SET {c} = {generate} WHERE ctid >= {low}::tid AND ctid < {high}::tid AND {c} IS NULL").format(
         t=plan.source.sql, c=sql.Identifier(plan.identity), generate=generator(plan), low=low, high=high
     )
@@ -35,9 +35,10 @@ def fill_identity(plan: Plan, low: sql.Composable, high: sql.Composable) -> sql.
 def fill_reference(
     plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName | None = None
 ) -> sql.Composed:
-    """One batch of a reference's backfill over heap blocks [low, high): by ctid, so any table will do. `heap`: the partition.
+    """Fill a reference's uuid column in heap blocks [low, high) of its table, or of the partition `heap`.
 
-    A row updated meanwhile moves behind the bound, and the guard filled it as it moved.
+    Ranges of ctid work for any table, whatever its key is. A row that is updated meanwhile moves behind the bound, and its
+    guard fills it as it moves.
     """
     update = sql.SQL(
         "UPDATE {t} r SET {u} = s.{identity} FROM {rows} s WHERE s.{key} = r.{c} AND r.{u} IS NULL"
@@ -56,14 +57,17 @@ def fill_reference(
 
 
 def _only_by_uuid(plan: Plan, ref: RefColumns) -> bool:
-    """A foreign key of the application's over the uuid column and none over the integer: see `_held_rows`."""
+    """Whether the application has a foreign key over the uuid column and none over the integer: see `_held_rows`."""
     return ref.declared and any(ref.uuid_column in fk.columns for fk in plan.catalog.incoming if fk.holder == ref.table)
 
 
 def _held_rows(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName | None) -> sql.Composed:
-    """The rows referred to, locked as the foreign key's own check would lock them: under session_replication_role =
-    replica it does not run, and a row whose DELETE is about to commit would leave an orphan under a valid constraint
-    (seen so). Where the integer has a foreign key, that one's action meets the row being filled."""
+    """The rows that the range refers to, locked as the foreign key's own check locks them.
+
+    Under session_replication_role = replica that check does not run. A row whose DELETE is about to commit would leave an
+    orphan under a valid constraint (seen). Where the integer has a foreign key, the action of that key reaches the row being
+    filled.
+    """
     return sql.SQL(
         "(SELECT p.{key}, p.{identity} FROM {source} p WHERE p.{key} IN (SELECT x.{c} FROM {t} x WHERE x.{u} IS NULL"
         " AND x.ctid >= {low}::tid AND x.ctid < {high}::tid) FOR KEY SHARE OF p)"
@@ -75,14 +79,17 @@ def _held_rows(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Co
 
 
 def _range_where(ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName | None) -> sql.Composed:
-    """The reference's `where` over the bare table, so that its column names cannot become ambiguous."""
+    """Restrict the range to rows where the reference's `where` holds.
+
+    The condition is evaluated over the bare table, so that no column name in it is ambiguous.
+    """
     return sql.SQL(
         " AND r.ctid = ANY (ARRAY(SELECT ctid FROM {t} WHERE ({where}) AND ctid >= {low}::tid AND ctid < {high}::tid))"
     ).format(t=(heap or ref.table).sql, where=verbatim(ref.columns.where or "true"), low=low, high=high)
 
 
 def fill_compat(ref: RefColumns, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """One batch over heap blocks [low, high), after the reference's own backfill: rows that it did not touch."""
+    """Fill a reference's compat column in heap blocks [low, high), in rows that the reference's own backfill did not touch."""
     assert ref.compat_column is not None
     return sql.SQL(
         "UPDATE {t} r SET {o} = r.{u} WHERE r.{o} IS DISTINCT FROM r.{u} AND r.ctid >= {low}::tid AND r.ctid < {high}::tid"

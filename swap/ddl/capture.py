@@ -1,7 +1,7 @@
 """Capture by triggers: each write of the application appends the key of its row to a change table, and nothing else.
 
-Keys travel, never row values: replay reads the row again (invariant 3). With logical capture a publication stands in
-place of the triggers (`swap.ddl.replication`).
+Only keys travel. Replay reads the row again, as it is then (invariant 3). With logical capture a publication takes the
+place of the triggers (swap.ddl.replication).
 """
 
 from __future__ import annotations
@@ -20,19 +20,13 @@ from swap.plan.direction import Direction
 from swap.plan.model import Plan
 
 CAPTURE = "swap_capture"
-
-
 DELETED = "swap_capture_deleted"
-
-
 MOVED = "swap_capture_moved"
-
-
 TRUNCATE = "swap_truncate"
 
 
 def capture_functions(plan: Plan, direction: Direction, table_no: int) -> list[Statement]:
-    """The capture functions of a direction, writing to change table `slot`. Replacing them is how tables rotate."""
+    """Create the capture functions of a direction. They write to change table `table_no`; to rotate, swap replaces them."""
     key = plan.key if direction is Direction.FORWARD else plan.legacy_key
 
     def body(row: LiteralString, gone: LiteralString) -> sql.Composed:
@@ -47,36 +41,28 @@ def capture_functions(plan: Plan, direction: Direction, table_no: int) -> list[S
 
 
 def truncate_function(plan: Plan) -> Statement:
-    """TRUNCATE is noted in change table 0 always: it is rare, and its entry is found in either."""
-    return trigger_function(
-        plan.state("truncate"), load_sql("swap.ddl", "capture_truncate.sql").format(changes=change_table(plan, 0).sql)
-    )
+    """Note a TRUNCATE in change table 0, always: it is rare, and replay reads both change tables."""
+    body = load_sql("swap.ddl", "capture_truncate.sql").format(changes=change_table(plan, 0).sql)
+    return trigger_function(plan.state("truncate"), body)
 
 
 def capture(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Capture of `table`, in the run's mode."""
+    """Turn on capture of `table`, in the run's mode."""
     return publish(plan, table, direction) if plan.mode == "logical" else capture_triggers(plan, table, direction)
 
 
 def capture_triggers(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Row capture and truncate capture on `table`."""
+    """Create the triggers that capture changed rows and TRUNCATE."""
     on = table.sql
     key = sql.Identifier(plan.key if direction is Direction.FORWARD else plan.legacy_key)
+    changed, gone = plan.state(f"capture_{direction}"), plan.state(f"gone_{direction}")
+    written = sql.SQL("AFTER INSERT OR UPDATE ON {} FOR EACH ROW").format(on)
+    deleted = sql.SQL("AFTER DELETE ON {} FOR EACH ROW").format(on)
+    moved = sql.SQL("AFTER UPDATE ON {} FOR EACH ROW WHEN (OLD.{k} IS DISTINCT FROM NEW.{k})").format(on, k=key)
+    truncated = sql.SQL("AFTER TRUNCATE ON {} FOR EACH STATEMENT").format(on)
     return [
-        trigger(
-            table, CAPTURE, sql.SQL("AFTER INSERT OR UPDATE ON {} FOR EACH ROW").format(on),
-            plan.state(f"capture_{direction}"), "capture: appends the changed key, nothing else",
-        ),
-        trigger(
-            table, DELETED, sql.SQL("AFTER DELETE ON {} FOR EACH ROW").format(on),
-            plan.state(f"gone_{direction}"), "capture: appends the deleted row's key",
-        ),
-        trigger(
-            table, MOVED, sql.SQL("AFTER UPDATE ON {} FOR EACH ROW WHEN (OLD.{k} IS DISTINCT FROM NEW.{k})").format(on, k=key),
-            plan.state(f"gone_{direction}"), "capture: appends the key that an UPDATE left",
-        ),
-        trigger(
-            table, TRUNCATE, sql.SQL("AFTER TRUNCATE ON {} FOR EACH STATEMENT").format(on),
-            plan.state("truncate"), "capture of TRUNCATE",
-        ),
-    ]  # fmt: skip
+        trigger(table, CAPTURE, written, changed, "capture: appends the changed key, nothing else"),
+        trigger(table, DELETED, deleted, gone, "capture: appends the deleted row's key"),
+        trigger(table, MOVED, moved, gone, "capture: appends the key that an UPDATE left"),
+        trigger(table, TRUNCATE, truncated, plan.state("truncate"), "capture of TRUNCATE"),
+    ]

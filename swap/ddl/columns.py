@@ -1,7 +1,8 @@
-"""Columns: those that hold uuids, added; all of them, renamed; and what belongs to a column and not to its table."""
+"""Columns: how swap declares, adds and renames them, with their own grants, comments and labels."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from psycopg import sql
@@ -14,6 +15,8 @@ from swap.ddl.keys import generator
 from swap.ddl.security_labels import exchange_labels
 from swap.plan.model import Plan, RefColumns, ReferencePlan
 
+STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
+COMPRESSION = {"p": "pglz", "l": "lz4"}
 NAMED_NOT_NULL = 180000  # from 18 on a NOT NULL is a named constraint (pg_constraint.contype = 'n')
 
 
@@ -26,7 +29,7 @@ def column_definition(
     default: Query | None = None,
     not_null: Query | None = None,
 ) -> Query:
-    """A column as CREATE TABLE declares it. `default` is the expression of a generated column too (`generated`: s | v)."""
+    """Declare a column as CREATE TABLE does. `default` is the expression of a generated column too (`generated`: s | v)."""
     text: Query = sql.SQL("{} ").format(sql.Identifier(name)) + verbatim(data_type)
     if collation:
         text += verbatim(f" COLLATE {collation}")
@@ -39,15 +42,24 @@ def column_definition(
 
 
 def not_null_constraint(server_version: int, name: str | None, *, inherited: bool = True) -> Query:
-    """NOT NULL of a column definition, by its name where the server has names for it."""
+    """NOT NULL of a column definition, with its name where the server has names for it."""
     if server_version < NAMED_NOT_NULL or not name:
         return sql.SQL(" NOT NULL")
     text = sql.SQL(" CONSTRAINT {} NOT NULL").format(sql.Identifier(name))
     return text if inherited else text + sql.SQL(" NO INHERIT")
 
 
+def parameters(options: Iterable[str]) -> sql.Composed:
+    """Write storage parameters or attribute options, which the catalog holds as `name=value`."""
+    pairs = (o.split("=", 1) for o in options)
+    return sql.SQL(", ").join(verbatim(f"{name} = ") + sql.Literal(value) for name, value in pairs)
+
+
 def add_identity(plan: Plan) -> list[Statement]:
-    """The identity column of a source without one: nullable and without a default first, so no row is rewritten."""
+    """Add the identity column to a source that has none.
+
+    At first it is nullable and has no default, so no row is rewritten.
+    """
     if not plan.identity_added:
         return []
     alter = sql.SQL("ALTER TABLE {} ").format(plan.source.sql)
@@ -60,7 +72,7 @@ def add_identity(plan: Plan) -> list[Statement]:
 
 
 def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
-    """A nullable uuid column beside the integer, with its statistics target; instant, no rewrite."""
+    """Add a nullable uuid column with the integer's statistics target and options. Instant: no row is rewritten."""
     if ref.columns.adopted:
         return []
     alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
@@ -71,16 +83,14 @@ def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
         target = verbatim(str(integer.statistics))
         add += sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET STATISTICS ").format(column) + target
     if integer is not None and integer.options:
-        pairs = (o.split("=", 1) for o in integer.options)
-        options = sql.SQL(", ").join(verbatim(f"{name} = ") + sql.Literal(value) for name, value in pairs)
-        add += sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET ({})").format(column, options)
+        add += sql.SQL("; ") + alter + sql.SQL("ALTER COLUMN {} SET ({})").format(column, parameters(integer.options))
     undo = alter + sql.SQL("DROP COLUMN IF EXISTS {}").format(column)
     why = "the reference's uuid column, nullable"
     return [Statement(add, why, ref.table, AX, undo, kind=Kind.COLUMN, verb=Verb.CREATE)]
 
 
 def add_compat_column(ref: RefColumns) -> list[Statement]:
-    """On a reference outside the source: nullable, instant."""
+    """Add the compat column of a reference outside the source: nullable, instant."""
     if ref.compat_column is None:
         return []
     alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
@@ -92,6 +102,7 @@ def add_compat_column(ref: RefColumns) -> list[Statement]:
 
 
 def rename_column(table: TableName, before: str, after: str) -> Statement:
+    """Rename a column inside the exchange. What binds it by number goes on binding it."""
     rename = sql.SQL("ALTER TABLE {} RENAME COLUMN {} TO {}")
     a, b = sql.Identifier(before), sql.Identifier(after)
     why = "what compares this column by number goes on doing so"
@@ -99,13 +110,16 @@ def rename_column(table: TableName, before: str, after: str) -> Statement:
 
 
 def exchange_column(plan: Plan, ref: RefColumns) -> list[Statement]:
-    """Run after the rename: `ref.column` is the uuid. What an adopted column has already is not given, nor taken."""
+    """Give the uuid, now called `ref.column`, the grants, comment and labels of the integer. Run after the rename.
+
+    What an adopted column has already is not given, so the undo does not take it away.
+    """
     table = plan.catalog.table(ref.table)
     column, uuid = table.column(ref.column), table.column(ref.uuid_column)
     has = {replace(g, column=ref.column) for g in table.grants if g.column == ref.uuid_column}
     out = grants(ref.table, tuple(g for g in table.grants if g.column == ref.column and g not in has), table.owner)
     if ref.compat_column:
-        # The second name of the uuid has the rights that the application's column of this name had.
+        # The compat column gets the privileges of the application's column whose name it takes.
         out += grants(ref.table, tuple(g for g in table.grants if g.column == ref.uuid_column), table.owner)
     if column is not None and column.comment is not None:
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}")

@@ -1,13 +1,17 @@
-"""Compatibility columns (`[names] compat = true`): after the cutover a uuid also answers to its name of before it.
+"""Compat columns (`[names] compat = true`): after the cutover a uuid can still be used under its old name.
 
-Each is a real column, since it must be readable, writable and indexed: filled before the cutover under a name of its
-own (in the shadow by the copy, on a reference by a trigger and a backfill), renamed in the exchange, dropped by
-`finalize`. Two triggers keep it equal to the key: after the cutover the first of all BEFORE triggers takes the value from
-whichever name was written, and on both sides of it the last one copies what the guard has made of the key. A generated
-column cannot be written, a view in place of the table would be another relation to every policy, lock and cursor.
+A compat column is a real column, because applications read, write and index it. swap fills it before the cutover under a
+temporary name: in the shadow by the copy, on a reference by a trigger and a backfill. The exchange renames it, `finalize`
+drops it.
 
-The key has no default while there are two names: an INSERT that leaves one of them out could not be told from one that
-names two. The first trigger does what the default did.
+Two BEFORE triggers keep it equal to the key. After the cutover, the first trigger to fire takes the value from the name
+that the application wrote. Before and after the cutover, the last trigger to fire copies the key, as the guard has set
+it.
+Rejected: a generated column, which cannot be written. A view in place of the table, which is another relation to every
+policy, lock and cursor.
+
+The key has no default while it has two names: an INSERT that leaves one name out would look like an INSERT that names
+both. The first trigger does what the default did.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
 FIRST_TRIGGER = "!swap_compat"  # sorts before letters and digits: the first BEFORE trigger
-FIRST_FUNCTION = "compat"
+FIRST_FUNCTION = "compat"  # in the names of its functions
 LAST_TRIGGER = "~swap_twin"  # sorts after ~swap_guard: the last BEFORE trigger
 LAST_FUNCTION = "mirror"
 
@@ -40,7 +44,7 @@ class CompatPair(NamedTuple):
 
 
 def compat_pairs(plan: Plan, direction: Direction) -> list[CompatPair]:
-    """Every pair of names that triggers keep equal on the live side; before the cutover the source itself has none."""
+    """Every pair that triggers keep equal on the live side. Before the cutover the source has none."""
     ahead = direction is Direction.FORWARD
     out = []
     if plan.compat_column and not ahead:
@@ -53,12 +57,12 @@ def compat_pairs(plan: Plan, direction: Direction) -> list[CompatPair]:
 
 
 def compat_functions(plan: Plan) -> list[Statement]:
-    """The functions behind both triggers, for both directions."""
-    return [f for d in Direction for t in compat_pairs(plan, d) for f in pair_functions(plan, t, d).values()]
+    """Create the functions of both triggers, for both directions."""
+    return [f for d in Direction for p in compat_pairs(plan, d) for f in pair_functions(plan, p, d).values()]
 
 
 def pair_functions(plan: Plan, pair: CompatPair, direction: Direction) -> dict[str, Statement]:
-    """By the trigger that calls it."""
+    """Create the functions of one pair; each is listed under the name of the trigger that calls it."""
     names = {"key": sql.Identifier(pair.key), "other": sql.Identifier(pair.compat)}
     last = load_sql("swap.ddl", "compat_mirror.sql").format(**names)
     out = {f"{LAST_TRIGGER}_{pair.number}": trigger_function(_state(plan, LAST_FUNCTION, pair, direction), last)}
@@ -79,20 +83,20 @@ def _state(plan: Plan, kind: str, pair: CompatPair, direction: Direction) -> Tab
 
 
 def compat_function_names(plan: Plan) -> list[str]:
-    """Of both directions, as `Plan.state` takes them."""
-    numbers = [t.number for t in compat_pairs(plan, Direction.REVERSE)]
+    """Names of the functions of both directions, as `Plan.state` takes them."""
+    numbers = [p.number for p in compat_pairs(plan, Direction.REVERSE)]
     return [f"{kind}_{n}_{d}" for n in numbers for d in Direction for kind in (FIRST_FUNCTION, LAST_FUNCTION)]
 
 
 def compat_triggers(plan: Plan, direction: Direction, *, source: bool) -> list[Statement]:
-    """On the live table (`source`), or on the tables of the other references."""
-    chosen = [t for t in compat_pairs(plan, direction) if (t.table == plan.source) == source]
-    return [s for t in chosen for s in _triggers(plan, t, direction)]
+    """Create the triggers of the live table (`source`), or those on the tables of the other references."""
+    chosen = [p for p in compat_pairs(plan, direction) if (p.table == plan.source) == source]
+    return [s for p in chosen for s in _triggers(plan, p, direction)]
 
 
 def reference_triggers(plan: Plan, ref: RefColumns, direction: Direction) -> list[Statement]:
-    """Of one reference outside the source."""
-    return [s for t in compat_pairs(plan, direction) if t.number == ref.number for s in _triggers(plan, t, direction)]
+    """Create the triggers of one reference outside the source."""
+    return [s for p in compat_pairs(plan, direction) if p.number == ref.number for s in _triggers(plan, p, direction)]
 
 
 def _triggers(plan: Plan, pair: CompatPair, direction: Direction) -> list[Statement]:
@@ -112,11 +116,12 @@ def _triggers(plan: Plan, pair: CompatPair, direction: Direction) -> list[Statem
 
 
 def compat_trigger_names(plan: Plan) -> set[str]:
-    return {f"{kind}_{t.number}" for d in Direction for t in compat_pairs(plan, d) for kind in (FIRST_TRIGGER, LAST_TRIGGER)}
+    """Names of the triggers of both directions."""
+    return {f"{kind}_{p.number}" for d in Direction for p in compat_pairs(plan, d) for kind in (FIRST_TRIGGER, LAST_TRIGGER)}
 
 
 def drop_compat(plan: Plan) -> list[tuple[TableName, list[Statement]]]:
-    """What `finalize` removes, table by table: triggers, columns; the key gets its default back."""
+    """For `finalize`, table by table: drop the triggers and the compat columns, and give the key its default back."""
     out: dict[TableName, list[Statement]] = {}
     drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
     for pair in compat_pairs(plan, Direction.REVERSE):

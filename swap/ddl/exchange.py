@@ -1,10 +1,11 @@
-"""The exchange as statements, each with its undo: `revert` is the same list backwards.
+"""The exchange: what the cutover's transaction runs, in order. `revert` runs the undo of each statement, last first.
 
-Inside the cutover every table named here is held in ACCESS EXCLUSIVE. Nothing scans or rewrites a table: names
-change, constraints are added NOT VALID (validated after the commit), indexes exist already.
-What binds by column number (policies, checks, generated columns, index predicates) goes on meaning the integer:
-it was created under the old column names, or is (policies) between the tables' renames and the columns';
-what is created here by its text (views, functions, foreign keys, user triggers) binds by name and so means the uuid.
+The cutover holds ACCESS EXCLUSIVE on every table named here. No statement scans or rewrites a table: names change,
+constraints are added NOT VALID and validated after the commit, and indexes exist already.
+
+Policies, checks, generated columns and index predicates bind columns by number, and go on meaning the integer. They were
+created under the old column names. Policies are created between the renames of the tables and the renames of the columns.
+Views, functions, foreign keys and user triggers are created by their text. They bind by name, so they mean the uuid.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ from swap.plan.model import Plan
 
 
 def exchange(plan: Plan) -> list[Statement]:
-    """Every statement of the cutover's script, in order."""
+    """List every statement of the cutover's script, in order."""
     live, shadow, retired = plan.source, plan.shadow, plan.retired
     return [
         *set_aside(plan),
         *release_policies(plan),
         *release_triggers(plan),
-        *(drop_foreign_key(fk) for fk in reversed(moved_foreign_keys(plan))),  # revert makes them in the order they had
+        *(drop_foreign_key(fk) for fk in reversed(moved_foreign_keys(plan))),  # revert adds them in their old order
         *(s.reversed() for s in reversed(live_objects(plan, live, Direction.FORWARD))),
         *quiet_triggers(plan),
         *(s.reversed() for s in reversed(grants(live, plan.source_table.grants, plan.source_table.owner))),
@@ -73,7 +74,7 @@ def exchange(plan: Plan) -> list[Statement]:
 
 
 def live_objects(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """What swap keeps on the live table: capture, guards, fence."""
+    """Create what swap keeps on the live table: capture, guards, compat triggers, fence."""
     return [
         *capture(plan, table, direction),
         *source_guards(plan, table, direction),
@@ -83,7 +84,7 @@ def live_objects(plan: Plan, table: TableName, direction: Direction) -> list[Sta
 
 
 def not_valid_checks(plan: Plan) -> list[Statement]:
-    """CHECK constraints that were never validated, NOT VALID again: no copied row has been held against them."""
+    """Add again, NOT VALID, the CHECK constraints that were never validated: no copied row was checked against them."""
     alter = sql.SQL("ALTER TABLE {} {} CONSTRAINT {}")
     out = []
     for c in (c for c in plan.source_table.checks if not c.validated):
@@ -99,14 +100,15 @@ def not_valid_checks(plan: Plan) -> list[Statement]:
 
 
 def lock_statements(plan: Plan, kind: str) -> list[Query]:
-    """Views, then one LOCK TABLE of every table involved, in a fixed order.
+    """Lock the views, then every table involved, in a fixed order.
 
-    Views come first, topmost first: a reader holds its view before it asks for the tables under it. LOCK TABLE on a
-    view would lock every table under it as well, and refuses a materialized view; giving it the owner it has takes
-    the same lock on it alone, and changes nothing. Then the
-    source: applications reach its children through it, in the same transaction, far more often than the other
-    way round, and a lock order that opposes theirs is refused again and again (seen under load: seconds of
-    attempts with the source last, well under one with it first).
+    Views come first, topmost first: a reader locks its view before the tables under it. LOCK TABLE on a view would lock every
+    table under it as well, and it refuses a materialized view. ALTER … OWNER TO the owner that the view has takes the same
+    lock on the view alone, and changes nothing.
+
+    The source comes next. Applications reach its children through it, in the same transaction, far more often than the other
+    way round. A lock order that opposes theirs is refused again and again (seen under load: seconds of attempts with the
+    source last, well under one second with it first).
     """
     views = [
         sql.SQL("ALTER {} {} OWNER TO {}").format(verbatim(WORDS[v.kind]), v.name.sql, sql.Identifier(v.owner))
@@ -119,7 +121,7 @@ def lock_statements(plan: Plan, kind: str) -> list[Query]:
 
 
 def closing_statements(plan: Plan, after: Direction, table_no: int, generation: int) -> list[Statement]:
-    """What the exchange changes in the state schema, in the same script."""
+    """Change the capture functions and the fence in the state schema, in the same script."""
     fence = sql.SQL("UPDATE {} SET generation = {} WHERE tag = {}").format(
         sql.Identifier(plan.state_schema, "fence"), sql.Literal(generation), sql.Literal(plan.tag)
     )

@@ -1,4 +1,4 @@
-"""What the exchange does to the references: guards, NOT NULL, primary keys, column and index names, marks of indexes."""
+"""The exchange of the references: guards, NOT NULL, primary keys, names of columns and indexes, marks of indexes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from swap.plan.model import Plan
 
 
 def exchange_references(plan: Plan) -> list[Statement]:
-    """All references, phase by phase: NOT NULL, primary keys off, column names, indexes, guards turned.
+    """Exchange all references, phase by phase: NOT NULL, old primary keys, column names, indexes, guards.
 
-    By phase and not by reference, because a table may have several in one primary key: the way back may drop a
-    column's NOT NULL only when the key is gone.
+    The order is by phase and not by reference, because one primary key may contain several references. The way back may drop
+    a column's NOT NULL only after that key is gone.
     """
     refs = plan.references
     keys = [(r, i, r.spare_primary) for r in refs for i in r.indexes if i.is_primary and r.spare_primary]
     marked = [i for r in refs for i in (*r.indexes, *r.parts) if i.attributes.marked]
-    # A constraint trigger cannot be replaced, and a partition's triggers are the server's own copies: made anew.
+    # Drop and create these: a constraint trigger cannot be replaced, and the server copies a trigger to each partition.
     new = [r for r in refs if r.columns.deferrable or plan.catalog.table(r.table).kind == "p"]
-    second = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]
+    compat = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]
     return [
         *(s.reversed() for s in reversed(compat_triggers(plan, Direction.FORWARD, source=False))),
         *(s.reversed() for r in new for s in reversed(reference_guards(plan, r.columns, r.table, Direction.FORWARD))),
@@ -38,7 +38,7 @@ def exchange_references(plan: Plan) -> list[Statement]:
         *(s for i in marked for s in exchange_marks(i, off=True)),
         *(drop_primary_key(r, index, spare) for r, index, spare in keys),
         *(rename_column(r.table, n.before, n.after) for r in refs for n in r.columns.pair.renames),
-        *(rename_column(table, compat, name) for table, compat, name in second if compat),
+        *(rename_column(table, before, name) for table, before, name in compat if before),
         *(s for r in refs for s in exchange_column(plan, r.columns)),
         *(s for r in refs for i in r.indexes for s in exchange_index(r, i)),
         *(s for r in refs for i in r.indexes for s in index_comments(i, comment_before(plan, i))),

@@ -1,4 +1,4 @@
-"""The fence: a statement trigger that makes a transaction retry whose snapshot is older than the last exchange (H36)."""
+"""The fence: a statement trigger that makes a transaction retry if its snapshot is older than the last exchange (H36)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ FENCE = "swap_fence"
 
 
 def fence_function(plan: Plan, generation: int | None) -> Statement:
-    """Before the first exchange (generation None) there is nothing to fence off, and the trigger costs next to nothing."""
+    """Reject snapshots from before exchange number `generation`.
+
+    Before the first exchange (None) the function does nothing, and the trigger costs next to nothing.
+    """
     if generation is None:
         return trigger_function(plan.state("fence"), sql.SQL("BEGIN RETURN NULL; END"), pinned=False)
     body = load_sql("swap.ddl", "fence.sql").format(

@@ -1,4 +1,8 @@
-"""Foreign keys into and out of the source: dropped where they must not be enforced, added NOT VALID by their own text."""
+"""Foreign keys into and out of the source.
+
+The exchange drops each of them and adds it again by its own text, NOT VALID. VALIDATE follows after the commit, beside
+running writers.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,11 @@ def moved_foreign_keys(plan: Plan) -> list[ForeignKey]:
 
 
 def foreign_keys_after(plan: Plan) -> list[ForeignKey]:
-    """Those of after the exchange. The application's own foreign key over the uuids is not among them where the
-    integers have the same one, which says the same then; where a table knows the uuid alone, it follows the column.
+    """The foreign keys that exist after the exchange.
+
+    The application may have a foreign key over the uuids as well. Where the integers have the same key, the two would be
+    equal after the exchange, so the key over the uuids is left out. Where only the uuid has a key, that key follows its
+    column.
     """
     moved = moved_foreign_keys(plan)
     made = [_after(plan, fk) for fk in moved]
@@ -33,13 +40,13 @@ def foreign_keys_after(plan: Plan) -> list[ForeignKey]:
     ]
 
 
-# A definition's names, as pg_get_constraintdef prints it: each is quoted or holds none of `"()`.
+# In a definition that pg_get_constraintdef prints, a name is quoted or holds none of `"()`.
 COLUMNS = r'\((?:[^"()]|"(?:[^"]|"")*")*\)'
 HEAD = re.compile(rf'FOREIGN KEY {COLUMNS} REFERENCES ((?:[^"(]|"(?:[^"]|"")*")+){COLUMNS}')
 
 
 def _after(plan: Plan, fk: ForeignKey) -> ForeignKey:
-    """The same text but for uuid columns, which have other names then."""
+    """The foreign key with the names that uuid columns have after the exchange, otherwise with the same text."""
     refs = [*(r.columns for r in plan.references), *plan.own_references]
     uuids = {(r.table, r.uuid_column): r.column for r in refs} | {(plan.source, plan.identity): plan.key}
     columns = tuple(uuids.get((fk.holder, c), c) for c in fk.columns)
@@ -56,6 +63,7 @@ def _list(columns: tuple[str, ...]) -> str:
 
 
 def add_foreign_key(fk: ForeignKey) -> Statement:
+    """Add the foreign key by its own text, NOT VALID."""
     if fk.parts:
         return _add_parts(fk)
     add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(fk.table.sql, sql.Identifier(fk.name))
@@ -70,8 +78,10 @@ def add_foreign_key(fk: ForeignKey) -> Statement:
 
 
 def _add_parts(fk: ForeignKey) -> Statement:
-    """On each partition that holds rows: `swap.sync.partition_keys` says why. Dropping the key drops its parts; where the
-    follow-up has not come so far, there is no key yet."""
+    """Add the key on each partition that holds rows (swap.sync.partition_keys says why).
+
+    The undo drops the key, and its parts with it. Where the follow-up has not got that far, there is no key yet.
+    """
     alter = sql.SQL("ALTER TABLE {} {} CONSTRAINT {}")
     adds, drops = [], [alter.format(fk.table.sql, verbatim("DROP"), sql.SQL("IF EXISTS ") + sql.Identifier(fk.name))]
     for table, name in fk.parts:
@@ -89,13 +99,14 @@ def drop_foreign_key(fk: ForeignKey) -> Statement:
 
 
 def validation(table: TableName, name: str) -> Statement:
+    """Check every row against its parent, beside running writers."""
     text = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(table.sql, sql.Identifier(name))
     why = "every row against its parent, beside running writers"
     return Statement(text, why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.FOREIGN_KEY, object=part(table, name))
 
 
 def whole_key(fk: ForeignKey, definition: str) -> Statement:
-    """The key of the partitioned table itself; its valid parts are taken over."""
+    """Add the key of the partitioned table itself. It takes over its valid parts, so the server scans nothing."""
     name = sql.Identifier(fk.name)
     add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(fk.table.sql, name) + verbatim(definition)
     if fk.comment:
@@ -105,14 +116,15 @@ def whole_key(fk: ForeignKey, definition: str) -> Statement:
 
 
 def partitioned_key(fk: ForeignKey) -> list[Statement]:
-    """What is done for one key, in order."""
+    """Complete one key of a partitioned table, in order: validate its parts, then join them."""
     return [*(validation(table, name) for table, name in fk.parts), whole_key(fk, fk.definition)]
 
 
 def validations(plan: Plan) -> list[Statement]:
-    """VALIDATE of every foreign key that was valid before."""
+    """Validate every foreign key that was valid before."""
     return [s for fk in validated_keys(plan) for s in (partitioned_key(fk) if fk.parts else [validation(fk.table, fk.name)])]
 
 
 def validated_keys(plan: Plan) -> list[ForeignKey]:
+    """Foreign keys that the exchange moves and that were valid before."""
     return [fk for fk in plan.catalog.foreign_keys if fk.validated and plan.touches(fk)]

@@ -1,14 +1,18 @@
 """Functions in the exchange (H27).
 
-Bound by OID, by their signature or an SQL-standard body: created again by pg_get_functiondef's text, which holds
-everything but owner, grants and comment. Bound by name, with a string body: not touched, but plpgsql has compiled them
-in open sessions for the old types (seen: "type of parameter 3 (uuid) does not match that when preparing the plan
-(bigint)", and a bigint variable of type `users.id%TYPE` that is given a uuid). It compiles again when the row in pg_proc
-is a new one (fn_xmin and fn_tid in src/backend/utils/cache/funccache.c), and any ALTER FUNCTION writes a new one: giving
-a function the SECURITY it has changes nothing else, its SET clauses included. Measured: 0.1 ms each.
-One that meets the rows in dynamic SQL only mentions no table, and fails in the first of the two ways. That check is made
-when an expression is planned, and any change in pg_namespace makes every session plan everything again (PlanCacheSysCallback
-in src/backend/utils/cache/plancache.c): so a right that nobody has on the state schema is revoked once more.
+A function that binds the tables by OID, through its signature or an SQL-standard body, is created again by
+pg_get_functiondef's text. That text holds everything but owner, grants and comment.
+
+A function with a string body binds by name and is not touched. But PL/pgSQL has compiled it in open sessions for the old
+types (seen: "type of parameter 3 (uuid) does not match that when preparing the plan (bigint)", and a bigint variable of
+type `users.id%TYPE` that is given a uuid). PL/pgSQL compiles it again when its row in pg_proc is a new one (fn_xmin and
+fn_tid in src/backend/utils/cache/funccache.c), and any ALTER FUNCTION writes a new row. So swap gives each function the
+SECURITY that it has already. That changes nothing else, its SET clauses included. Measured: 0.1 ms each.
+
+A function that reads the rows only in dynamic SQL mentions no table, and fails in the first of these two ways. The server
+makes that check when it plans an expression, and any change in pg_namespace makes every session plan everything again
+(PlanCacheSysCallback in src/backend/utils/cache/plancache.c). So swap revokes a privilege on the state schema that no
+role has.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ RESET = "sessions compile functions that mention these tables again"
 
 
 def create_function(f: Function) -> list[Statement]:
-    """The function by its own text, with owner, grants and comment."""
+    """Create the function by its own text, with owner, grants and comment."""
     name = routine(f)
     steps: list[Query] = [verbatim(f.definition.rstrip().rstrip(";"))]
     steps.append(sql.SQL("ALTER ROUTINE {} OWNER TO {}").format(name, sql.Identifier(f.owner)))
@@ -44,8 +48,8 @@ def create_function(f: Function) -> list[Statement]:
         steps.append(sql.SQL("REVOKE ALL ON ROUTINE {} FROM PUBLIC").format(name))
     for g in f.grants:
         who = sql.SQL("PUBLIC") if g.grantee is None else sql.Identifier(g.grantee)
-        tail = sql.SQL(" WITH GRANT OPTION" if g.grantable else "")
-        steps.append(sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(name, who) + tail)
+        option = sql.SQL(" WITH GRANT OPTION" if g.grantable else "")
+        steps.append(sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(name, who) + option)
     drop = sql.SQL("DROP ROUTINE {}").format(name)
     return [
         Statement(
@@ -55,7 +59,11 @@ def create_function(f: Function) -> list[Statement]:
 
 
 def reset_functions(plan: Plan) -> list[Statement]:
-    """Found by mention when the exchange runs, not when it was planned: an application replaces its functions meanwhile."""
+    """Make open sessions compile again the functions that mention the tables.
+
+    The statement looks for them when the exchange runs, not when it is planned: the application may replace functions
+    meanwhile.
+    """
     tables = [plan.source, *(r.table for r in plan.references)]
     found = mentions(plan.state_schema, tables, [v.name for v in plan.catalog.views])
     reset = anonymous(load_sql("swap.ddl", "reset_functions.sql").format(mentions=found))
@@ -63,6 +71,6 @@ def reset_functions(plan: Plan) -> list[Statement]:
 
 
 def plan_again(plan: Plan) -> Statement:
-    """A new row in pg_namespace, and nothing else. Last of all: it ends what this session has planned, too."""
+    """Write a new row in pg_namespace, and nothing else. Run it last: it discards what this session has planned, too."""
     revoke = sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(sql.Identifier(plan.state_schema))
     return Statement(revoke, "sessions plan every expression again, in functions that name no table too", kind=Kind.RECOMPILE)

@@ -1,7 +1,8 @@
-"""GRANTs as statements, in the order of the ACL, each by whoever gave it: a right that was passed on (WITH GRANT OPTION)
-goes when its giver loses his own, and only he or the owner's REVOKE … CASCADE takes it back.
+"""GRANTs in the order of the ACL, each made by the role that gave it.
 
-The server gives a right in the owner's name where the session may act for him, so others have to be become (SET ROLE).
+A privilege that a role passed on (WITH GRANT OPTION) goes when that role loses its own. Only that role, or the owner's
+REVOKE … CASCADE, takes it back. Where the session may act for the owner, the server records the owner as the giver. So
+swap becomes each other giver first (SET ROLE).
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from swap.plan.model import Plan
 
 
 def grants(table: TableName, entries: tuple[Grant, ...], owner: str | None = None) -> list[Statement]:
-    """GRANTs in the ACL's own order, so that a dump prints them as before. `owner`: who else gave some is become for them."""
+    """Grant in the ACL's own order, so that a dump prints the grants as before.
+
+    `owner`: the owner of the table. Grants that another role gave are made as that role. None: all are made by the session.
+    """
     out = []
     for on_columns in (False, True):
         mine = (g for g in entries if (g.column is not None) == on_columns)
@@ -32,7 +36,7 @@ def grants(table: TableName, entries: tuple[Grant, ...], owner: str | None = Non
 
 
 def by_new_names(plan: Plan) -> tuple[Grant, ...]:
-    """The source's grants as they are given on the new table: a right on a uuid column is one on the name it takes."""
+    """The source's grants for the new table. A privilege on a uuid column becomes one on the name that the column takes."""
     uuids = {plan.identity: plan.key, **{r.uuid_column: r.column for r in plan.own_references}}
     renamed = [replace(g, column=uuids.get(g.column, g.column)) if g.column else g for g in plan.source_table.grants]
     kept = [g for g in plan.source_table.grants if g.column in uuids] if plan.compat_column else []
@@ -40,7 +44,7 @@ def by_new_names(plan: Plan) -> tuple[Grant, ...]:
 
 
 def owner_rights(what: Query, owner: str, privileges: tuple[str, ...] | None) -> list[Query]:
-    """What is left to the owner of `what` (TABLE name, ROUTINE name); None: everything, as it was born."""
+    """Reduce the owner's privileges on `what` (TABLE name, ROUTINE name) to `privileges`. None: the owner keeps all."""
     if privileges is None:
         return []
     who = sql.Identifier(owner)
@@ -50,13 +54,13 @@ def owner_rights(what: Query, owner: str, privileges: tuple[str, ...] | None) ->
 
 
 def _grant(
-    table: TableName, grantee: str | None, privileges: list[str], column: str | None, option: bool, by: str | None
+    table: TableName, grantee: str | None, privileges: list[str], column: str | None, grantable: bool, by: str | None
 ) -> Statement:
     who = sql.SQL("PUBLIC") if grantee is None else sql.Identifier(grantee)
     on = sql.SQL(" ({})").format(sql.Identifier(column)) if column else sql.SQL("")
     what = sql.SQL(", ").join(verbatim(p) + on for p in privileges)
-    tail = sql.SQL(" WITH GRANT OPTION" if option else "")
-    grant = sql.SQL("GRANT {} ON {} TO {}").format(what, table.sql, who) + tail
+    suffix = sql.SQL(" WITH GRANT OPTION" if grantable else "")
+    grant = sql.SQL("GRANT {} ON {} TO {}").format(what, table.sql, who) + suffix
     revoke = sql.SQL("REVOKE {} ON {} FROM {}").format(what, table.sql, who)
     if by is not None:
         become = sql.SQL("SET LOCAL ROLE {}; ").format(sql.Identifier(by))

@@ -1,7 +1,7 @@
 """Guards: triggers on the live table and on the tables with references that keep both keys of a row together.
 
 A guard fills the side that a writer left out, and rejects a pair that contradicts the mapping. Before the cutover the
-integer leads, after it the uuid does.
+integer leads, after it the uuid leads.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from swap.ddl.own_triggers import trigger, trigger_function
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
-GUARD = "~swap_guard"  # sorts after letters: the last BEFORE trigger, so it judges what will be stored
-
-
+GUARD = "~swap_guard"  # sorts after letters: the last BEFORE trigger, so it checks the values that will be stored
 COMPLETE = "0swap_complete"  # sorts before RI_…: it fires before the foreign key's check
 
 
 def source_guard_function(plan: Plan, direction: Direction) -> Statement:
-    """Forward: the identity column. Reverse: the legacy key, from the old sequence when an INSERT leaves it out."""
+    """The guard of the source: forward it fills the identity column, in reverse the legacy key.
+
+    In reverse an INSERT without a legacy key gets one from the old sequence.
+    """
     column = plan.identity if direction is Direction.FORWARD else plan.legacy_key
     body = load_sql("swap.ddl", "guard_source.sql").format(
         column=sql.Identifier(column),
@@ -40,7 +41,7 @@ def _generated(plan: Plan) -> Query:
 
 
 def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction) -> Statement:
-    """The guard of one reference. Before the cutover the integer leads, after it the uuid does."""
+    """The guard of one reference. Before the cutover the integer leads, after it the uuid leads."""
     ahead = direction is Direction.FORWARD
     integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.column)
     live_integer, live_uuid = (plan.key, plan.identity) if ahead else (plan.legacy_key, plan.key)
@@ -73,13 +74,15 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction) 
 
 
 def placeholder(direction: Direction) -> sql.Composable:
-    """What stands in a required column until its row is there; the foreign key beside it lets it live no longer than
-    one statement (one transaction, where it is deferred)."""
+    """The value of a required column until the row that it refers to is there.
+
+    The foreign key beside it allows this value for one statement at most (one transaction, where the key is deferred).
+    """
     return sql.SQL("'00000000-0000-0000-0000-000000000000'::uuid" if direction is Direction.FORWARD else "0")
 
 
 def completing_function(plan: Plan, ref: RefColumns, direction: Direction) -> Statement:
-    """The function behind the completing trigger of a reference."""
+    """The function of a reference's completing trigger."""
     ahead = direction is Direction.FORWARD
     body = load_sql("swap.ddl", "complete_reference.sql").format(
         applies=applies(ref),
@@ -96,11 +99,12 @@ def completing_function(plan: Plan, ref: RefColumns, direction: Direction) -> St
 
 
 def reference_functions(plan: Plan, ref: RefColumns, direction: Direction) -> list[Statement]:
+    """Create the functions of a reference's guard and of its completing trigger."""
     return [reference_guard_function(plan, ref, direction), completing_function(plan, ref, direction)]
 
 
 def applies(ref: RefColumns, row: str = "NEW") -> Query:
-    """The reference's `where`, evaluated over the new row."""
+    """Evaluate the reference's `where` over the row (NEW or OLD)."""
     if ref.where is None:
         return sql.SQL("true")
     return sql.SQL("SELECT coalesce(({}), false) FROM (SELECT {}.*) r").format(verbatim(ref.where), verbatim(row))
@@ -113,25 +117,20 @@ def _is_itself(ref: RefColumns, integer: str, uuid: str, live_integer: str, live
 
 
 def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Guards of the live table itself. WHEN keeps statements that touch neither key free of a function call.
+    """Create the guards of the live table. WHEN saves the function call for statements that touch neither key.
 
-    An UPDATE of a row that has no second key yet gives it one: the row moves to a heap block that the backfill may
-    have passed already.
+    An UPDATE of a row without its second key fills that key: the row moves to a heap block that the backfill may have passed
+    already.
     """
     column = sql.Identifier(plan.identity if direction is Direction.FORWARD else plan.legacy_key)
     procedure = plan.state(f"guard_{direction}")
+    insert = sql.SQL("BEFORE INSERT ON {} FOR EACH ROW WHEN (NEW.{} IS NULL)").format(table.sql, column)
+    changed = sql.SQL("NEW.{c} IS DISTINCT FROM OLD.{c} OR NEW.{c} IS NULL").format(c=column)
+    update = sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW WHEN ({})").format(table.sql, changed)
     out = [
-        trigger(
-            table, f"{GUARD}_insert",
-            sql.SQL("BEFORE INSERT ON {} FOR EACH ROW WHEN (NEW.{} IS NULL)").format(table.sql, column),
-            procedure, "a row without its second key gets one",
-        ),
-        trigger(
-            table, f"{GUARD}_update",
-            sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW WHEN (NEW.{c} IS DISTINCT FROM OLD.{c} OR NEW.{c} IS NULL)").format(table.sql, c=column),
-            procedure, "the second key of a row never changes",
-        ),
-    ]  # fmt: skip
+        trigger(table, f"{GUARD}_insert", insert, procedure, "a row without its second key gets one"),
+        trigger(table, f"{GUARD}_update", update, procedure, "the second key of a row never changes"),
+    ]
     if direction is Direction.REVERSE:
         for ref in plan.own_references:
             out += reference_guards(plan, ref, table, direction)
@@ -139,22 +138,25 @@ def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[St
 
 
 def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: Direction) -> list[Statement]:
-    """The triggers of a reference's guard: every INSERT, UPDATEs that touch the pair or could complete it, and the
-    completion of pairs whose parent was not there yet."""
+    """Create the triggers of a reference's guard and its completing trigger.
+
+    The guard fires for every INSERT with a key, and for every UPDATE that touches the pair or could complete it. The
+    completing trigger fills pairs whose parent was not there yet.
+    """
     names = (ref.column, ref.uuid_column) if direction is Direction.FORWARD else (ref.legacy_column, ref.column)
-    return [
-        trigger(table, g.name, g.events, g.procedure, g.why, g.kind)
-        for g in _reference_guards(plan, ref, table, direction, *names)
-    ]  # fmt: skip
+    guards = _reference_guards(plan, ref, table, direction, *names)
+    return [trigger(table, g.name, g.events, g.procedure, g.why, g.kind) for g in guards]
 
 
 def turned_guards(plan: Plan, ref: RefColumns, table: TableName) -> Statement:
-    """The forward guard becomes the reverse one in place, once the columns have their new names; and back, while they
-    still have them: a WHEN binds by number, so it is printed with the old names again after the way back.
+    """Replace the forward guard by the reverse one in place, once the columns have their new names.
 
-    Dropped and created each trigger is three statements, and each of those has the server build its picture of the
-    table anew: with two hundred references a third of the time under the exchange's lock. Not for a constraint
-    trigger, which cannot be replaced.
+    The undo replaces it back while the columns still have their new names. WHEN binds columns by number, so after the way
+    back the server prints it with the old names again.
+
+    To drop and create a trigger takes three statements, and for each of them the server builds its picture of the table anew.
+    With two hundred references that was a third of the time under the exchange's lock. A constraint trigger cannot be
+    replaced: the exchange drops and creates it.
     """
     turned, back = (
         _replaced(table, _reference_guards(plan, ref, table, d, ref.legacy_column, ref.column))
@@ -182,7 +184,7 @@ def _replaced(table: TableName, guards: list[_Guard]) -> sql.Composed:
 def _reference_guards(
     plan: Plan, ref: RefColumns, table: TableName, direction: Direction, integer: str, uuid: str
 ) -> list[_Guard]:
-    """Of that direction, over the two columns as they are called at the moment."""
+    """The triggers of a reference in one direction, over the two columns by the names that they have at the moment."""
     a, b = sql.Identifier(integer), sql.Identifier(uuid)
     procedure = plan.state(f"guard_{ref.number}_{direction}")
     changed = sql.SQL(
@@ -197,15 +199,12 @@ def _reference_guards(
     incomplete = sql.SQL(
         "AFTER INSERT OR UPDATE ON {} {}FOR EACH ROW WHEN (NEW.{} IS NOT NULL AND (NEW.{} IS NULL OR NEW.{} = {}))"
     ).format(table.sql, deferred, leader, follower, follower, placeholder(direction))
+    insert = sql.SQL("BEFORE INSERT ON {} FOR EACH ROW").format(table.sql) + some
+    update = sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW").format(table.sql) + changed
+    complete = plan.state(f"complete_{ref.number}_{direction}")
+    kind = "CONSTRAINT TRIGGER" if ref.deferrable else "TRIGGER"
     return [
-        _Guard(
-            f"{GUARD}_{ref.number}_insert", sql.SQL("BEFORE INSERT ON {} FOR EACH ROW").format(table.sql) + some, procedure, why
-        ),
-        _Guard(
-            f"{GUARD}_{ref.number}_update", sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW").format(table.sql) + changed, procedure, why
-        ),
-        _Guard(
-            f"{COMPLETE}_{ref.number}", incomplete, plan.state(f"complete_{ref.number}_{direction}"),
-            "a pair whose parent came later is completed", "CONSTRAINT TRIGGER" if ref.deferrable else "TRIGGER",
-        ),
-    ]  # fmt: skip
+        _Guard(f"{GUARD}_{ref.number}_insert", insert, procedure, why),
+        _Guard(f"{GUARD}_{ref.number}_update", update, procedure, why),
+        _Guard(f"{COMPLETE}_{ref.number}", incomplete, complete, "a pair whose parent came later is completed", kind),
+    ]

@@ -1,4 +1,4 @@
-"""Indexes of the references in the exchange: names, primary keys, comments and marks. No index is built or read here."""
+"""The exchange of the references' indexes: names, primary keys, comments and marks. It builds and reads no index."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from swap.plan.model import IndexPlan, Plan, ReferencePlan
 
 
 def exchange_marks(index: IndexPlan, *, off: bool) -> list[Statement]:
-    """CLUSTER mark and replica identity belong to the index that bears the application's name: taken from the one
-    before the names change, given to the other after it. The same two, backwards, are the way back."""
+    """Move the CLUSTER mark and the replica identity to the index that takes over the application's name.
+
+    Take them from the old index before the names change (`off`), and give them to the new one afterwards. The way back does
+    the same in reverse order.
+    """
     assert index.final_name is not None
     alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
     name = sql.Identifier(index.final_name)
@@ -34,7 +37,7 @@ def exchange_marks(index: IndexPlan, *, off: bool) -> list[Statement]:
 
 
 def drop_primary_key(ref: ReferencePlan, index: IndexPlan, spare: IndexPlan) -> Statement:
-    """The old primary key goes; the way back makes the spare index on the integer columns the primary key again."""
+    """Drop the old primary key. The undo makes the spare index on the integer columns the primary key again."""
     assert index.final_name is not None
     alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
     name = sql.Identifier(index.final_name)
@@ -51,7 +54,10 @@ def drop_primary_key(ref: ReferencePlan, index: IndexPlan, spare: IndexPlan) -> 
 
 
 def index_comments(index: IndexPlan, before: str | None) -> list[Statement]:
-    """On the index that bears the application's name; the one it replaced keeps its own. `before`: an adopted index's."""
+    """Comment on the index that has the application's name. The index that it replaced keeps its own comment.
+
+    `before`: the comment of an adopted index, for the undo.
+    """
     assert index.final_name is not None
     on_index = sql.SQL("INDEX {}").format(sql.Identifier(index.table.schema, index.final_name))
     on_constraint = sql.SQL("CONSTRAINT {} ON {}").format(sql.Identifier(index.final_name), index.table.sql)
@@ -71,12 +77,13 @@ def index_comments(index: IndexPlan, before: str | None) -> list[Statement]:
 
 
 def comment_before(plan: Plan, index: IndexPlan) -> str | None:
-    """What was said of an index of the application's own that is adopted."""
+    """The comment of the application's own index, where the plan adopts one."""
     indexes = plan.catalog.table(index.table).indexes
     return next((i.comment or None for i in indexes if i.name == index.build_name), None)
 
 
 def exchange_index(ref: ReferencePlan, index: IndexPlan) -> list[Statement]:
+    """Exchange the names of a reference's index. A primary key is made over the finished index instead."""
     if not index.is_primary:
         return _exchange_names(index)
     assert index.final_name is not None
@@ -94,7 +101,7 @@ def exchange_index(ref: ReferencePlan, index: IndexPlan) -> list[Statement]:
 
 
 def exchange_part(index: IndexPlan) -> list[Statement]:
-    """A partition's; its primary key is a part of the table's, made with that one."""
+    """Exchange the names of a partition's index. Its primary key is a part of the table's, and is made with that key."""
     return [] if index.is_primary else [replace(s, table=index.table) for s in _exchange_names(index)]
 
 

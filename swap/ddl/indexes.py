@@ -1,7 +1,7 @@
-"""Indexes, as they are built before the exchange: beside the application's own, under names of their own.
+"""Indexes before the exchange: swap builds them beside the application's own, under temporary names.
 
-On the shadow they are built plainly, on tables that the application uses CONCURRENTLY. What the exchange does with them
-is in `swap.ddl.index_exchange`; what a partitioned table needs besides is in `swap.ddl.partitions`.
+On the shadow it builds them plainly, on tables that the application uses CONCURRENTLY. swap.ddl.index_exchange has what
+the exchange does with them, swap.ddl.partitions what a partitioned table needs in addition.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from swap.plan.model import IndexPlan, PartOf, Plan, ReferencePlan
 
 
 def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
-    """CREATE INDEX; CONCURRENTLY on tables the application uses, plainly on the shadow. An exclusion constraint builds
-    its index itself."""
+    """CREATE INDEX; CONCURRENTLY on tables that the application uses, plainly on the shadow.
+
+    An exclusion constraint builds its own index.
+    """
     label = part(index.table, index.build_name)
     if index.as_constraint:
         alter = sql.SQL("ALTER TABLE {} {} CONSTRAINT {}")
@@ -46,7 +48,7 @@ def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
 
 
 def index_attributes(index: IndexPlan) -> list[Statement]:
-    """What CREATE INDEX does not say, but for comments: statistics targets of expressions. Can be repeated."""
+    """Set what CREATE INDEX does not say, comments apart: statistics targets, a constraint's tablespace. Can be repeated."""
     on = sql.Identifier(index.table.schema, index.build_name)
     out: list[Query] = []
     if index.as_constraint and index.attributes.tablespace:
@@ -57,17 +59,22 @@ def index_attributes(index: IndexPlan) -> list[Statement]:
 
 
 def reference_indexes(ref: ReferencePlan) -> list[IndexPlan]:
-    """Every index to build on the referring table, the spare of its primary key included; of a partitioned table, on its
-    partitions: what stands above them is `attach_indexes`."""
+    """Every index to build for a reference, the spare indexes of its primary key included.
+
+    Of a partitioned table these are the indexes of its partitions. `attach_indexes` makes the ones above them.
+    """
     out = [*ref.parts, *(i for i in ref.indexes if not i.adopted), *ref.compat_indexes]
     return [*(i for i in out if not i.on_only), *ref.spares]
 
 
 def attach_indexes(ref: ReferencePlan) -> list[Statement]:
-    """The indexes and unique constraints of a partitioned table over those of its partitions: instant, nothing is read. It
-    has no CREATE INDEX CONCURRENTLY of its own. Those below first: each is valid as soon as all its parts are."""
+    """Make the indexes and unique constraints of a partitioned table out of those of its partitions.
+
+    Instant: the server reads nothing. A partitioned table has no CREATE INDEX CONCURRENTLY of its own. Lower levels come
+    first: an index is valid as soon as all its parts are.
+    """
     out = []
-    everything = [i for i in (*ref.indexes, *ref.parts) if not i.is_primary]  # that one is made in the exchange
+    everything = [i for i in (*ref.indexes, *ref.parts) if not i.is_primary]  # the exchange makes the primary key
     for above in reversed([i for i in everything if i.on_only]):
         name = above.build_name
         out.append(add_constraint(above, name, name) if above.constraint else create_index(above, concurrently=False))
@@ -80,13 +87,13 @@ def attach_indexes(ref: ReferencePlan) -> list[Statement]:
 
 
 def shadow_indexes(plan: Plan) -> list[IndexPlan]:
-    """Every index of the shadow but the one on the integer key, largest work first."""
+    """Every index of the shadow but the one on the integer key, largest first."""
     size = {i.name: i.size_bytes for i in plan.source_table.indexes}
     return sorted(plan.indexes, key=lambda i: (-size.get(i.final_name or "", 0), i.build_name))
 
 
 def constraint_statements(index: IndexPlan) -> list[Statement]:
-    """The constraint that an index backs. An exclusion constraint is there already."""
+    """Add the constraint that an index backs, and its comment. An exclusion constraint is there already."""
     alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
     name = sql.Identifier(index.build_name)
     out: list[Query] = []
@@ -102,7 +109,7 @@ def constraint_statements(index: IndexPlan) -> list[Statement]:
 
 
 def shadow_marks(plan: Plan) -> list[Statement]:
-    """The index that CLUSTER uses, and what identifies a row in the write-ahead log (H30)."""
+    """Mark the index that CLUSTER uses, and set what identifies a row in the write-ahead log (H30)."""
     alter = sql.SQL("ALTER TABLE {} ").format(plan.shadow.sql)
     marks = [sql.SQL("CLUSTER ON {}").format(sql.Identifier(i.build_name)) for i in plan.indexes if i.attributes.clustered]
     kind = plan.source_table.replident
@@ -119,8 +126,11 @@ def shadow_marks(plan: Plan) -> list[Statement]:
 
 
 def publishable(plan: Plan) -> list[Statement]:
-    """A publication of all tables or of the schema has the shadow in it already, where an UPDATE of a table without
-    replica identity fails (H17): until there is a primary key, the integer key's index serves."""
+    """Give the shadow a replica identity if a publication includes it already.
+
+    A publication of all tables or of the schema does. There an UPDATE of a table without replica identity fails (H17). The
+    integer key's index serves until there is a primary key.
+    """
     if all(p.kind == "table" for p in plan.source_table.publications):
         return []
     name = sql.Identifier(plan.key_index.build_name)
@@ -129,6 +139,7 @@ def publishable(plan: Plan) -> list[Statement]:
 
 
 def rename_index(schema: str, before: str, after: str) -> Statement:
+    """Rename an index of `schema`."""
     there, back = (
         sql.SQL("ALTER INDEX {} RENAME TO {}").format(sql.Identifier(schema, a), sql.Identifier(b))
         for a, b in ((before, after), (after, before))
@@ -137,7 +148,7 @@ def rename_index(schema: str, before: str, after: str) -> Statement:
 
 
 def shadow_constraints(plan: Plan) -> list[Statement]:
-    """Everything that rests on the shadow's finished indexes."""
+    """Add everything that rests on the shadow's finished indexes."""
     return [
         *(s for i in plan.indexes for s in constraint_statements(i)),
         *(_comment(i) for i in plan.indexes if i.attributes.comment),

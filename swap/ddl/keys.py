@@ -1,13 +1,12 @@
-"""Legacy keys for rows that are born when the old key's sequence has given its last one (H43, I6).
+"""The keys of new rows: where a uuid comes from, and legacy keys when the old sequence has given its last one (H43, I6).
 
-A table whose integers run out is a reason to migrate: its application must not fail on them after the cutover, and a
-row without a legacy key would have no place in the retired table, so that no revert could keep it. So the guard takes
-the next key from the unused end of the old type's range: from the lowest value upward, where the application's own
-sequence counts up from 1. `[source] legacy_overflow = "refuse"` leaves INSERTs to fail, as they would have without a
-migration.
+A table whose integers run out is a reason to migrate. Its application must not fail on them after the cutover, and a row
+without a legacy key would have no place in the retired table, so that no revert could keep it. So the guard takes the
+next key from the unused end of the old type's range: from the lowest value upward, where the application's own sequence
+counts up from 1. With `[source] legacy_overflow = "refuse"` INSERTs fail, as they would have without a migration.
 
-Of an identity column the executor evaluates nextval() before any trigger fires, and the guard could not step in: on
-the new table such a column has a plain sequence and the guard (`swap/ddl/sequences.py`).
+For an identity column the executor evaluates nextval() before any trigger fires, so the guard could not step in. On the
+new table such a column has a plain sequence and the guard (swap.ddl.sequences).
 """
 
 from __future__ import annotations
@@ -24,13 +23,15 @@ BITS = dict(zip(INTEGERS, (15, 31, 63), strict=True))
 
 
 def own_sequence(plan: Plan) -> Sequence | None:
-    """The sequence that the key's column owns, or is the identity of."""
+    """The sequence that the key's column owns, be it a serial's or an identity's."""
     return next((s for s in plan.source_table.sequences if s.column == plan.key), None)
 
 
 def has_spare_keys(plan: Plan) -> bool:
-    """Not for what cannot run out: a bigint of its own unbounded sequence. There the guard stays free of the
-    subtransaction that an exception block is."""
+    """Whether the key can run out, so that spare legacy keys are needed.
+
+    A bigint of its own unbounded sequence cannot. There the guard needs no exception block, which is a subtransaction.
+    """
     column, s = plan.source_table.column(plan.key), own_sequence(plan)
     if plan.legacy_overflow == "refuse" or column is None:
         return False
@@ -39,19 +40,21 @@ def has_spare_keys(plan: Plan) -> bool:
 
 
 def spare_sequence(plan: Plan) -> TableName:
+    """The name of the sequence of spare legacy keys."""
     return plan.state("spare_key")
 
 
 def spare_range(plan: Plan) -> tuple[int, int]:
-    """First and last: within what the key and every reference to it can hold."""
+    """The first and the last spare key: within what the key and every reference to it can hold."""
     types = [plan.source_table.column(plan.key), *(plan.catalog.table(r.table).column(r.columns.column) for r in plan.references)]
-    # No integer at all: a key that `doctor` refuses, whose target schema is tried out all the same.
+    # No integer at all: `doctor` refuses such a key, but the trial tries its target schema all the same.
     bits = min((BITS[c.type] for c in types if c is not None and c.type in BITS), default=BITS["bigint"])
     s = own_sequence(plan)
     return (2**bits - 1, -(2**bits)) if s is not None and s.increment < 0 else (-(2**bits), 2**bits - 1)
 
 
 def create_spare_sequence(plan: Plan) -> list[Statement]:
+    """Create the sequence of spare legacy keys, where the key can run out."""
     if not has_spare_keys(plan):
         return []
     first, last = spare_range(plan)
@@ -64,6 +67,7 @@ def create_spare_sequence(plan: Plan) -> list[Statement]:
 
 
 def drop_spare_sequence(plan: Plan) -> list[Statement]:
+    """Drop the sequence of spare legacy keys."""
     if not has_spare_keys(plan):
         return []
     return [Statement(_drop(plan), "nothing takes a key from it any more", kind=Kind.CAPTURE, verb=Verb.DROP)]
@@ -74,7 +78,7 @@ def _drop(plan: Plan) -> sql.Composed:
 
 
 def give_legacy_key(plan: Plan, default: Query) -> Query:
-    """The guard's statement that gives a new row its legacy key; `default`: the old key's own."""
+    """The guard's statement that gives a new row its legacy key. `default`: the old key's own default."""
     column = sql.Identifier(plan.legacy_key)
     if not has_spare_keys(plan):
         return sql.SQL("NEW.{} := {};").format(column, default)
@@ -83,7 +87,7 @@ def give_legacy_key(plan: Plan, default: Query) -> Query:
 
 
 def generator(plan: Plan) -> Query:
-    """How a row gets its uuid: the column's own default where the application has one."""
+    """The expression that gives a row its uuid: the column's own default where the application has one."""
     column = plan.source_table.column(plan.identity)
     if column is not None and column.default:
         return verbatim(column.default)
@@ -91,9 +95,10 @@ def generator(plan: Plan) -> Query:
 
 
 def legacy_generator(plan: Plan) -> Query:
-    """The old key's own default: nextval of its sequence, so a row born after the cutover can go back (invariant 6).
+    """The old key's own default: nextval of its sequence, so that a row created after the cutover can go back (invariant 6).
 
-    An identity column fills itself, without any right on its sequence; only an explicit NULL gets here."""
+    An identity column fills itself, without any privilege on its sequence. Only an explicit NULL gets here.
+    """
     for s in plan.source_table.sequences:
         if s.identity and s.column == plan.key:
             return sql.SQL("nextval({}::regclass)").format(sql.Literal(s.name.sql.as_string(None)))

@@ -1,5 +1,8 @@
-"""Functions that mention the tables by name: nothing in the catalog says what a string body uses (H27), so the names are
-looked for in the text, and every function that a trigger of the tables runs counts too: NEW and OLD need no name."""
+"""Functions that mention the tables by name (H27).
+
+The catalog does not say what a string body uses, so swap looks for the names in the text. It also counts every function
+that a trigger of the tables runs: NEW and OLD need no name.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from swap.core.sql_text import load_sql
 
 
 def mentions(state_schema: str, tables: Iterable[TableName], views: Iterable[TableName]) -> sql.Composed:
-    """The query of mentions.sql over `tables` (the source and those with references) and `views` built on them."""
+    """The query of mentions.sql for `tables` (the source and those with references) and the `views` built on them."""
     tables = sorted(set(tables))
     names = sorted({n.name for n in (*tables, *views)})
     either = "|".join(re.escape(form) for n in names for form in dict.fromkeys((n, n.replace('"', '""'))))

@@ -1,4 +1,7 @@
-"""NOT NULL of the uuid columns: a CHECK that is validated beside running writers comes first, so SET NOT NULL scans nothing."""
+"""NOT NULL of the uuid columns.
+
+A CHECK that is validated beside running writers comes first, so that SET NOT NULL scans nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from swap.plan.model import Plan, ReferencePlan
 
 
 def not_null_check(table: TableName, column: str, name: str) -> list[Statement]:
-    """CHECK (column IS NOT NULL) NOT VALID, then VALIDATE: lets SET NOT NULL skip its scan inside the cutover."""
+    """Add CHECK (column IS NOT NULL) NOT VALID, then VALIDATE it, so that SET NOT NULL skips its scan."""
     alter = sql.SQL("ALTER TABLE {} ").format(table.sql)
     ident = sql.Identifier(name)
     add = alter + sql.SQL("ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID").format(ident, sql.Identifier(column))
@@ -26,7 +29,7 @@ def not_null_check(table: TableName, column: str, name: str) -> list[Statement]:
 
 
 def identity_not_null(plan: Plan) -> list[Step]:
-    """NOT NULL on the identity column without a scan under a strong lock; nothing where it is NOT NULL already."""
+    """Set NOT NULL on the identity column without a scan under a strong lock. Empty where it is NOT NULL already."""
     column = plan.source_table.column(plan.identity)
     if column is not None and column.not_null:
         return []
@@ -45,8 +48,11 @@ def identity_not_null(plan: Plan) -> list[Step]:
 
 
 def reference_not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
-    """NOT NULL rests on the validated check, so it scans nothing. From 18 on it is a constraint, added under the name
-    that the application knows: one of the server's own making is cut in a way of its own when it is long."""
+    """Set NOT NULL on a reference's uuid column. It rests on the validated check, so the server scans nothing.
+
+    From 18 on NOT NULL is a constraint. swap adds it under the name that the application knows: the server would shorten a
+    long name in another way.
+    """
     columns, table = ref.columns, ref.table
     existing = plan.catalog.table(table).column(columns.uuid_column)
     there = existing is not None and existing.not_null
@@ -54,7 +60,7 @@ def reference_not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
         return []
     alter = sql.SQL("ALTER TABLE {} ").format(table.sql)
     column = sql.Identifier(columns.uuid_column)
-    # From 18 on a primary key makes a partition's NOT NULL its own: it does not go with the table's.
+    # From 18 on a primary key gives each partition a NOT NULL of its own, which DROP NOT NULL on the table leaves.
     own = (p.name for p in plan.catalog.table(table).partitions)
     dropped = (sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(t.sql, column) for t in (table, *own))
     drop = sql.SQL("; ").join(dropped)
@@ -72,7 +78,7 @@ def reference_not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
 
 
 def _as_before(plan: Plan, ref: ReferencePlan, constraint: str) -> sql.Composed:
-    """What else the integer's NOT NULL says (18+): a comment, NO INHERIT."""
+    """What else the integer's NOT NULL says (18 and later): a comment, NO INHERIT."""
     old = plan.catalog.table(ref.table).column(ref.columns.column)
     text = sql.Composed([])
     name = sql.Identifier(constraint)

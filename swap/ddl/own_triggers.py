@@ -1,9 +1,9 @@
-"""Triggers of swap's own and the functions behind them, as capture, guards, fence and compat make them.
+"""The triggers that swap adds for capture, guards, fence and compat, and their functions.
 
 The functions are in the state schema. They are SECURITY DEFINER and name everything with its schema, so nothing that a
-session creates (a temporary table, an operator) can change what they do. The guards pin their search_path besides. The two
-that run for every statement of the application, capture and fence, leave nothing to be looked up instead: to enter and
-leave a SET costs an UPDATE about 12 us of the 26 that capture then adds to its 80.
+session creates (a temporary table, an operator) can change what they do. The guards also pin their search_path. Capture
+and fence run for every statement of the application, and leave nothing to be looked up instead: to enter and leave a SET
+costs an UPDATE about 12 us of the 26 that capture then adds to its 80.
 
 The triggers are ENABLE ALWAYS: a writer under session_replication_role = replica counts too (H7).
 """
@@ -22,10 +22,10 @@ DIGEST = "swap, digest "
 
 
 def trigger_function(name: TableName, body: sql.Composable, *, row_security: bool = False, pinned: bool = True) -> Statement:
-    """CREATE OR REPLACE of a trigger function. The body travels as a literal: no delimiter it could close.
+    """Create or replace a trigger function, with a digest of what it does in its comment.
 
-    `pinned` False: for a body that names every object and operator with its schema. A digest of what it does goes into its
-    comment: verification holds the function against it, whichever version of swap made it.
+    The body travels as a literal, so there is no delimiter that it could close. `pinned` False: the body names every object
+    and operator with its schema. Verification compares the function with its digest, whichever version of swap created it.
     """
     path = sql.SQL(" SET search_path = pg_catalog, pg_temp" if pinned else "")
     filtered = sql.SQL(" SET row_security = off" if row_security else "")
@@ -43,7 +43,7 @@ def trigger_function(name: TableName, body: sql.Composable, *, row_security: boo
 def trigger(
     table: TableName, name: str, events: sql.Composable, procedure: TableName, why: str, kind: str = "TRIGGER"
 ) -> Statement:
-    """CREATE TRIGGER + ENABLE ALWAYS in one statement list entry; SHARE ROW EXCLUSIVE on the table. DROP TRIGGER takes more."""
+    """Create a trigger that is ENABLE ALWAYS. SHARE ROW EXCLUSIVE on the table; the undo, DROP TRIGGER, takes more."""
     ident = sql.Identifier(name)
     create = sql.SQL("CREATE {} {} {} EXECUTE FUNCTION {}(); ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(
         verbatim(kind), ident, events, procedure.sql, table.sql, ident

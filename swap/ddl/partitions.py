@@ -1,10 +1,13 @@
 """Primary keys and unique constraints of partitioned tables, over the uuid (H22, H23).
 
-A partitioned table takes no constraint USING INDEX, and a plain one would be built under ACCESS EXCLUSIVE. But a partition
-that holds rows takes it, over a unique index that was built beside its writers; a constraint `ON ONLY` the table above reads
-nothing; and an index that is attached to the one above takes its constraint along, so the whole is made from below without a
-scan, as pg_dump restores one. A unique constraint is made so before the exchange, beside the old one; of primary keys there is
-one at a time, so it is made in the exchange, and on the way back from the spare indexes on the integers.
+A partitioned table takes no constraint USING INDEX, and ADD CONSTRAINT would build the index under ACCESS EXCLUSIVE. So
+swap makes the constraint from below, without a scan, as pg_dump restores one:
+1. A partition that holds rows takes the constraint over a unique index that was built beside its writers.
+2. A constraint `ON ONLY` the table above reads nothing.
+3. ATTACH of the partition's index to the one above takes the constraint along.
+
+A unique constraint is made so before the exchange, beside the old one. A table has one primary key at a time, so the
+exchange makes the new one, and the way back makes the old one out of the spare indexes on the integers.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from swap.plan.model import IndexPlan, PartOf, ReferencePlan
 
 
 def tree(ref: ReferencePlan, top: IndexPlan) -> list[IndexPlan]:
-    """An index of a partitioned table with its parts, those above first."""
+    """An index of a partitioned table and its parts, upper levels first."""
     out = [top]
     for i in ref.parts:
         if any(i.part_of == PartOf(x.table, x.build_name) for x in out):
@@ -28,7 +31,7 @@ def tree(ref: ReferencePlan, top: IndexPlan) -> list[IndexPlan]:
 
 
 def add_constraint(index: IndexPlan, name: str, using: str) -> Statement:
-    """One table's part of it, which rests on the index `using` where the table holds rows. No scan."""
+    """Add one table's part of the constraint. Where the table holds rows, it uses the index `using`. No scan."""
     on = verbatim("ONLY " if index.on_only else "")
     add = sql.SQL("ALTER TABLE {}{} ADD CONSTRAINT {} ").format(on, index.table.sql, sql.Identifier(name))
     if index.on_only:
@@ -43,14 +46,17 @@ def add_constraint(index: IndexPlan, name: str, using: str) -> Statement:
 
 
 def attach(above: tuple[str, str], part: IndexPlan, name: str) -> Statement:
-    """`above`: schema and name of the index that it becomes a part of."""
+    """Attach a partition's index to the one above it. `above`: schema and name of that index."""
     text = sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(sql.Identifier(*above), sql.Identifier(part.table.schema, name))
     return Statement(text, f"part of {above[1]}", part.table, "SHARE UPDATE EXCLUSIVE", kind=Kind.INDEX)
 
 
 def primary_key_statements(parts: Sequence[IndexPlan], using: Iterable[IndexPlan]) -> list[Statement]:
-    """A partitioned table's primary key out of finished indexes: `parts` name it and say which belongs to which, `using` are
-    the indexes, and, where a table is divided, the key's text."""
+    """Make a partitioned table's primary key out of finished indexes.
+
+    `parts`: what the key is called in each table, and which part belongs to which. `using`: the indexes, and the text of the
+    key where a table is itself partitioned.
+    """
     by_table = {i.table: i for i in using}
     names = {(i.table, i.build_name): (i.table.schema, i.final_name or "") for i in parts}
     out = []

@@ -1,8 +1,8 @@
 """THE list of what runs, phase by phase, in order. `plan`, every dry run, the trial and the real run read this list.
 
 A phase is a list of tasks. A task is data: what is done, and the statements that do it. `prepare` and `sync` perform a
-task (swap.prepare.run, swap.sync.build), `plan` prints its statements, the trial runs them on empty copies.
-The names of tasks are the names of their journal rows.
+task (swap.prepare.run, swap.sync.build), `plan` prints its statements, and the trial runs them on empty copies. The names
+of tasks are the names of their journal rows.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LOW, HIGH = sql.SQL(":low"), sql.SQL(":high")
 
 @dataclass(frozen=True)
 class CopyRows:
-    """The source's rows into the shadow, range by range of the key."""
+    """Copy the source's rows into the shadow, range by range of the key."""
 
     name: str
     statements: tuple[Statement, ...]
@@ -51,14 +51,14 @@ class CopyRows:
 
 @dataclass(frozen=True)
 class FillIdentity:
-    """The source's own uuid column, range by range of heap blocks."""
+    """Fill the source's own uuid column, range by range of heap blocks."""
 
     statements: tuple[Statement, ...]
 
 
 @dataclass(frozen=True)
 class FillReference:
-    """The uuid column of a reference in one heap of its table, range by range of heap blocks."""
+    """Fill the uuid column of a reference in one heap of its table, range by range of heap blocks."""
 
     reference: ReferencePlan
     heap: TableName
@@ -67,7 +67,7 @@ class FillReference:
 
 @dataclass(frozen=True)
 class FillCompat:
-    """The compatibility column of a reference, range by range of heap blocks."""
+    """Fill the compat column of a reference, range by range of heap blocks."""
 
     reference: ReferencePlan
     statements: tuple[Statement, ...]
@@ -75,10 +75,10 @@ class FillCompat:
 
 @dataclass(frozen=True)
 class BuildIndexes:
-    """Indexes, then `attributes`: what CREATE INDEX does not say. On the shadow several are built at a time (`parallel`).
+    """Build indexes, then set `attributes`: what CREATE INDEX does not say. `parallel`: several at a time, on the shadow.
 
-    `name`: the journal's row for all of them; None: each is looked for in the catalog. `until`: the journal's row that
-    says that nothing of this is left to do.
+    `name`: the journal's row for all of them. None: swap looks in the catalog whether each is there. `until`: the journal's
+    row that says that nothing of this is left to do.
     """
 
     name: str | None
@@ -95,7 +95,7 @@ class BuildIndexes:
 
 @dataclass(frozen=True)
 class Drain:
-    """Replay until one snapshot holds nothing more: the shadow equals the source in it."""
+    """Replay until one snapshot holds nothing more: in it the shadow equals the source."""
 
     until: str | None = None
 
@@ -117,12 +117,12 @@ Task = Step | CopyRows | FillIdentity | FillReference | FillCompat | BuildIndexe
 
 
 def statements_of(tasks: Iterable[Task]) -> Iterator[Statement]:
-    """What the tasks run, in order."""
+    """The statements that the tasks run, in order."""
     return (s for task in tasks for s in task.statements)
 
 
 def trigger_functions(plan: Plan) -> list[Statement]:
-    """Every trigger function of both directions, as before the first exchange."""
+    """Create every trigger function of both directions, as it is before the first exchange."""
     functions = [capture.truncate_function(plan), fence.fence_function(plan, None)]
     for way in Direction:
         functions += [*capture.capture_functions(plan, way, 0), guards.source_guard_function(plan, way)]
@@ -134,7 +134,7 @@ def trigger_functions(plan: Plan) -> list[Statement]:
 
 
 def prepare_steps(plan: Plan) -> list[Step]:
-    """`prepare`: capture is live at its end, and the shadow is empty."""
+    """The steps of `prepare`. At its end capture is live, and the shadow is empty."""
     steps = []
     if plan.identity_added:
         steps.append(Step("identity", tuple(add_identity(plan)), (plan.source,), AX))
@@ -165,7 +165,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
 
 
 def backfill_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
-    """The source's uuids, where they are not complete; then the copy."""
+    """Complete the source's uuids, then copy its rows."""
     tasks: list[Task] = []
     not_null = identity_not_null(plan)
     if not_null:
@@ -182,9 +182,9 @@ def backfill_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
 
 
 def build_tasks(plan: Plan) -> list[Task]:
-    """What the shadow gets once it is filled, in the order that keeps it right and fast.
+    """Complete the filled shadow, in the order that keeps it right and fast.
 
-    The unique index on the integer key comes first, for replay. Then a drain that ends in one snapshot, and VACUUM. Then
+    The unique index on the integer key comes first, for replay. Then come a drain that ends in one snapshot, and VACUUM. Then
     every other index, with replay paused: uniqueness holds because the source satisfied it in that snapshot (H4).
     """
     done = "constraints"
@@ -200,8 +200,10 @@ def build_tasks(plan: Plan) -> list[Task]:
 
 
 def reference_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
-    """The references, one after the other: filled, indexed beside their writers, and the short DDL after it. Then the
-    shadow's statistics: a table without statistics is an outage."""
+    """Take one reference after the other: fill it, index it beside its writers, then run its short DDL.
+
+    Last come the shadow's statistics: a table without statistics is an outage.
+    """
     tasks: list[Task] = []
     for ref in plan.references:
         for heap in plan.catalog.table(ref.table).heaps:
@@ -216,14 +218,14 @@ def reference_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
         attributes = tuple(s for i in indexes for s in index_attributes(i))
         tasks += [BuildIndexes(None, indexes, attributes, concurrently), *reference_steps(ref)]
         statistics = Step(f"statistics {ref.table}", tuple(statistics_of(plan, ref.table)))
-        if statistics.statements and statistics not in tasks:  # once for a table, whatever the number of its references
+        if statistics.statements and statistics not in tasks:  # once for a table, however many references it has
             tasks.append(statistics)
         tasks.append(Maintain((analyze(ref.table, "statistics of the uuid column"),), f"analyze {ref.columns.number}"))
     return [*tasks, Drain(), Maintain((analyze(plan.shadow, "statistics"),))]
 
 
 def reference_steps(ref: ReferencePlan) -> list[Step]:
-    """The short DDL after a reference's backfill: unique constraints that exchange names at the cutover, NOT NULL check."""
+    """The short DDL after a reference's backfill: constraints that the exchange renames, and the NOT NULL check."""
     steps = []
     if attached := attach_indexes(ref):
         # ATTACH takes ACCESS EXCLUSIVE on the part's index, and writers of the partition hold that one too.
@@ -241,18 +243,21 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
 
 
 def vacuum(plan: Plan) -> Statement:
-    """Hint bits and the visibility map, before the index builds have to look up every row's transaction."""
+    """Set hint bits and the visibility map. Otherwise the index builds would look up the transaction of every row."""
     text = sql.SQL("VACUUM {}").format(plan.shadow.sql)
     return Statement(text, "visibility map", plan.shadow, "SHARE UPDATE EXCLUSIVE", transactional=False, kind=Kind.MAINTENANCE)
 
 
 def analyze(table: TableName, why: str) -> Statement:
-    """Statistics of columns and of expression indexes. The gates ask for those of the shadow, and for none of a reference."""
+    """Collect statistics of columns and of expression indexes. The gates check those of the shadow only."""
     return Statement(sql.SQL("ANALYZE {}").format(table.sql), why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.MAINTENANCE)
 
 
 def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: int = 1) -> list[Statement]:
-    """The locks and the script of a cutover or a revert. Between them run: the drain, the comparison, the journal's rows."""
+    """The locks and the script of a cutover or a revert.
+
+    Between the two run the drain, the comparison, and the journal's rows.
+    """
     ahead = kind == "cutover"
     script = exchange(plan) if ahead else undo_all(exchange(plan))
     locks = sql.SQL("; ").join(lock_statements(plan, kind))
@@ -262,7 +267,7 @@ def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: in
 
 
 def phases(plan: Plan) -> list[tuple[str, list[Statement]]]:
-    """Everything that will run or may run, phase by phase."""
+    """Every statement that will run or may run, phase by phase."""
     return [
         ("prepare", [*statements_of(prepare_steps(plan))]),
         ("backfill", [*statements_of(backfill_tasks(plan))]),

@@ -1,12 +1,12 @@
-"""Policies: the source's own, and those of other tables that read the source.
+"""Row security policies: the source's own, and those of other tables that read the source.
 
-An expression binds columns by number and tables by oid. So each is created by its own text at the one moment when
-the tables have exchanged their names and no column has been renamed yet: every name in the text means the new table
-and the integer columns, and the renames that follow carry both along. A policy that compares a setting with the
-integer goes on doing so (H29); one of another table that joins the source joins the new one.
+A policy's expression binds columns by number and tables by OID. So swap creates each policy by its own text at one
+moment: the tables have exchanged their names, and no column is renamed yet. At this moment every name in the text means
+the new table and the integer columns, and the renames that follow carry both along. A policy that compares a setting with
+the integer goes on doing so (H29). A policy of another table that joins the source then joins the new table.
 
-A policy that reads a reference's table alone needs nothing: that table stays, and so does the column's number.
-A policy that the configuration replaces is created last, over the new columns; its old text comes back in a revert.
+A policy that reads only a reference's table needs nothing: that table stays, and so does the column's number. A policy
+that the configuration replaces is created last, over the new columns. A revert brings its old text back.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELET
 
 
 def release_policies(plan: Plan) -> list[Statement]:
-    """Policies of other tables that cannot stay as they are; the way back creates them by their text when every name is
-    back."""
+    """Drop the policies of other tables that cannot stay as they are. The undo creates them when every name is back."""
     why = "a policy that is bound to the retired table, or that [[policy]] replaces"
     moved = {(b.table, b.policy.name): b.policy for b in plan.catalog.policies if b.reads_source}
     moved |= {(n.table, n.old.name): n.old for n in plan.new_policies if n.table != plan.source}
@@ -32,7 +31,7 @@ def release_policies(plan: Plan) -> list[Statement]:
 
 
 def bind_policies(plan: Plan) -> list[Statement]:
-    """The source's own policies on the new table, and those of other tables that read it."""
+    """Create the source's own policies on the new table, and those of other tables that read it."""
     new = {(n.table, n.old.name) for n in plan.new_policies}
     own = [(plan.source, p, "the policy, over the same (integer) columns") for p in plan.source_table.policies]
     others = [(b.table, b.policy, "the policy, bound to the new table") for b in plan.catalog.policies if b.reads_source]
@@ -40,12 +39,12 @@ def bind_policies(plan: Plan) -> list[Statement]:
 
 
 def replace_policies(plan: Plan) -> list[Statement]:
-    """[[policy]]: expressions over the new columns, when everything has its new name."""
+    """Create the policies of [[policy]] over the new columns, when everything has its new name."""
     return [create_policy(n.table, n.policy, "the policy, with the expression of [[policy]]") for n in plan.new_policies]
 
 
 def create_policy(table: TableName, p: Policy, why: str) -> Statement:
-    """The policy by its text, with its comment; undo: DROP POLICY."""
+    """Create the policy by its text, with its comment. Undo: DROP POLICY."""
     name = sql.Identifier(p.name)
     roles = sql.SQL(", ").join(sql.SQL("PUBLIC") if r == "public" else sql.Identifier(r) for r in p.roles)
     how = verbatim("PERMISSIVE" if p.permissive else "RESTRICTIVE")

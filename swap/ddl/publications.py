@@ -1,8 +1,8 @@
-"""Publications that list a table: the new table is published in its place, with the same list and filter by name.
+"""Publications that list a table: they publish the new table in its place, with the same column names and row filter.
 
-A column list binds by number, so without this a list (id, user_id) of a reference would go on publishing the integer
-under its new name. What is published goes on under the same column names, with the new type (subscribers: docs/limits.md).
-Publications of all tables or of a schema take the new table in by themselves, and the retired one with it.
+A column list binds by number. Left alone, a list (id, user_id) of a reference would publish the integer under its new
+name. Subscribers receive the same column names as before, with the new type (docs/limits.md). Publications of all tables
+or of a schema take in the new table by themselves, and the retired one with it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Listed = tuple[TableName, Publication, tuple[str, ...]]
 
 
 def release_publications(plan: Plan) -> list[Statement]:
-    """While both tables have their old names: what is listed is published no more."""
+    """Stop publishing the listed tables, while tables and columns have their old names."""
     return [_publish(table, p, p.columns).reversed() for table, p, _ in _listed(plan)]
 
 
 def take_publications(plan: Plan) -> list[Statement]:
-    """When tables and columns have their new names."""
+    """Publish the listed tables again, when tables and columns have their new names."""
     return [_publish(table, p, columns) for table, p, columns in _listed(plan)]
 
 
 def _listed(plan: Plan) -> list[Listed]:
-    """The source wherever it is listed; a reference where its list names a column that changes its name."""
+    """The source wherever it is listed, and a reference where the list names a column that changes its name."""
     out: list[Listed] = []
     for table in plan.catalog.tables:
         pairs = plan.pairs_of(table.name)
@@ -41,7 +41,7 @@ def _listed(plan: Plan) -> list[Listed]:
 
 
 def _by_new_names(columns: tuple[str, ...], pairs: tuple[ColumnPair, ...]) -> tuple[str, ...]:
-    """An integer's name stays in the list and is the uuid's; a uuid column's own name is gone."""
+    """The list after the cutover. An integer's name stays and means the uuid; the uuid column's own name is gone."""
     uuids = {p.uuid: p.integer for p in pairs}
     return tuple(dict.fromkeys(uuids.get(c, c) for c in columns))
 

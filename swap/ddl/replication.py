@@ -1,11 +1,11 @@
-"""What logical capture needs of the catalog, as statements: the publication and the slot.
+"""Logical capture: the publication and the slot, as statements.
 
-The publication holds the captured table with the column list of its integer key alone, so no other column of the
-application ever leaves the server's memory. It is committed before the slot exists, because decoding looks it up as it
-was at each change; and it turns from one table to the other inside the exchange, where no writer is in flight.
+The publication has the captured table with the integer key as its only column, so no other column of the application
+leaves the server's memory. It is committed before the slot exists, because decoding looks it up as it was at each change.
+It turns from one table to the other inside the exchange, where no writer is in flight.
 
-A DELETE carries the replica identity and nothing else. Before the cutover that is the primary key, the integer itself;
-after it the integer's unique index has to be named, until `finalize` or `revert`.
+A DELETE carries the replica identity and nothing else. Before the cutover that is the primary key, the integer itself.
+After it swap names the integer's unique index, until `finalize` or `revert`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ FAILOVER = 170000
 
 
 SLOT = "slot"
-"""The journal's row for the replication slot, which no transaction can make."""
+"""The journal's row for the replication slot, which cannot be created in a transaction."""
 
 
 def publication_name(plan: Plan) -> str:
+    """The name of the run's publication."""
     return f"swap_{plan.tag}"
 
 
 def create_publication(plan: Plan) -> Statement:
+    """Create the publication, without a table yet."""
     create = sql.SQL("CREATE PUBLICATION {}").format(sql.Identifier(publication_name(plan)))
     why = "capture: what the slot decodes"
     return Statement(create, why, None, "", drop_sql(plan), kind=Kind.CAPTURE, verb=Verb.CREATE)
@@ -43,7 +45,7 @@ def drop_publication(plan: Plan) -> Statement:
 
 
 def publish(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Capture of `table` on: its integer key is published from this commit on."""
+    """Turn on capture of `table`: from this commit on its integer key is published."""
     name = sql.Identifier(publication_name(plan))
     key = sql.Identifier(plan.key if direction is Direction.FORWARD else plan.legacy_key)
     add = sql.SQL("ALTER PUBLICATION {} ADD TABLE {} ({})").format(name, table.sql, key)
@@ -54,7 +56,7 @@ def publish(plan: Plan, table: TableName, direction: Direction) -> list[Statemen
 
 
 def identify(plan: Plan, table: TableName) -> list[Statement]:
-    """After the cutover a DELETE has to say the integer key."""
+    """Make the integer key the replica identity: after the cutover a DELETE must carry it."""
     alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY ").format(table.sql)
     using = alter + sql.SQL("USING INDEX {}").format(sql.Identifier(plan.key_index.build_name))
     default = alter + sql.SQL("DEFAULT")
@@ -62,15 +64,20 @@ def identify(plan: Plan, table: TableName) -> list[Statement]:
 
 
 def slot_name_sql(plan: Plan) -> sql.Composed:
-    """Slots belong to the whole cluster: the database's oid keeps two clones of one database apart."""
+    """The slot's name, as the server makes it.
+
+    Slots belong to the whole cluster: the database's OID tells two clones of one database apart.
+    """
     return sql.SQL(
         "(SELECT pg_catalog.format('swap_%s_%s', oid, {}) FROM pg_database WHERE datname = current_database())"
     ).format(sql.Literal(str(plan.tag)))
 
 
 def create_slot(plan: Plan) -> Statement:
-    """Everything that commits after it is streamed. It waits for every transaction of the whole cluster that runs as
-    it begins, prepared ones too."""
+    """Create the slot. It streams everything that commits afterwards.
+
+    The server waits for every transaction of the whole cluster that runs at that moment, prepared ones too.
+    """
     failover = ", false, false, true" if plan.catalog.server_version >= FAILOVER else ""
     create = sql.SQL("SELECT lsn::text FROM pg_create_logical_replication_slot({}, 'pgoutput'{})").format(
         slot_name_sql(plan), sql.SQL(failover)

@@ -1,8 +1,10 @@
-"""Security labels (SECURITY LABEL): of the source's table and columns on the shadow, of a reference's column on the uuid
-that takes its name. Held by column number, like comments; whatever is said of a name is said of it after the cutover too.
+"""Security labels (SECURITY LABEL): each name has the same labels after the cutover as before.
 
-The provider decides what a label may say and who may give it, and has to be loaded in the session: the trial build finds
-out, under the name of the object.
+The shadow gets the labels of the source's table and columns, a uuid those of the reference's column whose name it takes.
+The server keeps labels by column number, like comments.
+
+The provider decides what a label may say and who may give it, and the session must have loaded the provider. The trial
+finds out whether it works, and reports it under the name of the object.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from swap.plan.model import Plan, RefColumns
 
 
 def shadow_labels(plan: Plan, names: Mapping[str, str]) -> list[Statement]:
-    """`names`: each uuid column of the shadow, and the integer column whose name it takes in the cutover."""
+    """Label the shadow. `names`: each uuid column, and the integer column whose name it takes in the cutover."""
     source, shadow = plan.source_table, plan.shadow
     out = [_label(shadow, source.name, None, x.provider, x.label) for x in source.labels if x.column is None]
     columns = {c.name: _of(source, c.name) for c in source.columns}
@@ -32,7 +34,10 @@ def shadow_labels(plan: Plan, names: Mapping[str, str]) -> list[Statement]:
 
 
 def exchange_labels(plan: Plan, ref: RefColumns) -> list[Statement]:
-    """Run after the rename: `ref.column` is the uuid. Taken back, it has those again that it had under its own name."""
+    """Label the uuid, now called `ref.column`, as the integer was labelled. Run after the rename.
+
+    The undo gives it the labels again that it had under its own name.
+    """
     table = plan.catalog.table(ref.table)
     its_own = _of(table, ref.uuid_column)
     pairs = [(ref.column, text, provider, its_own.get(provider)) for provider, text in _of(table, ref.column).items()]

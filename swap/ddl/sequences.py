@@ -1,10 +1,10 @@
-"""The sequences of the source's columns: they follow to the new table, where the next key comes from (I6).
+"""The sequences of the source's columns: they follow to the new table, which takes its next key from them (I6).
 
-A serial's sequence changes its owner column. An identity's cannot (ALTER SEQUENCE … OWNED BY: "cannot change
-ownership of identity sequence"), so the column gives its identity up, which drops the sequence, and the column that
-takes over gets one of the same name, options, rights, comment and position. The position is read once the sequence
-is locked: nextval holds ROW EXCLUSIVE to the end of its transaction, and ALTER SEQUENCE takes SHARE ROW EXCLUSIVE,
-so no value is given between the two. A maintained table has no identity column: replay writes every column.
+A serial's sequence changes its owner column. An identity's sequence cannot (ALTER SEQUENCE … OWNED BY: "cannot change
+ownership of identity sequence"). So the old column gives its identity up, which drops the sequence, and the new column
+gets a sequence of the same name, options, privileges, comment and position. swap reads the position once the sequence is
+locked: nextval holds ROW EXCLUSIVE to the end of its transaction, and ALTER SEQUENCE takes SHARE ROW EXCLUSIVE, so no
+value is given between the two. A maintained table has no identity column: replay writes every column.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ SEMICOLON = sql.SQL("; ")
 
 
 def release_sequences(plan: Plan) -> list[Statement]:
-    """Identities of the table that becomes the retired one end, while both tables still have their old names."""
+    """End the identities of the table that becomes the retired one, while both tables still have their old names."""
     owned = plan.source_table.sequences
     return [make_identity(plan.source, s.column, s, n).reversed() for n, s in enumerate(owned) if s.identity]
 
 
 def take_sequences(plan: Plan) -> list[Statement]:
-    """The new table's columns take over, under the names they have after the cutover."""
+    """Give the sequences to the new table's columns, by the names that they have after the cutover."""
     after = {r.before: r.after for r in plan.renames}
     out = []
     for n, s in enumerate(plan.source_table.sequences):
@@ -42,7 +42,7 @@ def take_sequences(plan: Plan) -> list[Statement]:
 
 
 def _own(plan: Plan, s: Sequence, column: str) -> Statement:
-    """Dropping the retired table must not take the sequence with it."""
+    """Change the owner column, so that dropping the retired table does not drop the sequence."""
     owned = sql.SQL("ALTER SEQUENCE {} OWNED BY {}.{}")
     there = owned.format(s.name.sql, plan.source.sql, sql.Identifier(column))
     back = owned.format(s.name.sql, plan.retired.sql, sql.Identifier(s.column))
@@ -50,9 +50,11 @@ def _own(plan: Plan, s: Sequence, column: str) -> Statement:
 
 
 def make_identity(table: TableName, column: str, s: Sequence, number: int, *, plain: bool = False) -> Statement:
-    """The column becomes GENERATED … AS IDENTITY, its sequence where `number`'s position was left; undo: leaves it.
+    """Make the column GENERATED … AS IDENTITY. Its sequence goes on at the position that was saved under `number`.
 
-    `plain`: it owns the sequence and no more, and the guard takes the keys from it (`swap/ddl/keys.py`)."""
+    The undo ends the identity and saves the position. `plain`: the column owns the sequence and no more, and the guard takes
+    the keys from it (swap.ddl.keys).
+    """
     alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} ").format(table.sql, sql.Identifier(column))
     position = sql.Literal(f"swap.sequence_{number}")
     generated = alter + verbatim(f"ADD GENERATED {GENERATED[s.kind]} AS IDENTITY (SEQUENCE NAME ") + s.name.sql + sql.SQL(")")
@@ -81,7 +83,7 @@ def make_identity(table: TableName, column: str, s: Sequence, number: int, *, pl
 
 
 def _options(s: Sequence) -> Query:
-    """Every option in one statement: bounds that a new sequence would not allow are changed together."""
+    """Set every option in one statement: bounds that a new sequence would not allow must change together."""
     numbers = {"INCREMENT BY": s.increment, "MINVALUE": s.minimum, "MAXVALUE": s.maximum, "START WITH": s.start,
                "RESTART WITH": s.start, "CACHE": s.cache}  # fmt: skip
     options = " ".join(f"{k} {v}" for k, v in numbers.items())

@@ -1,8 +1,11 @@
-"""The shadow table as statements: the source's columns under their old names, without any index, foreign key,
-user trigger, policy or grant. No lock on the source: everything comes from the catalog already read.
+"""The shadow table: the source's columns under their old names.
 
-The integer key has no default here: the guard gives a row born after the cutover its legacy key. A default would be
-evaluated with the writer's own rights, and a role that always brought its keys along has none on the sequence (H31).
+It has no index, foreign key, user trigger, policy or grant. Creating it takes no lock on the source: everything comes
+from the catalog that was already read.
+
+The integer key has no default here: the guard gives a row created after the cutover its legacy key. The server would
+evaluate a default with the writer's own privileges, and a role that always supplied its keys has none on the sequence
+(H31).
 """
 
 from __future__ import annotations
@@ -14,17 +17,14 @@ from swap.core.names import derive
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
-from swap.ddl.columns import column_definition, not_null_constraint
+from swap.ddl.columns import COMPRESSION, STORAGE, column_definition, not_null_constraint, parameters
 from swap.ddl.keys import generator
 from swap.ddl.security_labels import shadow_labels
 from swap.plan.model import Plan
 
-STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
-COMPRESSION = {"p": "pglz", "l": "lz4"}
-
 
 def create_shadow(plan: Plan) -> list[Statement]:
-    """CREATE TABLE and all that belongs to the empty shadow; undo: DROP TABLE."""
+    """Create the empty shadow with everything that belongs to it. Undo: DROP TABLE."""
     table, shadow = plan.source_table, plan.shadow
     parts = [_column(plan, c) for c in table.columns]
     if plan.source_table.column(plan.identity) is None:
@@ -43,17 +43,15 @@ def create_shadow(plan: Plan) -> list[Statement]:
     if table.access_method not in ("", "heap"):
         create += sql.SQL(" USING {}").format(sql.Identifier(table.access_method))
     if options := (*table.options, *(f"toast.{o}" for o in table.toast_options)):
-        create += sql.SQL(" WITH ({})").format(_options(options))
+        create += sql.SQL(" WITH ({})").format(parameters(options))
     if table.tablespace:
         create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(table.tablespace))
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(shadow.sql)
     out = [Statement(create, "the shadow table, empty and without indexes", shadow, "", drop, kind=Kind.TABLE, verb=Verb.CREATE)]
     out += [Statement(s, why, shadow, kind=Kind.TABLE) for s, why in _attributes(plan)]
     out += shadow_labels(plan, _taken_names(plan))
-    out.append(
-        Statement(bare_acl(shadow), "no grant before the cutover, whatever the default privileges say", shadow, kind=Kind.GRANT)
-    )
-    return out
+    why = "no grant before the cutover, whatever the default privileges say"
+    return [*out, Statement(bare_acl(shadow), why, shadow, kind=Kind.GRANT)]
 
 
 def _column(plan: Plan, c: Column) -> Query:
@@ -64,9 +62,9 @@ def _column(plan: Plan, c: Column) -> Query:
 
 
 def _default(plan: Plan, c: Column) -> Query | None:
-    """The column's default, or its expression if it is generated. The integer key loses its default: see above."""
+    """The column's default, or the expression of a generated column. The integer key has none: see above."""
     if c.name == plan.identity and not c.generated:
-        # It becomes the key: an INSERT without one must go on working. With `compat` a trigger gives the key.
+        # It becomes the key: an INSERT without one must go on working. With a compat column a trigger gives the key.
         return None if plan.compat_column else generator(plan)
     if c.name == plan.key and not c.generated:
         return None
@@ -74,7 +72,7 @@ def _default(plan: Plan, c: Column) -> Query | None:
 
 
 def _not_null_name(plan: Plan, c: Column) -> str | None:
-    """The name this NOT NULL should have after the cutover, when the column bears another name."""
+    """The name that the NOT NULL should have after the cutover, when the column has another name."""
     table = plan.source.name
     key = plan.source_table.column(plan.key)
     if c.name == plan.key:
@@ -98,13 +96,8 @@ def _uuid_column(plan: Plan, name: str, replaces: str, default: Query | None, *,
     return column_definition(name, "uuid", default=default, not_null=constraint)
 
 
-def _options(options: tuple[str, ...]) -> sql.Composed:
-    """Storage parameters as pg_class holds them (`name=value`)."""
-    pairs = [o.split("=", 1) for o in options]
-    return sql.SQL(", ").join(verbatim(f"{k} = ") + sql.Literal(v) for k, v in pairs)
-
-
 def _attributes(plan: Plan) -> list[tuple[Query, str]]:
+    """What CREATE TABLE does not say: owner, storage, statistics targets, options, comments, row security."""
     table, name = plan.source_table, plan.shadow.sql
     alter = sql.SQL("ALTER TABLE {} ").format(name)
     out: list[tuple[Query, str]] = []
@@ -118,7 +111,7 @@ def _attributes(plan: Plan) -> list[tuple[Query, str]]:
             out.append((column + verbatim(f"SET COMPRESSION {COMPRESSION[c.compression]}"), "same compression"))
     out += [(alter + s, "same statistics target") for s in _statistics(plan)]
     for column_name, options in _column_options(plan).items():
-        column = sql.SQL("ALTER COLUMN {} SET ({})").format(sql.Identifier(column_name), _options(options))
+        column = sql.SQL("ALTER COLUMN {} SET ({})").format(sql.Identifier(column_name), parameters(options))
         out.append((alter + column, "same attribute options"))
     for column_name, text in _comments(plan).items():
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(name, sql.Identifier(column_name), sql.Literal(text))
@@ -145,7 +138,7 @@ def _taken_names(plan: Plan) -> dict[str, str]:
 
 
 def _statistics(plan: Plan) -> list[Query]:
-    """Statistics targets; a uuid column gets the one that its name will have had."""
+    """Statistics targets. A uuid column without one gets the target of the integer whose name it takes."""
     targets = {c.name: c.statistics for c in plan.source_table.columns}
     for uuid, integer in _taken_names(plan).items():
         targets[uuid] = targets.get(uuid) if targets.get(uuid) is not None else targets[integer]
@@ -157,13 +150,13 @@ def _statistics(plan: Plan) -> list[Query]:
 
 
 def _column_options(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """How many different values a column has; a uuid column has as many as the integers whose name it takes."""
+    """Attribute options (the number of distinct values). A uuid column gets those of the integer whose name it takes."""
     options = {c.name: c.options for c in plan.source_table.columns if c.options}
     return {u: options[i] for u, i in _taken_names(plan).items() if i in options} | options
 
 
 def _not_null_comments(plan: Plan) -> dict[str, str]:
-    """Comments on NOT NULL constraints (18+), by the name that the constraint has here."""
+    """Comments on NOT NULL constraints (18 and later), by the name that the constraint has here."""
     columns = {c.name: c for c in plan.source_table.columns}
     named = [(_not_null_name(plan, c), c.not_null_comment) for c in columns.values()]
     added = (columns[i] for u, i in _taken_names(plan).items() if u not in columns)
@@ -172,6 +165,6 @@ def _not_null_comments(plan: Plan) -> dict[str, str]:
 
 
 def _comments(plan: Plan) -> dict[str, str]:
-    """Comments by column; after the cutover each name still has the comment it had, and the integers keep theirs."""
+    """Comments by column. After the cutover each name still has its comment, and the integers keep theirs."""
     comments = {c.name: c.comment for c in plan.source_table.columns if c.comment}
     return comments | {uuid: comments[integer] for uuid, integer in _taken_names(plan).items() if integer in comments}

@@ -1,7 +1,7 @@
-"""Extended statistics: built anew where their table is new or a column becomes a uuid; then names are exchanged.
+"""Extended statistics: built anew where their table is new or a column becomes a uuid, then exchanged by name.
 
-They bind columns by number, so a list over `user_id` is rewritten as an index is (swap.plan.rewrite): made by its own
-text on a scratch table with the columns of after the cutover, and printed with the names of before it.
+They bind columns by number, so a list over `user_id` is rewritten as an index is (swap.plan.rewrite): created by its own
+text on a scratch table with the columns as they are after the cutover, and printed with the column names of before it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from swap.plan.model import Plan
 
 
 def build_name(s: Statistics) -> TableName:
+    """What the new object is called until the exchange."""
     return s.name.renamed(derive(s.name.name, "_new"))
 
 
 def retired_name(plan: Plan, s: Statistics) -> TableName:
+    """What the old object is called after the exchange."""
     return s.name.renamed(derive(s.name.name, "_old" if s.table == plan.source else "_legacy"))
 
 
 def create_statistics(plan: Plan, s: Statistics) -> list[Statement]:
-    """On the shadow, or beside the application's own on a reference: SHARE UPDATE EXCLUSIVE. ANALYZE fills them."""
+    """Create statistics on the shadow, or beside the application's own on a reference. ANALYZE fills them.
+
+    Takes SHARE UPDATE EXCLUSIVE.
+    """
     table = plan.shadow if s.table == plan.source else s.table
     name = build_name(s).sql
     out: list[Query] = [create(name, s, table.sql)]
@@ -38,7 +43,7 @@ def create_statistics(plan: Plan, s: Statistics) -> list[Statement]:
 
 
 def create(name: sql.Identifier, s: Statistics, table: sql.Identifier) -> Query:
-    kinds = verbatim(f" ({', '.join(s.kinds)})" if s.kinds else "")  # of a single expression there are none to choose
+    kinds = verbatim(f" ({', '.join(s.kinds)})" if s.kinds else "")  # statistics over a single expression have no kinds
     return sql.SQL("CREATE STATISTICS {}").format(name) + kinds + verbatim(f" ON {s.body}") + sql.SQL(" FROM {}").format(table)
 
 
@@ -48,7 +53,7 @@ def drop_statistics(s: Statistics) -> Statement:
 
 
 def exchange_statistics(plan: Plan) -> list[Statement]:
-    """The application's names for the new objects; the old ones step aside."""
+    """Give the new objects the application's names, and the old ones their retired names."""
     out = []
     for s in plan.catalog.statistics:
         out += [_rename(s.name, retired_name(plan, s)), _rename(build_name(s), s.name)]
@@ -62,5 +67,5 @@ def _rename(a: TableName, b: TableName) -> Statement:
 
 
 def statistics_of(plan: Plan, table: TableName) -> list[Statement]:
-    """Extended statistics that are built for the table, in time for its ANALYZE."""
+    """Create the table's extended statistics, in time for its ANALYZE."""
     return [x for s in plan.catalog.statistics if s.table == table for x in create_statistics(plan, s)]

@@ -1,4 +1,7 @@
-"""What `abort` and `finalize` remove, as steps. Each step can be repeated, so a command that was killed is run again."""
+"""The steps of `abort` and `finalize`: they remove what swap added.
+
+Each step can be repeated, so a command that was killed is run again.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ CAPTURES = ("capture_forward", "gone_forward", "capture_reverse", "gone_reverse"
 
 
 def _drop_triggers(plan: Plan, direction: Direction) -> list[Statement]:
-    """Repeatable: the publication goes as a whole."""
+    """Drop what swap keeps on the live table. Repeatable, because the publication is dropped as a whole."""
     published = publish(plan, plan.source, direction)[-1:]
     off = [s.reversed() for s in reversed(live_objects(plan, plan.source, direction)) if s not in published]
     return [*([drop_publication(plan)] if plan.mode == "logical" else []), *off]
@@ -58,7 +61,7 @@ def _drop_check(ref: ReferencePlan) -> list[Statement]:
 
 
 def abort_steps(plan: Plan) -> list[Step]:
-    """Everything `prepare` and `sync` added, away again; source and references as they were."""
+    """Remove everything that `prepare` and `sync` added. Source and references are as they were."""
     steps = [Step(f"reference {r.table}", tuple(_restore_reference(plan, r)), (r.table,), AX) for r in plan.references]
     steps.append(Step("source", tuple(_restore_source(plan)), (plan.source,), AX))
     if plan.mode == "logical":
@@ -105,7 +108,7 @@ def _drop_indexes(ref: ReferencePlan) -> list[Statement]:
         if i.is_unique_constraint:
             drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(i.table.sql, sql.Identifier(i.build_name))
             out.append(Statement(drop, "the prepared constraint", ref.table, AX, kind=Kind.CONSTRAINT, verb=Verb.DROP))
-    above = [i for i in (*ref.indexes, *ref.parts) if i.on_only]  # takes its parts along, as far as they are attached
+    above = [i for i in (*ref.indexes, *ref.parts) if i.on_only]  # dropping it drops the parts that are attached to it
     for i in (*above, *reference_indexes(ref)):
         drop = sql.SQL("DROP INDEX IF EXISTS {}").format(i.table.renamed(i.build_name).sql)
         out.append(Statement(drop, "a prepared index", ref.table, AX, kind=Kind.INDEX, verb=Verb.DROP))
@@ -120,7 +123,10 @@ def _drop_uuid_column(ref: ReferencePlan) -> list[Statement]:
 
 
 def finalize_steps(plan: Plan, *, drop_legacy: bool, compat: bool = True) -> list[Step]:
-    """Capture off and the retired table gone; with `drop_legacy` the guards and the integer columns too."""
+    """Turn capture off and drop the retired table; with `drop_legacy` drop the guards and the integer columns too.
+
+    `compat` False: the compat columns went in an earlier `finalize`, and a column of that name is the application's now.
+    """
     guards = [s.reversed() for s in source_guards(plan, plan.source, Direction.REVERSE)]
     off = [s for s in _drop_triggers(plan, Direction.REVERSE) if s not in guards]
     steps = [Step("capture", tuple(off), (plan.source,), AX)]
@@ -140,7 +146,7 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, compat: bool = True) -> lis
 
 
 def _drop_legacy(plan: Plan, guards_off: list[Statement]) -> list[Step]:
-    """The integer columns, each with the guards that fill it."""
+    """Drop the integer columns, and with each the guards that fill it."""
     steps = []
     drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
     for ref in plan.references:

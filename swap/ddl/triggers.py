@@ -1,5 +1,7 @@
-"""User triggers: the source's own, quiet on the retired table and created on the new one; and those of reference
-tables that are bound to an exchanged column or to the source (swap/plan/trigger_bindings.py says how each is bound).
+"""User triggers: the source's own, and those of reference tables that are bound to an exchanged column or to the source.
+
+The source's are disabled on the retired table and created on the new one. The others are created again where that is
+needed: swap.plan.trigger_bindings says how each is bound.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISA
 
 
 def quiet_triggers(plan: Plan) -> list[Statement]:
-    """User triggers of the source must not fire when replay maintains it as the retired table."""
+    """Disable the source's user triggers: replay maintains the retired table, and must not fire them."""
     alter = sql.SQL("ALTER TABLE {} {} TRIGGER {}")
     why = "replay into the retired table fires no user trigger"
     out = []
@@ -29,17 +31,17 @@ def quiet_triggers(plan: Plan) -> list[Statement]:
 
 
 def release_triggers(plan: Plan) -> list[Statement]:
-    """Triggers of reference tables that have to be bound anew; the way back creates them when every name is back."""
+    """Drop triggers of reference tables that are bound anew. The undo creates them when every name is back."""
     return [create_trigger(t.name, g).reversed() for t in _references(plan) for g in reversed(t.triggers) if _rebuilt(plan, t, g)]
 
 
 def bind_triggers(plan: Plan) -> list[Statement]:
-    """Triggers that follow uuid columns by number: created while the tables have their new names, the columns the old."""
+    """Create the triggers that follow uuid columns by number: tables have their new names by now, columns the old ones."""
     return _created(plan, Binding.numbers)
 
 
 def user_triggers(plan: Plan) -> list[Statement]:
-    """All the others, by their own text: column names now mean the new columns."""
+    """Create all other triggers by their own text: column names mean the new columns by now."""
     return [*_created(plan, Binding.free), *_created(plan, Binding.names)]
 
 
@@ -61,14 +63,14 @@ def _references(plan: Plan) -> list[Table]:
 
 
 def create_trigger(table: TableName, t: Trigger) -> Statement:
-    """The trigger by its text, in its enabled state, with its comment and what it depends on; undo: DROP TRIGGER."""
+    """Create the trigger by its text, with its enabled state, comment and dependencies. Undo: DROP TRIGGER."""
     name = sql.Identifier(t.name)
     create: Query = verbatim(t.definition)
     if t.enabled != "O":
         create += sql.SQL("; ALTER TABLE {} {} TRIGGER {}").format(table.sql, verbatim(ENABLE[t.enabled]), name)
     if t.comment:
         create += sql.SQL("; COMMENT ON TRIGGER {} ON {} IS {}").format(name, table.sql, sql.Literal(t.comment))
-    if t.constraint_comment:  # no dump has it
+    if t.constraint_comment:  # pg_dump leaves it out
         comment = sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}")
         create += comment.format(name, table.sql, sql.Literal(t.constraint_comment))
     for e in t.extensions:

@@ -1,6 +1,6 @@
-"""Views and materialized views are created after the exchange by their own text: they bind by name then.
+"""Views and materialized views: the exchange creates them by their own text after the renames, so that they bind by name.
 
-CREATE OR REPLACE VIEW cannot change a column's type (H26), so the old ones are set aside (swap/ddl/set_aside.py).
+CREATE OR REPLACE VIEW cannot change a column's type (H26), so the old ones are set aside (swap.ddl.set_aside).
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from swap.catalog.model import View, ViewPart
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
+from swap.ddl.columns import COMPRESSION, STORAGE, parameters
 from swap.ddl.grants import grants, owner_rights
 from swap.ddl.materialized_views import is_small, refresh
 from swap.ddl.set_aside import WORDS
 
-STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
 REPLICA_IDENTITY = {"f": "REPLICA IDENTITY FULL", "n": "REPLICA IDENTITY NOTHING"}
-COMPRESSION = {"p": "pglz", "l": "lz4"}
 
 
 def create_view(view: View) -> list[Statement]:
-    """The view by its own text, with all its attributes. A small materialized view is filled at once: see `is_small`."""
+    """Create the view by its own text, with all its attributes. A small materialized view is filled at once (`is_small`)."""
     steps: list[Query] = [_create(view)]
     kind, name = verbatim(WORDS[view.kind]), view.name.sql
     alter = sql.SQL("ALTER {} {} ").format(kind, name)
@@ -42,22 +41,16 @@ def create_view(view: View) -> list[Statement]:
 
 
 def _create(view: View) -> Query:
-    with_ = _options((*view.options, *(f"toast.{o}" for o in view.toast_options)))
+    options = (*view.options, *(f"toast.{o}" for o in view.toast_options))
     create: Query = sql.SQL("CREATE {} {}").format(verbatim(WORDS[view.kind]), view.name.sql)
     if view.kind == "m" and view.access_method:
         create += sql.SQL(" USING {}").format(sql.Identifier(view.access_method))
-    create += with_
+    if options:
+        create += sql.SQL(" WITH ({})").format(parameters(options))
     if view.tablespace:
         create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(view.tablespace))
     create += sql.SQL(" AS ") + verbatim(view.definition)
     return create + sql.SQL(" WITH NO DATA") if view.kind == "m" else create
-
-
-def _options(options: tuple[str, ...]) -> Query:
-    if not options:
-        return sql.SQL("")
-    pairs = [o.split("=", 1) for o in options]
-    return sql.SQL(" WITH ({})").format(sql.SQL(", ").join(verbatim(f"{k} = ") + sql.Literal(v) for k, v in pairs))
 
 
 def _part(view: View, p: ViewPart, alter: Query) -> list[Query]:

@@ -1,1 +1,1 @@
-"""The plan: what is decided, and the one way from catalog and configuration to it."""
+"""The plan: everything that swap decides, and the one way from catalog and configuration to it."""

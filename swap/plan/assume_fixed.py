@@ -1,10 +1,10 @@
-"""Assume that the blockers of key, identity, references and names are fixed: configuration and references as they are then.
+"""Configuration and references as they are once the blockers of key, identity, references and names are fixed. Pure.
 
-What cannot be planned as it is can be tried like this, so that one call of `doctor` lists everything that the new type
-breaks (H25). Nothing is ever built by it. Pure.
+So `doctor` can try what it cannot plan as it is, and one call lists everything that the new type breaks (H25). swap never
+builds anything by such a plan.
 
-The key is the one that the primary key names. A column that is in the way gets another name. A type that is wrong is
-taken for one that is right: a view over `user_id` holds over a uuid or does not, whatever `user_id` is today.
+The key is the column that the primary key names. A column that is in the way gets another name. A column of a wrong type
+counts as one of a right type: a view over `user_id` holds over a uuid or does not, whatever `user_id` is today.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from swap.plan.model import UUIDV7_SINCE, RefColumns
 
 
 def with_key(source: Table, config: Config) -> Config | None:
-    """With a key that exists (the configured column, else the primary key's only one) and is not the identity column too.
-    None: no such, or a uuid already."""
+    """The configuration with a key that exists and is not the identity column too.
+
+    The key is the configured column, or else the only column of the primary key. None: there is no such column, or it is a
+    uuid already.
+    """
     primary = source.primary_key
     key = source.column(config.source.key)
     if (key is None or (primary and key.name not in primary.key_columns)) and primary and len(primary.key_columns) == 1:
@@ -33,7 +36,7 @@ def with_key(source: Table, config: Config) -> Config | None:
 
 
 def assume_fixed(catalog: Catalog, config: Config, references: tuple[RefColumns, ...]) -> tuple[Config, tuple[RefColumns, ...]]:
-    """Both unchanged where nothing is in the way."""
+    """The configuration and the references as they are once the blockers are fixed. Unchanged where nothing is in the way."""
     source = catalog.source
     config = _names(catalog, config)
     identity = config.identity.column
@@ -60,7 +63,7 @@ def assume_fixed(catalog: Catalog, config: Config, references: tuple[RefColumns,
 
 
 def _names(catalog: Catalog, config: Config) -> Config:
-    """Shadow and retired table under names that no copy of another table has."""
+    """Give the shadow and the retired table names that no copy of another table has."""
     taken = {t.name for t in catalog.tables}
     source = catalog.source.name
     for part in ("shadow", "retired"):
@@ -72,7 +75,7 @@ def _names(catalog: Catalog, config: Config) -> Config:
 
 
 def _usable(column: Column | None) -> bool:
-    """Free, or a column that can hold the uuids."""
+    """Whether the name is free, or its column can hold the uuids."""
     return column is None or (column.type == "uuid" and not column.generated)
 
 
@@ -87,6 +90,7 @@ def _free(name: str, taken: Container[str]) -> str:
 
 
 def _with(config: Config, section: str, **values: str) -> Config:
+    """The configuration with other values in one section."""
     if all(getattr(getattr(config, section), k) == v for k, v in values.items()):
         return config
     return config.model_copy(update={section: getattr(config, section).model_copy(update=values)})

@@ -1,9 +1,9 @@
 """User triggers and the backfill's UPDATEs of the application's tables (H14).
 
 A `set_updated_at`, a counter or an audit trail must not see rows that only got their uuid. So the backfill runs under
-session_replication_role = replica where the role may set it: triggers in the usual state (ORIGIN) stay quiet, and so do
-the foreign keys' own, while the guards, which are ALWAYS, fire. User triggers that are ALWAYS or REPLICA fire there too.
-Without that right it is the other way round: ORIGIN and ALWAYS fire. What would fire has to be accepted by name.
+session_replication_role = replica where the role may set it. Then triggers in the usual state (ORIGIN) stay quiet, and so
+do the foreign keys' own. The guards fire, because they are ALWAYS. User triggers that are ALWAYS or REPLICA fire as well.
+Without that right ORIGIN and ALWAYS triggers fire. The operator has to accept by name every trigger that would fire.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FIRING = {True: ("A", "R"), False: ("O", "A")}
 
 @dataclass(frozen=True)
 class Touched:
-    """A user trigger that the backfill's UPDATE meets; `fires`: the session's replication role does not keep it quiet."""
+    """A user trigger on the backfill's UPDATE. `fires`: the session's replication role does not keep it quiet."""
 
     table: TableName
     trigger: Trigger
@@ -34,7 +34,7 @@ class Touched:
 
 
 def filled_columns(catalog: Catalog, identity: str, references: Iterable[RefColumns]) -> list[tuple[int, str]]:
-    """(table oid, column) of every column that a backfill may have to fill in place."""
+    """(table OID, column) of every column that a backfill may have to fill in place."""
     columns = [(catalog.source.oid, identity)]
     outside = [r for r in references if not r.own]
     columns += [(r.oid, name) for r in outside for name in (r.uuid_column, r.compat_column) if name]
@@ -44,7 +44,7 @@ def filled_columns(catalog: Catalog, identity: str, references: Iterable[RefColu
 
 
 def touched(catalog: Catalog, columns: Iterable[tuple[int, str]], state_schema: str, *, suppressed: bool) -> list[Touched]:
-    """User triggers, in no state but DISABLED, that an UPDATE of the columns meets; guards of other runs are none."""
+    """The user triggers, DISABLED ones apart, on an UPDATE of the columns. Guards of other runs do not count."""
     filled = set(columns)
     return [
         Touched(table.name, t, t.enabled in FIRING[suppressed])
@@ -56,6 +56,6 @@ def touched(catalog: Catalog, columns: Iterable[tuple[int, str]], state_schema: 
 
 
 def touched_by(plan: Plan, *, suppressed: bool) -> list[Touched]:
-    """The same for a whole plan."""
+    """The user triggers on the backfill of a plan."""
     columns = filled_columns(plan.catalog, plan.identity, (r.columns for r in plan.references))
     return touched(plan.catalog, columns, plan.state_schema, suppressed=suppressed)

@@ -1,6 +1,8 @@
-"""Indexes over compatibility columns. Every index that will contain the new key gets an equivalent over the key's other
-name, because `ON CONFLICT (user_uuid_id)` and lookups by that name need it. The server prints the definition
-(swap.catalog.scratch): made over the uuid column, which is renamed then.
+"""Indexes over compat columns.
+
+Every index that will contain the new key gets an equivalent over the compat column, because `ON CONFLICT (user_uuid_id)`
+and lookups by that name need it. The server prints the definition (swap.catalog.scratch): the index is created over the
+uuid column of a scratch table, then the column is renamed.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ class _Origin:
 
 
 def with_compat_indexes(conn: Connection, plan: Plan) -> Plan:
-    """The plan with a compat index for each index over a column that will have two names. Locks nothing."""
+    """The plan with a compat index for each index over a column that will have a compat column. Locks nothing."""
     if plan.compat_column is None:
         return plan
     return replace(
@@ -35,8 +37,7 @@ def with_compat_indexes(conn: Connection, plan: Plan) -> Plan:
 
 
 def _of_source(conn: Connection, plan: Plan) -> tuple[IndexPlan, ...]:
-    """In the shadow, as any other of its indexes. The primary key's takes the name of the
-    identity's own unique index."""
+    """The compat indexes of the shadow. The primary key's takes the name of the identity's own unique index."""
     assert plan.compat_column is not None
     columns = {plan.identity: plan.compat_column}
     columns |= {r.uuid_column: r.compat_column for r in plan.own_references if r.compat_column}
@@ -63,6 +64,7 @@ def _of_source(conn: Connection, plan: Plan) -> tuple[IndexPlan, ...]:
 
 
 def _of_reference(conn: Connection, plan: Plan, ref: ReferencePlan) -> tuple[IndexPlan, ...]:
+    """The compat indexes of a reference: of its planned indexes, and of the application's own over the uuid column."""
     columns = ref.columns
     if columns.compat_column is None:
         return ()
@@ -85,7 +87,7 @@ def _of_reference(conn: Connection, plan: Plan, ref: ReferencePlan) -> tuple[Ind
 
 
 def _renamed(conn: Connection, table: Table, origin: _Origin, columns: dict[str, str]) -> str | None:
-    """The definition with the columns under their compat names; None when it has none of them."""
+    """The definition over the compat columns. None: it contains none of the uuid columns."""
     present = {c.name for c in table.columns}
     scratch_columns = [*map(like, table.columns), *(ScratchColumn(u, "uuid") for u in columns if u not in present)]
     with scratch_table(conn, scratch_columns) as scratch:

@@ -1,7 +1,7 @@
 """A direction is data: two tables, their keys, and where each maintained column's value comes from.
 
-Forward (before the cutover): the source is captured, the shadow is maintained. Reverse (after it): the new
-table is captured, the retired one is maintained. Backfill, replay and verification read only the mapping of a direction.
+Forward, before the cutover, the source is captured and the shadow is maintained. Reverse, after it, the new table is
+captured and the retired one is maintained. Backfill, replay and verification read only the mapping of a direction.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """`target` of the maintained table is `origin` of the captured one; with `lookup`, the uuid of the row whose
-    integer key `origin` holds. `column` is the catalog's entry for the column that holds the value."""
+    """`target` of the maintained table is `origin` of the captured one. `column`: the catalog's entry of the value's column.
+
+    With `lookup` it is the uuid of the row whose integer key `origin` holds. `written` False: the server generates it.
+    """
 
     target: str
     origin: str
@@ -37,7 +39,7 @@ class ColumnMapping:
 
 @dataclass(frozen=True)
 class TableMapping:
-    """`origin` is captured, `target` maintained; `key` is the integer key, `uuid` the uuid, on either side."""
+    """`origin` is captured, `target` is maintained. On either side `key` is the integer key and `uuid` the uuid."""
 
     direction: Direction
     origin: TableName
@@ -51,8 +53,8 @@ class TableMapping:
     def value(self, mapped: ColumnMapping, alias: str = "s") -> sql.Composed:
         """The SQL expression over the captured row `alias` that gives the maintained column's value.
 
-        A lookup is a scalar subquery: per row one index probe, whatever the planner thinks of the rest, and none for
-        a row that refers to nobody.
+        A lookup is a scalar subquery. It costs one index probe per row, whatever the plan for the rest is, and none for a row
+        without a reference.
         """
         column = sql.Identifier(alias, mapped.origin)
         if not mapped.lookup:
@@ -67,7 +69,7 @@ class TableMapping:
 
 
 def forward(plan: Plan) -> TableMapping:
-    """Source → shadow: same column names; the uuid of each own reference is looked up."""
+    """Source → shadow: the same column names. The uuid of each own reference is looked up."""
     own = {r.uuid_column: r for r in plan.own_references}
     columns = [
         ColumnMapping(c.name, c.name, False, not c.generated, c)
@@ -85,7 +87,7 @@ def forward(plan: Plan) -> TableMapping:
 
 
 def reverse(plan: Plan) -> TableMapping:
-    """New table → retired: the captured side has the names of after the cutover, the retired one the old."""
+    """New table → retired: the captured table has the column names of after the cutover, the retired one those of before."""
     after = {r.before: r.after for r in plan.renames}
     columns = [
         ColumnMapping(c.name, after.get(c.name, c.name), False, not c.generated, c)

@@ -1,8 +1,9 @@
-"""Which columns hold the source's keys: those with a foreign key to the key, and those with one to such a column.
+"""Which columns hold the source's keys. Pure.
 
-`memberships (user_id, org_id)` refers to `users`, `grants (user_id, org_id)` to `memberships`: the values of
-`grants.user_id` are users' keys too, so it is a reference like the other, and the foreign key between the two is
-rebuilt with both. Pure.
+They are the columns with a foreign key to the key, and the columns with a foreign key to such a column. `memberships
+(user_id, org_id)` refers to `users`, `grants (user_id, org_id)` to `memberships`: the values of `grants.user_id` are
+users' keys too. So `grants.user_id` is a reference like the other, and the foreign key between the two is rebuilt with
+both.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ KeyColumn = tuple[TableName, str]
 
 
 def key_columns(catalog: Catalog, key: str, declared: Iterable[KeyColumn]) -> dict[KeyColumn, tuple[ForeignKey, ...]]:
-    """Every reference with the foreign keys that make it one; none for those that only the configuration knows."""
+    """Every reference with the foreign keys that make it one. A reference that only the configuration knows has none."""
     root = (catalog.source.name, key)
     found: dict[KeyColumn, tuple[ForeignKey, ...]] = dict.fromkeys(declared, ())
     pairs = [
@@ -35,9 +36,9 @@ def key_columns(catalog: Catalog, key: str, declared: Iterable[KeyColumn]) -> di
 
 
 def vouches(fk: ForeignKey, column: str, catalog: Catalog) -> bool:
-    """Whether every new row with a value in `column` must name a row of the target.
+    """Whether the foreign key makes every new row with a value in `column` name a row of the target.
 
-    MATCH SIMPLE looks at no row that has a NULL in another column of the key, NOT ENFORCED at none at all.
+    MATCH SIMPLE checks no row with a NULL in another column of the key. NOT ENFORCED checks no row at all.
     """
     if not fk.enforced:
         return False
@@ -47,8 +48,11 @@ def vouches(fk: ForeignKey, column: str, catalog: Catalog) -> bool:
 
 
 def unvouched(catalog: Catalog, table: Table, column: str, fks: Iterable[ForeignKey] | None = None) -> tuple[Table, ...]:
-    """Where a row with a value in `column` need not name a row of the target: the table itself, or those of its partitions
-    that hold rows and have no foreign key (of `fks`, or any) that vouches for all of them."""
+    """Where a row with a value in `column` need not name a row of the target.
+
+    That is the table itself, or those of its partitions that hold rows and have no foreign key (of `fks`, or any) that
+    vouches for all of them.
+    """
     among = catalog.foreign_keys if fks is None else fks
     mine = (f for f in among if f.holder == table.name and column in f.columns and vouches(f, column, catalog))
     covered = {heap for f in mine for heap in f.heaps}

@@ -1,8 +1,8 @@
 """The plan: everything decided from the catalog and the configuration, as immutable data that is journalled.
 
-Columns are never moved between tables: the shadow is built with the source's *old* column names and renamed
-inside the cutover, because an expression (policy, check, generated column, index predicate) binds columns by
-number and so keeps comparing the integers it always compared.
+Columns never move between tables. The shadow has the source's *old* column names, and the cutover renames them. The
+reason: an expression (policy, check, generated column, index predicate) binds columns by number, so it goes on comparing
+the integers that it always compared.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ class Rename:
 
 
 class ColumnPair(NamedTuple):
-    """Two columns of one table that exchange their roles: `integer` and `uuid` by their names before the cutover, and what
-    the integer is called after it. The uuid takes the integer's name then."""
+    """Two columns of one table that exchange their roles, by their names before the cutover.
+
+    After it the uuid has the integer's name, and the integer is called `legacy`.
+    """
 
     integer: str
     uuid: str
@@ -39,17 +41,17 @@ class ColumnPair(NamedTuple):
 
     @property
     def renames(self) -> tuple[Rename, Rename]:
-        """In the order in which they can be run: the name that is reused becomes free first."""
+        """The renames in an order in which they can run: the name that is used again becomes free first."""
         return Rename(self.integer, self.legacy), Rename(self.uuid, self.integer)
 
 
 @dataclass(frozen=True)
 class RefColumns:
-    """One reference: which columns of which table, under their names before the cutover.
+    """One reference: a table and its columns, by their names before the cutover.
 
-    `own`: it is in the source itself, so its uuid lives in the shadow only and is looked up when a row is copied.
-    `adopted`: the uuid column was there before; `declared`: no foreign key vouches for every row, so a row may refer
-    to nobody. `not_null`: each row has a key; not so where only some rows (`where`) are references at all.
+    `own`: the reference is in the source itself, so its uuid is in the shadow only and is looked up when a row is copied.
+    `adopted`: the application has the uuid column. `declared`: no foreign key vouches for every row, so a row may refer to no
+    row of the source. `not_null`: each row has a key. It is False where only some rows (`where`) are references at all.
     """
 
     number: int
@@ -64,7 +66,7 @@ class RefColumns:
     not_null: bool
     deferrable: bool
     where: str | None
-    compat_column: str | None = None  # what takes `uuid_column`'s name in the cutover, with `[names] compat`
+    compat_column: str | None = None  # takes the name of `uuid_column` in the cutover, with `[names] compat`
 
     @property
     def pair(self) -> ColumnPair:
@@ -85,14 +87,16 @@ class BackedConstraint:
 
     @property
     def timing(self) -> str:
-        """What ADD CONSTRAINT says of it, with a space in front."""
+        """The end of ADD CONSTRAINT, with a space in front."""
         return (" DEFERRABLE" if self.deferrable else "") + (" INITIALLY DEFERRED" if self.deferred else "")
 
 
 @dataclass(frozen=True)
 class IndexAttributes:
-    """What CREATE INDEX does not say. `statistics`: targets of expressions, by their number in the index. `clustered` and
-    `replica_identity` are marks that a table has on one index."""
+    """What CREATE INDEX does not say. `clustered` and `replica_identity` are marks that a table has on one index.
+
+    `statistics`: targets of expressions, by their number in the index.
+    """
 
     comment: str = ""
     tablespace: str = ""
@@ -115,14 +119,14 @@ class PartOf:
 
 @dataclass(frozen=True)
 class IndexPlan:
-    """An index to build. `definition` is its text from USING on; with `as_constraint` it is the constraint's text, and the
-    constraint builds its own index.
+    """An index to build. `definition` is its text from USING on.
 
-    `build_name` is what it is called until the cutover. Then it takes `final_name`, the application's, and the index that
-    had this name is called `retired_name`. `final_name` None: an index that only swap needs (legacy key, spare of a
-    primary key).
-    `adopted`: the application built it. `on_only`: of a partitioned table, and empty; the indexes of its partitions are
-    attached to it.
+    With `as_constraint` it is the text of the constraint, which builds its own index.
+
+    The index is called `build_name` until the cutover. Then it takes `final_name`, the application's name, and the index that
+    had this name is called `retired_name`. `final_name` None: an index that only swap needs (legacy key, spare of a primary
+    key). `adopted`: the application built it. `on_only`: the index of a partitioned table, which is empty; the indexes of its
+    partitions are attached to it.
     """
 
     table: TableName
@@ -160,17 +164,23 @@ class IndexPlan:
 
 @dataclass(frozen=True)
 class ReferencePlan:
+    """A reference of another table than the source, and its indexes.
+
+    `parts`: the indexes of partitions, upper levels first. `spare_primary` and its `spare_parts`: over the integers, for the
+    way back of a primary key.
+    """
+
     columns: RefColumns
     indexes: tuple[IndexPlan, ...] = ()
     spare_primary: IndexPlan | None = None
     not_null_name: str | None = None
     compat_indexes: tuple[IndexPlan, ...] = ()
-    parts: tuple[IndexPlan, ...] = ()  # of the partitions, those above first
-    spare_parts: tuple[IndexPlan, ...] = ()  # the same of `spare_primary`
+    parts: tuple[IndexPlan, ...] = ()
+    spare_parts: tuple[IndexPlan, ...] = ()
 
     @property
     def spares(self) -> tuple[IndexPlan, ...]:
-        """The indexes that a primary key's way back rests on."""
+        """The spare indexes that are built. A revert makes the old primary key out of them."""
         return tuple(i for i in (self.spare_primary, *self.spare_parts) if i is not None and not i.on_only)
 
     @property
@@ -184,7 +194,7 @@ class ReferencePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole migration of one source. Serialised into the run's row; `catalog` is as it was at `prepare`."""
+    """The whole migration of one source. It is stored in the run's row; `catalog` is as it was at `prepare`."""
 
     catalog: Catalog
     state_schema: str
@@ -203,7 +213,7 @@ class Plan:
     indexes: tuple[IndexPlan, ...]
     retired_indexes: tuple[Rename, ...]
     new_policies: tuple[NewPolicy, ...] = ()
-    compat_column: str | None = None  # the shadow's column that takes the identity's name in the cutover
+    compat_column: str | None = None  # in the shadow: takes the name of the identity in the cutover
     mode: str = "trigger"
     legacy_overflow: str = "refuse"
 
@@ -213,12 +223,12 @@ class Plan:
 
     @property
     def tag(self) -> int:
-        """The source's oid at `prepare`: what this run's objects and its fence row are known by."""
+        """The source's OID at `prepare`. The names of this run's objects and its row of the fence contain it."""
         return self.catalog.source.oid
 
     @property
     def renames(self) -> tuple[Rename, ...]:
-        """The shadow's column renames at the cutover, in a runnable order."""
+        """The shadow's column renames at the cutover, in an order in which they can run."""
         return (*(r for pair in self.pairs_of(self.source) for r in pair.renames), *self._compat_renames)
 
     def pairs_of(self, table: TableName) -> tuple[ColumnPair, ...]:
@@ -230,13 +240,13 @@ class Plan:
 
     @property
     def _compat_renames(self) -> tuple[Rename, ...]:
-        """Last, when the names of before the cutover are free."""
+        """These come last, when the old names are free."""
         pairs = [(self.compat_column, self.identity), *((r.compat_column, r.uuid_column) for r in self.own_references)]
         return tuple(Rename(compat, name) for compat, name in pairs if compat)
 
     @property
     def locked_tables(self) -> tuple[TableName, ...]:
-        """Every table the cutover takes ACCESS EXCLUSIVE on, before the cutover's renames."""
+        """Every table on which the cutover takes ACCESS EXCLUSIVE, by its name before the cutover."""
         fks = {t for f in self.catalog.foreign_keys if self.touches(f) for t in (f.holder, f.target)}
         refs = {r.table for r in self.references}
         policies = {p.table for p in self.catalog.policies if p.reads_source} | {p.table for p in self.new_policies}
@@ -244,11 +254,11 @@ class Plan:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the plan: two plans with the same one do the same."""
+        """A digest of the plan. Two plans with the same digest do the same."""
         return hashlib.sha256(PLAN.dump_json(self)).hexdigest()[:16]
 
     def touches(self, fk: ForeignKey) -> bool:
-        """Whether the foreign key goes into or out of the source, or to a reference (a chain): it is made anew then."""
+        """Whether the exchange adds the foreign key anew: it goes into or out of the source, or to a reference (a chain)."""
         if self.source in (fk.table, fk.target):
             return True
         refs = {r.columns.column for r in self.references if r.table == fk.target}

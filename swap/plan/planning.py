@@ -29,9 +29,9 @@ from swap.plan.rewrite import RewriteFailure, Rewritten, rewrite
 
 @dataclass(frozen=True)
 class Planned:
-    """`plan` None: nothing can be planned, and `problem` says what the server refused and why.
+    """A plan, or None with the `problem`: what the server refused and why.
 
-    `definitions`: the index definitions that could be rewritten; `failures`: those that could not.
+    `definitions`: the index definitions that could be rewritten. `failures`: those that could not.
     """
 
     plan: Plan | None
@@ -45,7 +45,7 @@ def plan_for(
 ) -> Planned:
     """Rewrite every definition over the uuid columns, and plan. Locks nothing.
 
-    `may_try` False: the session may not make temporary tables, so no definition is rewritten.
+    `may_try` False: the session may not create temporary tables, so no definition is rewritten.
     """
     rewritten = Rewritten({}, (), ())
     what = "the tables could not be tried out with a uuid key"
@@ -90,7 +90,7 @@ def read_plan(conn: Connection, config: Config) -> Plan:
 
 
 def with_dependents(conn: Connection, catalog: Catalog, references: tuple[RefColumns, ...]) -> Catalog:
-    """The catalog with every view and function that has to be built again: over the source, or a reference's columns."""
+    """The catalog with every view and function that must be created again: those over the source or a reference's columns."""
     columns = []
     for r in references:
         table = catalog.table(r.table)
@@ -100,7 +100,10 @@ def with_dependents(conn: Connection, catalog: Catalog, references: tuple[RefCol
 
 
 def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:
-    """The reference's `where` as the server prints it: parsed as one expression over the table, or refused."""
+    """The reference with its `where` as the server prints it.
+
+    Raises UsageError where it is not one expression over the other columns of the table.
+    """
     if ref.where is None:
         return ref
     try:

@@ -1,4 +1,4 @@
-"""[[policy]]: what a policy says after the cutover, matched with the policy it replaces. Pure."""
+"""[[policy]]: the text of a policy after the cutover, matched with the policy that it replaces. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WITHOUT_CHECK = {"r": "SELECT", "d": "DELETE"}
 
 @dataclass(frozen=True)
 class NewPolicy:
-    """A policy with other expressions after the cutover; `old` is the one that a revert puts back."""
+    """A policy that has other expressions after the cutover. `old`: the policy that a revert puts back."""
 
     oid: int
     table: TableName
@@ -30,7 +30,7 @@ class NewPolicy:
 
 @dataclass(frozen=True)
 class PolicyProblem:
-    """Why an entry of [[policy]] cannot be taken; `object` is `table.policy`."""
+    """Why an entry of [[policy]] cannot be used. `object` is `table.policy`."""
 
     object: str
     detail: str
@@ -38,7 +38,7 @@ class PolicyProblem:
 
 
 def new_policies(catalog: Catalog, config: Config) -> tuple[tuple[NewPolicy, ...], tuple[PolicyProblem, ...]]:
-    """Each entry of [[policy]] with the policy that it replaces, and what is wrong with the others."""
+    """Each entry of [[policy]] with the policy that it replaces, and the problems of the other entries."""
     known = {(t.name, p.name): (t.oid, p) for t in catalog.tables for p in t.policies}
     known |= {(b.table, b.policy.name): (b.oid, b.policy) for b in catalog.policies}
     found: dict[tuple[TableName, str], NewPolicy] = {}
@@ -66,7 +66,10 @@ def _unknown(catalog: Catalog, key: tuple[TableName, str]) -> tuple[str, str]:
 
 
 def _unfit(old: Policy, entry: PolicyText) -> tuple[str, str] | None:
-    """Both expressions are replaced together: one of them left out would go on with the names of before."""
+    """Why the entry does not fit the policy, with a hint.
+
+    An entry replaces both expressions: an expression that it left out would go on with the old names.
+    """
     if old.using is not None and entry.using is None:
         return "has a USING expression, and [[policy]] gives none", "Give `using` too; it may say the same as before."
     if old.check is not None and entry.check is None:

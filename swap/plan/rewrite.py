@@ -1,8 +1,8 @@
 """Indexes and statistics over the uuid columns, as the server prints them (swap.catalog.scratch).
 
-The scratch table has the columns as they will be called *after* the cutover. The index is built there by the
-application's own text, the columns are renamed to what they are called *before* it, and the server prints the text
-again: that is what builds the equivalent beside the old one.
+A scratch table has the columns by their names *after* the cutover. swap creates the index there by the application's own
+text, and renames the columns to their names *before* the cutover. The server then prints the text that builds the
+equivalent beside the old index.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ class RewriteFailure:
 
 @dataclass(frozen=True)
 class Rewritten:
-    """`definitions`: the text of every index that contains a reference or the key, by table and name. `statistics`: those
-    that have to be built, over the uuid columns. `failures`: what cannot hold a uuid."""
+    """`definitions`: the text of every index that contains a reference or the key, by table and name.
+
+    `statistics`: the objects that must be built, over the uuid columns. `failures`: what cannot hold a uuid.
+    """
 
     definitions: dict[tuple[TableName, str], str]
     statistics: tuple[Statistics, ...]
@@ -38,14 +40,14 @@ class Rewritten:
 
 
 def rewrite(conn: Connection, catalog: Catalog, references: Sequence[RefColumns], key: ColumnPair) -> Rewritten:
-    """Locks nothing; the application's tables are only read (catalog)."""
+    """Rewrite every index and statistics object that contains a key. Locks nothing: it reads the catalog only."""
     definitions, failures = _indexes(conn, catalog, references, key)
     statistics, more = _statistics(conn, catalog, references, key)
     return Rewritten(definitions, statistics, (*failures, *more))
 
 
 def _pairs(catalog: Catalog, table: TableName, references: Sequence[RefColumns], key: ColumnPair) -> list[ColumnPair]:
-    """The pairs of a table: the key's own first."""
+    """The pairs of a table; the source's begin with the key."""
     own = [key] if table == catalog.source.name else []
     return [*own, *(r.pair for r in references if r.table == table)]
 
@@ -55,7 +57,7 @@ def _indexes(
 ) -> tuple[dict[tuple[TableName, str], str], list[RewriteFailure]]:
     definitions: dict[tuple[TableName, str], str] = {}
     failures: list[RewriteFailure] = []
-    known: dict[tuple[object, ...], str] = {}  # partitions are alike: three hundred of them took seconds, one by one
+    known: dict[tuple[object, ...], str] = {}  # partitions are alike: to rewrite three hundred one by one took seconds
     for root, table in ((t, x) for t in catalog.tables for x in (t, *t.partitions)):
         pairs = _pairs(catalog, root.name, references, key)
         for index in _to_rewrite(table, pairs, key.uuid, own=table.name == catalog.source.name):
@@ -70,14 +72,15 @@ def _indexes(
 
 
 def _to_rewrite(table: Table, pairs: list[ColumnPair], identity: str, *, own: bool) -> Iterator[Index]:
+    """The indexes of a table that contain an integer and need an equivalent over the uuid."""
     integers, uuids = {p.integer for p in pairs}, {p.uuid for p in pairs}
     for index in table.indexes:
         if not index.valid or not integers.intersection(index.columns) or is_identity_index(index, identity):
             continue
         if uuids.intersection(index.columns):
-            continue  # written for the uuid column itself: it follows the rename by number
+            continue  # over the uuid column itself: it follows the rename by number
         if index.exclusion and not own:
-            continue  # it stays on the integer: there is no way to build one beside writers
+            continue  # it stays on the integer: it cannot be built beside writers
         yield index
 
 
@@ -102,7 +105,8 @@ def _statistics(
         pairs = _pairs(catalog, s.table, references, key)
         integers, uuids = {p.integer for p in pairs}, {p.uuid for p in pairs}
         if not integers.intersection(s.columns) or uuids.intersection(s.columns):
-            built += [s] if s.table == catalog.source.name else []  # on a reference, what names no integer follows by number
+            # On a reference, an object that names no integer follows by number.
+            built += [s] if s.table == catalog.source.name else []
             continue
         table = catalog.table(s.table)
         try:
@@ -117,7 +121,7 @@ def _statistics(
 
 
 def _columns(table: Table, pairs: list[ColumnPair]) -> list[ScratchColumn]:
-    """The table's columns under their names after the cutover; uuid where a uuid comes to stand."""
+    """The table's columns by their names after the cutover, with type uuid where a uuid takes an integer's name."""
     after = {r.before: r.after for p in pairs for r in p.renames}
     uuids = {p.integer for p in pairs}  # the names that uuids take
     named = {after.get(c.name, c.name): like(c) for c in table.columns}

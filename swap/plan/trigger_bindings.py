@@ -1,8 +1,8 @@
-"""Which of the exchanged columns a trigger holds on to, and so how it comes along (H28).
+"""Which exchanged columns a trigger is bound to, and so how the exchange treats it (H28).
 
-UPDATE OF and WHEN bind columns by number. A trigger that names only integers is created again by its text when the
-columns have their new names: `UPDATE OF user_id` is about the uuid then, as are the application's statements. Left
-alone it would follow the integer to a name that nobody updates, and silently never fire again. A trigger that names
+UPDATE OF and WHEN bind columns by number. A trigger that names integers only is created again by its text when the
+columns have their new names: `UPDATE OF user_id` means the uuid then, as the application's statements do. Left alone, the
+trigger would follow the integer to a name that no statement updates, and silently never fire again. A trigger that names
 the uuid column is right to follow it by number (`user_uuid_id` becomes `user_id`), and its integers follow beside it.
 """
 
@@ -16,7 +16,12 @@ from swap.plan.model import ColumnPair
 
 
 class Binding(StrEnum):
-    """`torn`: it needs an integer's name and another column's number; no single moment serves both."""
+    """How a trigger is bound to the pairs of its table.
+
+    `free`: it names none of the columns. `names`: created again when the columns have their new names. `numbers`: created
+    while they have their old names, and follows the renames. `torn`: it needs an integer's name and another column's number,
+    and no single moment serves both.
+    """
 
     free = "free"
     names = "names"
@@ -37,5 +42,5 @@ def binding(trigger: Trigger, among: Iterable[ColumnPair]) -> Binding:
 
 
 def refers_to(trigger: Trigger, oid: int) -> bool:
-    """A constraint trigger FROM that table; dropping the table would silently drop the trigger (seen so)."""
+    """Whether it is a constraint trigger FROM that table: dropping the table would silently drop the trigger (seen)."""
     return trigger.other_oid == oid

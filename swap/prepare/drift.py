@@ -1,7 +1,7 @@
-"""The structure as it was last journalled, and what differs from it (H38).
+"""The structure as it was last journalled, and the differences from it (H38).
 
-A new baseline is only ever written after the old one was compared: lines that `swap` itself changed on the way are
-its own, every other difference was made by somebody else and stops the run, because the shadow does not have it.
+`swap` writes a new baseline only after it has compared the old one. Lines that `swap` itself changed on the way are its own.
+Any other difference was made by another session, and stops the run, because the shadow does not have it.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def table_oids(conn: Connection, names: Iterable[TableName]) -> list[int]:
 
 
 def _oids(names: Iterable[TableName]) -> sql.Composed:
-    """Of those that are there, in one statement, whatever their number. With the partitions that they have now: one that
-    came since is a change like any other, for its rows have neither index nor key."""
+    """Of the tables that exist, in one statement, whatever their number. With the partitions that they have now: a new one is
+    a change like any other, because its rows have neither index nor key."""
     wanted = sorted(names)
     return sql.SQL(
         "WITH named AS (SELECT c.oid FROM unnest({}::text[], {}::text[]) w(schema, name)"
@@ -56,7 +56,7 @@ def _oids(names: Iterable[TableName]) -> sql.Composed:
 
 
 def structure_now(plan: Plan) -> sql.Composed:
-    """The structure of the watched tables as (tab, line) rows. One statement, found by names: it is asked for under the
+    """The structure of the watched tables as (tab, line) rows. One statement, which finds them by name: it runs under the
     exchange's lock, before the names change and after it."""
     return sql.SQL("WITH watched AS MATERIALIZED ({}) {}").format(
         _oids(_watched(plan)), structure(sql.SQL("ARRAY(SELECT oid FROM watched)"))
@@ -64,7 +64,7 @@ def structure_now(plan: Plan) -> sql.Composed:
 
 
 def record_structure(plan: Plan, run_id: int) -> sql.Composed:
-    """Journal the structure as it is now: what every later gate compares with."""
+    """Journal the structure as it is now. Every later gate compares with it."""
     lines = sql.SQL("SELECT jsonb_agg(jsonb_build_array(s.tab, s.line)) FROM ({}) s").format(structure_now(plan))
     return sql.SQL("UPDATE {} SET baseline = ({}) WHERE id = {}").format(
         sql.Identifier(plan.state_schema, "run"), lines, sql.Literal(run_id)
@@ -77,7 +77,7 @@ def store_baseline(migration: Migration) -> None:
 
 
 def drift(migration: Migration) -> list[str]:
-    """What differs from the baseline, one line each; empty when nothing does."""
+    """The differences from the baseline, one line each."""
     baseline = migration.journal.baseline(migration.run.id)
     return difference(baseline or (), migration.conn.execute(structure_now(migration.plan)).fetchall())
 
@@ -89,7 +89,7 @@ def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> li
 
 
 def foreign_drift(migration: Migration) -> list[str]:
-    """`drift` without what `prepare` and `sync` themselves add, and without constraints that became validated."""
+    """`drift` without the objects that `prepare` and `sync` add, and without constraints that became validated."""
     conn, plan = migration.conn, migration.plan
     mine = own_names(plan)
     was = {(t, VALID.sub("", line)) for t, line in migration.journal.baseline(migration.run.id) or []}

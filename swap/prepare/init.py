@@ -1,5 +1,5 @@
-"""`swap init`: writes a commented swap.toml from what the catalog says. It guesses nothing: foreign keys are found
-again by every command, and what merely looks like a reference comes out as a comment to uncomment or to ignore.
+"""`swap init`: writes a commented swap.toml from the catalog. It guesses nothing: every command finds the foreign keys again,
+and a column that only looks like a reference becomes a comment, to uncomment or to ignore.
 """
 
 from __future__ import annotations

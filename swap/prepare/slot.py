@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
 
 from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection
@@ -43,8 +44,7 @@ def slot_name(conn: Connection, plan: Plan) -> str:
 
 
 def read_slot(conn: Connection, name: str) -> Slot | None:
-    row = conn.execute(load_sql("swap.prepare", "slot.sql"), {"name": name}).fetchone()
-    return Slot(*row) if row else None
+    return conn.cursor(row_factory=class_row(Slot)).execute(load_sql("swap.prepare", "slot.sql"), {"name": name}).fetchone()
 
 
 def make_slot(migration: Migration, *, journalled: bool = True) -> None:

@@ -1,1 +1,1 @@
-"""The state schema: the journal of a run, its tables, what is missing in it, and what an executor holds."""
+"""The state schema: the journal of a run, its tables, its versions, the check for missing tables, and the `Migration`."""

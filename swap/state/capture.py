@@ -28,8 +28,8 @@ class Capture:
         self._store.execute(sa.update(c).where(c.c.run_id == run_id).values(active=table_no))
 
     def after_exchange(self, run_id: int, tag: int) -> tuple[int, int]:
-        """What the functions of capture and fence are made with in the next exchange: the change table in use, and the
-        number of that exchange."""
+        """For the functions of capture and fence that the next exchange makes: the change table in use, and the number of that
+        exchange."""
         return self.table_no(run_id), self.generation(tag) + 1
 
     def generation(self, tag: int) -> int:

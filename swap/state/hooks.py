@@ -1,4 +1,4 @@
-"""Calls of hooks: what was run, when, and what came of it."""
+"""Calls of hooks: the command, the times, and the result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Hooks:
         return int(self._store.value(insert.returning(h.c.id)))
 
     def finish(self, number: int, *, exit_code: int, output: str, snapshot: str | None = None) -> None:
-        """`snapshot`: what a hook that succeeded printed."""
+        """`snapshot`: the last line of a hook that succeeded."""
         h, conn = self._table, self._store.conn
         values: dict[str, object] = {"exit_code": exit_code, "output": storable(conn, output)}
         if snapshot is not None:
@@ -41,7 +41,7 @@ class Hooks:
         self._store.execute(update.values(**values, finished_at=sa.func.clock_timestamp()))
 
     def last_snapshot(self, run_id: int) -> str | None:
-        """What the last hook that succeeded printed."""
+        """The snapshot that the last successful hook named."""
         h = self._table
         query = sa.select(h.c.snapshot).where(h.c.run_id == run_id, h.c.exit_code == 0).order_by(h.c.id.desc()).limit(1)
         found = self._store.value(query)

@@ -91,7 +91,7 @@ class Journal(Store):
         return steps
 
     def ddl(self) -> list[Query]:
-        """CREATE SCHEMA and everything in it, in order; nobody but the owner gets any right on it."""
+        """CREATE SCHEMA and everything in it, in order. Only the owner gets any right on it."""
         name = sql.Identifier(self.schema)
         values = sql.SQL(", ").join(sql.Literal(p.value) for p in Phase)
         bare = load_sql("swap.state", "bare_schema.sql").format(schema=sql.Literal(self.schema))

@@ -1,7 +1,7 @@
-"""What an executor holds: one migration on its way, and everything it needs to take the next step.
+"""One migration on its way: its connection, journal, run, configuration and reporter, as one object.
 
-Functions that act take a `Migration`, and nothing of what is in it one by one. A worker with a connection of its own
-takes `on(conn)`.
+A function that acts takes a `Migration` instead of its parts one by one. A worker with a connection of its own takes
+`on(conn)`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
-from swap.core.lock_retries import LockBudget
+from swap.core.lock_budget import LockBudget
 from swap.core.report import Reporter, Silent
 from swap.plan.direction import Direction, TableMapping, table_mapping
 from swap.plan.model import Plan
@@ -59,4 +59,6 @@ class Migration:
 
     def on(self, conn: Connection) -> Migration:
         """The same migration on another session, with a journal of its own."""
-        return replace(self, conn=conn, journal=Journal(conn, self.journal.schema))
+        journal = Journal(conn, self.journal.schema)
+        journal.version = self.journal.version
+        return replace(self, conn=conn, journal=journal)

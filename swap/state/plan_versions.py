@@ -1,6 +1,6 @@
 """A run's plan as JSON, from one version of the state layout to the next. Pure: each function returns a new document.
 
-They name every field by its text and import no model: the model goes on changing, what an old version wrote does not.
+They name every field as text and import no model: the model changes, but the documents that an old version wrote do not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Document = dict[str, Any]
 
 
 def to_3(plan: Document) -> Document:
-    """An index's fields have the names of the field, and its constraint, its attributes and what it is part of are objects."""
+    """An index has other field names; its constraint, its attributes and `part_of` are objects."""
     return _with_indexes({**plan, "catalog": _catalog_to_3(plan["catalog"])}, _index_to_3)
 
 

@@ -1,7 +1,7 @@
 """Statements on the state schema. SQLAlchemy Core builds them; they run on the psycopg connection that moves the data.
 
-So a row of progress commits in the same transaction as what it reports (invariant 4). Only `swap.state` knows the tables:
-callers use the methods of `Journal` and of what it holds.
+So a row of progress commits in the same transaction as the work that it reports (invariant 4). Only `swap.state` knows the
+tables: callers use the methods of `Journal` and of its parts.
 """
 
 from __future__ import annotations

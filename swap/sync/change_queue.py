@@ -1,14 +1,15 @@
 """The queue of changed keys: which are due, in batches bounded by snapshots (swap.core.snapshot).
 
-Consumed entries are not deleted one by one: replay moves a watermark, and a table whose entries are all behind
-it is truncated in one go. So a snapshot that someone holds open for hours leaves no dead rows to wade through (H11).
+Consumed entries are not deleted one by one. Replay moves a watermark, and a table whose entries are all behind it is
+truncated at once. So a snapshot that a session holds open for hours leaves no dead rows to read through (H11).
 
-`xid` is the transaction that wrote the entry: the writer's own with triggers, the stream's in logical mode. There the
-transaction that changed the row is `origin`, and the entry arrives later than its commit, so a watermark over origins
-would already have passed it. A watermark over the stream's transactions passes only what was there to be read. And a
-decoded commit need not be visible yet (H9): the row would be read as it was before. Then the entry's transaction counts
-as one that is still in progress, in the watermark too, whatever else it holds: its keys are due again until the origin
-is visible. To replay a key once too often is harmless, because the row is read again.
+`xid` is the transaction that wrote the entry: the writer's own with triggers, the stream's in logical mode. In logical mode
+`origin` is the transaction that changed the row. The entry arrives later than the commit of its origin, so a watermark over
+origins would already have passed it. A watermark over the stream's transactions passes only entries that could be read.
+
+A decoded commit need not be visible yet (H9): the row would be read as it was before. Then the entry's transaction counts as
+one that is still in progress, in the watermark too, whatever else it holds. Its keys are due again until the origin is
+visible. To replay a key once too often is harmless, because the row is read again.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Interrupted(Exception):
 
 @dataclass
 class Control:
-    """Asked by worker threads through `check`; only the thread that owns the migration's session asks the server, in `poll`."""
+    """Worker threads call `check`. Only the thread that owns the migration's session asks the server, in `poll`."""
 
     migration: Migration
     lag: Callable[[], str] = lambda: ""
@@ -33,7 +33,8 @@ class Control:
     _failed: threading.Event = field(default_factory=threading.Event)
 
     def poll(self, *, force: bool = False) -> None:
-        """Refresh pause, handover and throttle from the server, at most every ASK_EVERY_S. Raises what ended capture's stream."""
+        """Refresh pause, handover and throttle from the server, at most every ASK_EVERY_S. Raises the error that ended
+        capture's stream."""
         self.alive()
         now = time.monotonic()
         if not force and now - self._asked < ASK_EVERY_S:

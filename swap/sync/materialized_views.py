@@ -1,10 +1,10 @@
-"""What an exchange leaves to do about materialized views, outside its lock (swap/ddl/materialized_views.py).
+"""Finishes materialized views after an exchange, outside its lock (swap/ddl/materialized_views.py).
 
-After a cutover: those that were too large for it are filled, and all get statistics. After a revert the old ones are
-back with the rows they had at the cutover, so they are refreshed: large ones CONCURRENTLY where that is possible, since
-a plain REFRESH keeps their readers out meanwhile; else the operator is told.
-Locks: ACCESS EXCLUSIVE on the materialized view alone (EXCLUSIVE with CONCURRENTLY, behind which no reader queues), asked
-for with lock retries (H33) and held while the rows are computed; killed or refused, it is done again.
+After a cutover it fills those that were too large for the exchange, and all get statistics. After a revert the old ones are
+back with the rows they had at the cutover, so it refreshes them. Large ones CONCURRENTLY where that is possible, because a
+plain REFRESH keeps their readers out meanwhile; where it is not, it tells the operator.
+Locks: ACCESS EXCLUSIVE on the materialized view alone (EXCLUSIVE with CONCURRENTLY, behind which no reader queues), with lock
+retries (H33), held while the rows are computed. After a kill, or without the lock, the next call does it again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from psycopg import sql
 
 from swap.catalog.model import View
 from swap.core.errors import LockError
-from swap.core.lock_retries import LockBudget, with_lock_retries
+from swap.core.lock_budget import LockBudget
+from swap.core.lock_retries import with_lock_retries
 from swap.ddl.materialized_views import is_small, refresh
 from swap.plan.direction import Direction
 from swap.state.migration import Migration

@@ -1,16 +1,17 @@
-"""Foreign keys of partitioned tables after an exchange: the partitions' parts validated, then the key over them.
+"""Foreign keys of partitioned tables after an exchange: validates the partitions' parts, then makes the key over them.
 
-Before 18 a partitioned table takes no key NOT VALID, and one that is not would be checked against every row under the
-exchange's lock. So the exchange gives each partition that holds rows its own part, NOT VALID: from its commit on every
-row that is written is checked, through whichever table. After VALIDATE the partitioned table gets the key, which takes the
-valid parts of the same text over and reads no row. That holds ACCESS EXCLUSIVE on both tables for an instant (the parts'
-triggers on the target go), asked for at once, with lock retries. The way back drops the key, and its parts with it.
+Before 18 a partitioned table takes no key NOT VALID, and a valid one would be checked against every row under the exchange's
+lock. So the exchange gives each partition that holds rows its own part, NOT VALID: from its commit on the server checks every
+row that is written, through whichever table. After VALIDATE the partitioned table gets the key, which takes over the valid
+parts of the same text and reads no row. That holds ACCESS EXCLUSIVE on both tables for an instant (the parts' triggers on the
+target go), with lock retries. The way back drops the key, and its parts with it.
 """
 
 from __future__ import annotations
 
 from swap.catalog.model import ForeignKey
-from swap.core.lock_retries import LockBudget, with_locks
+from swap.core.lock_budget import LockBudget
+from swap.core.lock_retries import with_locks
 from swap.core.statement import AX
 from swap.ddl.foreign_keys import whole_key
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline

@@ -158,7 +158,7 @@ def _slices(queue: ChangeQueue, batch: Batch, do: Callable[[list[int], list[int]
 
 
 def _delete_gone(migration: Migration, d: TableMapping, keys: list[int], left: list[int]) -> list[int]:
-    """Delete what the captured side no longer has. Returns the keys of rows that look up the uuid of another row
+    """Delete the rows that the captured side no longer has. Returns the keys of rows that look up the uuid of another row
     than before: such rows are stale though they did not change themselves.
 
     Behind a validated foreign key only a row that was deleted and inserted again under its key, with another uuid,
@@ -189,7 +189,7 @@ def key_array(keys: list[int]) -> sql.Composable:
 
 
 def delete_gone(d: TableMapping, keys: list[int]) -> sql.Composed:
-    """DELETE what the captured side no longer has, or has under another uuid."""
+    """DELETE the rows that the captured side no longer has, or has under another uuid."""
     return sql.SQL(
         "DELETE FROM {t} t WHERE t.{tk} = ANY ({keys}) AND NOT EXISTS"
         " (SELECT FROM {s} s WHERE s.{sk} = t.{tk} AND s.{su} = t.{tu}) RETURNING t.{tk}"

@@ -37,9 +37,8 @@ def rotate(migration: Migration, keep: Snapshot | None) -> bool:
 
 def _size(migration: Migration, table_no: int) -> int:
     name = change_table(migration.plan, table_no)
-    row = migration.conn.execute(
-        "SELECT coalesce(pg_relation_size(%s::regclass), 0)", [str(name)]
-    ).fetchone()  # NULL: dropped just now
+    # NULL: the table was dropped just now.
+    row = migration.conn.execute("SELECT coalesce(pg_relation_size(%s::regclass), 0)", [str(name)]).fetchone()
     return int(row[0]) if row else 0
 
 

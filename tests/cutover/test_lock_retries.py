@@ -16,7 +16,8 @@ from cutover.final_drain import refuse_differences
 from swap.core.config import Cutover
 from swap.core.connection import translate
 from swap.core.errors import LockError
-from swap.core.lock_retries import LockBudget, acquire, with_locks
+from swap.core.lock_budget import LockBudget
+from swap.core.lock_retries import acquire, with_locks
 from swap.core.names import TableName
 from swap.core.sql_text import verbatim
 from swap.ddl.exchange import lock_statements

@@ -152,8 +152,8 @@ def test_an_attempt_that_fails_resumes(ready_operator: MakeOperator, pgbouncer: 
         client.execute("SELECT 1")
 
 
-def guards() -> list[psutil.Process]:
-    """This process's guards that are at work."""
+def watchdogs() -> list[psutil.Process]:
+    """This process's watchdogs that are at work."""
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):  # ended meanwhile, or a zombie
@@ -197,13 +197,13 @@ def test_pgbouncer_goes_away_while_paused(
     assert told.value.state == "The revert is committed, and its follow-up is done."
     assert f'RESUME "{bouncer.name}";' in told.value.hint
     assert cycle.m.journal.get(cycle.m.run.id).phase is Phase.SYNCING
-    assert guards(), "it goes on trying"
+    assert watchdogs(), "it goes on trying"
     bouncer.start()
-    wait_until(lambda: not guards(), 30, "the guard has ended")
+    wait_until(lambda: not watchdogs(), 30, "the watchdog has ended")
 
 
 def test_killed_while_paused(ready_operator: MakeOperator, pgbouncer: Pooled, connect: Connect) -> None:
-    """I4: SIGKILL between PAUSE and RESUME, and during the PAUSE: nobody of the command's is left but its guard, which
+    """I4: SIGKILL between PAUSE and RESUME, and during the PAUSE: nobody of the command's is left but its watchdog, which
     resumes."""
     op = ready_operator(settings="[cutover]\nlock_timeout_ms = 60000\n")
     bouncer = pgbouncer(op.db)
@@ -218,7 +218,7 @@ def test_killed_while_paused(ready_operator: MakeOperator, pgbouncer: Pooled, co
         if direct:
             wait_until(lambda: look.execute(waits).fetchone(), 30, "it waits for its lock")
         running.kill()
-        wait_until(lambda: not bouncer.paused(), 30, "the guard has resumed")
+        wait_until(lambda: not bouncer.paused(), 30, "the watchdog has resumed")
         with psycopg.connect(bouncer.conninfo("app"), prepare_threshold=None) as client:
             assert client.execute("SELECT 1").fetchone() == (1,)
         holder.rollback()
@@ -228,23 +228,23 @@ def test_killed_while_paused(ready_operator: MakeOperator, pgbouncer: Pooled, co
 
 
 def test_a_pause_does_not_outlast_its_limit(database: Database, pgbouncer: Pooled) -> None:
-    """A tool that hangs (here: is stopped) resumes too: the guard has a limit."""
+    """A tool that hangs (here: is stopped) resumes too: the watchdog has a limit."""
     bouncer = pgbouncer(database)
-    guard, console = PauseWatchdog([bouncer.admin_dsn], [bouncer.name]), Console(bouncer.admin_dsn)
-    guard.start()
+    watchdog, console = PauseWatchdog([bouncer.admin_dsn], [bouncer.name]), Console(bouncer.admin_dsn)
+    watchdog.start()
     try:
-        guard.arm(0.5)
+        watchdog.arm(0.5)
         assert console.pause(bouncer.name, 5)
         assert bouncer.paused()
-        wait_until(lambda: not bouncer.paused(), 10, "the guard has resumed")
-        guard.arm(0.5)
-        guard.disarm()
+        wait_until(lambda: not bouncer.paused(), 10, "the watchdog has resumed")
+        watchdog.arm(0.5)
+        watchdog.disarm()
         assert console.pause(bouncer.name, 5)
-        guard.close()
-        assert bouncer.paused(), "a guard that was disarmed leaves it alone"
+        watchdog.close()
+        assert bouncer.paused(), "a watchdog that was disarmed leaves it alone"
     finally:
         console.close()
-        guard.close()
+        watchdog.close()
 
 
 def test_doctor(database: Database, pgbouncer: Pooled) -> None:

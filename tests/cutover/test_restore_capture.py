@@ -17,7 +17,7 @@ from tests.support.cycling import Cycle, Start
 from tests.support.migration import Session, allow_replication, background, install
 from tests.support.servers import Connect, Database
 from tests.support.waiting import wait_for_lock_wait
-from tests.sync.test_resume import Operator
+from tests.support.watched import WatchedOperator
 
 PARTITIONED = """
 CREATE TABLE users (id bigserial PRIMARY KEY, email text NOT NULL, uuid_id uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE);
@@ -197,7 +197,7 @@ def test_the_publication(start: Start, database: Database, connect: Connect) -> 
 def test_every_command_says_it(cli: Cli, database: Database, connect: Connect, tmp_path: Path) -> None:
     """After the cutover, with a `sync` at work: `status`, `verify` and `revert` name it, `prepare` takes over and puts it
     back, `sync` goes on, and the revert keeps what was written without capture."""
-    op = Operator(cli, database, connect(database.superuser), tmp_path)
+    op = WatchedOperator(cli, database, connect(database.superuser), tmp_path)
     for command in (("prepare",), ("sync", "--once"), ("verify",), ("cutover", "--yes", "--no-snapshot")):
         op(*command)
     following = op.start("sync")

@@ -12,7 +12,7 @@ import cutover.run
 import swap.ddl.materialized_views
 import swap.sync.follow_up
 import swap.sync.materialized_views
-from swap.core.lock_retries import LockBudget
+from swap.core.lock_budget import LockBudget
 from swap.sync.follow_up import finish_exchange
 from swap.sync.materialized_views import finish_materialized_views
 from tests.support.cycling import Cycle, Start, doctor

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.commands import Cli
 from tests.support.dump import schema_dump
 from tests.support.servers import Connect, Database, DatabaseServer
-from tests.sync.test_resume import Operator
+from tests.support.watched import WatchedOperator
 
 CUTOVER = ("cutover", "--yes", "--no-snapshot")
 SYNC = ("sync", "--once")
@@ -39,7 +39,7 @@ def test_a_right_that_goes_is_named(
     cli: Cli, database: Database, connect: Connect, tmp_path: Path, server: DatabaseServer
 ) -> None:
     """One after another on one database: none changes anything, so each begins in the same state."""
-    op = Operator(cli, database, connect(database.superuser), tmp_path)
+    op = WatchedOperator(cli, database, connect(database.superuser), tmp_path)
     connect(database.owner).execute(OTHERS_TABLE)
     for step in (("prepare",), ("sync", "--once"), ("verify",)):
         op(*step)

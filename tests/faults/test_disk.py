@@ -17,7 +17,7 @@ from tests.support.commands import Cli
 from tests.support.migration import install
 from tests.support.mode import toml_with_mode
 from tests.support.servers import Connect, Database, DatabaseServer, Execute
-from tests.sync.test_resume import CONFIG, Operator
+from tests.support.watched import CONFIG, WatchedOperator
 
 MIB = 1 << 20
 SCHEMA = """
@@ -76,12 +76,12 @@ def disk(server: DatabaseServer, admin: Execute, database: Database) -> Iterator
         path.rmdir()
 
 
-class DiskOperator(Operator):
+class DiskOperator(WatchedOperator):
     """Without the schema of its base."""
 
     def __init__(self, cli: Cli, db: Database, watcher: psycopg.Connection[object], path: Path) -> None:
         self.cli, self.db, self.watcher, self.config = cli, db, watcher, path / "swap.toml"
-        self.config.write_text(toml_with_mode(CONFIG))
+        self.config.write_text(toml_with_mode(f'[source]\ntable = "public.users"\n{CONFIG}'))
 
     def out_of_disk(self, *args: str) -> None:
         result = self(*args, check=False)

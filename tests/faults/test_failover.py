@@ -205,10 +205,10 @@ def test_what_the_standby_has_not_got_is_not_confirmed(pair: Pair, operate: Oper
             assert slot is not None
             return slot.confirmed
 
-        with streaming(database, run.plan, run.id) as fence, ExitStack() as cut:
-            assert fence is not None
-            fence.wait_delivered()
-            before = fence.stream.position
+        with streaming(database, run.plan, run.id) as barrier, ExitStack() as cut:
+            assert barrier is not None
+            barrier.wait_delivered()
+            before = barrier.stream.position
             with closing(psycopg.connect(op.db.superuser)) as holder:
                 holder.execute("SELECT FROM swap.stream FOR UPDATE")
                 watcher.execute(BUMP)
@@ -216,8 +216,8 @@ def test_what_the_standby_has_not_got_is_not_confirmed(pair: Pair, operate: Oper
                 wait_until(lambda: watcher.execute(waits).fetchone(), what="the note waits")
                 cut.enter_context(pair.cut_off())
                 holder.rollback()
-            wait_until(lambda: fence.stream.position > before, what="the change is noted")
-            position = fence.stream.position
+            wait_until(lambda: barrier.stream.position > before, what="the change is noted")
+            position = barrier.stream.position
             end = watcher.execute("SELECT clock_timestamp() + interval '2s'").fetchone()
             wait_until(lambda: watcher.execute("SELECT clock_timestamp() > %s", end).fetchone() == (True,))
             assert confirmed() < position

@@ -12,18 +12,18 @@ from tests.support.commands import Cli, RunningCli
 from tests.support.migration import waiting_for
 from tests.support.servers import Connect, Database, DatabaseServer
 from tests.support.waiting import wait_until
-from tests.sync.test_resume import HOLD, Operator
+from tests.support.watched import HOLD, WatchedOperator
 
 CUTOVER = ("cutover", "--yes", "--no-snapshot")
 
 
 @pytest.fixture
-def op(cli: Cli, database: Database, connect: Connect, tmp_path: Path) -> Operator:
-    return Operator(cli, database, connect(database.superuser), tmp_path)
+def op(cli: Cli, database: Database, connect: Connect, tmp_path: Path) -> WatchedOperator:
+    return WatchedOperator(cli, database, connect(database.superuser), tmp_path)
 
 
 @pytest.mark.parametrize("held", ["users", "public.sessions.user_uuid_id"])
-def test_in_a_backfill(held: str, op: Operator, server: DatabaseServer, connect: Connect) -> None:
+def test_in_a_backfill(held: str, op: WatchedOperator, server: DatabaseServer, connect: Connect) -> None:
     op("prepare")
     op.hold(held, 1)
     running = op.start("sync", "--json")
@@ -32,7 +32,7 @@ def test_in_a_backfill(held: str, op: Operator, server: DatabaseServer, connect:
     op.assert_finished()
 
 
-def test_in_every_other_phase(op: Operator, server: DatabaseServer, connect: Connect) -> None:
+def test_in_every_other_phase(op: WatchedOperator, server: DatabaseServer, connect: Connect) -> None:
     """One after the other, on one database: prepare, an index build, following, a verification, a cutover's wait for its lock,
     following in reverse, a revert's wait."""
     blocked = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'swap {}%' AND wait_event_type = 'Lock'"
@@ -69,7 +69,9 @@ def test_in_every_other_phase(op: Operator, server: DatabaseServer, connect: Con
     op.assert_finished()
 
 
-def restart(op: Operator, server: DatabaseServer, connect: Connect, running: RunningCli, code: tuple[int, ...] = (9,)) -> None:
+def restart(
+    op: WatchedOperator, server: DatabaseServer, connect: Connect, running: RunningCli, code: tuple[int, ...] = (9,)
+) -> None:
     server.restart()
     result = running.wait()
     assert result.code in code, result
@@ -77,7 +79,7 @@ def restart(op: Operator, server: DatabaseServer, connect: Connect, running: Run
     op.watcher = connect(op.db.superuser)
 
 
-def follow(op: Operator, server: DatabaseServer, connect: Connect) -> None:
+def follow(op: WatchedOperator, server: DatabaseServer, connect: Connect) -> None:
     """A `sync` that follows, with a batch in hand that has to wait."""
     table, key = ("users_new", "id") if op.phase() == "syncing" else ("users_old", "legacy_id")
     other = connect(op.db.owner)

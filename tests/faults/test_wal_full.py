@@ -22,7 +22,7 @@ from tests.support.commands import Cli, RunningCli
 from tests.support.migration import SLOW_DDL, waiting_for
 from tests.support.servers import IN_MEMORY, MEMORY, Connect, Database, in_memory
 from tests.support.waiting import wait_until
-from tests.sync.test_resume import Operator
+from tests.support.watched import WatchedOperator
 
 CUTOVER = ("cutover", "--yes", "--no-snapshot", "--max-lock-hold", "60000")
 SMALL = {"min_wal_size": "32MB", "max_wal_size": "48MB", "restart_after_crash": "off"}
@@ -114,7 +114,7 @@ def ended(running: RunningCli) -> None:
 def test_the_server_stops_under_sync_and_cutover(small: Small, cli: Cli, connect: Connect, tmp_path: Path) -> None:
     server = small.server
     db = Database("postgres", server.conninfo(), server.conninfo(user="swap_owner"), server.conninfo(user="app"))
-    op = Operator(cli, db, connect(db.superuser), tmp_path)
+    op = WatchedOperator(cli, db, connect(db.superuser), tmp_path)
     op("prepare")
     writer = Writer(db.app)
     op.hold("users", 1)

@@ -16,7 +16,7 @@ from tests.support.migration import Session
 from tests.support.mode import Mode
 from tests.support.servers import Connect, Database, DatabaseServer
 from tests.support.waiting import wait_until
-from tests.sync.test_resume import Operator
+from tests.support.watched import WatchedOperator
 
 WRITES = (
     b"INSERT INTO users (email) VALUES ('new')",
@@ -28,12 +28,12 @@ CUTOVER = ("cutover", "--yes", "--no-snapshot")
 
 
 @pytest.fixture
-def op(cli: Cli, database: Database, connect: Connect, tmp_path: Path) -> Operator:
-    return Operator(cli, database, connect(database.superuser), tmp_path)
+def op(cli: Cli, database: Database, connect: Connect, tmp_path: Path) -> WatchedOperator:
+    return WatchedOperator(cli, database, connect(database.superuser), tmp_path)
 
 
 @pytest.fixture
-def app(connect: Connect, op: Operator) -> Session:
+def app(connect: Connect, op: WatchedOperator) -> Session:
     return connect(op.db.app)
 
 
@@ -49,18 +49,18 @@ def write(app: Session) -> list[bool]:
     return done
 
 
-def ready(op: Operator, *, cut_over: bool = False) -> None:
+def ready(op: WatchedOperator, *, cut_over: bool = False) -> None:
     for command in (("prepare",), ("sync", "--once"), ("verify",), *([CUTOVER] if cut_over else [])):
         op(*command)
 
 
-def refused(op: Operator, *args: str, code: int = 3) -> dict[str, str]:
+def refused(op: WatchedOperator, *args: str, code: int = 3) -> dict[str, str]:
     result = op(*args, check=False)
     assert result.code == code, result
     return dict(result.json["error"])
 
 
-def drop_under_sync(op: Operator, what: str) -> str:
+def drop_under_sync(op: WatchedOperator, what: str) -> str:
     """While a `sync` follows that has nothing to do: what it ends with."""
     running = op.start("sync", "--json")
     works = (
@@ -73,7 +73,7 @@ def drop_under_sync(op: Operator, what: str) -> str:
     return str(result.json["error"]["message"])
 
 
-def test_the_shadow(op: Operator, app: Session, server: DatabaseServer) -> None:
+def test_the_shadow(op: WatchedOperator, app: Session, server: DatabaseServer) -> None:
     before = schema_dump(server, op.db.dbname)
     ready(op)
     assert "public.users_new is gone" in drop_under_sync(op, "TABLE users_new")
@@ -89,7 +89,7 @@ def test_the_shadow(op: Operator, app: Session, server: DatabaseServer) -> None:
     assert op("sync", "--once").json["phase"] == "syncing"
 
 
-def test_the_retired_table(op: Operator, app: Session) -> None:
+def test_the_retired_table(op: WatchedOperator, app: Session) -> None:
     ready(op, cut_over=True)
     assert "public.users_old is gone" in drop_under_sync(op, "TABLE users_old CASCADE")
     assert all(write(app))
@@ -102,7 +102,7 @@ def test_the_retired_table(op: Operator, app: Session) -> None:
 
 
 @pytest.mark.parametrize("cut_over", [False, True], ids=["before", "after"])
-def test_the_queue(cut_over: bool, op: Operator, app: Session, capture_mode: Mode) -> None:
+def test_the_queue(cut_over: bool, op: WatchedOperator, app: Session, capture_mode: Mode) -> None:
     """With triggers the one loss that the application notices: its writes fail until they are off. A slot keeps WAL."""
     ready(op, cut_over=cut_over)
     queue = f"swap.users_{op.ask('SELECT tag FROM swap.fence')}_changes_0"
@@ -115,7 +115,7 @@ def test_the_queue(cut_over: bool, op: Operator, app: Session, capture_mode: Mod
 
 
 @pytest.mark.parametrize("table", ["run", "chunk", "fence"])
-def test_a_table_of_the_journal(table: str, op: Operator) -> None:
+def test_a_table_of_the_journal(table: str, op: WatchedOperator) -> None:
     op("prepare")
     op.watcher.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("swap", table)))
     error = refused(op, "sync", "--once")
@@ -128,12 +128,12 @@ SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) 
 """
 
 
-def drop_checks(op: Operator) -> None:
+def drop_checks(op: WatchedOperator) -> None:
     for (statement,) in op.watcher.execute(CHECKS.encode()).fetchall():
         op.watcher.execute(statement.encode())
 
 
-def test_the_state_schema_before_a_cutover(op: Operator, app: Session, connect: Connect, capture_mode: Mode) -> None:
+def test_the_state_schema_before_a_cutover(op: WatchedOperator, app: Session, connect: Connect, capture_mode: Mode) -> None:
     """RUNBOOK.md, 'Something was dropped'."""
     ready(op)
     with pytest.raises(errors.DependentObjectsStillExist):
@@ -157,7 +157,7 @@ def test_the_state_schema_before_a_cutover(op: Operator, app: Session, connect: 
     assert all(write(app))
 
 
-def test_the_state_schema_after_a_cutover(op: Operator, app: Session) -> None:
+def test_the_state_schema_after_a_cutover(op: WatchedOperator, app: Session) -> None:
     """RUNBOOK.md, 'Something was dropped'."""
     ready(op, cut_over=True)
     assert "The schema swap is gone" in drop_under_sync(op, "SCHEMA swap CASCADE")

@@ -22,7 +22,7 @@ from typing import IO, Any
 import psutil
 import pytest
 
-from tests.support.waiting import POLL_INTERVAL_S, T
+from tests.support.waiting import PATIENCE_S, POLL_INTERVAL_S, T
 from tests.support.zygote import Forked, Zygote
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +64,7 @@ class RunningCli:
     def pid(self) -> int:
         return self.process.pid
 
-    def wait_line(self, pattern: str, timeout_s: float = 30.0) -> str:
+    def wait_line(self, pattern: str, timeout_s: float = PATIENCE_S) -> str:
         """The next line, of stdout or stderr, that matches the regular expression; lines before it are passed
         over.
 

@@ -1,8 +1,8 @@
 """Which capture the tests run with: one parameter, and no copies of tests.
 
 `SWAP_TEST_MODE=trigger` or `logical` runs everything with that one. Unset, everything runs with triggers, and what is
-marked `both_modes` with logical replication as well. Whoever writes a configuration (`tests.support.migration`, `operating`,
-`cycling`, `whole`, `fixture_run`, …) takes the mode from here, unless the test names one itself.
+marked `both_modes` with logical replication as well. Every driver that writes a configuration (`tests.support.migration`, `operator`,
+`fixture_run`) takes the mode from here, unless the test names one itself.
 """
 
 from __future__ import annotations

@@ -5,95 +5,21 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 from psycopg import sql
 
-from tests.support.commands import Cli, CliResult, RunningCli
+from tests.support.commands import Cli, RunningCli
 from tests.support.dump import schema_dump
-from tests.support.migration import Driver, Session, install, waiting_for
-from tests.support.mode import toml_with_mode
+from tests.support.migration import Driver, install, waiting_for
 from tests.support.servers import Connect, Database, DatabaseServer
 from tests.support.waiting import wait_for_lock_wait, wait_until
-
-SCHEMA = """
-CREATE TABLE users (id bigserial PRIMARY KEY, email text NOT NULL UNIQUE, inviter_id bigint REFERENCES users, n integer);
-CREATE INDEX ON users (inviter_id);
-CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE);
-CREATE INDEX sessions_user ON sessions (user_id);
-INSERT INTO users SELECT n, 'user' || n, nullif(n / 2, 0), 0 FROM generate_series(1, 12000) n;
-SELECT setval('users_id_seq', 20000);
-INSERT INTO sessions (user_id) SELECT n FROM generate_series(1, 3000) n;
-"""
-CONFIG = """
-[source]
-table = "public.users"
-[sync]
-jobs = 1
-chunk_target_ms = 10
-[cutover]
-lock_timeout_ms = 100
-max_attempts = 1000
-"""
-HOLD = 7  # the advisory lock that held ranges wait for
-
-
-class Operator:
-    """Runs commands on one database, and looks at it as superuser."""
-
-    def __init__(self, cli: Cli, db: Database, watcher: Session, path: Path) -> None:
-        self.cli, self.db, self.watcher, self.config = cli, db, watcher, path / "swap.toml"
-        install(db, SCHEMA)
-        self.config.write_text(toml_with_mode(CONFIG))
-
-    def __call__(self, *args: str, check: bool = True) -> CliResult:
-        return self.cli(*args, "--json", config=self.config, dsn=self.db.owner, check=check)
-
-    def start(self, *args: str) -> RunningCli:
-        return self.cli.start(*args, config=self.config, dsn=self.db.owner)
-
-    def ask(self, text: str) -> Any:
-        """The first value of a query, None without a row or while a table is not there yet."""
-        try:
-            row = self.watcher.execute(text.encode()).fetchone()
-        except psycopg.errors.UndefinedTable:
-            return None
-        return row and row[0]
-
-    def phase(self) -> Any:
-        return self.ask("SELECT phase::text FROM swap.run ORDER BY id DESC LIMIT 1")
-
-    def hold(self, part: str, number: int) -> None:
-        """Range `number` of `part`, and every later one, waits between its rows and its commit while HOLD is held."""
-        self.watcher.execute(
-            sql.SQL(
-                "CREATE FUNCTION swap.hold() RETURNS trigger LANGUAGE plpgsql AS"
-                " 'BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared({hold}); RETURN NEW; END';"
-                "CREATE TRIGGER hold BEFORE UPDATE ON swap.chunk FOR EACH ROW"
-                " WHEN (NEW.part = {part} AND NEW.number >= {number}) EXECUTE FUNCTION swap.hold();"
-                "ALTER TABLE swap.chunk ENABLE ALWAYS TRIGGER hold;"
-                "SELECT pg_advisory_lock({hold})"
-            ).format(hold=sql.Literal(HOLD), part=sql.Literal(part), number=sql.Literal(number))
-        )
-
-    def let_go(self) -> None:
-        self.watcher.execute("SELECT pg_advisory_unlock_all()")
-
-    def assert_finished(self) -> None:
-        """What an undisturbed run ends in: synced, verified identical, and nothing left over."""
-        result = self("sync", "--once").json
-        assert (result["reason"], result["phase"], result["pending_changes"]) == ("caught_up", "syncing", 0)
-        assert self("verify", "--method", "exact").json["verdict"] == "identical"
-        assert self.ask("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
-        assert self.ask("SELECT count(*) FROM swap.chunk WHERE rows IS NULL") == 0
-        assert self.ask("SELECT count(*) FROM swap.run") == 1
+from tests.support.watched import HOLD, SCHEMA, WatchedOperator
 
 
 @pytest.fixture
-def op(cli: Cli, database: Database, connect: Connect, tmp_path: Path) -> Operator:
-    return Operator(cli, database, connect(database.superuser), tmp_path)
+def op(cli: Cli, database: Database, connect: Connect, tmp_path: Path) -> WatchedOperator:
+    return WatchedOperator(cli, database, connect(database.superuser), tmp_path)
 
 
 @pytest.fixture
@@ -123,7 +49,7 @@ def comparable(dump: str, tag: int) -> str:
 
 @pytest.mark.parametrize("table", ["users", "sessions"])
 def test_prepare_killed_while_it_waits_for_a_lock(
-    op: Operator, connect: Connect, server: DatabaseServer, undisturbed: Callable[[], str], table: str
+    op: WatchedOperator, connect: Connect, server: DatabaseServer, undisturbed: Callable[[], str], table: str
 ) -> None:
     """I4: given SIGKILL before capture began, or between two references, when it is run again, then the end state is
     that of a run nobody disturbed."""
@@ -145,7 +71,7 @@ def test_prepare_killed_while_it_waits_for_a_lock(
 
 @pytest.mark.both_modes
 @pytest.mark.parametrize("part", ["identity", "users", "public.sessions.user_uuid_id"])
-def test_sync_killed_in_the_middle_of_a_range(op: Operator, connect: Connect, part: str) -> None:
+def test_sync_killed_in_the_middle_of_a_range(op: WatchedOperator, connect: Connect, part: str) -> None:
     """I4: given SIGKILL with a range's rows written and not committed, and writes meanwhile, when it is run again,
     then nothing is missing and nothing is there twice."""
     app = connect(op.db.app)
@@ -169,7 +95,7 @@ def test_sync_killed_in_the_middle_of_a_range(op: Operator, connect: Connect, pa
     op.assert_finished()
 
 
-def test_sync_killed_between_ranges_again_and_again(op: Operator) -> None:
+def test_sync_killed_between_ranges_again_and_again(op: WatchedOperator) -> None:
     """I4: every call goes on where the last one was killed."""
     # Ranges at most double: 5, 10 and 20 thousand rows, so there is a fourth on the fastest machine.
     op.watcher.execute("INSERT INTO users SELECT n, 'user' || n FROM generate_series(12001, 42000) n")
@@ -202,7 +128,7 @@ def test_sync_killed_between_ranges_again_and_again(op: Operator) -> None:
     op.assert_finished()
 
 
-def test_sync_killed_while_it_builds_an_index_concurrently(op: Operator, connect: Connect) -> None:
+def test_sync_killed_while_it_builds_an_index_concurrently(op: WatchedOperator, connect: Connect) -> None:
     """I4, H38: given an index of a reference left INVALID, when sync is run again, then it is built anew."""
     reader = connect(op.db.app)
     op("prepare")
@@ -223,7 +149,7 @@ def test_sync_killed_while_it_builds_an_index_concurrently(op: Operator, connect
 
 
 @pytest.mark.both_modes
-def test_a_killed_sync_that_followed_is_taken_over(op: Operator, connect: Connect) -> None:
+def test_a_killed_sync_that_followed_is_taken_over(op: WatchedOperator, connect: Connect) -> None:
     """I4, I11: given SIGKILL in the middle of a replayed batch."""
     app, other = connect(op.db.app), connect(op.db.owner)
     op("prepare")
@@ -247,7 +173,7 @@ def test_a_killed_sync_that_followed_is_taken_over(op: Operator, connect: Connec
 
 
 @pytest.mark.both_modes
-def test_every_command_twice(op: Operator, server: DatabaseServer) -> None:
+def test_every_command_twice(op: WatchedOperator, server: DatabaseServer) -> None:
     """I4: the second call of each finds nothing left to do."""
     first = op("prepare").json
     prepared = schema_dump(server, op.db.dbname)
@@ -270,7 +196,7 @@ def test_every_command_twice(op: Operator, server: DatabaseServer) -> None:
 
 
 @pytest.mark.parametrize("table", ["users", "sessions"])
-def test_a_range_waits_for_a_held_row_no_longer_than_a_lock(op: Operator, connect: Connect, table: str) -> None:
+def test_a_range_waits_for_a_held_row_no_longer_than_a_lock(op: WatchedOperator, connect: Connect, table: str) -> None:
     """I1: given a transaction that holds the last row of a range which is being filled, when it goes on to the first, then it
     gets it, nobody else waits for the range's rows either, and what was held is filled in the end."""
     op("prepare")
@@ -292,7 +218,7 @@ def test_a_range_waits_for_a_held_row_no_longer_than_a_lock(op: Operator, connec
 
 
 @pytest.fixture
-def following(op: Operator) -> RunningCli:
+def following(op: WatchedOperator) -> RunningCli:
     """A `sync` that has built everything and follows."""
     op("prepare")
     running = op.start("sync")
@@ -300,12 +226,12 @@ def following(op: Operator) -> RunningCli:
     return running
 
 
-def pending(op: Operator) -> int:
+def pending(op: WatchedOperator) -> int:
     return int(op("status").json["pending_changes"])
 
 
 @pytest.mark.both_modes
-def test_a_second_sync_is_refused(op: Operator, following: RunningCli) -> None:
+def test_a_second_sync_is_refused(op: WatchedOperator, following: RunningCli) -> None:
     """I11, H42: exit 3 and a line that names the session at work; the first goes on."""
     holder = op.ask(
         "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database"
@@ -326,7 +252,7 @@ def test_a_second_sync_is_refused(op: Operator, following: RunningCli) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_sync_after_the_batch_in_hand(
-    op: Operator, following: RunningCli, connect: Connect, number: signal.Signals
+    op: WatchedOperator, following: RunningCli, connect: Connect, number: signal.Signals
 ) -> None:
     """I4: given a batch that waits, when the signal comes, then the batch is finished, and the exit code is 0."""
     app, other = connect(op.db.app), connect(op.db.owner)
@@ -346,7 +272,7 @@ def test_a_signal_ends_sync_after_the_batch_in_hand(
     assert pending(op) == 0
 
 
-def test_a_signal_during_backfill_ends_it_after_the_range(op: Operator) -> None:
+def test_a_signal_during_backfill_ends_it_after_the_range(op: WatchedOperator) -> None:
     """I4: exit 0, the range in hand committed, and the rest left for the next call."""
     op("prepare")
     op.hold("users", 1)
@@ -363,7 +289,7 @@ def test_a_signal_during_backfill_ends_it_after_the_range(op: Operator) -> None:
 
 
 @pytest.mark.both_modes
-def test_pause_and_resume_from_another_terminal(op: Operator, following: RunningCli, connect: Connect) -> None:
+def test_pause_and_resume_from_another_terminal(op: WatchedOperator, following: RunningCli, connect: Connect) -> None:
     """Given a sync that follows, when it is paused, then nothing is replayed, it says why, and `resume` lets it go on."""
     app = connect(op.db.app)
     assert op("pause").json == {"paused": True}
@@ -377,7 +303,7 @@ def test_pause_and_resume_from_another_terminal(op: Operator, following: Running
     assert following.terminate().code == 0
 
 
-def test_pause_holds_the_backfill(op: Operator) -> None:
+def test_pause_holds_the_backfill(op: WatchedOperator) -> None:
     """Given a range in hand, when paused, then no further range begins before `resume`."""
     op("prepare")
     op.hold("users", 1)
@@ -396,7 +322,7 @@ def test_pause_holds_the_backfill(op: Operator) -> None:
     op.assert_finished()
 
 
-def test_watching_ends_in_order(op: Operator) -> None:
+def test_watching_ends_in_order(op: WatchedOperator) -> None:
     op("prepare")
     watching = op.start("status", "--watch")
     here = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'swap status' AND state = 'idle'"
@@ -406,7 +332,7 @@ def test_watching_ends_in_order(op: Operator) -> None:
     assert "prepared" in ended.stdout
 
 
-def test_a_cancelled_statement_is_an_operators_stop(op: Operator) -> None:
+def test_a_cancelled_statement_is_an_operators_stop(op: WatchedOperator) -> None:
     """I4: given pg_cancel_backend in the middle of a range, then the command says so and can be run again."""
     op("prepare")
     op.hold("users", 1)

@@ -7,6 +7,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,10 @@ from tests.support.commands import RunningCli
 from tests.support.servers import Connect
 from tests.support.verifying import Verified
 from tests.support.waiting import wait_until
+from verify.change_comparison import ChangeComparison, compare_changes
+from verify.continuous import ContinuousSettings, ContinuousVerification
+from verify.metrics import Metrics
+from verify.settings import VerificationSettings
 
 # The effect of a defective replay: one row comes out wrong whenever it is replayed.
 SPOIL = (
@@ -93,6 +98,22 @@ def test_it_goes_on_with_the_retired_table_until_finalize(verified: Verified, wa
     verified.op("finalize", "--yes")
     result = watching.wait()
     assert (result.code, result.json["reason"]) == (0, "ended"), result
+
+
+def test_a_finalize_just_after_a_comparison(verified_after: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a finalize just after a comparison of changed keys: it drops the queue, and the verification ends with the run. Before,
+    the verification then asked the queue for its length (seen: UndefinedTable, in one of some twenty runs)."""
+
+    def compare_then_finalize(*args: Any) -> ChangeComparison:
+        compared = compare_changes(*args)
+        verified_after.op("finalize", "--yes")
+        return compared
+
+    monkeypatch.setattr("verify.continuous.compare_changes", compare_then_finalize)
+    settings = ContinuousSettings(0.01, 3600.0, VerificationSettings("exact", 1))
+    with verified_after.migration() as migration:
+        done = ContinuousVerification(migration, settings, Metrics("public.users")).run()
+    assert (done.reason, done.passes, done.comparisons) == ("ended", 1, 1)
 
 
 def test_terminated_in_the_middle_of_a_pass(verified: Verified, connect: Connect) -> None:

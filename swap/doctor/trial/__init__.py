@@ -1,1 +1,1 @@
-"""The trial: builds the target schema empty, in one transaction, and rolls it back."""
+"""The trial: it builds the target schema empty, in one transaction, and rolls it back."""

@@ -1,12 +1,13 @@
-"""The trial (H25, H27): builds the target schema, empty, before anything else is built, and rolls it back.
+"""The trial (H25, H27): it builds the target schema, empty, before anything else is built, and rolls it back.
 
-One transaction makes schemas of its own, empty copies of the tables in them, and the same plan with those schemas'
-names in it (`swap.doctor.trial.remap`). Then it runs the statements of `swap.ddl.phases`, from `prepare` to the exchange,
-on the copies, each under a savepoint. What cannot be built over a uuid fails here, in the server's own words, and the
-trial reports all of it, not the first only. It takes ACCESS SHARE on an application's table that a view reads, for as long
-as the view is created, and no other lock: it leaves out statements that would touch a relation outside its own schemas.
+One transaction makes schemas of its own, empty copies of the tables in them, and the same plan with the names of those
+schemas (swap.doctor.trial.remap). Then it runs the statements of `swap.ddl.phases`, from `prepare` to the exchange, on
+the copies, each under a savepoint. What cannot be built over a uuid fails here, in the server's own words. The trial
+reports all failures, not only the first.
 
-It also leaves out by kind: the tool's own objects, the copy of rows, and what the copies do not have (old views to set
+It takes ACCESS SHARE on an application's table that a view reads, while the view is created, and no other lock: it leaves
+out statements that would touch a relation outside its own schemas. It also leaves out some kinds of statement: those
+about swap's own objects and the copy of rows, and those about objects that the copies do not have (old views to set
 aside, sequences, publications, rights).
 """
 
@@ -55,11 +56,11 @@ EXPLAINS = {
     "42883": ("function",),  # an aggregate, which has no text to make it again by
     "55000": ("view",),  # a materialized view over one that is not populated
 }
-"""What the server may say against an object (SQLSTATE), and the checks that know better what to do about it."""
+"""SQLSTATEs of a failed object, and the checks whose findings say better what to do about it."""
 PROVIDER = "Load the provider in every session (shared_preload_libraries), or SECURITY LABEL … IS NULL, and again afterwards."
 GONE = "Mend what it needs first."
 
-# Left out: what swap keeps for itself, work on rows, and what the copies have nothing for.
+# Left out: swap's own objects, work on rows, and statements about objects that the copies do not have.
 LEFT_OUT = {Kind.CAPTURE, Kind.SET_ASIDE, Kind.RECOMPILE, Kind.ROWS, Kind.MAINTENANCE, Kind.LOCK, Kind.SEQUENCE}
 # A failure of one of these is a finding. The others name a column, a right or an option of what failed before them.
 BUILT = {
@@ -69,12 +70,15 @@ BUILT = {
 
 
 class _RollBack(Exception):
-    """Ends the trial's transaction; nothing of it remains."""
+    """Ends the trial's transaction, so that nothing of it remains."""
 
 
 @dataclass
 class Trial:
-    """What was found. `left_out`: statements that could not be tried out, with the reason; none of them builds anything."""
+    """The result of a trial. `known`: findings from the catalog, by (name, object).
+
+    `left_out`: statements that failed and build nothing, with the reason.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -83,15 +87,18 @@ class Trial:
     known: set[tuple[str, str]] = field(default_factory=set)
 
     def is_explained(self, label: str, error: psycopg.Error) -> bool:
-        """Whether a check of the catalog has said why this object cannot be built. Another failure of the same
-        object is news: a view of another owner's that calls max(id) needs more than the membership."""
+        """Whether a check of the catalog has said why this object cannot be built.
+
+        Another failure of the same object is news: a view of another owner's that calls max(id) needs more than the
+        membership.
+        """
         return any((name, label) in self.known for name in EXPLAINS.get(error.sqlstate or "", ()))
 
 
 def trial_findings(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> list[Finding]:
-    """Build everything that `plan` will build, on empty copies, and roll it back. CREATE on the database is needed.
+    """Build everything that `plan` will build, on empty copies, and roll it back. Needs CREATE on the database.
 
-    `known`: what the catalog has told already. A failure that it explains is not reported a second time, in the server's
+    `known`: the findings from the catalog. A failure that one of them explains is not reported a second time, in the server's
     words and with a hint that does not fit.
 
     Raises psycopg's LockNotAvailable and QueryCanceled: a table that a view reads is locked, or the server is too busy.
@@ -106,9 +113,9 @@ def trial_findings(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) 
 
 
 def run_trial(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> Trial:
-    """`trial_findings` with everything that tests want to know."""
+    """`trial_findings` with the statements that were left out and the number of those that were built."""
     plan = some_partitions(plan)
-    plan = replace(plan, mode="trigger")  # capture is not tried out: its triggers are left out, a slot could not be undone
+    plan = replace(plan, mode="trigger")  # capture is not tried: its triggers are left out, and a slot could not be undone
     trial = Trial(known={(f.name, f.object) for f in known if f.status != "ok"})
     try:
         with conn.transaction():
@@ -139,9 +146,11 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
 
 
 def _row_type_functions(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[sql.SQL]:
-    """Functions bound to the row type of a reference's table stay as they are, and so does their type; a view over the
-    copies finds them only with the copies' types. Another signature is another function: the trial does not touch the
-    real one."""
+    """Definitions of the functions bound to the row type of a reference's table.
+
+    The exchange keeps such a function, as it keeps the type. But a view over the copies finds it only with the copies' types.
+    Another signature is another function, so the trial does not touch the real one.
+    """
     oids = [t.oid for t in plan.catalog.tables if t.name != plan.source]
     dependents = [f.oid for f in plan.catalog.functions]
     query = load_sql("swap.doctor.trial", "row_type_functions.sql")
@@ -150,7 +159,7 @@ def _row_type_functions(conn: Connection, plan: Plan, remap: SchemaRemap) -> lis
 
 
 def _statements(plan: Plan) -> Iterator[Statement]:
-    """From `prepare` to the exchange, as they run; indexes plainly, because the trial is one transaction."""
+    """The statements from `prepare` to the exchange, as they run. Indexes are built plainly: the trial is one transaction."""
     yield from statements_of(prepare_steps(plan))
     yield from statements_of(backfill_tasks(plan, concurrently=False))
     yield from statements_of(build_tasks(plan))
@@ -160,7 +169,7 @@ def _statements(plan: Plan) -> Iterator[Statement]:
 
 @dataclass
 class _Builder:
-    """Runs statements on the copies and notes which fail. `failed`: the labels of what is not there, by plain name."""
+    """Runs statements on the copies and notes failures. `failed`: the labels of objects that are missing, by plain name."""
 
     conn: Connection
     trial: Trial
@@ -181,7 +190,7 @@ class _Builder:
         return error_in_savepoint(self.conn, partial(self.conn.execute, text))
 
     def _inside(self, statement: Statement) -> bool:
-        """Whether it is about an object of the application's, on the copies alone."""
+        """Whether the statement is about an object of the application's, on the copies alone."""
         if statement.kind in LEFT_OUT:
             return False
         if statement.kind is Kind.STATISTICS and statement.verb is not Verb.CREATE:
@@ -220,8 +229,11 @@ class _Builder:
 
 
 def _batches(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
-    """Runs of statements for one round trip and one savepoint; where one of them fails they are run singly. 200
-    references are 3000 statements. What may fail because the copies do not have it goes alone."""
+    """Group statements into one round trip and one savepoint each: 200 references are 3000 statements.
+
+    Where one of a batch fails, the caller runs them one by one. A statement that may fail because the copies do not have its
+    object is a batch of its own.
+    """
     for may_fail, run in groupby(statements, key=lambda s: s.takes_back):
         mine = list(run)
         size = 1 if may_fail else BATCH
@@ -229,7 +241,10 @@ def _batches(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
 
 
 def _targets(conn: Connection, plan: Plan) -> tuple[Table, ...]:
-    """What the source itself refers to, and tables whose policies are created again: either would lock the real table."""
+    """The tables that the source itself refers to, and those whose policies are created again.
+
+    A statement on either would lock the real table.
+    """
     known = {t.name for t in plan.catalog.tables}
     under_policy = {b.table for b in plan.catalog.policies if b.reads_source} | {n.table for n in plan.new_policies}
     names = sorted(({fk.target for fk in plan.catalog.outgoing} | under_policy) - known)
@@ -238,12 +253,15 @@ def _targets(conn: Connection, plan: Plan) -> tuple[Table, ...]:
 
 
 def _schema(conn: Connection, part: str) -> str:
-    """A schema's name that is nobody else's: two trials at a time would wait for each other on one name."""
+    """A schema's name that no other trial uses: two trials would wait for each other over one name."""
     return derive(f"swap_trial_{conn.info.backend_pid}", f"_{part}")
 
 
 def _scratch(conn: Connection, plan: Plan, outside: tuple[Table, ...]) -> SchemaRemap:
-    """One schema for each one involved: two tables of one name stay two. Owners of views and functions must be able to create there."""
+    """Create one schema for each schema involved, so that two tables of one name stay two.
+
+    Owners of views and functions must be able to create objects there.
+    """
     tables = {plan.shadow, plan.retired, *(x.name for t in (*plan.catalog.tables, *outside) for x in (t, *t.partitions))}
     tables |= {f.name for f in dependents(plan)} | {build_name(s) for s in plan.catalog.statistics}
     tables |= {s.name for s in plan.catalog.statistics}

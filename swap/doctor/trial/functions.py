@@ -1,9 +1,9 @@
-"""Functions with bodies of text (H27): nothing binds them to a table, and they fail at their next call.
+"""Functions with string bodies (H27): nothing binds them to a table, so they fail at their next call after the cutover.
 
-Those in SQL are created in the trial's schemas, where the server parses the body over the target tables; those in
-PL/pgSQL are checked there by the extension plpgsql_check where the database has it. What holds today and not over the
-uuid is a blocker that can be accepted: the cutover does not rebuild it, a release of the application does. What cannot
-be checked is listed for review. Nothing is executed.
+The trial creates a function in SQL in its own schemas, where the server parses the body over the target tables. A
+function in PL/pgSQL is checked there by the extension plpgsql_check, where the database has it. A body that holds today
+and not over the uuid is a blocker that can be accepted: the cutover does not rebuild it, a release of the application
+does. The trial lists for review what it cannot check. It executes no function.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ READ = "Read it: parameters, variables and comparisons of the key must be uuid a
 
 @dataclass(frozen=True)
 class Routine:
-    """One row of trial_functions.sql; `path` is its own search_path, `tables` those whose triggers call it."""
+    """One row of functions.sql. `path`: its own search_path. `tables`: the tables whose triggers call it."""
 
     oid: int
     schema: str
@@ -52,7 +52,7 @@ def review(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[Finding]:
     checker = _checker(conn)
     out = []
     for routine in _routines(conn, plan):
-        with conn.transaction(force_rollback=True):  # all are made in one schema: two of one name would replace each other
+        with conn.transaction(force_rollback=True):  # all are created in one schema: two of one name would replace each other
             out += _review(conn, plan, remap, routine, checker)
     return out
 
@@ -94,7 +94,7 @@ def _sql_body(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Routine
 
 
 def _create(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Routine, *, moved: bool) -> TableName | psycopg.Error:
-    """The routine in the trial's schema: over the tables as they are, or (`moved`) over the target's."""
+    """Create the routine in the trial's schema: over the tables as they are, or (`moved`) over the target's."""
     scratch = next(iter(remap.schemas.values()))
     own = {TableName(routine.schema, routine.name): scratch}
     text = SchemaRemap({**remap.schemas, **own} if moved else own).text(OWN_PATH.sub("", routine.definition, count=1))
@@ -113,7 +113,7 @@ def _set(conn: Connection, name: str, value: str) -> None:
 
 
 def _path(plan: Plan, remap: SchemaRemap, routine: Routine, *, moved: bool) -> str:
-    """Where unqualified names are looked for: the routine's own path, else a usual one; its own and the source's schema."""
+    """Where the server looks for unqualified names: the routine's own path or a usual one, then its schema and the source's."""
     path = [p.strip() for p in (routine.path or SESSION_PATH).split(",")]
     path += [quote(s) for s in (routine.schema, plan.source.schema) if quote(s) not in path]
     if not moved:
@@ -159,7 +159,7 @@ def _plpgsql_body(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Rou
 
 
 def _check(conn: Connection, checker: sql.Identifier, function: int, table: int) -> list[str]:
-    """What is wrong with the body, as `line N: message`: errors, and types that do not fit."""
+    """Errors of the body, and types that do not fit, as `line N: message`."""
     statement = sql.SQL(
         "SELECT c.lineno, c.message FROM {}({}::oid::regprocedure, {}::oid::regclass, fatal_errors => false) c"
         " WHERE c.level = 'error' OR c.sqlstate = '42804'"

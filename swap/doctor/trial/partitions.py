@@ -1,8 +1,8 @@
-"""Which partitions the trial build has copies of: partitions are made alike, and may be thousands.
+"""Which partitions the trial copies: partitions are made alike, and there may be thousands.
 
-Each copy is a table with its indexes, twice over, in one transaction: locks, of which the server has room for about 6000 by
-default. So of each partitioned table some are tried, and every one that has a foreign key of its own. What the plan says of
-the others is left out of it as a whole: no statement of the trial may name a relation that has no copy (I2).
+Each copy is a table with its indexes, twice, in one transaction. That takes locks, and the server has room for about 6000
+by default. So the trial copies some partitions of each table, and every partition that has a foreign key of its own. It
+leaves the others out of the plan as a whole: no statement of the trial may name a relation that has no copy (I2).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LEAVES = 40
 
 
 def some_partitions(plan: Plan) -> Plan:
-    """The plan as it would be if those partitions were all."""
+    """The plan as it would be if the chosen partitions were all."""
     own = {heap for fk in plan.catalog.foreign_keys if fk.root for heap in (fk.heaps if fk.parts else (fk.table,))}
     gone = {p.name for t in plan.catalog.tables for p in _left_out(t, own)}
     if not gone:

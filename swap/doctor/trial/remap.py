@@ -1,11 +1,14 @@
-"""The same plan in other schemas: tables keep their names, so text that the server printed stays valid when the
-schema in front of a table's name is replaced by another one.
+"""The same plan in other schemas.
+
+Tables keep their names. So text that the server printed stays valid when the schema in front of a table's name is
+replaced.
 
 Printed text names every table as `schema.table` (it is printed under `search_path = pg_catalog`), and columns by an
-alias, never by `schema.table.column` (ruleutils.c, get_variable). So the pairs are replaced and nothing else: SQL is
-not parsed. The alternative, a search_path under which the server prints the names unqualified, cannot tell two tables
-of one name in two schemas apart. An alias that is called like a schema, with a column called like a moved table,
-would be taken for the table; that is all that can go wrong.
+alias, never by `schema.table.column` (ruleutils.c, get_variable). So swap replaces these pairs and nothing else, and
+parses no SQL. An alias that is called like a schema, with a column called like a moved table, would be taken for the
+table. That is all that can go wrong.
+Rejected: a search_path under which the server prints names unqualified. It cannot tell two tables of one name in two
+schemas apart.
 """
 
 from __future__ import annotations
@@ -26,24 +29,25 @@ class SchemaRemap:
 
     def __init__(self, schemas: Mapping[TableName, str]) -> None:
         self.schemas = dict(schemas)
-        self._by_text = {_folded(t.schema) + "." + _folded(t.name): s for t, s in self.schemas.items()}
+        self._by_text = {_quoted(t.schema) + "." + _quoted(t.name): s for t, s in self.schemas.items()}
         pairs = sorted((_pattern(t) for t in self.schemas), key=len, reverse=True)
         self._pattern = re.compile("|".join(pairs)) if pairs else None
 
     def text(self, text: str) -> str:
-        """`text` with every moved relation in its new schema; in string constants and function bodies too."""
+        """`text` with every moved relation in its new schema, in string constants and function bodies too."""
         return self._pattern.sub(self._moved, text) if self._pattern else text
 
     def name(self, table: TableName) -> TableName:
+        """The relation by its name in its new schema."""
         return TableName(self.schemas.get(table, table.schema), table.name)
 
     def back(self, table: TableName) -> TableName:
-        """The relation that is called `table` now, under its own name."""
+        """The relation that is called `table` now, by its own name."""
         was = (t for t, schema in self.schemas.items() if schema == table.schema and t.name == table.name)
         return next(was, table)
 
     def readable(self, message: str) -> str:
-        """What the server says about a moved relation, with the schema that its reader knows."""
+        """A message of the server about a moved relation, with the schema that the reader knows."""
         for schema, moved in {(t.schema, s) for t, s in self.schemas.items()}:
             message = message.replace(f'"{moved}".', f"{quote(schema)}.").replace(f"{moved}.", f"{quote(schema)}.")
         return message
@@ -62,7 +66,7 @@ class SchemaRemap:
 
     def _moved(self, found: re.Match[str]) -> str:
         schema, relation = _split(found.group())
-        return f"{_quoted(self._by_text[_folded_text(schema) + '.' + _folded_text(relation)])}.{relation}"
+        return f"{_quoted(self._by_text[_folded(schema) + '.' + _folded(relation)])}.{relation}"
 
 
 PART = re.compile(r'\s*("(?:[^"]|"")+"|[^\s".]+)\s*')
@@ -80,7 +84,7 @@ def _pattern(table: TableName) -> str:
 
 
 def _part(name: str) -> str:
-    """How a name may be written: quoted, or, where it is lower case, bare in any case."""
+    """A pattern for the ways to write a name: quoted or, where it is lower case, bare in any case."""
     quoted = re.escape(_quoted(name))
     bare = re.fullmatch(r"[^\W\d][\w$]*", name) and name == name.lower()
     return f"(?:{quoted}|(?i:{re.escape(name)}))" if bare else quoted
@@ -90,9 +94,6 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _folded(name: str) -> str:
-    return _quoted(name)
-
-
-def _folded_text(written: str) -> str:
+def _folded(written: str) -> str:
+    """A name as the server reads it, quoted."""
     return written if written.startswith('"') else _quoted(written.lower())

@@ -1,4 +1,4 @@
-"""What the trial does with everything that may fail: a savepoint, and the server's own words."""
+"""Run a part of the trial that may fail: under a savepoint, with the server's own words for the failure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from swap.core.connection import Connection, judged
 
 
 def error_in_savepoint(conn: Connection, work: Callable[[], object]) -> psycopg.Error | None:
-    """Do `work` under a savepoint. None, or what the server says against it.
+    """Do `work` under a savepoint. Returns None, or the server's error.
 
-    Raises what says nothing about the work: a lock that was not free, a statement that took too long, a lost session.
+    Raises errors that say nothing about the work: a lock that was not free, a statement that took too long, a lost session.
     """
     try:
         with conn.transaction():

@@ -1,4 +1,4 @@
-"""Empty copies of the tables involved, as they are before `prepare`, for the trial build. Pure: from the catalog."""
+"""Empty copies of the tables involved, as they are before `prepare`, for the trial. Pure: from the catalog."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from swap.plan.model import Plan
 
 
 def copies(plan: Plan, others: tuple[Table, ...]) -> tuple[list[Statement], list[Statement]]:
-    """Source, references and `others` (what the source refers to): the tables, then their constraints, indexes, triggers.
+    """Copy the source, the references and `others` (what the source refers to): tables first, then everything on them.
 
-    No foreign key: those that touch the source are added by the exchange itself, and no other one matters here.
+    Leaves out foreign keys: the exchange itself adds those that touch the source, and no other one matters here.
     """
-    parts = {p.name for t in plan.catalog.tables for p in t.partitions}  # one may be named by itself, and is refused then
+    parts = {p.name for t in plan.catalog.tables for p in t.partitions}  # `doctor` refuses one by itself
     tables = tuple(t for t in (*plan.catalog.tables, *others) if t.name not in parts)
     made = [s for t in tables for s in _copy(t, plan.catalog.server_version)]
     # A constraint trigger may be FROM another table: the tables come first.
@@ -28,8 +28,10 @@ def copies(plan: Plan, others: tuple[Table, ...]) -> tuple[list[Statement], list
 
 
 def _copy(table: Table, version: int) -> Iterator[Statement]:
-    """With its partitions: as they are attached, the server finds each index and constraint of theirs that is a part of one
-    of the table's."""
+    """A table with its partitions.
+
+    When a partition is attached, the server finds each of its indexes and constraints that is a part of one of the table's.
+    """
     for partition in table.partitions:
         yield from _copy(partition, version)
     columns = sql.SQL(", ").join(_column(c, version) for c in table.columns)
@@ -50,7 +52,7 @@ def _copy(table: Table, version: int) -> Iterator[Statement]:
 
 
 def _divided(table: Table) -> bool:
-    """Whether its copy is: the table that the source refers to has no partitions here, and needs none."""
+    """Whether the copy is partitioned. A table that only the source refers to has no partitions here, and needs none."""
     return bool(table.partition_key and (table.partitions or table.parent))
 
 
@@ -60,6 +62,7 @@ def _made(table: Table, text: Query, kind: Kind, name: str = "", verb: Verb = Ve
 
 
 def _column(c: Column, version: int) -> Query:
+    """The column as it is, by its own default and NOT NULL."""
     default = verbatim(c.default) if c.default else None
     not_null = not_null_constraint(version, c.not_null_name) if c.not_null else None
     return column_definition(c.name, c.type, collation=c.collation, generated=c.generated, default=default, not_null=not_null)

@@ -122,7 +122,7 @@ class DelegatedBarrier:
         conn.execute("SET synchronous_commit = local")
 
     def wait_delivered(self) -> Connection:
-        """Raises GivenUp, RefusedError after TIMEOUT_S in which nothing was delivered, and what the stream raises."""
+        """Raises GivenUp, RefusedError after TIMEOUT_S without a delivery, and the errors of the stream."""
         wanted, tag = emit_barrier(self.conn), self.run.plan.tag
         at, deadline = self._position(), time.monotonic() + TIMEOUT_S
         nudge = Nudge(self.conn)

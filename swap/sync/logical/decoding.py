@@ -1,8 +1,8 @@
 """From the messages of a walsender to entries of the change table: bytes in, COPY text out. It holds no connection.
 
-What a captured change costs is what is done here, for each of them: in the publication the key is the table's only
-column, so a row's key is the end of its message, and its entry is those bytes and the transaction's tail. Whatever looks
-otherwise goes through `pgoutput.decode`. (Measured a change, by `decode` alone and the direct way: 2.6 and 0.65 us in
+The cost of a captured change is the work done here for each of them. In the publication the key is the table's only column,
+so a row's key is the end of its message, and its entry is those bytes and the transaction's tail. Any other message goes
+through `pgoutput.decode`. (Measured a change, by `decode` alone and the direct way: 2.6 and 0.65 us in
 transactions of 100, 6.4 and 1.9 us in transactions of one.)
 """
 
@@ -37,8 +37,8 @@ WHOSE, VALUE, KEY = 30, 33, 38  # of a row of one column: N, K or O; t or n; the
 
 
 class Decoder:
-    """What has come since the last `take`. `sent`: everything up to this WAL position has been decoded by the server;
-    `reached`: and every transaction that committed before this one is complete here.
+    """The entries since the last `take`. `sent`: the server has decoded everything up to this WAL position; `reached`: every
+    transaction that committed before this position is complete here.
 
     `rows` are entries as COPY text, each once: a row that its transaction changed often is one entry. `urgent`: a barrier
     has been passed.
@@ -67,7 +67,7 @@ class Decoder:
         return taken, count
 
     def feed(self, data: bytes) -> bool:
-        """One CopyData message. True when the server wants an answer. Raises DefectError for what was not asked for."""
+        """One CopyData message. True when the server wants an answer. Raises DefectError for a message that is not foreseen."""
         if data[0] != WAL_DATA:
             return self._unwrapped(data)
         kind = data[KIND]

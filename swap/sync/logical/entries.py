@@ -1,4 +1,4 @@
-"""What the stream leaves in the database: entries of the change table and the WAL position that they reach, together."""
+"""The stream's writes to the database: entries of the change table and the WAL position that they reach, together."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Noted(NamedTuple):
 
 
 def table_in_use(conn: Connection, plan: Plan, run_id: int) -> int:
-    """The change table to write to first: rotation may have moved on while nobody read the stream."""
+    """The change table to write to first: rotation may have moved on while no session read the stream."""
     row = conn.execute(
         sql.SQL("SELECT active FROM {} WHERE run_id = {}").format(
             sql.Identifier(plan.state_schema, "capture"), sql.Literal(run_id)

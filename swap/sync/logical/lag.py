@@ -1,10 +1,12 @@
-"""How the slot is doing: what `swap status` shows of it (H13)."""
+"""The state of the slot, for `swap status` (H13)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from psycopg import sql
+from psycopg.rows import class_row
 
 from swap.core.connection import Connection
 from swap.core.sql_text import load_sql
@@ -30,23 +32,35 @@ class Lag:
     problem: str | None
 
 
+class _Stream(NamedTuple):
+    name: str
+    lag_bytes: int
+    lag_s: float
+
+
 def read_lag(conn: Connection, plan: Plan, run_id: int) -> Lag | None:
     """None before the slot is made."""
     query = load_sql("swap.sync.logical", "lag.sql").format(
         stream=sql.Identifier(plan.state_schema, "stream"), run=sql.Literal(run_id)
     )
-    row = conn.execute(query).fetchone()
-    if row is None:
+    stream = conn.cursor(row_factory=class_row(_Stream)).execute(query).fetchone()
+    if stream is None:
         return None
-    name, _, lag, seconds = row
-    slot, problem = read_slot(conn, name), None
+    slot, problem = read_slot(conn, stream.name), None
     try:
         check_journalled(conn, plan, run_id)
     except CaptureLostError as e:
         problem = e.message
     left = slot.left_bytes if slot else None
-    lost_in = left * seconds / lag if left is not None and lag > 0 else None
+    lost_in = left * stream.lag_s / stream.lag_bytes if left is not None and stream.lag_bytes > 0 else None
     return Lag(
-        name, slot is not None and slot.active_pid is not None, slot.wal_status if slot else None, lag, round(seconds, 1),
-        slot.retained_bytes if slot else None, left, None if lost_in is None else round(lost_in), problem,
-    )  # fmt: skip
+        name=stream.name,
+        active=slot is not None and slot.active_pid is not None,
+        wal_status=slot.wal_status if slot else None,
+        lag_bytes=stream.lag_bytes,
+        lag_s=round(stream.lag_s, 1),
+        retained_bytes=slot.retained_bytes if slot else None,
+        left_bytes=left,
+        lost_in_s=None if lost_in is None else round(lost_in),
+        problem=problem,
+    )

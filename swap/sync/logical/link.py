@@ -28,7 +28,7 @@ OPTIONS = " ".join(f"-c {name}={SETTINGS[name]}" for name in NAMES)
 
 
 class LinkError(UnreachableError):
-    """The stream ended or did not begin. `sqlstate` as the server says it, if it does; `active`: somebody else reads it."""
+    """The stream ended or did not begin. `sqlstate`: the server's, if it named one; `active`: another session reads the slot."""
 
     def __init__(self, message: str, sqlstate: bytes | None = None) -> None:
         super().__init__(message)
@@ -72,9 +72,9 @@ class Link:
         raise self._error()
 
     def wait(self, timeout_s: float, also: socket.socket, nap_s: float = 0.0) -> None:
-        """Until something arrives here or on `also`, or the time is over.
+        """Until data arrives here or on `also`, or the time is over.
 
-        `nap_s`: when there is nothing yet, so much is let arrive before it is looked at; something on `also` ends the nap.
+        `nap_s`: when there is none yet, wait so long for more to arrive; data on `also` ends the nap.
         """
         here, bell = self._conn.socket, also.fileno()
         if (

@@ -42,7 +42,7 @@ class Commit(NamedTuple):
 
 
 class Relation(NamedTuple):
-    """What the table looked like to the changes that follow. `columns`: the published ones."""
+    """The table as the changes that follow see it. `columns`: the published ones."""
 
     oid: int
     schema: str

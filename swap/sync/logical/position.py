@@ -1,5 +1,5 @@
-"""Whether the slot still has everything from where the journal says the stream is. A slot that is lost, gone, or ahead of
-what was noted stops the run by name: changes would be missing, and nothing else would tell."""
+"""Checks that the slot still has everything from the journal's position on. A slot that is lost, gone, or ahead of that
+position stops the run by name: changes would be missing, and nothing else would show it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AGAIN = "`swap prepare` starts capture again and queues what differs; no new bac
 
 
 class CaptureLostError(RefusedError):
-    """The slot cannot give what was not read from it yet: it is lost, gone, or ahead of what was noted."""
+    """The slot cannot deliver the changes that were not read yet: it is lost, gone, or ahead of the journal's position."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, state=LOST, hint=AGAIN)
@@ -49,8 +49,8 @@ def check_journalled(conn: Connection, plan: Plan, run_id: int) -> tuple[Slot, i
 
 
 def check_publication(conn: Connection, plan: Plan) -> None:
-    """Raises CaptureLostError when it is gone: before 18 the stream ends with an error at the next change, from 18 on it goes
-    on without what it does not know of."""
+    """Raises CaptureLostError when it is gone. Before 18 the stream ends with an error at the next change; from 18 on it goes
+    on without the changes of the publication."""
     name = publication_name(plan)
     if conn.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", [name]).fetchone() is None:
         raise CaptureLostError(f"The publication {name} is gone.")
@@ -70,7 +70,7 @@ def check_slot(slot: Slot | None, name: str, position: int) -> Slot:
 
 
 def end_reader(conn: Connection, name: str) -> None:
-    """End the session that reads the slot, if it is a stream of this tool's by this role. Whoever else reads it stays."""
+    """End the session that reads the slot, if it is a stream of this tool by this role. Any other reader stays."""
     conn.execute(
         "SELECT pg_terminate_backend(a.pid) FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid"
         " WHERE s.slot_name = %s AND a.usename = current_user AND a.application_name LIKE 'swap %% (stream)'",

@@ -1,4 +1,4 @@
-"""Capture begun again after a slot was lost, gone, or found ahead of the journal (H13).
+"""Begins capture again after a slot was lost, gone, or found ahead of the journal (H13).
 
 Nothing tells which changes were missed, so both sides are compared. A new slot comes first; then an instant of SHARE ROW
 EXCLUSIVE on the live table, under which every writer that the new slot does not stream is visible; then one comparison,
@@ -25,7 +25,7 @@ OVER = (Phase.PREPARING, Phase.FINALIZED, Phase.ABORTED)
 
 
 def lost(conn: Connection, run: Run) -> str | None:
-    """Why capture has to begin again; None in trigger mode, and while the slot is what the journal says."""
+    """Why capture has to begin again; None in trigger mode, and while the slot agrees with the journal."""
     if run.mode != "logical" or run.phase in OVER:
         return None
     try:

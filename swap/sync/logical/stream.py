@@ -2,10 +2,10 @@
 
 Two threads. The reader owns the replication connection: it decodes, and it answers the server in time however slow
 anything else is. The writer owns a session: a chunk of entries and the WAL position they reach are one transaction, and
-only when that has committed is the position confirmed to the server. So after `kill -9` or a crash the server sends
-again what was not noted: at least once, never less, and a key noted twice is replayed twice.
+the position is confirmed to the server only when that has committed. So after `kill -9` or a crash the server sends again
+the changes that were not noted: at least once, never less. A key that is noted twice is replayed twice.
 
-And it is confirmed only when the stream itself has come past the commit that noted it. The server sends a failover slot
+The position is confirmed only when the stream itself has come past the commit that noted it. The server sends a failover slot
 nothing that the standbys of `synchronized_standby_slots` have not got. So a standby cannot have the slot's new position
 without the journal's, and after a promotion the slot is never ahead of the journal.
 
@@ -39,8 +39,8 @@ from swap.sync.logical.link import Link, LinkError
 from swap.sync.logical.position import check_journalled, check_publication, check_slot, end_reader
 
 CHUNK = 10_000
-# Entries are gathered this long, messages read at such intervals: a commit for each single-row transaction, and a process
-# that wakes for each, would cost more than all the rest. Nobody who waits for a barrier waits for either.
+# Entries are gathered this long, and messages read at such intervals: a commit for each single-row transaction, and a process
+# that wakes for each, would cost more than all the rest. A session that waits for a barrier waits for neither.
 GATHER_S = 0.1
 NAP_S = 0.02
 LAST_S = 0.2  # at the end: for the server to send what lies behind the last note, so that it can be confirmed
@@ -103,12 +103,12 @@ class Stream:
         self._close_bell()
 
     def raise_error(self) -> None:
-        """Raises what ended the stream, if anything did."""
+        """Raises the error that ended the stream, if there is one."""
         if self._error is not None:
             raise self._error
 
     def wait_past(self, position: int, timeout_s: float) -> bool:
-        """Until everything that committed before `position` is in the change table. Raises what ended the stream."""
+        """Until everything that committed before `position` is in the change table. Raises the error that ended the stream."""
         with self._moved:
             self._waiting += 1
             self._ring()
@@ -121,15 +121,15 @@ class Stream:
     # Beginning.
 
     def _start(self) -> None:
-        """From where the journal says the stream is. Raises CaptureLostError when the slot has forgotten what lies after."""
+        """From the journal's position on. Raises CaptureLostError when the slot has not kept all that lies behind it."""
         slot, self.position = check_journalled(self._conn, self._plan, self._run_id)
         self._slot, self._confirmed = slot.name, slot.confirmed
         self._decoder.near_xid, end = here(self._conn)
-        self._notes.append((self.position, end))  # by whoever read the slot before
+        self._notes.append((self.position, end))  # by the session that read the slot before
 
     def _open(self) -> Link:
-        """The link; a reader that is just ending (`sync` hands over) is waited for. One that does not end has no worker any
-        more, since we are that: its machine is gone, and the server has not noticed (`wal_sender_timeout`)."""
+        """Open the link. Waits for a reader that is just ending (`sync` hands over). One that does not end no longer holds the
+        worker, since this command does: its machine is gone, and the server has not noticed (`wal_sender_timeout`)."""
         began = time.monotonic()
         while True:
             try:
@@ -234,8 +234,8 @@ class Stream:
     # Both.
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        """Whatever ends `work` before its time is what `raise_error` raises: a thread has nobody above it, and capture
-        that stops in silence is found by the next barrier only."""
+        """`raise_error` raises the error that ends `work` before its time. A thread has no caller, and only the next barrier
+        would find out that capture has stopped in silence."""
         finished = False
         try:
             work()

@@ -1,9 +1,9 @@
-"""Another mode of capture for a prepared run: the new one is live before the old one stops (`swap prepare --mode`).
+"""Changes the mode of capture of a prepared run: the new one is live before the old one stops (`swap prepare --mode`).
 
-To logical: publication and slot first; then, under ACCESS EXCLUSIVE for an instant, the triggers go and the mode changes
-in one transaction. Who wrote before it was captured by the triggers, who writes after it commits after the slot began.
-To triggers: they are installed under that lock; then the stream passes a barrier, so that it has delivered everyone who
-wrote before them; then the mode changes, and slot and publication go. Killed anywhere, the same call does it again.
+To logical: publication and slot come first. Then, under ACCESS EXCLUSIVE for an instant, one transaction drops the triggers and
+changes the mode. The triggers captured every write before it; every later write commits after the slot began.
+To triggers: they are installed under that lock. Then the stream passes a barrier, so that it has delivered every write before
+them. Then the mode changes, and slot and publication are dropped. After a kill, the same call does it again.
 """
 
 from __future__ import annotations
