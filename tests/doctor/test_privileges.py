@@ -1,6 +1,6 @@
 """A privilege that is revoked while a run exists: the command that needs it ends with exit code 3, prints the GRANT that restores it,
 and changes nothing. With the privilege the run goes on. The privileges for `prepare`: `test_a_missing_privilege_is_named_…`
-(test_doctor)."""
+(test_role)."""
 
 from __future__ import annotations
 
