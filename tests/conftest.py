@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.support.proxy",
     "tests.support.operator",
     "tests.support.cycling",
+    "tests.support.doctoring",
     "tests.support.whole",
     "tests.support.verification",
 ]

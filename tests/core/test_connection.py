@@ -1,5 +1,5 @@
-"""Sessions: what a role or a database has set changes nothing (H18), whoever says how long to wait is heard, and no
-password is ever printed."""
+"""Sessions: settings of the role and the database change nothing (H18), an operator's timeouts are respected, and no password is
+printed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.cycling import Cycle, Start
 from tests.support.migration import allow_replication, install
 from tests.support.servers import Connect, Database, DatabaseServer, Execute
 
-# Whatever a role can have set, and what it is for sessions of the tool.
+# Settings that a role can have, by their names: the hostile values.
 HOSTILE = {
     "search_path": "nowhere", "row_security": "on", "statement_timeout": "150ms", "lock_timeout": "1ms",
     "idle_in_transaction_session_timeout": "150ms", "idle_session_timeout": "1s", "default_transaction_read_only": "on",
@@ -34,7 +34,7 @@ HOSTILE = {
     "array_nulls": "off", "transform_null_equals": "on", "xmloption": "document", "exit_on_error": "on",
     "jit": "on", "tcp_keepalives_idle": "7200", "tcp_keepalives_interval": "75", "tcp_keepalives_count": "9", "tcp_user_timeout": "0",
 }  # fmt: skip
-# Set besides, and answered by other means, or without consequence.
+# More settings that a role can have: the tool answers them in another way, or they have no effect.
 OTHERS = {
     "synchronous_commit": "off", "session_replication_role": "replica", "client_encoding": "LATIN1", "force_parallel_mode": "on",
     "plpgsql.variable_conflict": "use_variable", "plpgsql.extra_errors": "all", "enable_seqscan": "off", "enable_hashjoin": "off",
@@ -42,7 +42,7 @@ OTHERS = {
     "default_text_search_config": "pg_catalog.german",
 }  # fmt: skip
 SAFE = {"synchronous_commit": "local", "session_replication_role": "origin", "client_encoding": "UTF8"}
-# Of the application's own sessions: what the triggers meet.
+# Settings of the application's sessions, in which the triggers run.
 OF_THE_APPLICATION = {
     k: v for k, v in (HOSTILE | OTHERS).items()
     if k not in {"search_path", "session_replication_role", "default_transaction_read_only", "exit_on_error", "row_security"}
@@ -59,7 +59,7 @@ def known(conn: psycopg.Connection[Any], settings: dict[str, str]) -> dict[str, 
 
 @pytest.fixture
 def set_for(server: DatabaseServer) -> Callable[[Database, str, dict[str, str]], None]:
-    """Factory: settings of a role in that database alone, which go with it."""
+    """Factory: sets settings of a role in one database. They are dropped with it."""
 
     def make(db: Database, role: str, settings: dict[str, str]) -> None:
         with closing(psycopg.connect(db.superuser, autocommit=True)) as conn:
@@ -78,7 +78,7 @@ SetFor = Callable[[Database, str, dict[str, str]], None]
 
 
 def test_every_setting_is_a_sessions_own(database: Database, set_for: SetFor) -> None:
-    """H18: and each is one that `doctor` can say is overridden."""
+    """H18: every session has the tool's settings, and `doctor` can report each of them as overridden."""
     install(database, "")
     assert set(HOSTILE) == set(SETTINGS)
     with closing(psycopg.connect(database.superuser, autocommit=True)) as conn:
@@ -90,7 +90,7 @@ def test_every_setting_is_a_sessions_own(database: Database, set_for: SetFor) ->
 
 
 def test_a_role_that_may_not_stop_being_a_replica(admin: Execute, database: Database, set_for: SetFor) -> None:
-    """H18: no trigger would fire; the line names the statements that mend it."""
+    """H18: no trigger would fire, so the session is refused, with the statements that fix it."""
     admin(sql.SQL("CREATE ROLE replica_only LOGIN"))
     try:
         set_for(database, "replica_only", {"session_replication_role": "replica"})
@@ -102,7 +102,7 @@ def test_a_role_that_may_not_stop_being_a_replica(admin: Execute, database: Data
         admin(sql.SQL("DROP ROLE replica_only"))
 
 
-# What is printed by one setting and read by another would become something else.
+# Values that change their meaning when they are printed under one setting and read under another.
 SCHEMA = r"""
 CREATE TABLE users (
     id bigserial PRIMARY KEY, email text NOT NULL UNIQUE, inviter_id bigint REFERENCES users,
@@ -128,7 +128,7 @@ DELETE FROM users WHERE email = 'user299'
 
 
 def built(one: Cycle) -> str:
-    """The schema, without the source's oid, which is this database's own, and the other access method."""
+    """The schema, without the source's oid, which differs between databases, and without the other access method."""
     return one.dump().replace(str(one.m.plan.tag), "TAG").replace(OTHER_HEAP, "")
 
 
@@ -136,8 +136,8 @@ def built(one: Cycle) -> str:
 def test_settings_of_roles_change_nothing(
     mode: str, start: Start, database: Database, new_database: Callable[[str], Database], set_for: SetFor, connect: Connect
 ) -> None:
-    """H18: given whatever the tool's role and the application's can have set, then each command does what it does
-    without, and builds what it builds without."""
+    """H18: given every hostile setting of the tool's role and of the application's, then each command does and builds the same as
+    without them."""
     config = {"sync": {"mode": mode}}
     undisturbed = start(SCHEMA, new_database("template0"), **config)
     undisturbed.ready()
@@ -165,7 +165,7 @@ def test_settings_of_roles_change_nothing(
 def test_a_database_in_another_encoding(
     encoding: LiteralString, start: Start, admin: Execute, new_database: Callable[[str], Database], connect: Connect
 ) -> None:
-    """H18: names and values beyond ASCII; in SQL_ASCII bytes that are no text in any encoding."""
+    """H18: names and values that are not ASCII; in SQL_ASCII also bytes that are text in no encoding."""
     template = f"template_{encoding}".lower()
     admin(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(template)))
     create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'")
@@ -197,7 +197,7 @@ INSERT INTO users ("prénom") VALUES ('Zoë'), (DEFAULT); INSERT INTO "séances"
 """
 
 
-# Who says what about the connection.
+# Where the parameters of the connection come from.
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_who_says_how_long_to_wait(
     dsn: str, env: dict[str, str], said: tuple[str, str], service: None, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection string, then a service file, then the environment, and only then this tool."""
+    """The connection string goes first, then a service file, then the environment, and this tool last."""
     with monkeypatch.context() as during:
         for name, value in env.items():
             during.setenv(name, value)
@@ -234,7 +234,7 @@ def test_who_says_how_long_to_wait(
 
 @pytest.mark.parametrize("password", ["hal@ves", "sla/shes", "a/b@c"])
 def test_a_password_that_a_uri_would_split_is_not_printed(password: str) -> None:
-    """libpq takes what follows an @ or / for a host, a port or a database, and its error prints it."""
+    """libpq takes the text after an @ or / for a host, a port or a database, and prints it in its error."""
     with pytest.raises(UsageError, match="@ or a /") as raised:
         Conninfo.from_options(f"postgresql://someone:{password}@127.0.0.1/db", "test")
     assert "%40" in raised.value.hint

@@ -1,5 +1,5 @@
-"""Names and configuration values are never spliced into SQL: one that would end a literal, a comment, a dollar quote or a
-format string is a name like any other, wherever it stands (I10). And passwords are printed nowhere."""
+"""Names and configuration values are never spliced into SQL (I10): one that would end a literal, a comment, a dollar quote or a format
+string is a name like any other, at every place. And no password is printed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.support.mode import Mode
 from tests.support.servers import Connect, Database
 from tests.support.whole import MakeWhole, Whole
 
-# What each layer would trip over: identifiers, literals, dollar quotes, comments, psycopg's parameters, sql.SQL's fields.
+# Text that breaks each layer: identifiers, literals, dollar quotes, comments, psycopg's parameters, fields of sql.SQL.
 EVIL = """"'; DROP TABLE t; -- %s %(a)s {{}} {{0}} $swap$ $$ \\\n{}"""
 
-PLAIN = EVIL.replace("{{}} {{0}} ", "").removesuffix("{}")  # in a pattern of names other braces are a usage error
+PLAIN = EVIL.replace("{{}} {{0}} ", "").removesuffix("{}")  # other braces in a pattern of names are a usage error
 
 
 def evil(what: str) -> str:
@@ -25,7 +25,7 @@ def evil(what: str) -> str:
 
 
 def q(what: str) -> str:
-    """The evil name for `what`, as an identifier."""
+    """The evil name of `what`, as an identifier."""
     return '"' + evil(what).replace('"', '""') + '"'
 
 
@@ -76,7 +76,7 @@ CONFIG = {
 
 
 def test_names_that_would_end_whatever_they_stand_in(whole: MakeWhole, capture_mode: Mode) -> None:
-    """There and back, with the dumps of before; and rows written in between, which pass every trigger."""
+    """The cycle there and back gives the same dumps; rows that are written in between pass every trigger."""
     published = PUBLISHED if capture_mode == "trigger" else ""  # logical capture refuses a publication of the application's own
     one: Whole = whole(SCHEMA + published, superuser=ROLES, **CONFIG)
     one.exchange("cutover")
@@ -95,7 +95,7 @@ def test_names_that_would_end_whatever_they_stand_in(whole: MakeWhole, capture_m
 
 @pytest.mark.both_modes
 def test_a_state_schema_of_such_a_name(whole: MakeWhole) -> None:
-    """The journal's own statements, which are composed by another library."""
+    """The journal's own statements too, which another library composes."""
     one = whole(
         "CREATE TABLE users (id bigserial PRIMARY KEY, n int); INSERT INTO users (n) SELECT generate_series(1, 9);"
         "CREATE VIEW v AS SELECT id FROM users",
@@ -115,7 +115,7 @@ SPLICES = [
 
 @pytest.mark.parametrize("key", ["where", "using", "check"])
 def test_a_condition_is_one_expression(key: str, database: Database, connect: Connect) -> None:
-    """Nothing of it is run before that is known."""
+    """No part of the text runs before that is known."""
     install(
         database,
         "CREATE TABLE users (id bigserial PRIMARY KEY, email text); CREATE TABLE victims (id bigserial, user_id bigint, kind text);"

@@ -12,7 +12,7 @@ MODULES = sorted(path for package in ("swap", "verify", "cutover") for path in (
 
 
 def imported(path: Path) -> set[str]:
-    """The top-level names of every import in the file, wherever it stands."""
+    """The top-level names of every import in the file, in functions too."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -35,7 +35,7 @@ def test_the_package_imports_nothing() -> None:
     "path", [p for p in MODULES if ROOT / "swap" / "state" not in p.parents], ids=lambda path: str(path.relative_to(ROOT))
 )
 def test_only_the_journal_knows_its_tables(path: Path) -> None:
-    """`journal.t[...]` in a caller's hands: what a table's columns are called would be known all over the packages."""
+    """Callers do not use `journal.t[...]`: else every package would know the columns of the journal's tables."""
     found = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute) and n.attr == "t"]
     assert found == []
 
@@ -45,13 +45,13 @@ PURE = [p for p in MODULES if {ROOT / "swap" / "ddl", ROOT / "swap" / "plan"} & 
 
 @pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_plans_and_statements_are_only_data(path: Path) -> None:
-    """What is decided and what is run are computed; the server is asked in `swap.catalog`, and told by an executor."""
+    """`swap.plan` and `swap.ddl` compute plans and statements. `swap.catalog` asks the server, and executors run statements."""
     tree = ast.parse(path.read_text())
     assert [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr in {"execute", "executemany"}] == []
 
 
 def test_statements_have_one_home() -> None:
-    """Functions that make statements are in `swap.ddl`, but for the type itself and the trial's empty copies."""
+    """Functions that make statements are in `swap.ddl`, except those of the type itself and of the trial's empty copies."""
     home = ROOT / "swap" / "ddl"
     elsewhere = {ROOT / "swap" / "core" / "statement.py", *(ROOT / "swap" / "doctor" / "trial").glob("*.py")}
     found = [
@@ -69,7 +69,7 @@ HELD = {"conn", "plan", "run", "config", "journal", "report", "reporter"}
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_migration_holds_does_not_travel_one_by_one(path: Path) -> None:
-    """At most two of it: a query takes the connection and the plan; a function that acts takes a `Migration`."""
+    """A function takes at most two of its parts: a query takes the connection and the plan; a function that acts takes a `Migration`."""
     functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
     parameters = {f.name: {a.arg for a in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)} for f in functions}
     assert {name: sorted(found & HELD) for name, found in parameters.items() if len(found & HELD) > 2} == {}

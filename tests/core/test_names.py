@@ -1,4 +1,4 @@
-"""Names: whatever PostgreSQL allows, and whatever becomes of them in 63 bytes; several sources in one database."""
+"""Names: all that PostgreSQL allows, also those that are cut to 63 bytes; several sources in one database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swap.core.names import quote
 from tests.support.servers import Database, DatabaseServer
 from tests.support.whole import MakeWhole, Whole
 
-LONG = "ünïcödé" * 6  # 60 bytes and more: what is derived from it is cut
+LONG = "ünïcödé" * 6  # 60 bytes and more: a name that is derived from it is cut
 
 
 def q(name: str) -> str:
@@ -17,7 +17,7 @@ def q(name: str) -> str:
 
 
 def odd(schema: str, table: str, key: str, other: str, reference: str, column: str) -> tuple[str, dict[str, object]]:
-    """A schema in these names, with a reference in another schema and one to itself; and its configuration."""
+    """A schema with these names, with a reference in another schema and one of the source to itself; and its configuration."""
     s, t, k, o, r, c = map(q, (schema, table, key, other, reference, column))
     ddl = f"""
         {"" if schema == "public" else f"CREATE SCHEMA {s};"} {"" if other in (schema, "public") else f"CREATE SCHEMA {o};"}
@@ -77,7 +77,7 @@ ORGS = {"source": {"table": "public.orgs"}}
 
 
 def test_two_sources_at_the_same_time(whole: MakeWhole, server: DatabaseServer, database: Database) -> None:
-    """H42: two configurations, one state schema; each run's own objects, locks and fence."""
+    """H42: two configurations and one state schema. Each run has its own objects, locks and fence."""
     users = whole(TWO)
     orgs = Whole.prepared(server, database, **ORGS)
     try:
@@ -105,7 +105,7 @@ A, B = {"source": {"table": "public.a"}}, {"source": {"table": "public.b"}}
 def test_sources_that_refer_to_each_other(
     drop_legacy: bool, whole: MakeWhole, server: DatabaseServer, database: Database
 ) -> None:
-    """H23: one after the other; both keys are uuids in the end, and every reference leads where it led."""
+    """H23: one after the other. In the end both keys are uuids, and every reference leads to the same row as before."""
     linked = "SELECT count(*) FROM a JOIN b ON a.b_id = b.id JOIN a a2 ON b.a_id = a2.id"
     first = whole(CYCLE, **A)
     assert first.query(linked) == [(9,)]
@@ -132,7 +132,7 @@ def test_runs_that_share_a_table_are_refused(whole: MakeWhole, server: DatabaseS
 
 
 def test_one_table_refers_to_two_sources(whole: MakeWhole, server: DatabaseServer, database: Database) -> None:
-    """H42: the guards of the first run stay with its integers, and the second run's are beside them."""
+    """H42: the guards of the first run stay on its integers, beside those of the second run."""
     first = whole(
         TWO
         + "ALTER TABLE sessions ADD org_id bigint NOT NULL DEFAULT 1 REFERENCES orgs; ALTER TABLE sessions ALTER org_id DROP DEFAULT"

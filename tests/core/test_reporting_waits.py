@@ -1,4 +1,4 @@
-"""A long statement says how far it is, and for whom it waits."""
+"""While a long statement runs, its progress and the sessions that it waits for are reported."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Said(Silent):
 
 @pytest.mark.parametrize("waits", [False, True])
 def test_a_long_statement(database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch, waits: bool) -> None:
-    """H33: an index build of an hour is no silence of an hour; the last line ends it."""
+    """H33: an index build of an hour is not an hour without a line. An empty line ends the report."""
     monkeypatch.setattr("swap.core.blockers.ASK_EVERY_S", 0.02)
     monkeypatch.setattr("swap.core.blockers.SAY_EVERY_S", 0.1)
     holder = connect(database.superuser)

@@ -1,4 +1,4 @@
-"""Rows by the names of their columns."""
+"""Rows are read by the names of their columns."""
 
 from __future__ import annotations
 

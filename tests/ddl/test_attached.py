@@ -1,4 +1,4 @@
-"""H30, H32, H46: what is attached to the tables themselves comes along, and is the application's again after a revert."""
+"""H30, H32, H46: objects of the tables are carried over, and are as before after a revert."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SUPERUSER = """DO $$ BEGIN CREATE ROLE reader; EXCEPTION WHEN duplicate_object O
     CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
     GRANT CREATE ON TABLESPACE elsewhere TO swap_owner"""
 
-# By name, as the application sees it: what swap adds and the integers that moved aside are left out.
+# By name, as the application sees it: without the objects of swap and without the renamed integers.
 ATTACHED = r"""
 SELECT format('%s options=%s toast=%s identity=%s method=%s space=%s comment=%s', c.relname, c.reloptions,
               (SELECT t.reloptions FROM pg_class t WHERE t.oid = c.reltoastrelid), c.relreplident,
@@ -88,7 +88,7 @@ USERS_IDENTITY = re.compile(r"ALTER TABLE users .*REPLICA IDENTITY")
 
 @pytest.fixture
 def elsewhere(server: DatabaseServer) -> None:
-    """A tablespace of the server's own, made once."""
+    """Another tablespace of the server, made once."""
     with closing(psycopg.connect(server.conninfo(), autocommit=True)) as conn:
         conn.execute("SET allow_in_place_tablespaces = on")
         if not conn.execute("SELECT 1 FROM pg_tablespace WHERE spcname = 'elsewhere'").fetchone():
@@ -98,7 +98,7 @@ def elsewhere(server: DatabaseServer) -> None:
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.usefixtures("elsewhere")
 def test_comes_along_and_goes_back(case: str, whole: MakeWhole, capture_mode: Mode) -> None:
-    """Logical capture needs the source's replica identity for itself: the default one first, then its own until `finalize`."""
+    """Not in logical mode: capture needs the source's replica identity, the default one first, and then one of its own until `finalize`."""
     if capture_mode == "logical" and USERS_IDENTITY.search(case):
         with pytest.raises(RefusedError, match="needs the default replica identity"):
             whole(TABLES, later=case, superuser=SUPERUSER)
@@ -115,7 +115,7 @@ def test_comes_along_and_goes_back(case: str, whole: MakeWhole, capture_mode: Mo
 
 
 def test_values_that_exclude_each_other_are_exchanged(whole: MakeWhole) -> None:
-    """H3, for an exclusion constraint: another stale row holds the value, and its key is queued."""
+    """H3 for an exclusion constraint: a stale row holds the value of another row, and both keys are queued."""
     one = whole(
         TABLES, later="ALTER TABLE users DROP CONSTRAINT users_email_key, ADD CONSTRAINT ex EXCLUDE USING btree (email WITH =)"
     )
@@ -141,14 +141,14 @@ WHERE stxname !~ '(_old|_new|_legacy)$' ORDER BY 1
 
 
 def defined(one: Whole) -> list[tuple[Any, ...]]:
-    """Lists are printed in column order, which is another one for the uuids."""
+    """The definitions, with their lists sorted: the server prints a list in the order of the columns, which differs for the uuids."""
     return [
         (name, sorted(re.split(r"[ ,]+", text)), *more) for name, text, *more in one.query(DEFINED, role="superuser")
     ]  # fmt: skip
 
 
 def test_extended_statistics(whole: MakeWhole) -> None:
-    """H30, H22: each name is that of statistics over the columns that bear their names now, and they are there at once."""
+    """H30, H22: each name stays with statistics over the columns that have the same names now. They hold values at once."""
     one = whole(TABLES, later=STATISTICS + "; ANALYZE users; ANALYZE sessions")
     before = defined(one)
     assert [name for name, *_ in before] == ["of sessions", "of users", "one", "untouched", "uuids"]
@@ -165,7 +165,7 @@ def test_extended_statistics(whole: MakeWhole) -> None:
 
 
 def test_statistics_go_with_the_integer(whole: MakeWhole) -> None:
-    """H45: those over an integer column are no reason to keep it."""
+    """H45: statistics over an integer column do not keep it from being dropped."""
     one = whole(TABLES, later=STATISTICS)
     one.exchange("cutover")
     one.finalize(drop_legacy=True)

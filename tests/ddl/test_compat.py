@@ -1,5 +1,5 @@
-"""Compatibility columns: a release of the application that knows only the uuid names of before the cutover works
-unchanged before it, after it and after a revert; either name may be written; they go at `finalize`."""
+"""Compatibility columns: a release of the application that knows only the old uuid names works unchanged before the cutover, after it
+and after a revert. Either name can be written. `finalize` drops them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def start(server: DatabaseServer, database: Database) -> Iterator[Callable[[str]
 
 
 def old_release(app: Session) -> None:
-    """What the release does that names uuid columns only: every statement, with what it must see afterwards."""
+    """The statements of the release that knows only the old uuid names, with the rows that it must see after each."""
     me, boss = uuid.uuid4(), uuid.uuid4()
 
     def one(statement: str, *args: Any) -> Any:
@@ -99,7 +99,7 @@ def old_release(app: Session) -> None:
 
 
 def new_release(app: Session) -> None:
-    """After the cutover, the release that names the new keys: the old names follow, a contradiction is rejected."""
+    """The release that uses the new keys, after the cutover: the old names follow, and a contradiction is rejected."""
     me, other = uuid.uuid4(), uuid.uuid4()
     for u in (me, other):
         app.execute("INSERT INTO users (id, email) VALUES (%s, %s)", [u, f"{u}@x"])
@@ -126,7 +126,7 @@ def new_release(app: Session) -> None:
 
 @pytest.mark.parametrize("ddl", [FRESH, ADOPT], ids=["fresh", "adopt"])
 def test_the_old_names_hold_across_the_cycle(ddl: str, start: Start, database: Database, connect: Connect) -> None:
-    """I1 for a release of before: prepared, cut over, reverted, cut over again; verified each time, and dumped (H46)."""
+    """I1 for the old release: prepared, cut over, reverted, cut over again. Each time verified and dumped (H46)."""
     cycle = start(ddl)
     app = connect(database.app)
     cycle.m.prepare()
@@ -156,7 +156,7 @@ def test_the_old_names_hold_across_the_cycle(ddl: str, start: Start, database: D
 
 
 def test_they_go_at_finalize(start: Start, database: Database, connect: Connect) -> None:
-    """The key has its default again; what still needs an old name is refused by name first (H45)."""
+    """The key has its default again. An object that still needs an old name is refused by name before (H45)."""
     cycle = start(ADOPT)
     cycle.ready()
     cycle.exchange("cutover")

@@ -1,4 +1,4 @@
-"""Every case of `tests/fixtures` through the whole cycle, as text: nothing is left behind, nothing is left over
+"""Every case of `tests/fixtures` through the whole cycle, compared as text: nothing is lost, and nothing remains
 (I10, H26 to H32, H46). How to add a case: docs/development.md.
 """
 
@@ -34,10 +34,10 @@ def by_name(case: Case) -> str:
 
 @pytest.mark.parametrize("cycle", CARRIED, ids=by_name, indirect=True)
 def test_carried(cycle: FixtureRun) -> None:
-    """After the cutover as expected; after the revert as just before it; after the abort as before `prepare`.
+    """The schema is as expected after the cutover, as just before it after the revert, and as before `prepare` after the abort.
 
-    The way there and back is gone with either capture, the second time after `prepare --mode`; with SWAP_TEST_MODE with
-    that one alone, from `prepare` on."""
+    With both captures, the second time after `prepare --mode`; with SWAP_TEST_MODE with that one from `prepare` on.
+    """
     if cycle.refused:
         refused(cycle, cycle.refused)
         return
@@ -64,7 +64,7 @@ def test_carried(cycle: FixtureRun) -> None:
 
 
 def with_the_other_capture(cycle: FixtureRun, before_cutover: str) -> None:
-    """There and back again; a schema that logical capture refuses stays with triggers."""
+    """The same once more. A schema that logical capture refuses stays with triggers."""
     if cycle.case.text(REFUSED_LOGICAL) is not None:
         cycle.run("prepare", "--mode", "logical", code=3)
         assert cycle.dump() == before_cutover
@@ -80,7 +80,7 @@ def with_the_other_capture(cycle: FixtureRun, before_cutover: str) -> None:
 
 @pytest.mark.parametrize("cycle", REFUSED, ids=by_name, indirect=True)
 def test_refused(cycle: FixtureRun) -> None:
-    """By name, with the reason and what to do; `prepare` refuses too, and nothing is changed."""
+    """By name, with the reason and the remedy. `prepare` refuses too, and nothing is changed."""
     refused(cycle, cycle.refused or "refused.txt")
 
 
@@ -93,7 +93,7 @@ def refused(cycle: FixtureRun, file: str) -> None:
 
 
 def test_every_case_says_what_it_expects() -> None:
-    """Neither outcome, or both, is no case; a case without text was never read by anybody."""
+    """A case has exactly one of the outcomes, and its files are not empty."""
     for case in CASES:
         assert (case.text("expected.sql") is None) != (case.text("refused.txt") is None), case.name
         assert case.text("swap.toml") is not None, case.name

@@ -1,4 +1,4 @@
-"""Functions across the exchange: bound ones are built again, open sessions compile the others again (H27)."""
+"""Functions across the exchange: those that are bound are built again; open sessions compile the others again (H27)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 9) n;
 INSERT INTO sessions (user_id) SELECT id FROM users;
 CREATE VIEW mails AS SELECT id, email FROM users;
 """
-# Each returns the key of user 3 as text, in a way that plpgsql remembers the type of.
+# Each returns the key of user 3 as text, in a way in which plpgsql remembers the type.
 REMEMBERING = {
     "row": "DECLARE u users; BEGIN SELECT * INTO u FROM users WHERE email = 'user3'; RETURN u.id; END",
     "column": "DECLARE k users.id%TYPE; BEGIN SELECT id INTO k FROM users WHERE email = 'user3'; RETURN k; END",
@@ -29,13 +29,13 @@ REMEMBERING = {
     "through_reference":
         "DECLARE k sessions.user_id%TYPE; BEGIN SELECT user_id INTO k FROM sessions WHERE id = 3; RETURN k; END",
 }  # fmt: skip
-# Names no table: only the trigger says that it has to do with one.
+# It names no table: only the trigger shows that it depends on one.
 NAMELESS = """
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SET work_mem = '5MB' AS $$
 BEGIN NEW.seen := 'of ' || NEW.user_id; RETURN NEW; END $$;
 CREATE TRIGGER note BEFORE UPDATE OF seen ON sessions FOR EACH ROW EXECUTE FUNCTION note();
 """
-# Everything of pg_proc but what says which version of the row it is.
+# Every column of pg_proc except those of the row version.
 AS_THEY_ARE = (
     "SELECT oid::regprocedure::text, to_jsonb(p) - 'oid' FROM pg_proc p WHERE pronamespace = 'public'::regnamespace ORDER BY 1"
 )
@@ -55,7 +55,7 @@ def key_of_user_3(conn: psycopg.Connection[tuple[str]]) -> str:
 
 
 def test_open_sessions_compile_again(start: Start, database: Database, connect: Connect) -> None:
-    """A session that called them before the cutover calls them after it and after the revert; nothing of them changed."""
+    """A session that called them before the cutover can call them after it and after the revert. The functions do not change."""
     cycle = start(SCHEMA + remembering() + NAMELESS)
     cycle.ready()
     app = connect(database.app)
@@ -78,7 +78,7 @@ def test_open_sessions_compile_again(start: Start, database: Database, connect: 
 
 
 def test_open_sessions_find_the_new_function(start: Start, database: Database, connect: Connect) -> None:
-    """What was set aside is called by nobody: neither by a plan that was made before, nor by its name in the state schema."""
+    """No call reaches a function that was set aside: not by a plan of before, and not by its name in the state schema."""
     cycle = start(
         SCHEMA + "CREATE FUNCTION mail_of(u users) RETURNS text LANGUAGE sql STABLE AS 'SELECT u.email || pg_typeof(u.id)';"
         "CREATE FUNCTION everybody() RETURNS SETOF users LANGUAGE plpgsql AS 'BEGIN RETURN QUERY SELECT * FROM users; END';"
@@ -105,7 +105,7 @@ def named(findings: list[Finding], status: str, part: str) -> list[Finding]:
 
 
 def test_a_function_of_somebody_else_may_be_accepted(start: Start, database: Database, connect: Connect) -> None:
-    """It cannot be reset: said by name before. Accepted, the cutover goes on without it, and with a new session it works."""
+    """It cannot be reset, and `doctor` names it. Once it is accepted, the cutover leaves it, and it works in a new session."""
     install(database, SCHEMA)
     admin = connect(database.superuser)
     create = sql.SQL("CREATE FUNCTION theirs() RETURNS text LANGUAGE plpgsql AS {}")
@@ -131,7 +131,7 @@ def test_a_function_of_somebody_else_may_be_accepted(start: Start, database: Dat
     ids=["created", "replaced", "grants", "over a view"],
 )
 def test_a_bound_function_that_changed_is_drift(start: Start, database: Database, connect: Connect, change: str) -> None:
-    """H38: the exchange would build what the plan knows, and leave the rest on the retired table."""
+    """H38: the exchange would build the functions of the plan, and leave the others on the retired table."""
     early = "CREATE FUNCTION early(u users) RETURNS int LANGUAGE sql AS 'SELECT 1'"
     cycle = start(SCHEMA + early)
     cycle.ready()
@@ -142,8 +142,8 @@ def test_a_bound_function_that_changed_is_drift(start: Start, database: Database
 
 @pytest.mark.parametrize("body", ["SELECT 1", "SELECT 2"], ids=["the same", "another"])
 def test_a_bound_function_that_is_replaced_at_the_instant(start: Start, database: Database, connect: Connect, body: str) -> None:
-    """H38: the exchange waits for an open CREATE OR REPLACE of what it is about to set aside. Its commit is met as one that
-    came before the next attempt: drift, if anything is another."""
+    """H38: the exchange waits for an open CREATE OR REPLACE of a function that it is about to set aside. When that commits, the
+    attempt fails, and for the next attempt the new text is drift, if it differs."""
     early = "CREATE FUNCTION early(u users) RETURNS int LANGUAGE sql AS 'SELECT 1'"
     cycle = start(SCHEMA + early, cutover={"max_attempts": 9, "lock_timeout_ms": 20_000, "max_lock_hold_ms": 20_000})
     cycle.ready()
@@ -162,7 +162,7 @@ def test_a_bound_function_that_is_replaced_at_the_instant(start: Start, database
 
 
 def test_a_function_that_is_being_replaced_is_waited_for(start: Start, database: Database, connect: Connect) -> None:
-    """H34: an open CREATE OR REPLACE holds up the reset; the attempt ends as for a lock, and the next one succeeds."""
+    """H34: an open CREATE OR REPLACE blocks the reset. The attempt fails as for a lock, and a later one succeeds."""
     cycle = start(SCHEMA + remembering(), cutover={"max_attempts": 2, "lock_timeout_ms": 50})
     cycle.ready()
     release = connect(database.owner, autocommit=False)

@@ -1,4 +1,4 @@
-"""Guards (H19 to H21): both keys of a reference stay together, and the application meets nothing it did not meet before (I1)."""
+"""Guards (H19 to H21): the two keys of a reference stay together, and the application meets no new error (I1)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def migrate() -> Iterator[Migrate]:
 
 @pytest.fixture(params=["prepared", "synced"])
 def m(synced: Synced, database: Database, request: pytest.FixtureRequest) -> Driver:
-    """Guards hold from `prepare` on; after `sync` the NOT NULL checks are there too."""
+    """After `prepare` and `sync`: the guards exist from `prepare` on, and the NOT NULL checks from `sync` on."""
     return synced(database, SCHEMA, prepared=request.param == "prepared", reference=[AUDIT])
 
 
@@ -56,7 +56,7 @@ def uuid_of(app: Session, key: int) -> Any:
 
 
 def pair(app: Session, row: int = 1, table: LiteralString = "apps") -> tuple[Any, Any]:
-    """(integer, the integer of the row that the uuid names), of one row."""
+    """Of one row: (its integer, the integer of the user that its uuid names)."""
     column: LiteralString = "creator" if table == "apps" else "user"
     text: LiteralString = (
         "SELECT r."
@@ -100,7 +100,7 @@ def test_insert_with_either_side_or_both(m: Driver, app: Session) -> None:
 
 
 def test_insert_of_a_contradiction_is_refused(m: Driver, app: Session) -> None:
-    """H20, I1: the one exception; 23514 by name, and nothing is stored."""
+    """H20, I1: the only new error, 23514 with the names. Nothing is stored."""
     count = sql.SQL("SELECT count(*) FROM {} WHERE id = 60")
     for table, columns in (("apps", "creator_id, creator_uuid_id"), ("sessions", "user_id, user_uuid_id")):
         text = f"INSERT INTO {table} (id, {columns}) VALUES (60, 2, '{uuid_of(app, 3)}')"
@@ -136,7 +136,7 @@ def test_update_to_a_contradiction_is_refused(m: Driver, app: Session) -> None:
 
 
 def test_update_to_null(m: Driver, app: Session) -> None:
-    """H20: the integer leads before the cutover; a uuid taken away alone is put back."""
+    """H20: before the cutover the integer leads; a uuid that alone is set to NULL is filled again."""
     app.execute("UPDATE apps SET creator_id = NULL WHERE id = 1")
     assert pair(app) == (None, None)
     app.execute("UPDATE apps SET creator_id = NULL, creator_uuid_id = NULL WHERE id = 2")
@@ -146,13 +146,13 @@ def test_update_to_null(m: Driver, app: Session) -> None:
 
 
 def test_update_of_an_incomplete_pair_completes_it(m: Driver, app: Session) -> None:
-    """H19: what an incomplete dual write left is filled by any update of the row."""
+    """H19: any update of a row fills the uuid that an incomplete dual write left out."""
     app.execute("UPDATE apps SET note = 'touched' WHERE id = 3")
     assert pair(app, 3) == (3, 3)
 
 
 def test_delete_arrives_through_the_constraint(m: Driver, app: Session) -> None:
-    """H20: ON DELETE SET NULL, on both columns, and CASCADE."""
+    """H20: ON DELETE SET NULL reaches both columns, and CASCADE works."""
     app.execute("DELETE FROM users WHERE id IN (1, 3)")
     assert pair(app, 1) == (None, None)
     assert pair(app, 3) == (None, None)
@@ -160,7 +160,7 @@ def test_delete_arrives_through_the_constraint(m: Driver, app: Session) -> None:
 
 
 def test_a_reference_to_nobody_gets_the_foreign_keys_own_error(m: Driver, app: Session) -> None:
-    """H20, I1: the SQLSTATE and the constraint's name are those without swap, whichever column names nobody."""
+    """H20, I1: the same SQLSTATE and constraint as without swap, whichever column names no user."""
     nobody = "00000000-0000-4000-8000-000000000000"
     assert refused(lambda: app.execute("INSERT INTO sessions (user_id) VALUES (999)")) == ("23503", "sessions_of_user")
     assert refused(lambda: app.execute("UPDATE sessions SET user_id = 999 WHERE id = 1")) == ("23503", "sessions_of_user")
@@ -184,7 +184,7 @@ INSERT INTO sessions (user_id) VALUES (1);
 
 
 def test_a_uuid_that_names_nobody_beside_a_required_integer(migrate: Migrate, database: Database, connect: Connect) -> None:
-    """H20, I1: an adopted uuid column with a foreign key of its own answers as before."""
+    """H20, I1: an adopted uuid column with a foreign key of its own raises the same error as before."""
     migrate(database, ADOPTED_NOT_NULL).synced()
     app = connect(database.app)
     update: LiteralString = "UPDATE sessions SET user_uuid_id = '00000000-0000-4000-8000-000000000000'"
@@ -203,7 +203,7 @@ def actors(app: Session) -> list[tuple[Any, ...]]:
 
 
 def test_a_polymorphic_reference(m: Driver, app: Session) -> None:
-    """H24: only rows of the declared kind are filled; one that names nobody has no uuid, and is no error."""
+    """H24: only rows of the declared kind get a uuid. One that names no user gets none, and is no error."""
     app.execute(
         "INSERT INTO audit_logs (actor_type, actor_id, note) VALUES"
         " ('User', 2, 'a'), ('Client', 2, 'b'), ('User', 999, 'c'), ('System', NULL, 'd'), (NULL, 2, 'e')"
@@ -216,8 +216,8 @@ def test_a_polymorphic_reference(m: Driver, app: Session) -> None:
 
 
 def test_a_polymorphic_row_that_changes_its_kind_twice(m: Driver, app: Session) -> None:
-    """H19, H24: given a user's row that becomes a client's, and gets another integer there, when it is a user's again,
-    then the uuid is that user's."""
+    """H19, H24: given a row of a user that becomes a client's and gets another integer there, when it is a user's again, then it
+    has that user's uuid."""
     app.execute("INSERT INTO audit_logs (actor_type, actor_id, note) VALUES ('User', 2, 'a')")
     app.execute("UPDATE audit_logs SET actor_type = 'Client' WHERE note = 'a'")
     app.execute("UPDATE audit_logs SET actor_id = 5 WHERE note = 'a'")
@@ -243,11 +243,11 @@ def test_the_identity_never_changes(m: Driver, app: Session) -> None:
     assert str(uuid_of(app, 72)) == given
 
 
-# Orders of writing that foreign keys allow.
+# The orders of writing that foreign keys allow.
 
 
 def test_parent_and_child_in_one_statement(m: Driver, app: Session) -> None:
-    """I1: given a child whose parent is inserted by the same statement, whichever of the two runs first."""
+    """I1: one statement inserts a child and its parent, in both orders."""
     app.execute(
         "WITH u AS (INSERT INTO users (id) VALUES (80) RETURNING id) INSERT INTO sessions (id, user_id) SELECT 80, id FROM u"
     )
@@ -257,13 +257,13 @@ def test_parent_and_child_in_one_statement(m: Driver, app: Session) -> None:
 
 
 def test_a_required_child_before_its_parent_in_one_statement(m: Driver, app: Session) -> None:
-    """I1: a foreign key is checked when the statement ends."""
+    """I1: the server checks a foreign key at the end of the statement."""
     app.execute("WITH u AS (INSERT INTO users (id) VALUES (82)) INSERT INTO sessions (id, user_id) VALUES (82, 82)")
     assert pair(app, 82, "sessions") == (82, 82)
 
 
 def test_a_skipped_insert_of_an_unknown_user_is_no_error(m: Driver, app: Session) -> None:
-    """I1: ON CONFLICT DO NOTHING skips the row before any foreign key looks at it."""
+    """I1: ON CONFLICT DO NOTHING skips the row before a foreign key is checked."""
     assert app.execute("INSERT INTO sessions (id, user_id) VALUES (1, 999) ON CONFLICT DO NOTHING").rowcount == 0
 
 
@@ -275,8 +275,8 @@ INSERT INTO users VALUES (1);
 
 
 def test_a_child_before_its_parent_under_a_deferred_key(migrate: Migrate, database: Database, connect: Connect) -> None:
-    """H21, H23: given a nullable reference with a deferred foreign key, when the child comes first, then its uuid is
-    there at the end."""
+    """H21, H23: given a nullable reference with a deferred foreign key, when the child is written first, then it has its uuid at
+    the end."""
     m = migrate(database, DEFERRED).synced()
     app = connect(database.app)
     app.execute("BEGIN; INSERT INTO sessions (user_id) VALUES (2); INSERT INTO users (id) VALUES (2); COMMIT")
@@ -284,11 +284,11 @@ def test_a_child_before_its_parent_under_a_deferred_key(migrate: Migrate, databa
     m.assert_same()
 
 
-# On the first user's schema.
+# On the schema of the example application.
 
 
 def test_row_security_does_not_hide_the_user_from_the_guard(migrate: Migrate, example: ExampleFactory, connect: Connect) -> None:
-    """H16, I9: given policies that show `app` no user at all, when it writes a reference, then the pair is filled."""
+    """H16, I9: given policies that show no user to `app`, when it writes a reference, then the pair is filled."""
     db = example("adopt", users=50)
     migrate(db, reference=[AUDIT]).synced()
     app = connect(db.app)
@@ -307,8 +307,8 @@ def test_row_security_does_not_hide_the_user_from_the_guard(migrate: Migrate, ex
 
 
 def test_references_are_complete_after_the_backfill(migrate: Migrate, example: ExampleFactory, connect: Connect) -> None:
-    """H19, H21: given references that a dual write left incomplete, then every one that names a user has its uuid, and
-    the counts of both columns are equal."""
+    """H19, H21: given references that a dual write left incomplete, then every one that names a user has a uuid, and both columns
+    have the same count."""
     db = example("adopt", users=200)
     m = migrate(db, reference=[AUDIT]).synced()
     assert m.unmapped() == []
@@ -317,7 +317,7 @@ def test_references_are_complete_after_the_backfill(migrate: Migrate, example: E
 
 
 def test_a_contradiction_that_was_there_is_kept(migrate: Migrate, example: ExampleFactory, connect: Connect) -> None:
-    """H19: the backfill fills what is NULL and overwrites nothing."""
+    """H19: the backfill fills NULLs and overwrites nothing."""
     db = example("adopt", users=50)
     owner = connect(db.owner)
     owner.execute("UPDATE sessions SET user_uuid_id = (SELECT uuid_id FROM users WHERE id = 2) WHERE user_id = 1")
@@ -379,7 +379,7 @@ STATEMENTS: list[LiteralString] = [
 
 
 def answers(app: Session) -> list[Any]:
-    """What the application sees of each statement: rows and their number, or the error in all its parts."""
+    """What the application sees of each statement: the rows and their number, or every part of the error."""
     app.execute("SET app.service = 'on'")
     out: list[Any] = []
     for text in STATEMENTS:
@@ -398,7 +398,7 @@ def answers(app: Session) -> list[Any]:
 def test_the_application_sees_no_difference(
     migrate: Migrate, example: ExampleFactory, connect: Connect, variant: Any, synced: bool
 ) -> None:
-    """I1: forty statements on the plain schema and on the same schema being migrated."""
+    """I1: forty statements on the plain schema, and on the same schema while it is migrated."""
     plain = answers(connect(example(variant, users=50).app))
     assert sum(1 for a in plain if isinstance(a[1], str)) > 12  # the list has errors to compare too
     db = example(variant, users=50)
@@ -413,7 +413,7 @@ def test_the_application_sees_no_difference(
 
 
 def test_an_error_of_the_guard_is_not_a_defect_of_the_type(m: Driver, app: Session) -> None:
-    """I1: the guard's refusal is a check violation that drivers know, with table and schema named."""
+    """I1: the guard raises a check violation, which drivers know, with the names of the table and the schema."""
     with pytest.raises(errors.CheckViolation) as raised:
         app.execute("INSERT INTO apps (creator_id, creator_uuid_id) VALUES (2, %s)", [uuid_of(app, 3)])
     assert (raised.value.diag.schema_name, raised.value.diag.table_name) == ("public", "apps")

@@ -1,4 +1,4 @@
-"""H43, I6: rows born after the cutover when the old key's sequence has given its last value."""
+"""H43, I6: rows that are inserted after the cutover, when the old key's sequence has given its last value."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEYS = {
 
 
 def born(one: Whole, email: str) -> int:
-    """A user that the application makes, with a session and a guest; its legacy key."""
+    """Insert a user as the application, with a session and a guest. Returns its legacy key."""
     one.query(f"INSERT INTO users (email) VALUES ('{email}')", role="app")
     one.query(f"INSERT INTO sessions (user_id) SELECT id FROM users WHERE email = '{email}'", role="app")
     one.query(f"UPDATE users SET invited_by_id = (SELECT id FROM users WHERE email = '{email}') WHERE email = 'u1'", role="app")
@@ -43,7 +43,7 @@ def born(one: Whole, email: str) -> int:
 
 @pytest.mark.parametrize(("schema", "last", "spare"), KEYS.values(), ids=KEYS)
 def test_a_row_beyond_the_end_gets_an_unused_key(schema: str, last: int, spare: int, whole: MakeWhole) -> None:
-    """No INSERT fails, no key is given twice, and the revert has a place for every row and what refers to it."""
+    """No INSERT fails, and no key is given twice. The revert keeps every row, and every row that refers to it."""
     one = whole(schema)
     one.exchange("cutover")
     step = 1 if spare < 0 else -1
@@ -94,7 +94,7 @@ def test_after_finalize_keys_are_given_as_long_as_there_is_a_column(drop_legacy:
 
 
 def test_status_says_so(operator: MakeOperator) -> None:
-    """A bigint of an endless sequence has no spare keys and no line; a sequence near its end and one that ended have."""
+    """For a bigint of an endless sequence there are no spare keys and no line; for a sequence near its end, or at it, there are."""
     op = operator(users=30)
     op.ready()
     assert op.status()["legacy_keys"] is None

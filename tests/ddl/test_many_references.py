@@ -1,4 +1,4 @@
-"""A cutover over two hundred references is one script: what is sent under the lock does not grow with them (I2)."""
+"""A cutover over two hundred references is one script: the number of statements under the lock does not grow with them (I2)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TABLE = (
 
 @dataclass
 class Sent:
-    """Every statement of this process with its session, in order; and the most locks held at a COMMIT."""
+    """Every statement of this process with its session, in order; and the greatest number of locks at a COMMIT."""
 
     statements: list[tuple[int, str]] = field(default_factory=list)
     locks: int = 0
@@ -50,7 +50,7 @@ def sent(monkeypatch: pytest.MonkeyPatch, server: DatabaseServer) -> Iterator[Se
 
 
 def under_the_lock(sent: list[tuple[int, str]]) -> list[str]:
-    """What the attempt that succeeds sends from its LOCK TABLE to its COMMIT. A busy machine makes attempts before it."""
+    """The statements of the attempt that succeeds, from its LOCK TABLE to its COMMIT. On a busy machine others come before it."""
     pid = next(p for p, s in sent if _asks_for_the_lock(s))
     mine = [s for p, s in sent if p == pid]
     end = mine.index("COMMIT")
@@ -63,14 +63,14 @@ def _asks_for_the_lock(statement: str) -> bool:
 
 
 def scans(cycle: Cycle) -> list[int]:
-    """How often the structure's fingerprint, which is read and recorded under the lock, reads each large catalog whole."""
+    """How often the queries for the structure's fingerprint scan each large catalog. They run under the lock."""
     m = cycle.m
     prepare_exchange(m, cutover_exchange(m.plan))
     count = (
         "SELECT pg_stat_get_xact_numscans(c) FROM unnest('{pg_class,pg_attribute,pg_type,pg_constraint,pg_depend}'::regclass[]) c"
     )
     with m.conn.transaction():
-        before = m.conn.execute(count).fetchall()  # what the session has not reported yet
+        before = m.conn.execute(count).fetchall()  # the session has not reported these yet
         m.conn.execute(STRUCTURE)
         m.conn.execute(RECORD)
         after = m.conn.execute(count).fetchall()
@@ -93,7 +93,7 @@ def test_two_hundred_references(server: DatabaseServer, new_database: Callable[[
         assert cycle.foreign_keys() == cycle.flags
         cycle.m.conn.close()
         (estimated,) = [int(f.detail.split("about ")[1].split()[0]) for f in cycle.findings if f.name == "lock-table"]
-        assert sent.locks <= estimated < 2 * sent.locks  # `doctor` is not told by the server, and must not be wrong
+        assert sent.locks <= estimated < 2 * sent.locks  # an estimate of `doctor`, which must not be too low
     assert counts[0] == counts[1]
     assert counts[1] < 30
-    assert exchanged[1] - exchanged[0] <= 198 * 9  # each has the server build its picture of a table anew
+    assert exchanged[1] - exchanged[0] <= 198 * 9  # for each of them the server rebuilds its cached description of a table

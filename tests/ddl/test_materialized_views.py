@@ -1,4 +1,4 @@
-"""Materialized views across the exchange: their rows are those of the new key, and the old ones are kept (H26)."""
+"""Materialized views across the exchange: they get the rows of the new key, and the old ones are kept (H26)."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def names(conn: psycopg.Connection[Any], statement: str) -> list[str]:
 
 
 def test_rows_follow_and_come_back(start: Start, database: Database, connect: Connect) -> None:
-    """Filled at the cutover, one over the other; the revert gives back the old ones at once. What was empty stays empty."""
+    """The cutover fills them, each after those under it. The revert brings the old ones back at once. An empty one stays empty."""
     admin = connect(database.superuser)
-    # Before 17 a function in the query may rely on the session's search_path (17 fills with a safe one of its own).
+    # Before 17 a function in the query may depend on the session's search_path. From 17 on a refresh has a safe one of its own.
     old_style = admin.info.server_version < 170000
     cycle = start(SCHEMA.replace("public.sessions", "sessions") if old_style else SCHEMA)
     cycle.ready()
@@ -75,7 +75,7 @@ def test_rows_follow_and_come_back(start: Start, database: Database, connect: Co
 
 
 class KilledError(Exception):
-    """What a kill between the commit and the follow-up is to the rest."""
+    """Stands for a kill between the commit and the follow-up."""
 
 
 def killed_after_the_commit(cycle: Cycle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +89,8 @@ def killed_after_the_commit(cycle: Cycle, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_small_ones_are_never_empty(start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are filled in the exchange itself: whatever comes after it. Their queries are planned as the session plans any,
-    not as the drain before it wants its own: by nested loops alone."""
+    """The exchange itself fills them, whatever happens after it. Their queries are planned with the normal settings, not with those
+    of the drain before them, which allow nested loops only."""
     cycle = start(
         SCHEMA
         + "CREATE MATERIALIZED VIEW joins AS SELECT id, current_setting('enable_hashjoin') AS hash FROM users; GRANT SELECT ON joins TO app"
@@ -108,7 +108,7 @@ def test_small_ones_are_never_empty(start: Start, database: Database, connect: C
 def test_large_ones_are_filled_after_the_commit(
     start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By name before, and only if that is accepted: empty at the commit, filled by the follow-up, killed or not (I2, I4)."""
+    """`doctor` names them, and they must be accepted. Empty at the commit, filled by the follow-up, after a kill too (I2, I4)."""
     monkeypatch.setattr(swap.ddl.materialized_views, "REFRESH_BYTES", 0)
     install(database, SCHEMA)
     found = [f for f in doctor(database) if f.status == "blocker"]
@@ -131,7 +131,7 @@ def test_large_ones_are_filled_after_the_commit(
 
 
 def test_a_reader_of_the_materialized_view_is_waited_for(start: Start, database: Database, connect: Connect) -> None:
-    """H33: its lock is asked for before the source's, so that nobody waits behind a cutover that cannot have it."""
+    """H33: the cutover asks for its lock before the source's. So no session waits behind a cutover that cannot get it."""
     cycle = start(SCHEMA, cutover={"max_attempts": 1, "lock_timeout_ms": 20_000, "max_lock_hold_ms": 20_000})
     cycle.ready()
     reader, admin = connect(database.app, autocommit=False), connect(database.superuser)
@@ -148,8 +148,8 @@ def test_a_reader_of_the_materialized_view_is_waited_for(start: Start, database:
 def test_a_refresh_is_asked_for_in_short_attempts(
     start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """H33: given a reader of one that is to be refreshed after a revert, then a later reader waits for an attempt at most;
-    what is not refreshed is left for the next time."""
+    """H33: given a reader of a view that is to be refreshed after a revert, then a later reader waits for one attempt at most. A view
+    that is not refreshed stays for the next time."""
     monkeypatch.setattr(swap.sync.materialized_views, "BUDGET", LockBudget(300, 3))
     cycle = start(SCHEMA)
     cycle.ready()
@@ -168,7 +168,7 @@ def test_a_refresh_is_asked_for_in_short_attempts(
 
 
 def test_finalize_drops_what_was_kept(start: Start, database: Database, connect: Connect) -> None:
-    """Nothing of the old views is left, and they are nothing that still needs an integer column (H45)."""
+    """`finalize` drops the old views; they do not keep an integer column from being dropped (H45)."""
     extra = "CREATE VIEW who AS SELECT user_id FROM sessions; CREATE FUNCTION f(u users) RETURNS int LANGUAGE sql AS 'SELECT 1'"
     cycle = start(SCHEMA + extra)
     cycle.ready()
@@ -185,13 +185,13 @@ def test_finalize_drops_what_was_kept(start: Start, database: Database, connect:
 def test_a_revert_does_not_wait_for_a_fill(
     start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new one may take an hour: whoever has to go back ends it, and gets the old rows at once."""
+    """To fill the new view may take an hour. An operator who has to go back ends that, and has the old rows at once."""
     monkeypatch.setattr(swap.ddl.materialized_views, "REFRESH_BYTES", 0)
     cycle = start(SCHEMA, accept={"findings": LARGE})
     cycle.ready()
 
     class EndedError(Exception):
-        """The operator has ended the fill."""
+        """The operator has ended the refresh."""
 
     def ended(*args: object) -> None:
         raise EndedError

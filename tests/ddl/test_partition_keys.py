@@ -1,5 +1,5 @@
-"""Foreign keys that stand on partitions only (H23): on each of them, or on some. Writers go on meanwhile (I1), every key is
-back where it stood, and a partition that was away is not taken for one that was guarded (H38).
+"""Foreign keys of partitions (H23): on each partition, or on some. Writers go on meanwhile (I1), every key comes back on its own
+partition, and a partition that was detached for a while is noticed (H38).
 
 The whole cycle, with the schema's text at each turn: `tests/fixtures/reference_partitions_own_keys`.
 """
@@ -24,7 +24,8 @@ from tests.support.servers import Database
 
 __all__ = ["start"]
 
-# user_id: a key on each partition, one of them for two. editor_id: on one; elsewhere it may name nobody.
+# user_id: each partition has a key, and one key is that of two partitions. editor_id: one partition has a key; in the others the
+# column may hold a key of no user.
 EVENTS = """
 CREATE TABLE ev (id bigint, user_id bigint NOT NULL, at int NOT NULL, editor_id bigint) PARTITION BY RANGE (at);
 CREATE TABLE ev1 PARTITION OF ev FOR VALUES FROM (0) TO (100);
@@ -54,8 +55,8 @@ KEPT = sql.SQL(
 
 @contextmanager
 def writing(db: Database) -> Iterator[dict[int, str]]:
-    """An application that writes through the table and its partitions until the block ends, and what was acknowledged to
-    it: row and user. Its statements are the same before and after a cutover. Any error of theirs fails the test."""
+    """Run an application that writes through the table and its partitions during the block. Yields what was acknowledged to it: row
+    and user. Its statements are the same before and after a cutover. Each error of a statement fails the test."""
     said: dict[int, str] = {}
     over = threading.Event()
 
@@ -89,7 +90,7 @@ def kept(db: Database, *columns: str) -> dict[int, str]:
 
 
 def test_a_cycle_beside_a_writer(start: Start) -> None:
-    """I1, I6: no write fails or is lost, through whichever table it came, and each key is back on its own partition."""
+    """I1, I6: no write fails or is lost, through the table or a partition, and each key comes back on its own partition."""
     cycle = start(USERS + EVENTS + ROWS.replace("INTO ev", "INTO ev (id, user_id, at)") + KEYS)
     with closing(psycopg.connect(cycle.db.superuser, autocommit=True)) as conn:
         conn.execute("GRANT USAGE ON SEQUENCE ids TO app")
@@ -111,7 +112,7 @@ def test_a_cycle_beside_a_writer(start: Start) -> None:
 
 
 def test_each_partition_keeps_its_own_rules(start: Start) -> None:
-    """H20, H23: after the cutover a key acts where it stands, by its own actions, and nowhere else."""
+    """H20, H23: after the cutover a key acts on its own partition only, with its own actions."""
     cycle = start(USERS + EVENTS + ROWS.replace("INTO ev", "INTO ev (id, user_id, at)") + KEYS)
     cycle.ready()
     cycle.cutover()
@@ -123,7 +124,7 @@ def test_each_partition_keeps_its_own_rules(start: Start) -> None:
                 conn.execute(insert.format(sql.Identifier(table), user, editor), [at])
         conn.execute(insert.format(sql.Identifier("ev"), known, nobody), [5])
         conn.execute(insert.format(sql.Identifier("ev2a"), known, nobody), [100])
-        with conn.transaction():  # a child before its parent, where the key is deferred
+        with conn.transaction():  # a child before its parent: the key is deferred
             conn.execute("INSERT INTO ev1 (id, user_id, at) VALUES (2, '00000000-0000-4000-8000-00000000000a', 6)")
             conn.execute("INSERT INTO users (id, email) VALUES ('00000000-0000-4000-8000-00000000000a', 'late')")
         conn.execute("DELETE FROM ev2 WHERE user_id = (SELECT id FROM users WHERE legacy_id = 20)")
@@ -137,7 +138,7 @@ def test_each_partition_keeps_its_own_rules(start: Start) -> None:
 
 
 def test_nothing_is_left_of_the_integers(start: Start) -> None:
-    """H45: with a primary key, unique constraints, and keys of partitions over them."""
+    """H45: also a primary key, unique constraints, and keys of partitions over the integers."""
     cycle = start((DIRECTORY / "reference_partitioned_keys/before.sql").read_text(encoding="utf-8"))
     cycle.ready()
     cycle.cutover()
@@ -151,7 +152,7 @@ def test_nothing_is_left_of_the_integers(start: Start) -> None:
 
 
 def test_a_partition_that_was_away(start: Start) -> None:
-    """H38: detached, its rows were nobody's to guard; back again, everything about it reads as before."""
+    """H38: no trigger guarded its rows while it was detached. Attached again, its text is the same as before."""
     cycle = start(USERS + EVENTS + ROWS.replace("INTO ev", "INTO ev (id, user_id, at)") + KEYS)
     cycle.ready()
     with closing(psycopg.connect(cycle.db.owner, autocommit=True)) as conn:

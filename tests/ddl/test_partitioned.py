@@ -1,5 +1,5 @@
-"""Partitioned tables with a reference (H23): writes through the table and its partitions (I1), partitions that come
-meanwhile, the foreign key between an exchange and its follow-up, and what is refused by name (I10).
+"""Partitioned tables with a reference (H23): writes through the table and its partitions (I1), partitions that are added meanwhile, the
+foreign key between an exchange and its follow-up, and what is refused by name (I10).
 
 The whole cycle, with the schema's text at each turn: `tests/fixtures/reference_partitioned`.
 """
@@ -41,7 +41,7 @@ CREATE INDEX ON ev (user_id);
 """
 ROWS = "INSERT INTO ev SELECT n, 1 + n % 20, n % 200 FROM generate_series(1, 400) n;"
 LEAVES = ("ev1", "ev2a", "ev2b")
-# Through each table, each kind of write, whatever the session calls itself: rows of the table and rows that move.
+# Each kind of write through each table, under any name of the session: rows that stay, and rows that move to another partition.
 WRITES = {
     "table": "INSERT INTO ev VALUES (1001, 3, 5), (1002, 4, 150)",
     "partition": "INSERT INTO ev1 VALUES (1003, 5, 6)",
@@ -72,7 +72,7 @@ def write_all(db: Database) -> None:
 
 @pytest.mark.parametrize("when", ["prepared", "synced"])
 def test_writes_through_the_table_and_its_partitions(start: Start, when: str) -> None:
-    """I1, H23: no write fails, and each pair is whole when its transaction commits, whichever partition it went through."""
+    """I1, H23: no write fails, through any partition, and each pair is complete when its transaction commits."""
     cycle = start(USERS + EVENTS + ROWS)
     cycle.m.prepare()
     if when == "synced":
@@ -99,8 +99,8 @@ def test_writes_through_the_table_and_its_partitions(start: Start, when: str) ->
 
 
 def test_every_partition_is_guarded_between_the_exchange_and_its_follow_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """H23, I6: the partitioned table has no key then; each partition has its part of it, for new rows. Afterwards it is one
-    key again, with the flags of before."""
+    """H23, I6: then the partitioned table has no key, but each partition has its part of it, for new rows. Afterwards it is one key
+    again, with the flags of before."""
     cycle = start(USERS + EVENTS + ROWS)
     cycle.ready()
     monkeypatch.setattr(cutover.run, "finish_exchange", lambda *args, **kwargs: None)
@@ -110,7 +110,7 @@ def test_every_partition_is_guarded_between_the_exchange_and_its_follow_up(start
     assert [(f[0], f[4]) for f in found] == [(leaf, False) for leaf in LEAVES]
     with closing(psycopg.connect(cycle.db.superuser, autocommit=True)) as conn:
         for table, at in (("ev", 5), ("ev1", 6), ("ev2", 150), ("ev2a", 151), ("ev2b", 152)):
-            # Straight into a partition by hash only its own rows go; the other half is refused as it was before.
+            # A partition by hash takes only its own rows; the other half is refused, as it was before.
             part = "ab".index(table[-1]) if table[-1] in "ab" else None
             insert = sql.SQL(
                 "INSERT INTO {} (id, user_id, at) SELECT n, gen_random_uuid(), %(at)s FROM generate_series(3000, 3050) n"
@@ -129,7 +129,7 @@ def test_every_partition_is_guarded_between_the_exchange_and_its_follow_up(start
 
 
 def test_a_partition_between_the_exchange_and_its_follow_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """H38: it has no part of the key, so the follow-up does not go on as if it had; without it, it does."""
+    """H38: the new partition has no part of the key, so the follow-up stops. Without that partition it goes on."""
     cycle = start(USERS + EVENTS + ROWS)
     cycle.ready()
     monkeypatch.setattr(cutover.run, "finish_exchange", lambda *args, **kwargs: None)
@@ -146,7 +146,7 @@ def test_a_partition_between_the_exchange_and_its_follow_up(start: Start, monkey
 @pytest.mark.parametrize("stage", ["prepared", "synced", "cut over"])
 @pytest.mark.parametrize("change", ["new", "gone"])
 def test_partitions_that_come_and_go_are_drift(start: Start, stage: str, change: str) -> None:
-    """H38: a partition of which the plan knows nothing has neither backfill nor index nor key: refused by its name."""
+    """H38: a partition that is not in the plan has no backfill, no index and no key: refused by its name."""
     cycle = start(USERS + EVENTS + ROWS)
     cycle.m.prepare()
     if stage != "prepared":
@@ -165,7 +165,7 @@ def test_partitions_that_come_and_go_are_drift(start: Start, stage: str, change:
 
 
 def test_a_wrong_pair_is_found_in_its_partition(start: Start) -> None:
-    """I7: by the partition's name and the row's key; rows of two partitions may stand at one place."""
+    """I7: by the partition's name and the row's key. Rows of two partitions can have the same position."""
     cycle = start(USERS + EVENTS + ROWS)
     cycle.ready()
     with closing(psycopg.connect(cycle.db.superuser)) as conn, conn.transaction():
@@ -190,7 +190,7 @@ def test_a_disabled_guard_of_one_partition(start: Start) -> None:
 
 
 def test_the_trial_leaves_partitions_alone(start: Start, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """I2: it builds on copies of the partitions, of some where there are many: a writer's open transaction would show it."""
+    """I2: the trial builds on copies of the partitions, of some of them where there are many. A writer's open transaction shows that."""
     cycle = start(USERS + EVENTS + ROWS)
     writer = connect(cycle.db.app)
     writer.execute("INSERT INTO ev VALUES (5000, 1, 1), (5001, 1, 150), (5002, 1, 150)")
@@ -205,7 +205,7 @@ def test_the_trial_leaves_partitions_alone(start: Start, connect: Connect, monke
 
 
 def test_the_trial_builds_what_partitions_have(start: Start) -> None:
-    """H25: each index and foreign key of theirs, on its own partition; what cannot be built is named so."""
+    """H25: each index and foreign key, on its own partition. One that cannot be built is named with it."""
     cycle = start(USERS + EVENTS + ROWS)
     plan = cycle.m.plan
     (ref,) = plan.references
@@ -263,7 +263,7 @@ REFUSALS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", REFUSALS)
 def test_what_a_partition_has_of_its_own_is_refused(database: Database, case: str) -> None:
-    """I10: before anything is built, by name."""
+    """I10: by name, before anything is built."""
     ddl, name, said, config = REFUSALS[case]
     setup = EVENTS.replace(", PRIMARY KEY (id, at)", "") if case == "key-below" else EVENTS
     other = "CREATE TABLE other (id bigint PRIMARY KEY);" if "elsewhere" in case else ""
@@ -273,7 +273,7 @@ def test_what_a_partition_has_of_its_own_is_refused(database: Database, case: st
 
 
 def test_a_partition_that_is_published_by_itself(database: Database) -> None:
-    """I10, H17: its subscribers get uuids too; a publication of the whole is named once, for the whole."""
+    """I10, H17: its subscribers get uuids too. A publication of the whole table is named once, for the table."""
     install(database, USERS + EVENTS)
     with closing(psycopg.connect(database.superuser, autocommit=True)) as conn:
         conn.execute("CREATE PUBLICATION mine FOR TABLE ev2a")
@@ -283,7 +283,7 @@ def test_a_partition_that_is_published_by_itself(database: Database) -> None:
 
 
 def test_a_declared_reference(start: Start) -> None:
-    """Without any foreign key, known from the configuration alone."""
+    """A reference without a foreign key, which only the configuration names."""
     ddl = EVENTS.replace("ALTER TABLE ev ADD CONSTRAINT ev_user FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE;", "")
     cycle = start(
         USERS + ddl.replace("user_id bigint NOT NULL", "user_id bigint") + ROWS,
@@ -297,7 +297,7 @@ def test_a_declared_reference(start: Start) -> None:
 
 
 def test_locks_of_the_key_that_joins_its_parts(start: Start) -> None:
-    """I2: it is asked for at once, in the mode that the statement needs, and lock retries wait for it."""
+    """I2: the lock is taken at once in the mode that the statement needs, with lock retries."""
     cycle = start(USERS + EVENTS + ROWS)
     with closing(Conninfo.from_options(cycle.db.owner, "locks").connect()) as conn, conn.transaction():
         conn.execute("ALTER TABLE public.ev DROP CONSTRAINT ev_user")

@@ -1,4 +1,4 @@
-"""Policies follow the table and go on comparing the integer (H29, I9, I10)."""
+"""Policies are carried over and still compare the integer (H29, I9, I10)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ CREATE POLICY written ON notes TO app
 COMMENT ON POLICY written ON notes IS 'reads the users';
 CREATE POLICY seen ON audits TO app USING (EXISTS (SELECT FROM sessions s WHERE s.id = session_id AND s.user_id = {ME}));
 """
-# A SECURITY DEFINER function with a string body binds by name, so a policy of users may look at users through it.
+# A SECURITY DEFINER function with a string body binds by name, so a policy of users can read users through it.
 FUNCTION = """
 CREATE FUNCTION users_of(key bigint) RETURNS TABLE (team int) LANGUAGE plpgsql STABLE SECURITY DEFINER SET row_security = on
     AS 'BEGIN RETURN QUERY EXECUTE format(''SELECT u.team FROM public.users u WHERE to_jsonb(u)->>%L = $1::text'',
@@ -62,7 +62,7 @@ CREATE FUNCTION users_of(key bigint) RETURNS TABLE (team int) LANGUAGE plpgsql S
 
 
 def seen(db: Database) -> dict[str, Any]:
-    """What the application's role sees of each table, for each setting of its session."""
+    """The rows of each table that the application's role sees, for each setting of its session."""
     out: dict[str, Any] = {}
     with closing(psycopg.connect(db.app, autocommit=True)) as conn:
         for me in range(1, 10):
@@ -83,8 +83,8 @@ def cycle(server: DatabaseServer, database: Database) -> Iterator[Cycle]:
 
 
 def test_policies_go_on_meaning_the_same(cycle: Cycle) -> None:
-    """H29, I9: who sees which row does not change, at any moment, for policies of the source (over itself, over its
-    references), of a reference (over the source), and of tables that are no part of the run."""
+    """H29, I9: the visible rows do not change at any moment: for policies of the source (over itself, over its references), of a
+    reference (over the source), and of tables outside the run."""
     db = cycle.db
     before = seen(db)
     assert {k: v for k, v in before.items() if k.endswith(" 4")} == {
@@ -102,7 +102,7 @@ def test_policies_go_on_meaning_the_same(cycle: Cycle) -> None:
 
 
 def bound_tables(db: Database) -> set[str]:
-    """Every table that a policy of a table in use binds: the retired one must not be among them."""
+    """Every table to which a policy of a table in use is bound. The retired table must not be one of them."""
     query = """SELECT DISTINCT d.refobjid::regclass::text FROM pg_policy p JOIN pg_depend d ON d.classid = 'pg_policy'::regclass
         AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass WHERE p.polrelid <> 'users_old'::regclass"""
     with closing(psycopg.connect(db.superuser)) as conn:
@@ -110,7 +110,7 @@ def bound_tables(db: Database) -> set[str]:
 
 
 def test_a_check_sees_the_integer_that_the_guard_filled_in(cycle: Cycle) -> None:
-    """H29: after the cutover the application writes uuids; WITH CHECK still compares the integer of its session."""
+    """H29: after the cutover the application writes uuids, and WITH CHECK still compares the integer of its session."""
     cycle.ready()
     cycle.cutover()
     with closing(psycopg.connect(cycle.db.app, autocommit=True)) as conn:
@@ -119,13 +119,13 @@ def test_a_check_sees_the_integer_that_the_guard_filled_in(cycle: Cycle) -> None
             conn.execute("SELECT set_config('app.user', %s, false)", [me])
             keys[me] = conn.execute("SELECT id FROM users WHERE email = %s", [f"user{me}"]).fetchone()
         insert = "INSERT INTO sessions (user_id) VALUES (%s)"
-        conn.execute(insert, keys["4"])  # the session's setting is still 4
+        conn.execute(insert, keys["4"])  # the setting of the session is still 4
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute(insert, keys["5"])
 
 
 def test_a_policy_changed_elsewhere_is_drift(cycle: Cycle) -> None:
-    """H38: the exchange would put the text of `prepare` in its place."""
+    """H38: the exchange would replace it by the text that `prepare` read."""
     cycle.ready()
     with closing(psycopg.connect(cycle.db.owner, autocommit=True)) as conn:
         conn.execute("ALTER POLICY written ON notes USING (author IN (SELECT u.id FROM users u))")
@@ -145,7 +145,7 @@ REPLACED = [
 
 
 def test_a_policy_is_replaced_at_the_cutover_and_comes_back(server: DatabaseServer, database: Database) -> None:
-    """[[policy]]: of the source, of a reference, of tables elsewhere; the dumps of the way back are compared (H46)."""
+    """[[policy]]: of the source, of a reference, of other tables. The dumps after the revert are compared (H46)."""
     cycle = Cycle(server, database, SCHEMA + FUNCTION + POLICIES, policy=REPLACED)
     before = seen(database)
     cycle.ready()
@@ -214,7 +214,7 @@ def test_doctor_is_content(cycle: Cycle) -> None:
 def test_an_expression_that_does_not_fit_is_found_before_anything_is_built(
     database: Database, entry: dict[str, str], object_: str, said: str
 ) -> None:
-    """H29: on tables of the run and on a table elsewhere, whose policy reads what becomes a uuid."""
+    """H29: on tables of the run, and on another table whose policy reads a column that becomes a uuid."""
     install(database, SCHEMA + FUNCTION + POLICIES)
     config = Config.model_validate({"source": {"table": "public.users"}, **with_mode({"policy": [entry]})})
     with closing(Conninfo.from_options(database.owner, "test").connect()) as conn:

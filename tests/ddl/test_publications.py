@@ -1,4 +1,4 @@
-"""H17: publications follow the name, publish the same columns, and never stop a writer."""
+"""H17: publications are carried over by name, publish the same columns, and never make a write fail."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def write(one: Whole) -> None:
 @pytest.mark.trigger_only("logical capture refuses a publication of the application's own")
 @pytest.mark.parametrize("what", ["ALL TABLES", "TABLES IN SCHEMA public"])
 def test_a_publication_of_everything_fails_nobody(what: str, whole: MakeWhole) -> None:
-    """Accepted: replay updates and deletes in a shadow that is published before it has a primary key."""
+    """Once it is accepted, replay updates and deletes in a shadow that is published before it has a primary key."""
     one = whole(TABLES, superuser=f"CREATE PUBLICATION pub FOR {what}", accept=ACCEPT)
     one.query(
         "UPDATE users SET email = 'changed' WHERE id < 5; DELETE FROM sessions WHERE user_id = 9; DELETE FROM users WHERE id = 9",
@@ -82,7 +82,7 @@ def test_a_publication_of_everything_fails_nobody(what: str, whole: MakeWhole) -
 
 @pytest.mark.trigger_only("logical capture refuses a publication of the application's own")
 def test_decoded_changes_carry_the_uuid(whole: MakeWhole) -> None:
-    """What a subscriber gets: the same column names before and after, the row of the new table and nothing of the shadow."""
+    """A subscriber gets the same column names before and after, the rows of the new table, and nothing of the shadow."""
     one = whole(TABLES, later="CREATE PUBLICATION pub FOR TABLE users (id, email)", accept=ACCEPT)
     one.query("SELECT pg_create_logical_replication_slot('s', 'pgoutput')", role="superuser")
     changes = (

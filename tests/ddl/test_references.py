@@ -141,7 +141,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_whole_cycle(cycle: MakeCycle, connect: Connect, database: Database, name: str) -> None:
-    """H22, H23, H46: flags after the cutover are those of before, after a revert the whole schema is."""
+    """H22, H23, H46: after the cutover the foreign keys have the same flags; after a revert the whole schema is the same."""
     shape = SHAPES[name]
     if connect(database.superuser).info.server_version < shape.since * 10_000:
         pytest.skip(f"PostgreSQL {shape.since}")
@@ -163,7 +163,7 @@ INSERT INTO t VALUES (1, NULL, 999), (2, 'a', 1);
 
 
 def test_a_foreign_key_that_looks_at_some_rows_only(cycle: MakeCycle, connect: Connect) -> None:
-    """H19, H22: MATCH SIMPLE lets a row with a NULL in another column refer to nobody: found before, no error after."""
+    """H19, H22: with MATCH SIMPLE a row with a NULL in another column may hold a key of no user: found, and no error later."""
     c = cycle(USERS + PARTLY)
     assert [f.detail for f in c.findings if f.label == "reference-data:public.t.a"] == [
         "1 rows refer to a key that public.users does not have: they keep the integer and get no uuid"
@@ -179,8 +179,8 @@ def test_a_foreign_key_that_looks_at_some_rows_only(cycle: MakeCycle, connect: C
 
 
 def test_writes_through_a_chain(cycle: MakeCycle, connect: Connect) -> None:
-    """H20, H23: given a chain, when user, membership and grant come in one statement, or their key is cascaded, then
-    every pair is one user's, before the cutover and after it."""
+    """H20, H23: given a chain, when one statement inserts user, membership and grant, or their key is cascaded, then each pair is that
+    of one user, before the cutover and after it."""
     c = cycle(USERS + SHAPES["chain"].ddl)
     c.ready()
     app = connect(c.db.app)
@@ -211,8 +211,7 @@ CREATE TABLE s (id int PRIMARY KEY, a bigint NOT NULL REFERENCES users DEFERRABL
 
 
 def test_a_required_child_before_its_parent_under_a_deferred_key(cycle: MakeCycle, connect: Connect) -> None:
-    """H20, H23: in one transaction, before the cutover and after it; a child whose parent never comes gets the foreign
-    key's own error."""
+    """H20, H23: in one transaction, before the cutover and after it. A child without a parent gets the foreign key's own error."""
     c = cycle(USERS + LATE)
     c.ready()
     app = connect(c.db.app)
@@ -235,7 +234,7 @@ def test_a_required_child_before_its_parent_under_a_deferred_key(cycle: MakeCycl
 
 @pytest.mark.parametrize("name", ["keys", "composite", "chain", "chain-to-self", "self", "timing"])
 def test_the_integers_can_go(cycle: MakeCycle, name: str) -> None:
-    """H45: `finalize --drop-legacy` finds nothing of swap's own in its way, and every foreign key stays."""
+    """H45: no object of swap keeps `finalize --drop-legacy` from dropping them, and every foreign key stays."""
     c = cycle(USERS + SHAPES[name].ddl)
     c.ready()
     c.cutover()
@@ -254,7 +253,7 @@ INSERT INTO t (a) SELECT id FROM users;
 
 
 def test_what_stayed_on_the_integer_is_named(cycle: MakeCycle) -> None:
-    """H22, H45: exclusion constraint, check and generated column; not the statistics that have an equivalent."""
+    """H22, H45: an exclusion constraint, a check and a generated column; not statistics that have an equivalent."""
     c = cycle(USERS + BOUND)
     c.ready()
     c.cutover()

@@ -1,4 +1,4 @@
-"""Security labels come along by name, and a provider that is not loaded is said before anything is built (I10, H30)."""
+"""Security labels are carried over by name. A provider that is not loaded is reported before anything is built (I10, H30)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WHERE l.classoid = 'pg_class'::regclass AND c.relname IN ('users', 'sessions') O
 
 
 def plant(superuser: psycopg.Connection[tuple[object, ...]]) -> None:
-    """As a provider's SECURITY LABEL would have left them; none is needed for that."""
+    """Write labels into the catalog, as a provider's SECURITY LABEL does. No provider is needed for that."""
     superuser.execute("SET allow_system_table_mods = on")
     for table, column, label in LABELS:
         superuser.execute(PLANT, [label, column, table])
@@ -65,7 +65,7 @@ def labels(statements: list[Statement]) -> list[str]:
 
 
 def test_what_is_said_of_a_name_is_said_of_it_afterwards(database: Database, connect: Connect) -> None:
-    """The uuid gets the integer's labels as it gets its name, the integer keeps its own; back again as it was."""
+    """The uuid gets the integer's labels with its name, and the integer keeps its own. After the revert they are as before."""
     install(database, DDL)
     plant(connect(database.superuser))
     plan = plan_of(database)
@@ -94,7 +94,7 @@ def test_both_names_keep_their_labels(database: Database, connect: Connect) -> N
 
 
 def test_a_provider_that_is_not_loaded_is_named(database: Database, connect: Connect) -> None:
-    """Every object whose label could not be given is listed, and nothing is left of the trial."""
+    """Every object whose label could not be set is listed, and nothing of the trial remains."""
     install(database, DDL)
     plant(connect(database.superuser))
     with closing(Conninfo.from_options(database.owner, "labels").connect()) as conn:
@@ -109,7 +109,7 @@ def test_a_provider_that_is_not_loaded_is_named(database: Database, connect: Con
 
 
 def test_labels_come_along(database: Database, connect: Connect, admin: Execute, start: Start) -> None:
-    """The whole way there and back, where the server has PostgreSQL's own test provider."""
+    """The whole cycle, where the server has PostgreSQL's own test provider."""
     superuser = connect(database.superuser)
     try:
         superuser.execute("LOAD 'dummy_seclabel'")

@@ -14,11 +14,11 @@ from tests.support.servers import Database
 
 
 def _as_held(lock: str) -> str:
-    """As pg_locks says it."""
+    """The mode under its name in pg_locks."""
     return lock.title().replace(" ", "") + "Lock"
 
 
-WEAKEST_FIRST = [_as_held(lock) for lock in BLOCKS]  # none at all before all others
+WEAKEST_FIRST = [_as_held(lock) for lock in BLOCKS]  # no lock comes before all modes
 HELD = (
     "SELECT c.relname::text, l.mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
     " WHERE l.pid = pg_backend_pid() AND c.relkind IN ('r', 'p')"
@@ -30,7 +30,7 @@ def held(conn: Connection, table: str) -> int:
 
 
 def understated(conn: Connection, statements: Iterable[Statement]) -> list[str]:
-    """Those of the caller's transaction that take more on their own table than they say."""
+    """The statements that take a stronger lock on their own table than they say. Runs them in the caller's transaction."""
     out = []
     for s in statements:
         before = held(conn, s.table.name) if s.table else 0
@@ -45,7 +45,7 @@ def _of(steps: list[Step]) -> list[Statement]:
 
 
 def test_no_statement_takes_more_than_it_says(synced: Synced, database: Database) -> None:
-    """I2: of `abort`, of the exchange there and back, of `finalize`; each list in a transaction of its own."""
+    """I2: of the exchange there and back, of `finalize` and of `abort`; each list in a transaction of its own."""
     m = synced(database, SCHEMA)
     with m.conn.transaction(force_rollback=True):
         assert understated(m.conn, _of(abort_steps(m.plan))) == []

@@ -1,4 +1,4 @@
-"""User triggers come along and fire for the same statements (H28, I10); a backfill fires none of them (H14)."""
+"""User triggers are carried over and fire for the same statements (H28, I10). A backfill fires none of them (H14)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def cycle(server: DatabaseServer, database: Database) -> Iterator[Callable[..., 
 
 
 def fired(db: Database, *statements: str, role: str = "origin") -> list[str]:
-    """What the application's triggers did for these statements, in order."""
+    """The effects of the application's triggers for these statements, in order."""
     with closing(psycopg.connect(db.owner, autocommit=True)) as conn:
         conn.execute("TRUNCATE fired")
         conn.execute("SELECT set_config('session_replication_role', %s, false)", [role])
@@ -111,7 +111,7 @@ EXPECTED = [
 
 
 def test_triggers_fire_for_the_same_statements(cycle: Callable[..., Cycle]) -> None:
-    """H28: before, between and after; in every enabled state, in order of their names, with their arguments."""
+    """H28: before, during and after a run, in every enabled state, in the order of their names, with their arguments."""
     c = cycle(SCHEMA + TRIGGERS)
     replica = ["f_always UPDATE", "g_replica UPDATE"]
     for turn in (c.ready, c.cutover, c.revert):
@@ -132,7 +132,7 @@ def test_triggers_fire_for_the_same_statements(cycle: Callable[..., Cycle]) -> N
     ("table", "when"), [("users", "NEW.id > 100"), ("sessions", "NEW.user_id = 0"), ("sessions", "OLD.user_id < NEW.user_id + 1")]
 )
 def test_a_condition_that_cannot_hold_a_uuid_is_found_before_anything_is_built(database: Database, table: str, when: str) -> None:
-    """H25, H28: by really creating the trigger."""
+    """H25, H28: the trial build creates the trigger."""
     trigger = f"CREATE TRIGGER tr AFTER UPDATE ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION fire();"
     install(database, SCHEMA + trigger)
     config = Config.model_validate({"source": {"table": "public.users"}, **with_mode({})})
@@ -156,8 +156,8 @@ ALTER TABLE sessions DISABLE TRIGGER off, ENABLE REPLICA TRIGGER replica, ENABLE
 
 @pytest.mark.parametrize("allowed", [True, False])
 def test_a_backfill_fires_only_what_was_said(database: Database, allowed: bool) -> None:
-    """H14: `plan` says of each trigger whether it fires, `doctor` refuses those that do until they are accepted, and the
-    backfill fires exactly those; the guard fills the pair all the same, under either role."""
+    """H14: `plan` says of each trigger whether it fires, `doctor` refuses those that fire until they are accepted, and the backfill
+    fires exactly those. The guard fills the pair in both cases."""
     install(database, SCHEMA + AUDITED)
     with closing(psycopg.connect(database.superuser, autocommit=True)) as conn:
         conn.execute(
@@ -207,7 +207,7 @@ def test_plan_names_the_triggers_of_the_backfill(database: Database, cli: Cli, t
 
 
 def test_a_foreign_key_over_the_uuid_holds_though_its_check_is_suppressed(database: Database) -> None:
-    """H14: a row that is deleted while the backfill fills references to it leaves no orphan under the application's key."""
+    """H14: when a row is deleted while the backfill fills references to it, no orphan remains under the application's key."""
     ddl = """CREATE TABLE logs (id bigserial PRIMARY KEY, actor_id bigint, actor_uuid uuid REFERENCES users (uuid_id) ON DELETE CASCADE);
              INSERT INTO logs (actor_id) SELECT id FROM users;"""
     install(database, SCHEMA + ddl)

@@ -1,4 +1,4 @@
-"""Views across the exchange: what is locked, what is noticed, what is left (H26, H38). Their attributes: tests/fixtures."""
+"""Views across the exchange: their locks, drift, and views over them (H26, H38). Their attributes: tests/fixtures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CREATE VIEW above AS SELECT id, email FROM bought;
 
 
 def test_other_tables_under_a_view_are_not_locked(start: Start, database: Database, connect: Connect) -> None:
-    """I2: a view joins the source with a table that has no part in this; its writers go on through the cutover."""
+    """I2: a view joins the source with another table, whose writers go on through the cutover."""
     cycle = start(SCHEMA, cutover={"max_attempts": 1, "lock_timeout_ms": 50})
     cycle.ready()
     writer = connect(database.app, autocommit=False)
@@ -29,7 +29,7 @@ def test_other_tables_under_a_view_are_not_locked(start: Start, database: Databa
 
 
 def test_writes_through_a_view_reach_the_new_table(start: Start, database: Database, connect: Connect) -> None:
-    """In a session with a plan of before; the old view is out of its reach."""
+    """Also in a session with a plan of before, which cannot reach the old view."""
     cycle = start(SCHEMA + "CREATE VIEW plain AS SELECT id, email FROM users WITH CHECK OPTION")
     cycle.ready()
     app = connect(database.app, prepare_threshold=0)
@@ -59,7 +59,7 @@ def test_writes_through_a_view_reach_the_new_table(start: Start, database: Datab
     ],
 )
 def test_a_view_that_changed_is_drift(start: Start, database: Database, connect: Connect, change: str) -> None:
-    """H38: at any depth. The exchange would build it as it was when the plan was made, or not at all."""
+    """H38: at any depth. The exchange would build it as it was in the plan, or not at all."""
     cycle = start(SCHEMA)
     cycle.ready()
     session = connect(database.owner)
@@ -69,7 +69,7 @@ def test_a_view_that_changed_is_drift(start: Start, database: Database, connect:
 
 
 def test_a_view_over_the_new_ones_is_named_before_a_revert(start: Start, database: Database, connect: Connect) -> None:
-    """The way back drops the new views; what was made on top of them since is not dropped with them, nor in silence."""
+    """The revert drops the new views. A view that was made over them since is not dropped with them: the revert is refused by its name."""
     cycle = start(SCHEMA)
     cycle.ready()
     cycle.cutover()

@@ -1,7 +1,7 @@
-"""The example application and its load: the instruments every other test measures with.
+"""The example application and its load, with which other tests measure.
 
-An instrument that finds nothing proves nothing, so each kind of damage `check` is to find is done here by
-hand. The cutover here is emulated, without the tool: it shows that the load follows the shape.
+A check that never finds anything proves nothing. So each kind of damage that `check` must find is done here by hand. The cutover here
+is emulated, without the tool: it shows that the load follows the shape of the tables.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_fresh_has_no_uuid_anywhere(example: ExampleFactory, connect: Connect) -
 
 
 def test_adopt_is_imperfect_in_the_ways_it_says(example: ExampleFactory, connect: Connect) -> None:
-    """H19: some references were missed, none contradicts, and one foreign key was never validated."""
+    """H19: some references have no uuid, none contradicts its integer, and one foreign key is not validated."""
     conn = connect(example("adopt").owner)
     missed = "SELECT count(*) FILTER (WHERE user_uuid_id IS NULL)::float / count(*) FROM sessions"
     assert 0.05 <= value(conn, missed) <= 0.1
@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_data(
 
 
 def test_installs_into_several_databases_at_once(server: DatabaseServer, admin: Execute, database_names: Iterator[str]) -> None:
-    """Roles and the right to SET a parameter are shared by the cluster's databases."""
+    """The databases of a cluster share its roles and the right to SET a parameter."""
     names = [next(database_names) for _ in range(4)]
     ready = threading.Barrier(len(names))
 
@@ -200,7 +200,7 @@ def test_wait_for_says_why_it_waits_in_vain(example: ExampleFactory, connect: Co
 
 
 def test_survives_its_sessions_and_the_server(example: ExampleFactory, connect: Connect, server: DatabaseServer) -> None:
-    """H37: what was acknowledged before the crash is there, and what was not is asked for."""
+    """H37: what was acknowledged before the crash is there. For the rest the worker asks the server."""
     database = example("adopt")
     conn = connect(database.superuser)
     kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity" + OF_THE_LOAD
@@ -219,7 +219,7 @@ def test_survives_its_sessions_and_the_server(example: ExampleFactory, connect: 
 
 
 def test_a_commit_whose_acknowledgement_was_lost_is_asked_for(example: ExampleFactory, connect: Connect, admin: Execute) -> None:
-    """H37: COMMIT, durable already, waits for a standby that is not there; just then the session is ended."""
+    """H37: a COMMIT that is durable already waits for a standby that does not exist. The session is ended at that moment."""
     database = example("fresh")
     conn = connect(database.superuser)
     waiting = "SELECT count(*) FROM pg_stat_activity" + OF_THE_LOAD + " AND wait_event = 'SyncRep'"
@@ -311,7 +311,7 @@ def test_check_finds(damage: str, example: ExampleFactory, connect: Connect) -> 
     with Load(database.app, workers=1) as load:
         load.wait_for(150)
     assert check(database.owner, load).ok
-    # Somebody for a reference to be moved to. By its name it is no seeded row.
+    # A user to which a reference can be moved. By its name it is no seeded row.
     conn.execute("INSERT INTO users (id, organization_id, email) VALUES (50, 1, 'w9-00000000-x@example.com')")
     owned = {
         "user": "SELECT email FROM users u JOIN sessions s ON s.user_id = u.id WHERE email LIKE %s LIMIT 1",
@@ -337,7 +337,7 @@ def test_check_finds(damage: str, example: ExampleFactory, connect: Connect) -> 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_load_follows_the_shape_of_the_tables(example: ExampleFactory, connect: Connect, variant: Variant) -> None:
-    """I1: before, prepared, after, back, after again, the load goes on and every write is accounted for."""
+    """I1: in every phase, forwards, back and forwards again, the load goes on and no write is lost."""
     database = example(variant)
     conn = connect(database.superuser)
     seen = {key: visible_to_app(database.app, key) for key in (-7, 0, 1, 2, 50)}

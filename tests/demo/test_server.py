@@ -1,4 +1,4 @@
-"""The private servers that everything else here stands on."""
+"""The private servers that all other tests use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not MAJOR.isdecimal(), reason="private servers a
 
 @pytest.fixture
 def base_dir() -> Iterator[Path]:
-    """A parent directory that the server's user may pass through, as /tmp is; tmp_path is private."""
+    """A parent directory that the server's user may pass through, as /tmp. tmp_path is private."""
     with tempfile.TemporaryDirectory(prefix="swap-test-") as name:
         path = Path(name)
         path.chmod(0o711)

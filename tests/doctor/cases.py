@@ -1,7 +1,7 @@
-"""Small schemas, each with one thing in it that `doctor` must find by name, and how it finds it.
+"""Small schemas, each with one object that `doctor` must find by name, and the finding.
 
-Every case starts from BASE, runs `setup` as the tool's role (statements after `-- superuser` as superuser), and
-expects a finding `status name object`, with `said` in its detail.
+Every case begins with BASE and runs `setup` as the tool's role (statements after `-- superuser` as superuser). It expects a finding
+with this status, name and object, and with `said` in its detail.
 """
 
 from __future__ import annotations

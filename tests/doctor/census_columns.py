@@ -1,8 +1,8 @@
-"""Every column of the catalogs that describe a table and its parts, and what becomes of it.
+"""Every column of the catalogs that describe a table and its parts, and how it is carried over.
 
-`read in FILE`: the column is read there. `printed by FUNCTION`: that function prints it, and is called. `-`: it does not
-matter, and why. A column that no line names is a column that nobody has thought about: the test is red then, which is
-how a new version of PostgreSQL with a new attribute is noticed (I10).
+`read in FILE`: a query reads the column. `printed by FUNCTION`: that function prints it, and a query calls the function. `-`: it does
+not matter, and why. The test fails for a column that no line names: that is how a new attribute of a new version of PostgreSQL is
+noticed (I10).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Nothing that the catalog says about the tables is unknown to the code (I10): dependencies at run time, columns here.
+"""The code knows everything that the catalog can say about the tables (I10): dependencies at run time, columns here.
 
-That the claims suffice is shown by every case of `tests/fixtures` that is not refused: `doctor` runs the census on it.
+Every case of `tests/fixtures` that is not refused shows that the claims are complete: `doctor` runs the census on it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint REFERENCES users
 
 @pytest.mark.parametrize("catalog", COLUMNS)
 def test_every_catalog_column_is_claimed(connect: Connect, server: DatabaseServer, catalog: str) -> None:
-    """A version of PostgreSQL with a column that is not in the list makes this red."""
+    """Fails on a version of PostgreSQL with a column that is not in the list."""
     conn = connect(server.conninfo())
     there = {
         name
@@ -44,7 +44,7 @@ def test_every_catalog_column_is_claimed(connect: Connect, server: DatabaseServe
 
 
 def test_what_is_claimed_as_read_is_read() -> None:
-    """Each file names the columns that it is said to read, and each function that is said to print is called."""
+    """Each file names the columns that the list says it reads, and a query calls each function that the list says prints."""
     text = {p.name: p.read_text(encoding="utf-8") for p in SQL.glob("*.sql")}
     everything = "\n".join(text.values())
     for catalog, groups in COLUMNS.items():
@@ -66,7 +66,7 @@ def census(db: Database) -> list[Finding]:
 
 
 def test_an_unknown_dependency_stops_everything(database: Database, connect: Connect) -> None:
-    """No rule knows a language that depends on a table; PostgreSQL has no such thing either."""
+    """No rule knows a language that depends on a table. PostgreSQL has no such dependency."""
     install(database, SCHEMA)
     (found,) = census(database)
     assert found.status == "ok"
@@ -81,7 +81,7 @@ def test_an_unknown_dependency_stops_everything(database: Database, connect: Con
 
 
 def test_without_its_claim_a_foreign_key_is_found(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table is what decides: without the claims of constraints, they are all unclaimed."""
+    """CLAIMS decides: without the claims to constraints, all constraints are unclaimed."""
     install(database, SCHEMA)
     monkeypatch.setattr("swap.doctor.census.CLAIMS", tuple(c for c in CLAIMS if "pg_constraint" not in c.dependents))
     assert any("foreign key" in f.object or "constraint" in f.object for f in census(database))

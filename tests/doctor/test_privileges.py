@@ -1,5 +1,6 @@
-"""A right that goes while a run exists: the command that needs it ends with exit code 3 and the GRANT that gives it back,
-nothing has changed, and it goes on afterwards. What `prepare` needs: `test_a_missing_privilege_is_named_…` (test_doctor)."""
+"""A privilege that is revoked while a run exists: the command that needs it ends with exit code 3, prints the GRANT that restores it,
+and changes nothing. With the privilege the run goes on. The privileges for `prepare`: `test_a_missing_privilege_is_named_…`
+(test_role)."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ ALTER TABLE orgs OWNER TO swap_owner
 def test_a_right_that_goes_is_named(
     cli: Cli, database: Database, connect: Connect, tmp_path: Path, server: DatabaseServer
 ) -> None:
-    """One at a time, on one database: nothing changes, so each begins where the one before it began."""
+    """One after another on one database: none changes anything, so each begins in the same state."""
     op = WatchedOperator(cli, database, connect(database.superuser), tmp_path)
     connect(database.owner).execute(OTHERS_TABLE)
     for step in (("prepare",), ("sync", "--once"), ("verify",)):
