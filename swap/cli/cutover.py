@@ -11,6 +11,7 @@ from cutover.run import no_snapshot as without_hook
 from swap.cli.exchange import Hook, execute, override, print_exchange
 from swap.cli.session import Session, confirm, opened
 from swap.core.errors import RefusedError, StoppedError
+from swap.core.libpq_environment import libpq_environment, secrets_of
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 
@@ -46,14 +47,17 @@ def _snapshot_hook(s: Session) -> Hook:
         row = migration.conn.execute("SELECT pg_current_wal_lsn()::text, pg_current_xact_id()::text").fetchone()
         assert row is not None
         env = {
-            **s.database.libpq_environment(),
             "SWAP_RUN_ID": str(run.id), "SWAP_TABLE": str(run.source), "SWAP_LSN": row[0], "SWAP_XID": row[1],
             "SWAP_PHASE": run.phase.public,
         }  # fmt: skip
         number = journal.hooks.begin(run.id, "pre_swap_snapshot", argv)
         s.report.note(f"snapshot hook: {argv[0]}")
         try:
-            result = run_hook(argv, env=env, timeout_s=s.config.hooks.timeout_s, cwd=_directory(s.config_path))
+            with libpq_environment(migration.conn) as connection:
+                result = run_hook(
+                    argv, env=connection | env, timeout_s=s.config.hooks.timeout_s, cwd=_directory(s.config_path),
+                    secrets=secrets_of(migration.conn),
+                )  # fmt: skip
         except StoppedError as e:
             code, output = (e.result.exit_code, e.result.output) if isinstance(e, HookError) else (-1, "")
             said = f"{e.message}\n{output}".strip()

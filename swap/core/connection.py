@@ -24,6 +24,7 @@ from swap.core.errors import (
 )
 from swap.core.failpoint import cursor_factory
 from swap.core.names import quote
+from swap.core.secrets import mask
 from swap.core.session_settings import IF_SET, NETWORK, set_all
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -88,29 +89,10 @@ class Database:
         finally:
             conn.close()
 
-    def libpq_environment(self) -> dict[str, str]:
-        """The connection as libpq variables, for a hook: the password is in the environment, not in the arguments."""
-        keys = {
-            "host": "PGHOST",
-            "hostaddr": "PGHOSTADDR",
-            "port": "PGPORT",
-            "dbname": "PGDATABASE",
-            "user": "PGUSER",
-            "password": "PGPASSWORD",
-            "passfile": "PGPASSFILE",
-            "service": "PGSERVICE",
-            "sslmode": "PGSSLMODE",
-            "sslrootcert": "PGSSLROOTCERT",
-            "sslcert": "PGSSLCERT",
-            "sslkey": "PGSSLKEY",
-        }
-        params = conninfo_to_dict(self.conninfo)
-        return {env: str(params[key]) for key, env in keys.items() if params.get(key)}
-
     def scrub(self, text: str) -> str:
-        """`text` without the password, in case a library prints it."""
-        password = conninfo_to_dict(self.conninfo).get("password") or os.environ.get("PGPASSWORD")
-        return text.replace(str(password), "********") if password else text
+        """`text` without the password in any of its forms, in case a library prints it."""
+        password = conninfo_to_dict(self.conninfo).get("password") or ""
+        return mask(text, [str(password), os.environ.get("PGPASSWORD", "")])
 
 
 def _set_if_set(conn: Connection) -> None:
