@@ -79,7 +79,7 @@ class ExchangeCommand:
         m = self.migration
         conn, tag, config = m.conn, m.plan.tag, m.config
         check_phase(m.run, self.kind)
-        with only_operator(conn, tag), Pooler(config, conn.info.dbname, m.report) as self.pooler:
+        with only_operator(conn, tag), Pooler(m) as self.pooler:
             check_phase(m.reload(), self.kind)
             if not m.journal.step_done(m.run.id, SETTLED):
                 finish_exchange(m, wait=True, fill=False)

@@ -63,7 +63,7 @@ def _examine(conn: Connection, config: Config, options: Options) -> list[Finding
         *check_server(conn, server, config, state_exists=state.exists, running=run is not None),
         *check_slots(conn, config.names.state_schema, readable=state.usable),
         *state.findings,
-        *check_pooler(config, server.database),
+        *check_pooler(config, conn),
         *check_clients(conn, config.cutover.disconnect_clients),
     ]
     if run is None:
