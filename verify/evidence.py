@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from swap.core.printable import json_safe, printable, printable_document
 from verify.report import Report
 
 
@@ -13,8 +14,10 @@ def write_evidence(report: Report, path: Path) -> tuple[Path, Path]:
     """Write JSON and Markdown side by side. The suffix of `path` says which of the two it is (JSON if it says neither); the other
     file has the other suffix. Returns the JSON and the Markdown. Raises OSError."""
     data, text = (path.with_suffix(".json"), path) if path.suffix == ".md" else (path, path.with_suffix(".md"))
-    data.write_text(json.dumps(report.evidence(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    text.write_text(markdown(report), encoding="utf-8")
+    data.write_text(
+        json_safe(json.dumps(printable_document(report.evidence()), indent=2, ensure_ascii=False)) + "\n", encoding="utf-8"
+    )
+    text.write_text(printable(markdown(report)), encoding="utf-8")
     return data, text
 
 

@@ -11,6 +11,8 @@ import typer
 from swap.cli.commands import app
 from swap.cli.results import conclude, stopped
 from swap.core.errors import DefectError, SwapError, UsageError
+from swap.core.printable import printable
+from swap.core.secrets import mask
 
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 INTERRUPTED = 130  # typer returns it after a Ctrl-C outside a command's work
@@ -57,7 +59,7 @@ def _of_the_driver(error: Exception) -> SwapError | None:
 
 def _report(error: SwapError, *, as_json: bool, verbose: bool) -> int:
     if verbose:
-        traceback.print_exception(error)
+        sys.stderr.write(printable(mask("".join(traceback.format_exception(error)))))
     return conclude(error.document, error, as_json=as_json)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from swap.cli.options import Clients, ConfigFile, DryRun, Dsn, Jobs, Json, Method, Mode, Verbose, Yes
+from swap.cli.options import Clients, ConfigFile, DryRun, Dsn, Jobs, Json, Method, Mode, ShowQueries, Verbose, Yes
 
 app = typer.Typer(
     name="swap",
@@ -45,12 +45,13 @@ def init(
 @command("swap doctor --trial --json")
 def doctor(
     trial: Annotated[bool, typer.Option("--trial", help="Build the whole target schema, empty, and roll it back.")] = False,
+    show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Every preflight check: ok, warning or blocker, with why it matters and what mends it."""
     from swap.cli.doctor import work
 
-    return work(dsn, config, trial=trial, as_json=as_json)
+    return work(dsn, config, trial=trial, show_queries=show_queries, as_json=as_json)
 
 
 @command("swap plan --sql > plan.sql")
@@ -144,7 +145,7 @@ def cutover(
     max_attempts: Annotated[int | None, typer.Option("--max-attempts", min=1, help="Else [cutover] max_attempts.")] = None,
     lock_timeout: Annotated[int | None, typer.Option("--lock-timeout", min=1, metavar="MS", help="Per attempt.")] = None,
     max_lock_hold: Annotated[int | None, typer.Option("--max-lock-hold", min=50, metavar="MS", help="Else it rolls back.")] = None,
-    disconnect_clients: Clients = None,
+    disconnect_clients: Clients = None, show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Gates, snapshot hook, one atomic rename transaction; reverse capture is live from its commit."""
@@ -154,18 +155,19 @@ def cutover(
         "max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold,
         "disconnect_clients": disconnect_clients,
     }  # fmt: skip
-    work(dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, as_json=as_json)
+    work(dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, show_queries=show_queries, as_json=as_json)
 
 
 @command("swap revert --yes")
 def revert(
-    dry_run: DryRun = False, yes: Yes = False, disconnect_clients: Clients = None,
+    dry_run: DryRun = False, yes: Yes = False, disconnect_clients: Clients = None, show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """The same transaction backwards, keeping every write made after the cutover; then syncing forward again."""
     from swap.cli.revert import work
 
-    work(dsn, config, {"disconnect_clients": disconnect_clients}, dry_run=dry_run, yes=yes, as_json=as_json)
+    overrides = {"disconnect_clients": disconnect_clients}
+    work(dsn, config, overrides, dry_run=dry_run, yes=yes, show_queries=show_queries, as_json=as_json)
 
 
 @command("swap finalize --dry-run --drop-legacy")

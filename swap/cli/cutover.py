@@ -18,7 +18,7 @@ from swap.state.migration import Migration
 
 def work(
     dsn: str | None, config: Path | None, overrides: Mapping[str, object], *,
-    dry_run: bool, yes: bool, no_snapshot: bool, as_json: bool,
+    dry_run: bool, yes: bool, no_snapshot: bool, show_queries: bool, as_json: bool,
 ) -> None:  # fmt: skip
     with opened("cutover", dsn, config, graceful=True, writes=not dry_run) as s:
         override(s, overrides)
@@ -34,7 +34,8 @@ def work(
                 hint="Set [hooks] pre_swap_snapshot (docs/hooks.md), or say --no-snapshot.",
             )
         confirm(f"Exchange {run.source} with {run.plan.shadow} now?", yes=yes)
-        execute(s, run, "cutover", without_hook if no_snapshot else _snapshot_hook(s), as_json=as_json)
+        hook = without_hook if no_snapshot else _snapshot_hook(s)
+        execute(s, run, "cutover", hook, show_queries=show_queries, as_json=as_json)
 
 
 def _snapshot_hook(s: Session) -> Hook:

@@ -29,9 +29,9 @@ def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
     )
 
 
-def execute(s: Session, run: Run, kind: str, hook: Hook, *, as_json: bool) -> None:
+def execute(s: Session, run: Run, kind: str, hook: Hook, *, show_queries: bool, as_json: bool) -> None:
     """Run the exchange and print how it ended."""
-    outcome = ExchangeCommand(s.migration(run), kind, hook).execute()
+    outcome = ExchangeCommand(s.migration(run), kind, hook, show_queries).execute()
     s.close()
     if as_json:
         document = asdict(outcome)

@@ -2,6 +2,8 @@
 
 Without a terminal there are no control codes. The modules that draw on a terminal (swap.cli.live, swap.cli.terminal) load rich. A
 command imports them where it draws, so `status`, which prints plain lines, does not load it.
+
+Whatever is shown may hold text from elsewhere: control characters become their escapes here (swap.core.printable).
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from swap.core.errors import SwapError
+from swap.core.printable import json_safe, printable, printable_document
+from swap.core.secrets import mask
 
 PLAIN_EVERY_S = 5.0
 DRAWN_EVERY_S = 0.5
@@ -20,12 +24,22 @@ DRAWN_EVERY_S = 0.5
 
 def emit_json(document: Any) -> None:
     """Write the one JSON document of a --json command."""
-    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+    shown = printable_document(document)
+    sys.stdout.write(json_safe(json.dumps(shown, indent=2, default=str, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
 def print_lines(lines: list[str]) -> None:
-    """Write lines to the character: SQL is among them."""
+    """Write lines for people."""
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def print_sql(lines: list[str]) -> None:
+    """Write SQL, to the character unless a terminal shows it: it is saved and run."""
+    if sys.stdout.isatty():
+        print_lines(lines)
+        return
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
@@ -52,4 +66,4 @@ def watched() -> Iterator[tuple[Callable[[list[str]], None], float]]:
 
 def error_document(error: SwapError) -> dict[str, Any]:
     """Make `error` of a --json document."""
-    return {"code": int(error.exit_code), "message": error.message, "state": error.state, "hint": error.hint}
+    return {"code": int(error.exit_code)} | {"message": mask(error.message), "state": mask(error.state), "hint": mask(error.hint)}

@@ -20,6 +20,7 @@ from swap.cli.results import stopped
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
+from swap.core.printable import printable
 from swap.state.journal import Journal, Run
 from swap.state.migration import Migration
 from swap.state.missing import left_over, refuse_missing
@@ -156,7 +157,7 @@ def confirm(question: str, *, yes: bool) -> None:
         raise UsageError("This command asks before it acts, and there is no terminal.", hint="Add --yes.")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # nothing has begun: one Ctrl-C is an answer
     try:
-        agreed = typer.confirm(question, err=True)
+        agreed = typer.confirm(printable(question), err=True)
     except typer.Abort:
         agreed = False
     finally:

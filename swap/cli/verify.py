@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swap.cli.cross_database import compare
-from swap.cli.output import emit_json, print_lines
+from swap.cli.output import emit_json, print_lines, print_sql
 from swap.cli.results import conclude
 from swap.cli.session import Session, active, opened
 from swap.cli.terminal import print_checks, print_table
@@ -142,6 +142,6 @@ def _print(document: dict[str, Any]) -> None:
         print_lines([f"... and {len(document['findings']) - 20} more (--json or --report has all)"])
     print_lines([f"verdict: {document['verdict']} ({document['method']})"])
     for statement in document.get("statements", ()):
-        print_lines([statement["sql"]])
+        print_sql([statement["sql"]])
     if document.get("repaired"):
         print_lines([f"REPAIRED: {document['repaired']} keys queued for replay; run `swap verify` again before a cutover"])

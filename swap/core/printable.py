@@ -12,6 +12,7 @@ Every edge calls it: stdout and stderr (swap.cli.output, swap.cli.terminal, swap
 from __future__ import annotations
 
 import re
+from typing import Any
 
 # C0 without tab and line feed, DEL and C1; marks, embeddings, overrides and isolates of bidirectional text; line and paragraph
 # separators; what is invisible; lone surrogates, which no output can encode.
@@ -29,6 +30,21 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """The same with tabs and line feeds escaped too: for a value inside a line."""
     return printable(text).replace("\t", "\\t").replace("\n", "\\n")
+
+
+# Members whose value is SQL, a name or a key: a script takes them as they are.
+EXACT = frozenset({"sql", "name", "table", "column", "columns", "key", "trigger", "function", "database"})
+
+
+def printable_document(value: Any, member: str = "") -> Any:
+    """A JSON document whose texts for people are `printable`. SQL, names and keys (EXACT) stay to the character."""
+    if isinstance(value, str):
+        return value if member in EXACT else printable(value)
+    if isinstance(value, dict):
+        return {k: printable_document(v, str(k)) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable_document(v, member) for v in value]
+    return value
 
 
 def json_safe(document: str) -> str:
