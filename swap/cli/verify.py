@@ -27,7 +27,7 @@ REPAIRED = "Differing keys are queued for replay; nothing else was changed."
 def work(
     dsn: str | None, config: Path | None, *,
     method: Method, jobs: int | None, repair: bool, dry_run: bool, report: Path | None, watch: float | None,
-    metrics_port: int | None, on: str | None, against_dsn: str | None, as_json: bool,
+    metrics_port: int | None, metrics_bind: str | None, on: str | None, against_dsn: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     if against_dsn is not None:
         if repair or watch is not None or on is not None or report is not None:
@@ -35,11 +35,13 @@ def work(
         with opened("verify", dsn, config) as s:
             other = Database.from_options(against_dsn, "verify")
             return compare(s, other, jobs or s.config.sync.jobs, as_json=as_json)
+    if metrics_bind is not None and metrics_port is None:
+        raise UsageError("--metrics-bind says where --metrics-port listens.", hint="Add --metrics-port PORT.")
     reader = Database.from_options(on, "verify") if on is not None else None
     if watch is not None:
         if repair:
             raise UsageError("--watch only looks: it repairs nothing.", hint="Run `swap verify --repair` beside it.")
-        return _watch(watch, metrics_port, method, jobs, report, reader, dsn, config, as_json=as_json)
+        return _watch(watch, metrics_port, metrics_bind, method, jobs, report, reader, dsn, config, as_json=as_json)
     if metrics_port is not None:
         raise UsageError("--metrics-port belongs to --watch.")
     if dry_run and not repair:
@@ -58,16 +60,16 @@ def work(
 
 
 def _watch(
-    every_s: float, port: int | None, method: Method, jobs: int | None, report: Path | None, reader: Database | None,
+    every_s: float, port: int | None, address: str | None, method: Method, jobs: int | None, report: Path | None, reader: Database | None,
     dsn: str | None, config: Path | None, *, as_json: bool,
 ) -> int:  # fmt: skip
-    from verify.metrics import Metrics  # here: only a watch has metrics, and their library takes long to load
+    from verify.metrics import LOOPBACK, Metrics  # here: only a watch has metrics, and their library takes long to load
 
     with opened("verify", dsn, config, graceful=True) as s, ExitStack() as stack:
         run = _verifiable(s)
         metrics = Metrics(str(run.source))
         if port is not None:
-            s.report.note(f"metrics on port {stack.enter_context(metrics.served(port))}")
+            s.report.note(f"metrics on port {stack.enter_context(metrics.served(port, address or LOOPBACK))}")
         settings = ContinuousSettings(every_s, s.config.verify.full_pass_s, _settings(s, method, jobs, reader))
         done = ContinuousVerification(
             s.migration(run), settings, metrics, on_pass=lambda r: _write(r, report) if report is not None else None
