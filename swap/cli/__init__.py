@@ -9,10 +9,10 @@ import traceback
 import typer
 
 from swap.cli.commands import app
+from swap.cli.output import for_people
 from swap.cli.results import conclude, stopped
 from swap.core.errors import DefectError, SwapError, UsageError
-from swap.core.printable import printable
-from swap.core.secrets import mask
+from swap.core.secrets import hide
 
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 INTERRUPTED = 130  # typer returns it after a Ctrl-C outside a command's work
@@ -42,7 +42,7 @@ def run(args: list[str]) -> int:
     except Exception as e:  # noqa: BLE001 - the one place where an unforeseen error becomes exit code 1
         error = _of_the_driver(e) or DefectError(f"Unforeseen: {type(e).__name__}: {e}.")
         error.__cause__ = e
-    return _report(error, as_json=as_json, verbose="-v" in args or "--verbose" in args)
+    return _report(error, as_json=as_json, verbose="-v" in args or "--verbose" in args, args=args)
 
 
 def _of_the_driver(error: Exception) -> SwapError | None:
@@ -57,9 +57,11 @@ def _of_the_driver(error: Exception) -> SwapError | None:
     return meant
 
 
-def _report(error: SwapError, *, as_json: bool, verbose: bool) -> int:
+def _report(error: SwapError, *, as_json: bool, verbose: bool, args: list[str]) -> int:
+    """A connection string among the arguments is no part of what is shown, wherever in the command line it stands."""
     if verbose:
-        sys.stderr.write(printable(mask("".join(traceback.format_exception(error)))))
+        sys.stderr.write(for_people(hide("".join(traceback.format_exception(error)), args)))
+    error.message, error.state, error.hint = (hide(text, args) for text in (error.message, error.state, error.hint))
     return conclude(error.document, error, as_json=as_json)
 
 

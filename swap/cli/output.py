@@ -22,16 +22,21 @@ PLAIN_EVERY_S = 5.0
 DRAWN_EVERY_S = 0.5
 
 
+def for_people(text: str) -> str:
+    """A text as it may be shown: without passwords, control characters as their escapes."""
+    return printable(mask(text))
+
+
 def emit_json(document: Any) -> None:
     """Write the one JSON document of a --json command."""
-    shown = printable_document(document)
+    shown = printable_document(document, for_people)
     sys.stdout.write(json_safe(json.dumps(shown, indent=2, default=str, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
 def print_lines(lines: list[str]) -> None:
     """Write lines for people."""
-    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+    sys.stdout.write("".join(f"{for_people(line)}\n" for line in lines))
     sys.stdout.flush()
 
 
@@ -66,4 +71,4 @@ def watched() -> Iterator[tuple[Callable[[list[str]], None], float]]:
 
 def error_document(error: SwapError) -> dict[str, Any]:
     """Make `error` of a --json document."""
-    return {"code": int(error.exit_code)} | {"message": mask(error.message), "state": mask(error.state), "hint": mask(error.hint)}
+    return {"code": int(error.exit_code), "message": error.message, "state": error.state, "hint": error.hint}

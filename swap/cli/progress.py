@@ -11,17 +11,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from swap.cli.output import PLAIN_EVERY_S, duration
-from swap.core.printable import printable
+from swap.cli.output import PLAIN_EVERY_S, duration, for_people
 from swap.core.report import Reporter
-from swap.core.secrets import mask
 
 MIN_SAMPLE_S = 1.0
-
-
-def shown(text: str) -> str:
-    """A text of a report as it may be shown: without passwords, control characters as their escapes."""
-    return printable(mask(text))
 
 
 class Progress(Reporter, Protocol):
@@ -127,7 +120,7 @@ class PlainReporter:
         self._say(text)
 
     def _say(self, text: str) -> None:
-        sys.stderr.write(shown(text) + "\n")
+        sys.stderr.write(for_people(text) + "\n")
         sys.stderr.flush()
 
     def close(self) -> None: ...

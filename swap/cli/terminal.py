@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swap.core.printable import one_line, printable
-from swap.core.secrets import mask
+from swap.cli.output import for_people
+from swap.core.printable import one_line
 
 INDENT = " " * 9  # a line feed in a text begins no line of its own
 STATUS_STYLE = {"ok": "green", "warning": "yellow", "blocker": "bold red", "failed": "bold red"}
@@ -32,7 +32,7 @@ def print_checks(rows: list[dict[str, Any]]) -> None:
         out.print(line)
         for key in ("detail", "hint"):
             if row.get(key) and (row["status"] != "ok" or key == "detail"):
-                out.print(Text(INDENT + printable(str(row[key])).replace("\n", f"\n{INDENT}")))
+                out.print(Text(INDENT + for_people(str(row[key])).replace("\n", f"\n{INDENT}")))
 
 
 def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
@@ -47,6 +47,6 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
 def print_error(message: str, state: str, hint: str) -> None:
     """Print the three lines of every failure."""
     err = console(stderr=True)
-    err.print(Text("error: ", style="bold red") + Text(printable(mask(message))))
-    err.print(Text("state: ", style="bold") + Text(printable(mask(state))))
-    err.print(Text("next:  ", style="bold") + Text(printable(mask(hint))))
+    err.print(Text("error: ", style="bold red") + Text(for_people(message)))
+    err.print(Text("state: ", style="bold") + Text(for_people(state)))
+    err.print(Text("next:  ", style="bold") + Text(for_people(hint)))

@@ -12,6 +12,7 @@ Every edge calls it: stdout and stderr (swap.cli.output, swap.cli.terminal, swap
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 # C0 without tab and line feed, DEL and C1; marks, embeddings, overrides and isolates of bidirectional text; line and paragraph
@@ -36,14 +37,14 @@ def one_line(text: str) -> str:
 EXACT = frozenset({"sql", "name", "table", "column", "columns", "key", "trigger", "function", "database"})
 
 
-def printable_document(value: Any, member: str = "") -> Any:
-    """A JSON document whose texts for people are `printable`. SQL, names and keys (EXACT) stay to the character."""
+def printable_document(value: Any, clean: Callable[[str], str] = printable, member: str = "") -> Any:
+    """A JSON document whose texts for people went through `clean`. SQL, names and keys (EXACT) stay to the character."""
     if isinstance(value, str):
-        return value if member in EXACT else printable(value)
+        return value if member in EXACT else clean(value)
     if isinstance(value, dict):
-        return {k: printable_document(v, str(k)) for k, v in value.items()}
+        return {k: printable_document(v, clean, str(k)) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [printable_document(v, member) for v in value]
+        return [printable_document(v, clean, member) for v in value]
     return value
 
 

@@ -3,14 +3,19 @@
 A password of a URI is percent-encoded, with more or fewer characters encoded and in either case of hexadecimal; in a conninfo string
 and in SQL its quotes are escaped. A hook or libpq may print any of these forms (seen: the encoded one reached the journal). So one
 pattern matches each character in each of its forms.
+
+A connection string in the wrong place of a command line is an argument like any other to whoever complains about it: it is hidden
+whole (`hide`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
 
 MASK = "********"
+HIDDEN_ARGUMENT = "(a connection string)"
 # `postgresql://user:` up to the last @ before a space: a password with an @ or a / in it is wrong in a URI, and is written all the
 # same. One slash: pathlib has taken the other.
 _URI = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*:/{1,2}[^\s:/@?'\"]*:)(?P<password>\S*)@", re.IGNORECASE)
@@ -36,13 +41,25 @@ def is_connection_string(text: str) -> bool:
     return "://" in text or _PAIR.search(text) is not None
 
 
+def hide(text: str, arguments: Sequence[str]) -> str:
+    """`text` without those of a command's arguments that are connection strings, or pieces of one that a shell has split."""
+    values = [v for a in arguments for v in (a, a.partition("=")[2] if a.startswith("-") else "") if v]
+    if not any(is_connection_string(v) for v in values):
+        return text
+    suspects = [v for v in values if is_connection_string(v) or "@" in v]
+    forms = {f for v in suspects for f in (v, repr(v)[1:-1], str(PurePath(v)), " ".join(v.split()))}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, HIDDEN_ARGUMENT)
+    return text
+
+
 def _forms(character: str) -> str:
     """A pattern of one character: as it is, percent-encoded, or escaped as a quote is."""
     encoded = "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
-    forms = [re.escape(character), f"(?i:{encoded})"]
+    forms = [f"(?i:{encoded})"]  # the longer ones first: none leaves a rest of another
+    if character in "'\"\\":
+        forms += [re.escape(character * 2), re.escape("\\" + character)]
     if character == " ":
         forms.append(r"\+")
-    if character in "'\"\\":
-        forms.insert(0, re.escape("\\" + character))
-        forms.insert(0, re.escape(character * 2))
+    forms.append(re.escape(character))
     return f"(?:{'|'.join(forms)})"
