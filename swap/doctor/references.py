@@ -44,7 +44,7 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
         bare = [t.name for t in unvouched(subject.catalog, subject.catalog.table(ref.table), ref.column)]
         which = "" if bare == [ref.table] else f" of {', '.join(map(str, bare))}"
         detail = (
-            f"is NOT NULL without a foreign key that is checked for every row{which}: a row without a parent has no uuid, "
+            f"is NOT NULL without a foreign key that is checked for every row{which}: a row that refers to nobody has no uuid, "
             "and could not be written"
         )
         add = f"ADD FOREIGN KEY ({quote(ref.column)}) REFERENCES {subject.source.name} NOT VALID"
