@@ -89,7 +89,7 @@ def opened(
                 "This server is a standby: it is in recovery, and nothing can be written here.",
                 hint="Name the primary, or several hosts with target_session_attrs=read-write. In a failover: promote it first.",
             )
-        journal = Journal(conn, config.names.state_schema)
+        journal = Journal(conn, config.names.state_schema, config.source.name)
         run: Run | None = None
         try:
             there = _exists(journal, command)

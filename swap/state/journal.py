@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateSchema, CreateTable
 
 from swap.core.connection import Connection
-from swap.core.errors import PhaseError
-from swap.core.names import TableName
+from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
+from swap.core.names import TableName, quote
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import Query, anonymous, load_sql, verbatim
 from swap.plan.direction import Direction
@@ -66,8 +67,8 @@ class Event:
 class Journal(Store):
     """The state schema on one connection."""
 
-    def __init__(self, conn: Connection, schema: str) -> None:
-        super().__init__(conn, schema)
+    def __init__(self, conn: Connection, schema: str, source: TableName | None = None) -> None:
+        super().__init__(conn, schema, source)
         self.version = VERSION
         self.attempts = Attempts(self)
         self.capture = Capture(self)
@@ -76,10 +77,10 @@ class Journal(Store):
         self.verifications = Verifications(self)
 
     def exists(self) -> bool:
-        """Whether the state schema is there. Raises RefusedError when it is another program's, or a newer version's.
+        """Whether the state schema is there. Raises RefusedError when it is another role's or program's, or a newer version's.
 
         Writes nothing. An older layout is read as `swap.state.upgrade` says, from now on."""
-        version = read_version(self.conn, self.schema)
+        version = read_version(self.conn, self.schema, self.source)
         self.version = version or VERSION
         return version is not None
 
@@ -95,7 +96,7 @@ class Journal(Store):
         name = sql.Identifier(self.schema)
         values = sql.SQL(", ").join(sql.Literal(p.value) for p in Phase)
         bare = load_sql("swap.state", "bare_schema.sql").format(schema=sql.Literal(self.schema))
-        create = str(CreateSchema(self.schema, if_not_exists=True).compile(dialect=DDL))
+        create = str(CreateSchema(self.schema).compile(dialect=DDL))
         return [
             verbatim(create),
             comment_on(self.schema, VERSION),
@@ -105,12 +106,20 @@ class Journal(Store):
         ]
 
     def create(self) -> None:
-        """Create the state schema in one transaction if it is missing."""
-        with self.conn.transaction():
-            lock_schema(self.conn, self.schema)
-            if not self.exists():
-                for statement in self.ddl():
-                    self.conn.execute(statement)
+        """Create the state schema in one transaction if it is missing. Raises RefusedError where another role makes one of that
+        name meanwhile."""
+        try:
+            with self.conn.transaction():
+                lock_schema(self.conn, self.schema)
+                if not self.exists():
+                    for statement in self.ddl():
+                        self.conn.execute(statement)
+        except psycopg.errors.DuplicateSchema:
+            raise RefusedError(
+                f"Another session made the schema {quote(self.schema)} at this moment.",
+                state=NOTHING_CHANGED,
+                hint="Run the command again: it looks at whose schema that is.",
+            ) from None
 
     def has_table(self, name: str) -> bool:
         """Whether the state schema of this version has a table of that name."""

@@ -24,11 +24,12 @@ from psycopg import sql
 from swap.core.advisory_locks import only_operator, only_worker
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
-from swap.core.names import quote
+from swap.core.names import TableName, quote
 from swap.core.sql_text import Query
 from swap.state.plan_versions import Document, to_3
 from swap.state.store import Store
 from swap.state.tables import ENDED
+from swap.state.trust import refuse_untrusted
 
 MARK = "pg-uuid-swap state"
 COMMENT = re.compile(rf"{MARK}, version (\d+)")
@@ -70,9 +71,9 @@ def comment_on(schema: str, version: int) -> sql.Composed:
     return sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(schema), sql.Literal(f"{MARK}, version {version}"))
 
 
-def read_version(conn: Connection, schema: str) -> int | None:
-    """The version of the layout; None where there is no such schema. Raises RefusedError when another program made the
-    schema, or a newer version of swap."""
+def read_version(conn: Connection, schema: str, source: TableName | None = None) -> int | None:
+    """The version of the layout; None where there is no such schema. Raises RefusedError when another role or program made
+    the schema, or a newer version of swap. `source`: see `swap.state.trust`."""
     row = conn.execute("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s", [schema]).fetchone()
     if row is None:
         return None
@@ -82,6 +83,7 @@ def read_version(conn: Connection, schema: str) -> int | None:
             f"The schema {quote(schema)} exists and was not made by this tool.",
             hint="Name another one with [names] state_schema, or rename that schema.",
         )
+    refuse_untrusted(conn, schema, source)
     found = COMMENT.fullmatch(comment)
     version = int(found[1]) if found else 0
     if not FIRST <= version <= VERSION:
@@ -97,11 +99,13 @@ def upgrade(store: Store) -> list[UpgradeStep]:
 
     Raises RefusedError while another command works on a run of the schema.
     """
-    version = read_version(store.conn, store.schema)
+    version = read_version(store.conn, store.schema, store.source)
     if version is None or not steps_from(version):
         return []
     with _locked(store):
-        version = read_version(store.conn, store.schema) or VERSION  # another session may have upgraded it meanwhile
+        version = (
+            read_version(store.conn, store.schema, store.source) or VERSION
+        )  # another session may have upgraded it meanwhile
         steps = steps_from(version)
         with _alone(store, version):
             for step in steps:
