@@ -7,6 +7,7 @@ Methods are single statements where they can be; the caller owns the transaction
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
 from swap.core.names import TableName, quote
 from swap.core.snapshot import Snapshot
-from swap.core.sql_text import Query, anonymous, load_sql, verbatim
+from swap.core.sql_text import Query, verbatim
 from swap.plan.direction import Direction
 from swap.plan.model import PLAN, Plan
 from swap.state.attempts import Attempts
@@ -30,7 +31,7 @@ from swap.state.chunks import Chunks
 from swap.state.hooks import Hooks
 from swap.state.store import Store
 from swap.state.tables import ENDED, MOVES, Phase
-from swap.state.upgrade import VERSION, UpgradeStep, comment_on, current_plan, lock_schema, read_version, upgrade
+from swap.state.upgrade import VERSION, UpgradeStep, bare_state, comment_on, current_plan, lock_schema, read_version, upgrade
 from swap.state.verifications import Verifications
 
 __all__ = ["Journal", "Phase", "Run"]
@@ -84,10 +85,22 @@ class Journal(Store):
         self.version = version or VERSION
         return version is not None
 
-    def upgrade(self) -> list[UpgradeStep]:
+    def upgrade(self, functions: Callable[[Journal, Run], Iterable[Query]] = lambda journal, run: ()) -> list[UpgradeStep]:
         """Bring an older layout up to date. Returns the steps that were run. Raises RefusedError while another command
-        works on a run of the schema."""
-        steps = upgrade(self)
+        works on a run of the schema.
+
+        `functions`: statements that create the trigger functions of a run under way, as this version creates them."""
+
+        def finish() -> None:
+            self.version = VERSION
+            for run in self.unfinished():
+                if run.phase is not Phase.PREPARING:
+                    for statement in functions(self, run):
+                        self.conn.execute(statement)
+                    # A row of the journal in this transaction: the gates take the new functions for swap's own (verify.capture_since).
+                    self.event(run.id, "upgraded", f"to version {VERSION} of the state")
+
+        steps = upgrade(self, finish)
         self.version = VERSION
         return steps
 
@@ -95,14 +108,13 @@ class Journal(Store):
         """CREATE SCHEMA and everything in it, in order. Only the owner gets any right on it."""
         name = sql.Identifier(self.schema)
         values = sql.SQL(", ").join(sql.Literal(p.value) for p in Phase)
-        bare = load_sql("swap.state", "bare_schema.sql").format(schema=sql.Literal(self.schema))
         create = str(CreateSchema(self.schema).compile(dialect=DDL))
         return [
             verbatim(create),
             comment_on(self.schema, VERSION),
             sql.SQL("CREATE TYPE {}.phase AS ENUM ({})").format(name, values),
             *(verbatim(str(CreateTable(t).compile(dialect=DDL)).strip()) for t in self.t.values()),
-            anonymous(bare),
+            bare_state(self.schema),
         ]
 
     def create(self) -> None:

@@ -25,7 +25,7 @@ from swap.core.advisory_locks import only_operator, only_worker
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, quote
-from swap.core.sql_text import Query
+from swap.core.sql_text import Query, anonymous, load_sql
 from swap.state.plan_versions import Document, to_3
 from swap.state.store import Store
 from swap.state.tables import ENDED
@@ -51,7 +51,25 @@ def no_statements(_schema: str) -> list[Query]:
     return []
 
 
-STEPS = (UpgradeStep(3, "the plan of an index has other fields", no_statements, to_3),)
+def same_plan(plan: Document) -> Document:
+    return plan
+
+
+def bare_state(schema: str) -> Query:
+    """Take every right on what swap keeps in the schema from everyone but its owner. One statement, which asks the server."""
+    return anonymous(load_sql("swap.state", "bare_state.sql").format(schema=sql.Literal(schema)))
+
+
+def owners_only(schema: str) -> list[Query]:
+    """The rights that are given since version 4, on what an older version created."""
+    owners = load_sql("swap.state", "table_owners.sql").format(run=sql.Identifier(schema, "run"), schema=sql.Literal(schema))
+    return [bare_state(schema), anonymous(owners)]
+
+
+STEPS = (
+    UpgradeStep(3, "the plan of an index has other fields", no_statements, to_3),
+    UpgradeStep(4, "only its owner has a right on what is in it", owners_only, same_plan),
+)
 VERSION = STEPS[-1].to_version
 
 
@@ -94,8 +112,9 @@ def read_version(conn: Connection, schema: str, source: TableName | None = None)
     return version
 
 
-def upgrade(store: Store) -> list[UpgradeStep]:
-    """Bring the layout up to date. Returns the steps that were run: none where it is current, or not there.
+def upgrade(store: Store, finish: Callable[[], None]) -> list[UpgradeStep]:
+    """Bring the layout up to date. Returns the steps that were run: none where it is current, or not there. `finish`: called in
+    the transaction of the last step, when the layout is current.
 
     Raises RefusedError while another command works on a run of the schema.
     """
@@ -111,6 +130,8 @@ def upgrade(store: Store) -> list[UpgradeStep]:
             for step in steps:
                 with store.conn.transaction():
                     _run(store, step)
+                    if step is steps[-1]:
+                        finish()
     return steps
 
 

@@ -133,15 +133,17 @@ def test_what_was_set_aside_keeps_its_owner(
     assert [(f.kind, f.owner) for f in state_faults(m.conn, "swap", m.plan.source)] == [("object", other)]
 
 
+FOREIGN = """
+CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; DROP TABLE swap.run;
+CREATE FOREIGN TABLE swap.run (id bigint) SERVER s
+"""
+CAST = """
+CREATE FUNCTION h(swap.phase) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE CAST (swap.phase AS int) WITH FUNCTION h(swap.phase)
+"""
 PLANTED = {
     "view": ("shape", "is a view", "ALTER TABLE swap.hook RENAME TO x; CREATE VIEW swap.hook AS SELECT 1 AS one"),
     "queue": ("shape", "is a view", "CREATE VIEW swap.a_1_changes_0 AS SELECT 1 AS one"),
-    "foreign-table": (
-        "shape",
-        "is a foreign table",
-        "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; DROP TABLE swap.run;"
-         " CREATE FOREIGN TABLE swap.run (id bigint) SERVER s",
-    ),
+    "foreign-table": ("shape", "is a foreign table", FOREIGN),
     "trigger": ("shape", "has the trigger t", "CREATE TRIGGER t AFTER INSERT ON swap.run FOR EACH STATEMENT EXECUTE FUNCTION f()"),
     "rule": ("shape", "has the rule r", "CREATE RULE r AS ON INSERT TO swap.event DO ALSO SELECT 1"),
     "row-security": ("shape", "has row security", "ALTER TABLE swap.run ENABLE ROW LEVEL SECURITY"),
@@ -155,8 +157,7 @@ PLANTED = {
     "statistics": ("shape", "needs function public.g()", "CREATE STATISTICS swap.s ON (g() || name) FROM swap.step"),
     "check": ("shape", "has the check c", "ALTER TABLE swap.step ADD CONSTRAINT c CHECK (name <> g())"),
     "child": ("shape", "inherited from", "CREATE TABLE swap.more () INHERITS (swap.run)"),
-    "cast": ("shape", "has the cast from", "CREATE FUNCTION h(swap.phase) RETURNS int LANGUAGE sql AS 'SELECT 1';"
-              " CREATE CAST (swap.phase AS int) WITH FUNCTION h(swap.phase) AS IMPLICIT"),
+    "cast": ("shape", "has the cast from", CAST),
     "unlogged": ("shape", "no ordinary table", "ALTER TABLE swap.hook SET UNLOGGED"),
     "function": ("object", "", "CREATE FUNCTION swap.x() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION swap.x OWNER TO {other}"),
     "table": ("object", "", "ALTER TABLE swap.run OWNER TO {other}"),
