@@ -46,6 +46,7 @@ SELECT 'shape', format('%%I.%%I', %(schema)s, f.called), pg_get_userbyid(f.relow
     UNION ALL SELECT j.called, j.relowner, 'has row security' FROM journal j WHERE j.relrowsecurity OR j.relforcerowsecurity
     UNION ALL SELECT j.called, j.relowner, format('has the rule %%I', r.rulename) FROM journal j JOIN pg_rewrite r ON r.ev_class = j.oid AND j.relkind <> 'v'
     UNION ALL SELECT j.called, j.relowner, format('has the trigger %%I', t.tgname) FROM journal j JOIN pg_trigger t ON t.tgrelid = j.oid AND NOT t.tgisinternal
+              JOIN pg_proc p ON p.oid = t.tgfoid WHERE NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.oid = p.proowner)
     UNION ALL SELECT j.called, j.relowner, 'inherits, or is inherited from' FROM journal j JOIN pg_inherits i ON j.oid IN (i.inhrelid, i.inhparent)
     UNION ALL SELECT j.called, j.relowner, format('has the check %%I', k.conname) FROM journal j JOIN pg_constraint k ON k.conrelid = j.oid AND k.contype = 'c'
     UNION ALL SELECT j.called, j.relowner, format('has the index %%s of an expression', i.indexrelid::regclass) FROM journal j JOIN pg_index i ON i.indrelid = j.oid
