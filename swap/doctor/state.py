@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
-from swap.doctor.finding import Finding, Subject, blocker, ok
+from swap.doctor.finding import Finding, Subject, blocker, ok, read
 from swap.state.journal import Journal, Phase, Run
 
 OVER = (Phase.FINALIZED, Phase.ABORTED)
+
+
+class _Schema(NamedTuple):
+    """A schema. `owned`: this role has its owner's rights."""
+
+    owner: str
+    owned: bool
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,9 @@ def check_state(conn: Connection, config: Config) -> State:
         journal = Journal(conn, schema, config.source.name)
         if not journal.exists():
             return State((ok("state-schema", schema, "does not exist: `prepare` creates it"),), exists=False)
+        for owner in (s.owner for s in read(conn, _Schema, "state.sql", schema=schema) if not s.owned):
+            detail = f"belongs to {owner}, as the source does: this role may not read it"
+            return State((blocker("state-schema", schema, detail, f"Connect as {owner}."),), exists=True)
         run = journal.current(config.source.name)
     except RefusedError as e:
         return State((blocker("state-schema", schema, e.message, e.hint),), exists=True)

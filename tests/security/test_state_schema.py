@@ -117,6 +117,16 @@ def test_the_sources_owner_is_believed(database: Database, cli: Cli, config: Pat
     assert cli("status", "--json", config=config, dsn=database.superuser).json["phase"] == "cut_over"
 
 
+def test_a_role_that_may_not_read_it(database: Database, cli: Cli, config: Path, synced: Synced) -> None:
+    """The schema is believed, and closed to this role: the hint is the owner's name, not a grant of all that the owner may."""
+    synced(database, SCHEMA)
+    for command in ("status", "doctor"):
+        result = cli(command, config=config, dsn=database.app, check=False)
+        said = " ".join((result.stdout + result.stderr).split())
+        assert result.code == 3, said
+        assert "Connect as swap_owner" in said
+
+
 def test_what_was_set_aside_keeps_its_owner(
     make_role: Callable[[], str], database: Database, connect: Connect, synced: Synced
 ) -> None:
