@@ -61,6 +61,6 @@ class _Taken(NamedTuple):
 def _taken(conn: Connection) -> tuple[int, str]:
     found = conn.cursor(row_factory=class_row(_Taken)).execute(load_sql("cutover", "lock_table.sql")).fetchone()
     if found is None:
-        return 0, "nobody holds any now"
+        return 0, "no session holds any now"
     who = "; ".join(map(str, sessions(conn, [found.pid]))) if found.pid else "a prepared transaction (pg_prepared_xacts)"
     return found.taken, f"most of them, {found.most}, are held by {who or 'a session that is gone'}"

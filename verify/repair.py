@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from psycopg import sql
 
-from swap.ddl.change_tables import change_table
+from swap.ddl.change_tables import queue_keys
 from swap.plan.model import Plan
 from swap.state.migration import Migration
 from verify.ranges import bigints
@@ -19,7 +19,7 @@ from verify.report import Report, RowDifference
 
 def repair_statement(plan: Plan, keys: Iterable[int]) -> sql.Composed:
     """The statement that queues the keys. A dry run prints it."""
-    return sql.SQL("INSERT INTO {} (key) SELECT unnest({})").format(change_table(plan, 0).sql, bigints(sorted(keys)))
+    return queue_keys(plan, bigints(sorted(keys)))
 
 
 def repairable(plan: Plan, differences: Iterable[RowDifference]) -> set[int]:

@@ -1,8 +1,9 @@
-"""Conditions that the configuration brings along, `where` and [[policy]], are SQL: each has to be one expression, before
-anything is run that has it in it. A statement of several, sent as a text, would be run as several.
+"""Conditions of the configuration, `where` and [[policy]], are SQL text. Each must be one expression, before a statement that holds it
+is run: the server runs a text of several statements as several.
 
-The server parses, and runs nothing: Parse of the extended protocol takes one statement only, and of a utility statement
-it looks up no name. Two different ones, so that what closes the parenthesis of the one is an error in the other.
+The server parses the condition inside a statement, and runs nothing. Parse of the extended protocol takes one statement only, and
+looks up no name of a utility statement. Two different statements are tried: a condition that closes the parenthesis of one of them is
+an error in the other.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ AROUND = (b"CREATE POLICY p ON t USING ((%b\n))", b"ALTER TABLE t ADD CHECK ((%b
 
 
 def refuse_spliced(conn: Connection, config: Config) -> None:
-    """Raises UsageError naming the key."""
+    """Raises UsageError with the key of a condition that is not one expression."""
     texts = [(f"`where` of the reference {r.table}.{r.column}", r.where) for r in config.reference]
     texts += [(f"`using` of [[policy]] {p.name}", p.using) for p in config.policy]
     texts += [(f"`check` of [[policy]] {p.name}", p.check) for p in config.policy]

@@ -63,13 +63,8 @@ def resolve(conn: Connection, table: TableName, *, partitioned: bool = False) ->
 
 def column_type(conn: Connection, table: TableName, column: str) -> str | None:
     """The type of a column, as format_type prints it; None when there is no such column."""
-    row = conn.execute(
-        "SELECT format_type(a.atttypid, NULL) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s AND a.attname = %s"
-        " AND NOT a.attisdropped",
-        [table.schema, table.name, column],
-    ).fetchone()
-    return row[0] if row else None
+    found = query(conn, "column_type.sql", schema=table.schema, name=table.name, column=column)
+    return found[0]["type"] if found else None
 
 
 def load_catalog(conn: Connection, source: TableName, declared: Seq[tuple[TableName, str]] = ()) -> Catalog:

@@ -1,10 +1,10 @@
-"""Definitions that the server itself prints over other columns.
+"""Definitions over other columns, printed by the server itself.
 
-An index binds its columns by number. So: make an empty temporary table, build the index on it by its own text, rename
-the table's columns, and ask the server for the text. Expressions, predicates, operator classes and INCLUDE columns come
-out right without this tool parsing any SQL, and an expression that cannot hold a uuid fails here (H25).
+An index binds its columns by number. So make an empty temporary table, build the index on it by its own text, rename the table's
+columns, and ask the server for the text. Expressions, predicates, operator classes and INCLUDE columns are right then, and this tool
+parses no SQL. An expression that cannot hold a uuid fails here (H25).
 
-Every scratch table is in a transaction of its own that is rolled back. It locks nothing of the application's.
+Every scratch table is in a transaction of its own, which is rolled back. It locks no object of the application.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from psycopg import sql
 from swap.catalog.load import load_indexes
 from swap.catalog.model import Index, Statistics
 from swap.catalog.parts import Column
+from swap.catalog.query import PACKAGE
 from swap.core.connection import Connection, judged
-from swap.core.sql_text import verbatim
+from swap.core.rows import fetch
+from swap.core.sql_text import load_sql, verbatim
 
 SCRATCH = sql.Identifier("pg_temp", "swap_trial")
 
 
 class ScratchColumn(NamedTuple):
-    """A column of a scratch table. `collation`: as the server prints it, or empty."""
+    """A column of a scratch table. `collation`: as the server prints it, or empty for the type's default."""
 
     name: str
     type: str
@@ -35,17 +37,17 @@ class ScratchColumn(NamedTuple):
 
 
 def like(column: Column) -> ScratchColumn:
-    """The column of a table, for a scratch table."""
+    """A scratch column like a column of a table."""
     return ScratchColumn(column.name, column.type, column.collation or "")
 
 
 class CannotBuildError(Exception):
-    """The server refuses the definition over these columns; the message is the server's."""
+    """The server refuses a definition over these columns. The message is the server's."""
 
 
 @contextmanager
 def scratch_table(conn: Connection, columns: Iterable[ScratchColumn]) -> Iterator[ScratchTable]:
-    """An empty temporary table with these columns, rolled back at the end."""
+    """An empty temporary table with these columns during the block; it is rolled back at the end. Needs TEMPORARY on the database."""
     parts = [
         sql.SQL("{} ").format(sql.Identifier(c.name)) + verbatim(c.type + (f" COLLATE {c.collation}" if c.collation else ""))
         for c in columns
@@ -55,12 +57,21 @@ def scratch_table(conn: Connection, columns: Iterable[ScratchColumn]) -> Iterato
         yield ScratchTable(conn)
 
 
+class _Printed(NamedTuple):
+    oid: int
+    statistics: str | None
+    condition: str | None
+    condition_columns: tuple[str, ...]
+
+
 @dataclass
 class ScratchTable:
+    """A scratch table with at most one index, one statistics object and one condition."""
+
     conn: Connection
 
     def add_index(self, definition: str, *, unique: bool, as_constraint: bool = False) -> None:
-        """The one index, by its text from USING on, or by its constraint's text. Raises CannotBuildError."""
+        """Build the index by its text from USING on, or by its constraint's text. Raises CannotBuildError."""
         if as_constraint:
             create = sql.SQL("ALTER TABLE {} ADD CONSTRAINT swap_trial_index ").format(SCRATCH)
         else:
@@ -68,54 +79,51 @@ class ScratchTable:
         self._build(create + verbatim(definition))
 
     def make_constraint(self, *, primary: bool) -> None:
-        """The index becomes that of a primary key or a unique constraint."""
+        """Make the index that of a primary key or a unique constraint."""
         kind = verbatim("PRIMARY KEY" if primary else "UNIQUE")
         add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT swap_trial_index {} USING INDEX swap_trial_index")
         self.conn.execute(add.format(SCRATCH, kind))
 
     def add_statistics(self, statistics: Statistics) -> None:
-        """The one statistics object, by its own text. Raises CannotBuildError."""
+        """Create the statistics object by its own text. Raises CannotBuildError."""
         kinds = f" ({', '.join(statistics.kinds)})" if statistics.kinds else ""
         name = "pg_temp.swap_trial_statistics"
         self._build(verbatim(f"CREATE STATISTICS {name}{kinds} ON {statistics.body} FROM pg_temp.swap_trial"))
 
     def add_check(self, condition: str) -> None:
-        """The one condition, as a CHECK constraint. Raises CannotBuildError."""
+        """Add the condition as a CHECK constraint. Raises CannotBuildError."""
         add = sql.SQL("ALTER TABLE pg_temp.swap_trial ADD CONSTRAINT swap_trial_check CHECK ({})")
         self._build(add.format(verbatim(condition)))
 
     def rename(self, column: str, to: str) -> None:
-        """The column gets the name under which definitions are to be printed."""
+        """Give a column the name under which definitions are printed."""
         rename = sql.SQL("ALTER TABLE {} RENAME COLUMN {} TO {}")
         self.conn.execute(rename.format(SCRATCH, sql.Identifier(column), sql.Identifier(to)))
 
     @property
     def index(self) -> Index:
         """The index as the server prints it now."""
-        row = self.conn.execute("SELECT 'pg_temp.swap_trial'::regclass::oid::bigint").fetchone()
-        assert row is not None
-        (made,) = load_indexes(self.conn, [row[0]])[row[0]]
+        oid = self._printed().oid
+        (made,) = load_indexes(self.conn, [oid])[oid]
         return made
 
     @property
     def statistics(self) -> str:
         """The list of the statistics object as the server prints it now."""
-        row = self.conn.execute(
-            "SELECT pg_get_statisticsobjdef_columns(oid) FROM pg_statistic_ext WHERE stxrelid = 'pg_temp.swap_trial'::regclass"
-        ).fetchone()
-        assert row is not None
-        return str(row[0])
+        statistics = self._printed().statistics
+        assert statistics is not None
+        return statistics
 
     @property
     def check(self) -> PrintedCondition:
         """The condition as the server prints it, and the columns that it uses."""
-        row = self.conn.execute(
-            "SELECT pg_get_expr(k.conbin, k.conrelid), ARRAY(SELECT a.attname::text FROM pg_attribute a"
-            " WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))"
-            " FROM pg_constraint k WHERE k.conrelid = 'pg_temp.swap_trial'::regclass AND k.conname = 'swap_trial_check'"
-        ).fetchone()
-        assert row is not None
-        return PrintedCondition(row[0], frozenset(row[1]))
+        printed = self._printed()
+        assert printed.condition is not None
+        return PrintedCondition(printed.condition, frozenset(printed.condition_columns))
+
+    def _printed(self) -> _Printed:
+        (printed,) = fetch(self.conn, _Printed, load_sql(PACKAGE, "scratch.sql"))
+        return printed
 
     def _build(self, statement: sql.SQL | sql.Composed) -> None:
         try:
@@ -128,5 +136,7 @@ class ScratchTable:
 
 
 class PrintedCondition(NamedTuple):
+    """A condition as the server prints it, and the columns that it uses."""
+
     text: str
     columns: frozenset[str]

@@ -27,7 +27,7 @@ RIGHTS = ("state-schema", "database-privileges", "schema-privileges", "ownership
 
 
 def explain_missing(database: Database, config: Config, *, began: bool) -> None:
-    """After a statement that found something missing: RefusedError when somebody dropped what the run needs. `began`: there
+    """After a statement that found something missing: RefusedError when another session dropped what the run needs. `began`: there
     was a run when the command began."""
     with database.session() as conn:
         journal = Journal(conn, config.names.state_schema, config.source.name)
@@ -36,7 +36,7 @@ def explain_missing(database: Database, config: Config, *, began: bool) -> None:
                 run = journal.current(config.source.name)
             except MISSING as e:
                 raise RefusedError(
-                    f"Somebody dropped a table of the state schema: {e.diag.message_primary}.",
+                    f"Another session dropped a table of the state schema: {e.diag.message_primary}.",
                     state="Without it no command knows what was built.",
                     hint=f"{RUNBOOK}.",
                 ) from None
@@ -48,7 +48,7 @@ def explain_missing(database: Database, config: Config, *, began: bool) -> None:
 
 def _refuse_without_state(schema: str) -> NoReturn:
     raise RefusedError(
-        f"The schema {quote(schema)} is gone: somebody dropped it.",
+        f"The schema {quote(schema)} is gone: another session dropped it.",
         state="Without it no command knows what was built; INSERTs of the application may fail.",
         hint=f"{RUNBOOK}.",
     )

@@ -162,7 +162,7 @@ def _state(run: Run, begun: bool) -> str:
 def _slot_lines(slot: dict[str, Any]) -> list[str]:
     if slot["problem"]:
         return [f"slot       {slot['problem']} `swap prepare` starts capture again"]
-    text = f"slot       {slot['name']}: {'being read' if slot['active'] else 'read by nobody'}, {slot['wal_status']},"
+    text = f"slot       {slot['name']}: {'being read' if slot['active'] else 'not being read'}, {slot['wal_status']},"
     text += f" {slot['lag_bytes']:,} bytes behind for {duration(slot['lag_s'])}, {slot['retained_bytes']:,} bytes of WAL kept"
     if slot["left_bytes"] is not None:
         text += f"; lost after {slot['left_bytes']:,} more (max_slot_wal_keep_size)"
@@ -200,7 +200,7 @@ def status_lines(d: dict[str, Any]) -> list[str]:
         + (", PAUSED" if d["paused"] else ""),
         f"pending    {d['pending_changes']:,} changes",
     ]
-    out += [f"MISSING    {name}: somebody dropped it. {RUNBOOK}" for name in d["missing"]]
+    out += [f"MISSING    {name}: another session dropped it. {RUNBOOK}" for name in d["missing"]]
     if d["capture_problem"]:
         out.append(f"CAPTURE    {d['capture_problem']}. `swap prepare` puts it back and queues what was missed")
     out += [f"           {d['falling_behind']}"] if d["falling_behind"] else []

@@ -38,3 +38,9 @@ def change_tables(plan: Plan) -> list[Statement]:
     row = sql.SQL("INSERT INTO {} (tag) VALUES ({}) ON CONFLICT DO NOTHING").format(fence, sql.Literal(plan.tag))
     why = "the generation that tells snapshots of before an exchange from those after it"
     return [*out, *create_spare_sequence(plan), Statement(row, why, kind=Kind.CAPTURE)]
+
+
+def queue_keys(plan: Plan, keys: sql.Composable) -> sql.Composed:
+    """Queue `keys`, an array, as if their rows had changed: replay makes both sides equal. Always in change table 0, which is
+    read whichever table the writers use."""
+    return sql.SQL("INSERT INTO {} (key) SELECT unnest({})").format(change_table(plan, 0).sql, keys)

@@ -65,7 +65,7 @@ def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
         )
         for name in read_values(conn, "logical.sql", schema=source.name.schema, table=source.name.name)
     ]  # fmt: skip
-    return or_ok(found, "logical-capture", source.name, "the replica identity is the key, and nobody else subscribes to it")
+    return or_ok(found, "logical-capture", source.name, "the replica identity is the key, and no other subscription reads it")
 
 
 def check_slots(conn: Connection, schema: str, *, readable: bool) -> list[Finding]:

@@ -59,7 +59,7 @@ def refuse_missing(journal: Journal, run: Run) -> None:
     way = "`swap abort` removes the rest; then `swap prepare` begins again"
     if run.phase is Phase.CUT_OVER:
         way = "There is no revert without it. `swap finalize` ends the run, with the new key"
-    raise RefusedError(f"{missing[0]} is gone{more}: somebody dropped it.", state=state, hint=f"{way}. {RUNBOOK}.")
+    raise RefusedError(f"{missing[0]} is gone{more}: another session dropped it.", state=state, hint=f"{way}. {RUNBOOK}.")
 
 
 def left_over(conn: Connection, config: Config) -> str:
@@ -69,4 +69,4 @@ def left_over(conn: Connection, config: Config) -> str:
     there = [n for n in names if n not in _missing(conn, names)]
     if not there:
         return ""
-    return f"{there[0]} exists: if swap made it, somebody has dropped the schema {quote(config.names.state_schema)}: {RUNBOOK}."
+    return f"{there[0]} exists: if swap made it, another session has dropped the schema {quote(config.names.state_schema)}: {RUNBOOK}."

@@ -56,8 +56,8 @@ def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, i
 
     def bound(conn: Connection) -> tuple[int, int] | None:
         k = sql.Identifier(key)
-        row = conn.execute(sql.SQL("SELECT min({}), max({}) FROM {}").format(k, k, table.sql)).fetchone()
-        return None if row is None or row[0] is None else (row[0], row[1])
+        ((first, last),) = conn.execute(sql.SQL("SELECT min({}), max({}) FROM {}").format(k, k, table.sql)).fetchall()
+        return None if first is None else (first, last)
 
     return bound
 

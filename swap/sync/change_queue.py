@@ -137,7 +137,7 @@ class ChangeQueue:
         cursor = self.conn.execute(sql.SQL("{}; {}").format(sql.SQL(NESTED_LOOPS), keys))
         while cursor.nextset():
             pass
-        return [(r[0], r[1]) for r in cursor.fetchall()]
+        return [(key, gone) for key, gone in cursor.fetchall()]
 
     def advance(self, batch: Batch) -> None:
         """Move the watermark to the batch's end, in the transaction that replayed it (invariant 4)."""

@@ -41,6 +41,5 @@ def read_legacy_keys(conn: Connection, plan: Plan) -> LegacyKeys:
 
 
 def _position(conn: Connection, sequence: TableName) -> tuple[int, bool]:
-    row = conn.execute(sql.SQL("SELECT last_value, is_called FROM {}").format(sequence.sql)).fetchone()
-    assert row is not None
-    return row[0], row[1]
+    ((last, called),) = conn.execute(sql.SQL("SELECT last_value, is_called FROM {}").format(sequence.sql)).fetchall()
+    return last, called

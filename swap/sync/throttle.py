@@ -7,10 +7,9 @@ from swap.core.connection import Connection
 
 def replica_lag(conn: Connection, limit_bytes: int) -> str:
     """Why to wait, or an empty string. Without pg_monitor the server shows no positions and nothing is known."""
-    row = conn.execute(
+    farthest = conn.execute(
         "SELECT application_name, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint FROM pg_stat_replication"
         " WHERE state = 'streaming' AND replay_lsn IS NOT NULL ORDER BY replay_lsn LIMIT 1"
     ).fetchone()
-    if row and row[1] > limit_bytes:
-        return f"replica {row[0]} is {row[1]:,} bytes behind (limit {limit_bytes:,})"
-    return ""
+    name, lag_bytes = farthest or ("", 0)
+    return f"replica {name} is {lag_bytes:,} bytes behind (limit {limit_bytes:,})" if lag_bytes > limit_bytes else ""

@@ -142,7 +142,7 @@ LAZY = "ALTER TABLE users SET (autovacuum_vacuum_cost_delay = 100, autovacuum_va
 ROWS = "INSERT INTO users (email) SELECT repeat('x', 500) || n FROM generate_series(1, 1000) n;"
 AUTOVACUUM = """
 SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE a.backend_type = 'autovacuum worker' AND l.relation = 'users'::regclass AND l.granted
+WHERE a.backend_type = 'autovacuum worker' AND l.relation = 'users'::regclass AND l.granted AND a.query LIKE %s
 """
 # A transaction of 100,100 subtransactions, each with an id of its own.
 AGE = """
@@ -152,13 +152,14 @@ DO $$ BEGIN FOR n IN 1..100100 LOOP BEGIN INSERT INTO aged VALUES (n); EXCEPTION
 
 
 @contextmanager
-def autovacuum(admin: psycopg.Connection[Any]) -> Iterator[int]:
+def autovacuum(admin: psycopg.Connection[Any], why: str = "") -> Iterator[int]:
     """A worker at `users`, which takes as long as it may."""
     admin.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
     admin.execute("SELECT pg_reload_conf()")
     try:
-        wait_until(lambda: admin.execute(AUTOVACUUM.encode()).fetchone(), 60, "an autovacuum of the source")
-        yield admin.execute(AUTOVACUUM.encode()).fetchone()[0]  # type: ignore[index]
+        worker = wait_until(lambda: admin.execute(AUTOVACUUM, [f"%{why}%"]).fetchone(), what="an autovacuum of the source")
+        assert worker is not None
+        yield worker[0]
     finally:
         admin.execute("ALTER SYSTEM RESET autovacuum_naptime")
         admin.execute("SELECT pg_reload_conf()")
@@ -172,7 +173,7 @@ def test_a_vacuum_to_prevent_wraparound_is_let_finish(start: Start, database: Da
     cycle.ready()
     admin = connect(database.superuser)
     admin.execute(AGE)
-    with autovacuum(admin) as pid:
+    with autovacuum(admin, "to prevent wraparound") as pid:
         with pytest.raises(LockError, match=rf"pid {pid} \(GRANT pg_monitor to see what it does\) works on public.users"):
             cycle.exchange("cutover")
         admin.execute("GRANT pg_monitor TO swap_owner")

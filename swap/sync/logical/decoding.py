@@ -125,7 +125,7 @@ class Decoder:
     def _key(self, oid: int, row: Row) -> bytes:
         key = row[self._keys[oid]]
         if key is None:
-            raise DefectError("A change was decoded without its key: the replica identity was changed by somebody else.")
+            raise DefectError("A change was decoded without its key: another session changed the replica identity.")
         return key
 
     def _note(self, oid: int, row: Row, tail: bytes) -> None:

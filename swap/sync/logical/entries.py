@@ -55,11 +55,10 @@ def note(conn: Connection, plan: Plan, run_id: int, chunk: Chunk, table_no: int)
 
 def here(conn: Connection) -> tuple[int, int]:
     """The next transaction's id, and the WAL position behind everything that this session has committed."""
-    row = conn.execute(
+    ((next_xid, position),) = conn.execute(
         "SELECT pg_snapshot_xmax(pg_current_snapshot())::text, (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint"
-    ).fetchone()
-    assert row is not None
-    return int(row[0]), int(row[1])
+    ).fetchall()
+    return int(next_xid), int(position)
 
 
 def _position(plan: Plan, run_id: int, chunk: Chunk) -> sql.Composed:

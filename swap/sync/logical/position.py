@@ -42,10 +42,11 @@ def check_journalled(conn: Connection, plan: Plan, run_id: int) -> tuple[Slot, i
     ).fetchone()
     if row is None:
         raise CaptureLostError("Capture by logical replication has just ended: the run goes on with triggers.")
-    slot = check_slot(slot, name, row[0])
-    if not row[1]:
+    position, complete = row
+    slot = check_slot(slot, name, position)
+    if not complete:
         raise CaptureLostError(f"The replication slot {name} is new, and what was missed before it is not queued yet.")
-    return slot, int(row[0])
+    return slot, int(position)
 
 
 def check_publication(conn: Connection, plan: Plan) -> None:
