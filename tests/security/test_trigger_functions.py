@@ -91,6 +91,7 @@ def test_a_reader_attaches_none(
         assert phase == "finalized" or m.captured() == before
 
 
+@pytest.mark.trigger_only("it is about the functions of capture")
 def test_what_an_older_version_created(
     make_role: Callable[[], str], database: Database, connect: Connect, synced: Synced
 ) -> None:
@@ -173,6 +174,7 @@ def test_the_tables_owner_makes_partitions(
     admin.execute(f"REVOKE ALL ON PARAMETER session_replication_role FROM {tool}".encode())
 
 
+@pytest.mark.trigger_only("it is about the functions of capture")
 def test_a_table_that_is_renamed(database: Database, connect: Connect, synced: Synced) -> None:
     """I1: the application renames its tables, or gives them to another schema: its writes go on."""
     m = synced(database, SCHEMA)
