@@ -16,6 +16,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg.rows import class_row
 
+from swap.core.blockers import OWN
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.sql_text import load_sql
@@ -53,7 +54,7 @@ def disconnect(migration: Migration, roles: Sequence[str]) -> Disconnected:
     if not roles:
         return Disconnected()
     ended: set[int] = set()
-    params = {"roles": list(roles), "exchange": journal.attempts.exchanged_at(run.id)}
+    params = {"roles": list(roles), "exchange": journal.attempts.exchanged_at(run.id)} | OWN
     query = load_sql("cutover", "disconnect.sql")
     left: list[str] = []
     deadline = time.monotonic() + TRANSACTIONS_S

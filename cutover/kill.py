@@ -2,7 +2,7 @@
 
 An idle session has no statement to cancel, so it is terminated at once. A session whose statement was cancelled has GRACE_S to
 roll back. If it is still in the way then, it is terminated. Never a superuser's or a replication role's session, a background
-process, or another swap's. `log` has every session that was ended, and every one that could not be.
+process, or another swap's of the same role, known by the lock that it holds and not by its name. `log` has every session that was ended, and every one that could not be.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Killer:
     def consider(self, conn: Connection, b: Blocker) -> None:
         """`b` is in the way: end it if that is allowed, and its time is up."""
         idle = b.state.startswith("idle in transaction")
-        if self.mode == "never" or b.privileged or b.backend_type != "client backend" or b.application.startswith("swap "):
+        if self.mode == "never" or b.privileged or b.backend_type != "client backend" or b.own:
             return
         if b.pid in self._refused or (self.mode == "idle-in-transaction" and not idle):
             return

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from swap.core.blockers import HIDDEN, Blocker, Reason, query_of
+from swap.core.blockers import HIDDEN, OWN, Blocker, Reason, query_of
 from swap.core.connection import Connection
 from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName
@@ -50,7 +50,7 @@ def holders(conn: Connection, plan: Plan) -> list[Holder]:
     """Every session that holds a lock on a table that an exchange locks, the longest transaction first."""
     names = {*plan.locked_tables, plan.shadow, plan.retired, *(v.name for v in plan.catalog.views)}
     rows = conn.cursor(row_factory=kwargs_row(_holder))
-    return rows.execute(load_sql("cutover", "holders.sql"), {"oids": table_oids(conn, names)}).fetchall()
+    return rows.execute(load_sql("cutover", "holders.sql"), {"oids": table_oids(conn, names)} | OWN).fetchall()
 
 
 def _holder(transaction: str, **who: Any) -> Holder:

@@ -30,7 +30,7 @@ def explain_missing(database: Database, config: Config, *, began: bool) -> None:
     """After a statement that found something missing: RefusedError when another session dropped what the run needs. `began`: there
     was a run when the command began."""
     with database.session() as conn:
-        journal = Journal(conn, config.names.state_schema)
+        journal = Journal(conn, config.names.state_schema, config.source.name)
         if journal.exists():
             try:
                 run = journal.current(config.source.name)

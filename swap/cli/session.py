@@ -21,6 +21,7 @@ from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
 from swap.core.printable import printable
+from swap.core.sql_text import Query
 from swap.state.journal import Journal, Run
 from swap.state.migration import Migration
 from swap.state.missing import left_over, refuse_missing
@@ -90,11 +91,11 @@ def opened(
                 "This server is a standby: it is in recovery, and nothing can be written here.",
                 hint="Name the primary, or several hosts with target_session_attrs=read-write. In a failover: promote it first.",
             )
-        journal = Journal(conn, config.names.state_schema)
+        journal = Journal(conn, config.names.state_schema, config.source.name)
         run: Run | None = None
         try:
             there = _exists(journal, command)
-            upgraded = journal.upgrade() if there and writes and command not in READS_ONLY else []
+            upgraded = journal.upgrade(_functions) if there and writes and command not in READS_ONLY else []
             run = journal.current(config.source.name) if there else None
             with closing(Session(database, config, path, journal, run, stop, standby)) as s:
                 for step in upgraded:
@@ -124,6 +125,12 @@ def _exists(journal: Journal, command: str) -> bool:
         if command != "doctor":
             raise
         return False
+
+
+def _functions(journal: Journal, run: Run) -> list[Query]:
+    from swap.ddl.restore import current_functions  # here: an upgrade is rare, and every command imports this module
+
+    return current_functions(journal, run)
 
 
 @contextmanager

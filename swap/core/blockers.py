@@ -19,16 +19,19 @@ from swap.core.errors import SwapError
 from swap.core.printable import one_line
 from swap.core.report import Reporter
 from swap.core.rows import fetch, fetch_rows
+from swap.core.session_settings import OWN_LOCK
 from swap.core.sql_text import load_sql
 
 HIDDEN = "<insufficient privilege>"
+OWN: dict[str, object] = dict(zip(("own_class", "own_object"), OWN_LOCK, strict=True))
+"""Parameters of every query that tells swap's own sessions."""
 ASK_EVERY_S, SAY_EVERY_S = 1.0, 5.0
 
 
 @dataclass(frozen=True)
 class Blocker:
     """A session that holds what another one asks for. `age_s`: of its transaction, None when the server hides it. `privileged`:
-    its role is a superuser or may replicate, or is not known. `pid` 0: a prepared transaction."""
+    its role is a superuser or may replicate, or is not known. `own`: it is swap's, of this role. `pid` 0: a prepared transaction."""
 
     pid: int
     user: str
@@ -38,6 +41,7 @@ class Blocker:
     age_s: float | None
     backend_type: str
     privileged: bool
+    own: bool
 
     def __str__(self) -> str:
         if self.pid == 0:
@@ -77,12 +81,12 @@ def query_of(pid: int, query: str) -> str:
 
 def blockers(conn: Connection, pid: int) -> list[Blocker]:
     """The sessions that `pid` waits for; empty when it waits for none."""
-    return fetch(conn, Blocker, load_sql("swap.core", "blockers.sql"), {"pid": pid})
+    return fetch(conn, Blocker, load_sql("swap.core", "blockers.sql"), OWN | {"pid": pid})
 
 
 def sessions(conn: Connection, pids: Sequence[int]) -> list[Blocker]:
     """The sessions of these processes; without those that are gone."""
-    return fetch(conn, Blocker, load_sql("swap.core", "sessions.sql"), {"pids": list(pids)})
+    return fetch(conn, Blocker, load_sql("swap.core", "sessions.sql"), OWN | {"pids": list(pids)})
 
 
 def progress(conn: Connection, pid: int) -> str:

@@ -68,11 +68,18 @@ NETWORK = {
 }
 
 
+# Each session of swap holds this advisory lock, shared with the others: so a command knows which sessions are swap's, whatever they
+# call themselves (`application_name` is for people, and any session can set it). Every role can take the lock as well, so it counts
+# only for sessions of the same role: swap/core/blockers.sql. Asked for without waiting: another role may hold it exclusively.
+OWN_LOCK = (0x7377616F, 0)
+
+
 def set_all(server_version: int) -> sql.Composed:
-    """One statement that sets SETTINGS, and those of NEWER_SETTINGS that this version knows, for the session."""
+    """One statement that sets SETTINGS, and those of NEWER_SETTINGS that this version knows, and takes OWN_LOCK, for the session."""
     settings = SETTINGS | {k: v for k, (since, v) in NEWER_SETTINGS.items() if server_version >= since}
-    return sql.SQL("SELECT {}").format(
+    return sql.SQL("SELECT pg_catalog.pg_try_advisory_lock_shared({}, {}), {}").format(
+        *map(sql.Literal, OWN_LOCK),
         sql.SQL(", ").join(
             sql.SQL("pg_catalog.set_config({}, {}, false)").format(sql.Literal(k), sql.Literal(v)) for k, v in settings.items()
-        )
+        ),
     )

@@ -29,21 +29,19 @@ def capture_functions(plan: Plan, direction: Direction, table_no: int) -> list[S
     """Create the capture functions of a direction. They write to change table `table_no`; to rotate, swap replaces them."""
     key = plan.key if direction is Direction.FORWARD else plan.legacy_key
 
-    def body(row: LiteralString, gone: LiteralString) -> sql.Composed:
-        return load_sql("swap.ddl", "capture_row.sql").format(
-            changes=change_table(plan, table_no).sql, key=sql.Identifier(key), row=sql.SQL(row), gone=sql.SQL(gone)
-        )
+    def function(name: str, row: LiteralString, gone: LiteralString) -> Statement:
+        return trigger_function(
+            plan, plan.source, plan.state(f"{name}_{direction}"), load_sql("swap.ddl", "capture_row.sql"), pinned=False,
+            changes=change_table(plan, table_no).sql, key=sql.Identifier(key), row=sql.SQL(row), gone=sql.SQL(gone),
+        )  # fmt: skip
 
-    return [
-        trigger_function(plan.state(f"capture_{direction}"), body("NEW", "false"), pinned=False),
-        trigger_function(plan.state(f"gone_{direction}"), body("OLD", "true"), pinned=False),
-    ]
+    return [function("capture", "NEW", "false"), function("gone", "OLD", "true")]
 
 
 def truncate_function(plan: Plan) -> Statement:
     """Note a TRUNCATE in change table 0, always: it is rare, and replay reads both change tables."""
-    body = load_sql("swap.ddl", "capture_truncate.sql").format(changes=change_table(plan, 0).sql)
-    return trigger_function(plan.state("truncate"), body)
+    body = load_sql("swap.ddl", "capture_truncate.sql")
+    return trigger_function(plan, plan.source, plan.state("truncate"), body, changes=change_table(plan, 0).sql)
 
 
 def capture(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:

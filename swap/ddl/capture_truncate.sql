@@ -1,5 +1,5 @@
 -- A TRUNCATE is an entry of its own: a null key.
 BEGIN
-    INSERT INTO {changes} (key) VALUES (NULL);
+{fired_by}    INSERT INTO {changes} (key) VALUES (NULL);
     RETURN NULL;
 END

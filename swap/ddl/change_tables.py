@@ -10,6 +10,7 @@ from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.statement import Kind, Statement, Verb
+from swap.ddl.acl import bare_acl
 from swap.ddl.keys import create_spare_sequence
 from swap.plan.model import Plan
 
@@ -32,6 +33,7 @@ def change_tables(plan: Plan) -> list[Statement]:
         ).format(name.sql)
         drop = sql.SQL("DROP TABLE IF EXISTS {}").format(name.sql)
         out.append(Statement(create, "the queue of changed keys", name, "", drop, kind=Kind.CAPTURE, verb=Verb.CREATE))
+        out.append(Statement(bare_acl(name), "no grant, whatever the default privileges say", name, kind=Kind.CAPTURE))
     fence = sql.Identifier(plan.state_schema, "fence")
     row = sql.SQL("INSERT INTO {} (tag) VALUES ({}) ON CONFLICT DO NOTHING").format(fence, sql.Literal(plan.tag))
     why = "the generation that tells snapshots of before an exchange from those after it"

@@ -63,18 +63,18 @@ def compat_functions(plan: Plan) -> list[Statement]:
 
 def pair_functions(plan: Plan, pair: CompatPair, direction: Direction) -> dict[str, Statement]:
     """Create the functions of one pair; each is listed under the name of the trigger that calls it."""
-    names = {"key": sql.Identifier(pair.key), "other": sql.Identifier(pair.compat)}
-    last = load_sql("swap.ddl", "compat_mirror.sql").format(**names)
-    out = {f"{LAST_TRIGGER}_{pair.number}": trigger_function(_state(plan, LAST_FUNCTION, pair, direction), last)}
+    key, other = sql.Identifier(pair.key), sql.Identifier(pair.compat)
+    name, body = _state(plan, LAST_FUNCTION, pair, direction), load_sql("swap.ddl", "compat_mirror.sql")
+    out = {f"{LAST_TRIGGER}_{pair.number}": trigger_function(plan, pair.table, name, body, key=key, other=other)}
     if direction is Direction.REVERSE:
-        first = load_sql("swap.ddl", "compat_resolve.sql").format(
-            **names,
+        name, body = _state(plan, FIRST_FUNCTION, pair, direction), load_sql("swap.ddl", "compat_resolve.sql")
+        out[f"{FIRST_TRIGGER}_{pair.number}"] = trigger_function(
+            plan, pair.table, name, body, key=key, other=other,
             required=sql.SQL("false" if pair.number else "true"),
             generate=sql.SQL("NULL") if pair.number else generator(plan),
             key_label=sql.Literal(pair.key),
             other_label=sql.Literal(pair.compat),
-        )
-        out[f"{FIRST_TRIGGER}_{pair.number}"] = trigger_function(_state(plan, FIRST_FUNCTION, pair, direction), first)
+        )  # fmt: skip
     return out
 
 

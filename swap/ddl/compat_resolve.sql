@@ -1,7 +1,7 @@
 -- Two names of one key, after the cutover: whichever of the two was written wins, two that differ are rejected. The
 -- first of the BEFORE triggers, so the application's own see both names filled.
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
+{fired_by}    IF TG_OP = 'UPDATE' THEN
         IF {required} AND NEW.{other} IS NULL THEN
             NEW.{other} := OLD.{other};
         END IF;

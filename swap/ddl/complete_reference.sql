@@ -3,12 +3,12 @@
 DECLARE
     swap_mapped {follower_type};
 BEGIN
-    IF NOT ({applies}) THEN
+{fired_by}    IF NOT ({applies}) THEN
         RETURN NULL;
     END IF;
     SELECT t.{live_follower} INTO swap_mapped FROM {live} t WHERE t.{live_leader} = NEW.{leader_column};
     IF swap_mapped IS NOT NULL AND swap_mapped IS DISTINCT FROM NEW.{follower_column} THEN
-        UPDATE {table} r SET {follower_column} = swap_mapped
+        UPDATE {target} r SET {follower_column} = swap_mapped
         WHERE r.{leader_column} = NEW.{leader_column} AND (r.{follower_column} IS NULL OR r.{follower_column} = {placeholder});
     END IF;
     RETURN NULL;

@@ -19,13 +19,11 @@ def fence_function(plan: Plan, generation: int | None) -> Statement:
     Before the first exchange (None) the function does nothing, and the trigger costs next to nothing.
     """
     if generation is None:
-        return trigger_function(plan.state("fence"), sql.SQL("BEGIN RETURN NULL; END"), pinned=False)
-    body = load_sql("swap.ddl", "fence.sql").format(
-        fence=sql.Identifier(plan.state_schema, "fence"),
-        tag=sql.Literal(plan.tag),
-        generation=sql.Literal(generation),
-    )
-    return trigger_function(plan.state("fence"), body, pinned=False)
+        return trigger_function(plan, plan.source, plan.state("fence"), sql.SQL("BEGIN RETURN NULL; END"), pinned=False)
+    return trigger_function(
+        plan, plan.source, plan.state("fence"), load_sql("swap.ddl", "fence.sql"), pinned=False,
+        fence=sql.Identifier(plan.state_schema, "fence"), tag=sql.Literal(plan.tag), generation=sql.Literal(generation),
+    )  # fmt: skip
 
 
 def fence_trigger(plan: Plan, table: TableName) -> Statement:

@@ -4,7 +4,7 @@
 -- Every operator is named with its schema, so it needs no pinned search_path, which would cost every statement more
 -- than the look itself.
 BEGIN
-    IF (SELECT f.generation OPERATOR(pg_catalog.=) {generation}::pg_catalog.int8
+{fired_by}    IF (SELECT f.generation OPERATOR(pg_catalog.=) {generation}::pg_catalog.int8
         FROM {fence} f WHERE f.tag OPERATOR(pg_catalog.=) {tag}::pg_catalog.int8) IS NOT TRUE THEN
         RAISE EXCEPTION 'could not serialize access due to an exchange of the table %', TG_TABLE_NAME
             USING ERRCODE = 'serialization_failure', HINT = 'The transaction might succeed if retried.';

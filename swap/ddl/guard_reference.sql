@@ -7,7 +7,7 @@ DECLARE
     swap_uuid_changed boolean := true;
     swap_known boolean := false;
 BEGIN
-    IF NOT ({applies}) THEN
+{fired_by}    IF NOT ({applies}) THEN
         RETURN NEW;
     END IF;
     IF TG_OP = 'UPDATE' THEN

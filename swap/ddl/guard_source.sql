@@ -1,7 +1,7 @@
 -- Every row has both keys from its birth, and the key that is not the primary one never changes:
 -- references of other tables already carry it.
 BEGIN
-    IF NEW.{column} IS NULL THEN
+{fired_by}    IF NEW.{column} IS NULL THEN
         IF TG_OP = 'UPDATE' THEN
             NEW.{column} := OLD.{column};
         END IF;

@@ -28,12 +28,12 @@ def source_guard_function(plan: Plan, direction: Direction) -> Statement:
     In reverse an INSERT without a legacy key gets one from the old sequence.
     """
     column = plan.identity if direction is Direction.FORWARD else plan.legacy_key
-    body = load_sql("swap.ddl", "guard_source.sql").format(
+    return trigger_function(
+        plan, plan.source, plan.state(f"guard_{direction}"), load_sql("swap.ddl", "guard_source.sql"), row_security=True,
         column=sql.Identifier(column),
         label=sql.Literal(column),
         generate=_generated(plan) if direction is Direction.FORWARD else give_legacy_key(plan, legacy_generator(plan)),
-    )
-    return trigger_function(plan.state(f"guard_{direction}"), body, row_security=True)
+    )  # fmt: skip
 
 
 def _generated(plan: Plan) -> Query:
@@ -49,7 +49,8 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction) 
     leader, follower = ("int", "uuid") if ahead else ("uuid", "int")
     leader_column, follower_column = (integer, uuid) if ahead else (uuid, integer)
     new = sql.SQL("NEW.{}")
-    body = load_sql("swap.ddl", "guard_reference.sql").format(
+    return trigger_function(
+        plan, ref.table, plan.state(f"guard_{ref.number}_{direction}"), load_sql("swap.ddl", "guard_reference.sql"), row_security=True,
         applies=applies(ref),
         applied=applies(ref, "OLD"),
         integer=sql.Identifier(integer),
@@ -69,8 +70,7 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction) 
         live_label=sql.Literal(plan.source.name),
         required=sql.SQL("true" if required else "false"),
         placeholder=placeholder(direction),
-    )
-    return trigger_function(plan.state(f"guard_{ref.number}_{direction}"), body, row_security=True)
+    )  # fmt: skip
 
 
 def placeholder(direction: Direction) -> sql.Composable:
@@ -84,9 +84,10 @@ def placeholder(direction: Direction) -> sql.Composable:
 def completing_function(plan: Plan, ref: RefColumns, direction: Direction) -> Statement:
     """The function of a reference's completing trigger."""
     ahead = direction is Direction.FORWARD
-    body = load_sql("swap.ddl", "complete_reference.sql").format(
+    return trigger_function(
+        plan, ref.table, plan.state(f"complete_{ref.number}_{direction}"), load_sql("swap.ddl", "complete_reference.sql"), row_security=True,
         applies=applies(ref),
-        table=ref.table.sql,
+        target=ref.table.sql,
         live=plan.source.sql,
         live_leader=sql.Identifier(plan.key),
         live_follower=sql.Identifier(plan.identity if ahead else plan.legacy_key),
@@ -94,8 +95,7 @@ def completing_function(plan: Plan, ref: RefColumns, direction: Direction) -> St
         follower_column=sql.Identifier(ref.uuid_column if ahead else ref.legacy_column),
         follower_type=sql.SQL("uuid" if ahead else "bigint"),
         placeholder=placeholder(direction),
-    )
-    return trigger_function(plan.state(f"complete_{ref.number}_{direction}"), body, row_security=True)
+    )  # fmt: skip
 
 
 def reference_functions(plan: Plan, ref: RefColumns, direction: Direction) -> list[Statement]:

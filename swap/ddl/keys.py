@@ -17,6 +17,7 @@ from swap.catalog.model import Sequence
 from swap.core.names import TableName
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb
+from swap.ddl.acl import bare_acl
 from swap.plan.model import INTEGERS, Plan
 
 BITS = dict(zip(INTEGERS, (15, 31, 63), strict=True))
@@ -63,7 +64,8 @@ def create_spare_sequence(plan: Plan) -> list[Statement]:
         *(sql.Literal(n) for n in (1 if first < last else -1, min(first, last), max(first, last), first)),
     )
     why = "legacy keys for rows born when the key's own sequence has ended"
-    return [Statement(create, why, undo=_drop(plan), kind=Kind.CAPTURE, verb=Verb.CREATE)]
+    bare = Statement(bare_acl(spare_sequence(plan)), "no grant, whatever the default privileges say", kind=Kind.CAPTURE)
+    return [Statement(create, why, undo=_drop(plan), kind=Kind.CAPTURE, verb=Verb.CREATE), bare]
 
 
 def drop_spare_sequence(plan: Plan) -> list[Statement]:

@@ -5,6 +5,9 @@ session creates (a temporary table, an operator) can change what they do. The gu
 and fence run for every statement of the application, and leave nothing to be looked up instead: to enter and leave a SET
 costs an UPDATE about 12 us of the 26 that capture then adds to its 80.
 
+Only their owner and the table's may create a trigger with one of them, and each looks at which table fires it. Else a role
+that may only read could put the function on a temporary table of its own, and fill the queue with the owner's rights.
+
 The triggers are ENABLE ALWAYS: a writer under session_replication_role = replica counts too (H7).
 """
 
@@ -15,29 +18,66 @@ import hashlib
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.sql_text import verbatim
+from swap.core.sql_text import Query, anonymous, load_sql, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb
+from swap.plan.model import Plan
 
 DIGEST = "swap, digest "
 
 
-def trigger_function(name: TableName, body: sql.Composable, *, row_security: bool = False, pinned: bool = True) -> Statement:
-    """Create or replace a trigger function, with a digest of what it does in its comment.
+def trigger_function(
+    plan: Plan,
+    table: TableName,
+    name: TableName,
+    body: sql.SQL,
+    *,
+    row_security: bool = False,
+    pinned: bool = True,
+    **parts: sql.Composable,
+) -> Statement:
+    """Create or replace a function of triggers on `table`, with a digest of what it does in its comment.
 
-    The body travels as a literal, so there is no delimiter that it could close. `pinned` False: the body names every object
-    and operator with its schema. Verification compares the function with its digest, whichever version of swap created it.
+    `parts` go into `body`, with `fired_by`: what rejects a trigger of any other table. The body travels as a literal, so there is
+    no delimiter that it could close. `pinned` False: the body names every object and operator with its schema. Verification
+    compares the function with its digest, whichever version of swap created it.
+
+    The server asks for EXECUTE when a trigger is created, not when it fires. The table's owner needs it too: the triggers of a
+    new partition are created by whoever creates the partition (src/backend/commands/tablecmds.c, CloneRowTriggersToPartition).
     """
     path = sql.SQL(" SET search_path = pg_catalog, pg_temp" if pinned else "")
     filtered = sql.SQL(" SET row_security = off" if row_security else "")
-    text = body.as_string(None)
+    text = body.format(fired_by=_fired_by(plan, table), **parts).as_string(None)
     settings = ",".join(["search_path=pg_catalog, pg_temp"] * pinned + ["row_security=off"] * row_security)
     digest = hashlib.md5("\n".join([text, "t", *([settings] if settings else [])]).encode(), usedforsecurity=False).hexdigest()
+    routine = sql.Literal(name.sql.as_string(None) + "()")
     create = sql.SQL(
         "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{path}{filtered} AS {text};"
-        " COMMENT ON FUNCTION {name}() IS {digest}"
-    ).format(name=name.sql, path=path, filtered=filtered, text=sql.Literal(text), digest=sql.Literal(DIGEST + digest))
+        " COMMENT ON FUNCTION {name}() IS {digest}; REVOKE ALL ON FUNCTION {name}() FROM PUBLIC; {bare};"
+        " GRANT EXECUTE ON FUNCTION {name}() TO {owner}"
+    ).format(
+        name=name.sql, path=path, filtered=filtered, text=sql.Literal(text), digest=sql.Literal(DIGEST + digest),
+        bare=anonymous(load_sql("swap.ddl", "bare_routine.sql").format(routine=routine)), owner=sql.Identifier(_owner(plan, table)),
+    )  # fmt: skip
     drop = sql.SQL("DROP FUNCTION IF EXISTS {}()").format(name.sql)
     return Statement(create, "a trigger function", None, "", drop, kind=Kind.CAPTURE, verb=Verb.CREATE)
+
+
+def _fired_by(plan: Plan, table: TableName) -> Query:
+    """The first lines of a function: an error unless `table`, or a partition of it, fires it.
+
+    By its names: they cost two comparisons and no look-up, and hold for the source on both sides of the exchange. A table of any
+    other name has to belong to the owner of `table`. So the application may rename its table, and no statement of it fails.
+    """
+    return load_sql("swap.ddl", "fired_by.sql").format(
+        label=sql.Literal(str(table)),
+        name=sql.Literal(table.name),
+        schema=sql.Literal(table.schema),
+        owner=sql.Literal(_owner(plan, table)),
+    )
+
+
+def _owner(plan: Plan, table: TableName) -> str:
+    return plan.catalog.source.owner if table == plan.source else plan.catalog.table(table).owner
 
 
 def trigger(

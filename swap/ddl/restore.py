@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from swap.core.names import TableName
+from swap.core.sql_text import Query
 from swap.core.statement import Statement
 from swap.ddl.capture import capture_functions
 from swap.ddl.compat import reference_triggers
@@ -13,6 +14,7 @@ from swap.ddl.phases import trigger_functions
 from swap.ddl.replication import publish
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
+from swap.state.journal import Journal, Run
 
 
 def triggers_of(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
@@ -32,3 +34,9 @@ def functions_of(plan: Plan, direction: Direction, table_no: int, generation: in
         *capture_functions(plan, direction, table_no),
         fence_function(plan, generation or None),
     ]
+
+
+def current_functions(journal: Journal, run: Run) -> list[Query]:
+    """The trigger functions of a run under way, in the place of those that an older version created."""
+    table_no, generation = journal.capture.table_no(run.id), journal.capture.generation(run.plan.tag)
+    return [s.sql for s in functions_of(run.plan, run.direction, table_no, generation)]

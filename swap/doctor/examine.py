@@ -60,7 +60,7 @@ def _examine(conn: Connection, config: Config, options: Options) -> list[Finding
     if version.status == "blocker":
         return [version]
     server = read_server(conn)
-    state = check_state(conn, config, server.role)
+    state = check_state(conn, config)
     run = state.run if state.run is not None and state.run.phase is not Phase.ABORTED else None
     found = [
         *check_server(

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
-from swap.core.names import quote
 from swap.doctor.finding import Finding, Subject, blocker, ok, read
 from swap.state.journal import Journal, Phase, Run
 
@@ -36,19 +35,17 @@ class State:
         return self.exists and not any(f.status == "blocker" for f in self.findings)
 
 
-def check_state(conn: Connection, config: Config, role: str) -> State:
-    """Whether the state schema is free, this tool's, or another's. Takes no lock but those of reading the journal."""
+def check_state(conn: Connection, config: Config) -> State:
+    """Whether the state schema is free, this tool's, or another's. One that is not believed is not read. Takes no lock but those
+    of reading the journal."""
     schema = config.names.state_schema
-    found = read(conn, _Schema, "state.sql", schema=schema)
-    if not found:
-        return State((ok("state-schema", schema, "does not exist: `prepare` creates it"),), exists=False)
-    owner, owned = found[0]
     try:
-        journal = Journal(conn, schema)
-        journal.exists()
-        if not owned:
-            hint = f"GRANT {quote(owner)} TO {quote(role)};"
-            return State((blocker("state-schema", schema, f"belongs to {owner}, who runs swap here", hint),), exists=True)
+        journal = Journal(conn, schema, config.source.name)
+        if not journal.exists():
+            return State((ok("state-schema", schema, "does not exist: `prepare` creates it"),), exists=False)
+        for owner in (s.owner for s in read(conn, _Schema, "state.sql", schema=schema) if not s.owned):
+            detail = f"belongs to {owner}, as the source does: this role may not read it"
+            return State((blocker("state-schema", schema, detail, f"Connect as {owner}."),), exists=True)
         run = journal.current(config.source.name)
     except RefusedError as e:
         return State((blocker("state-schema", schema, e.message, e.hint),), exists=True)
@@ -62,7 +59,7 @@ def check_state(conn: Connection, config: Config, role: str) -> State:
 
 def check_other_runs(conn: Connection, subject: Subject) -> list[Finding]:
     """H42: a column or trigger that one run adds to a table is drift to another run. So no table takes part in two runs."""
-    journal = Journal(conn, subject.config.names.state_schema)
+    journal = Journal(conn, subject.config.names.state_schema, subject.source.name)
     found = []
     for run in journal.unfinished() if journal.exists() else []:
         theirs = {run.plan.source, *(r.table for r in run.plan.references)}

@@ -7,20 +7,22 @@ Methods are single statements where they can be; the caller owns the transaction
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateSchema, CreateTable
 
 from swap.core.connection import Connection
-from swap.core.errors import PhaseError
-from swap.core.names import TableName
+from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
+from swap.core.names import TableName, quote
 from swap.core.snapshot import Snapshot
-from swap.core.sql_text import Query, anonymous, load_sql, verbatim
+from swap.core.sql_text import Query, verbatim
 from swap.plan.direction import Direction
 from swap.plan.model import PLAN, Plan
 from swap.state.attempts import Attempts
@@ -29,7 +31,7 @@ from swap.state.chunks import Chunks
 from swap.state.hooks import Hooks
 from swap.state.store import Store, kept
 from swap.state.tables import ENDED, MOVES, Phase
-from swap.state.upgrade import VERSION, UpgradeStep, comment_on, current_plan, lock_schema, read_version, upgrade
+from swap.state.upgrade import VERSION, UpgradeStep, bare_state, comment_on, current_plan, lock_schema, read_version, upgrade
 from swap.state.verifications import Verifications
 
 __all__ = ["Journal", "Phase", "Run"]
@@ -66,8 +68,8 @@ class Event:
 class Journal(Store):
     """The state schema on one connection."""
 
-    def __init__(self, conn: Connection, schema: str) -> None:
-        super().__init__(conn, schema)
+    def __init__(self, conn: Connection, schema: str, source: TableName | None = None) -> None:
+        super().__init__(conn, schema, source)
         self.version = VERSION
         self.attempts = Attempts(self)
         self.capture = Capture(self)
@@ -76,17 +78,29 @@ class Journal(Store):
         self.verifications = Verifications(self)
 
     def exists(self) -> bool:
-        """Whether the state schema is there. Raises RefusedError when it is another program's, or a newer version's.
+        """Whether the state schema is there. Raises RefusedError when it is another role's or program's, or a newer version's.
 
         Writes nothing. An older layout is read as `swap.state.upgrade` says, from now on."""
-        version = read_version(self.conn, self.schema)
+        version = read_version(self.conn, self.schema, self.source)
         self.version = version or VERSION
         return version is not None
 
-    def upgrade(self) -> list[UpgradeStep]:
+    def upgrade(self, functions: Callable[[Journal, Run], Iterable[Query]] = lambda journal, run: ()) -> list[UpgradeStep]:
         """Bring an older layout up to date. Returns the steps that were run. Raises RefusedError while another command
-        works on a run of the schema."""
-        steps = upgrade(self)
+        works on a run of the schema.
+
+        `functions`: statements that create the trigger functions of a run under way, as this version creates them."""
+
+        def finish() -> None:
+            self.version = VERSION
+            for run in self.unfinished():
+                if run.phase is not Phase.PREPARING:
+                    for statement in functions(self, run):
+                        self.conn.execute(statement)
+                    # A row of the journal in this transaction: the gates take the new functions for swap's own (verify.capture_since).
+                    self.event(run.id, "upgraded", f"to version {VERSION} of the state")
+
+        steps = upgrade(self, finish)
         self.version = VERSION
         return steps
 
@@ -94,23 +108,30 @@ class Journal(Store):
         """CREATE SCHEMA and everything in it, in order. Only the owner gets any right on it."""
         name = sql.Identifier(self.schema)
         values = sql.SQL(", ").join(sql.Literal(p.value) for p in Phase)
-        bare = load_sql("swap.state", "bare_schema.sql").format(schema=sql.Literal(self.schema))
-        create = str(CreateSchema(self.schema, if_not_exists=True).compile(dialect=DDL))
+        create = str(CreateSchema(self.schema).compile(dialect=DDL))
         return [
             verbatim(create),
             comment_on(self.schema, VERSION),
             sql.SQL("CREATE TYPE {}.phase AS ENUM ({})").format(name, values),
             *(verbatim(str(CreateTable(t).compile(dialect=DDL)).strip()) for t in self.t.values()),
-            anonymous(bare),
+            bare_state(self.schema),
         ]
 
     def create(self) -> None:
-        """Create the state schema in one transaction if it is missing."""
-        with self.conn.transaction():
-            lock_schema(self.conn, self.schema)
-            if not self.exists():
-                for statement in self.ddl():
-                    self.conn.execute(statement)
+        """Create the state schema in one transaction if it is missing. Raises RefusedError where another role makes one of that
+        name meanwhile."""
+        try:
+            with self.conn.transaction():
+                lock_schema(self.conn, self.schema)
+                if not self.exists():
+                    for statement in self.ddl():
+                        self.conn.execute(statement)
+        except psycopg.errors.DuplicateSchema:
+            raise RefusedError(
+                f"Another session made the schema {quote(self.schema)} at this moment.",
+                state=NOTHING_CHANGED,
+                hint="Run the command again: it looks at whose schema that is.",
+            ) from None
 
     def has_table(self, name: str) -> bool:
         """Whether the state schema of this version has a table of that name."""

@@ -59,6 +59,6 @@ class Migration:
 
     def on(self, conn: Connection) -> Migration:
         """The same migration on another session, with a journal of its own."""
-        journal = Journal(conn, self.journal.schema)
+        journal = Journal(conn, self.journal.schema, self.journal.source)
         journal.version = self.journal.version
         return replace(self, conn=conn, journal=journal)

@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql
 
 from swap.core.connection import Connection
 from swap.core.libpq_environment import secrets_of
+from swap.core.names import TableName
 from swap.core.printable import printable
 from swap.core.secrets import mask
 from swap.core.sql_text import verbatim
@@ -39,11 +40,13 @@ def compile_sql(statement: sa.sql.ClauseElement) -> tuple[sql.SQL, dict[str, Any
 
 
 class Store:
-    """The state schema's tables on one connection. The caller owns the transaction."""
+    """The state schema's tables on one connection. The caller owns the transaction. `source`: its owner is trusted with the
+    schema, as the session's own role is (swap.state.trust)."""
 
-    def __init__(self, conn: Connection, schema: str) -> None:
+    def __init__(self, conn: Connection, schema: str, source: TableName | None = None) -> None:
         self.conn = conn
         self.schema = schema
+        self.source = source
         self.t = tables(schema)
 
     def execute(self, statement: sa.sql.ClauseElement) -> None:

@@ -24,11 +24,12 @@ from psycopg import sql
 from swap.core.advisory_locks import only_operator, only_worker
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
-from swap.core.names import quote
-from swap.core.sql_text import Query
+from swap.core.names import TableName, quote
+from swap.core.sql_text import Query, anonymous, load_sql
 from swap.state.plan_versions import Document, to_3
 from swap.state.store import Store
 from swap.state.tables import ENDED
+from swap.state.trust import refuse_untrusted
 
 MARK = "pg-uuid-swap state"
 COMMENT = re.compile(rf"{MARK}, version (\d+)")
@@ -50,7 +51,25 @@ def no_statements(_schema: str) -> list[Query]:
     return []
 
 
-STEPS = (UpgradeStep(3, "the plan of an index has other fields", no_statements, to_3),)
+def same_plan(plan: Document) -> Document:
+    return plan
+
+
+def bare_state(schema: str) -> Query:
+    """Take every right on what swap keeps in the schema from everyone but its owner. One statement, which asks the server."""
+    return anonymous(load_sql("swap.state", "bare_state.sql").format(schema=sql.Literal(schema)))
+
+
+def owners_only(schema: str) -> list[Query]:
+    """The rights that are given since version 4, on what an older version created."""
+    owners = load_sql("swap.state", "table_owners.sql").format(run=sql.Identifier(schema, "run"), schema=sql.Literal(schema))
+    return [bare_state(schema), anonymous(owners)]
+
+
+STEPS = (
+    UpgradeStep(3, "the plan of an index has other fields", no_statements, to_3),
+    UpgradeStep(4, "only its owner has a right on what is in it", owners_only, same_plan),
+)
 VERSION = STEPS[-1].to_version
 
 
@@ -70,9 +89,9 @@ def comment_on(schema: str, version: int) -> sql.Composed:
     return sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(schema), sql.Literal(f"{MARK}, version {version}"))
 
 
-def read_version(conn: Connection, schema: str) -> int | None:
-    """The version of the layout; None where there is no such schema. Raises RefusedError when another program made the
-    schema, or a newer version of swap."""
+def read_version(conn: Connection, schema: str, source: TableName | None = None) -> int | None:
+    """The version of the layout; None where there is no such schema. Raises RefusedError when another role or program made
+    the schema, or a newer version of swap. `source`: see `swap.state.trust`."""
     row = conn.execute("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s", [schema]).fetchone()
     if row is None:
         return None
@@ -82,6 +101,7 @@ def read_version(conn: Connection, schema: str) -> int | None:
             f"The schema {quote(schema)} exists and was not made by this tool.",
             hint="Name another one with [names] state_schema, or rename that schema.",
         )
+    refuse_untrusted(conn, schema, source)
     found = COMMENT.fullmatch(comment)
     version = int(found[1]) if found else 0
     if not FIRST <= version <= VERSION:
@@ -92,21 +112,26 @@ def read_version(conn: Connection, schema: str) -> int | None:
     return version
 
 
-def upgrade(store: Store) -> list[UpgradeStep]:
-    """Bring the layout up to date. Returns the steps that were run: none where it is current, or not there.
+def upgrade(store: Store, finish: Callable[[], None]) -> list[UpgradeStep]:
+    """Bring the layout up to date. Returns the steps that were run: none where it is current, or not there. `finish`: called in
+    the transaction of the last step, when the layout is current.
 
     Raises RefusedError while another command works on a run of the schema.
     """
-    version = read_version(store.conn, store.schema)
+    version = read_version(store.conn, store.schema, store.source)
     if version is None or not steps_from(version):
         return []
     with _locked(store):
-        version = read_version(store.conn, store.schema) or VERSION  # another session may have upgraded it meanwhile
+        version = (
+            read_version(store.conn, store.schema, store.source) or VERSION
+        )  # another session may have upgraded it meanwhile
         steps = steps_from(version)
         with _alone(store, version):
             for step in steps:
                 with store.conn.transaction():
                     _run(store, step)
+                    if step is steps[-1]:
+                        finish()
     return steps
 
 

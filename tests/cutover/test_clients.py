@@ -47,15 +47,15 @@ def alive(session: Session) -> bool:
 def test_idle_sessions_end_and_transactions_finish(
     start: Start, database: Database, admin: Execute, connect: Connect, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cutover and revert: an idle session ends at once, one in a transaction when it is done; who came after the exchange, a
-    swap, somebody else and one that stays in its transaction go on. Who is left is named, and the journal has it."""
+    """Cutover and revert: an idle session ends at once, one in a transaction when it is done; who came after the exchange, somebody
+    else and one that stays in its transaction go on. Who is left is named, and the journal has it."""
     conninfo = database.app.replace("app@", f"{role}@")
 
     def there(cycle: Cycle, *, until_s: float, left: bool) -> None:
         idle, busy, stuck = (connect(conninfo, autocommit=a) for a in (True, False, False))
-        own, other = connect(conninfo, application_name="swap sync"), connect(database.app)
+        named, other = connect(conninfo, application_name="swap sync"), connect(database.app)
         late: list[Session] = []
-        for session in (idle, own, other):
+        for session in (idle, named, other):
             assert alive(session)
         for session in (busy, stuck):
             session.execute("SELECT 1")
@@ -76,10 +76,10 @@ def test_idle_sessions_end_and_transactions_finish(
         with background(finish) as finished:
             outcome = cycle.exchange("cutover" if cycle.m.run.direction is Direction.FORWARD else "revert")
             finished.result(20)
-        assert outcome.disconnected == 2
+        assert outcome.disconnected == 3
         assert [f"({role}, idle in transaction" in who for who in outcome.clients_left] == [True] * left
-        assert [alive(s) for s in (idle, busy, stuck, own, other, late[0])] == [False, False, left, True, True, True]
-        for session in (stuck, own, late[0]):
+        assert [alive(s) for s in (idle, busy, stuck, named, other, late[0])] == [False, False, left, False, True, True]
+        for session in (stuck, late[0]):
             session.close()
 
     install(database, SCHEMA)
@@ -97,7 +97,7 @@ def test_idle_sessions_end_and_transactions_finish(
     said = (
         connect(database.superuser).execute("SELECT message FROM swap.event WHERE kind = 'disconnected' ORDER BY id").fetchall()
     )
-    assert [m.split(";")[0] for (m,) in said] == [f"2 sessions of {role}"] * 2
+    assert [m.split(";")[0] for (m,) in said] == [f"3 sessions of {role}"] * 2
 
 
 def test_refused_with_the_grant(database: Database, admin: Execute, role: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from cutover.kill import Killer
 from cutover.obstacles import obstacles
 from swap.core.blockers import Blocker
+from swap.core.connection import Database as Conninfo
 from swap.core.errors import LockError, RefusedError
 from swap.core.sql_text import verbatim
 from tests.cutover.test_lock_retries import SCHEMA, reader
@@ -215,18 +216,19 @@ def test_sessions_that_are_never_ended(
         others = [
             database.superuser,
             server.conninfo(database.dbname, "standby"),
-            f"{database.app}?application_name=swap%20verify",
         ]
         sessions = [connect(o, autocommit=False) for o in others]
+        sessions.append(Conninfo.from_options(database.owner, "verify").connect())
+        sessions[-1].execute("BEGIN")
         for s in sessions:
-            s.execute("SELECT FROM users")
+            s.execute("SELECT FROM public.users")
         with pytest.raises(LockError) as raised:
             cycle.exchange("cutover")
         assert all(f"pid {s.info.backend_pid} " in raised.value.message for s in sessions)
         assert all(works(s) for s in sessions)
+    finally:
         for s in sessions:
             s.close()
-    finally:
         admin.execute("DROP ROLE standby")
     assert events(cycle) == []
     cycle.m.config = cycle.m.config.model_copy(
@@ -300,7 +302,7 @@ def test_a_cancelled_session_has_a_second_to_roll_back(
 ) -> None:
     """The watch looks fifty times a second: what it sees just after it cancelled a statement is not yet an answer."""
     admin, app = connect(database.superuser), connect(database.superuser)
-    at_work = Blocker(app.info.backend_pid, "app", "", "active", "SELECT", 60.0, "client backend", privileged=False)
+    at_work = Blocker(app.info.backend_pid, "app", "", "active", "SELECT", 60.0, "client backend", privileged=False, own=False)
     killer = Killer("all")
     killer.consider(admin, at_work)
     killer.consider(admin, at_work)

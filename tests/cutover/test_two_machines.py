@@ -14,7 +14,7 @@ from psycopg import sql
 import swap.core.session_settings
 from swap.core.advisory_locks import OPERATOR, WORKER, holder, only_operator, only_worker, try_worker
 from swap.core.connection import Database as Conninfo
-from swap.core.session_settings import SETTINGS
+from swap.core.session_settings import OWN_LOCK, SETTINGS
 from swap.demo.server import Server
 from tests.support.operator import MakeOperator
 from tests.support.proxy import Proxy
@@ -49,6 +49,7 @@ def test_the_second_is_told_and_takes_over(ready_operator: MakeOperator, connect
     far = op.cli.start("sync", config=op.config, dsn=there.owner)
     admin, owner = connect(op.db.superuser), connect(op.db.owner)
     works = "SELECT a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted"
+    works += f" AND l.classid <> {OWN_LOCK[0]}"
     works += " AND a.datname = current_database() AND a.application_name = 'swap sync'"
     found = wait_until(lambda: admin.execute(works.encode()).fetchone(), 20, "sync is at work")
     pid = found[0] if found else None

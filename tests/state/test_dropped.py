@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
+from swap.core.session_settings import OWN_LOCK
 from swap.core.sql_text import verbatim
 from tests.support.commands import Cli
 from tests.support.dump import schema_dump
@@ -64,7 +65,8 @@ def drop_under_sync(op: WatchedOperator, what: str) -> str:
     """While a `sync` follows that has nothing to do: what it ends with."""
     running = op.start("sync", "--json")
     works = (
-        "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND application_name = 'swap sync'"
+        f"SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND classid <> {OWN_LOCK[0]}"
+        " AND application_name = 'swap sync'"
     )
     wait_until(lambda: op.ask(works), 20, "sync is at work")
     op.watcher.execute(verbatim(f"DROP {what}"))
