@@ -84,7 +84,7 @@ def everything_in_the_journal(db: Database) -> str:
 
 def test_a_session_in_words_has_no_query() -> None:
     """The words go to the journal too: what was cancelled, what was terminated."""
-    who = Blocker(7, f"role{TITLE}\nfake line", "app", "active", QUERY, 1.0, "client backend", privileged=False)
+    who = Blocker(7, f"role{TITLE}\nfake line", "app", "active", QUERY, 1.0, "client backend", privileged=False, own=False)
     assert str(who) == "pid 7 role\\x1b]0;owned\\x07\\nfake line (app), active for 1.0 s"
 
 
