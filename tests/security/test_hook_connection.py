@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from cutover.hook import hook_environment, run_hook
 from swap.core.connection import Database as Conninfo
 from swap.core.libpq_environment import OWN, SERVICE, libpq_environment, secrets_of
+from tests.support.migration import ROLES
 from tests.support.operator import MakeOperator
 from tests.support.servers import Database, DatabaseServer
 from tests.support.standby import standby_of
@@ -38,6 +39,13 @@ OPTIONS = {
     "connect_timeout": "17", "keepalives": "0", "keepalives_idle": "33", "tcp_user_timeout": "44000", "passfile": "/no/passfile",
     "min_protocol_version": "3.0", "max_protocol_version": "3.2", "oauth_scope": "swap",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def roles(database: Database) -> None:
+    """Roles are the whole server's, and another test may not have made them yet."""
+    with psycopg.connect(database.superuser, autocommit=True) as conn:
+        conn.execute(ROLES)
 
 
 def known() -> set[str]:
