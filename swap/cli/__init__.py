@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import traceback
 
@@ -10,7 +11,7 @@ import typer
 
 from swap.cli.commands import app
 from swap.cli.results import conclude, stopped
-from swap.core.errors import DefectError, SwapError, UsageError
+from swap.core.errors import DefectError, ExitCode, SwapError, UsageError
 
 ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 INTERRUPTED = 130  # typer returns it after a Ctrl-C outside a command's work
@@ -56,9 +57,12 @@ def _of_the_driver(error: Exception) -> SwapError | None:
 
 
 def _report(error: SwapError, *, as_json: bool, verbose: bool) -> int:
-    if verbose:
-        traceback.print_exception(error)
-    return conclude(error.document, error, as_json=as_json)
+    try:
+        if verbose:
+            traceback.print_exception(error)
+        return conclude(error.document, error, as_json=as_json)
+    except KeyboardInterrupt:  # a second signal, while this is printed
+        return int(error.exit_code)
 
 
 def main() -> None:
@@ -68,6 +72,13 @@ def main() -> None:
     few collections before and none at exit, `swap status` takes a quarter less processor time (`python -m bench --only s`).
     """
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # one more signal, while `run` handles the last
+        code = ExitCode.STOPPED
     gc.freeze()
     sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == ExitCode.STOPPED:
+        os._exit(code)  # a thread of an interrupted command may wait for the server; sys.exit would wait for it

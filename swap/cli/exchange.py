@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from cutover.run import ExchangeCommand
-from swap.cli.output import emit_json, print_lines
+from swap.cli.output import emit_json, print_result
 from swap.cli.session import Session
 from swap.cli.statements import print_statements
 from swap.ddl.phases import exchange_statements
@@ -36,10 +36,10 @@ def execute(s: Session, run: Run, kind: str, hook: Hook, *, as_json: bool) -> No
     if as_json:
         document = asdict(outcome)
         document["snapshot"] = outcome.snapshot
-        emit_json(document)
+        emit_json(document, print_result)
         return
     behind = f"at most {outcome.blocked_sessions_max} sessions waited, {outcome.blocked_ms_max:.0f} ms at the longest"
-    print_lines(
+    print_result(
         [
             f"{kind} {outcome.outcome} in attempt {outcome.attempts}: writes were held {outcome.locked_ms:.0f} ms",
             f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; {behind}",

@@ -10,24 +10,37 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
+from swap.core import process
 from swap.core.errors import SwapError
 
 PLAIN_EVERY_S = 5.0
 DRAWN_EVERY_S = 0.5
 
 
-def emit_json(document: Any) -> None:
-    """Write the one JSON document of a --json command."""
-    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+def emit_json(document: Any, write: Callable[[list[str]], None] | None = None) -> None:
+    """Write the one JSON document of a --json command. `write`: `print_result` for what a command did."""
+    (write or print_lines)([json.dumps(document, indent=2, default=str, ensure_ascii=not _holds_every_character(sys.stdout))])
 
 
-def print_lines(lines: list[str]) -> None:
-    """Write lines to the character: SQL is among them."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+def print_lines(lines: list[str], to: TextIO | None = None) -> None:
+    """Write lines to the character: SQL is among them. To stdout, unless `to` says where."""
+    stream = to or sys.stdout
+    stream.write("".join(f"{line}\n" for line in lines))
+    stream.flush()
+
+
+def print_result(lines: list[str]) -> None:
+    """Print what a command did. A reader that has gone away (`| head -1`) does not lose it: then it goes to stderr."""
+    print_lines(lines)
+    if process.lost_reader(sys.stdout):
+        print_lines(lines, sys.stderr)
+
+
+def _holds_every_character(stream: TextIO) -> bool:
+    """False: a character that JSON text may hold would become `\\xe9`, which is no JSON."""
+    return (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
 
 
 def duration(seconds: float) -> str:
