@@ -9,6 +9,7 @@ from cutover.run import ExchangeCommand
 from swap.cli.output import emit_json, print_result
 from swap.cli.session import Session
 from swap.cli.statements import print_statements
+from swap.core.config import with_cutover
 from swap.ddl.phases import exchange_statements
 from swap.state.journal import Run
 from swap.state.migration import Migration
@@ -17,9 +18,9 @@ Hook = Callable[[Migration], str | None]
 
 
 def override(s: Session, options: Mapping[str, object]) -> None:
-    """Put the options that were given before [cutover] of the configuration."""
+    """Put the options that were given before [cutover] of the configuration. Raises UsageError where the configuration would."""
     given = {k: v for k, v in options.items() if v is not None}
-    s.config = s.config.model_copy(update={"cutover": s.config.cutover.model_copy(update=given)})
+    s.config = with_cutover(s.config, given)
 
 
 def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
