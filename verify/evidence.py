@@ -12,10 +12,15 @@ from swap.core.printable import json_safe, printable, printable_document
 from verify.report import Report
 
 
+def evidence_files(path: Path) -> tuple[Path, Path]:
+    """The JSON and the Markdown. Raises ValueError for a path without a file's name."""
+    return (path.with_suffix(".json"), path) if path.suffix == ".md" else (path, path.with_suffix(".md"))
+
+
 def write_evidence(report: Report, path: Path) -> tuple[Path, Path]:
     """Write JSON and Markdown side by side. The suffix of `path` says which of the two it is (JSON if it says neither); the other
     file has the other suffix. Their owner alone can read them. Returns the JSON and the Markdown. Raises OSError."""
-    data, text = (path.with_suffix(".json"), path) if path.suffix == ".md" else (path, path.with_suffix(".md"))
+    data, text = evidence_files(path)
     document = json.dumps(printable_document(report.evidence()), indent=2, ensure_ascii=False)
     _write(data, json_safe(document) + "\n")
     _write(text, printable(markdown(report)))

@@ -32,3 +32,10 @@ class Method(StrEnum):
 
     exact = "exact"
     checksum = "checksum"
+
+
+class Variant(StrEnum):
+    """The example application of `demo`, before the migration."""
+
+    adopt = "adopt"
+    fresh = "fresh"

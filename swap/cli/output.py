@@ -12,8 +12,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
+from swap.core import process
 from swap.core.errors import SwapError
 from swap.core.printable import json_safe, printable, printable_document
 from swap.core.secrets import mask
@@ -27,26 +28,44 @@ def for_people(text: str) -> str:
     return printable(mask(text))
 
 
-def emit_json(document: Any) -> None:
-    """Write the one JSON document of a --json command."""
+def emit_json(document: Any, *, result: bool = False) -> None:
+    """Write the one JSON document of a --json command. `result`: it says what a command did, and is not lost with its reader."""
     shown = printable_document(document, for_people)
-    sys.stdout.write(json_safe(json.dumps(shown, indent=2, default=str, ensure_ascii=False)) + "\n")
-    sys.stdout.flush()
+    ascii_only = not _holds_every_character(sys.stdout)
+    lines = [json_safe(json.dumps(shown, indent=2, default=str, ensure_ascii=ascii_only))]
+    _write(lines, sys.stdout)
+    if result and process.lost_reader(sys.stdout):
+        _write(lines, sys.stderr)
 
 
-def print_lines(lines: list[str]) -> None:
-    """Write lines for people."""
-    sys.stdout.write("".join(f"{for_people(line)}\n" for line in lines))
-    sys.stdout.flush()
+def print_lines(lines: list[str], to: TextIO | None = None) -> None:
+    """Write lines for people. To stdout, unless `to` says where."""
+    _write([for_people(line) for line in lines], to or sys.stdout)
+
+
+def print_result(lines: list[str]) -> None:
+    """Print what a command did. A reader that has gone away (`| head -1`) does not lose it: then it goes to stderr."""
+    print_lines(lines)
+    if process.lost_reader(sys.stdout):
+        print_lines(lines, sys.stderr)
 
 
 def print_sql(lines: list[str]) -> None:
     """Write SQL, to the character unless a terminal shows it: it is saved and run."""
     if sys.stdout.isatty():
         print_lines(lines)
-        return
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+    else:
+        _write(lines, sys.stdout)
+
+
+def _write(lines: list[str], stream: TextIO) -> None:
+    stream.write("".join(f"{line}\n" for line in lines))
+    stream.flush()
+
+
+def _holds_every_character(stream: TextIO) -> bool:
+    """False: a character that JSON text may hold would become `\\xe9`, which is no JSON."""
+    return (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
 
 
 def duration(seconds: float) -> str:

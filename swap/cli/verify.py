@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from swap.cli.session import Session, active, opened
 from swap.cli.terminal import print_checks, print_table
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
+from swap.core.files import check_writable
 from swap.state.journal import Phase, Run
 from verify.continuous import ContinuousSettings, ContinuousVerification
-from verify.evidence import write_evidence
+from verify.evidence import evidence_files, write_evidence
 from verify.repair import queue_differences, repair_statement, repairable
 from verify.report import Method, Report
 from verify.run import verify as run_verification
@@ -29,14 +31,18 @@ def work(
     method: Method, jobs: int | None, repair: bool, dry_run: bool, report: Path | None, watch: float | None,
     metrics_port: int | None, metrics_bind: str | None, on: str | None, against_dsn: str | None, as_json: bool,
 ) -> int:  # fmt: skip
+    if watch is not None and not math.isfinite(watch):  # no limit of an option refuses a NaN
+        raise UsageError("--watch is a number of seconds.")
     if against_dsn is not None:
         if repair or watch is not None or on is not None or report is not None:
             raise UsageError("--against compares two databases and goes with --jobs only.")
+        other = Database.from_options(against_dsn, "verify")
         with opened("verify", dsn, config) as s:
-            other = Database.from_options(against_dsn, "verify")
             return compare(s, other, jobs or s.config.sync.jobs, as_json=as_json)
     if metrics_bind is not None and metrics_port is None:
         raise UsageError("--metrics-bind says where --metrics-port listens.", hint="Add --metrics-port PORT.")
+    if report is not None:
+        _refuse_report(report)
     reader = Database.from_options(on, "verify") if on is not None else None
     if watch is not None:
         if repair:
@@ -108,6 +114,18 @@ def _repair(s: Session, run: Run, result: Report, *, dry_run: bool) -> dict[str,
     keys = repairable(run.plan, result.findings)
     text = repair_statement(run.plan, keys).as_string(s.journal.conn) + ";" if keys else None
     return {"repaired": 0, "statements": [{"sql": text, "why": "the keys are replayed like any changed key"}] if text else []}
+
+
+def _refuse_report(path: Path) -> None:
+    """Raises UsageError before the verification where its report could not be written after it."""
+    try:
+        for file in evidence_files(path):
+            check_writable(file)
+    except (OSError, ValueError) as e:
+        why = f"{e.strerror}: {e.filename}" if isinstance(e, OSError) else "the name is empty"
+        raise UsageError(
+            f"The report could not be written: {why}.", hint="Name a file that can be written with --report."
+        ) from None
 
 
 def _write(result: Report, path: Path) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from swap.core.config import Config
-from swap.core.connection import Connection
+from swap.core.connection import OLDEST_SERVER, Connection
 from swap.core.names import quote
 from swap.core.session_settings import OVERRIDDEN
 from swap.doctor.finding import Finding, blocker, ok, or_ok, read, read_values, warning
 
-OLDEST, NEWEST_TESTED = 150000, 189999
+NEWEST_TESTED = 189999
 LONG_TRANSACTION_S = 300
 
 
@@ -67,7 +67,7 @@ class EventTrigger(NamedTuple):
 
 def check_version(version: int) -> Finding:
     shown = f"{version // 10000}.{version % 10000}"
-    if version < OLDEST:
+    if version < OLDEST_SERVER:
         hint = "Upgrade the server: publications with column lists and parameter privileges begin with 15."
         return blocker("server-version", "server", f"PostgreSQL {shown} is too old; 15 is the oldest supported", hint)
     if version > NEWEST_TESTED:

@@ -18,8 +18,8 @@ from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError, UsageError
 from swap.core.session_settings import NEWER_SETTINGS, SETTINGS
 from swap.state.store import kept
-from tests.cli.test_bad_input import SECRET
 from tests.support.cycling import Cycle, Start
+from tests.support.judging import SECRET
 from tests.support.migration import allow_replication, install
 from tests.support.servers import Connect, Database, DatabaseServer, Execute
 
