@@ -176,7 +176,7 @@ def confirm(question: str, *, yes: bool) -> None:
         sys.stderr.write(f"{printable(question)} [y/N]: ")
         sys.stderr.flush()
         said = sys.stdin.buffer.readline().decode(errors="replace")
-        answer = said.strip().lower()
+        answer = said.strip().lower() if said.endswith("\n") else ""  # else the terminal was closed in the middle of a word
     except (KeyboardInterrupt, OSError):  # OSError: the terminal has gone away
         answer = "a signal"
     finally:
