@@ -99,7 +99,7 @@ def test_a_report_is_its_owners(ready_operator: MakeOperator, tmp_path: Path) ->
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     assert old.read_text()[:3] != "old"
     (tmp_path / "null.json").symlink_to("/dev/null")
-    op("verify", "--report", str(tmp_path / "null.json"))
+    assert op.refused("verify", "--report", str(tmp_path / "null.json"), code=2)["message"].count("no regular file") == 1
     assert stat.S_IMODE(Path("/dev/null").stat().st_mode) == 0o666
 
 
