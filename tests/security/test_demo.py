@@ -45,6 +45,7 @@ def base_dir() -> Iterator[Path]:
         path = Path(name)
         path.chmod(0o711)
         yield path
+        wait_until(lambda: not any(path.iterdir()), what="the watchdog has removed the server's files")
 
 
 def postmaster(base_dir: Path) -> tuple[Layout, psutil.Process] | None:
