@@ -87,7 +87,8 @@ class Names(_Section):
     def _pattern(cls, value: str) -> str:
         if "{" in value.replace("{table}", "") or not value or value == "{table}":
             raise ValueError("may contain {table} and must differ from the table's own name")
-        return _identifier(value)
+        _identifier(value.replace("{table}", "") or value)  # the table's part is not known here: `doctor` looks at the whole name
+        return value
 
 
 class Reference(_Section):
