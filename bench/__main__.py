@@ -38,7 +38,7 @@ def main() -> int:
     users = options.users or (QUICK_USERS if options.quick else DEFAULT_USERS)
     began = time.monotonic()
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="swap-bench-") as directory, Server.start("18", SETTINGS) as server:
+    with tempfile.TemporaryDirectory(prefix="swap-bench-") as directory, Server.start("18", SETTINGS, tcp=True) as server:
         setting = Setting(server, Path(directory), users, options.quick)
         for letter in options.only:
             setting.say(f"({letter}) {MEASUREMENTS[letter].__module__.split('.')[-1]}")

@@ -38,7 +38,7 @@ def measure(setting: Setting) -> list[Row]:
 def _durable(setting: Setting) -> Iterator[Setting]:
     """The same on a server that waits for its disk. The disk is the limit there, so a tenth of the rows is enough."""
     settings = SETTINGS | {"synchronous_commit": "on"}
-    with Server.start("18", settings, durable=True) as server:
+    with Server.start("18", settings, durable=True, tcp=True) as server:
         yield Setting(server, setting.directory, max(setting.users // 10, 10_000), setting.quick)
 
 

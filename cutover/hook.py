@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from swap.core.errors import StoppedError
+from swap.core.libpq_environment import connection_variables
+from swap.core.printable import printable
+from swap.core.secrets import mask
 
 TAIL_BYTES = 8192
 SNAPSHOT_CHARS = 500
@@ -26,7 +29,7 @@ KILL_AFTER_S = 5.0
 POLL_S = 0.1
 AFTERWARDS_S = 1.0  # to read the pipes empty when the program has ended
 INHERITED = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SWAP_SNAPSHOT_DIR")
-INHERITED_PREFIXES = ("LC_", "PG")  # libpq's own variables hold what the DSN leaves out
+INHERITED_PREFIXES = ("LC_", "PG")  # PGTZ, PGDATESTYLE, PGBACKREST_…; where to connect comes from the caller
 SECRETS = ("PGPASSWORD",)
 WITHHELD = ("SWAP_DSN",)
 
@@ -77,8 +80,11 @@ class _Output:
         self.line.clear()
 
 
-def run_hook(argv: Sequence[str], *, env: Mapping[str, str], timeout_s: float, cwd: Path) -> HookResult:
-    """Run `argv` in `cwd` with `env` on top of a minimal environment, for `timeout_s` seconds at most.
+def run_hook(
+    argv: Sequence[str], *, env: Mapping[str, str], timeout_s: float, cwd: Path, secrets: Sequence[str] = ()
+) -> HookResult:
+    """Run `argv` in `cwd` with `env` on top of a minimal environment, for `timeout_s` seconds at most. `secrets` are masked in its
+    output, in every form.
 
     A program with a slash in its name is looked up from `cwd`. Raises StoppedError when it cannot be started, fails,
     takes too long, or succeeds without naming a snapshot. KeyboardInterrupt ends it too, and propagates.
@@ -94,19 +100,25 @@ def run_hook(argv: Sequence[str], *, env: Mapping[str, str], timeout_s: float, c
         if not finished:
             _kill(process, output)
         _close(process)
-    secrets = [v for k, v in variables.items() if k in SECRETS and v]
+    hidden = [*secrets, *(v for k, v in variables.items() if k in SECRETS)]
     result = HookResult(
         process.returncode,
-        _text(output.last, secrets)[:SNAPSHOT_CHARS],
-        _text(output.tail, secrets),
+        _text(output.last, hidden)[:SNAPSHOT_CHARS],
+        _text(output.tail, hidden),
         time.monotonic() - started,
     )
     return _judge(argv[0], result, None if finished else timeout_s)
 
 
 def hook_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The hook's environment: a few inherited variables, libpq's, and the caller's; never the DSN, which holds a password."""
-    inherited = {k: v for k, v in os.environ.items() if k in INHERITED or k.startswith(INHERITED_PREFIXES)}
+    """The hook's environment: a few inherited variables, and the caller's; never the DSN, which holds a password.
+
+    The variables that decide where libpq connects come from the caller alone: a PGHOSTADDR or PGSERVICE of the shell would lead
+    the hook elsewhere."""
+    connecting = connection_variables()
+    inherited = {
+        k: v for k, v in os.environ.items() if (k in INHERITED or k.startswith(INHERITED_PREFIXES)) and k not in connecting
+    }
     return {k: v for k, v in {**inherited, **env}.items() if k not in WITHHELD}
 
 
@@ -221,8 +233,7 @@ def _judge(program: str, result: HookResult, timeout_s: float | None) -> HookRes
 
 
 def _text(data: bytes | bytearray, secrets: Sequence[str]) -> str:
-    """Printable text without control codes, and without a password the hook may have printed."""
-    text = data.decode(errors="replace")
-    for secret in secrets:
-        text = text.replace(secret, "********")
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text).strip()
+    """Printable text without control codes, and without a password the hook may have printed. A progress bar's carriage returns
+    are line feeds."""
+    text = data.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    return printable(mask(text, secrets)).strip().encode()[-TAIL_BYTES:].decode(errors="ignore")

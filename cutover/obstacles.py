@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from swap.core.blockers import OWN, Blocker
+from swap.core.blockers import HIDDEN, OWN, Blocker, Reason, query_of
 from swap.core.connection import Connection
 from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName
@@ -62,17 +62,20 @@ class _Obstacle(NamedTuple):
     schema: str
     name: str
     line: str
+    pid: int | None
+    query: str
 
 
-def obstacles(migration: Migration) -> list[str]:
+def obstacles(migration: Migration) -> list[Reason]:
     """Why an attempt cannot succeed right now, sessions that hold a lock aside: one line each."""
-    conn, found = migration.conn, []
+    conn, found = migration.conn, list[Reason]()
     oids = watched_tables(conn, migration.plan)
     rows = conn.cursor(row_factory=class_row(_Obstacle)).execute(load_sql("cutover", "obstacles.sql"), {"oids": oids}).fetchall()
     for o in rows:
         if o.kind != "yields" or not _makes_way(conn, TableName(o.schema, o.name)):
-            found.append(o.line)
-    return [*found, *(old_snapshots(migration) if migration.direction is Direction.FORWARD else [])]
+            shown = o.pid is not None and o.query not in ("", HIDDEN)
+            found.append(Reason(o.line, (query_of(o.pid or 0, o.query),) if shown else ()))
+    return [*found, *(map(Reason, old_snapshots(migration)) if migration.direction is Direction.FORWARD else [])]
 
 
 def _makes_way(conn: Connection, table: TableName) -> bool:

@@ -4,6 +4,9 @@ When PAUSE has succeeded, the transactions under way have ended: none holds a lo
 the old types. After RESUME every server connection is a new one, without a plan of before. The pause is part of the attempt,
 as the lock is. If it is not reached within `pause_timeout_ms`, it is lifted, the attempt has failed, and the next one
 follows. Every end of the attempt lifts the pause; so does the watchdog (`cutover.pause_watchdog`) when this process is gone or hangs.
+
+Only a pool that leads to the run's own server and database is paused. It is asked before each PAUSE: a pooler may be reconfigured
+between two attempts, and the configuration of production may be used on a clone of it.
 """
 
 from __future__ import annotations
@@ -13,10 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cutover.pause_watchdog import PauseWatchdog
-from swap.core.config import Config
 from swap.core.errors import RefusedError, UnreachableError
-from swap.core.pgbouncer import Console, by_hand
-from swap.core.report import Reporter
+from swap.core.pgbouncer import ELSEWHERE_HINT, Console, UnansweredError, by_hand
+from swap.state.migration import Migration
 
 LEFT_OVER_S = 5.0  # how long a pause that is found may be the watchdog's to lift: that of a command killed just now
 PATIENCE_S = 10.0
@@ -34,9 +36,10 @@ class NotPausedError(Exception):
 class Pooler:
     """Every PgBouncer of the configuration. Without one, everything here does nothing. Used as a context."""
 
-    def __init__(self, config: Config, database: str, report: Reporter) -> None:
-        self.report = report
-        self.names = tuple(config.pgbouncer.databases or [database])
+    def __init__(self, migration: Migration) -> None:
+        config, self.report = migration.config, migration.report
+        self._migration = migration
+        self.names = tuple(config.pgbouncer.databases or [migration.conn.info.dbname])
         self.consoles = [Console(dsn) for dsn in config.pgbouncer.admin_dsn]
         self.timeout_s = config.pgbouncer.pause_timeout_ms / 1000
         cut = config.cutover
@@ -48,7 +51,10 @@ class Pooler:
 
     def __enter__(self) -> Pooler:
         try:
-            self.check()
+            try:
+                self.check()
+            except UnansweredError as e:
+                raise RefusedError(f"{e}.", hint="Is its pool full, or its server down? Then run it again.") from None
             if self._watchdog:
                 self._watchdog.start()
         except BaseException:
@@ -68,9 +74,9 @@ class Pooler:
             console.close()
 
     def check(self) -> None:
-        """Every console answers, has the databases, and none is paused already.
+        """Every console answers, has the databases, none is paused already, and each leads to the run's server and database.
 
-        Raises UnreachableError, RefusedError; then nothing was changed.
+        Raises UnreachableError, RefusedError, UnansweredError; then nothing was changed.
         """
         deadline = time.monotonic() + LEFT_OVER_S
         for console in self.consoles:
@@ -88,6 +94,9 @@ class Pooler:
             if held:
                 message = f"{console.label}: {held[0]} is paused already, and its clients are waiting."
                 raise RefusedError(message, hint=f"{by_hand(held[0])} Then run it again.")
+            for name in self.names:
+                if elsewhere := console.leads_elsewhere(name, self._migration.conn):
+                    raise RefusedError(f"{console.label}: {name} leads to {elsewhere}; it is not paused.", hint=ELSEWHERE_HINT)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -100,7 +109,10 @@ class Pooler:
         if self._watchdog is None:
             yield
             return
-        self.check()
+        try:
+            self.check()
+        except UnansweredError as e:
+            raise NotPausedError(str(e), []) from None
         renew = False
         began = time.monotonic()
         self._watchdog.arm(self.limit_s)

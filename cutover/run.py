@@ -23,7 +23,7 @@ from cutover.pooler import NotPausedError, Pooler
 from cutover.prepared_exchange import PreparedExchange, cutover_exchange, prepare_exchange, revert_exchange
 from cutover.transaction import Exchanged, attempt, resolve
 from swap.core.advisory_locks import only_operator, operator_again, taking_over
-from swap.core.blockers import sessions
+from swap.core.blockers import Reason, sessions
 from swap.core.connection import Connection
 from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError, attach
 from swap.state.migration import Migration
@@ -60,11 +60,13 @@ def no_snapshot(_: Migration) -> str | None:
 
 @dataclass
 class ExchangeCommand:
-    """One cutover or revert. `snapshot` runs the hook and returns what it printed (None: no hook asked for)."""
+    """One cutover or revert. `snapshot` runs the hook and returns what it printed (None: no hook asked for). `show_queries`: tell
+    what the sessions in the way run; the journal does not get it."""
 
     migration: Migration
     kind: str
     snapshot: Callable[[Migration], str | None] = no_snapshot
+    show_queries: bool = False
     barrier: StreamBarrier | None = None
     monitoring: Connection | None = None
     pooler: Pooler = field(init=False)
@@ -79,7 +81,7 @@ class ExchangeCommand:
         m = self.migration
         conn, tag, config = m.conn, m.plan.tag, m.config
         check_phase(m.run, self.kind)
-        with only_operator(conn, tag), Pooler(config, conn.info.dbname, m.report) as self.pooler:
+        with only_operator(conn, tag), Pooler(m) as self.pooler:
             check_phase(m.reload(), self.kind)
             if not m.journal.step_done(m.run.id, SETTLED):
                 finish_exchange(m, wait=True, fill=False)
@@ -141,11 +143,11 @@ class ExchangeCommand:
         for number in range(1, cut.max_attempts + 1):
             if m.stop.is_set():
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
-            in_the_way = [*obstacles(m), *no_room(conn, plan)]
-            reason = "; ".join([*in_the_way, *self._still_there(met, killer)])
+            in_the_way = [*obstacles(m), *map(Reason, no_room(conn, plan))]
+            reason = Reason.join([*in_the_way, *self._still_there(met, killer)])
             compare_from = converge(m, compare_from, self.barrier)
             self.tried = number
-            if not reason:
+            if not reason.text:
                 with AttemptMonitor(self._monitoring(), conn.info.backend_pid, killer) as monitor:
                     try:
                         with self.pooler.paused():
@@ -157,23 +159,25 @@ class ExchangeCommand:
                     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                         there = holders(conn, plan)
                         met = {h.transaction for h in there}
-                        reason = "; ".join(map(str, monitor.blockers.values() or (h.who for h in there))) or "a lock was not free"
+                        who = Reason.of(monitor.blockers.values() or (h.who for h in there))
+                        reason = Reason.join(who or [Reason("a lock was not free")])
                     except psycopg.errors.OutOfMemory as e:
-                        reason = full(conn, e)
-                        if not reason:
+                        reason = Reason(full(conn, e))
+                        if not reason.text:
                             raise
                     except NotPausedError as e:
                         met = {h.transaction for h in holders(conn, plan)}
-                        reason = "; ".join([str(e), *map(str, sessions(conn, e.pids))])
+                        reason = Reason.join([Reason(str(e)), *Reason.of(sessions(conn, e.pids))])
                     except HoldExceededError:
-                        reason = f"it would have held its locks longer than {cut.max_lock_hold_ms} ms"
+                        reason = Reason(f"it would have held its locks longer than {cut.max_lock_hold_ms} ms")
                     finally:
                         self.behind |= monitor.bystanders
             self.pooler.finish("Nothing was changed; syncing goes on.")
             self._note_ended(killer)
-            self.waited.append(reason)
-            m.journal.attempts.rolled_back(m.run.id, self.kind, reason)
-            m.report.waiting(f"attempt {number} of {cut.max_attempts}: {reason}")
+            told = reason.told(show_queries=self.show_queries)
+            self.waited.append(told)
+            m.journal.attempts.rolled_back(m.run.id, self.kind, reason.text)
+            m.report.waiting(f"attempt {number} of {cut.max_attempts}: {told}")
             if number < cut.max_attempts:
                 m.stop.wait(self._pause_s(number))
         raise LockError(
@@ -181,12 +185,12 @@ class ExchangeCommand:
             hint="End or wait for the sessions named, or set [cutover] kill_blockers; then run it again.",
         )
 
-    def _still_there(self, met: set[str], killer: Killer) -> list[str]:
+    def _still_there(self, met: set[str], killer: Killer) -> list[Reason]:
         """Sessions that would be in the way of the next attempt too: they blocked the last one, or their transaction is long."""
         there = [h for h in holders(self.migration.conn, self.migration.plan) if h.old or h.transaction in met]
         for h in there:
             killer.consider(self._monitoring(), h.who)
-        return [f"{h.who}; still there, so no lock was asked for" for h in there]
+        return Reason.of((h.who for h in there), "; still there, so no lock was asked for")
 
     def _note_ended(self, killer: Killer) -> None:
         """Report and journal every session that was cancelled or terminated."""

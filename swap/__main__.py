@@ -1,5 +1,15 @@
-"""`python -m swap`."""
+"""`python -m swap`, and the console script. Takes over signals and streams before it imports the command line."""
 
-from swap.cli import main
+from swap.core import process
 
-main()
+
+def main() -> None:
+    """Run the command line, and end with its exit code."""
+    process.start()
+    from swap.cli import main as run  # noqa: PLC0415 - after the handlers
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.support.stages",
     "tests.support.migration",
     "tests.support.commands",
+    "tests.support.terminal",
     "tests.support.proxy",
     "tests.support.operator",
     "tests.support.cycling",

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from swap.core.printable import json_safe, printable, printable_document
 from verify.report import Report
+
+
+def evidence_files(path: Path) -> tuple[Path, Path]:
+    """The JSON and the Markdown. Raises ValueError for a path without a file's name."""
+    return (path.with_suffix(".json"), path) if path.suffix == ".md" else (path, path.with_suffix(".md"))
 
 
 def write_evidence(report: Report, path: Path) -> tuple[Path, Path]:
     """Write JSON and Markdown side by side. The suffix of `path` says which of the two it is (JSON if it says neither); the other
-    file has the other suffix. Returns the JSON and the Markdown. Raises OSError."""
-    data, text = (path.with_suffix(".json"), path) if path.suffix == ".md" else (path, path.with_suffix(".md"))
-    data.write_text(json.dumps(report.evidence(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    text.write_text(markdown(report), encoding="utf-8")
+    file has the other suffix. Their owner alone can read them. Returns the JSON and the Markdown. Raises OSError."""
+    data, text = evidence_files(path)
+    document = json.dumps(printable_document(report.evidence()), indent=2, ensure_ascii=False)
+    _write(data, json_safe(document) + "\n")
+    _write(text, printable(markdown(report)))
     return data, text
+
+
+def _write(path: Path, text: str) -> None:
+    """For its owner alone: keys and names of the tables are in it. An existing file's mode is changed, a device's is not."""
+    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            os.fchmod(file.fileno(), 0o600)
+        file.write(text)
 
 
 def markdown(r: Report) -> str:

@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 from swap.core.errors import UsageError
 from verify.report import Report
 
+LOOPBACK = "127.0.0.1"
+
 
 class Metrics:
     """The metrics of one source, each with the label `table`. They have a registry of their own, without the metrics of the
@@ -57,13 +59,18 @@ class Metrics:
         return float("inf") if self._clean_at is None else time.monotonic() - self._clean_at
 
     @contextmanager
-    def served(self, port: int) -> Iterator[int]:
-        """Answer on `port` of every interface while the block runs (0: on any free port). Yields the port. Raises
-        UsageError."""
+    def served(self, port: int, address: str = LOOPBACK) -> Iterator[int]:
+        """Answer on `port` (0: on any free port) of `address` while the block runs. Yields the port. Raises UsageError.
+
+        Whoever reaches the port reads the name of the table and its numbers, without a password. So by default only this
+        machine does; the library's own default is every interface."""
         try:
-            server, thread = start_http_server(port, registry=self.registry)
+            server, thread = start_http_server(port, addr=address, registry=self.registry)
         except OSError as e:
-            raise UsageError(f"Cannot serve metrics on port {port}: {e.strerror}.", hint="Name a free --metrics-port.") from None
+            raise UsageError(
+                f"Cannot serve metrics on port {port} of {address}: {e.strerror}.",
+                hint="Name a free --metrics-port, and with --metrics-bind an address of this machine.",
+            ) from None
         try:
             yield int(server.server_port)
         finally:

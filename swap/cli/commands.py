@@ -11,25 +11,29 @@ from typing import Annotated, Any
 
 import typer
 
-from swap.cli.options import Clients, ConfigFile, DryRun, Dsn, Jobs, Json, Method, Mode, Verbose, Yes
+from swap.cli.options import Clients, ConfigFile, DryRun, Dsn, Jobs, Json, Method, Mode, ShowQueries, Variant, Verbose, Yes
 
 app = typer.Typer(
     name="swap",
     help="Change a live PostgreSQL table's primary key from bigint to uuid: verified, and with a way back at every stage.",
-    no_args_is_help=True,
+    epilog="`swap help COMMAND` shows the options of a command, and an example.",
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     # Defaults for the options before the command: for one without a value typer loads pydantic, to validate None.
-    context_settings={"default_map": {"help": False, "install_completion": False, "show_completion": False}},
+    context_settings={
+        "default_map": {"help": False, "install_completion": False, "show_completion": False},
+        "help_option_names": ["-h", "--help"],
+    },
 )
 
 
-def command(example: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return app.command(epilog=f"Example: {example}")
+def command(example: str, does: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`does`: the command's line in the list of all. typer would cut the docstring in the middle of it."""
+    return app.command(epilog=f"Example: {example}", short_help=does)
 
 
-@command("swap init public.users --out swap.toml")
+@command("swap init public.users --out swap.toml", "Inspect a table and what refers to it; write a swap.toml.")
 def init(
     table: Annotated[str, typer.Argument(help="schema.table whose integer primary key becomes a uuid")],
     out: Annotated[Path, typer.Option("--out", help="Where to write it.")] = Path("swap.toml"),
@@ -42,18 +46,19 @@ def init(
     work(table, out, force=force, dsn=dsn, as_json=as_json)
 
 
-@command("swap doctor --trial --json")
+@command("swap doctor --trial --json", "Run every preflight check; say what mends each problem.")
 def doctor(
     trial: Annotated[bool, typer.Option("--trial", help="Build the whole target schema, empty, and roll it back.")] = False,
+    show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Every preflight check: ok, warning or blocker, with why it matters and what mends it."""
     from swap.cli.doctor import work
 
-    return work(dsn, config, trial=trial, as_json=as_json)
+    return work(dsn, config, trial=trial, show_queries=show_queries, as_json=as_json)
 
 
-@command("swap plan --sql > plan.sql")
+@command("swap plan --sql > plan.sql", "Show what will happen: objects, locks, rows and bytes.")
 def plan(
     show_sql: Annotated[bool, typer.Option("--sql", help="Every statement.")] = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
@@ -64,7 +69,7 @@ def plan(
     work(dsn, config, show_sql=show_sql, as_json=as_json)
 
 
-@command("swap prepare --dry-run")
+@command("swap prepare --dry-run", "Make the empty shadow table and start change capture.")
 def prepare(
     dry_run: DryRun = False,
     mode: Annotated[Mode | None, typer.Option("--mode", help="Else [sync] mode. Of a prepared run: changes how it captures.")] = None,
@@ -76,7 +81,7 @@ def prepare(
     work(dsn, config, mode=mode.value if mode else None, dry_run=dry_run, as_json=as_json)
 
 
-@command("swap sync --once --jobs 4")
+@command("swap sync --once --jobs 4", "Copy the rows, build indexes, then replay changes.")
 def sync(
     once: Annotated[bool, typer.Option("--once", help="Exit as soon as it has caught up.")] = False,
     jobs: Jobs = None,
@@ -88,7 +93,7 @@ def sync(
     work(dsn, config, once=once, jobs=jobs, as_json=as_json)
 
 
-@command("swap status --watch")
+@command("swap status --watch", "Show phase, progress, lag, and whether a revert is possible.")
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until interrupted.")] = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
@@ -99,7 +104,7 @@ def status(
     work(dsn, config, watch=watch, as_json=as_json)
 
 
-@command("swap pause")
+@command("swap pause", "Stop a running sync after the batch in hand.")
 def pause(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> None:
     """Stop backfill and replay of a running sync after the batch in hand, from any other terminal."""
     from swap.cli.pause import work
@@ -107,7 +112,7 @@ def pause(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, ver
     work("pause", dsn, config, as_json=as_json)
 
 
-@command("swap resume")
+@command("swap resume", "Let a paused sync go on.")
 def resume(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> None:
     """Let a paused sync go on."""
     from swap.cli.pause import work
@@ -115,15 +120,16 @@ def resume(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, ve
     work("resume", dsn, config, as_json=as_json)
 
 
-@command("swap verify --method exact --report verify.json")
+@command("swap verify --method exact --report verify.json", "Compare every row of both sides. Blocks no writer.")
 def verify(
     method: Annotated[Method, typer.Option("--method", help="checksum drills down with exact where sums differ.")] = Method.checksum,
     jobs: Jobs = None,
     repair: Annotated[bool, typer.Option("--repair", help="Queue differing keys for replay; verify again after.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --repair: print what would queue them.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Also write JSON and Markdown: FILE, and FILE with the other suffix.")] = None,
-    watch: Annotated[float | None, typer.Option("--watch", min=0.1, metavar="SECONDS", help="Compare changed keys this often, everything every [verify] full_pass_s, until stopped.")] = None,
+    watch: Annotated[float | None, typer.Option("--watch", min=0.1, max=86_400, metavar="SECONDS", help="Compare changed keys this often, everything every [verify] full_pass_s, until stopped.")] = None,
     metrics_port: Annotated[int | None, typer.Option("--metrics-port", min=0, max=65535, help="With --watch: metrics for Prometheus.")] = None,
+    metrics_bind: Annotated[str | None, typer.Option("--metrics-bind", metavar="ADDRESS", help="Where --metrics-port listens. Else 127.0.0.1: this machine only.")] = None,
     on: Annotated[str | None, typer.Option("--on", metavar="DSN", help="Compare on this physical standby: the primary does no scan.")] = None,
     against_dsn: Annotated[str | None, typer.Option("--against", metavar="DSN", help="Compare with the same tables of another database, by digests.")] = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
@@ -133,18 +139,18 @@ def verify(
 
     return work(
         dsn, config, method=method.value, jobs=jobs, repair=repair, dry_run=dry_run, report=report, watch=watch,
-        metrics_port=metrics_port, on=on, against_dsn=against_dsn, as_json=as_json,
+        metrics_port=metrics_port, metrics_bind=metrics_bind, on=on, against_dsn=against_dsn, as_json=as_json,
     )  # fmt: skip
 
 
-@command("swap cutover --dry-run; swap cutover --yes --max-attempts 50")
+@command("swap cutover --dry-run; swap cutover --yes --max-attempts 50", "Exchange the tables in one short transaction.")
 def cutover(
     dry_run: DryRun = False, yes: Yes = False,
     no_snapshot: Annotated[bool, typer.Option("--no-snapshot", help="Cut over without the snapshot hook.")] = False,
-    max_attempts: Annotated[int | None, typer.Option("--max-attempts", min=1, help="Else [cutover] max_attempts.")] = None,
-    lock_timeout: Annotated[int | None, typer.Option("--lock-timeout", min=1, metavar="MS", help="Per attempt.")] = None,
-    max_lock_hold: Annotated[int | None, typer.Option("--max-lock-hold", min=50, metavar="MS", help="Else it rolls back.")] = None,
-    disconnect_clients: Clients = None,
+    max_attempts: Annotated[int | None, typer.Option("--max-attempts", min=1, max=10_000, help="Else [cutover] max_attempts.")] = None,
+    lock_timeout: Annotated[int | None, typer.Option("--lock-timeout", min=1, max=60_000, metavar="MS", help="Per attempt.")] = None,
+    max_lock_hold: Annotated[int | None, typer.Option("--max-lock-hold", min=50, max=600_000, metavar="MS", help="Else it rolls back.")] = None,
+    disconnect_clients: Clients = None, show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Gates, snapshot hook, one atomic rename transaction; reverse capture is live from its commit."""
@@ -154,21 +160,22 @@ def cutover(
         "max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold,
         "disconnect_clients": disconnect_clients,
     }  # fmt: skip
-    work(dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, as_json=as_json)
+    work(dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, show_queries=show_queries, as_json=as_json)
 
 
-@command("swap revert --yes")
+@command("swap revert --yes", "Exchange them back; keep every write since the cutover.")
 def revert(
-    dry_run: DryRun = False, yes: Yes = False, disconnect_clients: Clients = None,
+    dry_run: DryRun = False, yes: Yes = False, disconnect_clients: Clients = None, show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """The same transaction backwards, keeping every write made after the cutover; then syncing forward again."""
     from swap.cli.revert import work
 
-    work(dsn, config, {"disconnect_clients": disconnect_clients}, dry_run=dry_run, yes=yes, as_json=as_json)
+    overrides = {"disconnect_clients": disconnect_clients}
+    work(dsn, config, overrides, dry_run=dry_run, yes=yes, show_queries=show_queries, as_json=as_json)
 
 
-@command("swap finalize --dry-run --drop-legacy")
+@command("swap finalize --dry-run --drop-legacy", "Drop the retired table and capture: no revert after it.")
 def finalize(
     dry_run: DryRun = False, yes: Yes = False,
     drop_legacy: Annotated[bool, typer.Option("--drop-legacy", help="Drop the integer columns too.")] = False,
@@ -180,7 +187,7 @@ def finalize(
     work(dsn, config, drop_legacy=drop_legacy, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
-@command("swap abort --yes")
+@command("swap abort --yes", "Before a cutover: remove everything that swap added.")
 def abort(
     dry_run: DryRun = False, yes: Yes = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
@@ -191,15 +198,15 @@ def abort(
     work(dsn, config, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
-@command("swap demo --variant fresh --users 20000")
+@command("swap demo --variant fresh --users 20000", "Run the whole cycle on a private PostgreSQL under load.")
 def demo(
-    variant: Annotated[str, typer.Option("--variant", help="adopt: uuid columns half there; fresh: none.")] = "adopt",
-    users: Annotated[int, typer.Option("--users", min=100, help="Rows in the example's users table.")] = 50_000,
-    mode: Annotated[str, typer.Option("--mode", help="trigger, or logical: how changes are captured.")] = "trigger",
+    variant: Annotated[Variant, typer.Option("--variant", help="adopt: uuid columns half there; fresh: none.")] = Variant.adopt,
+    users: Annotated[int, typer.Option("--users", min=100, max=10_000_000, help="Rows in the example's users table.")] = 50_000,
+    mode: Annotated[Mode, typer.Option("--mode", help="How changes are captured.")] = Mode.trigger,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
     """A private PostgreSQL, the example application under live load, the whole cycle, a summary."""
-    from swap.demo.cycle import run_demo
+    from swap.cli.demo import work
 
-    return run_demo(variant=variant, users=users, mode=mode, as_json=as_json)
+    return work(variant=variant.value, users=users, mode=mode.value, as_json=as_json)

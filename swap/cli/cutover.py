@@ -11,13 +11,14 @@ from cutover.run import no_snapshot as without_hook
 from swap.cli.exchange import Hook, execute, override, print_exchange
 from swap.cli.session import Session, confirm, opened
 from swap.core.errors import RefusedError, StoppedError
+from swap.core.libpq_environment import libpq_environment, secrets_of
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 
 
 def work(
     dsn: str | None, config: Path | None, overrides: Mapping[str, object], *,
-    dry_run: bool, yes: bool, no_snapshot: bool, as_json: bool,
+    dry_run: bool, yes: bool, no_snapshot: bool, show_queries: bool, as_json: bool,
 ) -> None:  # fmt: skip
     with opened("cutover", dsn, config, graceful=True, writes=not dry_run) as s:
         override(s, overrides)
@@ -33,7 +34,8 @@ def work(
                 hint="Set [hooks] pre_swap_snapshot (docs/hooks.md), or say --no-snapshot.",
             )
         confirm(f"Exchange {run.source} with {run.plan.shadow} now?", yes=yes)
-        execute(s, run, "cutover", without_hook if no_snapshot else _snapshot_hook(s), as_json=as_json)
+        hook = without_hook if no_snapshot else _snapshot_hook(s)
+        execute(s, run, "cutover", hook, show_queries=show_queries, as_json=as_json)
 
 
 def _snapshot_hook(s: Session) -> Hook:
@@ -46,14 +48,17 @@ def _snapshot_hook(s: Session) -> Hook:
         row = migration.conn.execute("SELECT pg_current_wal_lsn()::text, pg_current_xact_id()::text").fetchone()
         assert row is not None
         env = {
-            **s.database.libpq_environment(),
             "SWAP_RUN_ID": str(run.id), "SWAP_TABLE": str(run.source), "SWAP_LSN": row[0], "SWAP_XID": row[1],
             "SWAP_PHASE": run.phase.public,
         }  # fmt: skip
         number = journal.hooks.begin(run.id, "pre_swap_snapshot", argv)
         s.report.note(f"snapshot hook: {argv[0]}")
         try:
-            result = run_hook(argv, env=env, timeout_s=s.config.hooks.timeout_s, cwd=_directory(s.config_path))
+            with libpq_environment(migration.conn) as connection:
+                result = run_hook(
+                    argv, env=connection | env, timeout_s=s.config.hooks.timeout_s, cwd=_directory(s.config_path),
+                    secrets=secrets_of(migration.conn),
+                )  # fmt: skip
         except StoppedError as e:
             code, output = (e.result.exit_code, e.result.output) if isinstance(e, HookError) else (-1, "")
             said = f"{e.message}\n{output}".strip()

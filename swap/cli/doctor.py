@@ -13,9 +13,9 @@ from swap.doctor.examine import examine
 from swap.doctor.trial.build import trial_findings
 
 
-def work(dsn: str | None, config: Path | None, *, trial: bool, as_json: bool) -> int:
+def work(dsn: str | None, config: Path | None, *, trial: bool, show_queries: bool, as_json: bool) -> int:
     with opened("doctor", dsn, config) as s:
-        findings = examine(s.journal.conn, s.config, trial=trial_findings if trial else None)
+        findings = examine(s.journal.conn, s.config, trial=trial_findings if trial else None, show_queries=show_queries)
     rows = [{"name": f.name, "status": f.status, "object": f.object, "detail": f.detail, "hint": f.hint} for f in findings]
     blockers = [r for r in rows if r["status"] == "blocker"]
     error = None

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from cutover.run import ExchangeCommand
-from swap.cli.output import emit_json, print_lines
+from swap.cli.output import emit_json, print_result
 from swap.cli.session import Session
 from swap.cli.statements import print_statements
+from swap.core.config import with_cutover
 from swap.ddl.phases import exchange_statements
 from swap.state.journal import Run
 from swap.state.migration import Migration
@@ -17,9 +18,9 @@ Hook = Callable[[Migration], str | None]
 
 
 def override(s: Session, options: Mapping[str, object]) -> None:
-    """Put the options that were given before [cutover] of the configuration."""
+    """Put the options that were given before [cutover] of the configuration. Raises UsageError where the configuration would."""
     given = {k: v for k, v in options.items() if v is not None}
-    s.config = s.config.model_copy(update={"cutover": s.config.cutover.model_copy(update=given)})
+    s.config = with_cutover(s.config, given)
 
 
 def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
@@ -29,17 +30,17 @@ def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
     )
 
 
-def execute(s: Session, run: Run, kind: str, hook: Hook, *, as_json: bool) -> None:
+def execute(s: Session, run: Run, kind: str, hook: Hook, *, show_queries: bool, as_json: bool) -> None:
     """Run the exchange and print how it ended."""
-    outcome = ExchangeCommand(s.migration(run), kind, hook).execute()
+    outcome = ExchangeCommand(s.migration(run), kind, hook, show_queries).execute()
     s.close()
     if as_json:
         document = asdict(outcome)
         document["snapshot"] = outcome.snapshot
-        emit_json(document)
+        emit_json(document, result=True)
         return
     behind = f"at most {outcome.blocked_sessions_max} sessions waited, {outcome.blocked_ms_max:.0f} ms at the longest"
-    print_lines(
+    print_result(
         [
             f"{kind} {outcome.outcome} in attempt {outcome.attempts}: writes were held {outcome.locked_ms:.0f} ms",
             f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; {behind}",

@@ -8,7 +8,7 @@ from swap.cli.output import emit_json, print_lines
 from swap.core.connection import Database
 from swap.core.errors import UsageError
 from swap.core.names import parse_table
-from swap.prepare.init import render, write
+from swap.prepare.init import refuse_place, render, write
 
 
 def work(table: str, out: Path, *, force: bool, dsn: str | None, as_json: bool) -> None:
@@ -16,6 +16,7 @@ def work(table: str, out: Path, *, force: bool, dsn: str | None, as_json: bool) 
         name = parse_table(table)
     except ValueError as e:
         raise UsageError(f"{e}.") from None
+    refuse_place(out, force=force)
     with Database.from_options(dsn, "init").session() as conn:
         text = render(conn, name)
     write(out, text, force=force)

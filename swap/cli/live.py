@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from swap.cli.output import for_people
 from swap.cli.progress import Meter, metered
 from swap.cli.terminal import console
 
@@ -37,7 +38,7 @@ class LiveReporter:
         self.wait_task: TaskID | None = None
 
     def note(self, message: str) -> None:
-        self.progress_bars.console.print(message, markup=False)
+        self.progress_bars.console.print(for_people(message), markup=False)
 
     def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
         now = time.monotonic()
@@ -47,8 +48,8 @@ class LiveReporter:
             task = self.tasks.get(part)
             if task is None:
                 self.progress_bars.start()
-                task = self.tasks[part] = self.progress_bars.add_task(part, total=None, said="")
-            said = meter.line(part, now).removeprefix(f"{part}: ")
+                task = self.tasks[part] = self.progress_bars.add_task(for_people(part), total=None, said="")
+            said = for_people(meter.line(part, now).removeprefix(f"{part}: "))
             known = max(total, done) if total else None
             self.progress_bars.update(task, completed=done if known else 0, total=known, said=said)
 
@@ -62,7 +63,7 @@ class LiveReporter:
                     return
                 self.progress_bars.start()
                 self.wait_task = self.progress_bars.add_task(label, total=None, said="")
-            self.progress_bars.update(self.wait_task, description=label, said=text, visible=bool(text))
+            self.progress_bars.update(self.wait_task, description=label, said=for_people(text), visible=bool(text))
 
     def working(self, what: str) -> None:
         self._still("at work", what)
@@ -75,4 +76,4 @@ class LiveReporter:
 def drawn() -> Iterator[Callable[[list[str]], None]]:
     """Yield a function that shows lines in place of the lines before."""
     with Live(console=console(), refresh_per_second=2) as live:
-        yield lambda lines: live.update(Text("\n".join(lines)))  # Text: a name may look like rich's markup
+        yield lambda lines: live.update(Text(for_people("\n".join(lines))))  # Text: a name may look like rich's markup

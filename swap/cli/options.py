@@ -13,6 +13,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Traceback when s
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact SQL with its locks; change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed without a terminal.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Sessions at work. Else [sync] jobs.")]
+ShowQueries = Annotated[bool, typer.Option("--show-queries", help="Also what other sessions run: it may hold values of rows.")]
 Clients = Annotated[
     list[str] | None,
     typer.Option("--disconnect-clients", metavar="ROLE", help="End its idle sessions after the commit. May be repeated."),
@@ -31,3 +32,10 @@ class Method(StrEnum):
 
     exact = "exact"
     checksum = "checksum"
+
+
+class Variant(StrEnum):
+    """The example application of `demo`, before the migration."""
+
+    adopt = "adopt"
+    fresh = "fresh"

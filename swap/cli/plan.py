@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from swap.cli import listing
-from swap.cli.output import emit_json, print_lines
+from swap.cli.output import emit_json, print_lines, print_sql
 from swap.cli.session import Session, active, opened
 from swap.core.connection import may_set
 from swap.ddl.phases import phases as phases_of
@@ -48,7 +48,10 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
     for name, statements in phases:
         strongest = sorted({f"{st.lock} on {st.table}" for st in statements if st.lock})
         print_lines([f"\n== {name}: {len(statements)} statements"])
-        print_lines(listing.as_text(statements) if show_sql else [f"  {line}" for line in strongest])
+        if show_sql:
+            print_sql(listing.as_text(statements))
+        else:
+            print_lines([f"  {line}" for line in strongest])
 
 
 def plan_of(s: Session) -> Plan:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from swap.cli.output import PLAIN_EVERY_S, duration
+from swap.cli.output import PLAIN_EVERY_S, duration, for_people
 from swap.core.report import Reporter
 
 MIN_SAMPLE_S = 1.0
@@ -120,7 +120,7 @@ class PlainReporter:
         self._say(text)
 
     def _say(self, text: str) -> None:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(for_people(text) + "\n")
         sys.stderr.flush()
 
     def close(self) -> None: ...

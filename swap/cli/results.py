@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from swap.cli.output import emit_json, error_document, print_lines
+from swap.cli.output import emit_json, error_document, print_lines, print_result
+from swap.core import process
 from swap.core.errors import StoppedError, SwapError
 
 
@@ -16,14 +18,17 @@ def conclude(document: dict[str, Any], error: SwapError | None, *, as_json: bool
         from swap.cli.terminal import print_error
 
         print_error(error.message, error.state, error.hint)
+        if process.is_lost(sys.stderr):
+            print_lines([f"error: {error.message}", f"state: {error.state}", f"next:  {error.hint}"])
     return int(error.exit_code) if error else 0
 
 
 def done(as_json: bool, document: dict[str, Any], said: str) -> None:
+    """End a command that did what it was asked."""
     if as_json:
-        emit_json(document)
+        emit_json(document, result=True)
     else:
-        print_lines([said])
+        print_result([said])
 
 
 def stopped() -> StoppedError:

@@ -12,8 +12,9 @@ from swap.cli.session import confirm, opened
 
 
 def work(
-    dsn: str | None, config: Path | None, overrides: Mapping[str, object], *, dry_run: bool, yes: bool, as_json: bool
-) -> None:
+    dsn: str | None, config: Path | None, overrides: Mapping[str, object], *,
+    dry_run: bool, yes: bool, show_queries: bool, as_json: bool,
+) -> None:  # fmt: skip
     with opened("revert", dsn, config, graceful=True, writes=not dry_run) as s:
         override(s, overrides)
         run = s.need_run("revert")
@@ -22,4 +23,4 @@ def work(
             print_exchange(s, run, "revert", as_json=as_json)
             return
         confirm(f"Exchange {run.source} back with {run.plan.retired} now?", yes=yes)
-        execute(s, run, "revert", no_snapshot, as_json=as_json)
+        execute(s, run, "revert", no_snapshot, show_queries=show_queries, as_json=as_json)

@@ -12,14 +12,16 @@ from pathlib import Path
 from types import FrameType
 
 import psycopg
-import typer
 
 from swap.cli.explain import MISSING, explain_missing, explain_privilege
+from swap.cli.output import print_lines
 from swap.cli.progress import Progress, make_reporter
 from swap.cli.results import stopped
+from swap.core import process
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
+from swap.core.printable import printable
 from swap.core.sql_text import Query
 from swap.state.journal import Journal, Run
 from swap.state.migration import Migration
@@ -134,7 +136,7 @@ def _functions(journal: Journal, run: Run) -> list[Query]:
 
 @contextmanager
 def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
-    """Treat SIGTERM like SIGINT. The first one asks for an orderly stop; the second interrupts at once.
+    """Treat SIGTERM and SIGHUP like SIGINT. The first one asks for an orderly stop; the second interrupts at once.
 
     A handler runs in the middle of whatever the main thread does. In the middle of `stop.wait` that holds the lock that `set`
     needs: set here, it would never return (seen; it takes a signal within some microseconds). So another thread sets it."""
@@ -145,9 +147,16 @@ def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
         if not graceful or told or stop.is_set():
             raise KeyboardInterrupt
         told = True
-        threading.Thread(target=stop.set, name="stop").start()
+        threading.Thread(target=stop_in_order, name="stop").start()
 
-    before = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
+    def stop_in_order() -> None:
+        stop.set()
+        if not sys.stderr.isatty():  # there, bars are drawn over it
+            print_lines(["stopping after the work in hand; a second signal interrupts at once"], sys.stderr)
+
+    process.begin()
+    heard = [s for s in process.SIGNALS if s is not signal.SIGHUP or signal.getsignal(s) is not signal.SIG_IGN]  # by nohup
+    before = {s: signal.signal(s, handler) for s in heard}
     try:
         yield
     finally:
@@ -156,17 +165,33 @@ def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal. Without one and without `yes`: UsageError. A no: StoppedError."""
+    """Ask on a terminal. Without one and without `yes`: UsageError. Any answer but a yes: StoppedError."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError("This command asks before it acts, and there is no terminal.", hint="Add --yes.")
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # nothing has begun: one Ctrl-C is an answer
+    before = {s: signal.signal(s, signal.default_int_handler) for s in process.SIGNALS}  # nothing has begun: one is an answer
+    said = ""
     try:
-        agreed = typer.confirm(question, err=True)
-    except typer.Abort:
-        agreed = False
+        sys.stderr.write(f"{printable(question)} [y/N]: ")
+        sys.stderr.flush()
+        said = sys.stdin.buffer.readline().decode(errors="replace")
+        answer = said.strip().lower() if said.endswith("\n") else ""  # else the terminal was closed in the middle of a word
+    except (KeyboardInterrupt, OSError):  # OSError: the terminal has gone away
+        answer = "a signal"
     finally:
-        signal.signal(signal.SIGINT, before)
-    if not agreed:
-        raise StoppedError("Stopped by the operator.", hint="Run the command again when ready.")
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if not said.endswith("\n"):
+        sys.stderr.write("\n")
+    if answer not in ("y", "yes"):
+        why = {
+            "": "the answer was not yes",
+            "n": "the answer was no",
+            "no": "the answer was no",
+            "a signal": "a signal came in place of an answer",
+        }
+        raise StoppedError(
+            f"Stopped by the operator: {why.get(answer, f'{answer[:40]!r} is neither yes nor no')}.",
+            hint="Run the command again when ready.",
+        )

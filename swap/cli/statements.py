@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swap.cli import listing
-from swap.cli.output import emit_json, print_lines
+from swap.cli.output import emit_json, print_sql
 from swap.core.statement import Statement
 
 
@@ -11,4 +11,4 @@ def print_statements(statements: list[Statement], *, as_json: bool) -> None:
     if as_json:
         emit_json({"statements": listing.as_json(statements)})
     else:
-        print_lines(listing.as_text(statements))
+        print_sql(listing.as_text(statements))

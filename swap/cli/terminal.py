@@ -8,6 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from swap.cli.output import for_people
+from swap.core.printable import one_line
+
+INDENT = " " * 9  # a line feed in a text begins no line of its own
 STATUS_STYLE = {"ok": "green", "warning": "yellow", "blocker": "bold red", "failed": "bold red"}
 
 
@@ -24,11 +28,11 @@ def print_checks(rows: list[dict[str, Any]]) -> None:
         line = Text(f"{row['status']:8} ", style=STATUS_STYLE.get(row["status"], ""))
         line.append(row["name"], style="bold")
         if row.get("object"):
-            line.append(f" {row['object']}")
+            line.append(f" {one_line(row['object'])}")
         out.print(line)
         for key in ("detail", "hint"):
             if row.get(key) and (row["status"] != "ok" or key == "detail"):
-                out.print(Text(f"         {row[key]}"))
+                out.print(Text(INDENT + for_people(str(row[key])).replace("\n", f"\n{INDENT}")))
 
 
 def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
@@ -36,13 +40,13 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i == 0 else "right")
     for row in rows:
-        table.add_row(*(f"{v:,}" if isinstance(v, int) else "-" if v is None else str(v) for v in row))
+        table.add_row(*(f"{v:,}" if isinstance(v, int) else "-" if v is None else Text(one_line(str(v))) for v in row))
     console().print(table)
 
 
 def print_error(message: str, state: str, hint: str) -> None:
     """Print the three lines of every failure."""
     err = console(stderr=True)
-    err.print(Text("error: ", style="bold red") + Text(message))
-    err.print(Text("state: ", style="bold") + Text(state))
-    err.print(Text("next:  ", style="bold") + Text(hint))
+    err.print(Text("error: ", style="bold red") + Text(for_people(message)))
+    err.print(Text("state: ", style="bold") + Text(for_people(state)))
+    err.print(Text("next:  ", style="bold") + Text(for_people(hint)))

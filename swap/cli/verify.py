@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from swap.cli.cross_database import compare
-from swap.cli.output import emit_json, print_lines
+from swap.cli.output import emit_json, print_lines, print_sql
 from swap.cli.results import conclude
 from swap.cli.session import Session, active, opened
 from swap.cli.terminal import print_checks, print_table
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
+from swap.core.files import check_writable
 from swap.state.journal import Phase, Run
 from verify.continuous import ContinuousSettings, ContinuousVerification
-from verify.evidence import write_evidence
+from verify.evidence import evidence_files, write_evidence
 from verify.repair import queue_differences, repair_statement, repairable
 from verify.report import Method, Report
 from verify.run import verify as run_verification
@@ -27,19 +29,25 @@ REPAIRED = "Differing keys are queued for replay; nothing else was changed."
 def work(
     dsn: str | None, config: Path | None, *,
     method: Method, jobs: int | None, repair: bool, dry_run: bool, report: Path | None, watch: float | None,
-    metrics_port: int | None, on: str | None, against_dsn: str | None, as_json: bool,
+    metrics_port: int | None, metrics_bind: str | None, on: str | None, against_dsn: str | None, as_json: bool,
 ) -> int:  # fmt: skip
+    if watch is not None and not math.isfinite(watch):  # no limit of an option refuses a NaN
+        raise UsageError("--watch is a number of seconds.")
     if against_dsn is not None:
         if repair or watch is not None or on is not None or report is not None:
             raise UsageError("--against compares two databases and goes with --jobs only.")
+        other = Database.from_options(against_dsn, "verify")
         with opened("verify", dsn, config) as s:
-            other = Database.from_options(against_dsn, "verify")
             return compare(s, other, jobs or s.config.sync.jobs, as_json=as_json)
+    if metrics_bind is not None and metrics_port is None:
+        raise UsageError("--metrics-bind says where --metrics-port listens.", hint="Add --metrics-port PORT.")
+    if report is not None:
+        _refuse_report(report)
     reader = Database.from_options(on, "verify") if on is not None else None
     if watch is not None:
         if repair:
             raise UsageError("--watch only looks: it repairs nothing.", hint="Run `swap verify --repair` beside it.")
-        return _watch(watch, metrics_port, method, jobs, report, reader, dsn, config, as_json=as_json)
+        return _watch(watch, metrics_port, metrics_bind, method, jobs, report, reader, dsn, config, as_json=as_json)
     if metrics_port is not None:
         raise UsageError("--metrics-port belongs to --watch.")
     if dry_run and not repair:
@@ -58,16 +66,16 @@ def work(
 
 
 def _watch(
-    every_s: float, port: int | None, method: Method, jobs: int | None, report: Path | None, reader: Database | None,
+    every_s: float, port: int | None, address: str | None, method: Method, jobs: int | None, report: Path | None, reader: Database | None,
     dsn: str | None, config: Path | None, *, as_json: bool,
 ) -> int:  # fmt: skip
-    from verify.metrics import Metrics  # here: only a watch has metrics, and their library takes long to load
+    from verify.metrics import LOOPBACK, Metrics  # here: only a watch has metrics, and their library takes long to load
 
     with opened("verify", dsn, config, graceful=True) as s, ExitStack() as stack:
         run = _verifiable(s)
         metrics = Metrics(str(run.source))
         if port is not None:
-            s.report.note(f"metrics on port {stack.enter_context(metrics.served(port))}")
+            s.report.note(f"metrics on port {stack.enter_context(metrics.served(port, address or LOOPBACK))}")
         settings = ContinuousSettings(every_s, s.config.verify.full_pass_s, _settings(s, method, jobs, reader))
         done = ContinuousVerification(
             s.migration(run), settings, metrics, on_pass=lambda r: _write(r, report) if report is not None else None
@@ -108,6 +116,18 @@ def _repair(s: Session, run: Run, result: Report, *, dry_run: bool) -> dict[str,
     return {"repaired": 0, "statements": [{"sql": text, "why": "the keys are replayed like any changed key"}] if text else []}
 
 
+def _refuse_report(path: Path) -> None:
+    """Raises UsageError before the verification where its report could not be written after it."""
+    try:
+        for file in evidence_files(path):
+            check_writable(file)
+    except (OSError, ValueError) as e:
+        why = f"{e.strerror}: {e.filename}" if isinstance(e, OSError) else "the name is empty"
+        raise UsageError(
+            f"The report could not be written: {why}.", hint="Name a file that can be written with --report."
+        ) from None
+
+
 def _write(result: Report, path: Path) -> None:
     try:
         write_evidence(result, path)
@@ -142,6 +162,6 @@ def _print(document: dict[str, Any]) -> None:
         print_lines([f"... and {len(document['findings']) - 20} more (--json or --report has all)"])
     print_lines([f"verdict: {document['verdict']} ({document['method']})"])
     for statement in document.get("statements", ()):
-        print_lines([statement["sql"]])
+        print_sql([statement["sql"]])
     if document.get("repaired"):
         print_lines([f"REPAIRED: {document['repaired']} keys queued for replay; run `swap verify` again before a cutover"])

@@ -1,10 +1,14 @@
-"""Why a session does not go on: the sessions that it waits for, or how far its long statement is. In words for an operator."""
+"""Why a session does not go on: the sessions that it waits for, or how far its long statement is. In words for an operator.
+
+The text of another session's query holds values of rows. So it is told only where an operator asks for it (`--show-queries`), and
+the journal never gets it: a Blocker in words is without its query, and a Reason keeps the two apart.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,6 +16,7 @@ import psycopg
 
 from swap.core.connection import Connection, Database
 from swap.core.errors import SwapError
+from swap.core.printable import one_line
 from swap.core.report import Reporter
 from swap.core.rows import fetch, fetch_rows
 from swap.core.session_settings import OWN_LOCK
@@ -41,11 +46,37 @@ class Blocker:
     def __str__(self) -> str:
         if self.pid == 0:
             return "a prepared transaction (pg_prepared_xacts): COMMIT PREPARED or ROLLBACK PREPARED"
-        who = f"pid {self.pid} {self.user} ({self.application or 'no application_name'})"
+        who = f"pid {self.pid} {one_line(self.user)} ({one_line(self.application) or 'no application_name'})"
         if self.query == HIDDEN:
             return f"{who}; GRANT pg_monitor to see what it does"
         age = "" if self.age_s is None else f" for {self.age_s:.1f} s"
-        return f"{who}, {self.state or self.backend_type}{age}: {' '.join(self.query.split()) or '-'}"
+        return f"{who}, {self.state or self.backend_type}{age}"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an attempt was not made, or failed. `text` is for the journal and for everybody; `queries` for who asked for them."""
+
+    text: str
+    queries: tuple[str, ...] = ()
+
+    def told(self, *, show_queries: bool) -> str:
+        return "; ".join([self.text, *(self.queries if show_queries else ())])
+
+    @classmethod
+    def of(cls, who: Iterable[Blocker], after: str = "") -> list[Reason]:
+        """One for each session, with `after` behind it."""
+        return [cls(f"{b}{after}", () if not b.query or b.query == HIDDEN else (query_of(b.pid, b.query),)) for b in who]
+
+    @classmethod
+    def join(cls, reasons: Iterable[Reason]) -> Reason:
+        """All of them as one."""
+        all_of_them = list(reasons)
+        return cls("; ".join(r.text for r in all_of_them), tuple(dict.fromkeys(q for r in all_of_them for q in r.queries)))
+
+
+def query_of(pid: int, query: str) -> str:
+    return f"query of pid {pid}: {' '.join(query.split())}"
 
 
 def blockers(conn: Connection, pid: int) -> list[Blocker]:

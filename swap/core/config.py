@@ -6,21 +6,34 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from swap.core.errors import UsageError
+from swap.core.files import read_regular
 from swap.core.names import MAX_BYTES, TableName, parse_table
 from swap.core.pgbouncer import check_dsn
 
+MAX_FILE_BYTES = 1 << 20
+LONGEST_KEY = 100  # of a key in a message
+LARGEST = 2**63 - 1  # a bigint: PostgreSQL has no larger number of bytes
+LONGEST_S = 10 * 365 * 86_400
+
 
 def _identifier(value: str) -> str:
-    if not value or "\x00" in value:
+    if not value:
         raise ValueError("must be a column or table name")
     if len(value.encode()) > MAX_BYTES:
         raise ValueError(f"is longer than PostgreSQL's {MAX_BYTES} bytes")
+    return value
+
+
+def _own_schema(value: str) -> str:
+    if value.startswith("pg_") or value == "information_schema":
+        raise ValueError("PostgreSQL reserves this name for itself: choose one that does not begin with pg_")
     return value
 
 
@@ -36,6 +49,15 @@ Dsn = Annotated[str, AfterValidator(check_dsn)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_zero_byte(cls, value: object) -> object:
+        """Neither a text of PostgreSQL nor an argument of a program can hold one."""
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(t, str) and "\x00" in t for t in texts):
+            raise ValueError("must not contain a zero byte (\\u0000)")
+        return value
 
 
 class Source(_Section):
@@ -57,7 +79,7 @@ class Names(_Section):
     shadow: str = "{table}_new"
     retired: str = "{table}_old"
     legacy_key: Name = "legacy_id"
-    state_schema: Name = "swap"
+    state_schema: Annotated[Name, AfterValidator(_own_schema)] = "swap"
     compat: bool = False
 
     @field_validator("shadow", "retired")
@@ -65,7 +87,7 @@ class Names(_Section):
     def _pattern(cls, value: str) -> str:
         if "{" in value.replace("{table}", "") or not value or value == "{table}":
             raise ValueError("may contain {table} and must differ from the table's own name")
-        return value
+        return _identifier(value)
 
 
 class Reference(_Section):
@@ -95,13 +117,13 @@ class Sync(_Section):
     mode: Literal["trigger", "logical"] = "trigger"
     jobs: int = Field(2, ge=1, le=64)
     chunk_target_ms: int = Field(500, ge=10, le=60_000)
-    max_replica_lag_bytes: int = Field(67_108_864, ge=0)
+    max_replica_lag_bytes: int = Field(67_108_864, ge=0, le=LARGEST)
 
 
 class Verify(_Section):
-    max_age_s: int = Field(3600, ge=1)
-    snapshot_max_s: int = Field(900, ge=1)
-    full_pass_s: int = Field(1800, ge=1)
+    max_age_s: int = Field(3600, ge=1, le=LONGEST_S)
+    snapshot_max_s: int = Field(900, ge=1, le=LONGEST_S)
+    full_pass_s: int = Field(1800, ge=1, le=LONGEST_S)
 
 
 class Cutover(_Section):
@@ -114,7 +136,7 @@ class Cutover(_Section):
 
 class Hooks(_Section):
     pre_swap_snapshot: list[str] | None = Field(None, min_length=1)
-    timeout_s: int = Field(3600, ge=1)
+    timeout_s: int = Field(3600, ge=1, le=LONGEST_S)
 
 
 class PgBouncer(_Section):
@@ -151,6 +173,9 @@ class Config(_Section):
     accept: Accept = Accept()
 
 
+CONFIG_HINT = "`swap init TABLE` writes one; or name it with --config or SWAP_CONFIG."
+
+
 def find_config(flag: Path | None) -> Path:
     """The flag, else SWAP_CONFIG, else ./swap.toml."""
     return flag or Path(os.environ.get("SWAP_CONFIG") or "swap.toml")
@@ -158,25 +183,51 @@ def find_config(flag: Path | None) -> Path:
 
 def load_config(path: Path) -> Config:
     """Read and validate `path`. Raises UsageError with the key, the line and the allowed values."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        hint = "`swap init TABLE` writes one; or name it with --config or SWAP_CONFIG."
-        raise UsageError(f"No configuration file at {path}.", hint=hint) from None
-    except (OSError, UnicodeDecodeError) as e:
-        raise UsageError(f"Cannot read the configuration {path}: {e}.") from None
+    text = _read(path)
     try:
         return Config.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as e:
-        raise UsageError(f"{path} is not valid TOML: {e}.") from None
+    except RecursionError:
+        raise UsageError(f"{path} is not valid TOML here: arrays or tables are nested too deeply.") from None
     except ValidationError as e:
         first = e.errors()[0]
         raise UsageError(_explain(path, text, [str(p) for p in first["loc"]], first)) from None
+    except ValueError as e:  # TOMLDecodeError is one; a number of 5,000 digits is another
+        said = "a number has too many digits" if "integer string conversion" in str(e) else e
+        raise UsageError(f"{path} is not valid TOML: {said}.") from None
+
+
+def with_cutover(config: Config, given: Mapping[str, object]) -> Config:
+    """`config` with other values in [cutover], from options. Raises UsageError for a value that the file may not have either."""
+    try:
+        cutover = Cutover.model_validate({**config.cutover.model_dump(), **given})
+    except ValidationError as e:
+        first = e.errors()[0]
+        option = str(first["loc"][0]).removesuffix("_ms").replace("_", "-")
+        raise UsageError(f"--{option}: {str(first['msg']).removeprefix('Value error, ')}.") from None
+    return config.model_copy(update={"cutover": cutover})
+
+
+def _read(path: Path) -> str:
+    """The text of the file. Raises UsageError."""
+    try:
+        data = read_regular(path, MAX_FILE_BYTES)
+    except FileNotFoundError:
+        raise UsageError(f"No configuration file at {path}.", hint=CONFIG_HINT) from None
+    except (OSError, ValueError) as e:  # ValueError: a zero byte in the name
+        why = getattr(e, "strerror", None) or e
+        raise UsageError(f"Cannot read the configuration {str(path)[:200]}: {why}.", hint=CONFIG_HINT) from None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as e:
+        line = data[: e.start].count(b"\n") + 1
+        raise UsageError(
+            f"{path}, line {line}: byte 0x{data[e.start]:02x} is not UTF-8.", hint="Save the file as UTF-8."
+        ) from None
 
 
 def _explain(path: Path, text: str, loc: list[str], error: object) -> str:
     assert isinstance(error, dict)
-    key = ".".join(loc)
+    key = ".".join(loc) if len(".".join(loc)) <= LONGEST_KEY else ".".join(loc)[:LONGEST_KEY] + "…"
     line = _line_of(text, loc)
     where = f"{path}, line {line}" if line else str(path)
     kind = str(error["type"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,9 +26,13 @@ from swap.core.errors import (
 )
 from swap.core.failpoint import cursor_factory
 from swap.core.names import quote
+from swap.core.secrets import mask
 from swap.core.session_settings import IF_SET, NETWORK, set_all
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+OLDEST_SERVER = 150000
+LONGEST_TIMEOUT_S = 86_400
+LONGEST_QUOTE = 300  # characters of an error of the driver
 
 
 @dataclass(frozen=True)
@@ -63,21 +69,46 @@ class Database:
                 client_encoding="UTF8",  # else the driver returns bytes in a SQL_ASCII database
             )  # fmt: skip
         except psycopg.OperationalError as e:
-            raise UnreachableError(self.scrub(first_line(e))) from None
+            raise UnreachableError(self._said(e)) from None
+        except psycopg.ProgrammingError as e:  # the driver reads connect_timeout itself
+            raise UsageError(f"The connection string or a PG* variable is wrong: {self._said(e)}.") from None
+        except (ValueError, OverflowError) as e:  # a name or a number that the resolver of names does not take
+            raise UnreachableError(f"No server can have the host or port that was given: {self._said(e)}.") from None
         try:
-            conn.execute(
-                "SET statement_timeout = 0"
-            )  # alone and first: the role's own may be shorter than the other settings take
-            conn.execute(set_all(conn.info.server_version))
-            _set_if_set(conn)
-            with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # refused on a platform that cannot check
-                conn.execute(
-                    "SET client_connection_check_interval = '1s'"
-                )  # the server ends the statement and locks of a killed swap
+            _refuse_old(conn)
+            with self._within_limit(conn):
+                _set_up(conn)
         except BaseException:
             conn.close()
             raise
         return conn
+
+    @contextmanager
+    def _within_limit(self, conn: Connection) -> Iterator[None]:
+        """Shut the connection down when the block takes longer than connect_timeout: that setting of libpq ends with the
+        authentication. Raises UnreachableError then."""
+        limit_s = _seconds(conn.info.get_parameters().get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT"))
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(conn.fileno())) as s:
+                s.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(limit_s, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except psycopg.OperationalError:
+            if not late.is_set():
+                raise
+            raise UnreachableError(
+                f"The server took the connection, and then did not answer for {limit_s:.0f} s.",
+                hint="Is it a PostgreSQL server, and not overloaded? A larger connect_timeout (--dsn, PGCONNECT_TIMEOUT) waits longer.",
+            ) from None
+        finally:
+            timer.cancel()
 
     @contextmanager
     def session(self, purpose: str = "") -> Iterator[Connection]:
@@ -88,29 +119,44 @@ class Database:
         finally:
             conn.close()
 
-    def libpq_environment(self) -> dict[str, str]:
-        """The connection as libpq variables, for a hook: the password is in the environment, not in the arguments."""
-        keys = {
-            "host": "PGHOST",
-            "hostaddr": "PGHOSTADDR",
-            "port": "PGPORT",
-            "dbname": "PGDATABASE",
-            "user": "PGUSER",
-            "password": "PGPASSWORD",
-            "passfile": "PGPASSFILE",
-            "service": "PGSERVICE",
-            "sslmode": "PGSSLMODE",
-            "sslrootcert": "PGSSLROOTCERT",
-            "sslcert": "PGSSLCERT",
-            "sslkey": "PGSSLKEY",
-        }
-        params = conninfo_to_dict(self.conninfo)
-        return {env: str(params[key]) for key, env in keys.items() if params.get(key)}
+    def _said(self, error: Exception) -> str:
+        """An error's first line, without the password. It quotes what was given, which may be long."""
+        text = self.scrub(first_line(error))  # first: half a password would not be found
+        return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "…"
 
     def scrub(self, text: str) -> str:
-        """`text` without the password, in case a library prints it."""
-        password = conninfo_to_dict(self.conninfo).get("password") or os.environ.get("PGPASSWORD")
-        return text.replace(str(password), "********") if password else text
+        """`text` without the password in any of its forms, in case a library prints it."""
+        password = conninfo_to_dict(self.conninfo).get("password") or ""
+        return mask(text, [str(password), os.environ.get("PGPASSWORD", "")])
+
+
+def _seconds(connect_timeout: str | None) -> float:
+    """connect_timeout as the driver takes it; the default where it says to wait without end."""
+    try:
+        given = int(float(connect_timeout or 0))
+    except (ValueError, OverflowError):
+        given = 0
+    return float(min(given, LONGEST_TIMEOUT_S) if given > 0 else int(NETWORK["connect_timeout"]))
+
+
+def _refuse_old(conn: Connection) -> None:
+    """Raises RefusedError for a server that is older than OLDEST_SERVER, before anything is asked that it may not know. The
+    server sends its version with the connection."""
+    if conn.info.server_version < OLDEST_SERVER:
+        said = conn.info.parameter_status("server_version") or "without a version"
+        raise RefusedError(
+            f"The server is PostgreSQL {said}: swap works with PostgreSQL {OLDEST_SERVER // 10_000} and newer.",
+            hint="Upgrade the server first; or name another one with --dsn, SWAP_DSN or the PG* variables.",
+        )
+
+
+def _set_up(conn: Connection) -> None:
+    conn.execute("SET statement_timeout = 0")  # alone and first: the role's own may be shorter than the other settings take
+    conn.execute(set_all(conn.info.server_version))
+    _set_if_set(conn)
+    with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # refused on a platform that cannot check
+        # The server ends the statement and locks of a killed swap.
+        conn.execute("SET client_connection_check_interval = '1s'")
 
 
 def _set_if_set(conn: Connection) -> None:

@@ -11,6 +11,9 @@ What PgBouncer 1.18 was seen to do, and what follows from it here:
   PgBouncer refuses a PAUSE of one database then.
 
 The console speaks the simple query protocol only: no parameters, no prepared statements, no transactions.
+
+A PgBouncer of the configuration may lead elsewhere: a rehearsal on a clone, with the configuration of production, paused production
+(seen). So before a PAUSE the run logs in through each pool and asks which server it has reached.
 """
 
 from __future__ import annotations
@@ -26,13 +29,25 @@ from psycopg import pq, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
-from swap.core.connection import Database, first_line
+from swap.core.connection import Connection, Database, first_line
 from swap.core.errors import NOTHING_CHANGED, RefusedError, SwapError, UnreachableError
+from swap.core.rows import fetch
+from swap.core.secrets import mask
 from swap.core.session_settings import NETWORK
+from swap.core.sql_text import load_sql
 
 CONNECT_TIMEOUT_S = "5"
 RETRY_S = 0.2
+IDENTIFY_S = 5.0  # a login through a pool waits for a server connection that is free
+LOGIN_HINT = (
+    "The run's role {role} has to come in through PgBouncer: auth_file or auth_query, and .pgpass where its password is another."
+)
+ELSEWHERE_HINT = "Name the PgBouncer of this server in [pgbouncer], or remove [pgbouncer] to go on without a pause."
 HINT = "Check [pgbouncer] admin_dsn, PgBouncer, and its admin_users; or remove [pgbouncer] to go on without a pause."
+
+
+class UnansweredError(Exception):
+    """A login through a pool found no free server connection in time: worth another attempt."""
 
 
 class Pool(NamedTuple):
@@ -42,6 +57,30 @@ class Pool(NamedTuple):
     database: str
     mode: str | None
     paused: bool
+
+
+class ServerIdentity(NamedTuple):
+    """Which server and database a session has reached. `started`: the postmaster's start, in seconds since 1970."""
+
+    system: str
+    database: str
+    started: str
+    standby: str
+
+    def differs_from(self, run: ServerIdentity) -> str:
+        """In what way this is not the server and database of the run; empty when it is."""
+        if self.system != run.system:
+            return f"another server (system identifier {self.system}, and the run's is {run.system})"
+        if self.database != run.database:
+            return f"another database ({self.database}, and the run's is {run.database})"
+        if self.started != run.started:
+            return f"a {'standby' if self.standby == 'true' else 'copy or the origin'} of the run's server (same system identifier, another postmaster)"
+        return ""
+
+
+def identify(conn: Connection) -> ServerIdentity:
+    """The server of a session of its own."""
+    return fetch(conn, ServerIdentity, load_sql("swap.core", "server_identity.sql"))[0]
 
 
 class Console:
@@ -97,23 +136,44 @@ class Console:
         """PAUSE. Returns False when the pause was not complete within `timeout_s`. Call `lift` then, and after an error
         (RefusedError, UnreachableError)."""
         with closing(self._connect()) as own:
-            link = own.pgconn
-            deadline = time.monotonic() + timeout_s
-            link.send_query(sql.SQL("PAUSE {}").format(sql.Identifier(name)).as_bytes(own))
-            while link.is_busy():
-                left = deadline - time.monotonic()
-                if left <= 0 or not select.select([link.socket], [], [], left)[0]:
-                    return False
-                try:
-                    link.consume_input()
-                except psycopg.OperationalError as e:
-                    raise self._lost(e) from None
-            result = link.get_result()
-            if result is None or result.status != pq.ExecStatus.COMMAND_OK:
-                said = b"" if result is None else result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
-                message = f"{self.label} refused to PAUSE {name}: {said.decode(errors='replace') or 'no answer'}."
+            query = sql.SQL("PAUSE {}").format(sql.Identifier(name)).as_bytes(own)
+            try:
+                result = _answer(own.pgconn, query, timeout_s)
+            except psycopg.OperationalError as e:
+                raise self._lost(e) from None
+            if result is None:
+                return False
+            if result.status != pq.ExecStatus.COMMAND_OK:
+                message = f"{self.label} refused to PAUSE {name}: {_said(result)}."
                 raise RefusedError(message, hint="`SHOW DATABASES` and `SHOW USERS` in its console tell more.")
             return True
+
+    def leads_elsewhere(self, name: str, run: Connection) -> str:
+        """Where clients of the pool `name` arrive, unless it is the run's own server and database: in words, empty when it is.
+
+        Logs in through the pool as the run's role, with the run's password, or else that of .pgpass for this host and port.
+        Raises RefusedError when it cannot be told, and UnansweredError when no server connection was free within IDENTIFY_S.
+        """
+        given = {o.keyword.decode(): o.val.decode() for o in run.pgconn.info if o.val}
+        login = {"user": run.info.user, "password": given.get("password", "")}  # an empty one: libpq looks into .pgpass
+        passfile = {"passfile": given["passfile"]} if "passfile" in given else {}
+        where = _params(self._dsn) | passfile | login | {"dbname": name, "options": ""}
+        what = f"{self.label}: it is not known where {name} leads to"
+        try:
+            with closing(psycopg.connect(make_conninfo("", **where), autocommit=True, application_name="swap")) as own:
+                query = load_sql("swap.core", "server_identity.sql").as_bytes(own)
+                result = _answer(own.pgconn, query, IDENTIFY_S)
+        except psycopg.errors.ConnectionTimeout:
+            result = None
+        except psycopg.OperationalError as e:
+            said = mask(first_line(e), [run.info.password])
+            raise RefusedError(f"{what}: {said}", hint=LOGIN_HINT.format(role=run.info.user)) from None
+        if result is None:
+            raise UnansweredError(f"{what}: no server connection was free within {IDENTIFY_S:.0f} s")
+        if result.status != pq.ExecStatus.TUPLES_OK:
+            raise RefusedError(f"{what}: {_said(result)}.", hint=LOGIN_HINT.format(role=run.info.user))
+        values = [(result.get_value(0, i) or b"").decode() for i in range(len(ServerIdentity._fields))]
+        return ServerIdentity(*values).differs_from(identify(run))
 
     def lift(self, names: Sequence[str], *, renew: bool, patience_s: float) -> None:
         """RESUME each database; with `renew` RECONNECT it first, which closes server connections that hold old plans. A database
@@ -169,6 +229,25 @@ class Console:
     def _lost(self, error: psycopg.Error) -> UnreachableError:
         said = Database(self._dsn, "").scrub(first_line(error))
         return UnreachableError(f"{self.label}: the admin console was not reached: {said}", state=NOTHING_CHANGED, hint=HINT)
+
+
+def _answer(link: pq.abc.PGconn, query: bytes, timeout_s: float) -> pq.abc.PGresult | None:
+    """Run one statement and wait for its answer no longer than `timeout_s`: None then. Raises OperationalError."""
+    deadline = time.monotonic() + timeout_s
+    link.send_query(query)
+    while link.is_busy():
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([link.socket], [], [], left)[0]:
+            return None
+        link.consume_input()
+    result = link.get_result()
+    if result is None:
+        raise psycopg.OperationalError("no answer")
+    return result
+
+
+def _said(result: pq.abc.PGresult) -> str:
+    return (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"no answer").decode(errors="replace")
 
 
 def paused_now(dsns: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
-    -- Only a trigger of {label} may fire this. A table with another name is looked at more closely: a partition, or one renamed.
+    -- Only a trigger of the table that this was made for may fire it. A table with another name is looked at more closely:
+    -- a partition, or one renamed. (No name stands in a comment: a line feed in it would end the comment.)
     IF TG_TABLE_NAME OPERATOR(pg_catalog.<>) {name}::pg_catalog.name OR TG_TABLE_SCHEMA OPERATOR(pg_catalog.<>) {schema}::pg_catalog.name THEN
         IF NOT EXISTS (
             SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace

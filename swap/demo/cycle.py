@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,12 +111,13 @@ def run_demo(*, variant: str, users: int, mode: str, as_json: bool) -> int:
         raise UsageError("--mode is trigger or logical.")
     chosen: Literal["adopt", "fresh"] = "adopt" if variant == "adopt" else "fresh"
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="swap-demo-") as name, Server.start("18") as server:
-        directory = Path(name)
+    with Server.start("18") as server:
+        directory = server.layout.base / "demo"  # goes with the server, also when this process is killed
+        directory.mkdir(mode=0o700)
         install(server.conninfo("postgres"), chosen, users=users, replication=mode == "logical")
         cycle = Cycle(server.conninfo("postgres", user="swap_owner"), directory, quiet=as_json)
         cycle.say(
-            f"PostgreSQL 18 on port {server.port}, {users:,} users ({variant}), {mode} capture; the application writes from now on"
+            f"PostgreSQL 18 on a private socket, {users:,} users ({variant}), {mode} capture; the application writes from now on"
         )
         summary = Summary(variant, users, mode)
         load = Load(server.conninfo("postgres", user="app"), workers=3, rate=150)

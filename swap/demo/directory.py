@@ -1,7 +1,8 @@
 """The directory of a private server, its owner, and the removal of directories whose owner died.
 
 The process that makes a directory holds an exclusive `flock` on the file `owner` in it. The kernel drops that lock however the
-process ends. So a directory whose lock can be taken was left behind: the next start ends its postmaster and removes it. A process id
+process ends. So a directory whose lock can be taken was left behind: the watchdog of that server (`swap.demo.watchdog`), or the next
+start of any, ends its postmaster and removes it. A process id
 in a file is not enough: ids are used again, and mean nothing in another container that shares the temporary directory.
 """
 
@@ -56,11 +57,24 @@ def remove_stale(parent: Path) -> None:
         layout = Layout(base.resolve())
         if base.is_symlink() or base.stat().st_uid != os.geteuid():
             continue
-        with contextlib.suppress(OSError), layout.owner.open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if layout.owner.exists():
-                _end_postmaster(layout)
-                shutil.rmtree(layout.base, ignore_errors=True)
+        remove_left_behind(layout)
+
+
+def remove_left_behind(layout: Layout, patience_s: float = 0.0) -> None:
+    """End the postmaster and remove the directory, if its owner is gone. An owner that is just ending has `patience_s` for it."""
+    deadline = time.monotonic() + patience_s
+    with contextlib.suppress(OSError), layout.owner.open("r+") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(POLL_INTERVAL_S)
+        if layout.owner.exists():
+            _end_postmaster(layout)
+            shutil.rmtree(layout.base, ignore_errors=True)
 
 
 def _end_postmaster(layout: Layout) -> None:

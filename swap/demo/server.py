@@ -2,7 +2,10 @@
 
 A server is a direct child of this process: `initdb` makes a directory of its own (`swap.demo.directory`), then `postgres -D` runs
 in it. `pg_ctl` would detach it. It ends with `stop()`, at the end of the `with` block, or at the interpreter's exit. When this
-process is killed, the next start of any server ends it.
+process is killed, its watchdog ends it (`swap.demo.watchdog`); and if that was killed too, the next start of any server.
+
+It trusts who reaches it, the superuser's name too. So by default it listens on no TCP port: only on a Unix socket in a directory that
+no other user may enter. Tests that put a proxy or a pooler before a server ask for TCP on the loopback interface (`tcp=True`).
 
 PostgreSQL does not run as root. So root starts it as `postgres`, else as `nobody`. Programs that this user cannot reach (a virtualenv
 below /root) are copied into the server's directory first.
@@ -31,12 +34,12 @@ from psycopg import pq
 from swap.demo.account import Account, ServerError, unprivileged_account
 from swap.demo.binaries import copy_installation, find_binaries
 from swap.demo.directory import POLL_INTERVAL_S, PREFIX, STOP_TIMEOUT_S, Layout, remove_stale, take_ownership
+from swap.demo.watchdog import ServerWatchdog
 
 __all__ = ["Server", "ServerError", "find_binaries"]
 
 SETTINGS = {
     "wal_level": "logical",
-    "listen_addresses": "127.0.0.1",
     "max_connections": "100",
     "max_prepared_transactions": "10",
     "shared_buffers": "256MB",
@@ -46,6 +49,8 @@ STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 READY_TIMEOUT_S = 60.0
 # Below the ephemeral range (32768 and up on Linux): an outgoing connection could take such a port between a stop and a restart.
 PORTS = range(15000, 32000)
+LOCAL_PORT = 5432  # without TCP it is only a part of the socket's name
+LONGEST_SOCKET = 100  # bytes of a socket's path: 107 on Linux, 103 elsewhere
 
 Auth = Literal["trust", "scram-sha-256"]
 StopMode = Literal["fast", "immediate"]
@@ -64,8 +69,11 @@ class Server:
         bindir: Path,
         account: Account | None,
         superuser_password: str | None = None,
+        *,
+        tcp: bool = False,
     ) -> None:
         self.layout = layout
+        self.tcp = tcp
         self.bindir = bindir
         self.port = 0
         self._lock = lock
@@ -73,6 +81,7 @@ class Server:
         self._superuser_password = superuser_password
         self._owner_pid = os.getpid()
         self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog = ServerWatchdog(layout)
 
     @classmethod
     def start(
@@ -84,8 +93,10 @@ class Server:
         auth: Auth = "trust",
         superuser_password: str | None = None,
         durable: bool = False,
+        tcp: bool = False,
     ) -> Self:
-        """Create a cluster of the major version `spec`, and wait until it accepts connections on a free loopback port.
+        """Create a cluster of the major version `spec`, and wait until it accepts connections: on a Unix socket that this user alone
+        can reach, and with `tcp` on a free loopback port too, for every user of the machine.
 
         `settings` go into postgresql.conf, so ALTER SYSTEM overrides them. The directory is made in `base_dir`, by default the
         system's temporary directory. Without `durable` fsync is off: a crash of the server or an immediate shutdown loses nothing
@@ -96,14 +107,16 @@ class Server:
         if auth != "trust" and not superuser_password:
             raise ValueError(f"auth={auth!r} needs superuser_password")
         bindir = find_binaries(spec)
-        parent = base_dir or Path(tempfile.gettempdir())
+        parent = base_dir or _temporary_directory()
         remove_stale(parent)
         account = unprivileged_account()
         layout = Layout(Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve())
-        server = cls(layout, take_ownership(layout), bindir, account, superuser_password)
+        server = cls(layout, take_ownership(layout), bindir, account, superuser_password, tcp=tcp)
         atexit.register(server.stop, "immediate")
         try:
-            server._create_cluster(auth, {**SETTINGS, "fsync": "on" if durable else "off", **(settings or {})})
+            server._create_cluster(
+                auth, {**SETTINGS, "fsync": "on" if durable else "off", **server._listening(), **(settings or {})}
+            )
             server._launch(new_port=True)
         except BaseException:
             server.stop("immediate")
@@ -128,6 +141,10 @@ class Server:
         if password is None and user == "postgres":
             password = self._superuser_password
         login = quote(user, safe="") + (f":{quote(password, safe='')}" if password is not None else "")
+        if not self.tcp:
+            return (
+                f"postgresql://{login}@/{quote(dbname, safe='')}?host={quote(str(self.layout.sockets), safe='')}&port={self.port}"
+            )
         return f"postgresql://{login}@127.0.0.1:{self.port}/{quote(dbname, safe='')}"
 
     def log_tail(self, lines: int = 40) -> str:
@@ -144,6 +161,7 @@ class Server:
         self._end(mode)
         shutil.rmtree(self.layout.base, ignore_errors=True)
         self._lock.close()
+        self._watchdog.close()
 
     def restart(self) -> None:
         """Shut down in mode fast, if it runs, and start again on the same port and data. Raises ServerError."""
@@ -154,6 +172,9 @@ class Server:
         """Shut down in mode immediate: without a checkpoint; sessions are cut off. The data stays, and `restart()` runs crash
         recovery."""
         self._end("immediate")
+
+    def _listening(self) -> dict[str, str]:
+        return {"listen_addresses": "127.0.0.1" if self.tcp else "", "unix_socket_permissions": "0700"}
 
     def _create_cluster(self, auth: Auth, settings: Mapping[str, str]) -> None:
         for directory in (self.layout.data, self.layout.sockets):
@@ -191,7 +212,7 @@ class Server:
         """Start the postmaster. Tries three ports: another process may take a free one first."""
         for attempt in range(3):
             if new_port:
-                self.port = free_port()
+                self.port = free_port() if self.tcp else LOCAL_PORT
             with self.layout.log.open("ab") as log:
                 self._process = subprocess.Popen(
                     [self.bindir / "postgres", "-D", self.layout.data, "-p", str(self.port)],
@@ -257,6 +278,16 @@ class Server:
             )
         except PermissionError:
             return False
+
+
+def _temporary_directory() -> Path:
+    """The system's, or /tmp where a socket's path below it would be too long. Raises ServerError."""
+    wanted = Path(tempfile.gettempdir()).resolve()
+    for parent in (wanted, Path("/tmp")):  # noqa: S108 - the directory that is made in it is private
+        sample = Layout(parent / f"{PREFIX}12345678").sockets / f".s.PGSQL.{max(PORTS)}"
+        if parent.is_dir() and len(os.fsencode(sample)) <= LONGEST_SOCKET:
+            return parent
+    raise ServerError(f"the path of a socket below {wanted} would be too long: set TMPDIR to a shorter one")
 
 
 def free_port() -> int:

@@ -48,10 +48,12 @@ TrialBuild = Callable[[Connection, Plan, Sequence[Finding]], list[Finding]]
 
 @dataclass(frozen=True)
 class Options:
-    """How much is examined: the time limit of each scan, and the trial build, if one is wanted."""
+    """How much is examined: the time limit of each scan, the trial build, if one is wanted, and whether the text of other
+    sessions' queries is in the findings."""
 
     scan_timeout_ms: int = SCAN_TIMEOUT_MS
     trial: TrialBuild | None = None
+    show_queries: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,17 +33,20 @@ LOCK_WAIT_MS = 5_000  # the server takes ACCESS SHARE on a table to print its de
 
 
 def examine(
-    conn: Connection, config: Config, *, scan_timeout_ms: int = SCAN_TIMEOUT_MS, trial: TrialBuild | None = None
-) -> list[Finding]:
+    conn: Connection, config: Config, *,
+    scan_timeout_ms: int = SCAN_TIMEOUT_MS, trial: TrialBuild | None = None, show_queries: bool = False,
+) -> list[Finding]:  # fmt: skip
     """Every finding, those of status ok too. Each scan holds ACCESS SHARE on its table for `scan_timeout_ms` at most.
 
     `trial`: builds the whole target schema and rolls it back (swap.doctor.trial.build). Without it the schema is not tried out.
+    `show_queries`: findings hold the text of other sessions' queries, and so perhaps values of rows.
 
     Raises UsageError when the source does not exist, and LockError when a table is locked against reading.
     """
     conn.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_WAIT_MS}ms"])
     try:
-        return with_accepted(_examine(conn, config, Options(scan_timeout_ms, trial)), config, tried=trial is not None)
+        found = _examine(conn, config, Options(scan_timeout_ms, trial, show_queries))
+        return with_accepted(found, config, tried=trial is not None)
     except psycopg.errors.LockNotAvailable as e:
         hint = "Another session holds ACCESS EXCLUSIVE (DDL, VACUUM FULL): wait for it; pg_locks shows which."
         raise LockError(f"A table could not be read: {e.diag.message_primary}.", hint=hint) from None
@@ -60,10 +63,12 @@ def _examine(conn: Connection, config: Config, options: Options) -> list[Finding
     state = check_state(conn, config)
     run = state.run if state.run is not None and state.run.phase is not Phase.ABORTED else None
     found = [
-        *check_server(conn, server, config, state_exists=state.exists, running=run is not None),
+        *check_server(
+            conn, server, config, state_exists=state.exists, running=run is not None, show_queries=options.show_queries
+        ),
         *check_slots(conn, config.names.state_schema, readable=state.usable),
         *state.findings,
-        *check_pooler(config, server.database),
+        *check_pooler(config, conn),
         *check_clients(conn, config.cutover.disconnect_clients),
     ]
     if run is None:

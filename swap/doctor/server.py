@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from swap.core.config import Config
-from swap.core.connection import Connection
+from swap.core.connection import OLDEST_SERVER, Connection
 from swap.core.names import quote
 from swap.core.session_settings import OVERRIDDEN
 from swap.doctor.finding import Finding, blocker, ok, or_ok, read, read_values, warning
 
-OLDEST, NEWEST_TESTED = 150000, 189999
+NEWEST_TESTED = 189999
 LONG_TRANSACTION_S = 300
 
 
@@ -67,7 +67,7 @@ class EventTrigger(NamedTuple):
 
 def check_version(version: int) -> Finding:
     shown = f"{version // 10000}.{version % 10000}"
-    if version < OLDEST:
+    if version < OLDEST_SERVER:
         hint = "Upgrade the server: publications with column lists and parameter privileges begin with 15."
         return blocker("server-version", "server", f"PostgreSQL {shown} is too old; 15 is the oldest supported", hint)
     if version > NEWEST_TESTED:
@@ -134,12 +134,12 @@ def check_visibility(server: Server, config: Config) -> list[Finding]:
     return or_ok(found, "statistics-visible", server.role, "other sessions' queries and waits are visible")
 
 
-def check_long_transactions(transactions: Sequence[Transaction]) -> list[Finding]:
+def check_long_transactions(transactions: Sequence[Transaction], *, show_queries: bool) -> list[Finding]:
     found = [
         warning(
             "long-transactions", f"pid {t.pid}",
             f"{t.user or 'a session'} ({t.state or 'state not visible'}) has been in a transaction for {t.age_s / 60:.0f} min"
-            + (f": {t.query}" if t.query else "") + "; it may hold locks that a cutover needs, and keeps dead rows",
+            + (f": {t.query}" if t.query and show_queries else "") + "; it may hold locks that a cutover needs, and keeps dead rows",
             f"Wait for it, or: SELECT pg_terminate_backend({t.pid});",
         )
         for t in transactions
@@ -183,15 +183,19 @@ def check_hook(config: Config) -> Finding:
     return warning("snapshot-hook", "[hooks]", "no snapshot hook is configured: `cutover` will refuse", hint)
 
 
-def check_server(conn: Connection, server: Server, config: Config, *, state_exists: bool, running: bool) -> list[Finding]:
-    """The checks that do not depend on the tables. Takes no lock."""
+def check_server(
+    conn: Connection, server: Server, config: Config, *, state_exists: bool, running: bool, show_queries: bool = False
+) -> list[Finding]:
+    """The checks that do not depend on the tables. Takes no lock. `show_queries`: with the text of other sessions' queries."""
     return [
         check_version(conn.info.server_version),
         *check_session(server, conn.info.backend_pid),
         *check_database(server, state_exists=state_exists),
         *check_wal(server, config, slot_exists=running),
         *check_visibility(server, config),
-        *check_long_transactions(read(conn, Transaction, "long_transactions.sql", seconds=LONG_TRANSACTION_S)),
+        *check_long_transactions(
+            read(conn, Transaction, "long_transactions.sql", seconds=LONG_TRANSACTION_S), show_queries=show_queries
+        ),
         *check_prepared(read(conn, Prepared, "prepared_transactions.sql")),
         *check_event_triggers(read(conn, EventTrigger, "event_triggers.sql")),
         check_overrides(read_values(conn, "overrides.sql", names=sorted(OVERRIDDEN))),

@@ -13,6 +13,7 @@ from swap.catalog.model import Catalog, Table
 from swap.core.config import Config, Cutover, Identity, Names, Sync, Verify
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
+from swap.core.files import check_writable
 from swap.core.names import TableName, quote
 from swap.doctor.key import check_key
 from swap.doctor.look_alike_names import singular
@@ -21,6 +22,7 @@ from swap.doctor.look_alikes_nested import look_alikes
 from swap.plan.model import RefColumns, is_identity_index
 from swap.plan.references import reference_columns
 
+OTHER_PLACE = "Name another place with --out FILE."
 COMMENTS = {
     "shadow": "the table that is built beside the source",
     "retired": "the old table after the cutover, until `finalize`",
@@ -75,15 +77,23 @@ def render(conn: Connection, table: TableName) -> str:
 
 def write(path: Path, text: str, *, force: bool = False) -> None:
     """Write `text` to `path`. Raises UsageError when it exists (without `force`) or cannot be written."""
+    refuse_place(path, force=force)
     try:
         with path.open("w" if force else "x", encoding="utf-8") as f:
             f.write(text)
-    except FileExistsError:
-        raise UsageError(
-            f"{path} exists already.", hint="Overwrite it with --force, or write elsewhere with --out FILE."
-        ) from None
     except OSError as e:
-        raise UsageError(f"Cannot write {path}: {e.strerror}.", hint="Name another place with --out FILE.") from None
+        raise UsageError(f"Cannot write {path}: {e.strerror}.", hint=OTHER_PLACE) from None
+
+
+def refuse_place(path: Path, *, force: bool = False) -> None:
+    """Raises UsageError where `write` would, before the server is asked for anything."""
+    try:
+        check_writable(path)
+    except (OSError, ValueError) as e:
+        why = e.strerror if isinstance(e, OSError) else e
+        raise UsageError(f"Cannot write {str(path)[:200]}: {why}.", hint=OTHER_PLACE) from None
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already.", hint="Overwrite it with --force, or write elsewhere with --out FILE.")
 
 
 def identity_of(source: Table) -> str:

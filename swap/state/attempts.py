@@ -8,7 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from swap.state.store import Store
+from swap.state.store import Store, kept
 
 DETAIL = 2000  # characters of a reason that are kept
 
@@ -39,8 +39,8 @@ class Attempts:
         return str(self._store.value(insert.returning(a.c.xid)))
 
     def rolled_back(self, run_id: int, kind: str, reason: str) -> None:
-        insert = sa.insert(self._table)
-        self._store.execute(insert.values(run_id=run_id, kind=kind, outcome="rolled_back", detail=reason[:DETAIL]))
+        detail = kept(self._store.conn, reason)[:DETAIL]
+        self._store.execute(sa.insert(self._table).values(run_id=run_id, kind=kind, outcome="rolled_back", detail=detail))
 
     def has(self, run_id: int, xid: str) -> bool:
         """Whether the exchange of transaction `xid` committed."""

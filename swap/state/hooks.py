@@ -6,14 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from swap.core.connection import Connection
-from swap.state.store import Store
-
-
-def storable(conn: Connection, text: str) -> str:
-    """`text` as the journal can hold it: most encodings but UTF-8 have no room for whatever a program prints."""
-    roomy = conn.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII")
-    return text if roomy else text.encode("ascii", "backslashreplace").decode()
+from swap.state.store import Store, kept
 
 
 class Hooks:
@@ -27,16 +20,16 @@ class Hooks:
     def begin(self, run_id: int, name: str, argv: Sequence[str]) -> int:
         """Returns the call's number."""
         h, conn = self._table, self._store.conn
-        kept = [storable(conn, a) for a in argv]
-        insert = sa.insert(h).values(run_id=run_id, name=name, argv=kept, started_at=sa.func.clock_timestamp())
+        words = [kept(conn, a) for a in argv]
+        insert = sa.insert(h).values(run_id=run_id, name=name, argv=words, started_at=sa.func.clock_timestamp())
         return int(self._store.value(insert.returning(h.c.id)))
 
     def finish(self, number: int, *, exit_code: int, output: str, snapshot: str | None = None) -> None:
         """`snapshot`: the last line of a hook that succeeded."""
         h, conn = self._table, self._store.conn
-        values: dict[str, object] = {"exit_code": exit_code, "output": storable(conn, output)}
+        values: dict[str, object] = {"exit_code": exit_code, "output": kept(conn, output)}
         if snapshot is not None:
-            values["snapshot"] = storable(conn, snapshot)
+            values["snapshot"] = kept(conn, snapshot)
         update = sa.update(h).where(h.c.id == number)
         self._store.execute(update.values(**values, finished_at=sa.func.clock_timestamp()))
 

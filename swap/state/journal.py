@@ -29,7 +29,7 @@ from swap.state.attempts import Attempts
 from swap.state.capture import Capture
 from swap.state.chunks import Chunks
 from swap.state.hooks import Hooks
-from swap.state.store import Store
+from swap.state.store import Store, kept
 from swap.state.tables import ENDED, MOVES, Phase
 from swap.state.upgrade import VERSION, UpgradeStep, bare_state, comment_on, current_plan, lock_schema, read_version, upgrade
 from swap.state.verifications import Verifications
@@ -231,7 +231,7 @@ class Journal(Store):
         self.execute(sa.delete(s).where(s.c.run_id == run_id, s.c.name.startswith(prefix, autoescape=True)))
 
     def event(self, run_id: int, kind: str, message: str) -> None:
-        self.execute(sa.insert(self.t["event"]).values(run_id=run_id, kind=kind, message=message))
+        self.execute(sa.insert(self.t["event"]).values(run_id=run_id, kind=kind, message=kept(self.conn, message)))
 
     def last_event(self, run_id: int, *kinds: str) -> Event | None:
         """The newest event of one of these kinds."""

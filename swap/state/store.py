@@ -18,7 +18,10 @@ from psycopg.types.json import Jsonb
 from sqlalchemy.dialects import postgresql
 
 from swap.core.connection import Connection
+from swap.core.libpq_environment import secrets_of
 from swap.core.names import TableName
+from swap.core.printable import printable
+from swap.core.secrets import mask
 from swap.core.sql_text import verbatim
 from swap.state.tables import tables
 
@@ -63,6 +66,14 @@ class Store:
         """The one value of the first row; None when there is none."""
         row = self.conn.execute(*compile_sql(statement)).fetchone()
         return None if row is None else row[0]
+
+
+def kept(conn: Connection, text: str) -> str:
+    """`text` as the journal keeps it: control characters as their escapes, no password, and as ASCII where the database's encoding
+    has no room for whatever a program prints."""
+    text = printable(mask(text, secrets_of(conn)))
+    roomy = conn.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII")
+    return text if roomy else text.encode("ascii", "backslashreplace").decode()
 
 
 def age_s(finished_at: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from swap.core.printable import printable_document
 from swap.plan.direction import Direction
 from swap.state.store import Store, age_s
 
@@ -56,7 +57,7 @@ class Verifications:
 
     def store_report(self, number: int, document: Mapping[str, object]) -> None:
         v = self._table
-        self._store.execute(sa.update(v).where(v.c.id == number).values(report=document))
+        self._store.execute(sa.update(v).where(v.c.id == number).values(report=printable_document(dict(document))))
 
     def store_digests(self, number: int, digests: Sequence[Mapping[str, object]]) -> None:
         """`digests`: part, number, low, high, rows, digest of each range and side."""

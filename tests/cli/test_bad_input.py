@@ -9,25 +9,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.support.commands import Cli, CliResult
+from tests.support.commands import Cli
 from tests.support.dump import schema_dump
+from tests.support.judging import SECRET, judge
 from tests.support.operator import MakeOperator, Operator
 from tests.support.servers import Database, DatabaseServer
 
-SECRET = "s3cret-pass-word"
 COMMANDS = ["init", "doctor", "plan", "prepare", "sync", "verify", "cutover", "revert", "finalize", "abort"]
 COMMANDS += ["status", "pause", "resume", "demo"]
-
-
-def judge(result: CliResult, code: int) -> str:
-    """The message, after checking what holds for every failure."""
-    text = result.stdout + result.stderr
-    assert result.code == code, text
-    for forbidden in ("Traceback", "psycopg", SECRET, "OperationalError", "sqlalchemy"):
-        assert forbidden not in text
-    lines = [line for line in result.stderr.splitlines() if line.startswith(("error:", "state:", "next:"))]
-    assert [line.split(":")[0] for line in lines] == ["error", "state", "next"]
-    return lines[0]
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_what_is_no_toml_and_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No configuration file"):
         load_config(tmp_path / "absent.toml")
     (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
-    with pytest.raises(UsageError, match="Cannot read"):
+    with pytest.raises(UsageError, match="not UTF-8"):
         load_config(tmp_path / "latin.toml")
     with pytest.raises(UsageError, match="Cannot read"):
         load_config(tmp_path)

@@ -17,9 +17,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError, UsageError
 from swap.core.session_settings import NEWER_SETTINGS, SETTINGS
-from swap.state.hooks import storable
-from tests.cli.test_bad_input import SECRET
+from swap.state.store import kept
 from tests.support.cycling import Cycle, Start
+from tests.support.judging import SECRET
 from tests.support.migration import allow_replication, install
 from tests.support.servers import Connect, Database, DatabaseServer, Execute
 
@@ -183,7 +183,7 @@ def test_a_database_in_another_encoding(
     one.cutover()
     app.execute("UPDATE users SET n = n + 1")
     one.caught_up()
-    assert storable(one.m.conn, "fini \N{CHECK MARK}") == ("fini \\u2713" if encoding == "LATIN1" else "fini \N{CHECK MARK}")
+    assert kept(one.m.conn, "fini \N{CHECK MARK}") == ("fini \\u2713" if encoding == "LATIN1" else "fini \N{CHECK MARK}")
     one.revert()
     one.abort()
 

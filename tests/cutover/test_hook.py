@@ -19,6 +19,7 @@ from cutover import hook
 from cutover.hook import HookResult, run_hook
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import ExitCode, StoppedError
+from swap.core.libpq_environment import libpq_environment
 from tests.support.servers import DatabaseServer, ExampleFactory
 from tests.support.waiting import wait_until
 
@@ -158,14 +159,21 @@ def test_a_background_process_that_keeps_stdout_does_not_hold_up_the_cutover(scr
 def test_the_environment_is_minimal_and_the_dsn_stays_out(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"SWAP_DSN": "host=x password=secret", "AWS_SECRET_ACCESS_KEY": "k", "PGSSLMODE": "prefer"}.items():
+    shell = {
+        "SWAP_DSN": "host=x password=secret",
+        "AWS_SECRET_ACCESS_KEY": "k",
+        "PGTZ": "UTC",
+        "PGHOSTADDR": "192.0.2.1",
+        "PGSERVICE": "x",
+    }
+    for name, value in shell.items():
         monkeypatch.setenv(name, value)
     run([script("env > env.txt; echo ok")], tmp_path, PGUSER="swap_owner", PGPASSWORD="pw", SWAP_RUN_ID="7", SWAP_DSN="x")
     seen = dict(line.split("=", 1) for line in (tmp_path / "env.txt").read_text().splitlines())
     assert seen["SWAP_RUN_ID"] == "7"
-    assert (seen["PGUSER"], seen["PGSSLMODE"]) == ("swap_owner", "prefer")
+    assert (seen["PGUSER"], seen["PGTZ"]) == ("swap_owner", "UTC")
     assert "PATH" in seen
-    assert not {"SWAP_DSN", "AWS_SECRET_ACCESS_KEY", "PYTEST_CURRENT_TEST"} & set(seen)
+    assert not {"SWAP_DSN", "AWS_SECRET_ACCESS_KEY", "PYTEST_CURRENT_TEST", "PGHOSTADDR", "PGSERVICE"} & set(seen)
 
 
 def test_a_password_is_masked_in_what_is_kept(script: Script, tmp_path: Path) -> None:
@@ -207,7 +215,8 @@ def test_an_interrupt_ends_the_group_and_propagates(script: Script, tmp_path: Pa
 
 
 def hook_env(server: DatabaseServer, conninfo: str) -> dict[str, str]:
-    env = Conninfo.from_options(conninfo, "cutover").libpq_environment()
+    with Conninfo.from_options(conninfo, "cutover").session() as conn, libpq_environment(conn) as env:
+        pass
     path = f"{server.bindir}{os.pathsep}{os.environ['PATH']}"
     return {**env, "PATH": path, "SWAP_RUN_ID": "7", "SWAP_PHASE": "syncing", "SWAP_TABLE": "public.users"}
 

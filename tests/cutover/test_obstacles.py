@@ -81,13 +81,13 @@ def test_a_transaction_that_stays_is_not_queued_behind(start: Start, database: D
 def test_an_old_transaction_is_not_queued_behind_at_all(
     start: Start, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """H34: a long report is named before the first attempt: who, since when, doing what."""
+    """H34: a long report is named before the first attempt: who, and since when."""
     cycle = start(SCHEMA, cutover=QUICK)
     cycle.ready()
     report = reader(connect, database, "users")
     monkeypatch.setattr("cutover.obstacles.OLD_S", 0.0)
     with pytest.raises(
-        LockError, match=rf"pid {report.info.backend_pid} postgres .*, idle in transaction for \d.* s: SELECT FROM users"
+        LockError, match=rf"pid {report.info.backend_pid} postgres .*, idle in transaction for \d.* s; still there"
     ):
         cycle.exchange("cutover")
     assert all("no lock was asked for" in w for w in waited(cycle))
@@ -119,16 +119,15 @@ def test_a_vacuum_and_an_index_build_are_named(start: Start, database: Database,
     m, admin = cycle.m, connect(database.superuser)
     with slow_vacuum(database, connect) as pid, pytest.raises(LockError) as raised:
         cycle.exchange("cutover")
-    assert re.search(
-        rf"pid {pid} postgres \(.*\) works on public.sessions since 20.*: VACUUM \(FREEZE\) sessions", raised.value.message
-    )
+    assert re.search(rf"pid {pid} postgres \(.*\) works on public.sessions since 20.*: VACUUM", raised.value.message)
     writer, builder = connect(database.superuser, autocommit=False), connect(database.superuser)
     writer.execute("INSERT INTO sessions (user_id) VALUES (1)")
     with background(lambda: builder.execute("CREATE INDEX CONCURRENTLY late ON sessions (note)"), writer.rollback) as building:
         wait_for_lock_wait(admin, builder.info.backend_pid)
-        (line,) = obstacles(m)
+        (reason,) = obstacles(m)
+        line = reason.text
         assert f"pid {builder.info.backend_pid} postgres" in line
-        assert re.search(rf"since 20.*: CREATE INDEX CONCURRENTLY late .*, which waits for pid {writer.info.backend_pid}$", line)
+        assert re.search(rf"since 20.*: CREATE INDEX CONCURRENTLY, which waits for pid {writer.info.backend_pid}$", line)
         with pytest.raises(RefusedError, match="late"):
             cycle.exchange("cutover")
         writer.rollback()

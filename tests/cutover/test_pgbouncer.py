@@ -247,13 +247,14 @@ def test_a_pause_does_not_outlast_its_limit(database: Database, pgbouncer: Poole
         watchdog.close()
 
 
-def test_doctor(database: Database, pgbouncer: Pooled) -> None:
+def test_doctor(database: Database, pgbouncer: Pooled, connect: Connect) -> None:
     """Reachable, allowed, of the right names, in a mode that can be paused; it pauses nothing, and shows no password."""
-    bouncer = pgbouncer(database)
+    install(database, "SELECT 1")
+    bouncer, own = pgbouncer(database), connect(database.owner)
 
     def found(dsn: str = bouncer.admin_dsn, **more: Any) -> list[tuple[str, str]]:
         config = Config.model_validate({"source": {"table": "users"}, "pgbouncer": {"admin_dsn": dsn, **more}})
-        findings = check_pooler(config, database.dbname)
+        findings = check_pooler(config, own)
         assert {f.name for f in findings} == {"pgbouncer"}
         assert PASSWORD not in str(findings)
         return [(f.status, f.detail) for f in findings]

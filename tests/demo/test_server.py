@@ -75,7 +75,7 @@ def test_durable_server_keeps_fsync_on(base_dir: Path) -> None:
 
 
 def test_stop_ends_the_processes_and_frees_the_port(base_dir: Path) -> None:
-    server = Server.start(MAJOR, base_dir=base_dir)
+    server = Server.start(MAJOR, base_dir=base_dir, tcp=True)
     pid, port = server.pid, server.port
     children = psutil.Process(pid).children()
     server.stop()
@@ -126,7 +126,7 @@ def test_a_server_that_dies_while_starting_shows_its_log(base_dir: Path) -> None
         Server.start(MAJOR, {"no_such_setting": "1"}, base_dir)
 
 
-def test_an_owner_that_was_killed_leaves_a_server_that_the_next_start_removes(base_dir: Path) -> None:
+def test_an_owner_and_a_watchdog_that_were_killed_leave_a_server_that_the_next_start_removes(base_dir: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from swap.demo.server import Server\n"
         "server = Server.start(sys.argv[1], base_dir=Path(sys.argv[2]))\n"
@@ -142,6 +142,9 @@ def test_an_owner_that_was_killed_leaves_a_server_that_the_next_start_removes(ba
         orphan = int(owner.stdout.readline())
         with Server.start(MAJOR, base_dir=base_dir):
             assert alive(orphan), "an owner that lives keeps its server"
+        for child in psutil.Process(owner.pid).children():
+            if "swap.demo.watchdog" in child.cmdline():
+                child.kill()
         owner.send_signal(signal.SIGKILL)
     assert alive(orphan)
     with Server.start(MAJOR, base_dir=base_dir):

@@ -51,7 +51,7 @@ class Pair:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        self.primary: Server = stack.enter_context(Server.start(SPEC, {"shared_buffers": "32MB"}))
+        self.primary: Server = stack.enter_context(Server.start(SPEC, {"shared_buffers": "32MB"}, tcp=True))
         self._standby: Standby | None = None
         self._numbers = itertools.count(1)
         self._run(self.primary, "CREATE DATABASE example")
@@ -69,7 +69,7 @@ class Pair:
             self._run(self.primary, "SELECT pg_create_physical_replication_slot('standby', true)")
             conninfo = f"host=127.0.0.1 port={self.primary.port} user=postgres dbname=postgres"
             settings = {"primary_conninfo": conninfo, "primary_slot_name": "standby"}
-            self._standby = self._stack.enter_context(Standby.start(SPEC, settings))
+            self._standby = self._stack.enter_context(Standby.start(SPEC, settings, tcp=True))
         return self._standby
 
     def new_database(self) -> str:

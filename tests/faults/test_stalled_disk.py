@@ -55,7 +55,7 @@ class WalDisk:
 
 @pytest.fixture
 def wal_disk() -> Iterator[WalDisk]:
-    with Server.start(SPEC, SETTINGS) as server:
+    with Server.start(SPEC, SETTINGS, tcp=True) as server:
         server.crash()
         path, image, wal = server.layout.base / "disk", server.layout.base / "image", server.layout.data / "pg_wal"
         path.mkdir()

@@ -86,7 +86,7 @@ def small() -> Iterator[Small]:
     if os.environ.get("SWAP_TEST_PG", "").startswith("docker:") or os.geteuid() != 0:
         pytest.skip("needs a private server, and root to mount a file system")
     base = MEMORY if in_memory() else None
-    with Server.start(os.environ.get("SWAP_TEST_PG", "18"), {**(IN_MEMORY if base else {}), **SMALL}, base) as server:
+    with Server.start(os.environ.get("SWAP_TEST_PG", "18"), {**(IN_MEMORY if base else {}), **SMALL}, base, tcp=True) as server:
         server.crash()
         wal, aside = server.layout.data / "pg_wal", server.layout.base / "wal"
         owner = wal.stat()

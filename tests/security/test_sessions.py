@@ -37,6 +37,8 @@ def may(connect: Connect, database: Database, synced: Synced) -> Iterator[None]:
     admin = connect(database.superuser)
     admin.execute("DO $$ BEGIN CREATE ROLE swap_owner LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
     admin.execute(f"GRANT {RIGHTS} TO swap_owner".encode())
+    if current_mode() == "trigger":  # a role that may replicate is spared, and another test may have allowed it
+        admin.execute("ALTER ROLE swap_owner NOREPLICATION")
     yield
     connect(database.superuser.replace(database.dbname, "postgres")).execute(f"REVOKE {RIGHTS} FROM swap_owner".encode())
 
@@ -56,7 +58,7 @@ def test_an_impostor_is_ended(database: Database, connect: Connect, synced: Sync
     if role == "owner" and lock:
         pytest.skip("the tool's own role may do whatever the tool does")
     if role == "owner" and current_mode() == "logical":
-        pytest.skip("a role that may replicate is never ended")
+        pytest.skip("a role that may replicate is spared")
     m = synced(database, SCHEMA, cutover=ALL)
     m.verify()
     impostor = connect(f"{getattr(database, role)}?{NAMED}", autocommit=False)

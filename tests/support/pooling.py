@@ -33,7 +33,8 @@ class PgBouncer:
         self.name, self.port = db.dbname, free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="swap-pgbouncer-"))
         settings = {
-            "listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": "", "auth_type": "plain",
+            "listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": "", "auth_type": "hba",
+            "auth_hba_file": self.directory / "hba",
             "auth_file": self.directory / "users", "admin_users": "adm", "stats_users": "watcher", "pool_mode": mode,
             "logfile": self.directory / "log", "default_pool_size": 10,
         }  # fmt: skip
@@ -42,6 +43,8 @@ class PgBouncer:
         lines = "".join(f"{k} = {v}\n" for k, v in settings.items())
         target = f"{db.dbname} = host=127.0.0.1 port={server.port} dbname={db.dbname}\n"
         (self.directory / "ini").write_text(f"[databases]\n{target}[pgbouncer]\n{lines}")
+        # The run's role comes in without a password, as it comes to the tests' server; `swap` logs in through each pool.
+        (self.directory / "hba").write_text("host all swap_owner 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 password\n")
         (self.directory / "users").write_text("".join(f'"{u}" "{p}"\n' for u, p in USERS.items()))
         self.account = unprivileged_account()
         if self.account is not None:
@@ -72,6 +75,18 @@ class PgBouncer:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def lead_to(self, port: int, dbname: str) -> None:
+        """From now on its database is this one, elsewhere."""
+        path = self.directory / "ini"
+        text = path.read_text()
+        line = next(x for x in text.splitlines() if x.startswith(f"{self.name} = "))
+        path.write_text(text.replace(line, f"{self.name} = host=127.0.0.1 port={port} dbname={dbname}"))
+        self.console("RELOAD")
+
+    def was_paused(self) -> bool:
+        """Whether it was ever asked to pause."""
+        return "PAUSE" in (self.directory / "log").read_text()
 
     def conninfo(self, user: str, dbname: str | None = None) -> str:
         return f"postgresql://{user}:{USERS[user]}@127.0.0.1:{self.port}/{dbname or self.name}"

@@ -87,7 +87,7 @@ def server() -> Iterator[DatabaseServer]:
             yield container
     else:
         settings, base = (IN_MEMORY, MEMORY) if in_memory() else ({}, None)
-        with Server.start(spec, settings, base) as private:
+        with Server.start(spec, settings, base, tcp=True) as private:
             yield private
 
 

@@ -51,4 +51,4 @@ def standby_of(server: DatabaseServer) -> Standby:
     if not isinstance(server, Server):
         pytest.skip("the server is in a container: its replication port is not open")
     conninfo = f"host=127.0.0.1 port={server.port} user=postgres"
-    return Standby.start(os.environ.get("SWAP_TEST_PG", "18"), {"primary_conninfo": conninfo})
+    return Standby.start(os.environ.get("SWAP_TEST_PG", "18"), {"primary_conninfo": conninfo}, tcp=True)

@@ -166,13 +166,12 @@ def _become(request: dict[str, Any], fds: list[int]) -> None:
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["env"])
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         sys.argv = ["swap", *request["args"]]
-        from swap.cli import run
+        from swap.__main__ import main
 
-        code = run(request["args"])
-        sys.stdout.flush()
-        sys.stderr.flush()
+        main()
+    except SystemExit as e:
+        code = int(e.code or 0)
     finally:
         os._exit(code)
 
