@@ -143,6 +143,7 @@ def name_oid(conn: psycopg.Connection[Any], name: str) -> int:
     return int(oid)
 
 
+@pytest.mark.trigger_only("a role of the tool's own without REPLICATION")
 def test_the_tables_owner_makes_partitions(
     make_role: Callable[[], str], database: Database, connect: Connect, migrate: Migrate
 ) -> None:
