@@ -21,7 +21,7 @@ LOST = {
     "usage-of-schema": (
         "REVOKE ALL ON SCHEMA public FROM swap_owner, PUBLIC", CUTOVER, "GRANT USAGE, CREATE ON SCHEMA public TO swap_owner;"
     ),
-    "state-schema": ("ALTER SCHEMA swap OWNER TO postgres", SYNC, "connect as it"),
+    "state-schema": ("ALTER SCHEMA swap OWNER TO postgres", SYNC, "If postgres is the role that runs swap here, connect as it."),
     "referenced-table": (
         "ALTER TABLE orgs OWNER TO postgres", CUTOVER, "GRANT REFERENCES (id) ON public.orgs TO swap_owner;",
     ),
