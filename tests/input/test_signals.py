@@ -32,6 +32,14 @@ while True:
 """
 
 
+@pytest.fixture(autouse=True)
+def hearing() -> Iterator[None]:
+    """A suite that nohup started ignores SIGHUP, and so would every command that it starts."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def loading(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
     """Commands that are held in their imports, killed after the test."""

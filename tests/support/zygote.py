@@ -159,6 +159,7 @@ def _become(request: dict[str, Any], fds: list[int]) -> None:
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite that nohup started ignores it, and a command would too
         os.setsid()
         for number, fd in enumerate(fds):
             os.dup2(fd, number)
