@@ -12,7 +12,6 @@ environment: so no service of the run is passed on, because its `host` would tak
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +57,8 @@ def libpq_environment(conn: Connection) -> Iterator[dict[str, str]]:
     if not rest:
         yield variables
         return
+    import tempfile  # noqa: PLC0415 - takes long to load, and `status` loads this module
+
     with tempfile.TemporaryDirectory(prefix="swap-hook-") as directory:
         path = Path(directory) / "service"
         path.touch(mode=0o600)
