@@ -71,6 +71,7 @@ class Source(_Section):
 
 
 class Identity(_Section):
+    existing: Literal["adopted", "derived", "column"] | None = None
     column: Name = "uuid_id"
     generate: Literal["uuidv4", "uuidv7"] = "uuidv4"
 
@@ -94,6 +95,7 @@ class Names(_Section):
 class Reference(_Section):
     table: Table
     column: Name
+    strategy: Literal["table", "column"] | None = None
     where: str | None = None
     uuid_column: Name | None = None
     legacy_column: Name | None = None

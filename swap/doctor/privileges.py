@@ -168,7 +168,7 @@ def check_privileges(conn: Connection, subject: Subject, server: Server) -> list
     sequences = read_values(conn, "sequences.sql", oids=[source.oid])
     views = [v.oid for v in subject.catalog.views]
     changed = read_relations(conn, [*(t.oid for t in subject.catalog.tables), *views, *sequences])
-    under_policy = {p.oid for p in subject.catalog.policies if p.reads_source}
+    under_policy = {p.oid for p in subject.bound_policies}
     under_policy |= {p.oid for p in new_policies(subject.catalog, subject.config)[0]}
     under_policy -= {r.oid for r in changed}
     columns = read_targets(conn, source.oid)

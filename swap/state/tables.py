@@ -75,6 +75,14 @@ def tables(schema: str) -> Mapping[str, sa.Table]:
             "fence", md, sa.Column("tag", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
         ),
+        sa.Table(  # the large object with the secret that the uuids of a source are derived with
+            "secret", md, sa.Column("tag", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("object", postgresql.OID, nullable=False),
+        ),
+        sa.Table(  # the last key, or heap block, of a backfill: later rows are in the queue
+            "bound", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("part", sa.Text, primary_key=True), sa.Column("last", sa.BigInteger, nullable=False),
+        ),
         sa.Table(
             "capture", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("watermark", sa.Text, nullable=False),

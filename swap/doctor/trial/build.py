@@ -246,7 +246,7 @@ def _targets(conn: Connection, plan: Plan) -> tuple[Table, ...]:
     A statement on either would lock the real table.
     """
     known = {t.name for t in plan.catalog.tables}
-    under_policy = {b.table for b in plan.catalog.policies if b.reads_source} | {n.table for n in plan.new_policies}
+    under_policy = {b.table for b in plan.bound_policies} | {n.table for n in plan.new_policies}
     names = sorted(({fk.target for fk in plan.catalog.outgoing} | under_policy) - known)
     oids = [resolve(conn, n, partitioned=True) for n in names]
     return tuple(replace(t, checks=(), triggers=()) for t in load_tables(conn, oids)) if oids else ()

@@ -1,0 +1,86 @@
+"""How the other key of a source's row is found, as an SQL expression over a captured row (I3).
+
+The rows of the live source are asked first, then the exceptions, then the derivation. So rows that were deleted, rows that were
+born while the uuid led, and a second cutover keep their uuids.
+
+- An adopted or added identity column: the live row's uuid, then the exceptions.
+- Derived uuids before the cutover: the exceptions, then the derivation. The source itself is not read.
+- After the cutover: the live row's integer, then the exceptions, then, with derived uuids, the inverse of the derivation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from swap.catalog.model import Column
+from swap.core.names import TableName
+from swap.core.sql_text import verbatim
+from swap.plan.model import Plan
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """One direction. `live_key`, `live_value`: the columns of the live source that hold the given key and the wanted one; no
+    `live_value`: the source does not hold it. `exceptions`: the table (key, uuid). `derivation`: the function that computes the
+    wanted key, None where uuids are not derived. `secret`: the row of the secret."""
+
+    to_uuid: bool
+    live: TableName
+    live_key: str
+    live_value: str | None
+    exceptions: TableName
+    derivation: TableName | None
+    secrets: TableName
+    tag: int
+
+    def value(self, given: sql.Composable, column: Column | None) -> sql.Composable:
+        """The wanted key for `given`; NULL for NULL and for a key that belongs to no row. `column`: whose type an integer has.
+
+        Each part is a scalar subquery. It costs one index probe per row, whatever the plan for the rest is. Whether there are
+        exceptions at all is asked once for a statement.
+        """
+        parts = [*([self._live(given)] if self.live_value else []), self._exception(given)]
+        if self.derivation:
+            parts.append(self._derived(given))
+        found = sql.SQL("CASE WHEN {} IS NOT NULL THEN coalesce({}) END").format(given, sql.SQL(", ").join(parts))
+        if self.to_uuid or column is None:
+            return found
+        return sql.SQL("({})::").format(found) + verbatim(column.type)
+
+    def _live(self, given: sql.Composable) -> sql.Composed:
+        assert self.live_value is not None
+        return sql.SQL("(SELECT p.{} FROM {} p WHERE p.{} = {})").format(
+            sql.Identifier(self.live_value), self.live.sql, sql.Identifier(self.live_key), given
+        )
+
+    def _exception(self, given: sql.Composable) -> sql.Composed:
+        wanted, by = ("uuid", "key") if self.to_uuid else ("key", "uuid")
+        return sql.SQL(
+            "CASE WHEN (SELECT EXISTS (SELECT FROM {table})) THEN (SELECT e.{wanted} FROM {table} e WHERE e.{by} = {given}) END"
+        ).format(table=self.exceptions.sql, wanted=sql.Identifier(wanted), by=sql.Identifier(by), given=given)
+
+    def _derived(self, given: sql.Composable) -> sql.Composed:
+        assert self.derivation is not None
+        return sql.SQL("{}({}, {}, {})").format(self.derivation.sql, given, self._secret(1), self._secret(33))
+
+    def _secret(self, position: int) -> sql.Composed:
+        """32 bytes of the secret, read once for a statement: it is in no text that the server logs or shows."""
+        return sql.SQL("(SELECT substr(lo_get(x.object), {}, 32) FROM {} x WHERE x.tag = {})").format(
+            sql.Literal(position), self.secrets.sql, sql.Literal(self.tag)
+        )
+
+
+def lookups(plan: Plan, *, to_uuid: bool) -> Lookups:
+    """How references are resolved before the cutover (`to_uuid`) and after it."""
+    derivation = None
+    if plan.derived:
+        derivation = TableName(plan.state_schema, "derived_uuid" if to_uuid else "derived_key")
+    live_value: str | None = plan.legacy_key
+    if to_uuid:
+        live_value = None if plan.derived else plan.identity
+    return Lookups(
+        to_uuid=to_uuid, live=plan.source, live_key=plan.key, live_value=live_value, exceptions=plan.exceptions,
+        derivation=derivation, secrets=TableName(plan.state_schema, "secret"), tag=plan.tag,
+    )  # fmt: skip
