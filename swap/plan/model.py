@@ -247,6 +247,7 @@ class Plan:
     compat_column: str | None = None  # in the shadow: takes the name of the identity in the cutover
     mode: str = "trigger"
     legacy_overflow: str = "refuse"
+    resolver_roles: tuple[str, ...] = ()
 
     def state(self, suffix: str) -> TableName:
         """A name in the state schema that belongs to this source alone: several sources share the schema."""

@@ -43,6 +43,7 @@ def make_plan(
         compat_column=derive(identity, "_compat") if config.names.compat else None,
         mode=config.sync.mode,
         legacy_overflow=config.source.legacy_overflow,
+        resolver_roles=tuple(config.names.resolver_roles),
     )
 
 
@@ -52,12 +53,14 @@ def _swapped(
     """The source (number 0), or a table that is rebuilt for its references."""
     name = table.name
     shadow = name.renamed(expand(config.names.shadow, name.name))
+    indexes = shadow_indexes(table, shadow, config.identity.column if number == 0 else "", rewritten)
     if number == 0:
         key: tuple[str, ...] = (config.source.key,)
         key_index = plain_unique(shadow, f"{name.name}_{config.names.legacy_key}", key)
     else:
-        key = table.primary_key.key_columns if table.primary_key else ()
-        key_index = plain_unique(shadow, f"{name.name}_swap", key)
+        assert table.primary_key is not None
+        key = table.primary_key.key_columns
+        key_index = next(i for i in indexes if i.is_primary)
     return SwappedTable(
         number=number,
         name=name,
@@ -66,6 +69,6 @@ def _swapped(
         key=key,
         references=tuple(r for r in references if r.table == name and r.strategy == TABLE),
         key_index=key_index,
-        indexes=shadow_indexes(table, shadow, config.identity.column if number == 0 else "", rewritten),
+        indexes=indexes,
         retired_indexes=tuple(Rename(i.name, derive(i.name, "_old")) for i in table.indexes),
     )
