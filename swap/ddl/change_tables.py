@@ -21,7 +21,7 @@ from swap.plan.model import Plan, SwappedTable
 
 def change_table(plan: Plan, table_no: int, number: int = 0) -> TableName:
     """The name of change table `table_no`, 0 or 1, of the swapped table `number`."""
-    return plan.state(f"changes_{table_no}" if number == 0 else f"changes_{number}_{table_no}")
+    return plan.change_table(table_no, number)
 
 
 def key_names(count: int) -> list[str]:

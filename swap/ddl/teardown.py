@@ -24,6 +24,7 @@ from swap.ddl.statistics import drop_statistics
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, ReferencePlan, SwappedTable
 
+
 def _triggers_off(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
     published = publish(plan, t, direction)[-1:]
     return [s.reversed() for s in reversed(live_objects(plan, t, direction)) if s not in published]

@@ -16,10 +16,13 @@ LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "::1")
 
 
 def needed_bytes(subject: Subject) -> int:
-    """Bytes for the shadow and its indexes, the change tables, a new version of each row of each reference, the new indexes there,
+    """Bytes for the shadows and their indexes, the change tables, a new version of each row of each reference, the new indexes there,
     and the WAL of all that."""
     source = subject.source
-    shadow = source.total_bytes + source.rows_estimate * UUID_BYTES
+    shadow = 0
+    for table in subject.rebuilt:
+        uuids = sum(r.table == table.name for r in subject.references) + (table is source)
+        shadow += table.total_bytes + table.rows_estimate * UUID_BYTES * uuids
     references = 0
     for table in subject.tables:
         columns = {r.column for r in subject.others if r.table == table.name}

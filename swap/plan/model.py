@@ -253,6 +253,10 @@ class Plan:
         """A name in the state schema that belongs to this source alone: several sources share the schema."""
         return TableName(self.state_schema, derive(f"{self.source.name}_{self.tag}", f"_{suffix}"))
 
+    def change_table(self, table_no: int, number: int) -> TableName:
+        """The name of change table `table_no`, 0 or 1, of the swapped table `number`."""
+        return self.state(f"changes_{table_no}" if number == 0 else f"changes_{number}_{table_no}")
+
     @property
     def tag(self) -> int:
         """The source's OID at `prepare`. The names of this run's objects and its row of the fence contain it."""

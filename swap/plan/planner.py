@@ -38,7 +38,9 @@ def make_plan(
         existing=where_from,
         generate=config.identity.generate,
         references=tuple(reference_plan(catalog, r, references, rewritten) for r in references if r.strategy == COLUMN),
-        identity_index=None if has_identity_index or where_from == DERIVED else plain_unique(table, f"{table.name}_{identity}", (identity,)),
+        identity_index=None
+        if has_identity_index or where_from == DERIVED
+        else plain_unique(table, f"{table.name}_{identity}", (identity,)),
         new_policies=new_policies(catalog, config)[0],
         compat_column=derive(identity, "_compat") if config.names.compat else None,
         mode=config.sync.mode,
