@@ -45,7 +45,9 @@ def drop_publication(plan: Plan) -> Statement:
 
 def published_key(plan: Plan, t: SwappedTable, direction: Direction) -> list[str]:
     """The columns of a swapped table that are published: its key, by the names that it has in this direction."""
-    return [plan.legacy_key] if t.is_source and direction is Direction.REVERSE else list(t.key)
+    if not t.is_source or direction is Direction.FORWARD:
+        return list(t.key)
+    return [plan.legacy_key, plan.key] if t.pair_index else [plan.legacy_key]
 
 
 def publish(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
@@ -60,9 +62,10 @@ def publish(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement
 
 
 def identify(t: SwappedTable) -> list[Statement]:
-    """Make the integer key of the source the replica identity: after the cutover a DELETE must carry it."""
+    """Make the source's integer key, with its uuid, the replica identity: after the cutover a DELETE must carry them. A run that
+    changed its mode has no index over both."""
     alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY ").format(t.name.sql)
-    using = alter + sql.SQL("USING INDEX {}").format(sql.Identifier(t.key_index.build_name))
+    using = alter + sql.SQL("USING INDEX {}").format(sql.Identifier((t.pair_index or t.key_index).build_name))
     default = alter + sql.SQL("DEFAULT")
     return [Statement(using, "capture: a DELETE is decoded with its integer key", t.name, AX, default, kind=Kind.CAPTURE)]
 

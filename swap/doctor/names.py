@@ -38,7 +38,7 @@ def new_indexes(plan: Plan) -> Iterator[TableName]:
     if plan.identity_index:
         yield plan.source.renamed(plan.identity_index.build_name)
     for t in plan.swapped:
-        for build_name in dict.fromkeys(i.build_name for i in (*t.indexes, t.key_index)):
+        for build_name in dict.fromkeys(i.build_name for i in (*t.indexes, t.key_index, t.pair_index) if i):
             yield t.name.renamed(build_name)
         for rename in t.retired_indexes:
             yield t.name.renamed(rename.after)

@@ -208,6 +208,8 @@ class SwappedTable:
 
     `key`: the columns that identify a row, by their names before the cutover: the integer key of the source, the primary key of
     another table. `key_index` is unique over them on the shadow, and serves replay. `references`: those of this table.
+    `pair_index`: of a source that was planned with logical capture, over both keys. After the cutover it is the replica identity,
+    so a DELETE brings both.
     """
 
     number: int
@@ -219,6 +221,7 @@ class SwappedTable:
     key_index: IndexPlan
     indexes: tuple[IndexPlan, ...]
     retired_indexes: tuple[Rename, ...]
+    pair_index: IndexPlan | None = None
 
     @property
     def is_source(self) -> bool:

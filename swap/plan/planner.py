@@ -10,7 +10,7 @@ from swap.catalog.model import Catalog, Table
 from swap.core.config import Config
 from swap.core.names import TableName, derive, expand
 from swap.plan.indexes import plain_unique, reference_plan, shadow_indexes
-from swap.plan.model import COLUMN, DERIVED, TABLE, Plan, RefColumns, Rename, SwappedTable, is_identity_index
+from swap.plan.model import COLUMN, DERIVED, TABLE, IndexPlan, Plan, RefColumns, Rename, SwappedTable, is_identity_index
 from swap.plan.policies import new_policies
 from swap.plan.strategy import existing
 
@@ -73,4 +73,10 @@ def _swapped(
         key_index=key_index,
         indexes=indexes,
         retired_indexes=tuple(Rename(i.name, derive(i.name, "_old")) for i in table.indexes),
+        pair_index=_pair_index(config, name, shadow) if number == 0 and config.sync.mode == "logical" else None,
     )
+
+
+def _pair_index(config: Config, source: TableName, shadow: TableName) -> IndexPlan:
+    columns = (config.identity.column, config.source.key)
+    return plain_unique(shadow, f"{source.name}_{config.names.legacy_key}_pair", columns)
