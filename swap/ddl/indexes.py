@@ -90,7 +90,9 @@ def shadow_indexes(plan: Plan, t: SwappedTable) -> list[IndexPlan]:
     """Every index of a shadow but the one that replay needs, largest first."""
     size = {i.name: i.size_bytes for i in plan.table_of(t).indexes}
     pair = (t.pair_index,) if t.pair_index else ()
-    return sorted((*pair, *(i for i in t.indexes if i != t.key_index)), key=lambda i: (-size.get(i.final_name or "", 0), i.build_name))
+    return sorted(
+        (*pair, *(i for i in t.indexes if i != t.key_index)), key=lambda i: (-size.get(i.final_name or "", 0), i.build_name)
+    )
 
 
 def constraint_statements(index: IndexPlan) -> list[Statement]:
