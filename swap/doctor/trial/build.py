@@ -29,9 +29,10 @@ from swap.core.names import derive
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb, script
 from swap.ddl.exchange import exchange
-from swap.ddl.phases import backfill_tasks, build_tasks, prepare_steps, reference_tasks, statements_of
+from swap.ddl.phases import backfill_tasks, build_tasks, prepare_steps, reference_tasks
 from swap.ddl.set_aside import dependents
 from swap.ddl.statistics import build_name
+from swap.ddl.tasks import statements_of
 from swap.doctor.finding import Finding, blocker, ok
 from swap.doctor.trial.functions import review
 from swap.doctor.trial.partitions import some_partitions
