@@ -10,7 +10,7 @@ from psycopg import sql
 from swap.core.names import TableName
 from swap.core.statement import AX, Kind, Statement, Step, Verb, undo_all
 from swap.ddl.capture import capture_function_names
-from swap.ddl.change_tables import change_table
+from swap.ddl.change_tables import change_table, waiting_table
 from swap.ddl.columns import add_compat_column
 from swap.ddl.compat import compat_function_names, drop_compat, reference_triggers
 from swap.ddl.exchange import live_objects
@@ -45,7 +45,7 @@ def _drop_queue(plan: Plan) -> list[Statement]:
         )
         for t in plan.swapped
         for n in (0, 1)
-    ]
+    ] + [Statement(drop.format(waiting_table(plan).sql), "rows that wait for a parent", kind=Kind.CAPTURE, verb=Verb.DROP)]
 
 
 def _guard_names(plan: Plan) -> list[str]:
