@@ -35,7 +35,7 @@ def change_tables(plan: Plan) -> list[Statement]:
     for t in plan.swapped:
         for table_no in (0, 1):
             out += _change_table(plan, t, change_table(plan, table_no, t.number))
-    out += _waiting(plan)
+    out += create_waiting(plan)
     fence = sql.Identifier(plan.state_schema, "fence")
     row = sql.SQL("INSERT INTO {} (tag) VALUES ({}) ON CONFLICT DO NOTHING").format(fence, sql.Literal(plan.tag))
     why = "the generation that tells snapshots of before an exchange from those after it"
@@ -59,12 +59,20 @@ def _change_table(plan: Plan, t: SwappedTable, name: TableName) -> list[Statemen
     ]
 
 
+def complete_tables(plan: Plan) -> list[Statement]:
+    """What an older version's run lacks: a column for the uuid of the source's rows, and the table of waiting rows."""
+    add = sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS uuid uuid")
+    why = "after the cutover an entry has both keys"
+    names = [change_table(plan, n) for n in (0, 1)]
+    return [*(Statement(add.format(n.sql), why, n, kind=Kind.CAPTURE) for n in names), *create_waiting(plan)]
+
+
 def waiting_table(plan: Plan) -> TableName:
     """The name of the table of waiting rows: rows whose reference names nobody in the snapshot that replay reads."""
     return plan.state("waiting")
 
 
-def _waiting(plan: Plan) -> list[Statement]:
+def create_waiting(plan: Plan) -> list[Statement]:
     """`key`: the text of a text[] of the key's columns. `value`: what the reference holds. `held`: the maintained side does not hold
     the row for now, as its column may not be NULL; else it has NULL there."""
     name = waiting_table(plan)

@@ -6,6 +6,7 @@ from swap.core.names import TableName
 from swap.core.sql_text import Query
 from swap.core.statement import Statement
 from swap.ddl.capture import capture_functions
+from swap.ddl.change_tables import complete_tables
 from swap.ddl.compat import reference_triggers
 from swap.ddl.exchange import live_objects
 from swap.ddl.fence import fence_functions, fence_trigger
@@ -34,6 +35,7 @@ def triggers_of(plan: Plan, table: TableName, direction: Direction, *, fenced: b
 def functions_of(plan: Plan, direction: Direction, table_no: int, generation: int) -> list[Statement]:
     """All trigger functions, then those that hold the change table in use and the number of the last exchange."""
     return [
+        *complete_tables(plan),
         *create_mapping(plan),
         *resolver_functions(plan, direction),
         *trigger_functions(plan),
