@@ -6,10 +6,12 @@ from swap.core.names import TableName
 from swap.core.sql_text import Query
 from swap.core.statement import Statement
 from swap.ddl.capture import capture_functions
+from swap.ddl.change_tables import complete_tables
 from swap.ddl.compat import reference_triggers
 from swap.ddl.exchange import live_objects
 from swap.ddl.fence import fence_functions, fence_trigger
 from swap.ddl.guards import reference_guards
+from swap.ddl.key_mapping import create_mapping, resolver_functions
 from swap.ddl.phases import trigger_functions
 from swap.ddl.replication import publish
 from swap.plan.direction import Direction
@@ -33,6 +35,9 @@ def triggers_of(plan: Plan, table: TableName, direction: Direction, *, fenced: b
 def functions_of(plan: Plan, direction: Direction, table_no: int, generation: int) -> list[Statement]:
     """All trigger functions, then those that hold the change table in use and the number of the last exchange."""
     return [
+        *complete_tables(plan),
+        *create_mapping(plan),
+        *resolver_functions(plan, direction),
         *trigger_functions(plan),
         *capture_functions(plan, direction, table_no),
         *fence_functions(plan, generation or None),

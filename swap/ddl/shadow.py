@@ -26,13 +26,7 @@ from swap.plan.model import Plan, SwappedTable
 def create_shadow(plan: Plan, t: SwappedTable) -> list[Statement]:
     """Create the empty shadow with everything that belongs to it. Undo: DROP TABLE."""
     table, shadow = plan.table_of(t), t.shadow
-    parts = [_column(plan, t, c) for c in table.columns]
-    if t.is_source and table.column(plan.identity) is None:
-        default = None if plan.compat_column else generator(plan)
-        parts.append(_uuid_column(plan, table, plan.identity, plan.key, default, not_null=True))
-    for ref in t.references:
-        if table.column(ref.uuid_column) is None:
-            parts.append(_uuid_column(plan, table, ref.uuid_column, ref.column, None, not_null=False))
+    parts = _columns(plan, t)
     if t.is_source and plan.compat_column:
         parts.append(sql.SQL("{} uuid NOT NULL").format(sql.Identifier(plan.compat_column)))
     parts += [sql.SQL("{} uuid").format(sql.Identifier(r.compat_column)) for r in t.references if r.compat_column]
@@ -52,6 +46,25 @@ def create_shadow(plan: Plan, t: SwappedTable) -> list[Statement]:
     out += shadow_labels(plan, t, _taken_names(plan, t))
     why = "no grant before the cutover, whatever the default privileges say"
     return [*out, Statement(bare_acl(shadow), why, shadow, kind=Kind.GRANT)]
+
+
+def _columns(plan: Plan, t: SwappedTable) -> list[Query]:
+    """Every column of the table. A uuid column that it does not have stands in the place of the integer whose name it will take,
+    and that integer comes last: so each name keeps its place, for `SELECT *` and for an INSERT or COPY without a column list."""
+    table = plan.table_of(t)
+    added = {integer: uuid for uuid, integer in _taken_names(plan, t).items() if table.column(uuid) is None}
+    first: list[Query] = []
+    last: list[Query] = []
+    for c in table.columns:
+        uuid = added.get(c.name)
+        if uuid is None:
+            first.append(_column(plan, t, c))
+            continue
+        is_key = t.is_source and uuid == plan.identity
+        default = generator(plan) if is_key and not plan.compat_column else None
+        first.append(_uuid_column(plan, table, uuid, c.name, default, not_null=is_key))
+        last.append(_column(plan, t, c))
+    return [*first, *last]
 
 
 def _column(plan: Plan, t: SwappedTable, c: Column) -> Query:

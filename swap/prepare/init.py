@@ -191,8 +191,8 @@ def _strategies(catalog: Catalog, references: tuple[RefColumns, ...], chosen: tu
     if not chosen:
         return []
     out = [
-        '# strategy = "table": the table is rebuilt beside, and only read until the cutover. "column": `prepare` adds a uuid column to',
-        "# it and `sync` fills it in place, which the application can notice. All references of a table have one strategy:",
+        "# With the strategy table a table is rebuilt beside, and only read until the cutover. With the strategy column `prepare` adds",
+        "# a uuid column to it, and `sync` fills it in place: the application can notice. All references of a table have one strategy:",
     ]
     for s in chosen:
         beside, in_place = both(catalog.table(s.table), [r for r in references if r.table == s.table])
