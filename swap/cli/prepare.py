@@ -12,7 +12,8 @@ from swap.cli.session import Session, active, opened
 from swap.cli.statements import print_statements
 from swap.core.advisory_locks import only_worker, taking_over
 from swap.core.errors import PhaseError
-from swap.ddl.phases import prepare_steps, statements_of
+from swap.ddl.phases import prepare_steps
+from swap.ddl.tasks import statements_of
 from swap.doctor.examine import examine, refuse
 from swap.doctor.finding import Subject
 from swap.doctor.replication import check_logical

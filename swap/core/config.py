@@ -82,6 +82,7 @@ class Names(_Section):
     legacy_key: Name = "legacy_id"
     state_schema: Annotated[Name, AfterValidator(_own_schema)] = "swap"
     compat: bool = False
+    resolver_roles: list[Name] = []
 
     @field_validator("shadow", "retired")
     @classmethod

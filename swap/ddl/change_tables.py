@@ -21,7 +21,7 @@ from swap.plan.model import Plan, SwappedTable
 
 def change_table(plan: Plan, table_no: int, number: int = 0) -> TableName:
     """The name of change table `table_no`, 0 or 1, of the swapped table `number`."""
-    return plan.state(f"changes_{table_no}" if number == 0 else f"changes_{number}_{table_no}")
+    return plan.change_table(table_no, number)
 
 
 def key_names(count: int) -> list[str]:
@@ -30,11 +30,12 @@ def key_names(count: int) -> list[str]:
 
 
 def change_tables(plan: Plan) -> list[Statement]:
-    """Create the change tables, the sequence of spare legacy keys and the fence's row."""
+    """Create the change tables, the table of waiting rows, the sequence of spare legacy keys and the fence's row."""
     out = []
     for t in plan.swapped:
         for table_no in (0, 1):
             out += _change_table(plan, t, change_table(plan, table_no, t.number))
+    out += create_waiting(plan)
     fence = sql.Identifier(plan.state_schema, "fence")
     row = sql.SQL("INSERT INTO {} (tag) VALUES ({}) ON CONFLICT DO NOTHING").format(fence, sql.Literal(plan.tag))
     why = "the generation that tells snapshots of before an exchange from those after it"
@@ -54,6 +55,35 @@ def _change_table(plan: Plan, t: SwappedTable, name: TableName) -> list[Statemen
     return [
         Statement(create, "the queue of changed keys", name, "", drop, kind=Kind.CAPTURE, verb=Verb.CREATE),
         Statement(index, "replay reads the queue from where it stopped", name, kind=Kind.CAPTURE),
+        Statement(bare_acl(name), "no grant, whatever the default privileges say", name, kind=Kind.CAPTURE),
+    ]
+
+
+def complete_tables(plan: Plan) -> list[Statement]:
+    """What an older version's run lacks: a column for the uuid of the source's rows, and the table of waiting rows."""
+    add = sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS uuid uuid")
+    why = "after the cutover an entry has both keys"
+    names = [change_table(plan, n) for n in (0, 1)]
+    return [*(Statement(add.format(n.sql), why, n, kind=Kind.CAPTURE) for n in names), *create_waiting(plan)]
+
+
+def waiting_table(plan: Plan) -> TableName:
+    """The name of the table of waiting rows: rows whose reference names nobody in the snapshot that replay reads."""
+    return plan.state("waiting")
+
+
+def create_waiting(plan: Plan) -> list[Statement]:
+    """`key`: the text of a text[] of the key's columns. `value`: what the reference holds. `held`: the maintained side does not hold
+    the row for now, as its column may not be NULL; else it has NULL there."""
+    name = waiting_table(plan)
+    create = sql.SQL(
+        "CREATE TABLE IF NOT EXISTS {} (number integer, key text, value text, held boolean NOT NULL, PRIMARY KEY (number, key, value))"
+    ).format(name.sql)
+    index = sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} (value)").format(sql.Identifier(derive(name.name, "_value")), name.sql)
+    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(name.sql)
+    return [
+        Statement(create, "rows whose parent has not come yet", name, "", drop, kind=Kind.CAPTURE, verb=Verb.CREATE),
+        Statement(index, "the replay that brings the parent takes them from there", name, kind=Kind.CAPTURE),
         Statement(bare_acl(name), "no grant, whatever the default privileges say", name, kind=Kind.CAPTURE),
     ]
 

@@ -47,7 +47,7 @@ def spare_sequence(plan: Plan) -> TableName:
 
 def spare_range(plan: Plan) -> tuple[int, int]:
     """The first and the last spare key: within what the key and every reference to it can hold."""
-    types = [plan.source_table.column(plan.key), *(plan.catalog.table(r.table).column(r.columns.column) for r in plan.references)]
+    types = [plan.source_table.column(plan.key), *(plan.catalog.table(r.table).column(r.column) for r in plan.all_references)]
     # No integer at all: `doctor` refuses such a key, but the trial tries its target schema all the same.
     bits = min((BITS[c.type] for c in types if c is not None and c.type in BITS), default=BITS["bigint"])
     s = own_sequence(plan)

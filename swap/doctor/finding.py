@@ -19,8 +19,9 @@ from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName, quote
 from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
-from swap.plan.model import COLUMN, TABLE, ColumnPair, Plan, RefColumns
+from swap.plan.model import COLUMN, DERIVED, TABLE, ColumnPair, Plan, RefColumns
 from swap.plan.references import key_pair
+from swap.plan.strategy import existing
 
 PACKAGE = "swap.doctor"
 Status = Literal["ok", "warning", "blocker"]
@@ -75,6 +76,11 @@ class Subject:
     def others(self) -> tuple[RefColumns, ...]:
         """The references that get a uuid column in place."""
         return tuple(r for r in self.references if r.strategy == COLUMN)
+
+    @property
+    def derived(self) -> bool:
+        """Whether the uuids of the source are computed, so that it gets no column."""
+        return existing(self.catalog, self.config, self.references) == DERIVED
 
     @property
     def rebuilt(self) -> tuple[Table, ...]:

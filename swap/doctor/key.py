@@ -24,7 +24,7 @@ from swap.doctor.finding import (
     scan,
     warning,
 )
-from swap.plan.model import INTEGERS, UUIDV7_SINCE, is_identity_index
+from swap.plan.model import DERIVED, INTEGERS, UUIDV7_SINCE, is_identity_index
 
 
 class Duplicate(NamedTuple):
@@ -88,6 +88,8 @@ def check_identity(source: Table, config: Config, version: int) -> list[Finding]
     if config.identity.generate == "uuidv7" and version < UUIDV7_SINCE and not (column and column.default):
         hint = '[identity] generate = "uuidv4", or give the column a default of your own.'
         return [blocker("identity", where, "uuidv7() came with PostgreSQL 18; this server has none", hint)]
+    if column is None and config.identity.existing == DERIVED:
+        return [ok("identity", where, "does not exist and is not added: the uuids are derived from the integers")]
     if column is None:
         return [ok("identity", where, f"does not exist: `prepare` adds it ({config.identity.generate})")]
     if column.type != "uuid":

@@ -97,7 +97,7 @@ class TableMapping:
     @property
     def lookups(self) -> tuple[ColumnMapping, ...]:
         """The columns whose value belongs to another row, of the source."""
-        return tuple(m for m in self.columns if m.lookup and not (self.is_source and m.origin == self.lookups_in.live_key))
+        return tuple(m for m in self.columns if m.lookup and not (self.is_source and m.target == self.target_uuid))
 
 
 def forward(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
@@ -122,7 +122,7 @@ def forward(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
         direction=Direction.FORWARD, number=t.number, origin=t.name, target=t.shadow,
         key=tuple(KeyColumn(k, k, _type(catalog, k)) for k in t.key),
         origin_uuid=None if plan.derived else identity, target_uuid=identity,
-        columns=tuple(columns), lookups_in=lookups(plan, to_uuid=True),
+        columns=tuple(columns), lookups_in=lookups(plan, forward=True, to_uuid=True),
     )  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def reverse(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
         direction=Direction.REVERSE, number=t.number, origin=t.name, target=t.retired,
         key=tuple(KeyColumn(after.get(k, k), k, _type(catalog, k)) for k in t.key),
         origin_uuid=plan.key if t.is_source else None, target_uuid=uuid,
-        columns=tuple(columns), lookups_in=lookups(plan, to_uuid=False),
+        columns=tuple(columns), lookups_in=lookups(plan, forward=False, to_uuid=False),
     )  # fmt: skip
 
 

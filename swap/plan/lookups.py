@@ -22,13 +22,13 @@ from swap.plan.model import Plan
 
 @dataclass(frozen=True)
 class Lookups:
-    """One direction. `live_key`, `live_value`: the columns of the live source that hold the given key and the wanted one; no
-    `live_value`: the source does not hold it. `exceptions`: the table (key, uuid). `derivation`: the function that computes the
-    wanted key, None where uuids are not derived. `secret`: the row of the secret."""
+    """One direction. `live_key`, `live_value`: the columns of the live source that hold the given key and the wanted one; None:
+    the source does not hold that one. `exceptions`: the table (key, uuid). `derivation`: the function that computes the wanted key,
+    None where uuids are not derived. `secrets`, `tag`: the table of the secrets, and the row in it."""
 
     to_uuid: bool
     live: TableName
-    live_key: str
+    live_key: str | None
     live_value: str | None
     exceptions: TableName
     derivation: TableName | None
@@ -41,7 +41,7 @@ class Lookups:
         Each part is a scalar subquery. It costs one index probe per row, whatever the plan for the rest is. Whether there are
         exceptions at all is asked once for a statement.
         """
-        parts = [*([self._live(given)] if self.live_value else []), self._exception(given)]
+        parts = [*self._live(given), self._exception(given)]
         if self.derivation:
             parts.append(self._derived(given))
         found = sql.SQL("CASE WHEN {} IS NOT NULL THEN coalesce({}) END").format(given, sql.SQL(", ").join(parts))
@@ -49,11 +49,11 @@ class Lookups:
             return found
         return sql.SQL("({})::").format(found) + verbatim(column.type)
 
-    def _live(self, given: sql.Composable) -> sql.Composed:
-        assert self.live_value is not None
-        return sql.SQL("(SELECT p.{} FROM {} p WHERE p.{} = {})").format(
-            sql.Identifier(self.live_value), self.live.sql, sql.Identifier(self.live_key), given
-        )
+    def _live(self, given: sql.Composable) -> list[sql.Composed]:
+        if self.live_value is None or self.live_key is None:
+            return []
+        row = sql.SQL("(SELECT p.{} FROM {} p WHERE p.{} = {})")
+        return [row.format(sql.Identifier(self.live_value), self.live.sql, sql.Identifier(self.live_key), given)]
 
     def _exception(self, given: sql.Composable) -> sql.Composed:
         wanted, by = ("uuid", "key") if self.to_uuid else ("key", "uuid")
@@ -72,15 +72,14 @@ class Lookups:
         )
 
 
-def lookups(plan: Plan, *, to_uuid: bool) -> Lookups:
-    """How references are resolved before the cutover (`to_uuid`) and after it."""
+def lookups(plan: Plan, *, forward: bool, to_uuid: bool) -> Lookups:
+    """How keys of the source are resolved before the cutover (`forward`) and after it, to the uuid or to the integer."""
+    integer, uuid = (plan.key, None if plan.derived else plan.identity) if forward else (plan.legacy_key, plan.key)
+    live_key, live_value = (integer, uuid) if to_uuid else (uuid, integer)
     derivation = None
     if plan.derived:
         derivation = TableName(plan.state_schema, "derived_uuid" if to_uuid else "derived_key")
-    live_value: str | None = plan.legacy_key
-    if to_uuid:
-        live_value = None if plan.derived else plan.identity
     return Lookups(
-        to_uuid=to_uuid, live=plan.source, live_key=plan.key, live_value=live_value, exceptions=plan.exceptions,
+        to_uuid=to_uuid, live=plan.source, live_key=live_key, live_value=live_value, exceptions=plan.exceptions,
         derivation=derivation, secrets=TableName(plan.state_schema, "secret"), tag=plan.tag,
     )  # fmt: skip

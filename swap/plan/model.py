@@ -15,7 +15,18 @@ from pydantic import TypeAdapter
 
 from swap.catalog.model import BoundPolicy, Catalog, ForeignKey, Index, Table
 from swap.core.names import TableName, derive
+from swap.plan.index_plan import PRIMARY, UNIQUE, BackedConstraint, IndexAttributes, IndexPlan, PartOf
 from swap.plan.policies import NewPolicy
+
+__all__ = [
+    "PRIMARY",
+    "UNIQUE",
+    "BackedConstraint",
+    "IndexAttributes",
+    "IndexPlan",
+    "PartOf",
+    "Plan",
+]
 
 INTEGERS = ("smallint", "integer", "bigint")
 UUIDV7_SINCE = 180000
@@ -82,95 +93,6 @@ class RefColumns:
         return ColumnPair(self.column, self.uuid_column, self.legacy_column)
 
 
-PRIMARY, UNIQUE = "p", "u"  # pg_constraint.contype
-
-
-@dataclass(frozen=True)
-class BackedConstraint:
-    """The constraint that an index backs. `type`: pg_constraint.contype, p | u | x."""
-
-    type: str
-    deferrable: bool = False
-    deferred: bool = False
-    comment: str = ""
-
-    @property
-    def timing(self) -> str:
-        """The end of ADD CONSTRAINT, with a space in front."""
-        return (" DEFERRABLE" if self.deferrable else "") + (" INITIALLY DEFERRED" if self.deferred else "")
-
-
-@dataclass(frozen=True)
-class IndexAttributes:
-    """What CREATE INDEX does not say. `clustered` and `replica_identity` are marks that a table has on one index.
-
-    `statistics`: targets of expressions, by their number in the index.
-    """
-
-    comment: str = ""
-    tablespace: str = ""
-    statistics: tuple[tuple[int, int], ...] = ()
-    clustered: bool = False
-    replica_identity: bool = False
-
-    @property
-    def marked(self) -> bool:
-        return self.clustered or self.replica_identity
-
-
-@dataclass(frozen=True)
-class PartOf:
-    """The index of a partitioned table that a partition's index is attached to, by its name before the cutover."""
-
-    table: TableName
-    index: str
-
-
-@dataclass(frozen=True)
-class IndexPlan:
-    """An index to build. `definition` is its text from USING on.
-
-    With `as_constraint` it is the text of the constraint, which builds its own index.
-
-    The index is called `build_name` until the cutover. Then it takes `final_name`, the application's name, and the index that
-    had this name is called `retired_name`. `final_name` None: an index that only swap needs (legacy key, spare of a primary
-    key). `adopted`: the application built it. `on_only`: the index of a partitioned table, which is empty; the indexes of its
-    partitions are attached to it.
-    """
-
-    table: TableName
-    build_name: str
-    unique: bool
-    definition: str
-    final_name: str | None = None
-    retired_name: str | None = None
-    constraint: BackedConstraint | None = None
-    as_constraint: bool = False
-    attributes: IndexAttributes = IndexAttributes()
-    adopted: bool = False
-    on_only: bool = False
-    part_of: PartOf | None = None
-
-    @property
-    def is_primary(self) -> bool:
-        return self.constraint is not None and self.constraint.type == PRIMARY
-
-    @property
-    def is_unique_constraint(self) -> bool:
-        return self.constraint is not None and self.constraint.type == UNIQUE
-
-    @property
-    def deferrable(self) -> bool:
-        return self.constraint is not None and self.constraint.deferrable
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """`final_name` and `retired_name` of an index that replaces one of the application's."""
-        assert self.final_name is not None
-        assert self.retired_name is not None
-        return self.final_name, self.retired_name
-
-
 @dataclass(frozen=True)
 class ReferencePlan:
     """A reference of another table than the source, and its indexes.
@@ -208,6 +130,8 @@ class SwappedTable:
 
     `key`: the columns that identify a row, by their names before the cutover: the integer key of the source, the primary key of
     another table. `key_index` is unique over them on the shadow, and serves replay. `references`: those of this table.
+    `pair_index`: of a source that was planned with logical capture, over both keys. After the cutover it is the replica identity,
+    so a DELETE brings both.
     """
 
     number: int
@@ -219,6 +143,7 @@ class SwappedTable:
     key_index: IndexPlan
     indexes: tuple[IndexPlan, ...]
     retired_indexes: tuple[Rename, ...]
+    pair_index: IndexPlan | None = None
 
     @property
     def is_source(self) -> bool:
@@ -247,10 +172,15 @@ class Plan:
     compat_column: str | None = None  # in the shadow: takes the name of the identity in the cutover
     mode: str = "trigger"
     legacy_overflow: str = "refuse"
+    resolver_roles: tuple[str, ...] = ()
 
     def state(self, suffix: str) -> TableName:
         """A name in the state schema that belongs to this source alone: several sources share the schema."""
         return TableName(self.state_schema, derive(f"{self.source.name}_{self.tag}", f"_{suffix}"))
+
+    def change_table(self, table_no: int, number: int) -> TableName:
+        """The name of change table `table_no`, 0 or 1, of the swapped table `number`."""
+        return self.state(f"changes_{table_no}" if number == 0 else f"changes_{number}_{table_no}")
 
     @property
     def tag(self) -> int:

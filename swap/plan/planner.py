@@ -10,7 +10,7 @@ from swap.catalog.model import Catalog, Table
 from swap.core.config import Config
 from swap.core.names import TableName, derive, expand
 from swap.plan.indexes import plain_unique, reference_plan, shadow_indexes
-from swap.plan.model import COLUMN, DERIVED, TABLE, Plan, RefColumns, Rename, SwappedTable, is_identity_index
+from swap.plan.model import COLUMN, DERIVED, TABLE, IndexPlan, Plan, RefColumns, Rename, SwappedTable, is_identity_index
 from swap.plan.policies import new_policies
 from swap.plan.strategy import existing
 
@@ -38,11 +38,14 @@ def make_plan(
         existing=where_from,
         generate=config.identity.generate,
         references=tuple(reference_plan(catalog, r, references, rewritten) for r in references if r.strategy == COLUMN),
-        identity_index=None if has_identity_index or where_from == DERIVED else plain_unique(table, f"{table.name}_{identity}", (identity,)),
+        identity_index=None
+        if has_identity_index or where_from == DERIVED
+        else plain_unique(table, f"{table.name}_{identity}", (identity,)),
         new_policies=new_policies(catalog, config)[0],
         compat_column=derive(identity, "_compat") if config.names.compat else None,
         mode=config.sync.mode,
         legacy_overflow=config.source.legacy_overflow,
+        resolver_roles=tuple(config.names.resolver_roles),
     )
 
 
@@ -52,12 +55,14 @@ def _swapped(
     """The source (number 0), or a table that is rebuilt for its references."""
     name = table.name
     shadow = name.renamed(expand(config.names.shadow, name.name))
+    indexes = shadow_indexes(table, shadow, config.identity.column if number == 0 else "", rewritten)
     if number == 0:
         key: tuple[str, ...] = (config.source.key,)
         key_index = plain_unique(shadow, f"{name.name}_{config.names.legacy_key}", key)
     else:
-        key = table.primary_key.key_columns if table.primary_key else ()
-        key_index = plain_unique(shadow, f"{name.name}_swap", key)
+        assert table.primary_key is not None
+        key = table.primary_key.key_columns
+        key_index = next(i for i in indexes if i.is_primary)
     return SwappedTable(
         number=number,
         name=name,
@@ -66,6 +71,12 @@ def _swapped(
         key=key,
         references=tuple(r for r in references if r.table == name and r.strategy == TABLE),
         key_index=key_index,
-        indexes=shadow_indexes(table, shadow, config.identity.column if number == 0 else "", rewritten),
+        indexes=indexes,
         retired_indexes=tuple(Rename(i.name, derive(i.name, "_old")) for i in table.indexes),
+        pair_index=_pair_index(config, name, shadow) if number == 0 and config.sync.mode == "logical" else None,
     )
+
+
+def _pair_index(config: Config, source: TableName, shadow: TableName) -> IndexPlan:
+    columns = (config.identity.column, config.source.key)
+    return plain_unique(shadow, f"{source.name}_{config.names.legacy_key}_pair", columns)

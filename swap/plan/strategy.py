@@ -17,7 +17,27 @@ from swap.plan.model import ADDED, ADOPTED, COLUMN, DERIVED, TABLE, RefColumns
 
 DEFAULT = COLUMN
 KEY_TYPES = frozenset(
-    "int2 int4 int8 uuid text varchar bpchar char name date timestamp timestamptz time bytea numeric oid inet macaddr bool".split()
+    [
+        "int2",
+        "int4",
+        "int8",
+        "uuid",
+        "text",
+        "varchar",
+        "bpchar",
+        "char",
+        "name",
+        "date",
+        "timestamp",
+        "timestamptz",
+        "time",
+        "bytea",
+        "numeric",
+        "oid",
+        "inet",
+        "macaddr",
+        "bool",
+    ]
 )  # pg_type.typname, all of pg_catalog
 
 
@@ -60,8 +80,8 @@ def _strategy(catalog: Catalog, config: Config, name: TableName, refs: list[RefC
     why_not = _why_not(catalog.table(name), config, refs)
     if wanted == TABLE and why_not:
         raise UsageError(
-            f"{name} cannot have strategy = \"table\": {why_not}.",
-            hint=f"Write strategy = \"column\" for the references of {name}.",
+            f'{name} cannot have strategy = "table": {why_not}.',
+            hint=f'Write strategy = "column" for the references of {name}.',
         )
     return Strategy(name, COLUMN if why_not else wanted or DEFAULT, why_not)
 
@@ -113,16 +133,16 @@ def existing(catalog: Catalog, config: Config, references: Iterable[RefColumns])
     if wanted == ADOPTED and column is None:
         raise UsageError(
             f"[identity] existing is adopted, and {catalog.source.name} has no column {config.identity.column}.",
-            hint="Name the application's uuid column in [identity] column, or write existing = \"derived\".",
+            hint='Name the application\'s uuid column in [identity] column, or write existing = "derived".',
         )
     if wanted != ADOPTED and column is not None:
         raise UsageError(
             f"[identity] existing is {wanted}, and {catalog.source.name} has a column {column.name}.",
-            hint="Write existing = \"adopted\", or another name in [identity] column.",
+            hint='Write existing = "adopted", or another name in [identity] column.',
         )
     if wanted == DERIVED and (in_place or config.names.compat):
         why = f"{', '.join(in_place)} get a uuid column in place" if in_place else "[names] compat needs a column"
         raise UsageError(
-            f"[identity] existing is derived, and {why}.", hint="Write existing = \"column\", or remove what needs a column."
+            f"[identity] existing is derived, and {why}.", hint='Write existing = "column", or remove what needs a column.'
         )
     return wanted

@@ -83,20 +83,23 @@ def to_5(plan: Document) -> Document:
     """The source is the first of the swapped tables, and a policy says which tables it reads."""
     names = ("source", "shadow", "retired", "key_index", "indexes", "retired_indexes", "own_references", "identity_added")
     kept = {key: value for key, value in plan.items() if key not in names}
-    references = [{**r, "strategy": "table"} for r in plan["own_references"]]
+    own = [{**r, "strategy": "table"} for r in plan["own_references"]]
+    references = [{**r, "columns": {**r["columns"], "strategy": "column"}} for r in plan["references"]]
     source = {
         "number": 0,
         "name": plan["source"],
         "shadow": plan["shadow"],
         "retired": plan["retired"],
         "key": [plan["key"]],
-        "references": references,
+        "references": own,
         "key_index": plan["key_index"],
         "indexes": plan["indexes"],
         "retired_indexes": plan["retired_indexes"],
+        "pair_index": None,
     }
     existing = "column" if plan["identity_added"] else "adopted"
-    return {**kept, "catalog": _policies_to_5(plan["catalog"]), "swapped": [source], "existing": existing}
+    added = {"swapped": [source], "references": references, "existing": existing, "resolver_roles": []}
+    return {**kept, **added, "catalog": _policies_to_5(plan["catalog"])}
 
 
 def _policies_to_5(catalog: Document) -> Document:

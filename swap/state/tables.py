@@ -41,6 +41,10 @@ MOVES = {
 }
 
 
+SINCE = {"secret": 5, "bound": 5}
+"""Tables of the state schema that came with a later version of its layout than the first."""
+
+
 @cache
 def tables(schema: str) -> Mapping[str, sa.Table]:
     """The journal's tables in `schema`, by name, in creation order. Made once: it takes longer than most statements on them."""

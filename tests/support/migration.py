@@ -216,9 +216,9 @@ class Driver(Migration):
         """Every key in the change tables, in the order of capture; None: a TRUNCATE."""
         self.deliver()
         both = sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT xid, seq, key FROM {}").format(change_table(self.plan, n).sql) for n in (0, 1)
+            sql.SQL("SELECT xid, ctid, key FROM {}").format(change_table(self.plan, n).sql) for n in (0, 1)
         )
-        return [r[0] for r in self.conn.execute(sql.SQL("SELECT key FROM ({}) c ORDER BY xid, seq").format(both))]
+        return [r[0] for r in self.conn.execute(sql.SQL("SELECT key FROM ({}) c ORDER BY xid, ctid").format(both))]
 
     def forget(self) -> None:
         """Empty the change tables, to look at what comes next alone."""
