@@ -133,7 +133,7 @@ def refuse_changed(conn: Connection, run: Run, snapshot: str) -> None:
     """Raises RefusedError when another session has changed what captures since `snapshot`, that of the verification, even if
     it is now as it was: a change that was written meanwhile may be in no queue. Called again under the locks."""
     changed = changed_since(conn, run.plan, snapshot)
-    changed += publication_faults(conn, run.plan, run.direction) if run.mode == "logical" else []
+    changed += [f.detail for f in publication_faults(conn, run.plan, run.direction)] if run.mode == "logical" else []
     if changed:
         raise RefusedError(
             f"What captures changes has been changed since the last verification: {_some(changed)}.",
@@ -150,7 +150,7 @@ def _indexes(conn: Connection, run: Run) -> None:
     plan = run.plan
     if run.direction is Direction.FORWARD:
         wanted = [
-            *(i.table.renamed(i.build_name) for i in (plan.key_index, *plan.indexes)),
+            *(i.table.renamed(i.build_name) for t in plan.swapped for i in (t.key_index, *t.indexes)),
             *(
                 i.table.renamed(i.build_name)
                 for r in plan.references
@@ -161,10 +161,10 @@ def _indexes(conn: Connection, run: Run) -> None:
         ]
     else:
         wanted = [
-            *(plan.source.renamed(r.after) for r in plan.retired_indexes),
+            *(t.name.renamed(r.after) for t in plan.swapped for r in t.retired_indexes),
             *(i.table.renamed(i.build_name) for r in plan.references for i in r.spares),
         ]
-    for name in wanted:
+    for name in dict.fromkeys(wanted):
         if not index_state(conn, name):
             raise RefusedError(
                 f"The index {name} is missing or invalid.", hint="`swap sync --once` builds it; if not, `swap abort`."
@@ -172,11 +172,12 @@ def _indexes(conn: Connection, run: Run) -> None:
 
 
 def _statistics(conn: Connection, run: Run) -> None:
-    table = run.plan.shadow if run.direction is Direction.FORWARD else run.plan.retired
-    row = conn.execute(
-        "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relname = %s",
-        [table.schema, table.name],
-    ).fetchone()
-    if row is None or not row[0]:
-        raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")
+    for t in run.plan.swapped:
+        table = t.shadow if run.direction is Direction.FORWARD else t.retired
+        row = conn.execute(
+            "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND c.relname = %s",
+            [table.schema, table.name],
+        ).fetchone()
+        if row is None or not row[0]:
+            raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")

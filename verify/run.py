@@ -38,7 +38,7 @@ from verify.rows import RowComparison
 from verify.settings import VerificationSettings
 from verify.snapshots import SnapshotSeries, pin_change_tables, why_unpinned
 from verify.standby import await_replay, check_standby
-from verify.structure import structure
+from verify.structure import Structure, structure, structure_check
 from verify.table_files import table_files
 from verify.workers import GiveUp, Task, Workers, no_reason
 
@@ -81,12 +81,12 @@ class _Verification:
 
     def __init__(self, m: Migration, settings: VerificationSettings, give_up: GiveUp, found: PartialReport) -> None:
         self.m, self.settings, self.give_up, self.found = m, settings, give_up, found
-        self.mapping = m.mapping
+        self.mappings = m.mappings
 
     def run(self, queue: Connection, holder: Connection, workers: Workers) -> None:
         """`queue` keeps the queue's entries, `holder` exports the snapshots."""
         m, found = self.m, self.found
-        names = [*captured_tables(m.plan), self.mapping.target]
+        names = [*captured_tables(m.plan), *(d.target for d in self.mappings)]
         found.table_files = table_files(m.conn, names)
         missing = [f"there is no table {n}" for n in names if n not in found.table_files]
         if missing:
@@ -94,8 +94,8 @@ class _Verification:
             return
         finished = m.journal.step_done(m.run.id, SETTLED)  # before everything else: the follow-up notes it last
         tables = {t.name: t for t in load_tables(m.conn, [file.oid for file in found.table_files.values()])}
-        structure_check, incomparable = structure(m.plan, self.mapping, tables[self.mapping.origin], tables[self.mapping.target])
-        self._check_catalog(structure_check, tables, finished=finished)
+        structures = {d.number: structure(m.plan, d, tables[d.origin], tables[d.target]) for d in self.mappings}
+        self._check_catalog(structure_check([*structures.values()]), tables, finished=finished)
         pin_change_tables(queue, m.plan)
         if self.settings.standby is not None:
             late = await_replay(m, holder, self.give_up)
@@ -105,13 +105,13 @@ class _Verification:
                 found.unfinished.append(late)
                 return
         with delivered(m.database, m.run, self.give_up) as barrier:
-            snapshots = self._compare(m.on(holder), workers, barrier, tables, incomparable)
+            snapshots = self._compare(m.on(holder), workers, barrier, tables, structures)
         if workers.given_up:
             raise GivenUp(workers.given_up)
         found.unfinished += [reason for reason in (snapshots.why_lost(), why_unpinned(queue)) if reason]
 
     def _compare(
-        self, holder: Migration, workers: Workers, barrier: Barrier | None, tables: Tables, incomparable: list[str]
+        self, holder: Migration, workers: Workers, barrier: Barrier | None, tables: Tables, structures: dict[int, Structure]
     ) -> SnapshotSeries:
         """Compare everything in the snapshots that it returns."""
         snapshots = SnapshotSeries(holder, workers, self.settings.snapshot_max_s, barrier)
@@ -120,20 +120,34 @@ class _Verification:
             settings=self.settings, workers=workers, snapshots=snapshots, found=self.found, report=self.m.report
         )  # fmt: skip
         reason = snapshots.renew().unusable
-        if incomparable or reason:
-            self.found.unfinished.append("; ".join(incomparable) or reason or "")
+        if reason:
+            self.found.unfinished.append(reason)
         else:
-            RowComparison(context, self.mapping, tables[self.mapping.origin], tables[self.mapping.target]).run()
+            self._compare_rows(context, tables, structures)
         self._check_mapping(workers, tables)
         self._check_compat(workers)
         self._compare_references(context, tables)
         self.found.unfinished += workers.unfinished
         return snapshots
 
-    def _check_catalog(self, structure_check: CheckResult, tables: Tables, *, finished: bool) -> None:
+    def _compare_rows(self, context: ComparisonContext, tables: Tables, structures: dict[int, Structure]) -> None:
+        """Compare every swapped table whose two sides have the same columns."""
+        empty = []
+        for d in self.mappings:
+            if incomparable := structures[d.number].incomparable:
+                self.found.unfinished.append("; ".join(incomparable))
+                continue
+            rows = RowComparison(context, d, tables[d.origin], tables[d.target])
+            rows.run()
+            empty += [f"{d.origin} and {d.target} are both empty: there was nothing to compare"] if rows.empty else []
+        if empty:
+            self.found.checks.append(CheckResult("rows", "warning", "; ".join(empty)))
+
+    def _check_catalog(self, structures_alike: CheckResult, tables: Tables, *, finished: bool) -> None:
         """Check the catalog as it is now, outside the snapshot. `finished`: the follow-up of the last exchange is."""
         m, found = self.m, self.found
-        captured = [t for t in tables.values() if t.name != self.mapping.target]
+        targets = {d.target for d in self.mappings}
+        captured = [t for t in tables.values() if t.name not in targets]
         lines = read_structure(m.conn, watched_tables(m.conn, m.plan))
         found.fingerprint = hashlib.sha256(repr(sorted(lines)).encode()).hexdigest()
         baseline = m.journal.baseline(m.run.id) or []
@@ -148,15 +162,16 @@ class _Verification:
                 replace(c, status="warning") if c.status == "failed" else c for c in changed_by_follow_up
             ]  # fmt: skip
         found.checks += [
-            structure_check,
+            structures_alike,
             *changed_by_follow_up,
-            named.sequences_ahead(m.conn, m.plan, self.mapping),
+            named.sequences_ahead(m.conn, m.plan, self.mappings[0]),
             named.capture_installed(m.conn, m.plan, m.direction, {t.name: t.oid for t in captured}, baseline),
-            named.no_direct_writer(m.conn, m.plan, tables[self.mapping.target]),
+            named.no_direct_writer(m.conn, m.plan, [tables[d.target] for d in self.mappings]),
         ]
 
     def _check_mapping(self, workers: Workers, tables: Tables) -> None:
-        keys = key_columns(self.mapping, tables[self.mapping.origin], tables[self.mapping.target])
+        source = self.mappings[0]
+        keys = key_columns(source, tables[source.origin], tables[source.target])
         tasks = [Task(f"mapping of {k.table}.{k.column}", partial(violations, key=k)) for k in keys if k.unproved]
         results = workers.run(tasks)
         if any(r is None for r in results):
@@ -168,7 +183,7 @@ class _Verification:
 
     def _check_compat(self, workers: Workers) -> None:
         """Compare the compat columns with their keys: there are some with `[names] compat` only."""
-        pairs = compat_pairs(self.m.plan, self.mapping.direction)
+        pairs = compat_pairs(self.m.plan, self.m.direction)
         if not pairs:
             return
         results = workers.run([Task(f"{p.table}.{p.compat}", partial(compat_differences, pair=p)) for p in pairs])
@@ -180,7 +195,7 @@ class _Verification:
 
     def _compare_references(self, context: ComparisonContext, tables: Tables) -> None:
         todo = []
-        for pair in reference_pairs(self.m.plan, self.mapping.direction, tables):
+        for pair in reference_pairs(self.m.plan, self.m.direction, tables):
             absent = [c for c in (pair.integer, pair.uuid) if tables[pair.table].column(c) is None]
             self.found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
             todo += [] if absent else [pair]

@@ -27,7 +27,7 @@ def selected(d: TableMapping, columns: Sequence[sql.Composable]) -> sql.Composab
 
 def to_key(value: Any) -> Key:
     """What the driver returns for `selected`, as a `Key`."""
-    return tuple(value) if isinstance(value, list) else int(value)
+    return tuple(value) if isinstance(value, list | tuple) else int(value)
 
 
 def origin_columns(d: TableMapping, alias: str) -> list[sql.Identifier]:
