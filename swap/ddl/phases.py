@@ -28,6 +28,7 @@ from swap.ddl.indexes import (
     shadow_indexes,
 )
 from swap.ddl.key_mapping import create_mapping, resolver_functions
+from swap.ddl.keys import create_uuidv7
 from swap.ddl.not_null import identity_not_null, not_null_check
 from swap.ddl.replication import SLOT, create_publication, create_slot, publish
 from swap.ddl.statistics import statistics_of
@@ -71,7 +72,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
     rebuilt = plan.swapped[1:]
     if plan.identity_added:
         steps.append(Step("identity", tuple(add_identity(plan)), (plan.source,), AX))
-    mapping = (*create_mapping(plan), *resolver_functions(plan, Direction.FORWARD))
+    mapping = (*create_mapping(plan), *create_uuidv7(plan), *resolver_functions(plan, Direction.FORWARD))
     steps.append(Step("queue", (*change_tables.change_tables(plan), *mapping, *trigger_functions(plan))))
     logical = plan.mode == "logical"
     if logical:

@@ -17,7 +17,7 @@ from swap.ddl.exchange import live_objects
 from swap.ddl.guards import reference_guards, swapped_guards
 from swap.ddl.indexes import reference_indexes
 from swap.ddl.key_mapping import drop_mapping, drop_resolvers
-from swap.ddl.keys import drop_spare_sequence
+from swap.ddl.keys import drop_spare_sequence, drop_uuidv7
 from swap.ddl.replication import SLOT, drop_publication, drop_slot, publish
 from swap.ddl.set_aside import drop_set_aside
 from swap.ddl.statistics import drop_statistics
@@ -71,7 +71,7 @@ def abort_steps(plan: Plan) -> list[Step]:
         steps.append(Step(SLOT, (drop_slot(plan),)))
     names = [*capture_function_names(plan), *_guard_names(plan), *compat_function_names(plan)]
     steps += [_drop_table("shadow", t, t.shadow) for t in plan.swapped]
-    gone = (*_drop_queue(plan), *_drop_functions(plan, names), *drop_resolvers(plan), *drop_spare_sequence(plan))
+    gone = (*_drop_queue(plan), *_drop_functions(plan, names), *drop_resolvers(plan), *drop_spare_sequence(plan), *drop_uuidv7(plan))
     steps.append(Step("objects", gone))
     return steps
 

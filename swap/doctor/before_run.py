@@ -114,7 +114,7 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
 def _subjects(conn: Connection, config: Config, kinds: list[Finding]) -> _Subjects:
     config, catalog, undeclared = without(conn, config, {f.object for f in kinds})
     found = [*kinds, *undeclared, *check_key(catalog.source, config)]
-    found += check_identity(catalog.source, config, catalog.server_version)
+    found += check_identity(catalog.source, config)
     keyed = with_key(catalog.source, config)
     usable = keyed is not None and not any(f.status == "blocker" for f in found)
     config = keyed or config

@@ -43,7 +43,7 @@ class Lookups:
         """
         parts = [*self._live(given), self._exception(given)]
         if self.derivation:
-            parts.append(self._derived(given))
+            parts.append(self.derived(given))
         found = sql.SQL("CASE WHEN {} IS NOT NULL THEN coalesce({}) END").format(given, sql.SQL(", ").join(parts))
         if self.to_uuid or column is None:
             return found
@@ -61,7 +61,8 @@ class Lookups:
             "CASE WHEN (SELECT EXISTS (SELECT FROM {table})) THEN (SELECT e.{wanted} FROM {table} e WHERE e.{by} = {given}) END"
         ).format(table=self.exceptions.sql, wanted=sql.Identifier(wanted), by=sql.Identifier(by), given=given)
 
-    def _derived(self, given: sql.Composable) -> sql.Composed:
+    def derived(self, given: sql.Composable) -> sql.Composed:
+        """The wanted key as the derivation has it: NULL for a uuid that is not derived."""
         assert self.derivation is not None
         return sql.SQL("{}({}, {}, {})").format(self.derivation.sql, given, self._secret(1), self._secret(33))
 

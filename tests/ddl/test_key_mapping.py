@@ -108,3 +108,17 @@ def test_two_runs_of_one_source_have_one_mapping(migrate: Migrate, database: Dat
     again = migrate(database, **DERIVED)
     again.prepare()
     assert ask(again, "SELECT {uuid}(1)") == first
+
+
+def test_new_rows_get_a_uuid_of_version_7(migrate: Migrate, database: Database) -> None:
+    """On every server, and in the order of their creation (to the millisecond)."""
+    m = migrate(database, SCHEMA, identity={"existing": "derived", "generate": "uuidv7"})
+    m.prepare()
+    shadow = m.plan.shadow.sql
+    insert = sql.SQL("INSERT INTO {} (id, email) VALUES (%s, 'x') RETURNING uuid_id").format(shadow)
+    first, second = (m.conn.execute(insert + sql.SQL(""), [n]).fetchone() for n in (1001, 1002))
+    assert first is not None and second is not None
+    assert (first[0].version, second[0].version) == (7, 7)
+    assert first[0].int >> 80 <= second[0].int >> 80
+    m.abort()
+    assert m.conn.execute("SELECT count(*) FROM pg_proc WHERE proname = 'users_uuidv7'").fetchone() == (0,)
