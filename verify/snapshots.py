@@ -161,11 +161,11 @@ def _pending(queue: ChangeQueue, d: TableMapping, watermark: Snapshot, held: set
     keys, truncated = queue.pending(d, watermark, MAX_PENDING + 1)
     known = [*held.union(key for key in keys if key is not None)]
     return PendingKeys(
-        numbers=array("q", sorted(_numbers(queue.conn, d, known))), truncate=truncated, too_many=len(known) > MAX_PENDING
+        numbers=array("q", sorted(key_numbers(queue.conn, d, known))), truncate=truncated, too_many=len(known) > MAX_PENDING
     )
 
 
-def _numbers(conn: Connection, d: TableMapping, keys: list[Key]) -> Iterator[int]:
+def key_numbers(conn: Connection, d: TableMapping, keys: list[Key]) -> Iterator[int]:
     """The numbers of the keys. The server hashes keys that are no integers, as it does in the comparison; it reads no table."""
     if d.integer_key:
         yield from (key for key in keys if isinstance(key, int))
