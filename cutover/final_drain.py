@@ -8,7 +8,7 @@ the lock only those are compared whose uuid changed: a row that changes often ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from swap.core.errors import DifferenceError, RefusedError
 from swap.core.snapshot import Snapshot
@@ -16,7 +16,7 @@ from swap.state.migration import Migration
 from swap.sync.backlog_trend import BacklogTrend
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.replay import Barrier, replay
-from verify.change_comparison import NO_KEYS, ComparedRows, KeySets, compare_changes, compare_rows, united
+from verify.change_comparison import ComparedRows, KeySets, compare_changes, compare_rows, united
 from verify.pending_references import can_wait
 from verify.referring_rows import with_another_uuid
 
@@ -30,7 +30,7 @@ class Uncompared:
     """What is still to be compared: the keys touched after `since`, and the keys `also`, whose rows referred to a pending row."""
 
     since: Snapshot
-    also: KeySets = NO_KEYS
+    also: KeySets = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from swap.sync.waiting import count_held
+
 from cutover.lock_table import refuse_lock_table
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
@@ -85,6 +87,7 @@ def check_gates(migration: Migration, grace_s: float = 0.0) -> Verified:
     _indexes(conn, run)
     _statistics(conn, run)
     refuse_lock_table(conn, run.plan)
+    refuse_waiting(migration)
     pending = ChangeQueue.of(migration).count_due()
     if pending > MAX_BACKLOG:
         raise RefusedError(
@@ -138,6 +141,16 @@ def refuse_changed(conn: Connection, run: Run, snapshot: str) -> None:
         raise RefusedError(
             f"What captures changes has been changed since the last verification: {_some(changed)}.",
             hint="What was written meanwhile may be in no queue: run `swap verify`, which compares every row.",
+        )
+
+
+def refuse_waiting(migration: Migration) -> None:
+    """Raises RefusedError while rows wait for the row that they refer to: the exchange would lose them. Called again under the
+    locks, after the drain."""
+    if waiting := count_held(migration.conn, migration.plan):
+        raise RefusedError(
+            f"{waiting} rows refer to a row that is not there, in a column that may not be NULL: the new table cannot hold them.",
+            hint="Delete these rows, or insert what they refer to; `swap status` shows how many are left, then try again.",
         )
 
 

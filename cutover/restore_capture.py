@@ -68,8 +68,9 @@ def _put_back(migration: Migration, tables: set[TableName]) -> None:
     if run.mode == "logical" and publication_faults(conn, plan, run.direction):
         publication = [drop_publication(plan), create_publication(plan)]
         publication += [s for t in plan.swapped for s in publish(plan, t, run.direction)]
-    triggers = [s for t in sorted(tables) for s in triggers_of(plan, t, run.direction)]
-    functions = functions_of(plan, run.direction, journal.capture.table_no(run.id), journal.capture.generation(plan.tag))
+    generation = journal.capture.generation(plan.tag)
+    triggers = [s for t in sorted(tables) for s in triggers_of(plan, t, run.direction, fenced=generation > 0)]
+    functions = functions_of(plan, run.direction, journal.capture.table_no(run.id), generation)
     again = [*(s.reversed() for s in reversed(triggers)), *functions, *triggers, *publication]
 
     def body() -> None:

@@ -19,7 +19,7 @@ import psycopg
 
 from cutover.attempt_monitor import AttemptMonitor
 from cutover.final_drain import Uncompared, compare_touched, touched
-from cutover.gates import Verified, refuse_changed
+from cutover.gates import Verified, refuse_changed, refuse_waiting
 from cutover.hold import Hold, HoldExceededError
 from cutover.prepared_exchange import STRUCTURE, Exchange, PreparedExchange
 from swap.core.connection import Connection
@@ -67,6 +67,7 @@ def attempt(
             raise HoldExceededError
         to_compare = touched(migration, todo)
         drained = _drain(migration)
+        refuse_waiting(migration)
         compared = compare_touched(migration, to_compare)
         conn.execute(hold.renewed(prepared.script))
         hold.wait_for(monitor.flush)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeVar
 
+from swap.sync.waiting import held_keys
+
 from swap.core.connection import Connection
 from swap.core.snapshot import Snapshot
 from swap.plan.direction import TableMapping
@@ -79,9 +81,10 @@ def compare_changes(m: Migration, since: Snapshot, also: KeySets = NO_KEYS, barr
         lock_change_tables(conn, m.plan)
         watermark = queue.watermark()
         delivered = queue.on(barrier.wait_delivered()) if barrier else queue
-        pending = {d.number: delivered.touched(d, watermark) for d in mappings}
+        queued = {d.number: delivered.touched(d, watermark) for d in mappings}
+        pending = {d.number: queued[d.number] | held_keys(conn, m.plan, d) for d in mappings}
         touched = {d.number: queue.touched(d, since) for d in mappings}
-        referred = touched[0] - pending[0]
+        referred = touched[0] - queued[0]
         return ChangeComparison(
             snapshot=current_snapshot(conn),
             watermark=watermark,

@@ -2,7 +2,8 @@
 
 The other key of a reference is looked up. When a row of the source gets another uuid, or goes and comes back with another one, the
 rows that refer to it are made right by the replay of that row (I3). Until then they differ, though none of their own changes is
-pending. They count as pending too.
+pending. They count as pending too. (A row that the maintained side cannot hold before the row that it refers to is there is in the
+table of waiting rows: `verify.snapshots` takes it from there.)
 
 Whatever changes what a reference resolves to is a change of the row of the source with that integer. Before the cutover the row
 that refers holds the integer. After the cutover it is the one that the reference resolves to now, or the one that the retired table

@@ -1,5 +1,5 @@
 """Logical capture is as it was made: the publication has the key of every live table and every kind of change, and the replica
-identity has the key, so that a DELETE is decoded with it. After the cutover the source's key is both keys.
+identity has the key, so that a DELETE is decoded with it. After the cutover the source's key is the integer with the uuid.
 
 Besides, no other program has changed the publication since, not even there and back. ALTER PUBLICATION waits for no writer, so no
 snapshot is known to hold the changes that the publication left out meanwhile. Only a transaction of the journal may have written
@@ -14,8 +14,7 @@ from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
-from swap.ddl.capture import capture_key
-from swap.ddl.replication import publication_name
+from swap.ddl.replication import publication_name, published_key
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, SwappedTable
 from verify.own_transactions import own_transactions
@@ -64,9 +63,3 @@ def _faults(plan: Plan, t: SwappedTable, direction: Direction, found: _Publicati
     faults += [f"{publication} filters rows of {t.name}"] if found.filtered else []
     faults += [] if identity.issuperset(key) else [f"the replica identity of {t.name} does not hold {listed}"]
     return faults
-
-
-def published_key(plan: Plan, t: SwappedTable, direction: Direction) -> list[str]:
-    """The columns that are published: the key, and after the cutover the source's uuid too."""
-    more = [plan.key] if t.is_source and direction is Direction.REVERSE else []
-    return [*capture_key(plan, t, direction), *more]

@@ -52,6 +52,7 @@ def _statement(d: TableMapping, m: ColumnMapping, keys: sql.Composable) -> sql.C
     }  # fmt: skip
     if d.lookups_in.to_uuid:
         return load_sql("verify", "referring_rows.sql").format(value=d.value(m, "p"), **parts)
+    assert d.lookups_in.live_key is not None
     assert d.lookups_in.live_value is not None
     return load_sql("verify", "referring_rows_reverse.sql").format(
         value=d.value(m), live=d.lookups_in.live.sql, live_uuid=sql.Identifier(d.lookups_in.live_key),

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
+from swap.sync.waiting import held_keys
 
 from swap.core.connection import Connection, first_line
 from swap.core.rows import fetch, fetch_values
@@ -45,8 +46,9 @@ HASHED_AT_ONCE = 10_000
 
 @dataclass(frozen=True)
 class PendingKeys:
-    """The keys of one swapped table that are queued and that replay has not reached: their sorted numbers (swap.plan.row_keys).
-    `truncate`: a TRUNCATE is queued. `too_many`: there are more keys than a comparison leaves out."""
+    """The keys of one swapped table that are queued and that replay has not reached, and those of rows that wait for the row that
+    they refer to: their sorted numbers (swap.plan.row_keys). `truncate`: a TRUNCATE is queued. `too_many`: there are more keys than
+    a comparison leaves out."""
 
     numbers: array[int]
     truncate: bool = False
@@ -140,7 +142,7 @@ class _Export(NamedTuple):
 
 
 def export_snapshot(m: Migration, barrier: Barrier | None = None) -> ExportedSnapshot:
-    """Begin a transaction on `m.conn` (autocommit) and export its snapshot. It reads no table but the queue.
+    """Begin a transaction on `m.conn` (autocommit) and export its snapshot. It reads no table but those of the state schema.
 
     With a `barrier` (logical mode) another session reads the queue a little later. A change that this snapshot shows, and that
     the stream had not delivered yet, is then pending too. Otherwise it would be called a difference."""
@@ -149,21 +151,21 @@ def export_snapshot(m: Migration, barrier: Barrier | None = None) -> ExportedSna
     queue = ChangeQueue.of(m)
     watermark = queue.watermark()
     delivered = queue.on(barrier.wait_delivered()) if barrier else queue
-    pending = {d.number: _pending(delivered, d, watermark) for d in m.mappings}
+    pending = {d.number: _pending(delivered, d, watermark, held_keys(m.conn, m.plan, d)) for d in m.mappings}
     return ExportedSnapshot(
         name=exported.name, text=exported.text, lsn=exported.lsn, watermark=watermark, pending=pending
     )  # fmt: skip
 
 
-def _pending(queue: ChangeQueue, d: TableMapping, watermark: Snapshot) -> PendingKeys:
+def _pending(queue: ChangeQueue, d: TableMapping, watermark: Snapshot, held: set[Key]) -> PendingKeys:
     keys, truncated = queue.pending(d, watermark, MAX_PENDING + 1)
-    known = [key for key in keys if key is not None]
+    known = [*held.union(key for key in keys if key is not None)]
     return PendingKeys(
-        numbers=array("q", sorted(_numbers(queue.conn, d, known))), truncate=truncated, too_many=len(keys) > MAX_PENDING
+        numbers=array("q", sorted(key_numbers(queue.conn, d, known))), truncate=truncated, too_many=len(known) > MAX_PENDING
     )
 
 
-def _numbers(conn: Connection, d: TableMapping, keys: list[Key]) -> Iterator[int]:
+def key_numbers(conn: Connection, d: TableMapping, keys: list[Key]) -> Iterator[int]:
     """The numbers of the keys. The server hashes keys that are no integers, as it does in the comparison; it reads no table."""
     if d.integer_key:
         yield from (key for key in keys if isinstance(key, int))
