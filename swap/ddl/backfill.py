@@ -8,30 +8,33 @@ from swap.core.names import TableName
 from swap.core.sql_text import verbatim
 from swap.ddl.change_tables import change_table, key_names
 from swap.ddl.keys import generator
+from swap.ddl.waiting import resolved
 from swap.plan.direction import TableMapping
 from swap.plan.model import Plan, RefColumns, ReferencePlan
 
 
-def copy_statement(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """Copy one key range [low, high] of the captured table: INSERT … SELECT."""
-    return _copy(d, sql.SQL("s.{} BETWEEN {} AND {}").format(sql.Identifier(d.origin_key), low, high))
+def key_range(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """The condition that the captured row `s` is in the key range [low, high]."""
+    return sql.SQL("s.{} BETWEEN {} AND {}").format(sql.Identifier(d.origin_key), low, high)
 
 
-def _copy(d: TableMapping, where: sql.Composable) -> sql.Composed:
+def block_range(low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """The condition that the captured row `s` is in heap blocks [low, high), two tids. A row that moves meanwhile is copied twice
+    or not at all, and is in the queue."""
+    return sql.SQL("s.ctid >= {}::tid AND s.ctid < {}::tid").format(low, high)
+
+
+def copy_rows(plan: Plan, d: TableMapping, where: sql.Composable) -> sql.Composed:
+    """Copy the captured rows `s` that fulfil `where`, without those that have to wait (swap.ddl.waiting): INSERT … SELECT."""
     written = [m for m in d.columns if m.written]
-    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ONLY {} s WHERE {}").format(
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ONLY {} s WHERE {}{}").format(
         d.target.sql,
         sql.SQL(", ").join(sql.Identifier(m.target) for m in written),
         sql.SQL(", ").join(d.value(m) for m in written),
         d.origin.sql,
         where,
+        resolved(plan, d),
     )
-
-
-def copy_blocks(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """Copy the rows in heap blocks [low, high), two tids, of the captured table. A row that moves meanwhile is copied twice or not
-    at all, and is in the queue."""
-    return _copy(d, sql.SQL("s.ctid >= {}::tid AND s.ctid < {}::tid").format(low, high))
 
 
 def drop_queued(plan: Plan, d: TableMapping) -> sql.Composed:

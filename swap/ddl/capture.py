@@ -89,7 +89,7 @@ def capture_triggers(plan: Plan, t: SwappedTable, direction: Direction) -> list[
     changed, gone = (plan.state(f"{_suffix(t, name)}_{direction}") for name in ("capture", "gone"))
     written = sql.SQL("AFTER INSERT OR UPDATE ON {} FOR EACH ROW").format(on)
     deleted = sql.SQL("AFTER DELETE ON {} FOR EACH ROW").format(on)
-    moved = sql.SQL("AFTER UPDATE ON {} FOR EACH ROW WHEN ({})").format(on, _moved(capture_key(plan, t, direction), t))
+    moved = sql.SQL("AFTER UPDATE ON {} FOR EACH ROW WHEN ({})").format(on, _moved(plan, t, direction))
     truncated = sql.SQL("AFTER TRUNCATE ON {} FOR EACH STATEMENT").format(on)
     return [
         trigger(table, CAPTURE, written, changed, "capture: appends the changed key, nothing else"),
@@ -99,10 +99,13 @@ def capture_triggers(plan: Plan, t: SwappedTable, direction: Direction) -> list[
     ]
 
 
-def _moved(key: list[str], t: SwappedTable) -> sql.Composed:
-    """Whether an UPDATE changed the key. Of other keys than the source's by their bytes: any type has that operator."""
+def _moved(plan: Plan, t: SwappedTable, direction: Direction) -> sql.Composed:
+    """Whether an UPDATE changed the key; after the cutover also whether it changed the uuid of a row of the source. Of other tables'
+    keys by their bytes: any type has that operator."""
+    key = capture_key(plan, t, direction)
     if t.is_source:
-        return sql.SQL("OLD.{k} IS DISTINCT FROM NEW.{k}").format(k=sql.Identifier(key[0]))
+        watched = key if direction is Direction.FORWARD else [*key, plan.key]
+        return sql.SQL(" OR ").join(sql.SQL("OLD.{k} IS DISTINCT FROM NEW.{k}").format(k=sql.Identifier(k)) for k in watched)
     old, new = (
         sql.SQL(", ").join(sql.SQL(row) + sql.SQL(".") + sql.Identifier(k) for k in key) for row in ("OLD", "NEW")
     )  # fmt: skip

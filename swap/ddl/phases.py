@@ -12,7 +12,7 @@ from psycopg import sql
 from swap.core.names import TableName
 from swap.core.statement import AX, Kind, Statement, Step, undo_all
 from swap.ddl import capture, change_tables, fence, guards, shadow
-from swap.ddl.backfill import copy_blocks, copy_statement, drop_queued, fill_compat, fill_identity, fill_reference
+from swap.ddl.backfill import block_range, copy_rows, drop_queued, fill_compat, fill_identity, fill_reference, key_range
 from swap.ddl.columns import add_compat_column, add_identity, add_reference_column
 from swap.ddl.compat import compat_functions, reference_triggers
 from swap.ddl.exchange import closing_statements, exchange, lock_statements
@@ -121,7 +121,8 @@ def _copy(plan: Plan, t: SwappedTable) -> CopyRows:
     mapping = forward(plan, t)
     by_blocks = not mapping.integer_key
     what = "range of heap blocks" if by_blocks else "key range"
-    text = (copy_blocks if by_blocks else copy_statement)(mapping, LOW, HIGH)
+    where = block_range(LOW, HIGH) if by_blocks else key_range(mapping, LOW, HIGH)
+    text = copy_rows(plan, mapping, where)
     statement = Statement(text, f"per {what}, sized by time; no row is locked", t.name, "ACCESS SHARE", kind=Kind.ROWS)
     return CopyRows(step_of("copied", t), t.number, by_blocks, (statement,))
 

@@ -12,16 +12,11 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from swap.core.names import TableName
+from swap.ddl.change_tables import waiting_table
 from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.plan.row_keys import COMMA, Key, among, origin_columns, target_columns
 from swap.plan.unresolved import Uncertain, uncertain
-
-
-def waiting_table(plan: Plan) -> TableName:
-    """The table (number, key, value, held): the swapped table, the text of an array of the key's columns, the value's text."""
-    return plan.state("waiting")
 
 
 def key_text(columns: Sequence[sql.Composable]) -> sql.Composed:
@@ -47,9 +42,8 @@ def note_waiting(plan: Plan, d: TableMapping, where: sql.Composable) -> sql.Comp
 
 
 def resolved(plan: Plan, d: TableMapping) -> sql.Composable:
-    """The condition that the maintained side can hold the captured row `s`: no required reference names nobody."""
-    required = [u for u in uncertain(plan, d) if u.required]
-    return sql.SQL(" AND ").join([sql.SQL("true"), *(_found(d, u) for u in required)])
+    """AND the maintained side can hold the captured row `s`: no required reference names nobody."""
+    return sql.SQL("").join(sql.SQL(" AND {}").format(_found(d, u)) for u in uncertain(plan, d) if u.required)
 
 
 def _found(d: TableMapping, u: Uncertain) -> sql.Composed:

@@ -15,7 +15,7 @@ from swap.core.errors import UsageError
 from swap.core.names import TableName, parse_table
 from swap.plan.model import ADDED, ADOPTED, COLUMN, DERIVED, TABLE, RefColumns
 
-DEFAULT = COLUMN
+DEFAULT = TABLE
 KEY_TYPES = frozenset(
     [
         "int2",
@@ -103,8 +103,11 @@ def _why_not(table: Table, config: Config, refs: list[RefColumns]) -> str:
         return f"its primary key's column {odd[0]} has a type that a search_path may give another equality"
     if primary.deferrable:
         return "its primary key is deferrable"
-    if {r.column for r in refs}.intersection(primary.columns):
+    columns = {r.column for r in refs}
+    if columns.intersection(primary.columns):
         return "a reference is in its primary key"
+    if excluded := [i.name for i in table.indexes if i.exclusion and columns.intersection(i.columns)]:
+        return f"the exclusion constraint {excluded[0]} contains its reference, and goes on over the integer"
     return ""
 
 

@@ -59,6 +59,20 @@ class Chunks:
         )
         return self._store.value(update.returning(c.c.number)) is not None
 
+    def bound(self, run_id: int, part: str) -> int | None:
+        """The last key or heap block of the part; None before it began."""
+        b = self._store.t["bound"]
+        found = self._store.value(sa.select(b.c.last).where(b.c.run_id == run_id, b.c.part == part))
+        return None if found is None else int(found)
+
+    def set_bound(self, run_id: int, part: str, last: int) -> None:
+        self._store.execute(sa.insert(self._store.t["bound"]).values(run_id=run_id, part=part, last=last))
+
+    def forget(self, run_id: int, part: str) -> None:
+        """The part begins again: its ranges and its bound are forgotten."""
+        for table in (self._table, self._store.t["bound"]):
+            self._store.execute(sa.delete(table).where(table.c.run_id == run_id, table.c.part == part))
+
     def rows_by_part(self, run_id: int) -> dict[str, int]:
         """Rows that the finished ranges of each part wrote."""
         c = self._table

@@ -4,6 +4,10 @@ The shadow has no index while it is filled, and no row of the source is locked. 
 claimed and not finished (killed, crashed). Ranges are disjoint, so no row is copied twice.
 A row that changes, comes or goes meanwhile is in the queue: capture was live before the first range was cut.
 
+A table without an integer key is copied by heap blocks. A row that moves between two ranges is copied twice or not at all; it is in
+the queue too (swap.ddl.backfill.drop_queued). CLUSTER, VACUUM FULL and pg_repack move rows of which no queue knows. They write
+another file, so each range looks at the file's number under the lock that it holds (`BackfillTask.unmoved`).
+
 Tasks that fill a column of an application's table do lock its rows. So they wait for a row that another session holds no
 longer than `lock_timeout_ms`; then they give the range back and try it again after a pause. Without that, an application's
 transaction that stays open would keep every row of the range from all others for as long. And of two that wait for each
@@ -38,7 +42,8 @@ class BackfillTask:
     """A table to work through in ranges. `unit`: what a range counts, keys or heap blocks. `name`: of its journal rows.
 
     `bound(conn)`: (first, last) of the whole task or None when empty; `cut(conn, low, size)`: the last of the
-    range that begins at `low`; `statement(low, high)`: the SQL of a range.
+    range that begins at `low`; `statement(low, high)`: the SQL of a range; `first(low, high)`: what runs before it.
+    `unmoved(conn)`: whether the rows are still where they were when the task began.
     """
 
     name: str
@@ -49,6 +54,8 @@ class BackfillTask:
     first_size: int
     setup: str = "SELECT"
     total_rows: int | None = None
+    first: Callable[[sql.Composable, sql.Composable], Query] | None = None
+    unmoved: Callable[[Connection], bool] | None = None
 
 
 def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, int] | None]:
@@ -91,6 +98,16 @@ def block_bound(table: TableName) -> Callable[[Connection], tuple[int, int] | No
     return bound
 
 
+def file_number(conn: Connection, table: TableName) -> int:
+    """The number of the file that holds the rows. A command that moves rows without changing them writes another file."""
+    row = conn.execute(
+        "SELECT pg_relation_filenode(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s",
+        [table.schema, table.name],
+    ).fetchone()
+    return int(row[0]) if row and row[0] else 0
+
+
 def block_cut(_conn: Connection, low: int, size: int, last: int) -> int:
     return min(last, low + size - 1)
 
@@ -108,6 +125,7 @@ class Backfill:
         self.migration, self.task, self.control = migration, task, control
         self.wait_ms = migration.config.cutover.lock_timeout_ms
         self.held_up = ""
+        self.moved = False  # another session moved the rows: nothing that was copied can be relied on
         self.size = task.first_size
         self.lock = threading.Lock()
         self.rows = 0
@@ -118,7 +136,8 @@ class Backfill:
         self.todo: list[Chunk] = []
 
     def run(self, jobs: int) -> int:
-        """Returns rows written in this call and before it. Raises Interrupted between ranges."""
+        """Returns rows written in this call and before it. It ends early when the rows have `moved`. Raises Interrupted between
+        ranges."""
         with self.migration.database.session(f"{self.task.name} planner") as conn:
             if not self._plan(conn):
                 return self.rows
@@ -160,6 +179,8 @@ class Backfill:
 
     def _claim(self, migration: Migration) -> Chunk | None:
         with self.lock:
+            if self.moved:
+                return None
             if self.todo:
                 return self.todo.pop()
             if self.last is None or self.next_low is None or self.next_low > self.last:
@@ -202,10 +223,18 @@ class Backfill:
         began = time.monotonic()
         with conn.transaction():
             conn.execute(sql.SQL("; ").join([local_timeout("lock_timeout", self.wait_ms), verbatim(self.task.setup)]))
-            count = conn.execute(self.task.statement(sql.Literal(claim.low), sql.Literal(claim.high))).rowcount
+            low, high = sql.Literal(claim.low), sql.Literal(claim.high)
+            if self.task.first is not None:
+                conn.execute(self.task.first(low, high))
+            count = conn.execute(self.task.statement(low, high)).rowcount
+            if self.task.unmoved is not None and not self.task.unmoved(conn):
+                self.moved = True
+                raise psycopg.Rollback
             conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
             if not migration.journal.chunks.finish(migration.run.id, self.task.name, claim.number, count):
                 raise psycopg.Rollback
+        if self.moved:
+            return
         elapsed_ms = (time.monotonic() - began) * 1000
         with self.lock:
             self.rows += count
@@ -215,7 +244,7 @@ class Backfill:
 
     def _say(self) -> None:
         """Rows of about all rows. A task that writes only some of the rows that it passes reports how far through the heap it is."""
-        if self.task.unit == "blocks":
+        if self.task.total_rows is None:
             total = None if self.last is None else self.last + 1
             self.migration.report.progress(self.task.name, self.covered, total, f"blocks, {self.rows:,} rows filled")
         else:

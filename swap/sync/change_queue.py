@@ -97,9 +97,7 @@ class ChangeQueue:
             for n in (0, 1)
         )
 
-    def _due_in_all(
-        self, since: Snapshot, columns: Callable[[int], sql.Composable], below: int | None = None
-    ) -> sql.Composed:
+    def _due_in_all(self, since: Snapshot, columns: Callable[[int], sql.Composable], below: int | None = None) -> sql.Composed:
         """The same of every swapped table. `columns(number)`: of the same types for each."""
         return sql.SQL(" UNION ALL ").join(
             self.due(since, columns(t.number), below, t.number) for t in self.plan.swapped
@@ -122,7 +120,9 @@ class ChangeQueue:
         """The first `limit` keys of a table with an entry that `since` does not see, in order (None, the last: a TRUNCATE); and
         whether a TRUNCATE is among the entries."""
         entries = self._keys_due(mapping, since)
-        some = sql.SQL("SELECT {key}, k.key IS NULL FROM (SELECT DISTINCT {d} FROM ({due}) d ORDER BY {d} LIMIT {n}) k ORDER BY {k}")
+        some = sql.SQL(
+            "SELECT {key}, k.key IS NULL FROM (SELECT DISTINCT {d} FROM ({due}) d ORDER BY {d} LIMIT {n}) k ORDER BY {k}"
+        )
         found = self.rows_by_xid(
             some.format(
                 key=selected(mapping, _key(mapping, "k")), k=COMMA.join(_key(mapping, "k")), d=COMMA.join(_key(mapping, "d")),

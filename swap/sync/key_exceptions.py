@@ -93,6 +93,7 @@ class KeyExceptions:
             return
         noted = queue.batch_uuids(batch, self.d, keys)
         self.parents.came += dict.fromkeys(uuid for _, uuid in noted)
+        self.parents.came += self._uuids([*{*keys}.difference(key for key, _ in noted)])
         away = self._away([*removed, *noted])
         self.parents.moved += [uuid for _, uuid in self._keep(keys, _last(away))]
         if self.plan.derived:
@@ -114,6 +115,12 @@ class KeyExceptions:
 
     def _living(self, keys: Sequence[Key]) -> list[int]:
         return [key for (key,) in self.conn.execute(sql.SQL("SELECT key FROM {}").format(self._rows(keys)))]
+
+    def _uuids(self, keys: Sequence[Key]) -> list[str]:
+        """Of entries that were put there by hand."""
+        if not keys:
+            return []
+        return [uuid for (uuid,) in self.conn.execute(sql.SQL("SELECT uuid::text FROM {}").format(self._rows(keys)))]
 
     def _rows(self, keys: Sequence[Key]) -> sql.Composed:
         """The captured rows of `keys` as a table r (key, uuid)."""

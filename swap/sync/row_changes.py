@@ -51,7 +51,7 @@ def upsert(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
     written = [m for m in d.columns if m.written]
     names = [sql.Identifier(m.target) for m in written]
     return sql.SQL(
-        "INSERT INTO {t} AS t ({columns}) SELECT {values} FROM ONLY {s} s WHERE {among} AND {resolved}"
+        "INSERT INTO {t} AS t ({columns}) SELECT {values} FROM ONLY {s} s WHERE {among}{resolved}"
         " ON CONFLICT ({key}) DO UPDATE SET {sets}"
         " WHERE ROW({old})::record *<> ROW({new})::record"
     ).format(

@@ -9,7 +9,7 @@ SCHEMA = """
 CREATE TABLE users (id bigserial PRIMARY KEY, email text UNIQUE, boss bigint REFERENCES users);
 CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE, token text UNIQUE);
 CREATE INDEX sessions_user ON sessions (user_id);
-CREATE TABLE posts (slug text PRIMARY KEY, user_id bigint REFERENCES users ON DELETE SET NULL, title text, CHECK (user_id > 0));
+CREATE TABLE posts (slug text PRIMARY KEY, user_id bigint REFERENCES users ON DELETE SET NULL, title text);
 CREATE TABLE events (session_id bigint REFERENCES sessions, n int);
 CREATE VIEW active AS SELECT s.token, u.email FROM sessions s JOIN users u ON u.id = s.user_id;
 INSERT INTO users (email) SELECT 'u' || g FROM generate_series(1, 500) g;

@@ -223,18 +223,22 @@ class Driver(Migration):
     def forget(self) -> None:
         """Empty the change tables, to look at what comes next alone."""
         self.deliver()
-        for n in (0, 1):
-            self.conn.execute(sql.SQL("TRUNCATE {}").format(change_table(self.plan, n).sql))
+        for t in self.plan.swapped:
+            for n in (0, 1):
+                self.conn.execute(sql.SQL("TRUNCATE {}").format(change_table(self.plan, n, t.number).sql))
 
     def differences(self) -> list[Any]:
-        """Keys whose shadow row is not, bit for bit, the source row with its own references mapped to uuids."""
+        """Keys whose shadow row is not, bit for bit, the source row with its own references mapped to uuids. The source has an
+        identity column. A row that is gone keeps its uuid."""
         p = self.plan
         own = {r.uuid_column: r.column for r in p.own_references}
         names = sorted({*(c.name for c in p.source_table.columns), p.identity, *own})
         comma = sql.SQL(", ")
-        uuid_of = sql.SQL("(SELECT p.{} FROM {} p WHERE p.{} = s.{})")
+        uuid_of = sql.SQL("coalesce((SELECT p.{} FROM {} p WHERE p.{} = s.{c}), (SELECT e.uuid FROM {} e WHERE e.key = s.{c}))")
         wanted = comma.join(
-            uuid_of.format(sql.Identifier(p.identity), p.source.sql, sql.Identifier(p.key), sql.Identifier(own[n]))
+            uuid_of.format(
+                sql.Identifier(p.identity), p.source.sql, sql.Identifier(p.key), p.exceptions.sql, c=sql.Identifier(own[n])
+            )  # fmt: skip
             if n in own
             else sql.Identifier("s", n)
             for n in names

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from swap.core.errors import DefectError
-from swap.ddl.backfill import copy_statement
+from swap.ddl.backfill import copy_rows, key_range
 from swap.ddl.change_tables import change_table
 from swap.plan.direction import forward
 from swap.sync import rotate
@@ -543,7 +543,8 @@ def test_a_range_whose_first_owner_commits_late_is_not_copied_twice(wide: Driver
     wide.conn.execute("INSERT INTO swap.chunk (run_id, part, number, low, high) VALUES (%s, 'users', 1, 2, 10000)", [wide.run.id])
     wide.run = wide.journal.get(wide.run.id)
     ghost, watcher = connect(database.owner, autocommit=False), connect(database.superuser)
-    copied = ghost.execute(copy_statement(forward(wide.plan), sql.Literal(2), sql.Literal(10_000))).rowcount
+    d = forward(wide.plan)
+    copied = ghost.execute(copy_rows(wide.plan, d, key_range(d, sql.Literal(2), sql.Literal(10_000)))).rowcount
     ghost.execute("UPDATE swap.chunk SET rows = %s, done_at = now() WHERE number = 1 AND part = 'users'", [copied])
 
     def blocked() -> bool:
