@@ -41,7 +41,7 @@ OTHERS = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND 
 
 # What capture adds, and nothing else: its triggers; a publication of its own.
 CAPTURE = re.compile(
-    r"^(CREATE (CONSTRAINT )?TRIGGER \S+ .* EXECUTE FUNCTION swap\.|ALTER TABLE \S+ ENABLE ALWAYS TRIGGER \"?(~swap_|0swap_|swap_)"
+    r"^(CREATE (CONSTRAINT )?TRIGGER .* EXECUTE FUNCTION swap\.|ALTER TABLE .+ ENABLE ALWAYS TRIGGER \"?(~swap_|0swap_|swap_)"
     r"|CREATE PUBLICATION swap_\d+ |ALTER PUBLICATION swap_\d+ )"
 )
 
@@ -77,9 +77,9 @@ def physical(conn: Session, app: Application, tables: Iterable[AppTable], sequen
     return found
 
 
-def dump(server: DatabaseServer, dbname: str, without: Iterable[str]) -> list[str]:
+def dump(server: DatabaseServer, dbname: str, without: Iterable[tuple[str, str]]) -> list[str]:
     """Schema and data as `pg_dump` prints them, without the schema `swap`, the tables `without`, and what capture adds."""
-    excluded = [f"--exclude-table={pattern}" for pattern in without]
+    excluded = [f'--exclude-table="{schema}"."{name}"' for schema, name in without]
     done = subprocess.run(
         [server.bindir / "pg_dump", "--encoding=UTF8", "--no-blobs", "--exclude-schema=swap", *excluded, server.conninfo(dbname)],
         capture_output=True,

@@ -28,7 +28,7 @@ class Promise:
 
     text: str
     broken: dict[str, str]
-    shadows: tuple[str, ...]
+    shadows: tuple[tuple[str, str], ...]
 
 
 def zero_touch(text: str, owner: str) -> Promise:
@@ -61,7 +61,7 @@ def zero_touch(text: str, owner: str) -> Promise:
     document.setdefault("identity", {})["existing"] = existing
     document["reference"] = list(entries.values())
     beside = [catalog.source.name, *(s.table for s in chosen.values() if not s.why_not)]
-    shadows = tuple(f"{t.schema}.{expand(config.names.shadow, t.name)}" for t in beside)
+    shadows = tuple((t.schema, expand(config.names.shadow, t.name)) for t in beside)
     return Promise(to_toml(document), broken, shadows)
 
 

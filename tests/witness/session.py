@@ -13,10 +13,11 @@ from psycopg import sql
 from tests.witness.application import Application, AppTable, Session
 from tests.witness.statements import AppStatement
 
-# Times of now() and random uuids are different in each state: only their place and form are compared.
+# Times of now() and random uuids are different in each state: only their place and form are compared. random() is not.
 TIME = re.compile(rb"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)\.\d+")
 UUID = re.compile(rb"\b[0-9a-f]{8}-[0-9a-f]{4}-([1-8])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 
+SHOWN = 300  # characters of a value in a message
 MARK = b"the witness looks"
 LOOK = f"SELECT '{MARK.decode()}'"
 SEQUENCES = "SELECT schemaname, sequencename, start_value, last_value FROM pg_sequences WHERE schemaname <> 'swap'"
@@ -48,14 +49,25 @@ class Observed:
     def difference(self, later: Observed) -> str:
         """Empty where there is none."""
         mine, other = vars(self), vars(later)
-        return "; ".join(f"{name}:\n    before {mine[name]}\n    now    {other[name]}" for name in mine if mine[name] != other[name])
+        return "; ".join(f"{name}: {first_difference(mine[name], other[name])}" for name in mine if mine[name] != other[name])
+
+
+def first_difference(before: object, now: object) -> str:
+    """Of two values that are not equal, by what they contain."""
+    if isinstance(before, list | tuple) and isinstance(now, list | tuple):
+        if before and now and len(before) == len(now):
+            return next(first_difference(b, n) for b, n in zip(before, now, strict=True) if b != n)
+        if before and now:
+            gone, new = [v for v in before if v not in now], [v for v in now if v not in before]
+            return f"{str(gone)[:SHOWN]} before, {str(new)[:SHOWN]} now"
+    return f"{str(before)[:SHOWN]} before, {str(now)[:SHOWN]} now"
 
 
 class AppSession:
     """One session over all states. `tables`: those whose rows are looked at after a write."""
 
     def __init__(self, conninfo: str, app: Application, tables: list[AppTable]) -> None:
-        self.conn: Session = psycopg.connect(conninfo, autocommit=True)
+        self.conn: Session = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
         self.tables = {t.oid: t for t in tables}
         self.notices: list[str] = []
         self.conn.add_notice_handler(lambda d: self.notices.append(f"{d.severity} {d.sqlstate} {d.message_primary}"))
@@ -114,7 +126,7 @@ class AppSession:
         """Fills in what the statement returned; returns the rows that were inserted, updated and deleted, by table."""
         settings = "".join(f"SET LOCAL {name} = '1';" for name in statement.settings)
         role = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(statement.role)).as_string(self.conn)
-        begin = f"BEGIN; DISCARD SEQUENCES; {statement.setup} {settings} {role}; {LOOK};"
+        begin = f"BEGIN; DISCARD SEQUENCES; SELECT setseed(0.5); {statement.setup} {settings} {role}; {LOOK};"
         end = f"{LOOK}; RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {LOOK}; {statement.look or 'SELECT 1'}; {LOOK}; {self.counting}"
         if statement.text.startswith("COPY"):
             self._results(begin)

@@ -59,11 +59,16 @@ class Witness:
         self._statements(command)
         self.session.restore_sequences()
 
+    @property
+    def others(self) -> list[tuple[str, str]]:
+        """The tables of the application that may change."""
+        return [(t.schema, t.name) for t in self.app.tables if t not in self.tables]
+
     def _physical(self) -> Evidence:
         return physical(self.session.conn, self.app, self.tables, self.sequences)
 
     def _dump(self, command: tuple[str, ...]) -> None:
-        found = dump(self.run.server, self.run.db.dbname, [*self.promise.shadows, *self.promise.broken])
+        found = dump(self.run.server, self.run.db.dbname, [*self.promise.shadows, *self.others])
         self.first_dump = self.first_dump or found
         if found != self.first_dump:
             gone, new = Counter(self.first_dump) - Counter(found), Counter(found) - Counter(self.first_dump)
