@@ -15,7 +15,7 @@ from swap.core.errors import UsageError
 from swap.core.names import TableName, parse_table
 from swap.plan.model import ADDED, ADOPTED, COLUMN, DERIVED, TABLE, RefColumns
 
-DEFAULT = COLUMN
+DEFAULT = TABLE
 KEY_TYPES = frozenset(
     [
         "int2",

@@ -34,7 +34,7 @@ def prepared(migrate: Migrate, database: Database) -> Driver:
 
 def ask(m: Driver, query: str) -> list[tuple[object, ...]]:
     to_uuid, to_key = resolver_names(m.plan)
-    return m.conn.execute(sql.SQL(query).format(uuid=to_uuid.sql, key=to_key.sql)).fetchall()  # type: ignore[arg-type]
+    return m.conn.execute(sql.SQL(query).format(uuid=to_uuid.sql, key=to_key.sql)).fetchall()
 
 
 def test_every_integer_has_one_uuid_and_comes_back(prepared: Driver) -> None:

@@ -10,8 +10,9 @@ import pytest
 from psycopg import errors, sql
 
 from swap.core.errors import LockError
+from swap.core.statement import script
 from swap.ddl.change_tables import change_table
-from swap.ddl.fence import fence_function
+from swap.ddl.fence import fence_functions
 from swap.state.journal import Phase
 from tests.support.cycling import Start
 from tests.support.migration import Driver, Migrate, Session, Synced, background, install, migrations
@@ -240,7 +241,7 @@ def test_nothing_a_session_creates_changes_the_definer_functions(
     for n in (0, 1):
         name = sql.Identifier("pg_temp", change_table(m.plan, n).name)
         app.execute(sql.SQL("CREATE TEMPORARY TABLE {} (xid xid8, seq bigint, key bigint)").format(name))
-    m.conn.execute(fence_function(m.plan, 0).sql)  # as it is after an exchange
+    m.conn.execute(script(fence_functions(m.plan, 0)))  # as it is after an exchange
     app.execute("CREATE TEMPORARY TABLE fence (tag bigint, generation bigint)")
     app.execute("SET search_path = pg_temp, evil, public, pg_catalog")
     app.execute("INSERT INTO public.users (id, email, uuid_id) VALUES (700, 'h', NULL)")
