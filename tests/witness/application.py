@@ -54,6 +54,12 @@ SELECT t.tgname, t.tgfoid FROM pg_trigger t
 WHERE t.tgrelid = %s AND NOT t.tgisinternal AND t.tgenabled <> 'D' ORDER BY 1
 """
 
+# A write to the second table may write to the first.
+ACTIONS = "SELECT conrelid, confrelid FROM pg_constraint WHERE contype = 'f' AND (confupdtype IN ('c', 'n', 'd') OR confdeltype IN ('c', 'n', 'd'))"
+
+# The server looks at them in TRUNCATE only where the table has a trigger, of whatever kind.
+NOT_ENFORCED = "SELECT confrelid FROM pg_constraint k WHERE contype = 'f' AND to_jsonb(k) ->> 'conenforced' = 'false'"
+
 # Functions that can be called with a small integer, or with nothing.
 FUNCTIONS = (
     OURS
@@ -140,6 +146,8 @@ class Application:
     functions: tuple[int, ...]
     calls: tuple[Function, ...]
     settings: tuple[str, ...]
+    actions: tuple[tuple[int, int], ...]
+    not_enforced: frozenset[int]
 
     def untouched(self, broken: Collection[str]) -> list[AppTable]:
         """The tables that are not among `broken`, nor parts of them."""
@@ -151,9 +159,13 @@ class Application:
 
         return [t for t in self.tables if whole(t)]
 
-    @property
-    def trigger_functions(self) -> frozenset[int]:
-        return frozenset(f for t in self.tables for _, f in t.triggers)
+    def reaching(self, tables: Collection[AppTable]) -> frozenset[int]:
+        """Those of `tables` from which a foreign key's action leads to a table outside them."""
+        kept = {t.oid for t in tables}
+        found = {t.oid for t in self.tables} - kept
+        while more := {target for holder, target in self.actions if holder in found} - found:
+            found |= more
+        return frozenset(found & kept)
 
 
 def read_application(conn: Session) -> Application:
@@ -173,4 +185,6 @@ def read_application(conn: Session) -> Application:
         tuple(f[0] for f in functions),
         tuple(Function(*f[:4]) for f in functions if conn.execute(CALLABLE, [f[0]]).fetchone()),
         tuple(r[0] for r in conn.execute(SETTINGS)),
+        tuple((holder, target) for holder, target in conn.execute(ACTIONS)),
+        frozenset(r[0] for r in conn.execute(NOT_ENFORCED)),
     )

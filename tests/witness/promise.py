@@ -31,13 +31,24 @@ class Promise:
     shadows: tuple[tuple[str, str], ...]
 
 
-def zero_touch(text: str, owner: str) -> Promise:
-    """Every reference that can be rebuilt beside is, and the source gets no column where it need not have one."""
+def zero_touch(text: str, owner: str, *, polymorphic: bool = True) -> Promise:
+    """Every reference that can be rebuilt beside is, and the source gets no column where it need not have one.
+
+    `polymorphic` False: references with a `where`, which need a column in place, are none.
+    """
     document = tomllib.loads(text)
+    if not polymorphic:
+        left = [e for e in document["reference"] if "where" in e]
+        document["reference"] = [e for e in document["reference"] if e not in left]
+        document["ignore"] = [*document.get("ignore", []), *(f"{e['table']}.{e['column']}" for e in left)]
     config = Config.model_validate(document)
+    identity = document.setdefault("identity", {})
     with closing(Target.from_options(owner, "witness").connect()) as conn:
         catalog = load_catalog(conn, config.source.name, [(parse_table(r.table), r.column) for r in config.reference])
     references = reference_columns(catalog, config)
+    if not any(r.adopted for r in references) and "column" not in identity:
+        identity["column"] = "witness_id"  # what the schema has of uuids is a column like others
+        config = Config.model_validate(document)
     chosen = {s.table: s for s in strategies(catalog, config, references)}
     entries = {(parse_table(e["table"]), e["column"]): e for e in document.get("reference", [])}
     broken: dict[str, str] = {}
@@ -58,7 +69,7 @@ def zero_touch(text: str, owner: str) -> Promise:
         existing, why = DERIVED, ""
     if why:
         broken[plain(catalog.source.name)] = why
-    document.setdefault("identity", {})["existing"] = existing
+    identity["existing"] = existing
     document["reference"] = list(entries.values())
     beside = [catalog.source.name, *(s.table for s in chosen.values() if not s.why_not)]
     shadows = tuple((t.schema, expand(config.names.shadow, t.name)) for t in beside)

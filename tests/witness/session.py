@@ -141,8 +141,11 @@ class AppSession:
 
     def _written(self, statement: AppStatement, seen: Observed, counts: list[tuple[int, ...]]) -> None:
         seen.counted = tuple((str(self.tables[oid]), *values) for oid, *values in counts if any(values))
-        oids = [oid for oid, *values in counts if any(values) or statement.kind == "truncate"]
-        if oids:
+        oids = [oid for oid, *values in counts if any(values)]
+        if statement.kind == "truncate":  # it does not count rows
+            left = [sql.SQL("(SELECT count(*) FROM ONLY {})").format(t.sql) for t in self.tables.values()]
+            seen.written = self._results(sql.SQL("SELECT {}").format(sql.SQL(", ").join(left)).as_string(self.conn))[0]
+        elif oids:
             rows = (sql.SQL("SELECT t::text FROM ONLY {} t").format(self.tables[oid].sql) for oid in oids)
             seen.written = self._results(sql.SQL("; ").join(rows).as_string(self.conn))[0]
 

@@ -79,11 +79,14 @@ class Writer:
         self.prepared: dict[str, str] = {}  # by name: what a session does once, before `prepare`
 
     def statements(self, tables: list[AppTable], views: list[AppTable], calls: list[Function]) -> list[AppStatement]:
+        """Of `tables` reads and writes, of those alone that cannot write to another table by a foreign key."""
         out: list[AppStatement] = []
+        reaching = self.app.reaching(tables)
         for number, t in enumerate(tables):
-            values = row_values(self.session, t)
-            out += [*self._reads(t), *self._whole_rows(t), *self._writes(t, values), *self._audited(t, values)]
-            out += [*self._archived(t, values), *self._kept(t, values, number)]
+            values = row_values(self.session, t) if t.oid not in reaching else None
+            out += [*self._reads(t), *self._whole_rows(t), *self._kept(t, values, number)]
+            if values is not None:
+                out += [*self._writes(t, values), *self._audited(t, values), *self._archived(t, values)]
         for v in views:
             out += self._reads(v)
         for f in calls:
@@ -96,10 +99,9 @@ class Writer:
     def _reads(self, t: AppTable) -> Iterator[AppStatement]:
         """As everybody who was granted something, without settings and with those that policies ask for."""
         select = self.text("SELECT * FROM {t}", t=t.sql)
-        for role in (t.owner, *t.roles):
-            yield AppStatement("read", str(t), role, select)
-            if self.app.settings:
-                yield AppStatement("read", str(t), role, select, settings=self.app.settings)
+        yield AppStatement("read", str(t), t.owner, select)
+        for role in t.roles:
+            yield AppStatement("read", str(t), role, select, settings=self.app.settings)
 
     def _whole_rows(self, t: AppTable) -> Iterator[AppStatement]:
         columns = sql.SQL(", ").join(c.ident for c in t.columns)
@@ -141,7 +143,8 @@ class Writer:
         yield AppStatement("on conflict", name, t.owner, again)
         yield AppStatement("insert again", name, t.owner, f"{delete}; {insert}")
         yield AppStatement("truncate", name, t.owner, self.text("TRUNCATE {t} CASCADE", t=own))
-        yield AppStatement("truncate", name, t.owner, self.text("TRUNCATE {t}", t=own))
+        if t.oid not in self.app.not_enforced:
+            yield AppStatement("truncate", name, t.owner, self.text("TRUNCATE {t}", t=own))
         if t.written:
             copy = self.text("COPY {t} FROM STDIN", t=own)
             yield AppStatement("copy from", name, t.owner, copy, data=values.copied(values.fresh))
@@ -192,11 +195,11 @@ class Writer:
         for statement in (move, everything, f"{move}; {back}", f"{insert}; {everything}"):
             yield AppStatement("archive", str(t), t.owner, statement, self._archive(t), look)
 
-    def _kept(self, t: AppTable, values: RowValues, number: int) -> Iterator[AppStatement]:
+    def _kept(self, t: AppTable, values: RowValues | None, number: int) -> Iterator[AppStatement]:
         """Prepared once, and executed in the same session in every state: a changed result type is 0A000."""
         select = self.text("SELECT * FROM {t}", t=t.sql)
         queries = {f"select_{number}": select, f"row_{number}": self.text("SELECT t FROM {t} t", t=t.sql)}
-        if t.written:
+        if values is not None and t.written:
             queries |= {
                 f"insert_{number}": self.text("INSERT INTO {t} VALUES ({v}) RETURNING *", t=t.sql, v=values.literals(values.fresh)),
                 f"update_{number}": self.text(

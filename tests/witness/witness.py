@@ -44,10 +44,24 @@ class Witness:
             found = sequences(conn)
         session = AppSession(run.db.superuser, app, tables)
         session.keep(writer.prepared)
-        return cls(run, promise, app, tables, statements, session, found)
+        made = cls(run, promise, app, tables, statements, session, found)
+        made.counts["statements"] = len(statements)
+        made.counts["schemas"] = 1
+        for reason in promise.broken.values():
+            made.counts[f"tables left out: {reason}"] += 1
+        if reaching := app.reaching(tables):
+            made.counts["tables only read: a foreign key's action leads to one that is left out"] = len(reaching)
+        return made
 
     def close(self) -> None:
         self.session.close()
+
+    @property
+    def unfired(self) -> list[str]:
+        """The application's triggers, of the tables that were written, whose function no statement has called."""
+        called = {oid for seen in self.first.values() for oid in seen.called}
+        reaching = self.app.reaching(self.tables)
+        return [f"{t}: {n}" for t in self.tables if t.oid not in reaching for n, f in t.triggers if f not in called]
 
     def after(self, *command: str) -> None:
         """Run the command, or none; then everything is as it was first."""
@@ -84,4 +98,4 @@ class Witness:
         self.first_types = self.first_types or types
         if types != self.first_types:
             self.failures.append(f"{' '.join(command)}: the result types of prepared statements: {types}, {self.first_types}")
-        self.counts["statements"] += len(self.statements)
+        self.counts["runs of them"] += len(self.statements)
