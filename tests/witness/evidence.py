@@ -32,7 +32,9 @@ SELECT relid::regclass::text, n_tup_ins, n_tup_upd, n_tup_del, n_tup_hot_upd, va
 FROM pg_stat_all_tables WHERE relid = ANY (%(oids)s) ORDER BY relid
 """
 # Outside the tool's schema. A migration takes no number from any of them before the cutover.
-SEQUENCES = "SELECT oid, relname, relnamespace::regnamespace::text FROM pg_class WHERE relkind = 'S' AND oid = ANY (%s) ORDER BY oid"
+SEQUENCES = (
+    "SELECT oid, relname, relnamespace::regnamespace::text FROM pg_class WHERE relkind = 'S' AND oid = ANY (%s) ORDER BY oid"
+)
 ALL_SEQUENCES = """
 SELECT oid FROM pg_class WHERE relkind = 'S' AND relnamespace::regnamespace::text NOT IN ('swap', 'information_schema')
     AND relnamespace::regnamespace::text !~ '^pg_'
@@ -93,9 +95,7 @@ def dump(server: DatabaseServer, dbname: str, without: Iterable[tuple[str, str]]
 def changes(before: Evidence, after: Evidence) -> list[str]:
     """What is not as it was."""
     keys = dict.fromkeys([*before, *after])
-    return [
-        f"{key}: {_short(before.get(key), after.get(key))}" for key in keys if before.get(key) != after.get(key)
-    ]
+    return [f"{key}: {_short(before.get(key), after.get(key))}" for key in keys if before.get(key) != after.get(key)]
 
 
 def _short(before: Any, after: Any) -> str:

@@ -127,7 +127,9 @@ class AppSession:
         settings = "".join(f"SET LOCAL {name} = '1';" for name in statement.settings)
         role = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(statement.role)).as_string(self.conn)
         begin = f"BEGIN; DISCARD SEQUENCES; SELECT setseed(0.5); {statement.setup} {settings} {role}; {LOOK};"
-        end = f"{LOOK}; RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {LOOK}; {statement.look or 'SELECT 1'}; {LOOK}; {self.counting}"
+        end = (
+            f"{LOOK}; RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; {LOOK}; {statement.look or 'SELECT 1'}; {LOOK}; {self.counting}"
+        )
         if statement.text.startswith("COPY"):
             self._results(begin)
             copied = self._copy(statement)

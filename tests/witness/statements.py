@@ -68,7 +68,9 @@ class AppStatement:
     settings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"[{self.kind}] {self.table} as {self.role}: {self.text}" + (f" with {self.settings[0]} …" if self.settings else "")
+        return f"[{self.kind}] {self.table} as {self.role}: {self.text}" + (
+            f" with {self.settings[0]} …" if self.settings else ""
+        )
 
 
 class Writer:
@@ -94,7 +96,7 @@ class Writer:
         return out
 
     def text(self, query: str, **parts: sql.Composable) -> str:
-        return sql.SQL(query).format(**parts).as_string(self.session)  # type: ignore[arg-type]
+        return sql.SQL(query).format(**parts).as_string(self.session)
 
     def _reads(self, t: AppTable) -> Iterator[AppStatement]:
         """As everybody who was granted something, without settings and with those that policies ask for."""
@@ -124,13 +126,15 @@ class Writer:
 
     @staticmethod
     def _columns(t: AppTable) -> sql.Composed:
-        return sql.SQL(", ").join([sql.SQL("{} {}").format(c.ident, sql.SQL(c.type)) for c in t.columns])  # type: ignore[arg-type]
+        return sql.SQL(", ").join([sql.SQL("{} {}").format(c.ident, sql.SQL(c.type)) for c in t.columns])
 
     def _writes(self, t: AppTable, values: RowValues) -> Iterator[AppStatement]:
         """INSERT, UPDATE of every column, DELETE, COPY, TRUNCATE, without a column list where there need not be one."""
         own, name = t.sql, str(t)
         insert = self.text("INSERT INTO {t} VALUES ({v}) RETURNING *", t=own, v=values.literals(values.fresh))
-        again = self.text("INSERT INTO {t} VALUES ({v}) ON CONFLICT DO NOTHING RETURNING *", t=own, v=values.literals(values.first))
+        again = self.text(
+            "INSERT INTO {t} VALUES ({v}) ON CONFLICT DO NOTHING RETURNING *", t=own, v=values.literals(values.first)
+        )
         listed, given = values.assigned(values.fresh, defaults=True)
         delete = self.text("DELETE FROM {t} WHERE {first} RETURNING *", t=own, first=first_row(t))
         for role in (t.owner, *t.roles):
@@ -201,7 +205,9 @@ class Writer:
         queries = {f"select_{number}": select, f"row_{number}": self.text("SELECT t FROM {t} t", t=t.sql)}
         if values is not None and t.written:
             queries |= {
-                f"insert_{number}": self.text("INSERT INTO {t} VALUES ({v}) RETURNING *", t=t.sql, v=values.literals(values.fresh)),
+                f"insert_{number}": self.text(
+                    "INSERT INTO {t} VALUES ({v}) RETURNING *", t=t.sql, v=values.literals(values.fresh)
+                ),
                 f"update_{number}": self.text(
                     "UPDATE {t} SET {all} WHERE {f} RETURNING *", t=t.sql, all=self._itself(t), f=first_row(t)
                 ),
@@ -211,12 +217,12 @@ class Writer:
             self.prepared[name] = f"PREPARE {name} AS {query}"
             yield AppStatement("prepared", str(t), t.owner, f"EXECUTE {name}")
         function = sql.Identifier(f"cached_{number}")
-        self.prepared[f"cached_{number}"] = CACHED.format(
-            name=function, table=t.sql, role=sql.Identifier(t.owner)
-        ).as_string(self.session)
+        self.prepared[f"cached_{number}"] = CACHED.format(name=function, table=t.sql, role=sql.Identifier(t.owner)).as_string(
+            self.session
+        )
         yield AppStatement("kept plan", str(t), t.owner, f"SELECT pg_temp.cached_{number}()")
 
     def _call(self, f: Function) -> AppStatement:
         arguments = "1" if f.arguments else ""
-        text = self.text("SELECT * FROM {f}({a})", f=sql.Identifier(f.schema, f.name), a=sql.SQL(arguments))  # type: ignore[arg-type]
+        text = self.text("SELECT * FROM {f}({a})", f=sql.Identifier(f.schema, f.name), a=sql.SQL(arguments))
         return AppStatement("function", f"{f.schema}.{f.name}", "app", text)

@@ -25,12 +25,38 @@ from tests.witness.witness import Witness
 CASES = {c.name: c for c in cases() if c.text("refused.txt") is None}
 WHOLE = os.environ.get("SWAP_WITNESS") == "all"
 # One of each kind of object; of realistic schemas the two that are rebuilt beside as they are.
-SAMPLE = (
-    "adopt checks column_defaults column_grants column_types functions generated_stored generated_virtual grants identity_always"
-    " index_methods key_integer names_odd plain policy_elsewhere policy_source publication_listed reference_actions"
-    " reference_by_uuid_only reference_chain reference_partitioned schema_erp schema_saas self_reference storage trigger_constraint"
-    " trigger_reference trigger_source trigger_transition_tables views"
-).split()
+SAMPLE = [
+    "adopt",
+    "checks",
+    "column_defaults",
+    "column_grants",
+    "column_types",
+    "functions",
+    "generated_stored",
+    "generated_virtual",
+    "grants",
+    "identity_always",
+    "index_methods",
+    "key_integer",
+    "names_odd",
+    "plain",
+    "policy_elsewhere",
+    "policy_source",
+    "publication_listed",
+    "reference_actions",
+    "reference_by_uuid_only",
+    "reference_chain",
+    "reference_partitioned",
+    "schema_erp",
+    "schema_saas",
+    "self_reference",
+    "storage",
+    "trigger_constraint",
+    "trigger_reference",
+    "trigger_source",
+    "trigger_transition_tables",
+    "views",
+]
 # Its references with a `where` get a column in place; it runs without them, so that its other thirty tables are looked at.
 WITHOUT_WHERE = {"schema_rails"}
 
@@ -47,9 +73,7 @@ def no_autovacuum(admin: Execute) -> Iterator[None]:
 
 @pytest.mark.both_modes
 @pytest.mark.parametrize("name", sorted(CASES) if WHOLE else SAMPLE)
-def test_nothing_is_noticed(
-    name: str, database: Database, server: DatabaseServer, tmp_path: Path, witnessed: Witnessed
-) -> None:
+def test_nothing_is_noticed(name: str, database: Database, server: DatabaseServer, tmp_path: Path, witnessed: Witnessed) -> None:
     case = CASES[name]
     run = FixtureRun(case, database, server, tmp_path / "swap.toml")
     if run.major < case.requires:

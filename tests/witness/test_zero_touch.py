@@ -81,7 +81,10 @@ def test_what_a_row_knows_of_its_writes_stays(m: Driver, app: Session) -> None:
     sizes = app.execute(SIZES).fetchall()
     m.synced()
     assert app.execute(SIZES).fetchall() == sizes
-    assert app.execute("SELECT born_text FROM users WHERE id IN (1, 500) ORDER BY id").fetchall() == [("2001-02-03",), ("03.02.2001",)]
+    assert app.execute("SELECT born_text FROM users WHERE id IN (1, 500) ORDER BY id").fetchall() == [
+        ("2001-02-03",),
+        ("03.02.2001",),
+    ]
     assert lock is not None
     assert app.execute("UPDATE sessions SET device = 'x' WHERE id = 7 AND xmin = %s AND ctid = %s", lock).rowcount == 1
     assert app.execute("SELECT count(*) FROM log").fetchone() == (1,)
@@ -105,7 +108,9 @@ def test_a_writer_with_an_old_snapshot_gets_no_40001(m: Driver, app: Session, le
 def test_lastval_is_the_applications(m: Driver, app: Session) -> None:
     """H48: of a row that is captured, lastval() is the row's number; a session that took none has none."""
     m.synced()
-    assert app.execute("INSERT INTO sessions (user_id) VALUES (1) RETURNING id = lastval(), id = currval('sessions_id_seq')").fetchone() == (
+    assert app.execute(
+        "INSERT INTO sessions (user_id) VALUES (1) RETURNING id = lastval(), id = currval('sessions_id_seq')"
+    ).fetchone() == (
         True,
         True,
     )
@@ -145,8 +150,12 @@ def test_parents_and_children_in_any_order(m: Driver, app: Session, connect: Con
 def test_children_before_their_parents(m: Driver, app: Session) -> None:
     """H52: under deferred keys and constraints, with the application's triggers on them: they fire for its own writes alone."""
     m.synced()
-    app.execute("BEGIN; INSERT INTO sessions (user_id, device) VALUES (700, 'd'), (700, 'd2'); INSERT INTO users VALUES (700, 'after'); COMMIT")
-    app.execute("BEGIN; UPDATE sessions SET user_id = 701 - user_id WHERE user_id IN (350, 351); INSERT INTO sessions (user_id) VALUES (702)")
+    app.execute(
+        "BEGIN; INSERT INTO sessions (user_id, device) VALUES (700, 'd'), (700, 'd2'); INSERT INTO users VALUES (700, 'after'); COMMIT"
+    )
+    app.execute(
+        "BEGIN; UPDATE sessions SET user_id = 701 - user_id WHERE user_id IN (350, 351); INSERT INTO sessions (user_id) VALUES (702)"
+    )
     app.execute("INSERT INTO users VALUES (702, 'after'); COMMIT")
     m.sync()
     exchange(m, "cutover")

@@ -34,7 +34,7 @@ def other_value(t: AppTable, c: AppColumn) -> sql.Composable:
     if c.type_name in TEXTS:
         return sql.SQL("coalesce({}, '') || 'w'").format(name)
     if c.type_name in TIMES:
-        return sql.SQL("coalesce({}, '2020-01-01') + {}").format(name, sql.SQL(TIMES[c.type_name]))  # type: ignore[arg-type]
+        return sql.SQL("coalesce({}, '2020-01-01') + {}").format(name, sql.SQL(TIMES[c.type_name]))
     if c.type_name == "bool":
         return sql.SQL("NOT coalesce({}, false)").format(name)
     if c.category == "E":
@@ -42,7 +42,7 @@ def other_value(t: AppTable, c: AppColumn) -> sql.Composable:
     if c.type_name == "bytea":
         return sql.SQL("{} || '\\x77'").format(name)
     if c.type_name in CONSTANTS:
-        return sql.SQL(CONSTANTS[c.type_name])  # type: ignore[arg-type]
+        return sql.SQL(CONSTANTS[c.type_name])
     return name
 
 
@@ -91,7 +91,9 @@ def row_values(conn: Session, t: AppTable) -> RowValues:
     comma = sql.SQL(", ")
     as_text = sql.SQL("({})::text")
     first = comma.join([as_text.format(c.ident) for c in t.written])
-    fresh = comma.join([as_text.format(other_value(t, c) if c.unique and not c.foreign else c.ident) for c in t.written])
+    computed = any(c.generated and c.unique for c in t.columns)  # out of any column
+    changed = [other_value(t, c) if (c.unique or computed) and not c.foreign else c.ident for c in t.written]
+    fresh = comma.join([as_text.format(c) for c in changed])
     query = sql.SQL("SELECT {} FROM {} WHERE {}")
     if not t.written:
         return RowValues(t, (), ())

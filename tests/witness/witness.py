@@ -48,9 +48,9 @@ class Witness:
         made.counts["statements"] = len(statements)
         made.counts["schemas"] = 1
         for reason in promise.broken.values():
-            made.counts[f"tables left out: {reason}"] += 1
+            made.counts[f"left out: {reason}"] += 1
         if reaching := app.reaching(tables):
-            made.counts["tables only read: a foreign key's action leads to one that is left out"] = len(reaching)
+            made.counts["left out, writes: a foreign key's action leads to a table that is left out"] = len(reaching)
         return made
 
     def close(self) -> None:
@@ -98,4 +98,5 @@ class Witness:
         self.first_types = self.first_types or types
         if types != self.first_types:
             self.failures.append(f"{' '.join(command)}: the result types of prepared statements: {types}, {self.first_types}")
-        self.counts["runs of them"] += len(self.statements)
+        if not command:
+            self.counts["without an error"] = sum(seen.error is None for seen in self.first.values())
