@@ -29,6 +29,7 @@ from verify.capture import captured_tables
 from verify.compat import compat_differences
 from verify.context import ComparisonContext
 from verify.mapping import key_columns, violations
+from verify.meaning import changed_meanings
 from verify.partial_report import PartialReport
 from verify.record import finish
 from verify.reference_rows import ReferenceRowComparison
@@ -94,7 +95,10 @@ class _Verification:
             return
         finished = m.journal.step_done(m.run.id, SETTLED)  # before everything else: the follow-up notes it last
         tables = {t.name: t for t in load_tables(m.conn, [file.oid for file in found.table_files.values()])}
-        structure_check, incomparable = structure(m.plan, self.mapping, tables[self.mapping.origin], tables[self.mapping.target])
+        structure_check, incomparable = structure(
+            m.plan, self.mapping, tables[self.mapping.origin], tables[self.mapping.target],
+            changed_meanings(m.conn, m.plan, m.direction),
+        )  # fmt: skip
         self._check_catalog(structure_check, tables, finished=finished)
         pin_change_tables(queue, m.plan)
         if self.settings.standby is not None:

@@ -6,6 +6,8 @@ no message would tell.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from swap.catalog.model import Column, Table
 from swap.plan.direction import Direction, TableMapping, forward
 from swap.plan.model import Plan
@@ -13,9 +15,12 @@ from verify.checks import check
 from verify.report import CheckResult
 
 
-def structure(plan: Plan, mapping: TableMapping, origin: Table, target: Table) -> tuple[CheckResult, list[str]]:
-    """The check, and the reasons why the rows cannot be compared (a column is missing on a side, or has another type)."""
-    incomparable, problems = [], []
+def structure(
+    plan: Plan, mapping: TableMapping, origin: Table, target: Table, more: Sequence[str] = ()
+) -> tuple[CheckResult, list[str]]:
+    """The check, and the reasons why the rows cannot be compared (a column is missing on a side, or has another type). `more`: what
+    else is not as it should be."""
+    incomparable, problems = [], list(more)
     for mapped in mapping.columns:
         a, b = origin.column(mapped.origin), target.column(mapped.target)
         if a is None:

@@ -95,7 +95,11 @@ def not_valid_checks(plan: Plan) -> list[Statement]:
         drop = alter.format(plan.source.sql, verbatim("DROP"), name)
         label = part(plan.source, c.name)
         why = "a check that was never validated"
-        out.append(Statement(add, why, plan.source, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label))
+        out.append(
+            Statement(
+                add, why, plan.source, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=c.meaning.path
+            )
+        )  # fmt: skip
     return out
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from swap.catalog.meaning import together
 from swap.catalog.model import Column
 from swap.core.names import derive
 from swap.core.sql_text import Query, verbatim
@@ -47,7 +48,9 @@ def create_shadow(plan: Plan) -> list[Statement]:
     if table.tablespace:
         create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(table.tablespace))
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(shadow.sql)
-    out = [Statement(create, "the shadow table, empty and without indexes", shadow, "", drop, kind=Kind.TABLE, verb=Verb.CREATE)]
+    why = "the shadow table, empty and without indexes"
+    path = together([*(c.meaning for c in table.columns), *(c.meaning for c in table.checks)]).path
+    out = [Statement(create, why, shadow, "", drop, kind=Kind.TABLE, verb=Verb.CREATE, path=path)]
     out += [Statement(s, why, shadow, kind=Kind.TABLE) for s, why in _attributes(plan)]
     out += shadow_labels(plan, _taken_names(plan))
     why = "no grant before the cutover, whatever the default privileges say"

@@ -42,6 +42,7 @@ def shadow_indexes(source: Table, shadow: TableName, identity: str, rewritten: D
             constraint=_constraint(i),
             as_constraint=i.exclusion,
             attributes=_attributes(i, tablespace=i.tablespace),
+            path=i.meaning.path,
         )
         for i in source.indexes
         if i.valid and not is_identity_index(i, identity)
@@ -97,6 +98,7 @@ def _equivalent(
         adopted=adopted is not None,
         on_only=table.kind == "p",
         part_of=part_of,
+        path=index.meaning.path,
     )
 
 

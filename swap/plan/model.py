@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 
 from swap.catalog.model import Catalog, ForeignKey, Index, Table
+from swap.core.application_settings import Settings
 from swap.core.names import TableName, derive
 from swap.plan.policies import NewPolicy
 
@@ -126,7 +127,7 @@ class IndexPlan:
     The index is called `build_name` until the cutover. Then it takes `final_name`, the application's name, and the index that
     had this name is called `retired_name`. `final_name` None: an index that only swap needs (legacy key, spare of a primary
     key). `adopted`: the application built it. `on_only`: the index of a partitioned table, which is empty; the indexes of its
-    partitions are attached to it.
+    partitions are attached to it. `path`: as of a statement.
     """
 
     table: TableName
@@ -141,6 +142,7 @@ class IndexPlan:
     adopted: bool = False
     on_only: bool = False
     part_of: PartOf | None = None
+    path: tuple[str, ...] = ()
 
     @property
     def is_primary(self) -> bool:
@@ -216,6 +218,7 @@ class Plan:
     compat_column: str | None = None  # in the shadow: takes the name of the identity in the cutover
     mode: str = "trigger"
     legacy_overflow: str = "refuse"
+    settings: Settings = ()  # of the application's sessions, at `prepare` (swap.core.application_settings)
 
     def state(self, suffix: str) -> TableName:
         """A name in the state schema that belongs to this source alone: several sources share the schema."""

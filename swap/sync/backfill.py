@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
 from swap.core.lock_retries import RETRIED, local_timeout
 from swap.core.names import TableName
@@ -31,6 +32,7 @@ from swap.state.migration import Migration
 from swap.sync.control import Control, Interrupted
 
 PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
+RESUMES = "What was committed before stays; `swap sync` goes on from there."
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,9 @@ def block_cut(_conn: Connection, low: int, size: int, last: int) -> int:
 
 def tid(block: sql.Composable, *, after: bool = False) -> sql.Composable:
     """The first tid of a heap block (or of the one after it), for a range over ctid."""
-    plus = sql.SQL(" + 1" if after else "")
-    return sql.SQL("('(' || ({}{})::text || ',0)')").format(block, plus)
+    plus = sql.SQL(" OPERATOR(pg_catalog.+) 1" if after else "")
+    text = "('(' OPERATOR(pg_catalog.||) ({}{})::pg_catalog.text OPERATOR(pg_catalog.||) ',0)')"
+    return sql.SQL(text).format(block, plus)
 
 
 class Backfill:
@@ -202,7 +205,9 @@ class Backfill:
         began = time.monotonic()
         with conn.transaction():
             conn.execute(sql.SQL("; ").join([local_timeout("lock_timeout", self.wait_ms), verbatim(self.task.setup)]))
-            count = conn.execute(self.task.statement(sql.Literal(claim.low), sql.Literal(claim.high))).rowcount
+            statement = self.task.statement(sql.Literal(claim.low), sql.Literal(claim.high))
+            with explained(f"{self.task.name}, {self.task.unit} {claim.low} to {claim.high}, could not be written", RESUMES):
+                count = execute_as_application(conn, statement, migration.plan.settings)
             conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
             if not migration.journal.chunks.finish(migration.run.id, self.task.name, claim.number, count):
                 raise psycopg.Rollback

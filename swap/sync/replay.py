@@ -14,6 +14,7 @@ from typing import Protocol
 import psycopg
 from psycopg import sql
 
+from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
 from swap.core.errors import DefectError
 from swap.core.names import TableName
@@ -26,6 +27,7 @@ from swap.sync.change_queue import Batch, ChangeQueue, current_snapshot
 
 BATCH = 20_000
 SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
+UNCHANGED = "Nothing of the batch was applied; the changes stay in the queue."
 CONFLICT = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
 
 
@@ -136,7 +138,8 @@ def apply(migration: Migration, batch: Batch, *, two_pass: bool, queue: ChangeQu
 
     def put(keys: list[int], left: list[int]) -> None:
         stale.extend(_delete_gone(migration, d, keys, left))
-        conn.execute(upsert(d, keys))
+        with explained(f"Rows of {d.origin} could not be written to {d.target}", UNCHANGED):
+            execute_as_application(conn, upsert(d, keys), migration.plan.settings)
 
     if two_pass:
         _slices(queue, batch, delete)
@@ -191,7 +194,7 @@ def key_array(keys: list[int]) -> sql.Composable:
 def delete_gone(d: TableMapping, keys: list[int]) -> sql.Composed:
     """DELETE the rows that the captured side no longer has, or has under another uuid."""
     return sql.SQL(
-        "DELETE FROM {t} t WHERE t.{tk} = ANY ({keys}) AND NOT EXISTS"
+        "DELETE FROM ONLY {t} t WHERE t.{tk} = ANY ({keys}) AND NOT EXISTS"
         " (SELECT FROM {s} s WHERE s.{sk} = t.{tk} AND s.{su} = t.{tu}) RETURNING t.{tk}"
     ).format(
         t=d.target.sql, s=d.origin.sql, keys=key_array(keys),
@@ -201,25 +204,29 @@ def delete_gone(d: TableMapping, keys: list[int]) -> sql.Composed:
 
 
 def delete_keys(d: TableMapping, keys: list[int]) -> sql.Composed:
-    return sql.SQL("DELETE FROM {} t WHERE t.{} = ANY ({})").format(d.target.sql, sql.Identifier(d.target_key), key_array(keys))
+    return sql.SQL("DELETE FROM ONLY {} t WHERE t.{} = ANY ({})").format(
+        d.target.sql, sql.Identifier(d.target_key), key_array(keys)
+    )
 
 
 def delete_all_gone(d: TableMapping) -> sql.Composed:
     """After a TRUNCATE: every maintained row whose key the captured side does not have."""
-    return sql.SQL("DELETE FROM {} t WHERE NOT EXISTS (SELECT FROM {} s WHERE s.{} = t.{})").format(
+    return sql.SQL("DELETE FROM ONLY {} t WHERE NOT EXISTS (SELECT FROM {} s WHERE s.{} = t.{})").format(
         d.target.sql, d.origin.sql, sql.Identifier(d.origin_key), sql.Identifier(d.target_key)
     )
 
 
 def upsert(d: TableMapping, keys: list[int]) -> sql.Composed:
-    """INSERT … ON CONFLICT (integer key) DO UPDATE, skipping rows whose image is already equal (1.0 is not 1.00)."""
+    """INSERT … ON CONFLICT (integer key) DO UPDATE, skipping rows whose image is already equal (1.0 is not 1.00).
+
+    It runs under the application's settings, so it names every operator and type with its schema."""
     written = [m for m in d.columns if m.written]
     names = [sql.Identifier(m.target) for m in written]
     comma = sql.SQL(", ")
     return sql.SQL(
-        "INSERT INTO {t} AS t ({columns}) SELECT {values} FROM {s} s WHERE s.{sk} = ANY ({keys})"
+        "INSERT INTO {t} AS t ({columns}) SELECT {values} FROM {s} s WHERE s.{sk} OPERATOR(pg_catalog.=) ANY ({keys})"
         " ON CONFLICT ({tk}) DO UPDATE SET {sets}"
-        " WHERE ROW({old})::record *<> ROW({new})::record"
+        " WHERE ROW({old})::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW({new})::pg_catalog.record"
     ).format(
         t=d.target.sql,
         s=d.origin.sql,
