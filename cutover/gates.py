@@ -9,10 +9,12 @@ from cutover.lock_table import refuse_lock_table
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
 from swap.core.snapshot import Snapshot
+from swap.ddl.likeness import Stage
 from swap.doctor.subscriptions import refuse_subscriptions
 from swap.plan.direction import Direction
 from swap.plan.model import IndexPlan
 from swap.prepare.drift import drift, refuse_drift, watched_tables
+from swap.prepare.likeness import refuse_unlike, shadow_as_made
 from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
 from swap.sync.build import index_state
@@ -80,6 +82,8 @@ def check_gates(migration: Migration, grace_s: float = 0.0) -> Verified:
     _capture(migration)
     verified = _verification(migration, grace_s)
     refuse_drift(drift(migration), "it was last recorded", NOTHING_CHANGED)
+    if run.direction is Direction.FORWARD:
+        refuse_unlike(run.plan, shadow_as_made(conn, run.plan), Stage.BUILT, NOTHING_CHANGED)
     refuse_changed(conn, run, verified.snapshot)
     refuse_subscriptions(conn, watched_tables(conn, run.plan))
     _indexes(conn, run)

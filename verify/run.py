@@ -19,7 +19,10 @@ from swap.catalog.model import Table
 from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
 from swap.ddl.compat import compat_pairs
+from swap.ddl.likeness import Stage, unlike
+from swap.plan.direction import Direction
 from swap.prepare.drift import difference, watched_tables
+from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.barrier import GivenUp, delivered
@@ -97,7 +100,7 @@ class _Verification:
         tables = {t.name: t for t in load_tables(m.conn, [file.oid for file in found.table_files.values()])}
         structure_check, incomparable = structure(
             m.plan, self.mapping, tables[self.mapping.origin], tables[self.mapping.target],
-            changed_meanings(m.conn, m.plan, m.direction),
+            [*changed_meanings(m.conn, m.plan, m.direction), *self._unlike(tables)],
         )  # fmt: skip
         self._check_catalog(structure_check, tables, finished=finished)
         pin_change_tables(queue, m.plan)
@@ -113,6 +116,14 @@ class _Verification:
         if workers.given_up:
             raise GivenUp(workers.given_up)
         found.unfinished += [reason for reason in (snapshots.why_lost(), why_unpinned(queue)) if reason]
+
+    def _unlike(self, tables: Tables) -> list[str]:
+        """What the table that swap made has other than its source. Before the build is complete it has less."""
+        forward = self.m.direction is Direction.FORWARD
+        if forward and self.m.run.phase is not Phase.SYNCING:
+            return []
+        table = tables[self.mapping.target if forward else self.mapping.origin]
+        return [f"{table.name}: {line}" for line in unlike(self.m.plan, table, Stage.BUILT if forward else Stage.LIVE)]
 
     def _compare(
         self, holder: Migration, workers: Workers, barrier: Barrier | None, tables: Tables, incomparable: list[str]

@@ -113,10 +113,10 @@ def _attributes(plan: Plan) -> list[tuple[Query, str]]:
         if c.compression:
             out.append((column + verbatim(f"SET COMPRESSION {COMPRESSION[c.compression]}"), "same compression"))
     out += [(alter + s, "same statistics target") for s in _statistics(plan)]
-    for column_name, options in _column_options(plan).items():
+    for column_name, options in column_options(plan).items():
         column = sql.SQL("ALTER COLUMN {} SET ({})").format(sql.Identifier(column_name), parameters(options))
         out.append((alter + column, "same attribute options"))
-    for column_name, text in _comments(plan).items():
+    for column_name, text in column_comments(plan).items():
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(name, sql.Identifier(column_name), sql.Literal(text))
         out.append((comment, "same comment"))
     for constraint, text in _not_null_comments(plan).items():
@@ -140,19 +140,20 @@ def _taken_names(plan: Plan) -> dict[str, str]:
     return {plan.identity: plan.key, **{r.uuid_column: r.column for r in plan.own_references}}
 
 
-def _statistics(plan: Plan) -> list[Query]:
-    """Statistics targets. A uuid column without one gets the target of the integer whose name it takes."""
+def column_targets(plan: Plan) -> dict[str, int]:
+    """Statistics targets by column. A uuid column without one gets the target of the integer whose name it takes."""
     targets = {c.name: c.statistics for c in plan.source_table.columns}
     for uuid, integer in _taken_names(plan).items():
         targets[uuid] = targets.get(uuid) if targets.get(uuid) is not None else targets[integer]
-    return [
-        sql.SQL("ALTER COLUMN {} SET STATISTICS {}").format(sql.Identifier(name), target)
-        for name, target in targets.items()
-        if target is not None
-    ]
+    return {name: target for name, target in targets.items() if target is not None}
 
 
-def _column_options(plan: Plan) -> dict[str, tuple[str, ...]]:
+def _statistics(plan: Plan) -> list[Query]:
+    set_ = sql.SQL("ALTER COLUMN {} SET STATISTICS {}")
+    return [set_.format(sql.Identifier(name), target) for name, target in column_targets(plan).items()]
+
+
+def column_options(plan: Plan) -> dict[str, tuple[str, ...]]:
     """Attribute options (the number of distinct values). A uuid column gets those of the integer whose name it takes."""
     options = {c.name: c.options for c in plan.source_table.columns if c.options}
     return {u: options[i] for u, i in _taken_names(plan).items() if i in options} | options
@@ -167,7 +168,7 @@ def _not_null_comments(plan: Plan) -> dict[str, str]:
     return {name: comment for name, comment in named if name and comment}
 
 
-def _comments(plan: Plan) -> dict[str, str]:
+def column_comments(plan: Plan) -> dict[str, str]:
     """Comments by column. After the cutover each name still has its comment, and the integers keep theirs."""
     comments = {c.name: c.comment for c in plan.source_table.columns if c.comment}
     return comments | {uuid: comments[integer] for uuid, integer in _taken_names(plan).items() if integer in comments}

@@ -34,6 +34,7 @@ from swap.ddl.set_aside import dependents
 from swap.ddl.statistics import build_name
 from swap.doctor.finding import Finding, blocker, ok
 from swap.doctor.trial.functions import review
+from swap.doctor.trial.likeness import compare_tables
 from swap.doctor.trial.meaning import compare_meanings
 from swap.doctor.trial.partitions import some_partitions
 from swap.doctor.trial.remap import SchemaRemap
@@ -144,6 +145,8 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
         error_in_savepoint(conn, partial(conn.execute, definition))
     builder.run([*rest, *_statements(moved)])
     trial.findings += compare_meanings(conn, plan, remap)
+    if not trial.failed and not trial.left_out:
+        trial.findings += compare_tables(conn, plan, remap)
     trial.findings += review(conn, plan, remap)
 
 
