@@ -181,7 +181,7 @@ def _by_heap(where: RowCondition, blocks: sql.Composable, key: sql.Composable) -
     return sql.SQL("{} AND {}").format(blocks, where(sql.SQL("({} + 0)").format(key)))
 
 
-_SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM {} s WHERE {}")
+_SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM ONLY {} s WHERE {}")
 
 
 def _origin(mapping: TableMapping, where: RowCondition) -> sql.Composed:

@@ -34,7 +34,9 @@ def target_rows(mapping: TableMapping, where: RowCondition, columns: Sequence[Co
 def _rows(table: TableName, key: str, values: Sequence[sql.Composable], where: RowCondition) -> sql.Composed:
     k = sql.Identifier("s", key)
     named = [sql.SQL("{} AS {}").format(v, sql.Identifier(f"c{n}")) for n, v in enumerate(values)]
-    return sql.SQL("SELECT {} FROM {} s WHERE {}").format(COMMA.join([sql.SQL("{} AS k").format(k), *named]), table.sql, where(k))
+    return sql.SQL("SELECT {} FROM ONLY {} s WHERE {}").format(
+        COMMA.join([sql.SQL("{} AS k").format(k), *named]), table.sql, where(k)
+    )
 
 
 def row_image(alias: str, count: int) -> sql.Composed:

@@ -231,13 +231,13 @@ def unbroken(results: list[T | None]) -> list[T]:
 def count_rows(conn: Connection, table: TableName, key: str, r: KeyRange) -> int:
     """Count the rows with a key in `r`, by the heap: an index that lost entries must not vouch for itself."""
     conn.execute(HEAP_ONLY)
-    query = sql.SQL("SELECT count(*) FROM {} s WHERE {}").format(table.sql, r.where(sql.Identifier("s", key)))
+    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {}").format(table.sql, r.where(sql.Identifier("s", key)))
     (count,) = fetch_values(conn, query)
     return int(count)
 
 
 def count_keys(conn: Connection, table: TableName, key: str, keys: sql.Composable) -> int:
     """Count the rows that hold one of the keys."""
-    query = sql.SQL("SELECT count(*) FROM {} s WHERE s.{} = ANY ({})").format(table.sql, sql.Identifier(key), keys)
+    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE s.{} = ANY ({})").format(table.sql, sql.Identifier(key), keys)
     (count,) = fetch_values(conn, query)
     return int(count)

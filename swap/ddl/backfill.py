@@ -21,7 +21,7 @@ def copy_statement(d: TableMapping, low: sql.Composable, high: sql.Composable) -
     """Copy one key range [low, high] of the captured table: INSERT … SELECT."""
     written = [m for m in d.columns if m.written]
     return sql.SQL(
-        "INSERT INTO {} ({}) SELECT {} FROM {} s WHERE s.{k} OPERATOR(pg_catalog.>=) {} AND s.{k} OPERATOR(pg_catalog.<=) {}"
+        "INSERT INTO {} ({}) SELECT {} FROM ONLY {} s WHERE s.{k} OPERATOR(pg_catalog.>=) {} AND s.{k} OPERATOR(pg_catalog.<=) {}"
     ).format(
         d.target.sql,
         sql.SQL(", ").join(sql.Identifier(m.target) for m in written),

@@ -60,7 +60,7 @@ class TableMapping:
         if not mapped.lookup:
             return sql.Composed([column])
         return sql.SQL(
-            "CASE WHEN {c} IS NOT NULL THEN (SELECT p.{u} FROM {t} p WHERE p.{k} OPERATOR(pg_catalog.=) {c}) END"
+            "CASE WHEN {c} IS NOT NULL THEN (SELECT p.{u} FROM ONLY {t} p WHERE p.{k} OPERATOR(pg_catalog.=) {c}) END"
         ).format(c=column, u=sql.Identifier(self.origin_uuid), t=self.origin.sql, k=sql.Identifier(self.origin_key))
 
     @property

@@ -58,7 +58,7 @@ def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, i
 
     def bound(conn: Connection) -> tuple[int, int] | None:
         k = sql.Identifier(key)
-        ((first, last),) = conn.execute(sql.SQL("SELECT min({}), max({}) FROM {}").format(k, k, table.sql)).fetchall()
+        ((first, last),) = conn.execute(sql.SQL("SELECT min({}), max({}) FROM ONLY {}").format(k, k, table.sql)).fetchall()
         return None if first is None else (first, last)
 
     return bound
@@ -70,7 +70,7 @@ def key_cut(table: TableName, key: str) -> Callable[[Connection, int, int, int],
     def cut(conn: Connection, low: int, size: int, last: int) -> int:
         k = sql.Identifier(key)
         row = conn.execute(
-            sql.SQL("SELECT {k} FROM {t} WHERE {k} >= {low} AND {k} <= {last} ORDER BY {k} OFFSET {n} LIMIT 1").format(
+            sql.SQL("SELECT {k} FROM ONLY {t} WHERE {k} >= {low} AND {k} <= {last} ORDER BY {k} OFFSET {n} LIMIT 1").format(
                 k=k, t=table.sql, low=sql.Literal(low), last=sql.Literal(last), n=sql.Literal(size - 1)
             )
         ).fetchone()

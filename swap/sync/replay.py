@@ -195,7 +195,7 @@ def delete_gone(d: TableMapping, keys: list[int]) -> sql.Composed:
     """DELETE the rows that the captured side no longer has, or has under another uuid."""
     return sql.SQL(
         "DELETE FROM ONLY {t} t WHERE t.{tk} = ANY ({keys}) AND NOT EXISTS"
-        " (SELECT FROM {s} s WHERE s.{sk} = t.{tk} AND s.{su} = t.{tu}) RETURNING t.{tk}"
+        " (SELECT FROM ONLY {s} s WHERE s.{sk} = t.{tk} AND s.{su} = t.{tu}) RETURNING t.{tk}"
     ).format(
         t=d.target.sql, s=d.origin.sql, keys=key_array(keys),
         tk=sql.Identifier(d.target_key), sk=sql.Identifier(d.origin_key),
@@ -211,7 +211,7 @@ def delete_keys(d: TableMapping, keys: list[int]) -> sql.Composed:
 
 def delete_all_gone(d: TableMapping) -> sql.Composed:
     """After a TRUNCATE: every maintained row whose key the captured side does not have."""
-    return sql.SQL("DELETE FROM ONLY {} t WHERE NOT EXISTS (SELECT FROM {} s WHERE s.{} = t.{})").format(
+    return sql.SQL("DELETE FROM ONLY {} t WHERE NOT EXISTS (SELECT FROM ONLY {} s WHERE s.{} = t.{})").format(
         d.target.sql, d.origin.sql, sql.Identifier(d.origin_key), sql.Identifier(d.target_key)
     )
 
@@ -224,7 +224,7 @@ def upsert(d: TableMapping, keys: list[int]) -> sql.Composed:
     names = [sql.Identifier(m.target) for m in written]
     comma = sql.SQL(", ")
     return sql.SQL(
-        "INSERT INTO {t} AS t ({columns}) SELECT {values} FROM {s} s WHERE s.{sk} OPERATOR(pg_catalog.=) ANY ({keys})"
+        "INSERT INTO {t} AS t ({columns}) SELECT {values} FROM ONLY {s} s WHERE s.{sk} OPERATOR(pg_catalog.=) ANY ({keys})"
         " ON CONFLICT ({tk}) DO UPDATE SET {sets}"
         " WHERE ROW({old})::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW({new})::pg_catalog.record"
     ).format(
@@ -245,14 +245,14 @@ def _among(conn: Connection, table: TableName, column: str, values: list[int], w
     """`wanted` (else `column`) of the rows whose `column` is one of `values`."""
     if not values:
         return []
-    query = sql.SQL("SELECT s.{} FROM {} s WHERE s.{} = ANY ({})").format(
+    query = sql.SQL("SELECT s.{} FROM ONLY {} s WHERE s.{} = ANY ({})").format(
         sql.Identifier(wanted or column), table.sql, sql.Identifier(column), key_array(values)
     )
     return [r[0] for r in conn.execute(query).fetchall()]
 
 
 def _absent(conn: Connection, d: TableMapping, keys: list[int]) -> list[int]:
-    query = sql.SQL("SELECT k FROM unnest({}) k WHERE NOT EXISTS (SELECT FROM {} t WHERE t.{} = k)").format(
+    query = sql.SQL("SELECT k FROM unnest({}) k WHERE NOT EXISTS (SELECT FROM ONLY {} t WHERE t.{} = k)").format(
         key_array(keys), d.target.sql, sql.Identifier(d.target_key)
     )
     return [r[0] for r in conn.execute(query).fetchall()]

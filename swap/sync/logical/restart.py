@@ -57,8 +57,8 @@ def queue_differing(plan: Plan, d: TableMapping) -> sql.Composed:
     comma = sql.SQL(", ")
     return sql.SQL(
         "INSERT INTO {changes} (key) SELECT coalesce(a.k, b.k)"
-        " FROM (SELECT s.{ok} AS k, ROW({values})::record AS r FROM {origin} s) a"
-        " FULL JOIN (SELECT t.{tk} AS k, ROW({columns})::record AS r FROM {target} t) b ON a.k = b.k"
+        " FROM (SELECT s.{ok} AS k, ROW({values})::record AS r FROM ONLY {origin} s) a"
+        " FULL JOIN (SELECT t.{tk} AS k, ROW({columns})::record AS r FROM ONLY {target} t) b ON a.k = b.k"
         " WHERE a.k IS NULL OR b.k IS NULL OR a.r *<> b.r"
     ).format(
         changes=change_table(plan, 0).sql,
