@@ -30,7 +30,7 @@ from swap.plan.direction import TableMapping
 from verify.block_ranges import BlockRange
 from verify.exact import by_index, comparable
 from verify.ranges import KeyRange
-from verify.row_images import COMMA, RowCondition, target_value
+from verify.row_images import COMMA, RowCondition, compared, target_value
 
 # Types whose equality is identity of the stored value, and which can be hashed, by pg_type.typname.
 IDENTICAL = frozenset(
@@ -186,11 +186,13 @@ _SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM ONLY {} s W
 
 def _origin(mapping: TableMapping, where: RowCondition) -> sql.Composed:
     key = sql.Identifier("s", mapping.origin_key)
-    value = row_hash(key, [c.column for c in mapping.columns], [mapping.value(c) for c in mapping.columns])
+    columns = compared(mapping)
+    value = row_hash(key, [c.column for c in columns], [mapping.value(c) for c in columns])
     return _SUM.format(value, mapping.origin.sql, where(key))
 
 
 def _target(mapping: TableMapping, where: RowCondition) -> sql.Composed:
     key = sql.Identifier("s", mapping.target_key)
-    value = row_hash(key, [c.column for c in mapping.columns], [target_value(c) for c in mapping.columns])
+    columns = compared(mapping)
+    value = row_hash(key, [c.column for c in columns], [target_value(c) for c in columns])
     return _SUM.format(value, mapping.target.sql, where(key))

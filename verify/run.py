@@ -44,6 +44,7 @@ from verify.snapshots import SnapshotSeries, pin_change_tables, why_unpinned
 from verify.standby import await_replay, check_standby
 from verify.structure import structure
 from verify.table_files import table_files
+from verify.virtual_columns import failing_rows, virtual_check, virtual_columns
 from verify.workers import GiveUp, Task, Workers, no_reason
 
 Tables = dict[TableName, Table]
@@ -139,6 +140,7 @@ class _Verification:
             self.found.unfinished.append("; ".join(incomparable) or reason or "")
         else:
             RowComparison(context, self.mapping, tables[self.mapping.origin], tables[self.mapping.target]).run()
+            self._check_virtual(workers)
         self._check_mapping(workers, tables)
         self._check_compat(workers)
         self._compare_references(context, tables)
@@ -180,6 +182,16 @@ class _Verification:
         problems = [line for r in results for line in r or ()]
         good = "integers and uuids are unique and never NULL on both sides"
         self.found.checks.append(named.check("mapping_one_to_one", problems, good))
+
+    def _check_virtual(self, workers: Workers) -> None:
+        columns = virtual_columns(self.mapping, self.m.plan.settings)
+        if not columns:
+            return
+        results = workers.run([Task(c.label, partial(failing_rows, column=c)) for c in columns])
+        if any(r is None for r in results):
+            self.found.unfinished.append("the VIRTUAL columns were not computed")
+            return
+        self.found.checks.append(virtual_check([line for r in results for line in r or ()], len(columns)))
 
     def _check_compat(self, workers: Workers) -> None:
         """Compare the compat columns with their keys: there are some with `[names] compat` only."""

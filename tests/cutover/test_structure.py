@@ -9,10 +9,11 @@ import psycopg
 import pytest
 
 from cutover import run as cutover_run
+from cutover.prepared_exchange import prepare_exchange
 from swap.core.errors import RefusedError
 from tests.support.migration import Driver, install
 from tests.support.servers import Database
-from verify.repair import queue_differences
+from verify.repair import repair
 
 SCHEMA = """
 CREATE TABLE users (id bigserial PRIMARY KEY, email text NOT NULL, note text);
@@ -55,7 +56,7 @@ def test_values_that_a_rewrite_changed_are_not_lost(verified: Driver, table: str
         assert report.verdict == "identical"
     else:
         assert report.verdict == "different"
-        assert queue_differences(verified, report) == 30
+        assert repair(verified, report).keys == 30
         verified.sync()
         assert verified.verify().verdict == "identical"
     assert verified.exchange("cutover").outcome == "committed"
@@ -65,7 +66,7 @@ def test_values_that_a_rewrite_changed_are_not_lost(verified: Driver, table: str
 
 def test_a_rewrite_while_the_exchange_waits(verified: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     """H57: the gates have passed; it is asked again under the locks, and nothing is changed."""
-    made = cutover_run.prepare_exchange
+    made = prepare_exchange
 
     def rewritten(*args: Any) -> Any:
         prepared = made(*args)
