@@ -4,6 +4,10 @@ The shadow has no index while it is filled, and no row of the source is locked. 
 claimed and not finished (killed, crashed). Ranges are disjoint, so no row is copied twice.
 A row that changes, comes or goes meanwhile is in the queue: capture was live before the first range was cut.
 
+Ranges of heap blocks are ranges of one file. CLUSTER, VACUUM FULL and pg_repack write the rows into another one in another order, and
+no trigger sees it: a row that was not reached yet may then lie where the task has been. So each range reads the number of the file
+under its own lock, and with another file the task begins again. The file's number is in the name of the task's ranges in the journal.
+
 Tasks that fill a column of an application's table do lock its rows. So they wait for a row that another session holds no
 longer than `lock_timeout_ms`; then they give the range back and try it again after a pause. Without that, an application's
 transaction that stays open would keep every row of the range from all others for as long. And of two that wait for each
@@ -40,7 +44,7 @@ class BackfillTask:
     """A table to work through in ranges. `unit`: what a range counts, keys or heap blocks. `name`: of its journal rows.
 
     `bound(conn)`: (first, last) of the whole task or None when empty; `cut(conn, low, size)`: the last of the
-    range that begins at `low`; `statement(low, high)`: the SQL of a range.
+    range that begins at `low`; `statement(low, high)`: the SQL of a range. `heap`: of a task by blocks.
     """
 
     name: str
@@ -51,6 +55,7 @@ class BackfillTask:
     first_size: int
     setup: str = "SELECT"
     total_rows: int | None = None
+    heap: TableName | None = None
 
 
 def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, int] | None]:
@@ -104,6 +109,18 @@ def tid(block: sql.Composable, *, after: bool = False) -> sql.Composable:
     return sql.SQL(text).format(block, plus)
 
 
+FILE = (
+    "SELECT c.relfilenode::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname = %s AND c.relname = %s"
+)
+
+
+def _file(conn: Connection, heap: TableName | None) -> int | None:
+    """The number of the heap's file; None for a task that is not by blocks."""
+    row = conn.execute(FILE, [heap.schema, heap.name]).fetchone() if heap is not None else None
+    return int(row[0]) if row else None
+
+
 class Backfill:
     """Works one task through with `jobs` workers. Claims are serialised here; ranges run in parallel."""
 
@@ -119,18 +136,29 @@ class Backfill:
         self.next_low: int | None = None
         self.number = 0
         self.todo: list[Chunk] = []
+        self.part = task.name  # of the journal's rows
+        self.file: int | None = None
+        self.moved = False
 
     def run(self, jobs: int) -> int:
         """Returns rows written in this call and before it. Raises Interrupted between ranges."""
-        with self.migration.database.session(f"{self.task.name} planner") as conn:
-            if not self._plan(conn):
+        while True:
+            self.moved = False
+            with self.migration.database.session(f"{self.task.name} planner") as conn:
+                self.file = _file(conn, self.task.heap)
+                self.part = self.task.name if self.file is None else f"{self.task.name} of file {self.file}"
+                if not self._plan(conn):
+                    return self.rows
+            self._say()
+            with ThreadPoolExecutor(jobs, thread_name_prefix="backfill") as pool:
+                futures = {pool.submit(self._worker) for _ in range(jobs)}
+                self._supervise(futures)
+            self.control.check()
+            if not self.moved:
                 return self.rows
-        self._say()
-        with ThreadPoolExecutor(jobs, thread_name_prefix="backfill") as pool:
-            futures = {pool.submit(self._worker) for _ in range(jobs)}
-            self._supervise(futures)
-        self.control.check()
-        return self.rows
+            self.migration.report.note(
+                f"{self.task.name}: the table was rewritten meanwhile, so the column is filled from the start"
+            )
 
     def _supervise(self, futures: set[Future[None]]) -> None:
         pending = futures
@@ -149,7 +177,7 @@ class Backfill:
 
     def _plan(self, conn: Connection) -> bool:
         """Read what earlier calls did; False when the task is complete or empty."""
-        claimed = self.migration.on(conn).journal.chunks.of(self.migration.run.id, self.task.name)
+        claimed = self.migration.on(conn).journal.chunks.of(self.migration.run.id, self.part)
         bound = self.task.bound(conn)
         self.rows = sum(c.rows or 0 for c in claimed)
         self.covered = sum(c.width for c in claimed if c.done)
@@ -163,6 +191,8 @@ class Backfill:
 
     def _claim(self, migration: Migration) -> Chunk | None:
         with self.lock:
+            if self.moved:
+                return None
             if self.todo:
                 return self.todo.pop()
             if self.last is None or self.next_low is None or self.next_low > self.last:
@@ -171,7 +201,7 @@ class Backfill:
             high = self.task.cut(migration.conn, low, self.size, self.last)
             self.number += 1
             claim = Chunk(self.number, low, high)
-            migration.journal.chunks.claim(migration.run.id, self.task.name, claim)
+            migration.journal.chunks.claim(migration.run.id, self.part, claim)
             self.next_low = high + 1
             return claim
 
@@ -209,9 +239,14 @@ class Backfill:
             with explained(f"{self.task.name}, {self.task.unit} {claim.low} to {claim.high}, could not be written", RESUMES):
                 count = execute_as_application(conn, statement, migration.plan.settings)
             conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
-            if not migration.journal.chunks.finish(migration.run.id, self.task.name, claim.number, count):
+            if _file(conn, self.task.heap) != self.file:
+                self.moved = True
+                raise psycopg.Rollback
+            if not migration.journal.chunks.finish(migration.run.id, self.part, claim.number, count):
                 raise psycopg.Rollback
         elapsed_ms = (time.monotonic() - began) * 1000
+        if self.moved:
+            return
         with self.lock:
             self.rows += count
             self.size = next_size(self.size, elapsed_ms, migration.config.sync.chunk_target_ms, self.task.first_size)
