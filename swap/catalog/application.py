@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import psycopg
 from psycopg import sql
 
 from swap.catalog.query import query
 from swap.core.application_settings import KEPT, VALUES, Settings
 from swap.core.connection import Connection
+from swap.core.errors import UsageError
 from swap.core.rows import fetch_values
 from swap.core.session_settings import SETTINGS
 
@@ -28,10 +30,18 @@ def application_settings(conn: Connection, owner: str, configured: Mapping[str, 
 
 
 def schemas_of(conn: Connection, settings: Settings) -> tuple[str, ...]:
-    """The schemas of the application's search_path that exist. pg_catalog is among them where the path names it."""
+    """The schemas of the application's search_path that exist. pg_catalog is among them where the path names it. Raises UsageError."""
     path = next((v for n, v in settings if n.lower() == "search_path"), None)
     if path is None:
         return ()
-    with conn.transaction(force_rollback=True):
-        conn.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [path])
-        return tuple(fetch_values(conn, sql.SQL("SELECT n::text FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) n")))
+    try:
+        with conn.transaction(force_rollback=True):
+            conn.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [path])
+            return tuple(
+                fetch_values(conn, sql.SQL("SELECT n::text FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) n"))
+            )
+    except psycopg.errors.InvalidParameterValue as e:
+        raise UsageError(
+            f"The search_path of the application cannot be set: {e.diag.message_primary}.",
+            hint="Correct [application] settings: it is a list of schemas, quoted as in SQL.",
+        ) from None

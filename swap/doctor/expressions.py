@@ -34,13 +34,15 @@ MEND = "Mend it, or what it runs under ([application] settings: search_path, Tim
 
 
 class Expression(NamedTuple):
-    """One row of expressions.sql. `condition`: of a partial index; `true` of everything else."""
+    """One row of expressions.sql. `condition`: of a partial index; `true` of everything else. `validated`: False for a CHECK that is
+    NOT VALID, which rows may break that are there (swap.doctor.not_valid)."""
 
     table_oid: int
     kind: str
     name: str
     expression: str
     condition: str
+    validated: bool
     changeable: bool
     own: bool
 
@@ -49,6 +51,9 @@ def check_expressions(conn: Connection, subject: Subject, settings: Settings, ti
     """Each expression that is tried is one scan of its table: `timeout_ms` at most, under ACCESS SHARE. `may_try`: the session may
     create temporary tables, in which the server says whether a CHECK is immutable."""
     tables = {t.oid: t for t in subject.tables}
+    if wrong := _settings_error(conn, settings):
+        hint = "Correct [application] settings, or what ALTER ROLE … SET and ALTER DATABASE … SET say for the owner."
+        return [blocker("application", subject.source.owner, f"the settings of its sessions cannot be set here: {wrong}", hint)]
     found = []
     for e in read(conn, Expression, "expressions.sql", oids=list(tables)):
         table = tables[e.table_oid]
@@ -58,9 +63,22 @@ def check_expressions(conn: Connection, subject: Subject, settings: Settings, ti
             found.append(_changeable(table, e))
         if e.kind == "index" and e.own and may_try and (problem := _unreadable(conn, table, e)):
             found.append(_failing_index(table, e, problem))
-        elif e.changeable or e.own:
+        elif (e.changeable or e.own) and e.validated:
             found += _try(conn, table, e, settings, timeout_ms)
     return or_ok(found, "expressions", subject.source.name, "what is evaluated for every row runs, and gives what is there")
+
+
+def _settings_error(conn: Connection, settings: Settings) -> str:
+    """Why the application's settings cannot be set; empty where they can."""
+    try:
+        if settings:
+            with conn.transaction(force_rollback=True):
+                conn.execute(adopt(settings))
+    except psycopg.Error as error:
+        if not judged(error):
+            raise
+        return _said(error)
+    return ""
 
 
 def _changeable(table: Table, e: Expression) -> Finding:

@@ -123,6 +123,26 @@ def test_a_check_that_is_not_immutable_is_refused(database: Database) -> None:
     assert all("is not immutable" in f.detail and f.acceptable for f in found)
 
 
+def test_settings_that_cannot_be_set(database: Database) -> None:
+    """I12: said before anything runs under them."""
+    install(database, "CREATE TABLE users (id bigserial PRIMARY KEY)")
+    (found,) = blockers(tried(database, application={"settings": {"TimeZone": "Mars/Olympus"}}))
+    assert found.startswith(
+        "application:swap_owner: the settings of its sessions cannot be set here: invalid value for parameter"
+    )
+
+
+def test_a_not_valid_check_that_is_not_immutable(database: Database) -> None:
+    """H54: the retired table has it, for every row that is written."""
+    install(
+        database,
+        "CREATE TABLE users (id bigserial PRIMARY KEY, due timestamptz); INSERT INTO users (due) VALUES ('2020-01-01');"
+        "ALTER TABLE users ADD CONSTRAINT future CHECK (due > now()) NOT VALID",
+    )
+    labels = [f.label for f in tried(database) if f.status == "blocker"]
+    assert labels == ["not-valid:public.users.future", "check:public.users.future"]
+
+
 def test_rows_that_fail_a_check_now_are_counted(database: Database) -> None:
     """H54: the server never looks again at a constraint that it has validated."""
     ddl = "CREATE FUNCTION ok(text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';"
@@ -201,3 +221,45 @@ def test_an_index_over_a_sql_function_that_names_no_schema(database: Database) -
     found = blockers(tried(database))
     assert [f.partition(": ")[0] for f in found] == ["index:public.by_f"]
     assert "function g(text) does not exist" in found[0]
+
+
+HIDING = """
+CREATE FUNCTION public.never(bigint, bigint) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+CREATE FUNCTION public.never(uuid, uuid) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+CREATE FUNCTION public.never(tid, tid) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+CREATE OPERATOR public.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = public.never);
+CREATE OPERATOR public.>= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = public.never);
+CREATE OPERATOR public.<= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = public.never);
+CREATE OPERATOR public.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = public.never);
+CREATE OPERATOR public.< (LEFTARG = tid, RIGHTARG = tid, FUNCTION = public.never);
+CREATE OPERATOR public.>= (LEFTARG = tid, RIGHTARG = tid, FUNCTION = public.never);
+CREATE FUNCTION public.gen_random_uuid() RETURNS uuid LANGUAGE sql AS $$SELECT '00000000-0000-4000-8000-000000000000'::uuid$$;
+"""
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_operators_of_the_applications_path_change_nothing(database: Database, adopted: bool) -> None:
+    """I12: the path is the application's to the letter, with its own operators in front of those of pg_catalog; the statements of
+    swap that run under it name theirs."""
+    install(database, "SELECT")
+    execute(database.superuser, HIDING)
+    uuids = (", uuid_id uuid UNIQUE", ", user_uuid_id uuid") if adopted else ("", "")
+    install(
+        database,
+        f"CREATE TABLE users (id bigserial PRIMARY KEY, boss bigint REFERENCES users, email text{uuids[0]});"
+        f"CREATE TABLE sessions (user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE{uuids[1]});"
+        "INSERT INTO users (email) SELECT 'u' || n FROM generate_series(1, 50) n; UPDATE users SET boss = 51 - id;"
+        "INSERT INTO sessions (user_id) SELECT id FROM users",
+    )
+    path = {"settings": {"search_path": "public, pg_catalog"}}
+    with closing(Driver.begin(database, application=path, names={"compat": True})) as m:
+        assert dict(m.plan.settings)["search_path"] == "public, pg_catalog"
+        m.synced()
+        execute(database.owner, "UPDATE users SET boss = 7 WHERE id < 5; DELETE FROM sessions WHERE user_id = 9")
+        m.sync()
+        assert m.verify().verdict == "identical"
+        assert m.exchange("cutover").outcome == "committed"
+        assert execute(database.owner, "SELECT count(DISTINCT id), count(boss) FROM users") == [(50, 50)]
+        execute(database.owner, "UPDATE users SET email = 'x' WHERE legacy_id < 5")
+        m.sync()
+        assert m.verify().verdict == "identical"
