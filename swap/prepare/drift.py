@@ -85,9 +85,11 @@ def drift(migration: Migration) -> list[str]:
 
 
 def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of either that the other has not, as text (`+`: new, `-`: gone)."""
+    """The lines of either that the other has not, as text (`+`: new, `-`: gone). What says most comes first: a new column has a line
+    of its own before that of its attributes."""
     before, after = comparable(was, now)
-    return [f"+ {t}: {line}" for t, line in sorted(after - before)] + [f"- {t}: {line}" for t, line in sorted(before - after)]
+    changed = [("+", t, line) for t, line in sorted(after - before)] + [("-", t, line) for t, line in sorted(before - after)]
+    return [f"{sign} {t}: {line}" for sign, t, line in sorted(changed, key=lambda x: x[2].startswith(LATER))]
 
 
 def comparable(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
@@ -107,6 +109,7 @@ def foreign_drift(migration: Migration) -> list[str]:
     row = conn.execute("SELECT to_regclass(%s)::text", [plan.shadow.sql.as_string(conn)]).fetchone()
     shadow = row[0] if row else None
     changed = [("+", *x) for x in sorted(now - was)] + [("-", *x) for x in sorted(was - now)]
+    changed.sort(key=lambda x: x[2].startswith(LATER))
     return [f"{sign} {table}: {line}" for sign, table, line in changed if table != shadow and _subject(line) not in mine]
 
 
