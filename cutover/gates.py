@@ -16,13 +16,14 @@ from swap.doctor.subscriptions import refuse_subscriptions
 from swap.plan.direction import Direction
 from swap.plan.model import IndexPlan
 from swap.prepare.drift import drift, refuse_drift, watched_tables
-from swap.prepare.likeness import refuse_unlike, shadow_as_made
+from swap.prepare.likeness import refuse_unlike
 from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
 from swap.sync.build import index_state
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.position import check_journalled
+from swap.sync.waiting import count_held
 from verify.capture import current_faults
 from verify.capture_since import changed_since
 from verify.published import publication_faults
@@ -87,13 +88,14 @@ def check_gates(migration: Migration, grace_s: float = 0.0) -> Verified:
     verified = _verification(migration, grace_s)
     refuse_drift(drift(migration), "it was last recorded", NOTHING_CHANGED)
     if run.direction is Direction.FORWARD:
-        refuse_unlike(run.plan, shadow_as_made(conn, run.plan), Stage.BUILT, NOTHING_CHANGED)
+        refuse_unlike(conn, run.plan, Stage.BUILT, NOTHING_CHANGED)
     refuse_changed(conn, run, verified.snapshot)
     refuse_rewritten(conn, verified.files)
     refuse_subscriptions(conn, watched_tables(conn, run.plan))
     _indexes(conn, run)
     _statistics(conn, run)
     refuse_lock_table(conn, run.plan)
+    refuse_waiting(migration)
     pending = ChangeQueue.of(migration).count_due()
     if pending > MAX_BACKLOG:
         raise RefusedError(
@@ -142,7 +144,7 @@ def refuse_changed(conn: Connection, run: Run, snapshot: str) -> None:
     """Raises RefusedError when another session has changed what captures since `snapshot`, that of the verification, even if
     it is now as it was: a change that was written meanwhile may be in no queue. Called again under the locks."""
     changed = changed_since(conn, run.plan, snapshot)
-    changed += publication_faults(conn, run.plan, run.direction) if run.mode == "logical" else []
+    changed += [f.detail for f in publication_faults(conn, run.plan, run.direction)] if run.mode == "logical" else []
     if changed:
         raise RefusedError(
             f"What captures changes has been changed since the last verification: {_some(changed)}.",
@@ -164,6 +166,16 @@ def refuse_rewritten(conn: Connection, files: Mapping[str, tuple[int, int]]) -> 
         )
 
 
+def refuse_waiting(migration: Migration) -> None:
+    """Raises RefusedError while rows wait for the row that they refer to: the exchange would lose them. Called again under the
+    locks, after the drain."""
+    if waiting := count_held(migration.conn, migration.plan):
+        raise RefusedError(
+            f"{waiting} rows refer to a row that is not there, in a column that may not be NULL: the new table cannot hold them.",
+            hint="Delete these rows, or insert what they refer to; `swap status` shows how many are left, then try again.",
+        )
+
+
 def _some(lines: list[str]) -> str:
     more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
     return "; ".join(lines[:SHOWN]) + more
@@ -173,7 +185,7 @@ def _indexes(conn: Connection, run: Run) -> None:
     plan = run.plan
     if run.direction is Direction.FORWARD:
         wanted = [
-            *(i.table.renamed(i.build_name) for i in (plan.key_index, *plan.indexes)),
+            *(i.table.renamed(i.build_name) for t in plan.swapped for i in (t.key_index, *t.indexes)),
             *(
                 i.table.renamed(i.build_name)
                 for r in plan.references
@@ -184,10 +196,10 @@ def _indexes(conn: Connection, run: Run) -> None:
         ]
     else:
         wanted = [
-            *(plan.source.renamed(r.after) for r in plan.retired_indexes),
+            *(t.name.renamed(r.after) for t in plan.swapped for r in t.retired_indexes),
             *(i.table.renamed(i.build_name) for r in plan.references for i in r.spares),
         ]
-    for name in wanted:
+    for name in dict.fromkeys(wanted):
         if not index_state(conn, name):
             raise RefusedError(
                 f"The index {name} is missing or invalid.", hint="`swap sync --once` builds it; if not, `swap abort`."
@@ -195,11 +207,12 @@ def _indexes(conn: Connection, run: Run) -> None:
 
 
 def _statistics(conn: Connection, run: Run) -> None:
-    table = run.plan.shadow if run.direction is Direction.FORWARD else run.plan.retired
-    row = conn.execute(
-        "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relname = %s",
-        [table.schema, table.name],
-    ).fetchone()
-    if row is None or not row[0]:
-        raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")
+    for t in run.plan.swapped:
+        table = t.shadow if run.direction is Direction.FORWARD else t.retired
+        row = conn.execute(
+            "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND c.relname = %s",
+            [table.schema, table.name],
+        ).fetchone()
+        if row is None or not row[0]:
+            raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")

@@ -13,7 +13,7 @@ import psycopg
 from cutover.after_commit import after_commit
 from cutover.attempt_monitor import AttemptMonitor, Bystanders
 from cutover.clients import disconnect, refuse_clients
-from cutover.final_drain import converge
+from cutover.final_drain import Uncompared, converge
 from cutover.gates import Verified, check_gates, check_phase
 from cutover.hold import HoldExceededError
 from cutover.kill import Killer
@@ -139,19 +139,19 @@ class ExchangeCommand:
         conn, plan = m.conn, m.plan
         killer = Killer(cut.kill_blockers)
         met: set[str] = set()  # transactions that held the tables when the last attempt failed
-        compare_from = converge(m, verified.watermark, self.barrier)
+        uncompared = converge(m, Uncompared(verified.watermark), self.barrier)
         for number in range(1, cut.max_attempts + 1):
             if m.stop.is_set():
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
             in_the_way = [*obstacles(m), *map(Reason, no_room(conn, plan))]
             reason = Reason.join([*in_the_way, *self._still_there(met, killer)])
-            compare_from = converge(m, compare_from, self.barrier)
+            uncompared = converge(m, uncompared, self.barrier)
             self.tried = number
             if not reason.text:
                 with AttemptMonitor(self._monitoring(), conn.info.backend_pid, killer) as monitor:
                     try:
                         with self.pooler.paused():
-                            done = attempt(m, prepared, verified, compare_from, monitor, self.barrier)
+                            done = attempt(m, prepared, verified, uncompared, monitor, self.barrier)
                         self._note_ended(killer)
                         return self._outcome(done, monitor.bystanders)
                     except UnknownOutcomeError as e:

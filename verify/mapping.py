@@ -36,7 +36,7 @@ class KeyColumn:
 
 
 def key_columns(mapping: TableMapping, origin: Table, target: Table) -> list[KeyColumn]:
-    """The integer and the uuid of both sides."""
+    """The integer and the uuid of both sides of the source. A side may have no uuid, where they are derived."""
     return [
         _key_column(table, column)
         for table, columns in (
@@ -44,6 +44,7 @@ def key_columns(mapping: TableMapping, origin: Table, target: Table) -> list[Key
             (target, (mapping.target_key, mapping.target_uuid)),
         )
         for column in columns
+        if column is not None
     ]
 
 

@@ -1,4 +1,4 @@
-"""References: every row that holds an integer key must hold the uuid of the same row of the live table.
+"""References in place: every row that holds an integer key must hold the uuid of the same row of the live table.
 
 One statement for each block range compares all references at once, in the shared snapshot. So the keys of the live table are read
 and hashed once, and not for each reference. A guard keeps the two columns equal within the writer's own transaction, so no row is
@@ -67,7 +67,8 @@ class ReferenceResult:
 
 
 def reference_pairs(plan: Plan, direction: Direction, tables: dict[TableName, Table]) -> list[ReferencePair]:
-    """Every reference that is kept in place; after the cutover also those of the source, which the new table holds itself.
+    """Every reference that is kept in place; after the cutover also those of the source, which the new table holds itself. Those of
+    other swapped tables are compared with the rows.
 
     A partitioned table has one pair for each partition that holds rows: blocks and ctids belong to one heap."""
     refs = [r.columns for r in plan.references]

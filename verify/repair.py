@@ -1,6 +1,6 @@
 """Repair: queues the keys that differ like any changed key, and the ordinary replay makes their rows equal; mends references.
 
-It writes nothing to the maintained table. A reference is mended in place, in the direction that leads: before the cutover the
+It writes nothing to the maintained tables. A reference in place is mended there, in the direction that leads: before the cutover the
 integer, after it the uuid. Where the leading side is NULL the row says only what the other side says, so the leading one follows. A row
 whose leading side belongs to no row, while the other side belongs to one, contradicts itself: it is only reported (H19).
 
@@ -9,7 +9,7 @@ A verification that repaired needs another clean verification: a retry never tur
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -19,10 +19,12 @@ from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import may_set
 from swap.core.lock_retries import with_lock_retries
 from swap.core.sql_text import Query, load_sql, verbatim
-from swap.ddl.change_tables import queue_keys
+from swap.ddl.change_tables import queue_keys, queue_rows
+from swap.plan import row_keys
 from swap.plan.backfill_triggers import SUPPRESS
-from swap.plan.direction import Direction
+from swap.plan.direction import Direction, table_mappings
 from swap.plan.model import Plan
+from swap.plan.row_keys import Key
 from swap.state.migration import Migration
 from verify.ranges import bigints
 from verify.references import ReferencePair, reference_pairs
@@ -43,14 +45,30 @@ class Repaired:
         return bool(self.keys or self.references)
 
 
-def repair_statement(plan: Plan, keys: Iterable[int]) -> sql.Composed:
-    """The statement that queues the keys. A dry run prints it."""
-    return queue_keys(plan, bigints(sorted(keys)))
+Repairable = Mapping[int, set[Key]]  # keys of each swapped table, by its number
 
 
-def repairable(plan: Plan, differences: Iterable[RowDifference]) -> set[int]:
-    """The keys of the source for which replay can make the rows equal."""
-    return {d.key for d in differences if d.table == str(plan.source) and d.kind != "mapping" and isinstance(d.key, int)}
+def repair_statement(plan: Plan, keys: Repairable) -> sql.Composed:
+    """The statements that queue the keys. A dry run prints them."""
+    return sql.SQL("; ").join(_queue(plan, number, sorted(of_table)) for number, of_table in sorted(keys.items()))
+
+
+def _queue(plan: Plan, number: int, keys: list[Key]) -> sql.Composed:
+    if number == 0:
+        return queue_keys(plan, bigints([k for k in keys if isinstance(k, int)]))
+    key = table_mappings(plan, Direction.FORWARD)[number].key
+    arrays = row_keys.COMMA.join(row_keys.arrays(key, keys))
+    return queue_rows(plan, number, key, sql.SQL("SELECT * FROM unnest({})").format(arrays))
+
+
+def repairable(plan: Plan, differences: Iterable[RowDifference]) -> Repairable:
+    """The keys of the swapped tables for which replay can make the rows equal."""
+    numbers = {str(t.name): t.number for t in plan.swapped}
+    keys: dict[int, set[Key]] = {}
+    for d in differences:
+        if d.table in numbers and d.kind != "mapping" and not isinstance(d.key, str):
+            keys.setdefault(numbers[d.table], set()).add(d.key)
+    return keys
 
 
 def reference_repairs(m: Migration, report: Report) -> list[tuple[ReferencePair, Query]]:
@@ -91,15 +109,13 @@ def repair(m: Migration, report: Report) -> Repaired:
     a reference are locked as the backfill locks them: an attempt waits no longer than `lock_timeout_ms`. Raises LockError.
     """
     keys = repairable(m.plan, report.findings)
+    number = sum(map(len, keys.values()))
     if keys:
         with m.conn.transaction():
             m.conn.execute(repair_statement(m.plan, keys))
-            _note(m, report, f"{len(keys)} keys queued for replay")
-    rows = 0
-    for pair, statement in reference_repairs(m, report):
-        mended = _mended(m, report, pair, statement)
-        rows += mended
-    return Repaired(len(keys), rows)
+            _note(m, report, f"{number} keys queued for replay")
+    rows = sum(_mended(m, report, pair, statement) for pair, statement in reference_repairs(m, report))
+    return Repaired(number, rows)
 
 
 def _mended(m: Migration, report: Report, pair: ReferencePair, statement: Query) -> int:

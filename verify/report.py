@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from swap.plan.direction import Direction
+from swap.plan.row_keys import Key
 
 Method = Literal["exact", "checksum"]
 Verdict = Literal["identical", "different", "incomplete"]
@@ -23,9 +24,8 @@ Status = Literal["ok", "warning", "failed"]
 
 @dataclass(frozen=True)
 class RowDifference:
-    """One row that differs. `table`: its name as the application knows it. `key`: the integer key of the source; for a
-    reference the primary key of the referring row (several columns are joined by commas; a row without a primary key has
-    its ctid).
+    """One row that differs. `table`: its name as the application knows it. `key`: the key of a swapped table's row; for a
+    reference in place the primary key of the referring row as text (a row without a primary key has its ctid).
 
     `missing`: only the captured side has the row. `extra`: only the maintained side has it, or has it twice. `mapping`: the
     integer and the uuid of a reference do not belong to the same row of the live table. `columns`: names on the maintained
@@ -33,9 +33,14 @@ class RowDifference:
     """
 
     table: str
-    key: int | str
+    key: Key | str
     kind: Kind
     columns: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> int | str:
+        """The key as it is printed: several columns are joined by commas."""
+        return ",".join(self.key) if isinstance(self.key, tuple) else self.key
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,10 @@ class TableResult:
 
 @dataclass(frozen=True)
 class RangeRecord:
-    """The rows and digests of one key range. `snapshot`: the number of the snapshot in which it was compared, counted from
-    1. Only the checksum method has digests."""
+    """The rows and digests of one key range of `table`. `snapshot`: the number of the snapshot in which it was compared, counted
+    from 1. Only the checksum method has digests."""
 
+    table: str
     number: int
     low: int | None
     high: int | None
@@ -134,7 +140,8 @@ class Report:
 
     def evidence(self) -> dict[str, Any]:
         """The same document with every range: the document of `--report`."""
-        return {k: _plain(v) for k, v in asdict(self).items()}
+        shown = [asdict(f) | {"key": f.shown} for f in self.findings]
+        return {k: _plain(v) for k, v in (asdict(self) | {"findings": shown}).items()}
 
 
 def _plain(value: object) -> object:

@@ -1,7 +1,7 @@
-"""The two sides of a direction as subqueries with the same columns: `k` is the integer key, then `c0`, `c1`, …
+"""The two sides of a table's mapping as subqueries with the same columns: the key is `k0`, `k1`, …, the rest `c0`, `c1`, …
 
-The columns of the captured side go through the direction's mapping. The uuid of an own reference is looked up: one index
-probe for each row that has one.
+The columns of the captured side go through the mapping. The other key of a reference is looked up: one index probe for each row
+that has one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from psycopg import sql
 
 from swap.core.names import TableName
+from swap.plan import row_keys
 from swap.plan.direction import ColumnMapping, TableMapping
 
-RowCondition = Callable[[sql.Composable], sql.Composable]  # from the expression of the key to the condition on the row `s`
+# From the key's columns to the condition on the row `s`.
+RowCondition = Callable[[Sequence[sql.Composable]], sql.Composable]
 COMMA = sql.SQL(", ")
 
 
@@ -32,20 +34,26 @@ def target_value(column: ColumnMapping) -> sql.Composable:
 
 def origin_rows(mapping: TableMapping, where: RowCondition, columns: Sequence[ColumnMapping]) -> sql.Composed:
     """Rows of the captured table, in the form that the maintained one should have."""
-    return _rows(mapping.origin, mapping.origin_key, [mapping.value(c) for c in columns], where)
+    return _rows(mapping.origin, row_keys.origin_columns(mapping, "s"), [mapping.value(c) for c in columns], where)
 
 
 def target_rows(mapping: TableMapping, where: RowCondition, columns: Sequence[ColumnMapping]) -> sql.Composed:
     """Rows of the maintained table as they are."""
-    return _rows(mapping.target, mapping.target_key, [target_value(c) for c in columns], where)
+    return _rows(mapping.target, row_keys.target_columns(mapping, "s"), [target_value(c) for c in columns], where)
 
 
-def _rows(table: TableName, key: str, values: Sequence[sql.Composable], where: RowCondition) -> sql.Composed:
-    k = sql.Identifier("s", key)
-    named = [sql.SQL("{} AS {}").format(v, sql.Identifier(f"c{n}")) for n, v in enumerate(values)]
-    return sql.SQL("SELECT {} FROM ONLY {} s WHERE {}").format(
-        COMMA.join([sql.SQL("{} AS k").format(k), *named]), table.sql, where(k)
-    )
+def _rows(table: TableName, key: Sequence[sql.Composable], values: Sequence[sql.Composable], where: RowCondition) -> sql.Composed:
+    named = [
+        sql.SQL("{} AS {}").format(value, sql.Identifier(f"{letter}{n}"))
+        for letter, expressions in (("k", key), ("c", values))
+        for n, value in enumerate(expressions)
+    ]
+    return sql.SQL("SELECT {} FROM ONLY {} s WHERE {}").format(COMMA.join(named), table.sql, where(key))
+
+
+def joined_key(mapping: TableMapping, alias: str) -> list[sql.Composable]:
+    """The key's columns of one of the subqueries."""
+    return [sql.Identifier(alias, f"k{n}") for n in range(len(mapping.key))]
 
 
 def row_image(alias: str, count: int) -> sql.Composed:
@@ -66,12 +74,14 @@ def full_join(mapping: TableMapping, where: RowCondition) -> sql.Composed:
     server allows (seen: "target lists can have at most 1664 entries").
     """
     columns = compared(mapping)
-    sides = origin_rows(mapping, where, columns), target_rows(mapping, where, columns)
+    sides = [origin_rows(mapping, where, columns), target_rows(mapping, where, columns)]
     if len(columns) > WIDEST:
-        image = sql.SQL("(SELECT x.k, {} AS r FROM ({}) x OFFSET 0)")
-        wide = [image.format(row_image("x", len(columns)), side) for side in sides]
-        return sql.SQL("{} a FULL JOIN {} b ON a.k = b.k").format(*wide)
-    return sql.SQL("({}) a FULL JOIN ({}) b ON a.k = b.k").format(*sides)
+        image = sql.SQL("SELECT {}, {} AS r FROM ({}) x OFFSET 0")
+        key = COMMA.join(joined_key(mapping, "x"))
+        sides = [image.format(key, row_image("x", len(columns)), side) for side in sides]
+    return sql.SQL("({}) a FULL JOIN ({}) b ON {}").format(
+        *sides, row_keys.equal(joined_key(mapping, "a"), joined_key(mapping, "b"))
+    )
 
 
 def images_differ(mapping: TableMapping) -> sql.Composed:
@@ -79,4 +89,4 @@ def images_differ(mapping: TableMapping) -> sql.Composed:
     count = len(compared(mapping))
     wide = sql.SQL("a.r"), sql.SQL("b.r")
     images = wide if count > WIDEST else (row_image("a", count), row_image("b", count))
-    return sql.SQL("a.k IS NOT NULL AND b.k IS NOT NULL AND NOT ({} *= {})").format(*images)
+    return sql.SQL("a.k0 IS NOT NULL AND b.k0 IS NOT NULL AND NOT ({} *= {})").format(*images)

@@ -16,15 +16,17 @@ from psycopg import sql
 from swap.core.application_settings import Settings, adopt
 from swap.core.connection import Connection, judged
 from swap.core.rows import fetch_values
+from swap.core.sql_text import load_sql
 from swap.plan.direction import TableMapping
 from verify.report import CheckResult
 
 SHOWN = 5
+PLACES = 2048  # of a heap block: more than it can hold rows (MaxHeapTuplesPerPage in src/include/access/htup_details.h)
 
 
 @dataclass(frozen=True)
 class VirtualColumn:
-    """A column of the captured table, by its name now, and the integer key of its rows."""
+    """A column of the captured table, by its name now."""
 
     mapping: TableMapping
     column: str
@@ -42,23 +44,19 @@ def virtual_columns(mapping: TableMapping, settings: Settings) -> list[VirtualCo
 
 def failing_rows(conn: Connection, column: VirtualColumn) -> list[str]:
     """One line for each of the first rows for which the column cannot be computed. A scan of the table, and for each such row some
-    twenty by halves of the range of keys."""
-    bounds = "SELECT pg_catalog.min({k}), pg_catalog.max({k}) FROM ONLY {t}"
-    key = sql.Identifier(column.mapping.origin_key)
-    query = sql.SQL(bounds).format(k=key, t=column.mapping.origin.sql)
-    ((low, high),) = conn.execute(query).fetchall()
-    if low is None:
-        return []
-    out = []
-    for at, said in _failing(conn, column, low, high):
-        out.append(f"{column.label} of the row with the key {at}: {said}")
+    thirty of half as much each."""
+    query = load_sql("verify", "virtual_blocks.sql").format(table=sql.Literal(column.mapping.origin.sql.as_string(conn)))
+    (blocks,) = fetch_values(conn, query)
+    out: list[str] = []
+    for place, said in _failing(conn, column, 0, blocks * PLACES - 1) if blocks else ():
+        out.append(f"{column.label} of the row with the key {_key(conn, column, place)}: {said}")
         if len(out) == SHOWN:
             return [*out, "and perhaps more"]
     return out
 
 
 def _failing(conn: Connection, column: VirtualColumn, low: int, high: int) -> Iterator[tuple[int, str]]:
-    """The keys in [low, high] whose row fails, with the server's words."""
+    """The places in [low, high] whose row fails, with the server's words."""
     said = _error(conn, column, low, high)
     if not said:
         return
@@ -72,12 +70,9 @@ def _failing(conn: Connection, column: VirtualColumn, low: int, high: int) -> It
 
 def _error(conn: Connection, column: VirtualColumn, low: int, high: int) -> str:
     """The server's words where the column cannot be computed for a row of the range; nothing where it can for all of them."""
-    query = sql.SQL(
-        "SELECT pg_catalog.count(s.{c}) FROM ONLY {t} s WHERE s.{k} OPERATOR(pg_catalog.>=) {low} AND s.{k} OPERATOR(pg_catalog.<=) {high}"
-    ).format(
-        c=sql.Identifier(column.column), t=column.mapping.origin.sql, k=sql.Identifier(column.mapping.origin_key),
-        low=sql.Literal(low), high=sql.Literal(high),
-    )  # fmt: skip
+    query = load_sql("verify", "virtual_values.sql").format(
+        column=sql.Identifier(column.column), table=column.mapping.origin.sql, low=_tid(low), high=_tid(high)
+    )
     try:
         with conn.transaction():
             if column.settings:
@@ -88,6 +83,18 @@ def _error(conn: Connection, column: VirtualColumn, low: int, high: int) -> str:
             raise
         return e.diag.message_primary or str(e)
     return ""
+
+
+def _key(conn: Connection, column: VirtualColumn, place: int) -> str:
+    names = [sql.SQL("{}::text").format(sql.Identifier("s", k.origin)) for k in column.mapping.key]
+    query = load_sql("verify", "virtual_key.sql").format(
+        key=sql.SQL(", ").join(names), table=column.mapping.origin.sql, place=_tid(place)
+    )
+    return str(fetch_values(conn, query)[0])
+
+
+def _tid(place: int) -> sql.Literal:
+    return sql.Literal(f"({place // PLACES},{place % PLACES})")
 
 
 def virtual_check(lines: list[str], count: int) -> CheckResult:

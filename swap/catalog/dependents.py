@@ -66,11 +66,11 @@ class _Graph:
 
 
 def load_dependents(
-    conn: Connection, source: int, columns: Iterable[tuple[int, int]], tables: Mapping[int, TableName]
+    conn: Connection, rebuilt: Iterable[int], columns: Iterable[tuple[int, int]], tables: Mapping[int, TableName]
 ) -> Dependents:
-    """What depends on the table `source` (an oid) and on `columns` (table's oid, attnum): columns of references, whose table
+    """What depends on the tables `rebuilt` (oids) and on `columns` (table's oid, attnum): columns of references, whose table
     stays and whose names change. `tables`: names for the findings. Takes no lock."""
-    graph = _walk(conn, source, list(columns))
+    graph = _walk(conn, sorted(rebuilt), list(columns))
     ranks, cycle = _order(graph.needs)
     views = _views(conn, [n.oid for n in graph.needs if n.kind == "class"])
     functions = _functions(conn, [n.oid for n in graph.needs if n.kind == "proc"])
@@ -86,15 +86,15 @@ def load_dependents(
     )
 
 
-def _walk(conn: Connection, source: int, columns: list[tuple[int, int]]) -> _Graph:
-    """Level by level, from the source and the columns.
+def _walk(conn: Connection, rebuilt: list[int], columns: list[tuple[int, int]]) -> _Graph:
+    """Level by level, from the rebuilt tables and the columns.
 
     At these roots only views, functions and rules are looked for: the census claims everything else there. A policy that reads
     a view has a check of its own.
     """
     graph = _Graph()
-    roots = {source, *(t for t, _ in columns)}
-    frontier = [Part("class", source, WHOLE), *(Part("class", t, n) for t, n in columns)]
+    roots = {*rebuilt, *(t for t, _ in columns)}
+    frontier = [*(Part("class", t, WHOLE) for t in rebuilt), *(Part("class", t, n) for t, n in columns)]
     while frontier:
         rows = query(
             conn, "dependents.sql", kinds=[p.kind for p in frontier], oids=[p.oid for p in frontier],

@@ -192,12 +192,12 @@ class Policy:
 
 @dataclass(frozen=True)
 class BoundPolicy:
-    """A policy of another table (`oid`, `table`) that reads the source or a reference's table. `reads_source`: it reads the source,
-    and is bound to its oid, not to its name."""
+    """A policy of a table (`oid`, `table`) that reads the source or a reference's table. `reads`: the oids of those that it reads,
+    other than its own. It is bound to them, not to their names."""
 
     oid: int
     table: TableName
-    reads_source: bool
+    reads: tuple[int, ...]
     policy: Policy
 
 

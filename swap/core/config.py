@@ -72,6 +72,7 @@ class Source(_Section):
 
 
 class Identity(_Section):
+    existing: Literal["adopted", "derived", "column"] | None = None
     column: Name = "uuid_id"
     generate: Literal["uuidv4", "uuidv7"] = "uuidv4"
 
@@ -82,6 +83,7 @@ class Names(_Section):
     legacy_key: Name = "legacy_id"
     state_schema: Annotated[Name, AfterValidator(_own_schema)] = "swap"
     compat: bool = False
+    resolver_roles: list[Name] = []
 
     @field_validator("shadow", "retired")
     @classmethod
@@ -95,6 +97,7 @@ class Names(_Section):
 class Reference(_Section):
     table: Table
     column: Name
+    strategy: Literal["table", "column"] | None = None
     where: str | None = None
     uuid_column: Name | None = None
     legacy_column: Name | None = None

@@ -12,25 +12,53 @@ from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.sql_text import verbatim
+from swap.ddl.change_tables import change_table, key_names
 from swap.ddl.keys import generator
+from swap.ddl.waiting import resolved
 from swap.plan.direction import TableMapping
 from swap.plan.model import Plan, RefColumns, ReferencePlan
 
 
-def copy_statement(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """Copy one key range [low, high] of the captured table: INSERT … SELECT."""
+def key_range(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """The condition that the captured row `s` is in the key range [low, high]."""
+    key = sql.Identifier(d.origin_key)
+    text = sql.SQL("s.{k} OPERATOR(pg_catalog.>=) {low} AND s.{k} OPERATOR(pg_catalog.<=) {high}")
+    return text.format(k=key, low=low, high=high)
+
+
+def block_range(low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """The condition that the captured row `s` is in heap blocks [low, high), two tids. A row that moves meanwhile is copied twice
+    or not at all, and is in the queue."""
+    return _blocks("s.ctid", low, high)
+
+
+def copy_rows(plan: Plan, d: TableMapping, where: sql.Composable) -> sql.Composed:
+    """Copy the captured rows `s` that fulfil `where`, without those that have to wait (swap.ddl.waiting): INSERT … SELECT."""
     written = [m for m in d.columns if m.written]
-    return sql.SQL(
-        "INSERT INTO {} ({}) SELECT {} FROM ONLY {} s WHERE s.{k} OPERATOR(pg_catalog.>=) {} AND s.{k} OPERATOR(pg_catalog.<=) {}"
-    ).format(
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ONLY {} s WHERE {}{}").format(
         d.target.sql,
         sql.SQL(", ").join(sql.Identifier(m.target) for m in written),
         sql.SQL(", ").join(d.value(m) for m in written),
         d.origin.sql,
-        low,
-        high,
-        k=sql.Identifier(d.origin_key),
+        where,
+        resolved(plan, d),
     )
+
+
+def drop_queued(plan: Plan, d: TableMapping) -> sql.Composed:
+    """Delete every row of the shadow whose key is in the queue: replay writes it again, once."""
+    names = key_names(len(d.key))
+    queued = sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {} FROM {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, names)), change_table(plan, n, d.number).sql
+        )
+        for n in (0, 1)
+    )  # fmt: skip
+    same = sql.SQL(" AND ").join(
+        sql.SQL("t.{} = q.{}").format(sql.Identifier(k.target), sql.Identifier(name))
+        for k, name in zip(d.key, names, strict=True)
+    )  # fmt: skip
+    return sql.SQL("DELETE FROM ONLY {} t USING (SELECT DISTINCT * FROM ({}) c) q WHERE {}").format(d.target.sql, queued, same)
 
 
 def fill_identity(plan: Plan, low: sql.Composable, high: sql.Composable) -> sql.Composed:

@@ -65,7 +65,7 @@ def reset_functions(plan: Plan) -> list[Statement]:
     The statement looks for them when the exchange runs, not when it is planned: the application may replace functions
     meanwhile.
     """
-    tables = [plan.source, *(r.table for r in plan.references)]
+    tables = [*(t.name for t in plan.swapped), *(r.table for r in plan.references)]
     found = mentions(plan.state_schema, tables, [v.name for v in plan.catalog.views])
     reset = anonymous(load_sql("swap.ddl", "reset_functions.sql").format(mentions=found))
     return [Statement(reset, RESET, None, "", reset, kind=Kind.RECOMPILE)]

@@ -16,7 +16,7 @@ from swap.core.statement import Kind, Statement
 from swap.ddl.keys import generator, give_legacy_key, legacy_generator
 from swap.ddl.own_triggers import trigger, trigger_function
 from swap.plan.direction import Direction
-from swap.plan.model import Plan, RefColumns
+from swap.plan.model import COLUMN, Plan, RefColumns, SwappedTable
 
 GUARD = "~swap_guard"  # sorts after letters: the last BEFORE trigger, so it checks the values that will be stored
 COMPLETE = "0swap_complete"  # sorts before RI_…: it fires before the foreign key's check
@@ -45,7 +45,7 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction) 
     ahead = direction is Direction.FORWARD
     integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.column)
     live_integer, live_uuid = (plan.key, plan.identity) if ahead else (plan.legacy_key, plan.key)
-    required = ref.not_null and not ref.declared
+    required = ref.not_null and not ref.declared and completed(ref)
     leader, follower = ("int", "uuid") if ahead else ("uuid", "int")
     leader_column, follower_column = (integer, uuid) if ahead else (uuid, integer)
     new = sql.SQL("NEW.{}")
@@ -100,7 +100,14 @@ def completing_function(plan: Plan, ref: RefColumns, direction: Direction) -> St
 
 def reference_functions(plan: Plan, ref: RefColumns, direction: Direction) -> list[Statement]:
     """Create the functions of a reference's guard and of its completing trigger."""
-    return [reference_guard_function(plan, ref, direction), completing_function(plan, ref, direction)]
+    completing = [completing_function(plan, ref, direction)] if completed(ref) else []
+    return [reference_guard_function(plan, ref, direction), *completing]
+
+
+def completed(ref: RefColumns) -> bool:
+    """Whether a pair has to be complete when its transaction ends. The integer of a rebuilt table need not be: nothing relies on
+    it (swap.plan.lookups)."""
+    return ref.own or ref.strategy == COLUMN
 
 
 def applies(ref: RefColumns, row: str = "NEW") -> Query:
@@ -116,8 +123,19 @@ def _is_itself(ref: RefColumns, integer: str, uuid: str, live_integer: str, live
     return sql.SQL("NEW.{} = NEW.{} OR NEW.{} = NEW.{}").format(*map(sql.Identifier, (integer, live_integer, uuid, live_uuid)))
 
 
+def swapped_guards(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
+    """Create the guards of a live swapped table. Before the cutover only a source with an identity column has one."""
+    if t.is_source:
+        guards = [] if plan.derived and direction is Direction.FORWARD else source_guards(plan, t.name, direction)
+    else:
+        guards = []
+    if direction is Direction.REVERSE:
+        guards += [s for ref in t.references for s in reference_guards(plan, ref, t.name, direction)]
+    return guards
+
+
 def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Create the guards of the live table. WHEN saves the function call for statements that touch neither key.
+    """Create the guards of the live source. WHEN saves the function call for statements that touch neither key.
 
     An UPDATE of a row without its second key fills that key: the row moves to a heap block that the backfill may have passed
     already.
@@ -127,14 +145,10 @@ def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[St
     insert = sql.SQL("BEFORE INSERT ON {} FOR EACH ROW WHEN (NEW.{} IS NULL)").format(table.sql, column)
     changed = sql.SQL("NEW.{c} IS DISTINCT FROM OLD.{c} OR NEW.{c} IS NULL").format(c=column)
     update = sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW WHEN ({})").format(table.sql, changed)
-    out = [
+    return [
         trigger(table, f"{GUARD}_insert", insert, procedure, "a row without its second key gets one"),
         trigger(table, f"{GUARD}_update", update, procedure, "the second key of a row never changes"),
     ]
-    if direction is Direction.REVERSE:
-        for ref in plan.own_references:
-            out += reference_guards(plan, ref, table, direction)
-    return out
 
 
 def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: Direction) -> list[Statement]:
@@ -203,8 +217,11 @@ def _reference_guards(
     update = sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW").format(table.sql) + changed
     complete = plan.state(f"complete_{ref.number}_{direction}")
     kind = "CONSTRAINT TRIGGER" if ref.deferrable else "TRIGGER"
-    return [
+    guards = [
         _Guard(f"{GUARD}_{ref.number}_insert", insert, procedure, why),
         _Guard(f"{GUARD}_{ref.number}_update", update, procedure, why),
-        _Guard(f"{COMPLETE}_{ref.number}", incomplete, complete, "a pair whose parent came later is completed", kind),
     ]
+    if completed(ref):
+        why = "a pair whose parent came later is completed"
+        guards.append(_Guard(f"{COMPLETE}_{ref.number}", incomplete, complete, why, kind))
+    return guards

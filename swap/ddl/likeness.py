@@ -15,7 +15,7 @@ from enum import Enum, auto
 from swap.catalog.model import Column, Table
 from swap.core.names import quote
 from swap.ddl.shadow import column_comments, column_options, column_targets
-from swap.plan.model import Plan
+from swap.plan.model import Plan, SwappedTable
 
 WORDS = {True: "on", False: "off"}
 
@@ -28,13 +28,14 @@ class Stage(Enum):
     LIVE = auto()
 
 
-def unlike(plan: Plan, table: Table, stage: Stage) -> list[str]:
-    """What the table has, or has not, other than its source at `prepare`. One line each, without the table's name."""
-    return [*_flags(plan, table, stage), *_parts(plan, table, stage), *_columns(plan, table, stage)]
+def unlike(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> list[str]:
+    """What `table`, the shadow of `t` or the new table, has, or has not, other than `t` had at `prepare`. One line each, without the
+    table's name."""
+    return [*_flags(plan, t, table, stage), *_parts(plan, t, table, stage), *_columns(plan, t, table, stage)]
 
 
-def _flags(plan: Plan, table: Table, stage: Stage) -> Iterator[str]:
-    source = plan.source_table
+def _flags(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iterator[str]:
+    source = plan.table_of(t)
     compared: list[tuple[str, object, object]] = [
         ("owner", source.owner, table.owner),
         ("row security", WORDS[source.rls], WORDS[table.rls]),
@@ -52,10 +53,10 @@ def _flags(plan: Plan, table: Table, stage: Stage) -> Iterator[str]:
         compared.append(("replica identity", "d", table.replident))
     for what, wanted, found in compared:
         if wanted != found:
-            yield f"{what} is {_shown(found)}, and {_shown(wanted)} on {plan.source}"
+            yield f"{what} is {_shown(found)}, and {_shown(wanted)} on {t.name}"
     for what, there in (("rules", table.has_rules), ("children", table.has_children), ("a parent", table.is_child)):
         if there:
-            yield f"it has {what}, and {plan.source} has not"
+            yield f"it has {what}, and {t.name} has not"
 
 
 def _listed(options: Iterable[str]) -> str:
@@ -66,11 +67,11 @@ def _shown(value: object) -> str:
     return str(value) if value not in (None, "") else "not set"
 
 
-def _parts(plan: Plan, table: Table, stage: Stage) -> Iterator[str]:
-    source, live = plan.source_table, stage is Stage.LIVE
+def _parts(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iterator[str]:
+    source, live = plan.table_of(t), stage is Stage.LIVE
     own = f"{quote(plan.state_schema)}."
-    triggers = {f"{t.name} ({t.enabled})" for t in table.triggers if not t.function.startswith(own)}
-    yield from _names("trigger", {f"{t.name} ({t.enabled})" for t in source.triggers} if live else set(), triggers)
+    triggers = {f"{g.name} ({g.enabled})" for g in table.triggers if not g.function.startswith(own)}
+    yield from _names("trigger", {f"{g.name} ({g.enabled})" for g in source.triggers} if live else set(), triggers)
     wanted = {p.name: (p.permissive, p.command, tuple(sorted(p.roles))) for p in source.policies} if live else {}
     found = {p.name: (p.permissive, p.command, tuple(sorted(p.roles))) for p in table.policies}
     yield from _names("policy", set(wanted), set(found))
@@ -80,7 +81,8 @@ def _parts(plan: Plan, table: Table, stage: Stage) -> Iterator[str]:
     yield from _names("check", {c.name for c in source.checks if c.validated or live}, {c.name for c in table.checks})
     indexes: set[str] = set()
     if stage is not Stage.EMPTY:
-        indexes = {(i.final_name or i.build_name) if live else i.build_name for i in plan.indexes} | {plan.key_index.build_name}
+        built = (*t.indexes, t.key_index, *([t.pair_index] if t.pair_index else ()))
+        indexes = {(i.final_name or i.build_name) if live else i.build_name for i in built}
     yield from _names("index", indexes, {i.name for i in table.indexes})
     if not live:
         yield from _names("grant", set(), {f"{g.privilege} to {g.grantee or 'PUBLIC'}" for g in table.grants})
@@ -92,12 +94,12 @@ def _names(what: str, wanted: set[str], found: set[str]) -> Iterator[str]:
     yield from (f"it has no {what} {n}" for n in sorted(wanted - found))
 
 
-def _columns(plan: Plan, table: Table, stage: Stage) -> Iterator[str]:
+def _columns(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iterator[str]:
     """Attributes of columns besides those that a verification compares. Of an exchanged pair only what the shadow was given."""
-    after = {r.before: r.after for r in plan.renames} if stage is Stage.LIVE else {}
-    targets, options, comments = column_targets(plan), column_options(plan), column_comments(plan)
-    exchanged = {name for p in plan.pairs_of(plan.source) for name in (p.integer, p.uuid)}
-    for c in plan.source_table.columns:
+    after = {r.before: r.after for r in plan.renames_of(t)} if stage is Stage.LIVE else {}
+    targets, options, comments = column_targets(plan, t), column_options(plan, t), column_comments(plan, t)
+    exchanged = {name for p in plan.pairs_of(t.name) for name in (p.integer, p.uuid)}
+    for c in plan.table_of(t).columns:
         now = table.column(after.get(c.name, c.name))
         if now is None:
             continue  # the structure that is compared by column says so
@@ -113,7 +115,7 @@ def _columns(plan: Plan, table: Table, stage: Stage) -> Iterator[str]:
             compared.append(("default", _has_default(c), _has_default(now)))
         for what, wanted, found in compared:
             if wanted != found:
-                yield f"{what} of {quote(now.name)} is {_shown(found)}, and {_shown(wanted)} on {plan.source}"
+                yield f"{what} of {quote(now.name)} is {_shown(found)}, and {_shown(wanted)} on {t.name}"
 
 
 def _has_default(column: Column) -> str:

@@ -22,15 +22,16 @@ def build_name(s: Statistics) -> TableName:
 
 def retired_name(plan: Plan, s: Statistics) -> TableName:
     """What the old object is called after the exchange."""
-    return s.name.renamed(derive(s.name.name, "_old" if s.table == plan.source else "_legacy"))
+    return s.name.renamed(derive(s.name.name, "_old" if plan.swapped_table(s.table) else "_legacy"))
 
 
 def create_statistics(plan: Plan, s: Statistics) -> list[Statement]:
-    """Create statistics on the shadow, or beside the application's own on a reference. ANALYZE fills them.
+    """Create statistics on a shadow, or beside the application's own on a reference. ANALYZE fills them.
 
     Takes SHARE UPDATE EXCLUSIVE.
     """
-    table = plan.shadow if s.table == plan.source else s.table
+    swapped = plan.swapped_table(s.table)
+    table = swapped.shadow if swapped else s.table
     name = build_name(s).sql
     out: list[Query] = [create(name, s, table.sql)]
     if s.target is not None:

@@ -118,7 +118,7 @@ def _subjects(conn: Connection, config: Config, kinds: list[Finding], *, may_try
     """`may_try`: the session may create temporary tables, in which the server prints a `where`."""
     config, catalog, undeclared = without(conn, config, {f.object for f in kinds})
     found = [*kinds, *undeclared, *check_key(catalog.source, config)]
-    found += check_identity(catalog.source, config, catalog.server_version)
+    found += check_identity(catalog.source, config)
     keyed = with_key(catalog.source, config)
     usable = keyed is not None and not any(f.status == "blocker" for f in found)
     config = keyed or config

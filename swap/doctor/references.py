@@ -13,7 +13,7 @@ from swap.doctor.finding import Finding, Subject, blocker, ok, qualified
 from swap.doctor.tables import check_columns
 from swap.plan.conditions import UnnamedOperatorError, condition_path, with_condition
 from swap.plan.key_columns import unvouched
-from swap.plan.model import RefColumns
+from swap.plan.model import COLUMN, TABLE, RefColumns
 
 Definitions = Mapping[tuple[TableName, str], str]
 
@@ -31,8 +31,9 @@ def check_references(subject: Subject, definitions: Definitions) -> list[Finding
         where = qualified(ref.table, ref.column)
         if not found:
             how = "declared in the configuration" if ref.declared else "a foreign key"
-            made = "adopted" if ref.adopted else "added"
-            found = [ok("reference", where, f"{how}; its uuid column {quote(ref.uuid_column)} is {made}")]
+            made = f"its uuid column {quote(ref.uuid_column)} is {'adopted' if ref.adopted else 'added'}"
+            made = "its table is rebuilt beside" if ref.strategy == TABLE and not ref.own else made
+            found = [ok("reference", where, f"{how}; {made}")]
         out += found
     for fk in subject.catalog.foreign_keys:
         out += _foreign_key(fk, subject, definitions)
@@ -55,7 +56,7 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
         hint = f"{drop} or " + (" ".join(f"ALTER TABLE {t} {add};" for t in bare) if which else f"{add}.")
         found.append(blocker("not-null-reference", where, detail, hint))
     unique = [i.name for i in subject.catalog.table(ref.table).indexes if i.unique and not i.deferred and ref.column in i.columns]
-    if ref.not_null and ref.deferrable and unique:
+    if ref.not_null and ref.deferrable and unique and ref.strategy == COLUMN:
         detail = (
             f"is NOT NULL and in {quote(unique[0])} under a DEFERRABLE foreign key: rows written before those they refer to hold "
             "the same placeholder until these come, and two of them would collide"

@@ -30,9 +30,10 @@ def with_compat_indexes(conn: Connection, plan: Plan) -> Plan:
     """The plan with a compat index for each index over a column that will have a compat column. Locks nothing."""
     if plan.compat_column is None:
         return plan
+    source = replace(plan.swapped[0], indexes=(*plan.swapped[0].indexes, *_of_source(conn, plan)))
     return replace(
         plan,
-        indexes=(*plan.indexes, *_of_source(conn, plan)),
+        swapped=(source, *plan.swapped[1:]),
         references=tuple(replace(r, compat_indexes=_of_reference(conn, plan, r)) for r in plan.references),
     )
 
@@ -44,7 +45,7 @@ def _of_source(conn: Connection, plan: Plan) -> tuple[IndexPlan, ...]:
     columns |= {r.uuid_column: r.compat_column for r in plan.own_references if r.compat_column}
     identity = next((i for i in plan.source_table.indexes if i.valid and is_identity_index(i, plan.identity)), None)
     out = []
-    for index in plan.indexes:
+    for index in plan.swapped[0].indexes:
         if index.as_constraint:
             continue
         origin = _Origin(

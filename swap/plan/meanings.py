@@ -6,14 +6,14 @@ Pure. The comparison is of operators and functions in the stored expressions (sw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from swap.catalog.model import Table
 from swap.catalog.parts import Meaning
-from swap.core.names import TableName, derive, quote
+from swap.core.names import TableName, quote
 from swap.core.statement import part
-from swap.plan.model import Plan, is_identity_index
+from swap.plan.model import Plan, SwappedTable
 
 
 @dataclass(frozen=True)
@@ -29,46 +29,53 @@ class Expected:
 
 def expected_after(plan: Plan) -> Iterator[Expected]:
     """Everything on the tables after the cutover, by the names that it has then. Not what [[policy]] replaces."""
-    source, new = plan.source_table, {(n.table, n.old.name) for n in plan.new_policies}
-    yield from _columns(plan, plan.source)
-    for p in source.policies:
-        if (source.name, p.name) not in new:
-            yield Expected(part(source.name, p.name), source.name, "policy", p.name, p.meaning)
-    for b in plan.catalog.policies:
-        if b.reads_source and (b.table, b.policy.name) not in new:
+    new = {(n.table, n.old.name) for n in plan.new_policies}
+    for t in plan.swapped:
+        table = plan.table_of(t)
+        yield from _columns(plan, t, t.name)
+        yield from _indexes(table, t.name, {i.final_name: i.final_name for i in t.indexes if i.final_name})
+        for p in table.policies:
+            if (t.name, p.name) not in new:
+                yield Expected(part(t.name, p.name), t.name, "policy", p.name, p.meaning)
+    for b in plan.bound_policies:
+        if (b.table, b.policy.name) not in new:
             yield Expected(part(b.table, b.policy.name), b.table, "policy", b.policy.name, b.policy.meaning)
     for s in plan.catalog.statistics:
         yield Expected(str(s.name), s.table, "statistics", s.name.name, s.meaning)
-    for table in (source, *(plan.catalog.table(t) for t in sorted({r.table for r in plan.references}))):
+    in_place = [plan.catalog.table(name) for name in sorted({r.table for r in plan.references})]
+    for table in in_place:
+        yield from _indexes(table, table.name, {i.name: i.name for i in table.indexes if i.valid})
+    for table in (*(plan.table_of(t) for t in plan.swapped), *in_place):
         for check in table.checks:
             yield Expected(part(table.name, check.name), table.name, "check", check.name, check.meaning)
         for trigger in table.triggers:
             yield Expected(part(table.name, trigger.name), table.name, "trigger", trigger.name, trigger.meaning)
-        yield from _indexes(plan, table, table.name, lambda name: name)
 
 
-def expected_of_shadow(plan: Plan) -> Iterator[Expected]:
-    """Everything on the shadow, by the names that it has before the cutover."""
-    yield from _columns(plan, plan.shadow)
-    for check in plan.source_table.checks:
-        if check.validated:  # the others follow in the exchange
-            yield Expected(part(plan.source, check.name), plan.shadow, "check", check.name, check.meaning)
-    yield from _indexes(plan, plan.source_table, plan.shadow, lambda name: derive(name, "_new"))
+def expected_of_shadows(plan: Plan) -> Iterator[Expected]:
+    """Everything on the shadows, by the names that it has before the cutover."""
+    for t in plan.swapped:
+        table = plan.table_of(t)
+        yield from _columns(plan, t, t.shadow)
+        yield from _indexes(table, t.shadow, {i.final_name: i.build_name for i in t.indexes if i.final_name})
+        for check in table.checks:
+            if check.validated:  # the others follow in the exchange
+                yield Expected(part(t.name, check.name), t.shadow, "check", check.name, check.meaning)
 
 
-def _columns(plan: Plan, table: TableName) -> Iterator[Expected]:
+def _columns(plan: Plan, t: SwappedTable, on: TableName) -> Iterator[Expected]:
     """Defaults and generated columns. The exchanged columns have other defaults, of swap's choice."""
-    exchanged = {name for p in plan.pairs_of(plan.source) for name in (p.integer, p.uuid)}
-    for c in plan.source_table.columns:
+    exchanged = {name for p in plan.pairs_of(t.name) for name in (p.integer, p.uuid)}
+    for c in plan.table_of(t).columns:
         if c.name not in exchanged:
-            yield Expected(part(plan.source, c.name), table, "column", c.name, c.meaning)
+            yield Expected(part(t.name, c.name), on, "column", c.name, c.meaning)
 
 
-def _indexes(plan: Plan, of: Table, on: TableName, called: Callable[[str], str]) -> Iterator[Expected]:
+def _indexes(of: Table, on: TableName, called: Mapping[str, str]) -> Iterator[Expected]:
+    """`called`: the indexes that are made again, by their names of now, and what each is called on the other table."""
     for index in of.indexes:
-        if index.valid and not is_identity_index(index, plan.identity):
-            label = f"{quote(of.name.schema)}.{quote(index.name)}"
-            yield Expected(label, on, "index", called(index.name), index.meaning)
+        if index.name in called:
+            yield Expected(f"{quote(of.name.schema)}.{quote(index.name)}", on, "index", called[index.name], index.meaning)
 
 
 def known(plan: Plan) -> bool:

@@ -23,7 +23,7 @@ from swap.core.names import TableName, parse_table
 from swap.plan.application import with_application, with_function_paths
 from swap.plan.compat_indexes import with_compat_indexes
 from swap.plan.conditions import with_conditions
-from swap.plan.model import Plan, RefColumns
+from swap.plan.model import TABLE, Plan, RefColumns
 from swap.plan.planner import make_plan
 from swap.plan.policies import new_policies
 from swap.plan.references import key_pair, reference_columns
@@ -96,10 +96,12 @@ def read_plan(conn: Connection, config: Config) -> Plan:
 
 
 def with_dependents(conn: Connection, catalog: Catalog, references: tuple[RefColumns, ...]) -> Catalog:
-    """The catalog with every view and function that must be created again: those over the source or a reference's columns."""
+    """The catalog with every view and function that must be created again: those over a table that is rebuilt, or over a
+    reference's columns."""
     columns = []
+    rebuilt = {catalog.source.oid, *(r.oid for r in references if r.strategy == TABLE)}
     for r in references:
         table = catalog.table(r.table)
-        columns += [(table.oid, c.attnum) for c in table.columns if not r.own and c.name in (r.column, r.uuid_column)]
-    found = load_dependents(conn, catalog.source.oid, columns, {t.oid: t.name for t in catalog.tables})
+        columns += [(table.oid, c.attnum) for c in table.columns if r.oid not in rebuilt and c.name in (r.column, r.uuid_column)]
+    found = load_dependents(conn, rebuilt, columns, {t.oid: t.name for t in catalog.tables})
     return replace(catalog, views=found.views, functions=found.functions, unclaimed=found.unclaimed)

@@ -15,6 +15,7 @@ from swap.core.errors import RefusedError
 from swap.core.names import TableName, derive, parse_table, with_part
 from swap.plan.key_columns import key_columns, unvouched
 from swap.plan.model import ColumnPair, RefColumns
+from swap.plan.strategy import strategies, with_strategies
 
 EARLIER_GUARD = re.compile(r"^~swap_guard_(\d+)_")
 
@@ -22,7 +23,7 @@ EARLIER_GUARD = re.compile(r"^~swap_guard_(\d+)_")
 def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...]:
     """Every reference: from the catalog's foreign keys, overridden and completed by the configuration.
 
-    Raises RefusedError for a configured reference whose column does not exist.
+    Raises RefusedError for a configured reference whose column does not exist, and what `strategies` raises.
     """
     source = catalog.source
     key, identity = config.source.key, config.identity.column
@@ -58,7 +59,7 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
                 compat_column=derive(uuid_column, "_compat") if config.names.compat else None,
             )
         )
-    return tuple(out)
+    return with_strategies(tuple(out), strategies(catalog, config, out))
 
 
 def key_pair(config: Config) -> ColumnPair:

@@ -39,7 +39,7 @@ def watched_tables(conn: Connection, plan: Plan) -> list[int]:
 
 
 def _watched(plan: Plan) -> set[TableName]:
-    return {plan.source, *(r.table for r in plan.references), plan.shadow, plan.retired}
+    return {*(n for t in plan.swapped for n in (t.name, t.shadow, t.retired)), *(r.table for r in plan.references)}
 
 
 def table_oids(conn: Connection, names: Iterable[TableName]) -> list[int]:
@@ -106,19 +106,19 @@ def foreign_drift(migration: Migration) -> list[str]:
     mine = own_names(plan)
     before, after = comparable(migration.journal.baseline(migration.run.id) or [], conn.execute(structure_now(plan)).fetchall())
     was, now = ({(t, VALID.sub("", line)) for t, line in lines} for lines in (before, after))
-    row = conn.execute("SELECT to_regclass(%s)::text", [plan.shadow.sql.as_string(conn)]).fetchone()
-    shadow = row[0] if row else None
+    names = [t.shadow.sql.as_string(conn) for t in plan.swapped]
+    shadows = {r[0] for r in conn.execute("SELECT to_regclass(n)::text FROM unnest(%s::text[]) n", [names]).fetchall()}
     changed = [("+", *x) for x in sorted(now - was)] + [("-", *x) for x in sorted(was - now)]
     changed.sort(key=lambda x: x[2].startswith(LATER))
-    return [f"{sign} {table}: {line}" for sign, table, line in changed if table != shadow and _subject(line) not in mine]
+    return [f"{sign} {table}: {line}" for sign, table, line in changed if table not in shadows and _subject(line) not in mine]
 
 
 def own_names(plan: Plan) -> set[str]:
     """Names of everything swap puts on the source and its references before a cutover."""
     refs = plan.references
     indexes = [i for r in refs for i in (*r.indexes, *r.parts, *r.spares) if not i.adopted]
-    guards = [f"{GUARD}_{r.columns.number}_{on}" for r in refs for on in ("insert", "update")]
-    guards += [f"{COMPLETE}_{r.columns.number}" for r in refs]
+    guards = [f"{GUARD}_{r.number}_{on}" for r in plan.all_references for on in ("insert", "update")]
+    guards += [f"{COMPLETE}_{r.number}" for r in plan.all_references]
     names = {CAPTURE, DELETED, MOVED, TRUNCATE, FENCE, f"{GUARD}_insert", f"{GUARD}_update", *guards, plan.identity}
     names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {r.check_name for r in refs}
     names |= {i.build_name for i in indexes} | {f"swap_{plan.tag}_identity_present", publication_name(plan)}

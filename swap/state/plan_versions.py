@@ -77,3 +77,36 @@ def _index_to_3(index: Document) -> Document:
         "on_only": index["only"],
         "part_of": index["part_of"] and {"table": index["part_of_table"], "index": index["part_of"]},
     }
+
+
+def to_5(plan: Document) -> Document:
+    """The source is the first of the swapped tables, and a policy says which tables it reads."""
+    names = ("source", "shadow", "retired", "key_index", "indexes", "retired_indexes", "own_references", "identity_added")
+    kept = {key: value for key, value in plan.items() if key not in names}
+    own = [{**r, "strategy": "table"} for r in plan["own_references"]]
+    references = [{**r, "columns": {**r["columns"], "strategy": "column"}} for r in plan["references"]]
+    source = {
+        "number": 0,
+        "name": plan["source"],
+        "shadow": plan["shadow"],
+        "retired": plan["retired"],
+        "key": [plan["key"]],
+        "references": own,
+        "key_index": plan["key_index"],
+        "indexes": plan["indexes"],
+        "retired_indexes": plan["retired_indexes"],
+        "pair_index": None,
+    }
+    existing = "column" if plan["identity_added"] else "adopted"
+    added = {"swapped": [source], "references": references, "existing": existing, "resolver_roles": []}
+    return {**kept, **added, "catalog": _policies_to_5(plan["catalog"])}
+
+
+def _policies_to_5(catalog: Document) -> Document:
+    source = catalog["source"]["oid"]
+
+    def policy(old: Document) -> Document:
+        kept = {key: value for key, value in old.items() if key != "reads_source"}
+        return {**kept, "reads": [source] if old["reads_source"] else []}
+
+    return {**catalog, "policies": [policy(p) for p in catalog["policies"]]}

@@ -41,6 +41,10 @@ MOVES = {
 }
 
 
+SINCE = {"secret": 5, "bound": 5}
+"""Tables of the state schema that came with a later version of its layout than the first."""
+
+
 @cache
 def tables(schema: str) -> Mapping[str, sa.Table]:
     """The journal's tables in `schema`, by name, in creation order. Made once: it takes longer than most statements on them."""
@@ -74,6 +78,14 @@ def tables(schema: str) -> Mapping[str, sa.Table]:
         sa.Table(
             "fence", md, sa.Column("tag", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+        ),
+        sa.Table(  # the large object with the secret that the uuids of a source are derived with
+            "secret", md, sa.Column("tag", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("object", postgresql.OID, nullable=False),
+        ),
+        sa.Table(  # the last key, or heap block, of a backfill: later rows are in the queue
+            "bound", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("part", sa.Text, primary_key=True), sa.Column("last", sa.BigInteger, nullable=False),
         ),
         sa.Table(
             "capture", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),

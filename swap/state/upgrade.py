@@ -25,8 +25,8 @@ from swap.core.advisory_locks import only_operator, only_worker
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, quote
-from swap.core.sql_text import Query, anonymous, load_sql
-from swap.state.plan_versions import Document, to_3
+from swap.core.sql_text import Query, anonymous, load_sql, verbatim
+from swap.state.plan_versions import Document, to_3, to_5
 from swap.state.store import Store
 from swap.state.tables import ENDED
 from swap.state.trust import refuse_untrusted
@@ -66,9 +66,22 @@ def owners_only(schema: str) -> list[Query]:
     return [bare_state(schema), anonymous(owners)]
 
 
+def swapped_tables(schema: str) -> list[Query]:
+    """The tables of version 5: the place of each source's secret, and where the backfill of each table ends."""
+    create = sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})")
+    secret = verbatim("tag bigint PRIMARY KEY, object oid NOT NULL")
+    bound = verbatim("run_id bigint, part text, last bigint NOT NULL, PRIMARY KEY (run_id, part)")
+    return [
+        create.format(sql.Identifier(schema, "secret"), secret),
+        create.format(sql.Identifier(schema, "bound"), bound),
+        bare_state(schema),
+    ]
+
+
 STEPS = (
     UpgradeStep(3, "the plan of an index has other fields", no_statements, to_3),
     UpgradeStep(4, "only its owner has a right on what is in it", owners_only, same_plan),
+    UpgradeStep(5, "a run has several swapped tables, and a mapping that outlives rows", swapped_tables, to_5),
 )
 VERSION = STEPS[-1].to_version
 

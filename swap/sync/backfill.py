@@ -4,9 +4,11 @@ The shadow has no index while it is filled, and no row of the source is locked. 
 claimed and not finished (killed, crashed). Ranges are disjoint, so no row is copied twice.
 A row that changes, comes or goes meanwhile is in the queue: capture was live before the first range was cut.
 
-Ranges of heap blocks are ranges of one file. CLUSTER, VACUUM FULL and pg_repack write the rows into another one in another order, and
-no trigger sees it: a row that was not reached yet may then lie where the task has been. So each range reads the number of the file
-under its own lock, and with another file the task begins again. The file's number is in the name of the task's ranges in the journal.
+A table without an integer key is copied by heap blocks. A row that moves between two ranges is copied twice or not at all; it is in
+the queue too (swap.ddl.backfill.drop_queued). CLUSTER, VACUUM FULL and pg_repack move rows of which no queue knows. They write
+another file, so each range looks at the file's number under the lock that it holds (`BackfillTask.unmoved`). So does a task that fills
+a column by blocks (`BackfillTask.heap`): with another file it begins again, and the file's number is in the name of its ranges in the
+journal.
 
 Tasks that fill a column of an application's table do lock its rows. So they wait for a row that another session holds no
 longer than `lock_timeout_ms`; then they give the range back and try it again after a pause. Without that, an application's
@@ -31,7 +33,7 @@ from swap.core.connection import Connection
 from swap.core.lock_retries import RETRIED, local_timeout
 from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
-from swap.state.chunks import Chunk
+from swap.state.chunks import OF_FILE, Chunk
 from swap.state.migration import Migration
 from swap.sync.control import Control, Interrupted
 
@@ -44,7 +46,9 @@ class BackfillTask:
     """A table to work through in ranges. `unit`: what a range counts, keys or heap blocks. `name`: of its journal rows.
 
     `bound(conn)`: (first, last) of the whole task or None when empty; `cut(conn, low, size)`: the last of the
-    range that begins at `low`; `statement(low, high)`: the SQL of a range. `heap`: of a task by blocks.
+    range that begins at `low`; `statement(low, high)`: the SQL of a range; `first(low, high)`: what runs before it.
+    `unmoved(conn)`: whether the rows are still where they were when the task began. `heap`: of a task that begins again by itself where
+    they are not.
     """
 
     name: str
@@ -55,6 +59,8 @@ class BackfillTask:
     first_size: int
     setup: str = "SELECT"
     total_rows: int | None = None
+    first: Callable[[sql.Composable, sql.Composable], Query] | None = None
+    unmoved: Callable[[Connection], bool] | None = None
     heap: TableName | None = None
 
 
@@ -98,6 +104,16 @@ def block_bound(table: TableName) -> Callable[[Connection], tuple[int, int] | No
     return bound
 
 
+def file_number(conn: Connection, table: TableName) -> int:
+    """The number of the file that holds the rows. A command that moves rows without changing them writes another file."""
+    row = conn.execute(
+        "SELECT pg_relation_filenode(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s",
+        [table.schema, table.name],
+    ).fetchone()
+    return int(row[0]) if row and row[0] else 0
+
+
 def block_cut(_conn: Connection, low: int, size: int, last: int) -> int:
     return min(last, low + size - 1)
 
@@ -109,18 +125,6 @@ def tid(block: sql.Composable, *, after: bool = False) -> sql.Composable:
     return sql.SQL(text).format(block, plus)
 
 
-FILE = (
-    "SELECT c.relfilenode::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE n.nspname = %s AND c.relname = %s"
-)
-
-
-def _file(conn: Connection, heap: TableName | None) -> int | None:
-    """The number of the heap's file; None for a task that is not by blocks."""
-    row = conn.execute(FILE, [heap.schema, heap.name]).fetchone() if heap is not None else None
-    return int(row[0]) if row else None
-
-
 class Backfill:
     """Works one task through with `jobs` workers. Claims are serialised here; ranges run in parallel."""
 
@@ -128,6 +132,7 @@ class Backfill:
         self.migration, self.task, self.control = migration, task, control
         self.wait_ms = migration.config.cutover.lock_timeout_ms
         self.held_up = ""
+        self.moved = False  # another session moved the rows: nothing that was copied can be relied on
         self.size = task.first_size
         self.lock = threading.Lock()
         self.rows = 0
@@ -138,15 +143,16 @@ class Backfill:
         self.todo: list[Chunk] = []
         self.part = task.name  # of the journal's rows
         self.file: int | None = None
-        self.moved = False
 
     def run(self, jobs: int) -> int:
-        """Returns rows written in this call and before it. Raises Interrupted between ranges."""
+        """Returns rows written in this call and before it. It ends early when the rows have `moved`, unless it can begin again by
+        itself. Raises Interrupted between ranges."""
         while True:
             self.moved = False
             with self.migration.database.session(f"{self.task.name} planner") as conn:
-                self.file = _file(conn, self.task.heap)
-                self.part = self.task.name if self.file is None else f"{self.task.name} of file {self.file}"
+                if self.task.heap is not None:
+                    self.file = file_number(conn, self.task.heap)
+                    self.part = f"{self.task.name}{OF_FILE}{self.file}"
                 if not self._plan(conn):
                     return self.rows
             self._say()
@@ -154,7 +160,7 @@ class Backfill:
                 futures = {pool.submit(self._worker) for _ in range(jobs)}
                 self._supervise(futures)
             self.control.check()
-            if not self.moved:
+            if not self.moved or self.task.heap is None:
                 return self.rows
             self.migration.report.note(
                 f"{self.task.name}: the table was rewritten meanwhile, so the column is filled from the start"
@@ -235,27 +241,35 @@ class Backfill:
         began = time.monotonic()
         with conn.transaction():
             conn.execute(sql.SQL("; ").join([local_timeout("lock_timeout", self.wait_ms), verbatim(self.task.setup)]))
-            statement = self.task.statement(sql.Literal(claim.low), sql.Literal(claim.high))
-            with explained(f"{self.task.name}, {self.task.unit} {claim.low} to {claim.high}, could not be written", RESUMES):
-                count = execute_as_application(conn, statement, migration.plan.settings)
-            conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
-            if _file(conn, self.task.heap) != self.file:
+            low, high = sql.Literal(claim.low), sql.Literal(claim.high)
+            if self.task.first is not None:
+                conn.execute(self.task.first(low, high))
+            doing = f"{self.task.name}, {self.task.unit} {claim.low} to {claim.high}, could not be written"
+            with explained(doing, RESUMES):
+                count = execute_as_application(conn, self.task.statement(low, high), migration.plan.settings)
+            if self._has_moved(conn):
                 self.moved = True
                 raise psycopg.Rollback
+            conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
             if not migration.journal.chunks.finish(migration.run.id, self.part, claim.number, count):
                 raise psycopg.Rollback
-        elapsed_ms = (time.monotonic() - began) * 1000
         if self.moved:
             return
+        elapsed_ms = (time.monotonic() - began) * 1000
         with self.lock:
             self.rows += count
             self.size = next_size(self.size, elapsed_ms, migration.config.sync.chunk_target_ms, self.task.first_size)
             self.covered += claim.width
         self._say()
 
+    def _has_moved(self, conn: Connection) -> bool:
+        if self.task.heap is not None:
+            return file_number(conn, self.task.heap) != self.file
+        return self.task.unmoved is not None and not self.task.unmoved(conn)
+
     def _say(self) -> None:
         """Rows of about all rows. A task that writes only some of the rows that it passes reports how far through the heap it is."""
-        if self.task.unit == "blocks":
+        if self.task.total_rows is None:
             total = None if self.last is None else self.last + 1
             self.migration.report.progress(self.task.name, self.covered, total, f"blocks, {self.rows:,} rows filled")
         else:

@@ -118,7 +118,7 @@ class Sync:
 
     def _build(self) -> None:
         m = self.migration
-        Builder(m, self.jobs, self.control, self._drain).run()
+        Builder(m, self.jobs, self.control, self._drain, self._deliver).run()
         with m.conn.transaction():
             refuse_drift(foreign_drift(m), "`prepare`")
             store_baseline(m)
@@ -184,6 +184,12 @@ class Sync:
                     pass
                 self.migration.report.progress("replay", self.replayed, None, "changes")
             self.replayed += replay_all(self.migration, self.barrier).entries
+
+    def _deliver(self) -> None:
+        """The queue holds everything that has committed."""
+        if self.barrier is not None:
+            for _ in self.barrier.delivering():
+                self.control.gate()
 
     def _verified(self) -> Snapshot | None:
         """Where the last clean verification stands, while a cutover may still rely on it."""

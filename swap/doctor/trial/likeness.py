@@ -1,4 +1,4 @@
-"""Whether the new table, made empty in the trial, is like its source: an event trigger may add to it (H55)."""
+"""Whether the new tables, made empty in the trial, are like their sources: an event trigger may add to them (H55)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ HINT = "An event trigger, perhaps (`event-triggers`): ALTER EVENT TRIGGER … DI
 
 
 def compare_tables(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[Finding]:
-    """A blocker for everything that the new table has, or has not, other than its source."""
-    found = find_relation(conn, remap.name(plan.source))
-    if found is None:
-        return []
-    (table,) = load_tables(conn, [found.oid])
-    return [
-        blocker("shadow", plan.source, f"its new table would not be like it: {line}", HINT)
-        for line in unlike(plan, table, Stage.LIVE)
-    ]
+    """A blocker for everything that a new table has, or has not, other than its source."""
+    out = []
+    for t in plan.swapped:
+        found = find_relation(conn, remap.name(t.name))
+        lines = unlike(plan, t, load_tables(conn, [found.oid])[0], Stage.LIVE) if found else []
+        out += [blocker("shadow", t.name, f"its new table would not be like it: {line}", HINT) for line in lines]
+    return out
