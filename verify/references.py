@@ -2,7 +2,7 @@
 
 One statement for each block range compares all references at once, in the shared snapshot. So the keys of the live table are read
 and hashed once, and not for each reference. A guard keeps the two columns equal within the writer's own transaction, so no row is
-ever pending here. A wrong row is reported, never overwritten (H19).
+ever pending here. A wrong row is reported, and only `--repair` mends it (H19).
 """
 
 from __future__ import annotations

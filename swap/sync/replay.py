@@ -18,6 +18,7 @@ from typing import Protocol
 import psycopg
 from psycopg import sql
 
+from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
 from swap.core.errors import DefectError
 from swap.core.planner_settings import NESTED_LOOPS
@@ -33,6 +34,7 @@ from swap.sync.row_changes import delete_all_gone, delete_gone, delete_keys, ups
 
 BATCH = 20_000
 SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
+UNCHANGED = "Nothing of the batch was applied; the changes stay in the queue."
 CONFLICT = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
 
 
@@ -190,7 +192,8 @@ class _Application:
     def _put(self, d: TableMapping, keys: list[Key]) -> None:
         if may_wait(self.plan, d):
             self.conn.execute(forget_waiting(self.plan, d, keys))
-        self.conn.execute(upsert(self.plan, d, keys))
+        with explained(f"Rows of {d.origin} could not be written to {d.target}", UNCHANGED):
+            execute_as_application(self.conn, upsert(self.plan, d, keys), self.plan.settings)
         if any(u.required for u in uncertain(self.plan, d)):
             self.conn.execute(delete_held(self.plan, d, keys))
 
