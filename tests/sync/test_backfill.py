@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 import swap.sync.build
 from swap.core.connection import Connection
+from swap.core.names import TableName
+from swap.ddl.change_tables import change_table
 from swap.plan.model import IndexPlan
 from swap.sync.waiting import held_keys
 from tests.support.migration import Driver, Migrate, Session, Synced, background, migrations, waiting_for
@@ -16,14 +19,13 @@ from tests.support.servers import Connect, Database
 from tests.support.waiting import wait_for_lock_wait, wait_until
 from tests.sync import test_several_tables
 
-# 40 blocks without room: an UPDATE moves its row. The first blocks have room, since every other row of theirs is gone.
+# 40 blocks without room: an UPDATE moves its row, to where there is room.
 SCHEMA = """
 CREATE TABLE users (id bigserial PRIMARY KEY, email text);
 CREATE TABLE pages (slug text PRIMARY KEY, user_id bigint REFERENCES users, body text) WITH (autovacuum_enabled = off);
 CREATE TABLE empty (slug text, n integer, user_id bigint REFERENCES users, PRIMARY KEY (slug, n));
 INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 9) n;
 INSERT INTO pages SELECT 'page ' || n, n % 9 + 1, repeat('x', 700) FROM generate_series(1, 400) n;
-DELETE FROM pages WHERE ctid < '(8,0)' AND right(slug, 1) IN ('1', '3', '5', '7', '9');
 """
 RANGE = 10  # blocks
 PART = "public.pages"
@@ -35,13 +37,20 @@ def migrate() -> Iterator[Migrate]:
 
 
 @pytest.fixture
-def m(synced: Synced, database: Database, monkeypatch: pytest.MonkeyPatch, connect: Connect) -> Driver:
+def m(synced: Synced, database: Database, monkeypatch: pytest.MonkeyPatch) -> Driver:
     """Prepared; ranges of ten blocks."""
     monkeypatch.setattr("swap.sync.backfill_tasks.BLOCKS", RANGE)
     monkeypatch.setattr("swap.sync.backfill.next_size", lambda size, *_: size)
-    made = synced(database, SCHEMA, prepared=True)
-    connect(database.owner).execute("VACUUM pages")
-    return made
+    return synced(database, SCHEMA, prepared=True)
+
+
+def make_room(m: Driver, where: str) -> None:
+    """In the blocks that `where` describes, and nowhere else."""
+    owner, condition = psycopg.connect(m.db.owner, autocommit=True), f"{where} AND slug ~ '[13579]$'"
+    with owner:
+        owner.execute(f"DELETE FROM pages WHERE {condition}".encode())
+        owner.execute("VACUUM pages")
+    owner.close()
 
 
 def one(conn: Session, query: str, *values: Any) -> Any:
@@ -65,25 +74,74 @@ def between_ranges(m: Driver, watcher: Session, change: Callable[[], object]) ->
 
 
 @pytest.mark.both_modes
-def test_rows_that_move_between_ranges(m: Driver, connect: Connect, database: Database) -> None:
-    """H2: given rows that move from blocks that were read to others, and the other way, then each is copied once."""
+def test_rows_that_move_back(m: Driver, connect: Connect, database: Database) -> None:
+    """H2: given rows that move to blocks that were read, then they are copied, though no range finds them."""
+    make_room(m, "ctid < '(8,0)'")
     app, watcher = connect(database.app), connect(database.superuser)
     assert block(app, "page 400") >= 2 * RANGE
 
     def move() -> None:
-        app.execute("UPDATE pages SET body = body || '!' WHERE slug IN ('page 400', 'page 399')")  # into a block that was read
+        app.execute("UPDATE pages SET body = body || '!' WHERE slug IN ('page 400', 'page 399')")
         assert block(app, "page 400") < RANGE
-        app.execute("UPDATE pages SET body = repeat('y', 6000) WHERE slug IN ('page 2', 'page 4')")  # to the end, and copied again
         app.execute("UPDATE pages SET slug = 'renamed' WHERE slug = 'page 398'")
         app.execute("UPDATE pages SET slug = 'page 398' WHERE slug = 'page 397'")
         app.execute("DELETE FROM pages WHERE slug IN ('page 6', 'page 396')")
-        app.execute("INSERT INTO pages SELECT 'new ' || n, 1, repeat('z', 700) FROM generate_series(1, 50) n")
         app.execute("DELETE FROM pages WHERE slug = 'page 8'; INSERT INTO pages VALUES ('page 8', 2, 'again')")
 
     between_ranges(m, watcher, move)
     assert one(m.conn, "SELECT count(*) FROM swap.chunk WHERE part = %s", PART) >= 4
     m.assert_same()
     assert m.verify().verdict == "identical"
+
+
+def move_on(app: Session) -> None:
+    """Rows of the first range to blocks that a later one reads."""
+    app.execute("UPDATE pages SET body = body || '!' WHERE slug IN ('page 2', 'page 4')")
+    assert block(app, "page 2") >= 2 * RANGE
+    app.execute("DELETE FROM pages WHERE slug = 'page 6'; INSERT INTO pages VALUES ('page 6', 2, repeat('x', 700))")
+    app.execute("INSERT INTO pages SELECT 'new ' || n, 1, repeat('z', 700) FROM generate_series(1, 50) n")
+
+
+@pytest.mark.both_modes
+def test_rows_that_move_on(m: Driver, connect: Connect, database: Database) -> None:
+    """H2: given rows that move to blocks that a later range reads, then they are there once."""
+    make_room(m, "ctid >= '(30,0)'")
+    app = connect(database.app)
+    between_ranges(m, connect(database.superuser), lambda: move_on(app))
+    m.assert_same()
+    assert m.verify().verdict == "identical"
+
+
+def test_queued_rows_that_the_stream_delivers_late(
+    monkeypatch: pytest.MonkeyPatch, synced: Synced, connect: Connect, database: Database
+) -> None:
+    """H9, H2: given entries of moved rows that are not in the queue yet when the last range is copied, then the copy waits for
+    them."""
+    monkeypatch.setattr("swap.sync.backfill_tasks.BLOCKS", RANGE)
+    m = synced(database, SCHEMA, prepared=True, sync={"mode": "logical"})
+    make_room(m, "ctid >= '(30,0)'")
+    app, watcher, gate = connect(database.app), connect(database.superuser), connect(database.owner)
+    changes = change_table(m.plan, 0, m.plan.swapped_table(TableName("public", "pages")).number).sql.as_string(None)  # type: ignore[union-attr]
+    gate.execute("BEGIN")
+    gate.execute(f"LOCK TABLE {changes} IN SHARE MODE".encode())
+    m.hold_chunks(PART, 1)
+    watcher.execute("SELECT pg_advisory_lock(1)")
+
+    def let_go() -> None:
+        watcher.execute("SELECT pg_advisory_unlock_all()")
+        gate.execute("COMMIT")
+
+    with background(m.sync, let_go) as done:
+        wait_until(lambda: waiting_for(watcher, 1), what="the first range is read")
+        move_on(app)
+        watcher.execute("SELECT pg_advisory_unlock_all()")
+        copied = "SELECT 1 FROM swap.step WHERE name = 'copied public.pages'"
+        wait_until(lambda: one(watcher, copied), what="the copy ends")
+        barrier = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%%pg_logical_emit_message%%' AND pid <> pg_backend_pid()"
+        wait_until(lambda: done.done() or one(watcher, barrier), what="the build waits for the stream")
+        gate.execute("COMMIT")
+        done.result(30)
+    m.assert_same()
 
 
 @pytest.mark.parametrize("command", ["VACUUM FULL pages", "CLUSTER pages USING pages_pkey"])
@@ -100,6 +158,7 @@ def test_a_table_that_is_rewritten_between_ranges(m: Driver, connect: Connect, d
             watcher.execute("SELECT pg_advisory_unlock_all()")
             done.result(30)
 
+    make_room(m, "ctid < '(8,0)'")
     before = block(owner, "page 200")
     between_ranges(m, watcher, rewrite)
     assert block(owner, "page 200") != before
