@@ -195,15 +195,10 @@ class Builder:
             self.migration.journal.chunks.forget(self.migration.run.id, part)
 
     def _drop_queued(self, task: DropQueued) -> None:
-        """Once, before anything is replayed: afterwards the shadow has rows whose entries are consumed."""
-        m, name = self.migration, f"queued rows {task.number}"
-        if self._done(name):
-            return
+        """Before the first replay: afterwards the shadow has rows whose entries are consumed."""
         self.deliver()
-        with m.conn.transaction():
-            for statement in task.statements:
-                m.conn.execute(statement.sql)
-            m.journal.mark_step(m.run.id, name)
+        for statement in task.statements:
+            self.migration.conn.execute(statement.sql)
 
     def _fill(self, task: BackfillTask) -> Backfill:
         backfill = Backfill(self.migration, task, self.control)
