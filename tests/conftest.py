@@ -15,4 +15,5 @@ pytest_plugins = [
     "tests.support.whole",
     "tests.support.verification",
     "tests.support.swapped",
+    "tests.support.witnessed",
 ]

@@ -2,7 +2,7 @@
 
 One statement for each block range compares all references at once, in the shared snapshot. So the keys of the live table are read
 and hashed once, and not for each reference. A guard keeps the two columns equal within the writer's own transaction, so no row is
-ever pending here. A wrong row is reported, never overwritten (H19).
+ever pending here. A wrong row is reported, and only `--repair` mends it (H19).
 """
 
 from __future__ import annotations
@@ -67,13 +67,11 @@ class ReferenceResult:
 
 
 def reference_pairs(plan: Plan, direction: Direction, tables: dict[TableName, Table]) -> list[ReferencePair]:
-    """Every reference that is kept in place; after the cutover also those of the source, which the new table holds itself. Those of
-    other swapped tables are compared with the rows.
+    """Every reference that is kept in place. Those of swapped tables are compared with the rows: nothing relies on the integer that
+    the new table has beside the uuid.
 
     A partitioned table has one pair for each partition that holds rows: blocks and ctids belong to one heap."""
     refs = [r.columns for r in plan.references]
-    if direction is Direction.REVERSE:
-        refs += plan.own_references
     return [_pair(plan, r, direction, tables[heap.name]) for r in refs for heap in plan.catalog.table(r.table).heaps]
 
 

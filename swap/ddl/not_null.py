@@ -1,12 +1,15 @@
 """NOT NULL of the uuid columns.
 
-A CHECK that is validated beside running writers comes first, so that SET NOT NULL scans nothing.
+A CHECK that is validated beside running writers comes first, so that SET NOT NULL scans nothing. For the proof the server simplifies
+every CHECK of the table: it puts the bodies of SQL functions in the place of their calls, and reads them by the search_path.
 """
 
 from __future__ import annotations
 
 from psycopg import sql
 
+from swap.catalog.meaning import together
+from swap.catalog.model import Table
 from swap.core.names import TableName, derive
 from swap.core.statement import AX, Kind, Statement, Step, Verb, part
 from swap.ddl.columns import NAMED_NOT_NULL
@@ -39,7 +42,8 @@ def identity_not_null(plan: Plan) -> list[Step]:
     ident = sql.Identifier(plan.identity)
     set_ = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(ident, sql.Identifier(name))
     drop = alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(ident)
-    final = Statement(set_, "NOT NULL, proved by the check; no scan", plan.source, AX, drop, kind=Kind.NOT_NULL)
+    path = _path(plan.source_table)
+    final = Statement(set_, "NOT NULL, proved by the check; no scan", plan.source, AX, drop, kind=Kind.NOT_NULL, path=path)
     return [
         Step("identity check", (add,), (plan.source,), AX),
         Step("identity validate", (validate,)),
@@ -64,17 +68,21 @@ def reference_not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
     own = (p.name for p in plan.catalog.table(table).partitions)
     dropped = (sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(t.sql, column) for t in (table, *own))
     drop = sql.SQL("; ").join(dropped)
-    why = "NOT NULL, proved by the validated check"
+    why, path = "NOT NULL, proved by the validated check", _path(plan.catalog.table(table))
     if plan.catalog.server_version < NAMED_NOT_NULL or not ref.not_null_name:
         add = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL").format(column)
-        return [] if there else [Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL)]
+        return [] if there else [Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL, path=path)]
     free_name = rename_constraint(table, ref.not_null_name, derive(f"{table.name}_{columns.legacy_column}", "_not_null"))
     if existing is not None and existing.not_null_name:
         return [free_name, rename_constraint(table, existing.not_null_name, ref.not_null_name)]
     add = alter + sql.SQL("ADD CONSTRAINT {} NOT NULL {}").format(sql.Identifier(ref.not_null_name), column)
     add += _as_before(plan, ref, ref.not_null_name)
     label = part(table, ref.not_null_name)
-    return [free_name, Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label)]
+    return [free_name, Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=path)]
+
+
+def _path(table: Table) -> tuple[str, ...]:
+    return together(c.meaning for c in table.checks).path
 
 
 def _as_before(plan: Plan, ref: ReferencePlan, constraint: str) -> sql.Composed:

@@ -71,7 +71,13 @@ def abort_steps(plan: Plan) -> list[Step]:
         steps.append(Step(SLOT, (drop_slot(plan),)))
     names = [*capture_function_names(plan), *_guard_names(plan), *compat_function_names(plan)]
     steps += [_drop_table("shadow", t, t.shadow) for t in plan.swapped]
-    gone = (*_drop_queue(plan), *_drop_functions(plan, names), *drop_resolvers(plan), *drop_spare_sequence(plan), *drop_uuidv7(plan))
+    gone = (
+        *_drop_queue(plan),
+        *_drop_functions(plan, names),
+        *drop_resolvers(plan),
+        *drop_spare_sequence(plan),
+        *drop_uuidv7(plan),
+    )
     steps.append(Step("objects", gone))
     return steps
 

@@ -13,7 +13,7 @@ from swap.plan.direction import TableMapping
 from tests.support.swapped import TABLES, MakeTables, Tables
 from tests.support.verifying import METHODS, failed, plain, reason, status_of
 from verify.change_comparison import compare_changes
-from verify.repair import queue_differences
+from verify.repair import repair
 from verify.report import Method
 
 by_both = pytest.mark.parametrize("method", METHODS)
@@ -99,7 +99,7 @@ def test_differences_of_every_table(tables: MakeTables, method: Method, existing
     assert plain(report) == [p.of(after=after) for p in PLANTED]
     assert {x.name: x.differences for x in report.tables[:5]} == dict(zip(TABLES, (0, 2, 1, 1, 2), strict=True))
     assert {f["key"] for f in report.to_json()["findings"]} == {p.key for p in PLANTED}
-    assert queue_differences(t.m, report) == len(PLANTED)
+    assert repair(t.m, report).keys == len(PLANTED)
     t.m.sync()
     assert t.verify(method).verdict == "identical"
 
