@@ -29,6 +29,7 @@ from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeE
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
+from swap.sync.required_columns import required_keys
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,13 @@ class ExchangeCommand:
             exchange = cutover_exchange(m.plan) if self.kind == "cutover" else revert_exchange(m.plan)
             with taking_over(conn, tag), streaming(m.database, m.plan, m.run.id) as self.barrier:
                 try:
-                    outcome = replace(
-                        self._attempts(prepare_exchange(m, exchange), verified),
-                        snapshot=taken,
-                        verification=verified.quoted(),
-                        paused_ms=self.pooler.paused_ms,
-                    )
+                    with required_keys(m):
+                        outcome = replace(
+                            self._attempts(prepare_exchange(m, exchange), verified),
+                            snapshot=taken,
+                            verification=verified.quoted(),
+                            paused_ms=self.pooler.paused_ms,
+                        )
                 except (SwapError, psycopg.Error) as e:
                     if self.tried:
                         account = self._unmeasured(self.became, self.behind, None)

@@ -22,6 +22,7 @@ from swap.sync.control import Control, Interrupted
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
 from swap.sync.replay import BATCH, Replayed, replay, replay_all
+from swap.sync.required_columns import release_keys
 from swap.sync.rotate import rotate
 from swap.sync.throttle import replica_lag
 
@@ -113,6 +114,7 @@ class Sync:
         if phase is Phase.BACKFILLING:
             self._build()
             m.reload()
+        release_keys(m)
         finish_exchange(m, wait=False)
         return self._follow()
 

@@ -417,4 +417,4 @@ def test_an_error_of_the_guard_is_not_a_defect_of_the_type(m: Driver, app: Sessi
     with pytest.raises(errors.CheckViolation) as raised:
         app.execute("INSERT INTO apps (creator_id, creator_uuid_id) VALUES (2, %s)", [uuid_of(app, 3)])
     assert (raised.value.diag.schema_name, raised.value.diag.table_name) == ("public", "apps")
-    assert "two different rows of users" in str(raised.value)
+    assert "are not of one row of users" in str(raised.value)
