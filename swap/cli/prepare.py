@@ -85,7 +85,7 @@ def _switch(s: Session, run: Run) -> Run:
         server = read_server(s.journal.conn)
         found = [
             *check_wal(server, s.config, slot_exists=False),
-            *check_logical(s.journal.conn, Subject(run.plan.catalog, s.config)),
+            *check_logical(s.journal.conn, Subject(run.plan.catalog, s.config, run.plan.all_references)),
         ]
         refuse(found, s.config)
     with taking_over(s.journal.conn, run.plan.tag):

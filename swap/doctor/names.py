@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from swap.core.connection import Connection
-from swap.core.names import MAX_BYTES, TableName, derive, expand, quote
+from swap.core.names import MAX_BYTES, TableName, derive, quote
 from swap.doctor.finding import Finding, Subject, blocker, or_ok, qualified, read
 from swap.plan.model import Plan
+from swap.plan.table_names import retired_name, shadow_name
 
 RENAME = "[names] in the configuration: choose another name, or rename what has it."
 
@@ -24,12 +25,11 @@ class Taken(NamedTuple):
 
 def new_tables(subject: Subject) -> dict[str, TableName]:
     """The shadow and the retired table of the source, by these words; those of other tables by these words and the table."""
-    names = subject.config.names
-    out = {}
+    config, out = subject.config, {}
     for t in subject.rebuilt:
         of = "" if t is subject.source else f" of {t.name}"
-        out[f"shadow{of}"] = t.name.renamed(expand(names.shadow, t.name.name))
-        out[f"retired{of}"] = t.name.renamed(expand(names.retired, t.name.name))
+        out[f"shadow{of}"] = shadow_name(config, t.name)
+        out[f"retired{of}"] = retired_name(config, t.name)
     return out
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from swap.catalog.model import Catalog, Table
 from swap.core.config import Config
-from swap.core.names import TableName, derive, expand
+from swap.core.names import TableName, derive
 from swap.plan.indexes import plain_unique, reference_plan, shadow_indexes
 from swap.plan.model import COLUMN, DERIVED, TABLE, IndexPlan, Plan, RefColumns, Rename, SwappedTable, is_identity_index
 from swap.plan.policies import new_policies
 from swap.plan.strategy import existing
+from swap.plan.table_names import retired_name, shadow_name
 
 
 def make_plan(
@@ -54,7 +55,7 @@ def _swapped(
 ) -> SwappedTable:
     """The source (number 0), or a table that is rebuilt for its references."""
     name = table.name
-    shadow = name.renamed(expand(config.names.shadow, name.name))
+    shadow = shadow_name(config, name)
     indexes = shadow_indexes(table, shadow, config.identity.column if number == 0 else "", rewritten)
     if number == 0:
         key: tuple[str, ...] = (config.source.key,)
@@ -67,7 +68,7 @@ def _swapped(
         number=number,
         name=name,
         shadow=shadow,
-        retired=name.renamed(expand(config.names.retired, name.name)),
+        retired=retired_name(config, name),
         key=key,
         references=tuple(r for r in references if r.table == name and r.strategy == TABLE),
         key_index=key_index,

@@ -103,6 +103,8 @@ def _why_not(table: Table, config: Config, refs: list[RefColumns]) -> str:
         return f"its primary key's column {odd[0]} has a type that a search_path may give another equality"
     if primary.deferrable:
         return "its primary key is deferrable"
+    if config.sync.mode == "logical" and table.replident != "d":
+        return "logical capture needs its primary key as the replica identity"
     columns = {r.column for r in refs}
     if columns.intersection(primary.columns):
         return "a reference is in its primary key"

@@ -117,7 +117,8 @@ def test_new_rows_get_a_uuid_of_version_7(migrate: Migrate, database: Database) 
     shadow = m.plan.shadow.sql
     insert = sql.SQL("INSERT INTO {} (id, email) VALUES (%s, 'x') RETURNING uuid_id").format(shadow)
     first, second = (m.conn.execute(insert + sql.SQL(""), [n]).fetchone() for n in (1001, 1002))
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     assert (first[0].version, second[0].version) == (7, 7)
     assert first[0].int >> 80 <= second[0].int >> 80
     m.abort()

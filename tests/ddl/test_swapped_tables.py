@@ -1,8 +1,12 @@
 """Swapped tables."""
+
 from __future__ import annotations
+
 from collections.abc import Iterator
+
 import pytest
-from tests.support.migration import Driver, Migrate, migrations
+
+from tests.support.migration import Migrate, migrations
 from tests.support.servers import Database
 
 SCHEMA = """
@@ -19,11 +23,20 @@ INSERT INTO posts SELECT 's' || g, CASE WHEN g % 3 > 0 THEN g END, 't' FROM gene
 INSERT INTO events SELECT g, g FROM generate_series(1, 500) g;
 """
 
+
 @pytest.fixture
 def migrate() -> Iterator[Migrate]:
     yield from migrations()
 
-TABLE = {"identity": {"existing": "derived"}, "reference": [{"table": "public.sessions", "column": "user_id", "strategy": "table"}, {"table": "public.posts", "column": "user_id", "strategy": "table"}]}
+
+TABLE = {
+    "identity": {"existing": "derived"},
+    "reference": [
+        {"table": "public.sessions", "column": "user_id", "strategy": "table"},
+        {"table": "public.posts", "column": "user_id", "strategy": "table"},
+    ],
+}
+
 
 def test_cycle(migrate: Migrate, database: Database) -> None:
     m = migrate(database, SCHEMA, **TABLE)
@@ -31,7 +44,9 @@ def test_cycle(migrate: Migrate, database: Database) -> None:
     m.sync()
     assert m.verify().verdict == "identical"
     m.exchange("cutover")
-    m.conn.execute("INSERT INTO public.users (email) VALUES ('new'); INSERT INTO public.sessions (user_id, token) SELECT id, 'x' FROM public.users WHERE email = 'new'; DELETE FROM public.posts WHERE slug = 's4'")
+    m.conn.execute(
+        "INSERT INTO public.users (email) VALUES ('new'); INSERT INTO public.sessions (user_id, token) SELECT id, 'x' FROM public.users WHERE email = 'new'; DELETE FROM public.posts WHERE slug = 's4'"
+    )
     m.sync()
     assert m.verify().verdict == "identical"
     m.exchange("revert")

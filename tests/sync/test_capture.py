@@ -10,8 +10,8 @@ import pytest
 from psycopg import errors, sql
 
 from swap.core.errors import LockError
-from swap.ddl.change_tables import change_table
 from swap.core.statement import script
+from swap.ddl.change_tables import change_table
 from swap.ddl.fence import fence_functions
 from swap.state.journal import Phase
 from tests.support.cycling import Start
