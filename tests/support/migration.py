@@ -25,7 +25,10 @@ from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
 from swap.core.snapshot import Snapshot
 from swap.ddl.change_tables import change_table
+from swap.ddl.key_mapping import resolver_names
+from swap.plan.direction import Direction
 from swap.plan.planning import read_plan
+from swap.plan.row_keys import origin_columns, selected, target_columns, to_key
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
 from swap.state.journal import Journal
@@ -227,36 +230,37 @@ class Driver(Migration):
             for n in (0, 1):
                 self.conn.execute(sql.SQL("TRUNCATE {}").format(change_table(self.plan, n, t.number).sql))
 
-    def differences(self) -> list[Any]:
-        """Keys whose shadow row is not, bit for bit, the source row with its own references mapped to uuids. The source has an
-        identity column. A row that is gone keeps its uuid."""
-        p = self.plan
-        own = {r.uuid_column: r.column for r in p.own_references}
-        names = sorted({*(c.name for c in p.source_table.columns), p.identity, *own})
+    def differences(self, number: int = 0) -> list[Any]:
+        """Keys of a swapped table (of the source) whose maintained row is not, bit for bit, the captured row with its references
+        mapped. The functions that answer for applications tell the mapping: a row that is gone keeps its uuid."""
+        d = self.mappings[number]
+        forward = d.direction is Direction.FORWARD
+        resolver = resolver_names(self.plan)[0 if forward else 1].sql
         comma = sql.SQL(", ")
-        uuid_of = sql.SQL("coalesce((SELECT p.{} FROM {} p WHERE p.{} = s.{c}), (SELECT e.uuid FROM {} e WHERE e.key = s.{c}))")
         wanted = comma.join(
-            uuid_of.format(
-                sql.Identifier(p.identity), p.source.sql, sql.Identifier(p.key), p.exceptions.sql, c=sql.Identifier(own[n])
+            sql.SQL("{}({}){}").format(
+                resolver, sql.Identifier("s", m.origin), sql.SQL("" if m.column is None else f"::{m.column.type}")
             )  # fmt: skip
-            if n in own
-            else sql.Identifier("s", n)
-            for n in names
+            if m.lookup
+            else sql.Identifier("s", m.origin)
+            for m in d.columns
         )
-        found = comma.join(sql.Identifier("t", n) for n in names)
-        key = sql.Identifier(p.key)
+        found = comma.join(sql.Identifier("t", m.target) for m in d.columns)
         query = sql.SQL(
-            "SELECT coalesce(w.k, f.k) FROM (SELECT s.{key} AS k, ROW({wanted})::record AS r FROM {source} s) w"
-            " FULL JOIN (SELECT t.{key} AS k, ROW({found})::record AS r FROM {shadow} t) f ON w.k = f.k"
+            "SELECT coalesce(w.k, f.k) FROM (SELECT {origin_key} AS k, ROW({wanted})::record AS r FROM {origin} s) w"
+            " FULL JOIN (SELECT {target_key} AS k, ROW({found})::record AS r FROM {target} t) f ON w.k = f.k"
             " WHERE w.k IS NULL OR f.k IS NULL OR NOT w.r *= f.r ORDER BY 1 LIMIT 20"
-        ).format(key=key, wanted=wanted, found=found, source=p.source.sql, shadow=p.shadow.sql)
-        counts = sql.SQL("SELECT (SELECT count(*) FROM {}) - (SELECT count(*) FROM {})").format(p.source.sql, p.shadow.sql)
+        ).format(
+            origin_key=selected(d, origin_columns(d, "s")), wanted=wanted, origin=d.origin.sql,
+            target_key=selected(d, target_columns(d, "t")), found=found, target=d.target.sql,
+        )  # fmt: skip
+        counts = sql.SQL("SELECT (SELECT count(*) FROM {}) - (SELECT count(*) FROM {})").format(d.origin.sql, d.target.sql)
         with self.conn.transaction():
             self.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            keys = [r[0] for r in self.conn.execute(query)]
+            keys = [to_key(r[0]) for r in self.conn.execute(query)]
             surplus = self.conn.execute(counts).fetchone()
         assert surplus is not None
-        return keys if keys or surplus[0] == 0 else [f"{surplus[0]} rows more in the source"]
+        return keys if keys or surplus[0] == 0 else [f"{surplus[0]} rows more on the captured side"]
 
     def unmapped(self) -> list[tuple[str, Any, Any, Any]]:
         """Rows of references whose uuid is not that of the row their integer names: (table, integer, uuid, expected).
@@ -278,7 +282,9 @@ class Driver(Migration):
         return out
 
     def assert_same(self) -> None:
-        assert self.differences() == []
+        """Of every swapped table, and of every reference in place."""
+        self.reload()
+        assert {d.origin.name: found for d in self.mappings if (found := self.differences(d.number))} == {}
         assert self.unmapped() == []
 
     def hold_chunks(self, part: str, *numbers: int) -> None:
