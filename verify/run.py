@@ -19,6 +19,7 @@ from swap.catalog.model import Table
 from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
 from swap.ddl.compat import compat_pairs
+from swap.ddl.pairs import pairs_table
 from swap.prepare.drift import difference, watched_tables
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED
@@ -200,4 +201,4 @@ class _Verification:
             self.found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
             todo += [] if absent else [pair]
         if todo:
-            ReferenceRowComparison(context, todo, tables).run()
+            ReferenceRowComparison(context, todo, tables, pairs_table(self.m.plan)).run()
