@@ -24,6 +24,7 @@ from verify.snapshots import lock_change_tables
 
 T = TypeVar("T")
 KEYS_PER_STATEMENT = 10_000
+REFERRED_PER_STATEMENT = 100_000  # where a reference has no index, each statement reads the table
 KeySets = Mapping[int, Set[Key]]  # the keys of each swapped table, by its number
 NO_KEYS: KeySets = {}
 
@@ -114,8 +115,8 @@ def _compare(
     conn: Connection, d: TableMapping, keys: Set[Key], parents: Sequence[int], pending: Set[Key], pending_of_source: Set[int]
 ) -> ComparedRows:
     todo = sorted(keys - pending)
-    found = {x.key: x for some in slices(parents) for x in compare_referring_rows(conn, d, some) if x.key not in pending}
-    found |= {x.key: x for some in slices(todo) for x in compare_keys(conn, d, some)}
+    found = {x.key: x for some in slices(parents, REFERRED_PER_STATEMENT) for x in compare_referring_rows(conn, d, some) if x.key not in pending}
+    found |= {x.key: x for some in slices(todo, KEYS_PER_STATEMENT) for x in compare_keys(conn, d, some)}
     again = refer_to_pending(conn, d, found.values(), pending_of_source)
     return ComparedRows(
         table=d,
@@ -126,6 +127,5 @@ def _compare(
     )
 
 
-def slices(keys: Sequence[T]) -> list[Sequence[T]]:
-    """As many keys at a time as one statement is made for."""
-    return [keys[n : n + KEYS_PER_STATEMENT] for n in range(0, len(keys), KEYS_PER_STATEMENT)]
+def slices(keys: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [keys[n : n + size] for n in range(0, len(keys), size)]

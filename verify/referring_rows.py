@@ -51,7 +51,7 @@ def _statement(d: TableMapping, m: ColumnMapping, keys: sql.Composable) -> sql.C
         "given": sql.Identifier(m.origin), "column": sql.Identifier(m.target),
     }  # fmt: skip
     if d.lookups_in.to_uuid:
-        return load_sql("verify", "referring_rows.sql").format(value=d.value(m, "p"), **parts)
+        return load_sql("verify", "referring_rows.sql").format(value=d.value(m, "w"), **parts)
     assert d.lookups_in.live_key is not None
     assert d.lookups_in.live_value is not None
     return load_sql("verify", "referring_rows_reverse.sql").format(

@@ -5,5 +5,5 @@ FROM {target} t JOIN {origin} s ON {equal}
 WHERE t.{column} = ANY ({keys}) AND t.{column} IS DISTINCT FROM {value}
 UNION
 SELECT {key}, {absent}
-FROM {live} p JOIN {origin} s ON s.{given} = p.{live_uuid} LEFT JOIN {target} t ON {equal}
-WHERE p.{live_integer} = ANY ({keys}) AND t.{column} IS DISTINCT FROM p.{live_integer}
+FROM {live} w JOIN {origin} s ON s.{given} = w.{live_uuid} LEFT JOIN {target} t ON {equal}
+WHERE w.{live_integer} = ANY ({keys}) AND t.{column} IS DISTINCT FROM w.{live_integer}

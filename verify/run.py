@@ -134,7 +134,10 @@ class _Verification:
     def _compare_rows(self, context: ComparisonContext, tables: Tables, structures: dict[int, Structure]) -> None:
         """Compare every swapped table whose two sides have the same columns."""
         empty = []
-        for d in self.mappings:
+        for n, d in enumerate(self.mappings):
+            if n and context.snapshots.expired() and (reason := context.snapshots.renew().unusable):
+                self.found.unfinished.append(reason)
+                return
             if incomparable := structures[d.number].incomparable:
                 self.found.unfinished.append("; ".join(incomparable))
                 continue

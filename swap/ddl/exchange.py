@@ -34,6 +34,7 @@ from swap.ddl.set_aside import WORDS, dependents, set_aside
 from swap.ddl.statistics import exchange_statistics
 from swap.ddl.triggers import bind_triggers, quiet_triggers, release_triggers, user_triggers
 from swap.ddl.views import create_view
+from swap.ddl.waiting import queue_waiting
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, SwappedTable
 
@@ -141,5 +142,6 @@ def closing_statements(plan: Plan, after: Direction, table_no: int, generation: 
         *capture_functions(plan, after, table_no),
         *fence_functions(plan, generation),
         *resolver_functions(plan, after),
+        *queue_waiting(plan),
         Statement(fence, "snapshots of before the exchange are told to retry", kind=Kind.CAPTURE),
     ]

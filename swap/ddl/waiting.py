@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from swap.ddl.change_tables import waiting_table
-from swap.plan.direction import TableMapping
+from swap.core.sql_text import verbatim
+from swap.core.statement import Kind, Statement
+from swap.ddl.change_tables import queue_rows, waiting_table
+from swap.plan.direction import Direction, TableMapping, table_mappings
 from swap.plan.model import Plan
 from swap.plan.row_keys import COMMA, Key, among, origin_columns, target_columns
 from swap.plan.unresolved import Uncertain, uncertain
@@ -76,6 +78,26 @@ def waiting_for(plan: Plan, d: TableMapping, values: Sequence[int | str]) -> sql
     return sql.SQL("SELECT DISTINCT key::text[] FROM {} WHERE number = {} AND value = ANY ({})").format(
         waiting_table(plan).sql, sql.Literal(d.number), given
     )
+
+
+def queue_waiting(plan: Plan) -> list[Statement]:
+    """In an exchange: queue every row that waits, for the direction that begins, and forget that it waited.
+
+    Its value names no row. The side that is maintained now holds what the application had written; the side that leads has NULL
+    there, so replay has to make the two equal.
+    """
+    out = []
+    for d in table_mappings(plan, Direction.REVERSE):
+        if not uncertain(plan, d) and not uncertain(plan, table_mappings(plan, Direction.FORWARD)[d.number]):
+            continue
+        key = sql.SQL(", ").join(
+            sql.SQL("(w.key::text[])[{}]::").format(sql.Literal(n)) + verbatim("bigint" if d.is_source else k.type)
+            for n, k in enumerate(d.key, 1)
+        )
+        rows = sql.SQL("SELECT {} FROM {} w WHERE w.number = {}").format(key, waiting_table(plan).sql, sql.Literal(d.number))
+        text = queue_rows(plan, d.number, d.key, rows) + sql.SQL("; ") + forget_all_waiting(plan, d)
+        out.append(Statement(text, "rows whose reference names nobody are read again", None, kind=Kind.CAPTURE))
+    return out
 
 
 def held_rows(plan: Plan, d: TableMapping) -> sql.Composed:
