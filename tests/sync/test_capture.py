@@ -164,13 +164,15 @@ def test_prepared_before_capture_is_waited_for(
             m.prepare()
         assert triggers(m, "users") == []
         app.execute("COMMIT PREPARED 'early'")
+        m.prepare()
     else:  # the server makes no slot while a transaction is open
         with background(m.prepare, lambda: app.execute("COMMIT PREPARED 'early'")) as prepared:
             waiting = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock' AND wait_event = 'transactionid'"
             wait_until(lambda: watcher.execute(waiting, [m.pid]).fetchone() is not None, what="the slot waits")
             app.execute("COMMIT PREPARED 'early'")
             prepared.result(30)
-    m.synced().assert_same()
+    m.sync()
+    m.assert_same()
 
 
 @pytest.mark.parametrize("write", [w[1] for w in WRITES[:8]], ids=[w[0] for w in WRITES[:8]])
