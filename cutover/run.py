@@ -30,6 +30,7 @@ from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
 from swap.sync.required_columns import required_keys
+from swap.sync.take_over import take_over
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class ExchangeCommand:
         check_phase(m.run, self.kind)
         with only_operator(conn, tag), Pooler(m) as self.pooler:
             check_phase(m.reload(), self.kind)
+            take_over(m)
             if not m.journal.step_done(m.run.id, SETTLED):
                 finish_exchange(m, wait=True, fill=False)
             roles = config.cutover.disconnect_clients

@@ -51,17 +51,18 @@ from swap.plan.model import Plan, ReferencePlan, SwappedTable
 LOW, HIGH = sql.SQL(":low"), sql.SQL(":high")
 
 
-def trigger_functions(plan: Plan) -> list[Statement]:
-    """Create every trigger function of both directions, as it is before the first exchange."""
+def trigger_functions(plan: Plan, *, guarded: bool = True) -> list[Statement]:
+    """Create every trigger function of both directions, as it is before the first exchange. `guarded`: those of the references'
+    guards too."""
     functions = [*capture.truncate_functions(plan), *fence.fence_functions(plan, None)]
     for way in Direction:
         functions += capture.capture_functions(plan, way, 0)
         if way is Direction.REVERSE or not plan.derived:
             functions.append(guards.source_guard_function(plan, way))
-        for ref in plan.references:
+        for ref in plan.references if guarded else ():
             functions.append(guards.reference_guard_function(plan, ref.columns, way))
     for t in plan.swapped:
-        for reference in t.references:
+        for reference in t.references if guarded else ():
             functions.append(guards.reference_guard_function(plan, reference, Direction.REVERSE))
     return [*functions, *compat_functions(plan)]
 
