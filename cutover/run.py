@@ -29,6 +29,8 @@ from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeE
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
+from swap.sync.required_columns import required_keys
+from swap.sync.take_over import take_over
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class ExchangeCommand:
         check_phase(m.run, self.kind)
         with only_operator(conn, tag), Pooler(m) as self.pooler:
             check_phase(m.reload(), self.kind)
+            take_over(m)
             if not m.journal.step_done(m.run.id, SETTLED):
                 finish_exchange(m, wait=True, fill=False)
             roles = config.cutover.disconnect_clients
@@ -95,12 +98,13 @@ class ExchangeCommand:
             exchange = cutover_exchange(m.plan) if self.kind == "cutover" else revert_exchange(m.plan)
             with taking_over(conn, tag), streaming(m.database, m.plan, m.run.id) as self.barrier:
                 try:
-                    outcome = replace(
-                        self._attempts(prepare_exchange(m, exchange), verified),
-                        snapshot=taken,
-                        verification=verified.quoted(),
-                        paused_ms=self.pooler.paused_ms,
-                    )
+                    with required_keys(m):
+                        outcome = replace(
+                            self._attempts(prepare_exchange(m, exchange), verified),
+                            snapshot=taken,
+                            verification=verified.quoted(),
+                            paused_ms=self.pooler.paused_ms,
+                        )
                 except (SwapError, psycopg.Error) as e:
                     if self.tried:
                         account = self._unmeasured(self.became, self.behind, None)

@@ -83,7 +83,6 @@ class RefColumns:
     declared: bool
     own: bool
     not_null: bool
-    deferrable: bool
     where: str | None
     compat_column: str | None = None  # takes the name of `uuid_column` in the cutover, with `[names] compat`
     strategy: str = COLUMN

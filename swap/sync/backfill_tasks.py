@@ -7,6 +7,7 @@ application's triggers do not fire for it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -15,10 +16,11 @@ from swap.core.names import TableName
 from swap.core.planner_settings import NESTED_LOOPS
 from swap.core.sql_text import Query
 from swap.ddl.backfill import block_range, copy_rows, fill_compat, fill_identity, fill_reference, key_range
+from swap.ddl.pairs import note_orphans
 from swap.ddl.waiting import note_waiting
 from swap.plan.direction import TableMapping, forward
 from swap.plan.model import Plan, ReferencePlan, SwappedTable
-from swap.plan.unresolved import uncertain
+from swap.plan.unresolved import certain, uncertain
 from swap.sync.backfill import BackfillTask, block_bound, block_cut, file_number, key_bound, key_cut, tid
 
 ROWS, BLOCKS = 5_000, 500
@@ -82,9 +84,13 @@ def identity_task(plan: Plan, setup: str) -> BackfillTask:
 
 
 def reference_task(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) -> BackfillTask:
-    """A reference's uuid, in one of its heaps: a partitioned table has several."""
+    """A reference's uuid, in one of its heaps: a partitioned table has several. Rows whose parent is not there are noted, where no
+    foreign key says that there are none."""
     name = f"{heap}.{ref.columns.uuid_column}"
-    return _of_blocks(name, heap, lambda low, high: fill_reference(plan, ref, low, high, heap), f"{setup}; {NESTED_LOOPS}")
+    task = _of_blocks(name, heap, lambda low, high: fill_reference(plan, ref, low, high, heap), f"{setup}; {NESTED_LOOPS}")
+    if certain(plan, ref.table, ref.columns.column):
+        return task
+    return replace(task, first=lambda low, high: note_orphans(plan, ref.columns, heap, tid(low), tid(high, after=True)))
 
 
 def compat_task(ref: ReferencePlan, setup: str) -> BackfillTask:

@@ -1,4 +1,4 @@
-"""The follow-up of an exchange, outside its lock: validate the foreign keys, rebuild the spare indexes, fill materialized
+"""The follow-up of an exchange, outside its lock: NOT NULL of the references, validate the foreign keys, rebuild the spare indexes, fill materialized
 views, record the structure.
 
 `cutover` and `revert` do it after their commit, and `sync` when they were killed before. The exchange itself removes the
@@ -21,6 +21,7 @@ from swap.state.migration import Migration
 from swap.sync.build import ensure_index
 from swap.sync.materialized_views import finish_materialized_views
 from swap.sync.partition_keys import join_parts
+from swap.sync.required_columns import require_columns
 
 SETTLED = "settled"
 UNFILLED = "materialized views to fill"
@@ -46,6 +47,7 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
             journal.forget_step(run.id, UNFILLED)
         if journal.step_done(run.id, SETTLED):
             return
+        require_columns(migration)
         _validate(migration)
         for fk in (f for f in validated_keys(run.plan) if f.parts):
             join_parts(migration, fk)

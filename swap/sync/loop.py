@@ -22,7 +22,9 @@ from swap.sync.control import Control, Interrupted
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
 from swap.sync.replay import BATCH, Replayed, replay, replay_all
+from swap.sync.required_columns import release_keys
 from swap.sync.rotate import rotate
+from swap.sync.take_over import take_over
 from swap.sync.throttle import replica_lag
 
 IDLE_S = 0.1
@@ -113,6 +115,8 @@ class Sync:
         if phase is Phase.BACKFILLING:
             self._build()
             m.reload()
+        take_over(m)
+        release_keys(m)
         finish_exchange(m, wait=False)
         return self._follow()
 
