@@ -9,13 +9,13 @@ from typing import NamedTuple
 from psycopg import sql
 
 from swap.catalog.model import Table
-from swap.core.advisory_locks import WORKER
 from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
 from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
 from swap.plan.direction import Direction, TableMapping
 from swap.plan.model import Plan
+from swap.state.locks import WORKER
 from verify.capture import find_faults
 from verify.references import ReferenceResult
 from verify.report import CheckResult
@@ -99,8 +99,9 @@ def key_sequence(plan: Plan) -> TableName | None:
 def no_direct_writer(conn: Connection, plan: Plan, target: Table) -> CheckResult:
     """Only replay writes to the maintained table: no other role may write to it, and no other session is doing so. The
     comparison of the rows finds everything that the owner or a superuser wrote and did not undo."""
-    params = {"oid": target.oid, "worker": WORKER, "tag": plan.tag & 0x7FFFFFFF}
-    writers = fetch_values(conn, load_sql("verify", "writers.sql"), params)
+    params = {"oid": target.oid, "worker": WORKER, "tag": plan.tag}
+    query = load_sql("verify", "writers.sql").format(lock=sql.Identifier(plan.state_schema, "lock"))
+    writers = fetch_values(conn, query, params)
     return check("no_direct_writer", [f"{target.name}: {w}" for w in writers], f"only replay writes to {target.name}")
 
 

@@ -19,11 +19,11 @@ from swap.core.errors import SwapError
 from swap.core.printable import one_line
 from swap.core.report import Reporter
 from swap.core.rows import fetch, fetch_rows
-from swap.core.session_settings import OWN_LOCK
+from swap.core.session_settings import OWN_CLASS
 from swap.core.sql_text import load_sql
 
 HIDDEN = "<insufficient privilege>"
-OWN: dict[str, object] = dict(zip(("own_class", "own_object"), OWN_LOCK, strict=True))
+OWN: dict[str, object] = {"own_class": OWN_CLASS}
 """Parameters of every query that tells swap's own sessions."""
 ASK_EVERY_S, SAY_EVERY_S = 1.0, 5.0
 

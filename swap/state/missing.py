@@ -13,6 +13,7 @@ from swap.core.errors import RefusedError
 from swap.core.names import TableName, expand, quote
 from swap.plan.direction import table_mapping
 from swap.state.journal import Journal, Phase, Run
+from swap.state.tables import SINCE
 
 RUNBOOK = "RUNBOOK.md, 'Something was dropped'"
 KEPT = (Phase.PREPARED, Phase.BACKFILLING, Phase.SYNCING, Phase.CUT_OVER)
@@ -34,7 +35,7 @@ def missing_tables(journal: Journal, run: Run) -> list[TableName]:
     """Tables that the run needs and that are not there, the state schema's first."""
     if run.phase not in KEPT:
         return []
-    state = [TableName(journal.schema, name) for name in journal.t]
+    state = [TableName(journal.schema, name) for name in journal.t if journal.version >= SINCE.get(name, 0)]
     return _missing(journal.conn, [*state, *_queue(run), table_mapping(run.plan, run.direction).target])
 
 

@@ -11,13 +11,14 @@ import pytest
 import cutover.run
 import cutover.transaction
 from cutover.transaction import resolve
-from swap.core.advisory_locks import OPERATOR, Holder, holder
 from swap.core.config import load_config
 from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import UnknownOutcomeError, UnreachableError
 from swap.core.names import TableName
 from swap.state.journal import Journal
+from swap.state.lock_rows import Holder
+from swap.state.locks import OPERATOR
 from swap.state.migration import Migration
 from swap.sync.follow_up import finish_exchange
 from tests.support.cycling import Start
@@ -198,7 +199,7 @@ def test_the_follow_up_of_a_lost_commit_keeps_others_out(start: Start, monkeypat
 
     def followed(*args: Any, **options: Any) -> None:
         with cycle.m.database.session() as other:
-            settled.append(holder(other, OPERATOR, cycle.m.plan.tag))
+            settled.append(cycle.m.on(other).locks.holder(OPERATOR))
         finish_exchange(*args, **options)
 
     monkeypatch.setattr(cutover.transaction, "_commit", commit_and_lose)
