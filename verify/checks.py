@@ -99,9 +99,13 @@ def key_sequence(plan: Plan) -> TableName | None:
 def no_direct_writer(conn: Connection, plan: Plan, target: Table) -> CheckResult:
     """Only replay writes to the maintained table: no other role may write to it, and no other session is doing so. The
     comparison of the rows finds everything that the owner or a superuser wrote and did not undo."""
-    params = {"oid": target.oid, "worker": WORKER, "tag": plan.tag}
-    query = load_sql("verify", "writers.sql").format(lock=sql.Identifier(plan.state_schema, "lock"))
-    writers = fetch_values(conn, query, params)
+    query = load_sql("verify", "writers.sql").format(
+        oid=sql.Literal(target.oid),
+        lock=sql.Identifier(plan.state_schema, "lock"),
+        worker=sql.Literal(WORKER),
+        tag=sql.Literal(plan.tag),
+    )
+    writers = fetch_values(conn, query)
     return check("no_direct_writer", [f"{target.name}: {w}" for w in writers], f"only replay writes to {target.name}")
 
 

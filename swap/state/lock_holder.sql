@@ -5,7 +5,7 @@ SELECT l.pid, coalesce(nullif(a.application_name, ''), 'another session') AS app
        CASE WHEN a.client_addr IS NOT NULL THEN ', from ' || host(a.client_addr)
             WHEN a.client_port = -1 THEN ', on the server''s own machine (Unix socket)' ELSE '' END AS address
 FROM {lock} l, LATERAL pg_stat_get_activity(l.pid) a
-WHERE l.name = ANY (%(names)s) AND (l.tag = %(tag)s OR %(tag)s IS NULL) AND l.pid <> pg_backend_pid()
+WHERE l.name = ANY ({names}) AND (l.tag = {tag} OR {tag} IS NULL) AND l.pid <> pg_backend_pid()
   AND a.usesysid = l.role::oid AND (a.backend_start = l.began) IS NOT FALSE
   AND a.datid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 ORDER BY l.name

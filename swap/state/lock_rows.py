@@ -77,8 +77,10 @@ def alone_with(conn: Connection, table: TableName) -> Iterator[None]:
 
 def find_holder(conn: Connection, schema: str, tag: int | None, *names: str) -> Holder | None:
     """Another session that holds one of these locks. `tag` None: of any source."""
-    query = load_sql("swap.state", "lock_holder.sql").format(lock=sql.Identifier(schema, "lock"))
-    found = fetch(conn, Holder, query, {"names": list(names), "tag": tag})
+    query = load_sql("swap.state", "lock_holder.sql").format(
+        lock=sql.Identifier(schema, "lock"), names=sql.Literal(list(names)), tag=sql.Literal(tag)
+    )
+    found = fetch(conn, Holder, query)
     return found[0] if found else None
 
 
@@ -100,9 +102,8 @@ def _take(conn: Connection, schema: str, tag: int, name: str) -> bool:
     with alone_with(conn, TableName(schema, "lock")):
         if find_holder(conn, schema, tag, name):
             return False
-        conn.execute(
-            load_sql("swap.state", "lock_take.sql").format(lock=sql.Identifier(schema, "lock")), {"name": name, "tag": tag}
-        )
+        lock = sql.Identifier(schema, "lock")
+        conn.execute(load_sql("swap.state", "lock_take.sql").format(lock=lock, name=sql.Literal(name), tag=sql.Literal(tag)))
     return True
 
 
@@ -113,8 +114,7 @@ def release(conn: Connection, schema: str, tag: int, names: Sequence[str]) -> No
     with suppress(*GONE), conn.transaction():
         conn.execute("SET LOCAL synchronous_commit = off")
         conn.execute(
-            sql.SQL("DELETE FROM {} WHERE pid = pg_backend_pid() AND tag = %s AND name = ANY (%s)").format(
-                sql.Identifier(schema, "lock")
-            ),
-            [tag, list(names)],
+            sql.SQL("DELETE FROM {} WHERE pid = pg_backend_pid() AND tag = {} AND name = ANY ({})").format(
+                sql.Identifier(schema, "lock"), sql.Literal(tag), sql.Literal(list(names))
+            )
         )
