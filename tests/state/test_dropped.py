@@ -9,7 +9,6 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from swap.core.session_settings import OWN_LOCK
 from swap.core.sql_text import verbatim
 from tests.support.commands import Cli
 from tests.support.dump import schema_dump
@@ -64,10 +63,7 @@ def refused(op: WatchedOperator, *args: str, code: int = 3) -> dict[str, str]:
 def drop_under_sync(op: WatchedOperator, what: str) -> str:
     """While a `sync` follows that has nothing to do: what it ends with."""
     running = op.start("sync", "--json")
-    works = (
-        f"SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND classid <> {OWN_LOCK[0]}"
-        " AND application_name = 'swap sync'"
-    )
+    works = "SELECT 1 FROM swap.lock JOIN pg_stat_activity USING (pid) WHERE name = 'worker' AND application_name = 'swap sync'"
     wait_until(lambda: op.ask(works), 20, "sync is at work")
     op.watcher.execute(verbatim(f"DROP {what}"))
     result = running.wait()
@@ -116,7 +112,7 @@ def test_the_queue(cut_over: bool, op: WatchedOperator, app: Session, capture_mo
     assert all(write(app))
 
 
-@pytest.mark.parametrize("table", ["run", "chunk", "fence"])
+@pytest.mark.parametrize("table", ["run", "chunk", "fence", "lock"])
 def test_a_table_of_the_journal(table: str, op: WatchedOperator) -> None:
     op("prepare")
     op.watcher.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("swap", table)))
