@@ -28,7 +28,7 @@ from swap.state.migration import Migration
 from swap.state.missing import left_over, refuse_missing
 from swap.state.tables import ENDED
 
-ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
+ON_STANDBY = ("status", "check", "doctor")  # the commands that a standby can answer
 READS_ONLY = (*ON_STANDBY, "plan")
 NEEDS_ALL = ("sync", "cutover", "revert")  # a missing table refuses them; `verify` reports that it could not finish
 

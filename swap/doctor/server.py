@@ -179,7 +179,7 @@ def check_hook(config: Config) -> Finding:
     hook = config.hooks.pre_swap_snapshot
     if hook:
         return ok("snapshot-hook", hook[0], f"runs before a cutover, {config.hooks.timeout_s} s at most")
-    hint = "Set [hooks] pre_swap_snapshot (docs/hooks.md has two ready ones), or cut over with --no-snapshot."
+    hint = 'Set [hooks] pre_swap_snapshot = ["swap", "hook", "pg_dump"] (docs/hooks.md), or cut over with --no-snapshot.'
     return warning("snapshot-hook", "[hooks]", "no snapshot hook is configured: `cutover` will refuse", hint)
 
 
