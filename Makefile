@@ -10,10 +10,12 @@ VERSIONS ?= 15 16 17 18
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+# What `make test` leaves out: each has a target of its own.
+ORDINARY := not soak and not package
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-modes test-matrix soak faults lint format demo bench clean
+.PHONY: help venv test test-modes test-matrix test-package dist release-notes soak faults lint format demo bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -27,19 +29,28 @@ $(STAMP): requirements/test.lock pyproject.toml
 	touch $@
 
 test: venv  ## the suite, on PostgreSQL 18 or SWAP_TEST_PG, with SWAP_TEST_MODE or the default of both captures
-	$(PYTEST) -m "not soak"
+	$(PYTEST) -m "$(ORDINARY)"
 
 test-modes: venv  ## the whole suite with each capture, triggers and logical replication
-	SWAP_TEST_MODE=trigger $(PYTEST) -m "not soak"
-	SWAP_TEST_MODE=logical $(PYTEST) -m "not soak"
+	SWAP_TEST_MODE=trigger $(PYTEST) -m "$(ORDINARY)"
+	SWAP_TEST_MODE=logical $(PYTEST) -m "$(ORDINARY)"
 
 test-matrix: venv  ## the suite, with each capture, on each of VERSIONS that is installed; all of them, whichever fails
 	@failed=; for version in $(VERSIONS); do \
 	    if $(BIN)/python -c "from swap.demo.binaries import find_binaries; find_binaries('$$version')" 2>/dev/null; \
 	    then for mode in trigger logical; do echo "== PostgreSQL $$version, $$mode"; \
-	        SWAP_TEST_PG=$$version SWAP_TEST_MODE=$$mode $(PYTEST) -m "not soak" || failed="$$failed $$version/$$mode"; done; \
+	        SWAP_TEST_PG=$$version SWAP_TEST_MODE=$$mode $(PYTEST) -m "$(ORDINARY)" || failed="$$failed $$version/$$mode"; done; \
 	    else echo "== PostgreSQL $$version is not installed here: skipped"; fi; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+test-package: venv  ## sdist, wheel, zipapp, pipx and uvx, each installed into an environment of its own; needs the network
+	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m package --timeout 0 tests/package
+
+dist: venv  ## sdist, wheel and zipapp, in dist/
+	$(BIN)/python -m tools.dist
+
+release-notes:  ## the changelog of one version: VERSION=0.2.0
+	@$(PYTHON) -m tools.release_notes $(VERSION)
 
 soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0
