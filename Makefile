@@ -2,6 +2,7 @@ PYTHON ?= python3
 # Test processes, each with a server of its own: `make test WORKERS=0` runs in one process, for a debugger.
 WORKERS ?= 2
 PYTEST_ARGS ?=
+IMAGE_ARGS ?=
 VARIANT ?=
 MODE ?=
 SLICE ?= 1/1
@@ -9,13 +10,16 @@ VERSIONS ?= 15 16 17 18
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Environments of their own, each with what one target needs.
+DOCS := .venv-docs
+DEMO := .venv-demo
 STAMP := $(VENV)/installed
 # What `make test` leaves out: each has a target of its own.
-ORDINARY := not soak and not package
+ORDINARY := not soak and not package and not docker
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-modes test-matrix test-package dist release-notes soak faults lint format demo bench clean
+.PHONY: help venv test test-modes test-matrix test-package test-docker image dist docs captures release-notes soak faults lint format demo bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -46,11 +50,28 @@ test-matrix: venv  ## the suite, with each capture, on each of VERSIONS that is 
 test-package: venv  ## sdist, wheel, zipapp, pipx and uvx, each installed into an environment of its own; needs the network
 	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m package --timeout 0 tests/package
 
+image:  ## the image pg-uuid-swap, by Docker
+	docker build --file docker/Dockerfile --tag pg-uuid-swap $(IMAGE_ARGS) .
+
+test-docker: venv  ## image and services on a base made by debootstrap, with a dockerd of its own; root, Docker and debootstrap
+	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m docker --timeout 0 tests/docker
+
 dist: venv  ## sdist, wheel and zipapp, in dist/
 	$(BIN)/python -m tools.dist
 
 release-notes:  ## the changelog of one version: VERSION=0.2.0
 	@$(PYTHON) -m tools.release_notes $(VERSION)
+
+docs: $(DOCS)/installed  ## the site, in build/site; a broken link or an orphan page is an error
+	$(DOCS)/bin/python -m tools.site build
+
+captures: venv  ## the pictures of terminal and report in docs/, from a real run
+	$(BIN)/python -m tools.captures
+
+$(DOCS)/installed: requirements/docs.lock
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
 
 soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0
@@ -75,5 +96,5 @@ bench: venv  ## the measurements
 	$(BIN)/python -m bench
 
 clean:  ## everything that can be made again
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(DOCS) $(DEMO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
