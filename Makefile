@@ -69,9 +69,7 @@ captures: venv  ## the pictures of terminal and report in docs/, from a real run
 	$(BIN)/python -m tools.captures
 
 $(DOCS)/installed: requirements/docs.lock
-	$(PYTHON) -m venv $(DOCS)
-	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	touch $@
+	@$(PYTHON) -m tools.environment $(DOCS) $<
 
 soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0
@@ -89,8 +87,11 @@ format: venv  ## rewrite the sources in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-demo: venv  ## the whole cycle on a private server; VARIANT=adopt or fresh, MODE=trigger or logical
-	$(BIN)/swap demo $(if $(VARIANT),--variant $(VARIANT)) $(if $(MODE),--mode $(MODE))
+demo: $(DEMO)/installed  ## the whole cycle on a private server; VARIANT=adopt or fresh, MODE=trigger or logical
+	@PYTHONPATH=$(CURDIR) $(DEMO)/bin/python -P -m swap demo $(if $(VARIANT),--variant $(VARIANT)) $(if $(MODE),--mode $(MODE))
+
+$(DEMO)/installed: requirements/demo.lock
+	@$(PYTHON) -m tools.environment $(DEMO) $<
 
 bench: venv  ## the measurements
 	$(BIN)/python -m bench
