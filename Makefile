@@ -13,7 +13,7 @@ STAMP := $(VENV)/installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-modes test-matrix soak faults lint format demo bench clean
+.PHONY: help venv test test-modes test-matrix witness soak faults lint format demo bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -40,6 +40,9 @@ test-matrix: venv  ## the suite, with each capture, on each of VERSIONS that is 
 	        SWAP_TEST_PG=$$version SWAP_TEST_MODE=$$mode $(PYTEST) -m "not soak" || failed="$$failed $$version/$$mode"; done; \
 	    else echo "== PostgreSQL $$version is not installed here: skipped"; fi; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+witness: venv  ## what the application notices before the cutover, for every schema of tests/fixtures (`make test` tries a sample)
+	SWAP_WITNESS=all $(PYTEST) tests/witness
 
 soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0

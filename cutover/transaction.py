@@ -19,7 +19,7 @@ import psycopg
 
 from cutover.attempt_monitor import AttemptMonitor
 from cutover.final_drain import Uncompared, compare_touched, touched
-from cutover.gates import Verified, refuse_changed, refuse_waiting
+from cutover.gates import Verified, refuse_changed, refuse_rewritten, refuse_waiting
 from cutover.hold import Hold, HoldExceededError
 from cutover.prepared_exchange import STRUCTURE, Exchange, PreparedExchange
 from swap.core.connection import Connection
@@ -64,6 +64,7 @@ def attempt(
         now = conn.execute(STRUCTURE).fetchall()
         refuse_drift(difference(prepared.structure, now), "it was last recorded", NOTHING_CHANGED)
         refuse_changed(conn, migration.run, verified.snapshot)
+        refuse_rewritten(conn, verified.files)
         if barrier and not barrier.stream.wait_past(last, hold.patience_s()):
             raise HoldExceededError
         to_compare = touched(migration, todo)

@@ -14,4 +14,5 @@ pytest_plugins = [
     "tests.support.doctoring",
     "tests.support.whole",
     "tests.support.verification",
+    "tests.support.witnessed",
 ]

@@ -2,7 +2,8 @@
 
 One statement for each block range compares all references at once, in the shared snapshot. So the keys of the live table are read
 and hashed once, and not for each reference. A row whose parent came later, or has another key now, is noted, or its parent's change
-is in the queue (swap.ddl.pairs): it is pending. A wrong row is reported, never overwritten (H19).
+is in the queue (swap.ddl.pairs): it is pending. A wrong row is reported, and only `--repair` mends
+it (H19).
 """
 
 from __future__ import annotations
@@ -69,13 +70,11 @@ class ReferenceResult:
 
 
 def reference_pairs(plan: Plan, direction: Direction, tables: dict[TableName, Table]) -> list[ReferencePair]:
-    """Every reference that is kept in place; after the cutover also those of the source, which the new table holds itself. Those of
-    other swapped tables are compared with the rows.
+    """Every reference that is kept in place. Those of swapped tables are compared with the rows: nothing relies on the integer that
+    the new table has beside the uuid.
 
     A partitioned table has one pair for each partition that holds rows: blocks and ctids belong to one heap."""
     refs = [r.columns for r in plan.references]
-    if direction is Direction.REVERSE:
-        refs += plan.own_references
     return [_pair(plan, r, direction, tables[heap.name]) for r in refs for heap in plan.catalog.table(r.table).heaps]
 
 

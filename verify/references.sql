@@ -12,12 +12,12 @@ SELECT v.n, count(*) AS seen, count(*) FILTER (WHERE v.applies) AS rows, count(*
 FROM (
     SELECT r.n, r.place, r.applies, r.u,
            CASE WHEN NOT r.applies OR (r.i IS NULL AND r.u IS NULL) OR l.u = r.u THEN NULL
-                WHEN l.i IS NULL AND (r.u IS NULL OR NOT EXISTS (SELECT FROM {live} x WHERE x.{live_uuid} = r.u)) THEN 'orphan'
+                WHEN l.i IS NULL AND (r.u IS NULL OR NOT EXISTS (SELECT FROM ONLY {live} x WHERE x.{live_uuid} = r.u)) THEN 'orphan'
                 WHEN r.i = ANY ({pending}::bigint[])
-                     OR (SELECT x.{live_integer}::bigint FROM {live} x WHERE x.{live_uuid} = r.u) = ANY ({pending}::bigint[])
+                     OR (SELECT x.{live_integer}::bigint FROM ONLY {live} x WHERE x.{live_uuid} = r.u) = ANY ({pending}::bigint[])
                      OR EXISTS (SELECT FROM {noted} p WHERE p.number = r.number AND p.value IN (r.i::text, r.u::text)) THEN 'pending'
                 ELSE 'wrong' END AS verdict
     FROM ({rows}) r
-    LEFT JOIN (SELECT s.{live_integer}::bigint AS i, s.{live_uuid} AS u FROM {live} s) l ON l.i = r.i
+    LEFT JOIN (SELECT s.{live_integer}::bigint AS i, s.{live_uuid} AS u FROM ONLY {live} s) l ON l.i = r.i
 ) v
 GROUP BY v.n

@@ -99,11 +99,20 @@ class SnapshotRecord:
 
 
 @dataclass(frozen=True)
+class FileRecord:
+    """A table that was compared, by its oid and the number of its file (pg_class.relfilenode)."""
+
+    table: str
+    oid: int
+    filenode: int
+
+
+@dataclass(frozen=True)
 class Report:
     """The whole verification. `id`: its row in the journal. `snapshot`: the first of its snapshots (the text of
     pg_snapshot), taken at WAL position `lsn`. `covered`: every key was compared up to these changes (the watermark in the
     first snapshot, the oldest one; pending keys changed later). `findings`: the rows that differ. `plan_fingerprint`: the
-    fingerprint of the plan that the run follows."""
+    fingerprint of the plan that the run follows. `files`: of the tables that were compared; an exchange asks for the same ones."""
 
     id: int
     verdict: Verdict
@@ -123,6 +132,7 @@ class Report:
     ranges: tuple[RangeRecord, ...] = ()
     tool_version: str = ""
     plan_fingerprint: str = ""
+    files: tuple[FileRecord, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: the document of `swap verify --json`, which the journal keeps too."""

@@ -1,13 +1,18 @@
 """NOT NULL of the uuid columns.
 
-A CHECK that is validated beside running writers comes first, so that SET NOT NULL scans nothing. A reference's uuid is required from
-the exchange on and not before: until then a row may wait for its parent (swap.ddl.pairs), and so may its integer after it.
+A CHECK that is validated beside running writers comes first, so that SET NOT NULL scans nothing. For the proof the server simplifies
+every CHECK of the table: it puts the bodies of SQL functions in the place of their calls, and reads them by the search_path.
+
+A reference's uuid is required from the exchange on and not before: until then a row may wait for its parent (swap.ddl.pairs), and so
+may its integer after it.
 """
 
 from __future__ import annotations
 
 from psycopg import sql
 
+from swap.catalog.meaning import together
+from swap.catalog.model import Table
 from swap.core.names import TableName, derive
 from swap.core.statement import AX, Kind, Statement, Step, Verb, part
 from swap.ddl.columns import NAMED_NOT_NULL
@@ -41,7 +46,8 @@ def identity_not_null(plan: Plan) -> list[Step]:
     ident = sql.Identifier(plan.identity)
     set_ = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(ident, sql.Identifier(name))
     drop = alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(ident)
-    final = Statement(set_, "NOT NULL, proved by the check; no scan", plan.source, AX, drop, kind=Kind.NOT_NULL)
+    path = _path(plan.source_table)
+    final = Statement(set_, "NOT NULL, proved by the check; no scan", plan.source, AX, drop, kind=Kind.NOT_NULL, path=path)
     return [
         Step("identity check", (add,), (plan.source,), AX),
         Step("identity validate", (validate,)),
@@ -126,10 +132,11 @@ def _required(plan: Plan, ref: ReferencePlan, column: str, check: str, *, revers
     why = (
         "NOT NULL, proved by the validated check" if proved else "required from now on; the rows that are there are checked later"
     )
+    path = _path(plan.catalog.table(table)) if proved else ()
     if label is None:
-        made = Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL)
+        made = Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL, path=path)
     else:
-        made = Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label)
+        made = Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=path)
     return [made.reversed() if reverse else made]
 
 
@@ -155,9 +162,14 @@ def pending_not_null(plan: Plan) -> list[tuple[ReferencePlan, str, Statement, St
                 text = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(
                     sql.Identifier(ref.columns.column), sql.Identifier(name)
                 )
-                set_ = Statement(text, "NOT NULL, proved by the check; no scan", ref.table, AX, kind=Kind.NOT_NULL)
+                path = _path(plan.catalog.table(ref.table))
+                set_ = Statement(text, "NOT NULL, proved by the check; no scan", ref.table, AX, kind=Kind.NOT_NULL, path=path)
             out.append((ref, name, validate, set_))
     return out
+
+
+def _path(table: Table) -> tuple[str, ...]:
+    return together(c.meaning for c in table.checks).path
 
 
 def _as_before(plan: Plan, ref: ReferencePlan, constraint: str) -> sql.Composed:

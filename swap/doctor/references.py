@@ -1,13 +1,17 @@
-"""References: foreign keys to the source, and columns that the configuration declares. Pure."""
+"""References: foreign keys to the source, and columns that the configuration declares. Pure, but for `printed_conditions`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from swap.catalog.model import ForeignKey
+from swap.catalog.model import Catalog, ForeignKey
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.errors import UsageError
 from swap.core.names import TableName, quote
 from swap.doctor.finding import Finding, Subject, blocker, ok, qualified
 from swap.doctor.tables import check_columns
+from swap.plan.conditions import UnnamedOperatorError, condition_path, with_condition
 from swap.plan.key_columns import unvouched
 from swap.plan.model import TABLE, RefColumns
 
@@ -108,3 +112,23 @@ def _foreign_key(fk: ForeignKey, subject: Subject, definitions: Definitions) -> 
             detail = f"the unique constraint of {fk.target} over ({columns}) cannot be rebuilt with a uuid"
             found.append(blocker("foreign-key", at, detail, _drop(fk)))
     return found
+
+
+def printed_conditions(
+    conn: Connection, catalog: Catalog, config: Config, references: tuple[RefColumns, ...]
+) -> tuple[tuple[RefColumns, ...], list[Finding]]:
+    """The references with each `where` as the server prints it, and a blocker for one that its text does not say.
+
+    One that is no condition stays as it is: the check of the rows runs it, and says so.
+    """
+    path = condition_path(conn, catalog, config) if any(r.where is not None for r in references) else ()
+    out, found = [], []
+    for ref in references:
+        try:
+            out.append(with_condition(conn, catalog.table(ref.table), ref, path))
+        except UnnamedOperatorError as e:
+            found.append(blocker("reference-where", qualified(ref.table, ref.column), e.message, e.hint))
+            out.append(ref)
+        except UsageError:
+            out.append(ref)
+    return tuple(out), found

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 
 from swap.catalog.model import BoundPolicy, Catalog, ForeignKey, Index, Table
+from swap.core.application_settings import Settings
 from swap.core.names import TableName, derive
 from swap.plan.index_plan import PRIMARY, UNIQUE, BackedConstraint, IndexAttributes, IndexPlan, PartOf
 from swap.plan.policies import NewPolicy
@@ -30,7 +31,6 @@ __all__ = [
 
 INTEGERS = ("smallint", "integer", "bigint")
 UUIDV7_SINCE = 180000
-
 
 TABLE, COLUMN = "table", "column"
 """What happens to a table with a reference: it is rebuilt beside (a swapped table), or gets a uuid column in place."""
@@ -172,6 +172,7 @@ class Plan:
     mode: str = "trigger"
     legacy_overflow: str = "refuse"
     resolver_roles: tuple[str, ...] = ()
+    settings: Settings = ()  # of the application's sessions, at `prepare` (swap.core.application_settings)
 
     def state(self, suffix: str) -> TableName:
         """A name in the state schema that belongs to this source alone: several sources share the schema."""

@@ -114,4 +114,5 @@ def _of_blocks(name: str, heap: TableName, fill: RangeStatement, setup: str) -> 
         statement=lambda low, high: fill(tid(low), tid(high, after=True)),
         first_size=BLOCKS,
         setup=setup,
+        heap=heap,
     )

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
+import psycopg
 from psycopg import sql
 
+from swap.core.application_settings import Settings, explained, session_of_application, without_path
 from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection, may_set
 from swap.core.names import TableName
-from swap.core.statement import Step
+from swap.core.statement import Statement, Step
 from swap.ddl.indexes import create_index
 from swap.ddl.phases import backfill_tasks, build_tasks, reference_tasks
 from swap.ddl.tasks import (
@@ -37,7 +39,7 @@ from swap.prepare.drift import foreign_drift, refuse_drift
 from swap.prepare.run import run_step
 from swap.state.journal import Journal
 from swap.state.migration import Migration
-from swap.sync.backfill import Backfill, BackfillTask, block_bound, file_number, key_bound
+from swap.sync.backfill import RESUMES, Backfill, BackfillTask, block_bound, file_number, key_bound
 from swap.sync.backfill_tasks import blocks_task, compat_task, identity_task, part_of, reference_task, rows_task
 from swap.sync.control import Control
 
@@ -53,7 +55,7 @@ def index_state(conn: Connection, name: TableName) -> bool | None:
     return None if row is None else bool(row[0])
 
 
-def ensure_index(conn: Connection, index: IndexPlan, *, concurrently: bool) -> None:
+def ensure_index(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
     """Build the index unless it is there; drop first what an interrupted build left invalid (H38)."""
     state = index_state(conn, index.table.renamed(index.build_name))
     if state:
@@ -62,7 +64,20 @@ def ensure_index(conn: Connection, index: IndexPlan, *, concurrently: bool) -> N
     if state is False:
         assert statement.undo is not None
         conn.execute(statement.undo)
-    conn.execute(statement.sql)
+    doing = f"The index {index.build_name} could not be built"
+    with explained(doing, RESUMES), session_of_application(conn, without_path(settings)):
+        _send(conn, statement)
+
+
+def _send(conn: Connection, statement: Statement) -> None:
+    """One message after another: CREATE INDEX CONCURRENTLY must be a message of its own. An error leaves no search_path behind."""
+    try:
+        for message in statement.messages:
+            conn.execute(message)
+    except psycopg.Error:
+        if statement.path and not conn.closed:
+            conn.execute(statement.messages[-1])
+        raise
 
 
 class Builder:
@@ -205,7 +220,7 @@ class Builder:
                 if task.name:
                     m.report.note(f"{how} {index.build_name}")
                 with reporting_waits(m.database, m.conn, f"{how} {index.build_name}", m.report):
-                    ensure_index(m.conn, index, concurrently=task.concurrently)
+                    ensure_index(m.conn, index, m.plan.settings, concurrently=task.concurrently)
         for statement in task.attributes:
             m.conn.execute(statement.sql)
         self._mark(task.name)
@@ -222,7 +237,7 @@ class Builder:
             self.control.check()
             with m.database.session(f"index {index.build_name}") as own:
                 with reporting_waits(m.database, own, f"CREATE INDEX {index.build_name}", m.report):
-                    ensure_index(own, index, concurrently=False)
+                    ensure_index(own, index, m.plan.settings, concurrently=False)
                 Journal(own, m.journal.schema).mark_step(m.run.id, f"index {index.build_name}")
             done += 1
             m.report.progress("indexes", done, total, "indexes")
@@ -234,6 +249,11 @@ class Builder:
     def _maintain(self, task: Maintain) -> None:
         m = self.migration
         for statement in task.statements:
-            with reporting_waits(m.database, m.conn, f"{statement.text.split()[0]} {statement.table}", m.report):
+            doing = f"{statement.text.split()[0]} {statement.table}"
+            with (
+                reporting_waits(m.database, m.conn, doing, m.report),
+                explained(f"{doing} failed", RESUMES),
+                session_of_application(m.conn, m.plan.settings),
+            ):
                 m.conn.execute(statement.sql)
         self._mark(task.name)

@@ -65,7 +65,7 @@ def _rebuild_spares(migration: Migration) -> None:
         for index in (*(i for i in (*ref.indexes, *ref.parts) if i.is_primary and not i.on_only), *ref.spares):
             name = f"CREATE INDEX CONCURRENTLY {index.build_name}"
             with reporting_waits(migration.database, conn, name, migration.report):
-                ensure_index(conn, index, concurrently=True)
+                ensure_index(conn, index, migration.plan.settings, concurrently=True)
             for attribute in index_attributes(index):
                 conn.execute(attribute.sql)
 

@@ -18,12 +18,13 @@ from typing import Protocol
 import psycopg
 from psycopg import sql
 
+from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
 from swap.core.errors import DefectError
 from swap.core.planner_settings import NESTED_LOOPS
-from swap.ddl.waiting import delete_held, forget_waiting, note_waiting
+from swap.ddl.waiting import delete_held, forget_waiting, may_wait
 from swap.plan.direction import TableMapping
-from swap.plan.row_keys import Key, among, origin_columns
+from swap.plan.row_keys import Key
 from swap.plan.unresolved import uncertain
 from swap.state.migration import Migration
 from swap.sync.change_queue import Batch, ChangeQueue, current_snapshot
@@ -34,6 +35,7 @@ from swap.sync.row_changes import delete_all_gone, delete_gone, delete_keys, ups
 
 BATCH = 20_000
 SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
+UNCHANGED = "Nothing of the batch was applied; the changes stay in the queue."
 CONFLICT = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
 
 
@@ -197,13 +199,12 @@ class _Application:
         return dependants(self.conn, self.plan, d, self.exceptions.parents, SLICE)
 
     def _put(self, d: TableMapping, keys: list[Key]) -> None:
-        waits = uncertain(self.plan, d)
-        if waits:
+        if may_wait(self.plan, d):
             self.conn.execute(forget_waiting(self.plan, d, keys))
-            noted = self.conn.execute(note_waiting(self.plan, d, among(d, origin_columns(d, "s"), keys)))
-            if noted.rowcount and any(u.required for u in waits):
-                self.conn.execute(delete_held(self.plan, d, keys))
-        self.conn.execute(upsert(self.plan, d, keys))
+        with explained(f"Rows of {d.origin} could not be written to {d.target}", UNCHANGED):
+            execute_as_application(self.conn, upsert(self.plan, d, keys), self.plan.settings)
+        if any(u.required for u in uncertain(self.plan, d)):
+            self.conn.execute(delete_held(self.plan, d, keys))
 
     def _slices(self, d: TableMapping) -> Iterator[_Slice]:
         """The slices of a table's part of the batch. A part of one slice is read from the queue once, however often it is asked for.

@@ -186,6 +186,27 @@ def test_a_unique_reference_moves_between_rows(m: Driver, app: Session) -> None:
     m.assert_same()
 
 
+BADGES = """
+CREATE TABLE users (id bigserial PRIMARY KEY, uuid_id uuid NOT NULL UNIQUE DEFAULT gen_random_uuid());
+CREATE TABLE badges (name text PRIMARY KEY, user_id bigint UNIQUE REFERENCES users DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO users (id) SELECT n FROM generate_series(1, 5) n;
+INSERT INTO badges SELECT 'badge ' || n, n FROM generate_series(1, 5) n;
+"""
+
+
+def test_unique_uuids_change_places(synced: Synced, database: Database, connect: Connect) -> None:
+    """H3, I3: given parents that exchange their uuids, when a unique reference of another table names them, then no conflict
+    stops replay, though no child is in the queue."""
+    m, app = synced(database, BADGES), connect(database.app)
+    with app.transaction():
+        pairs = app.execute("DELETE FROM users WHERE id IN (1, 2) RETURNING id, uuid_id").fetchall()
+        (_, first), (_, second) = sorted(pairs)
+        app.execute("INSERT INTO users VALUES (1, %s), (2, %s)", [second, first])
+    m.drain()
+    assert one(m.conn, "SELECT user_uuid_id FROM public.badges_new WHERE user_id = 1") == second
+    m.assert_same()
+
+
 # References without a foreign key.
 
 
@@ -296,7 +317,10 @@ def test_a_key_that_moves_takes_its_uuid_along(m: Driver, app: Session) -> None:
 
 def turn(m: Driver, kind: str) -> None:
     m.sync()
-    assert m.verify().verdict == "identical"
+    report = m.verify()
+    problems = [c for c in report.checks if c.status not in ("ok", "warning")]
+    print(report.findings, problems)
+    assert (report.verdict, report.findings, problems) == ("identical", (), [])
     m.exchange(kind)
     m.sync()
     m.assert_same()
@@ -372,7 +396,8 @@ def test_uuids_that_move(after: Driver, connect: Connect, limit: int | None) -> 
     """I3: given a uuid that changes, one that another row takes, and two that change places, then each integer has the uuid of
     its row, and a reference names the row that has its uuid now."""
     m, app = after, connect(after.db.app)
-    app.execute("UPDATE users SET boss_id = NULL; DELETE FROM sessions; DELETE FROM profiles; DELETE FROM grants")
+    app.execute("DELETE FROM sessions; DELETE FROM profiles; DELETE FROM grants")
+    app.execute("UPDATE users SET boss_id = (SELECT id FROM users WHERE legacy_id = 2) WHERE legacy_id = 9")
     first, second, third = (one(app, "SELECT id FROM users WHERE legacy_id = %s", n) for n in (1, 2, 3))
     app.execute("UPDATE users SET id = %s WHERE id = %s", [NEW + "1", first])
     m.drain(limit)
@@ -389,6 +414,7 @@ def test_uuids_that_move(after: Driver, connect: Connect, limit: int | None) -> 
         app.execute("UPDATE users SET id = %s WHERE id = %s", [third, NEW + "9"])
     m.drain(limit)
     m.assert_same()
+    assert maintained(m, "users", "id = 9", "boss_id") == 3
     assert [uuid_of(m, n) for n in (1, 2, 3, taken)] == [*map(one_uuid, (NEW + "2", third, second, first))]
     app.execute("DELETE FROM users WHERE legacy_id IN (2, %s)", [taken])
     m.drain(limit)

@@ -15,7 +15,7 @@ from tests.support.migration import Driver, Session, Synced
 from tests.support.servers import Connect, Database
 from tests.support.verifying import METHODS, failed, plain, reason, status_of
 from verify.change_comparison import compare_changes
-from verify.repair import queue_differences
+from verify.repair import repair
 from verify.report import Method, Report
 from verify.run import verify
 from verify.settings import VerificationSettings
@@ -162,7 +162,7 @@ def test_differences_of_every_table(tables: Make, method: Method, existing: str,
     assert plain(report) == [p.of(after=after) for p in PLANTED]
     assert {x.name: x.differences for x in report.tables[:5]} == dict(zip(TABLES, (0, 2, 1, 1, 2), strict=True))
     assert {f["key"] for f in report.to_json()["findings"]} == {p.key for p in PLANTED}
-    assert queue_differences(t.m, report) == len(PLANTED)
+    assert repair(t.m, report).keys == len(PLANTED)
     t.m.sync()
     assert t.verify(method).verdict == "identical"
 
