@@ -131,7 +131,7 @@ def _required(plan: Plan, ref: ReferencePlan, column: str, check: str, *, revers
     why = (
         "NOT NULL, proved by the validated check" if proved else "required from now on; the rows that are there are checked later"
     )
-    path = _path(plan.catalog.table(table))
+    path = _path(plan.catalog.table(table)) if proved else ()
     if label is None:
         made = Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL, path=path)
     else:

@@ -20,7 +20,7 @@ from swap.core.connection import Connection
 from swap.core.errors import DifferenceError, LockError
 from swap.core.lock_retries import with_locks
 from swap.core.names import TableName
-from swap.core.statement import AX, Statement
+from swap.core.statement import AX, Statement, script
 from swap.ddl.not_null import key_checks, pending_not_null
 from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
@@ -71,7 +71,7 @@ def _alter(migration: Migration, table: TableName, statement: Statement, since: 
 
     def body() -> None:
         refuse_drift(foreign_drift(migration), since)
-        migration.conn.execute(statement.sql)
+        migration.conn.execute(script([statement]))
         store_baseline(migration)
 
     waiting = migration.report.waiting

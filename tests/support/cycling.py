@@ -36,7 +36,7 @@ def doctor(db: Database, **config: Any) -> list[Finding]:
 class Cycle:
     """One source on its way through a whole cycle, with the schema as it was at each turn."""
 
-    def __init__(self, server: DatabaseServer, db: Database, ddl: str | None, *, in_place: bool = False, **config: Any) -> None:
+    def __init__(self, server: DatabaseServer, db: Database, ddl: str | None, *, in_place: Any = False, **config: Any) -> None:
         """`ddl`: None where the schema is there already. `in_place`: every reference gets its uuid column in place."""
         self.server, self.db = server, db
         if ddl is not None:
