@@ -17,7 +17,7 @@ from swap.state.journal import Journal
 from swap.state.migration import Migration
 from verify.checksum import RangeDigest
 from verify.partial_report import PartialReport
-from verify.report import CheckResult, RangeRecord, Report, SnapshotRecord, verdict
+from verify.report import CheckResult, FileRecord, RangeRecord, Report, SnapshotRecord, verdict
 from verify.settings import VerificationSettings
 from verify.table_files import table_files
 
@@ -79,6 +79,7 @@ def _report(m: Migration, settings: VerificationSettings, started_at: datetime, 
         ranges=_ranges(found),
         tool_version=tool_version(),
         plan_fingerprint=m.plan.fingerprint,
+        files=tuple(FileRecord(str(t), f.oid, f.filenode) for t, f in sorted(found.table_files.items())),
     )
 
 

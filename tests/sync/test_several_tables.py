@@ -186,6 +186,27 @@ def test_a_unique_reference_moves_between_rows(m: Driver, app: Session) -> None:
     m.assert_same()
 
 
+BADGES = """
+CREATE TABLE users (id bigserial PRIMARY KEY, uuid_id uuid NOT NULL UNIQUE DEFAULT gen_random_uuid());
+CREATE TABLE badges (name text PRIMARY KEY, user_id bigint UNIQUE REFERENCES users DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO users (id) SELECT n FROM generate_series(1, 5) n;
+INSERT INTO badges SELECT 'badge ' || n, n FROM generate_series(1, 5) n;
+"""
+
+
+def test_unique_uuids_change_places(synced: Synced, database: Database, connect: Connect) -> None:
+    """H3, I3: given parents that exchange their uuids, when a unique reference of another table names them, then no conflict
+    stops replay, though no child is in the queue."""
+    m, app = synced(database, BADGES), connect(database.app)
+    with app.transaction():
+        pairs = app.execute("DELETE FROM users WHERE id IN (1, 2) RETURNING id, uuid_id").fetchall()
+        (_, first), (_, second) = sorted(pairs)
+        app.execute("INSERT INTO users VALUES (1, %s), (2, %s)", [second, first])
+    m.drain()
+    assert one(m.conn, "SELECT user_uuid_id FROM public.badges_new WHERE user_id = 1") == second
+    m.assert_same()
+
+
 # References without a foreign key.
 
 
