@@ -124,7 +124,7 @@ class AppSession:
 
     def _execute(self, statement: AppStatement, seen: Observed) -> list[tuple[int, ...]]:
         """Fills in what the statement returned; returns the rows that were inserted, updated and deleted, by table."""
-        settings = "".join(f"SET LOCAL {name} = '1';" for name in statement.settings)
+        settings = "".join(f"SELECT set_config('{name}', '1', true);" for name in statement.settings)
         role = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(statement.role)).as_string(self.conn)
         begin = f"BEGIN; DISCARD SEQUENCES; SELECT setseed(0.5); {statement.setup} {settings} {role}; {LOOK};"
         end = (

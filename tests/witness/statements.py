@@ -146,6 +146,7 @@ class Writer:
                 yield AppStatement("lastval", name, role, number, settings=self.app.settings)
         yield AppStatement("on conflict", name, t.owner, again)
         yield AppStatement("insert again", name, t.owner, f"{delete}; {insert}")
+        yield AppStatement("delete", name, t.owner, f"{insert}; {self._delete_fresh(values)} RETURNING *")
         yield AppStatement("truncate", name, t.owner, self.text("TRUNCATE {t} CASCADE", t=own))
         if t.oid not in self.app.not_enforced:
             yield AppStatement("truncate", name, t.owner, self.text("TRUNCATE {t}", t=own))
@@ -166,8 +167,11 @@ class Writer:
 
     @staticmethod
     def _itself(t: AppTable) -> sql.Composed:
-        columns = [c.ident for c in t.written if c.identity != "a"]
+        columns = [c.ident for c in t.written if c.identity != "a"] or [c.ident for c in t.written]
         return sql.SQL(", ").join([sql.SQL("{0} = {0}").format(c) for c in columns])
+
+    def _delete_fresh(self, values: RowValues) -> str:
+        return self.text("DELETE FROM {t} WHERE {f}", t=values.table.sql, f=values.is_fresh)
 
     def _audited(self, t: AppTable, values: RowValues) -> Iterator[AppStatement]:
         """Under a trigger that keeps NEW.* and OLD.* as rows, texts and documents, and under one that allows no UPDATE."""
@@ -177,7 +181,7 @@ class Writer:
         insert = self.text("INSERT INTO {t} VALUES ({v})", t=t.sql, v=values.literals(values.fresh))
         update = self.text("UPDATE {t} SET {all} WHERE {f}", t=t.sql, all=self._itself(t), f=first_row(t))
         delete = self.text("DELETE FROM {t} WHERE {f}", t=t.sql, f=first_row(t))
-        for statement in (insert, update, delete, f"{insert}; DELETE FROM {t.sql.as_string(self.session)}"):
+        for statement in (insert, update, delete, f"{insert}; {self._delete_fresh(values)}"):
             yield AppStatement("audit", str(t), t.owner, statement, setup, "SELECT * FROM public.witness_audit")
         guard = GUARD.format(table=t.sql).as_string(self.session)
         yield AppStatement("guard", str(t), t.owner, update, guard)
@@ -193,10 +197,11 @@ class Writer:
         )  # fmt: skip
         back = self.text("INSERT INTO {t} OVERRIDING SYSTEM VALUE SELECT * FROM {a}", t=t.sql, a=ARCHIVE)
         look = self.text("SELECT * FROM {a}", a=ARCHIVE)
-        everything = self.text(
-            "WITH gone AS (DELETE FROM {t} RETURNING *) INSERT INTO {a} SELECT * FROM gone", t=t.sql, a=ARCHIVE
-        )
-        for statement in (move, everything, f"{move}; {back}", f"{insert}; {everything}"):
+        fresh = self.text(
+            "WITH gone AS (DELETE FROM {t} WHERE {f} RETURNING *) INSERT INTO {a} SELECT * FROM gone",
+            t=t.sql, f=values.is_fresh, a=ARCHIVE,
+        )  # fmt: skip
+        for statement in (move, f"{move}; {back}", f"{insert}; {fresh}"):
             yield AppStatement("archive", str(t), t.owner, statement, self._archive(t), look)
 
     def _kept(self, t: AppTable, values: RowValues | None, number: int) -> Iterator[AppStatement]:

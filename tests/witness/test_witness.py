@@ -87,6 +87,7 @@ def test_nothing_is_noticed(name: str, database: Database, server: DatabaseServe
         for commands in ((), ("prepare",), ("sync", "--once"), ("abort", "--yes")):
             witness.after(*commands)
         assert not witness.unfired, "no statement fires these"
+        assert not witness.malformed, "an error of the witness"
         assert not witness.failures, "\n".join([f"{len(witness.failures)} differences", *witness.failures[:20]])
         for what, number in witness.counts.items():
             witnessed(what, number)

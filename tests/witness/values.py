@@ -62,6 +62,16 @@ class RowValues:
             sql.SQL("DEFAULT") if c.generated or c.identity == "a" else _literal(given[c.name]) for c in self.table.columns
         )
 
+    @property
+    def is_fresh(self) -> sql.Composable:
+        """The condition that holds for a row of `fresh` alone; none where no column tells."""
+        told = [
+            sql.SQL("{} = {}").format(c.ident, sql.Literal(v))
+            for c, v in zip(self.table.written, self.fresh, strict=True)
+            if c.unique and not c.foreign and c.identity != "a" and v is not None and c.type_name in {*NUMBERS, *TEXTS, "uuid"}
+        ]
+        return sql.SQL(" AND ").join(told) if told else sql.SQL("false")
+
     def assigned(self, values: tuple[str | None, ...], *, defaults: bool) -> tuple[sql.Composed, sql.Composed]:
         """A column list and its values. `defaults`: without those that the server gives a value."""
         chosen = [

@@ -63,6 +63,11 @@ class Witness:
         reaching = self.app.reaching(self.tables)
         return [f"{t}: {n}" for t in self.tables if t.oid not in reaching for n, f in t.triggers if f not in called]
 
+    @property
+    def malformed(self) -> list[str]:
+        """Statements that are no SQL: of those the witness proves nothing."""
+        return [str(s) for s, seen in self.first.items() if seen.error is not None and seen.error[0] == b"42601"]
+
     def after(self, *command: str) -> None:
         """Run the command, or none; then everything is as it was first."""
         if command:
