@@ -13,10 +13,11 @@ from swap.ddl.change_tables import change_table, waiting_table
 from swap.ddl.columns import add_compat_column
 from swap.ddl.compat import compat_function_names, drop_compat, reference_triggers
 from swap.ddl.exchange import live_objects
-from swap.ddl.guards import reference_guards, swapped_guards
+from swap.ddl.guards import reference_guard_function, reference_guards, swapped_guards
 from swap.ddl.indexes import reference_indexes
 from swap.ddl.key_mapping import drop_mapping, drop_resolvers
 from swap.ddl.keys import drop_spare_sequence, drop_uuidv7
+from swap.ddl.pairs import pairs_table
 from swap.ddl.replication import SLOT, drop_publication, drop_slot, publish
 from swap.ddl.set_aside import drop_set_aside
 from swap.ddl.statistics import drop_statistics
@@ -44,7 +45,10 @@ def _drop_queue(plan: Plan) -> list[Statement]:
         )
         for t in plan.swapped
         for n in (0, 1)
-    ] + [Statement(drop.format(waiting_table(plan).sql), "rows that wait for a parent", kind=Kind.CAPTURE, verb=Verb.DROP)]
+    ] + [
+        Statement(drop.format(name.sql), "rows that wait for a parent", kind=Kind.CAPTURE, verb=Verb.DROP)
+        for name in (waiting_table(plan), pairs_table(plan))
+    ]
 
 
 def _guard_names(plan: Plan) -> list[str]:
@@ -162,7 +166,13 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, compat: bool = True) -> lis
     if views := drop_set_aside(plan):
         steps.append(Step("kept views and functions", tuple(views)))
     steps.append(_drop_retired(plan))
-    steps.append(Step("queue", (*_drop_queue(plan), *_drop_functions(plan, [*capture_function_names(plan), "guard_forward"]))))
+    noted_no_more = (reference_guard_function(plan, r, Direction.REVERSE, noted=False) for r in plan.all_references)
+    steps.append(
+        Step(
+            "queue",
+            (*noted_no_more, *_drop_queue(plan), *_drop_functions(plan, [*capture_function_names(plan), "guard_forward"])),
+        )
+    )
     steps += [Step(f"second names of {table}", tuple(gone), (table,), AX) for table, gone in drop_compat(plan) if compat]
     steps += [Step(f"check {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null]
     if functions := _drop_functions(plan, compat_function_names(plan)):

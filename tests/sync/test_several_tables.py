@@ -106,8 +106,9 @@ def test_each_change_of_any_table_arrives(m: Driver, app: Session) -> None:
     """I3: given changes of tables with keys of any type, when each is replayed alone, then the sides are the same to the bit."""
     for name, change in CHANGES.items():
         if name == "unique-reference":  # one statement: the constraint is not deferrable
-            change = "UPDATE profiles SET user_id = NULL WHERE user_id = 1; UPDATE profiles SET user_id = 1 WHERE user_id = 2"
-        app.execute(change)
+            app.execute("UPDATE profiles SET user_id = NULL WHERE user_id = 1; UPDATE profiles SET user_id = 1 WHERE user_id = 2")
+        else:
+            app.execute(change)
         assert m.replay().complete
         m.assert_same()
     assert m.replay().entries == 0
@@ -183,6 +184,27 @@ def test_a_unique_reference_moves_between_rows(m: Driver, app: Session) -> None:
     ):
         app.execute(change)
     m.drain(0)
+    m.assert_same()
+
+
+BADGES = """
+CREATE TABLE users (id bigserial PRIMARY KEY, uuid_id uuid NOT NULL UNIQUE DEFAULT gen_random_uuid());
+CREATE TABLE badges (name text PRIMARY KEY, user_id bigint UNIQUE REFERENCES users DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO users (id) SELECT n FROM generate_series(1, 5) n;
+INSERT INTO badges SELECT 'badge ' || n, n FROM generate_series(1, 5) n;
+"""
+
+
+def test_unique_uuids_change_places(synced: Synced, database: Database, connect: Connect) -> None:
+    """H3, I3: given parents that exchange their uuids, when a unique reference of another table names them, then no conflict
+    stops replay, though no child is in the queue."""
+    m, app = synced(database, BADGES), connect(database.app)
+    with app.transaction():
+        pairs = app.execute("DELETE FROM users WHERE id IN (1, 2) RETURNING id, uuid_id").fetchall()
+        (_, first), (_, second) = sorted(pairs)
+        app.execute("INSERT INTO users VALUES (1, %s), (2, %s)", [second, first])
+    m.drain()
+    assert one(m.conn, "SELECT user_uuid_id FROM public.badges_new WHERE user_id = 1") == second
     m.assert_same()
 
 
@@ -278,7 +300,9 @@ def test_a_parent_that_came_and_went_between_two_replays(m: Driver, app: Session
 def test_a_key_that_moves_takes_its_uuid_along(m: Driver, app: Session) -> None:
     """A uuid belongs to the row that has it: rows that refer to the old key name nobody, not the row that has moved."""
     before = uuid_of(m, 3)
-    app.execute("DELETE FROM sessions WHERE user_id = 3; DELETE FROM grants WHERE granted_by = 3; UPDATE users SET boss_id = NULL")
+    app.execute(
+        "DELETE FROM sessions WHERE user_id = 3; DELETE FROM grants WHERE granted_by = 3; UPDATE users SET boss_id = NULL"
+    )
     app.execute("UPDATE users SET id = 33 WHERE id = 3")
     m.drain()
     if not m.plan.derived:
@@ -421,5 +445,3 @@ def test_truncate_after_the_cutover(after: Driver, connect: Connect) -> None:
     assert held(m) == {}
     assert maintained(m, "logs", "what = 'born'", "user_id") == one(m.conn, "SELECT swap.users_legacy(%s)", born)
     assert one(m.conn, "SELECT swap.users_legacy(%s)", early) == 1
-
-
