@@ -109,7 +109,8 @@ def retired_dependents(conn: Connection, plan: Plan, t: SwappedTable) -> list[st
 
 def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str]] | None = None) -> dict[str, Any]:
     columns = legacy_columns(plan) if columns is None else columns
-    own = [*(t.key_index.build_name for t in plan.swapped), *(retired_name(plan, x).name for x in plan.catalog.statistics)]
+    kept = [i.build_name for t in plan.swapped for i in (t.key_index, t.pair_index) if i]
+    own = [*kept, *(retired_name(plan, x).name for x in plan.catalog.statistics)]
     for ref in plan.references:
         own += [i.retired_name for i in (*ref.indexes, *ref.parts) if i.retired_name]
         own += [i.build_name for i in ref.spares]

@@ -160,6 +160,23 @@ def test_under_the_lock_only_references_to_another_uuid(tables: MakeTables, exis
         compare_touched(t.m, found)
 
 
+@pytest.mark.parametrize("existing", ["derived", "adopted"])
+def test_under_the_lock_after_the_cutover(tables: MakeTables, existing: str) -> None:
+    """A uuid may be changed then. A row that was born meanwhile is no such row."""
+    t = tables(existing, after=True)
+    todo = Uncompared(t.m.watermark())
+    t.owner.execute("UPDATE users SET email = email || '!' WHERE legacy_id = 5; DELETE FROM users WHERE legacy_id = 90")
+    t.owner.execute("INSERT INTO users (email) VALUES ('late')")
+    t.m.deliver()
+    assert touched(t.m, todo).with_another_uuid == ()
+    t.owner.execute(
+        "UPDATE posts SET user_id = NULL; DELETE FROM sessions; UPDATE devices SET user_id = NULL; UPDATE users SET boss = NULL"
+    )
+    t.owner.execute("UPDATE users SET id = gen_random_uuid() WHERE legacy_id = 6")
+    t.m.deliver()
+    assert touched(t.m, todo).with_another_uuid == (6,)
+
+
 def test_a_row_that_referred_to_a_pending_row_is_compared_again(tables: MakeTables) -> None:
     """Given a row that could not be judged in the last comparison without a lock, then it is compared under the lock."""
     t = tables("adopted")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import pytest
 from psycopg import sql
 
+from swap.core.snapshot import Snapshot
 from swap.plan import row_keys
 from swap.plan.direction import TableMapping
+from swap.state.migration import Migration
 from tests.support.swapped import TABLES, MakeTables, Tables
 from tests.support.verifying import METHODS, failed, plain, reason, status_of
-from verify.change_comparison import compare_changes
+from verify.change_comparison import ChangeComparison, compare_changes
+from verify.continuous import ContinuousSettings, ContinuousVerification
+from verify.metrics import Metrics
 from verify.repair import repair
 from verify.report import Method
+from verify.settings import VerificationSettings
 
 by_both = pytest.mark.parametrize("method", METHODS)
 by_source = pytest.mark.parametrize("existing", ["derived", "adopted", "column"])
@@ -262,3 +267,40 @@ def test_a_table_that_cannot_be_compared_does_not_stop_the_others(tables: MakeTa
     assert report.verdict == "incomplete"
     assert "public.posts_new has no column title" in reason(report)
     assert plain(report) == [("public.sessions", 5, "different", ("note",))]
+
+
+def test_a_continuous_verification_looks_at_every_table(tables: MakeTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two full passes: a wrong row of a table with a text key closes the gate, and is compared again until it is equal. Then
+    a full pass opens the gate again (I7)."""
+    t = tables()
+
+    def change() -> None:
+        t.owner.execute("UPDATE posts SET title = 'new' WHERE slug = %s", [POST])
+        t.m.deliver()
+
+    def title(text: str) -> None:
+        t.run(f"UPDATE {{posts}} SET title = '{text}' WHERE slug = '{POST}'")
+
+    def replay_and_spoil() -> None:
+        t.m.sync()
+        title("wrong")
+
+    steps = [change, replay_and_spoil, lambda: None, lambda: title("new"), t.m.stop.set]
+    seen: list[tuple[int, int, list[int | str]]] = []
+
+    def stepwise(m: Migration, since: Snapshot, *more: Any) -> ChangeComparison:
+        steps[len(seen)]()
+        compared = compare_changes(m, since, *more)
+        seen.append((compared.compared, compared.pending, [d.shown for d in compared.differences]))
+        return compared
+
+    monkeypatch.setattr("verify.continuous.compare_changes", stepwise)
+    metrics = Metrics("public.users")
+    settings = ContinuousSettings(0.0, 3600.0, VerificationSettings("checksum", 2))
+    done = ContinuousVerification(t.m, settings, metrics).run()
+    assert seen[:4] == [(0, 1, []), (1, 0, [POST]), (1, 0, [POST]), (1, 0, [])]
+    assert (done.passes, done.differences) == (2, 0)
+    verdicts = t.owner.execute("SELECT verdict, report->'findings'->0->>'key' FROM swap.verification ORDER BY id").fetchall()
+    assert verdicts == [("identical", None), ("different", POST), ("identical", None)]
+    t.m.stop.clear()
+    assert t.m.exchange("cutover").outcome == "committed"
