@@ -29,6 +29,7 @@ from swap.prepare.drift import difference, refuse_drift
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED, UNFILLED
 from swap.sync.logical.barrier import StreamBarrier, emit_barrier
+from swap.sync.reference_pairs import settle_locked
 from swap.sync.replay import CONFLICT, replay_batch
 
 
@@ -68,6 +69,7 @@ def attempt(
             raise HoldExceededError
         to_compare = touched(migration, todo)
         drained = _drain(migration)
+        settle_locked(migration)
         refuse_waiting(migration)
         compared = compare_touched(migration, to_compare)
         conn.execute(hold.renewed(prepared.script))
@@ -131,10 +133,11 @@ def _rollback(conn: Connection) -> None:
 
 
 def _commit(conn: Connection, xid: str) -> None:
-    """COMMIT. When its acknowledgement is lost, `resolve` asks for the outcome; it is never guessed."""
+    """COMMIT. When its acknowledgement is lost, `resolve` asks for the outcome; it is never guessed. So too when a signal ends the
+    wait for it."""
     try:
         conn.execute("COMMIT")
-    except psycopg.Error:
+    except (psycopg.Error, KeyboardInterrupt):
         conn.close()
         raise UnknownOutcomeError(xid) from None
 

@@ -20,6 +20,7 @@ from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
 from swap.ddl.compat import compat_pairs
 from swap.ddl.likeness import Stage, unlike
+from swap.ddl.pairs import pairs_table
 from swap.plan.direction import Direction
 from swap.prepare.drift import difference, watched_tables
 from swap.state.journal import Phase
@@ -231,4 +232,4 @@ class _Verification:
             self.found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
             todo += [] if absent else [pair]
         if todo:
-            ReferenceRowComparison(context, todo, tables).run()
+            ReferenceRowComparison(context, todo, tables, pairs_table(self.m.plan)).run()

@@ -4,21 +4,29 @@ Where the maintained column may be NULL, the row is there with NULL. Where it ma
 (`held`): a single row must not stop replay. In both cases the table of waiting rows has the row's key and the value that names
 nobody, so the replay that brings the parent finds the row without reading the table with the reference. An entry that is there
 though its row has its parent is harmless: the row is written once more.
+
+After the cutover the table also has the rows whose integer, in the live table, is not the one that the uuid beside it has (its value
+is LEGACY). A trigger fills that integer, and cannot see everything: a parent that another transaction brings, a uuid that moves.
+Nothing relies on it while the uuid leads. A revert makes the integer lead, and the shadow has to have what leads: the exchange
+queues every row that is in the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from psycopg import sql
 
 from swap.core.sql_text import verbatim
 from swap.core.statement import Kind, Statement
 from swap.ddl.change_tables import queue_rows, waiting_table
-from swap.plan.direction import Direction, TableMapping, table_mappings
+from swap.plan.direction import ColumnMapping, Direction, TableMapping, table_mappings
 from swap.plan.model import Plan
 from swap.plan.row_keys import COMMA, Key, among, origin_columns, target_columns
 from swap.plan.unresolved import Uncertain, uncertain
+
+LEGACY = "legacy"
 
 
 def key_text(columns: Sequence[sql.Composable]) -> sql.Composed:
@@ -52,6 +60,55 @@ def _found(d: TableMapping, u: Uncertain) -> sql.Composed:
     return sql.SQL("({} IS NULL OR ({}) IS NOT NULL)").format(sql.Identifier("s", u.mapped.origin), d.value(u.mapped))
 
 
+def may_wait(plan: Plan, d: TableMapping) -> bool:
+    """Whether the table of waiting rows may have rows of this table in this direction."""
+    return bool(uncertain(plan, d)) or (d.direction is Direction.REVERSE and bool(d.lookups))
+
+
+@dataclass(frozen=True)
+class Noting:
+    """How one statement writes rows and notes those that wait. `columns`: expressions over the captured row `s`, for what is called
+    v0, v1, … in `values` (the rows of a VALUES list: value, missing, held) and in `held`, which is true of a row that the
+    maintained side cannot hold."""
+
+    columns: tuple[sql.Composable, ...]
+    values: sql.Composable
+    held: sql.Composable
+
+
+def noting(plan: Plan, d: TableMapping, written: Sequence[ColumnMapping]) -> Noting | None:
+    """None where no row of the table can wait. `written`: the columns that are called c0, c1, …"""
+    places = {m.target: sql.Identifier("v", f"c{n}") for n, m in enumerate(written)}
+    legacy = {} if d.direction is Direction.FORWARD else {r.column: r.legacy_column for r in plan.swapped[d.number].references}
+    unsure = uncertain(plan, d)
+    given = [*(u.mapped.origin for u in unsure), *(legacy[m.target] for m in d.lookups if m.target in legacy)]
+    if not given:
+        return None
+    names = [sql.Identifier("v", f"v{n}") for n in range(len(given))]
+    values, held = list[sql.Composable](), list[sql.Composable]()
+    for u, name in zip(unsure, names, strict=False):
+        missing = sql.SQL("{} IS NOT NULL AND {} IS NULL").format(name, places[u.mapped.target])
+        values.append(sql.SQL("({}::text, {}, {})").format(name, missing, sql.Literal(u.required)))
+        held += [missing] if u.required else []
+    for m, name in zip((m for m in d.lookups if m.target in legacy), names[len(unsure) :], strict=True):
+        other = sql.SQL("{} IS DISTINCT FROM {}").format(name, places[m.target])
+        values.append(sql.SQL("({}, {}, false)").format(sql.Literal(LEGACY), other))
+    return Noting(
+        tuple(sql.Identifier("s", g) for g in given),
+        sql.SQL(", ").join(values),
+        sql.SQL(" OR ").join(held) if held else sql.SQL("false"),
+    )
+
+
+def note_rows(plan: Plan, d: TableMapping, how: Noting) -> sql.Composed:
+    """The INSERT of what waits among the rows `v`, which have their key's text as `key`."""
+    return sql.SQL(
+        "INSERT INTO {} (number, key, value, held) SELECT {}, v.key, w.value, bool_or(w.held) FROM v"
+        " CROSS JOIN LATERAL (VALUES {}) w (value, missing, held) WHERE w.missing GROUP BY 2, 3"
+        " ON CONFLICT (number, key, value) DO NOTHING"
+    ).format(waiting_table(plan).sql, sql.Literal(d.number), how.values)
+
+
 def forget_waiting(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
     """Forget what is noted of rows, before they are read again."""
     return sql.SQL("DELETE FROM {} WHERE number = {} AND key = ANY ({})").format(
@@ -67,8 +124,9 @@ def forget_all_waiting(plan: Plan, d: TableMapping) -> sql.Composed:
 def delete_held(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
     """Delete the maintained rows of `keys` that wait now and may not be there meanwhile."""
     target = target_columns(d, "t")
-    return sql.SQL("DELETE FROM ONLY {} t WHERE {} AND {} IN (SELECT w.key FROM {} w WHERE w.number = {} AND w.held)").format(
-        d.target.sql, among(d, target, keys), key_text(target), waiting_table(plan).sql, sql.Literal(d.number)
+    rows = sql.SQL("{} w WHERE w.number = {} AND w.held").format(waiting_table(plan).sql, sql.Literal(d.number))
+    return sql.SQL("DELETE FROM ONLY {} t WHERE EXISTS (SELECT FROM {rows}) AND {} AND {} IN (SELECT w.key FROM {rows})").format(
+        d.target.sql, among(d, target, keys), key_text(target), rows=rows
     )
 
 
@@ -88,7 +146,7 @@ def queue_waiting(plan: Plan) -> list[Statement]:
     """
     out = []
     for d in table_mappings(plan, Direction.REVERSE):
-        if not uncertain(plan, d) and not uncertain(plan, table_mappings(plan, Direction.FORWARD)[d.number]):
+        if not d.lookups:
             continue
         key = sql.SQL(", ").join(
             sql.SQL("(w.key::text[])[{}]::").format(sql.Literal(n)) + verbatim("bigint" if d.is_source else k.type)

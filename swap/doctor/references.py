@@ -13,7 +13,7 @@ from swap.doctor.finding import Finding, Subject, blocker, ok, qualified
 from swap.doctor.tables import check_columns
 from swap.plan.conditions import UnnamedOperatorError, condition_path, with_condition
 from swap.plan.key_columns import unvouched
-from swap.plan.model import COLUMN, TABLE, RefColumns
+from swap.plan.model import TABLE, RefColumns
 
 Definitions = Mapping[tuple[TableName, str], str]
 
@@ -41,7 +41,7 @@ def check_references(subject: Subject, definitions: Definitions) -> list[Finding
 
 
 def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
-    """A NOT NULL reference becomes a NOT NULL uuid, so each row needs a uuid at the moment when it is written (invariant 1)."""
+    """A NOT NULL reference becomes a NOT NULL uuid, so each row has to name somebody when the exchange makes it one."""
     where = qualified(ref.table, ref.column)
     drop = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP NOT NULL;"
     found = []
@@ -54,16 +54,6 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
         )
         add = f"ADD FOREIGN KEY ({quote(ref.column)}) REFERENCES {subject.source.name} NOT VALID"
         hint = f"{drop} or " + (" ".join(f"ALTER TABLE {t} {add};" for t in bare) if which else f"{add}.")
-        found.append(blocker("not-null-reference", where, detail, hint))
-    unique = [i.name for i in subject.catalog.table(ref.table).indexes if i.unique and not i.deferred and ref.column in i.columns]
-    if ref.not_null and ref.deferrable and unique and ref.strategy == COLUMN:
-        detail = (
-            f"is NOT NULL and in {quote(unique[0])} under a DEFERRABLE foreign key: rows written before those they refer to hold "
-            "the same placeholder until these come, and two of them would collide"
-        )
-        hint = (
-            f"{drop} or ALTER CONSTRAINT … NOT DEFERRABLE, for the migration; or make {quote(unique[0])} INITIALLY DEFERRED too."
-        )
         found.append(blocker("not-null-reference", where, detail, hint))
     primary = subject.catalog.table(ref.table).primary_key
     if ref.where is not None and primary and ref.column in primary.columns:

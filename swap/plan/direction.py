@@ -135,7 +135,7 @@ def reverse(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
     t = table or plan.swapped[0]
     catalog = plan.table_of(t)
     after = {r.before: r.after for r in plan.renames_of(t)}
-    integers = {} if t.is_source else {r.column: r for r in t.references}
+    integers = {r.column for r in t.references}
     columns = [
         ColumnMapping(c.name, c.name if c.name in integers else after.get(c.name, c.name), c.name in integers, not c.generated, c)
         for c in catalog.columns

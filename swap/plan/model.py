@@ -83,7 +83,6 @@ class RefColumns:
     declared: bool
     own: bool
     not_null: bool
-    deferrable: bool
     where: str | None
     compat_column: str | None = None  # takes the name of `uuid_column` in the cutover, with `[names] compat`
     strategy: str = COLUMN
@@ -148,6 +147,11 @@ class SwappedTable:
     @property
     def is_source(self) -> bool:
         return self.number == 0
+
+    @property
+    def part(self) -> str:
+        """The name of the journal's rows for the copy of the table. The source's has no schema: so older runs go on."""
+        return self.name.name if self.is_source else str(self.name)
 
 
 @dataclass(frozen=True)

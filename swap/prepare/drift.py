@@ -19,6 +19,7 @@ from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE
 from swap.ddl.compat import compat_trigger_names
 from swap.ddl.fence import FENCE
 from swap.ddl.guards import COMPLETE, GUARD
+from swap.ddl.not_null import integer_check_name
 from swap.ddl.replication import publication_name
 from swap.ddl.statistics import build_name
 from swap.plan.model import Plan
@@ -120,7 +121,9 @@ def own_names(plan: Plan) -> set[str]:
     guards = [f"{GUARD}_{r.number}_{on}" for r in plan.all_references for on in ("insert", "update")]
     guards += [f"{COMPLETE}_{r.number}" for r in plan.all_references]
     names = {CAPTURE, DELETED, MOVED, TRUNCATE, FENCE, f"{GUARD}_insert", f"{GUARD}_update", *guards, plan.identity}
-    names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {r.check_name for r in refs}
+    names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {
+        n for r in refs for n in (r.check_name, integer_check_name(r))
+    }
     names |= {i.build_name for i in indexes} | {f"swap_{plan.tag}_identity_present", publication_name(plan)}
     names |= {build_name(s).name for s in plan.catalog.statistics}
     names |= {r.columns.compat_column for r in refs if r.columns.compat_column} | compat_trigger_names(plan)

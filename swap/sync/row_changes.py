@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from swap.ddl.waiting import resolved
+from swap.core.sql_text import Query
+from swap.ddl.waiting import key_text, note_rows, noting
 from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.plan.row_keys import COMMA, Key, among, equal, origin_columns, target_columns
@@ -49,20 +50,31 @@ def delete_keys(d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
 def upsert(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
     """INSERT … ON CONFLICT (key) DO UPDATE, skipping rows whose image is already equal (1.0 is not 1.00).
 
-    It runs under the application's settings, so it names every operator and type with its schema."""
+    Where rows of the table may have to wait, the same statement notes them (swap.ddl.waiting): each lookup is made once. It runs
+    under the application's settings, so it names every operator and type with its schema."""
     written = [m for m in d.columns if m.written]
     names = [sql.Identifier(m.target) for m in written]
+    captured = sql.SQL("FROM ONLY {} s WHERE {}").format(d.origin.sql, among(d, origin_columns(d, "s"), keys))
+    head: Query = sql.SQL("")
+    rows = COMMA.join(d.value(m) for m in written) + sql.SQL(" ") + captured
+    if how := noting(plan, d, written):
+        columns = [*(d.value(m) for m in written), *how.columns, key_text(origin_columns(d, "s"))]
+        aliases = [*(f"c{n}" for n in range(len(written))), *(f"v{n}" for n in range(len(how.columns))), "key"]
+        head = sql.SQL("WITH v ({}) AS MATERIALIZED (SELECT {} {}), noted AS ({}) ").format(
+            COMMA.join(map(sql.Identifier, aliases)), COMMA.join(columns), captured, note_rows(plan, d, how)
+        )
+        rows = sql.SQL("{} FROM v WHERE ({}) IS NOT TRUE").format(
+            COMMA.join(sql.Identifier("v", f"c{n}") for n in range(len(written))), how.held
+        )
     return sql.SQL(
-        "INSERT INTO {t} AS t ({columns}) SELECT {values} FROM ONLY {s} s WHERE {among}{resolved}"
+        "{head}INSERT INTO {t} AS t ({columns}) SELECT {rows}"
         " ON CONFLICT ({key}) DO UPDATE SET {sets}"
         " WHERE ROW({old})::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW({new})::pg_catalog.record"
     ).format(
+        head=head,
         t=d.target.sql,
-        s=d.origin.sql,
         columns=COMMA.join(names),
-        values=COMMA.join(d.value(m) for m in written),
-        among=among(d, origin_columns(d, "s"), keys),
-        resolved=resolved(plan, d),
+        rows=rows,
         key=COMMA.join(sql.Identifier(k.target) for k in d.key),
         sets=COMMA.join(sql.SQL("{} = EXCLUDED.{}").format(n, n) for n in names),
         old=COMMA.join(sql.SQL("t.{}").format(n) for n in names),
