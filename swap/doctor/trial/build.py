@@ -72,6 +72,10 @@ BUILT = {
 }  # fmt: skip
 
 
+# What an exchange takes away that the copies have: triggers, and the NOT NULL of integers.
+TAKEN = {Kind.TRIGGER, Kind.CONSTRAINT, Kind.NOT_NULL}
+
+
 class _RollBack(Exception):
     """Ends the trial's transaction, so that nothing of it remains."""
 
@@ -202,8 +206,8 @@ class _Builder:
             return False
         if statement.kind is Kind.STATISTICS and statement.verb is not Verb.CREATE:
             return False  # the copies have no old statistics to rename
-        if statement.takes_back and statement.kind is not Kind.TRIGGER:
-            return False  # the copies have triggers to drop, and nothing else that an exchange takes away
+        if statement.takes_back and statement.kind not in TAKEN:
+            return False
         return statement.table is None or statement.table.schema in self.remap.schemas.values()
 
     def _note(self, statement: Statement, error: psycopg.Error | None) -> None:
