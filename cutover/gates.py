@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-
-from swap.sync.waiting import count_held
 
 from cutover.lock_table import refuse_lock_table
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
+from swap.core.names import parse_table
 from swap.core.snapshot import Snapshot
+from swap.ddl.likeness import Stage
 from swap.doctor.subscriptions import refuse_subscriptions
 from swap.plan.direction import Direction
 from swap.plan.model import IndexPlan
 from swap.prepare.drift import drift, refuse_drift, watched_tables
+from swap.prepare.likeness import refuse_unlike
 from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
 from swap.sync.build import index_state
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.position import check_journalled
+from swap.sync.waiting import count_held, held_keys
 from verify.capture import current_faults
 from verify.capture_since import changed_since
 from verify.published import publication_faults
+from verify.report import shown
+from verify.table_files import table_files
 
 MAX_BACKLOG = 200_000
 SHOWN = 10
@@ -33,7 +38,7 @@ PUT_BACK = "`swap prepare` puts it back and queues what was missed; then `swap s
 @dataclass(frozen=True)
 class Verified:
     """The verification a cutover relies on. `watermark`: replay's, in the snapshot that was compared: keys that were
-    pending in it, and so not compared, are behind it."""
+    pending in it, and so not compared, are behind it. `files`: of the tables that were compared."""
 
     id: int
     watermark: Snapshot
@@ -42,6 +47,7 @@ class Verified:
     finished_at: datetime
     rows: int
     snapshot: str
+    files: dict[str, tuple[int, int]]
 
     def quoted(self) -> dict[str, object]:
         """For the account of the exchange."""
@@ -82,7 +88,10 @@ def check_gates(migration: Migration, grace_s: float = 0.0) -> Verified:
     _capture(migration)
     verified = _verification(migration, grace_s)
     refuse_drift(drift(migration), "it was last recorded", NOTHING_CHANGED)
+    if run.direction is Direction.FORWARD:
+        refuse_unlike(conn, run.plan, Stage.BUILT, NOTHING_CHANGED)
     refuse_changed(conn, run, verified.snapshot)
+    refuse_rewritten(conn, verified.files)
     refuse_subscriptions(conn, watched_tables(conn, run.plan))
     _indexes(conn, run)
     _statistics(conn, run)
@@ -112,7 +121,7 @@ def _verification(migration: Migration, grace_s: float) -> Verified:
         )
     return Verified(
         id=last.id, watermark=Snapshot.parse(run.verified), age_s=last.age_s, method=last.method, finished_at=last.finished_at,
-        rows=last.rows, snapshot=last.snapshot,
+        rows=last.rows, snapshot=last.snapshot, files=last.files,
     )  # fmt: skip
 
 
@@ -144,14 +153,32 @@ def refuse_changed(conn: Connection, run: Run, snapshot: str) -> None:
         )
 
 
+def refuse_rewritten(conn: Connection, files: Mapping[str, tuple[int, int]]) -> None:
+    """Raises RefusedError when a table has another file than the one that was compared. ALTER TABLE … TYPE … USING may leave the same
+    structure and other values, which are in no queue. A rewrite that keeps the values (VACUUM FULL, CLUSTER), and a TRUNCATE, cannot
+    be told from it. Called again under the locks."""
+    now = table_files(conn, map(parse_table, files))
+    changed = [name for name, file in files.items() if now.get(parse_table(name)) != file]
+    if changed:
+        raise RefusedError(
+            f"Rewritten or truncated since the last verification: {_some(sorted(changed))}.",
+            state=NOTHING_CHANGED,
+            hint="Run `swap verify`, which compares every row: a rewrite may change values that no trigger saw.",
+        )
+
+
 def refuse_waiting(migration: Migration) -> None:
     """Raises RefusedError while rows wait for the row that they refer to: the exchange would lose them. Called again under the
     locks, after the drain."""
-    if waiting := count_held(migration.conn, migration.plan):
-        raise RefusedError(
-            f"{waiting} rows refer to a row that is not there, in a column that may not be NULL: the new table cannot hold them.",
-            hint="Delete these rows, or insert what they refer to; `swap status` shows how many are left, then try again.",
-        )
+    conn, plan = migration.conn, migration.plan
+    if not count_held(conn, plan):
+        return
+    waiting = [(d, sorted(keys)) for d in migration.mappings if (keys := held_keys(conn, plan, d))]
+    lines = [f"{len(keys)} of {d.origin} ({_some([str(shown(k)) for k in keys])})" for d, keys in waiting]
+    raise RefusedError(
+        f"Rows refer to a row that is not there, in a column that may not be NULL: {'; '.join(lines)}.",
+        hint="Delete these rows, or insert the rows that they refer to; then try again.",
+    )
 
 
 def _some(lines: list[str]) -> str:

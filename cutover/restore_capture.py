@@ -19,6 +19,7 @@ from swap.prepare.drift import watched_tables
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.sync.logical.restart import lost, queue_differing, restart_capture
+from swap.sync.take_over import take_over
 from verify.capture import current_faults, own_trigger
 from verify.published import publication_faults
 
@@ -42,6 +43,7 @@ def capture_faults(migration: Migration) -> str | None:
 def restore_capture(migration: Migration) -> None:
     """The caller holds the worker. Raises LockError, RefusedError."""
     conn, journal, run, report = migration.conn, migration.journal, migration.run, migration.report
+    take_over(migration)
     if run.phase in COMPLETE:
         tables = {_root(run.plan, f.table) for f in current_faults(journal, run)}
         if tables:

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeVar
 
-from swap.sync.waiting import held_keys
-
 from swap.core.connection import Connection
 from swap.core.snapshot import Snapshot
 from swap.plan.direction import TableMapping
@@ -16,6 +14,7 @@ from swap.plan.row_keys import Key
 from swap.state.migration import Migration
 from swap.sync.change_queue import ChangeQueue, current_snapshot
 from swap.sync.replay import Barrier
+from swap.sync.waiting import held_keys
 from verify.changed_keys import compare_keys
 from verify.pending_references import refer_to_pending
 from verify.referring_rows import compare_referring_rows
@@ -115,7 +114,12 @@ def _compare(
     conn: Connection, d: TableMapping, keys: Set[Key], parents: Sequence[int], pending: Set[Key], pending_of_source: Set[int]
 ) -> ComparedRows:
     todo = sorted(keys - pending)
-    found = {x.key: x for some in slices(parents, REFERRED_PER_STATEMENT) for x in compare_referring_rows(conn, d, some) if x.key not in pending}
+    found = {
+        x.key: x
+        for some in slices(parents, REFERRED_PER_STATEMENT)
+        for x in compare_referring_rows(conn, d, some)
+        if x.key not in pending
+    }
     found |= {x.key: x for some in slices(todo, KEYS_PER_STATEMENT) for x in compare_keys(conn, d, some)}
     again = refer_to_pending(conn, d, found.values(), pending_of_source)
     return ComparedRows(

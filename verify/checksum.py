@@ -31,7 +31,7 @@ from swap.plan.direction import TableMapping
 from verify.block_ranges import BlockRange
 from verify.exact import by_index, comparable
 from verify.ranges import KeyRange
-from verify.row_images import COMMA, RowCondition, target_value
+from verify.row_images import COMMA, RowCondition, compared, target_value
 
 # Types whose equality is identity of the stored value, and which can be hashed, by pg_type.typname.
 IDENTICAL = frozenset(
@@ -185,20 +185,16 @@ def _by_heap(mapping: TableMapping, where: RowCondition, blocks: sql.Composable,
     return sql.SQL("{} AND {}").format(blocks, where(bare))
 
 
-_SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM {} s WHERE {}")
+_SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM ONLY {} s WHERE {}")
 
 
 def _origin(mapping: TableMapping, where: RowCondition) -> sql.Composed:
-    key = row_keys.origin_columns(mapping, "s")
-    value = row_hash(
-        row_keys.number(mapping, key), [c.column for c in mapping.columns], [mapping.value(c) for c in mapping.columns]
-    )
+    key, columns = row_keys.origin_columns(mapping, "s"), compared(mapping)
+    value = row_hash(row_keys.number(mapping, key), [c.column for c in columns], [mapping.value(c) for c in columns])
     return _SUM.format(value, mapping.origin.sql, where(key))
 
 
 def _target(mapping: TableMapping, where: RowCondition) -> sql.Composed:
-    key = row_keys.target_columns(mapping, "s")
-    value = row_hash(
-        row_keys.number(mapping, key), [c.column for c in mapping.columns], [target_value(c) for c in mapping.columns]
-    )
+    key, columns = row_keys.target_columns(mapping, "s"), compared(mapping)
+    value = row_hash(row_keys.number(mapping, key), [c.column for c in columns], [target_value(c) for c in columns])
     return _SUM.format(value, mapping.target.sql, where(key))

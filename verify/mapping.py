@@ -66,7 +66,7 @@ def violations(conn: Connection, key: KeyColumn) -> list[str]:
     name, found = sql.Identifier(key.column), []
     label = f"{key.table}.{key.column}"
     if key.may_be_null:
-        query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(key.table.sql, name)
+        query = sql.SQL("SELECT count(*) FROM ONLY {} WHERE {} IS NULL").format(key.table.sql, name)
         (nulls,) = fetch_values(conn, query)
         if nulls:
             found.append(f"{label} is NULL in {nulls} rows")

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 
+from swap import __version__
 from swap.plan.direction import TableMapping
 from swap.state.journal import Journal
 from swap.state.migration import Migration
 from verify.checksum import RangeDigest
 from verify.partial_report import PartialReport
-from verify.report import CheckResult, RangeRecord, Report, SnapshotRecord, verdict
+from verify.report import CheckResult, FileRecord, RangeRecord, Report, SnapshotRecord, verdict
 from verify.settings import VerificationSettings
 from verify.table_files import table_files
 
@@ -79,6 +79,7 @@ def _report(m: Migration, settings: VerificationSettings, started_at: datetime, 
         ranges=_ranges(found),
         tool_version=tool_version(),
         plan_fingerprint=m.plan.fingerprint,
+        files=tuple(FileRecord(str(t), f.oid, f.filenode) for t, f in sorted(found.table_files.items())),
     )
 
 
@@ -89,11 +90,8 @@ def _ranges(found: PartialReport) -> tuple[RangeRecord, ...]:
 
 
 def tool_version() -> str:
-    """The version of the installed package. Empty for a checkout that was not installed."""
-    try:
-        return version("pg-uuid-swap")
-    except PackageNotFoundError:
-        return ""
+    """The version of this swap, installed or not."""
+    return __version__
 
 
 def write_report(journal: Journal, run_id: int, report: Report) -> int:

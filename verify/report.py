@@ -22,6 +22,11 @@ Kind = Literal["missing", "extra", "different", "mapping"]
 Status = Literal["ok", "warning", "failed"]
 
 
+def shown(key: Key | str) -> int | str:
+    """A key as it is printed: several columns are joined by commas."""
+    return ",".join(key) if isinstance(key, tuple) else key
+
+
 @dataclass(frozen=True)
 class RowDifference:
     """One row that differs. `table`: its name as the application knows it. `key`: the key of a swapped table's row; for a
@@ -39,8 +44,7 @@ class RowDifference:
 
     @property
     def shown(self) -> int | str:
-        """The key as it is printed: several columns are joined by commas."""
-        return ",".join(self.key) if isinstance(self.key, tuple) else self.key
+        return shown(self.key)
 
 
 @dataclass(frozen=True)
@@ -99,11 +103,20 @@ class SnapshotRecord:
 
 
 @dataclass(frozen=True)
+class FileRecord:
+    """A table that was compared, by its oid and the number of its file (pg_class.relfilenode)."""
+
+    table: str
+    oid: int
+    filenode: int
+
+
+@dataclass(frozen=True)
 class Report:
     """The whole verification. `id`: its row in the journal. `snapshot`: the first of its snapshots (the text of
     pg_snapshot), taken at WAL position `lsn`. `covered`: every key was compared up to these changes (the watermark in the
     first snapshot, the oldest one; pending keys changed later). `findings`: the rows that differ. `plan_fingerprint`: the
-    fingerprint of the plan that the run follows."""
+    fingerprint of the plan that the run follows. `files`: of the tables that were compared; an exchange asks for the same ones."""
 
     id: int
     verdict: Verdict
@@ -123,6 +136,7 @@ class Report:
     ranges: tuple[RangeRecord, ...] = ()
     tool_version: str = ""
     plan_fingerprint: str = ""
+    files: tuple[FileRecord, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: the document of `swap verify --json`, which the journal keeps too."""

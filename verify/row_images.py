@@ -19,6 +19,15 @@ RowCondition = Callable[[Sequence[sql.Composable]], sql.Composable]
 COMMA = sql.SQL(", ")
 
 
+WIDEST = 800  # columns of a join of both sides: the target list of its rows may have 1664 entries
+
+
+def compared(mapping: TableMapping) -> tuple[ColumnMapping, ...]:
+    """The columns whose values are compared: those that are stored. A VIRTUAL column is computed when it is read, by the same expression
+    (swap.plan.meanings) over the same columns; where it fails for a row, every statement that reads it would (verify.virtual_columns)."""
+    return tuple(c for c in mapping.columns if c.column is None or c.column.generated != "v")
+
+
 def target_value(column: ColumnMapping) -> sql.Composable:
     return sql.Identifier("s", column.target)
 
@@ -39,7 +48,7 @@ def _rows(table: TableName, key: Sequence[sql.Composable], values: Sequence[sql.
         for letter, expressions in (("k", key), ("c", values))
         for n, value in enumerate(expressions)
     ]
-    return sql.SQL("SELECT {} FROM {} s WHERE {}").format(COMMA.join(named), table.sql, where(key))
+    return sql.SQL("SELECT {} FROM ONLY {} s WHERE {}").format(COMMA.join(named), table.sql, where(key))
 
 
 def joined_key(mapping: TableMapping, alias: str) -> list[sql.Composable]:
@@ -59,17 +68,25 @@ def column_image(alias: str, n: int) -> sql.Composed:
 
 def full_join(mapping: TableMapping, where: RowCondition) -> sql.Composed:
     """Both sides in a full join on the key, so that every row of either side appears. The server can merge or hash the
-    join, so it costs no more than reading both sides once."""
+    join, so it costs no more than reading both sides once. `images_differ` compares its rows.
+
+    Of a wide table a side has one column `r` beside the key, the image of the row: a join of 833 columns with as many has more than the
+    server allows (seen: "target lists can have at most 1664 entries").
+    """
+    columns = compared(mapping)
+    sides = [origin_rows(mapping, where, columns), target_rows(mapping, where, columns)]
+    if len(columns) > WIDEST:
+        image = sql.SQL("SELECT {}, {} AS r FROM ({}) x OFFSET 0")
+        key = COMMA.join(joined_key(mapping, "x"))
+        sides = [image.format(key, row_image("x", len(columns)), side) for side in sides]
     return sql.SQL("({}) a FULL JOIN ({}) b ON {}").format(
-        origin_rows(mapping, where, mapping.columns),
-        target_rows(mapping, where, mapping.columns),
-        row_keys.equal(joined_key(mapping, "a"), joined_key(mapping, "b")),
+        *sides, row_keys.equal(joined_key(mapping, "a"), joined_key(mapping, "b"))
     )
 
 
 def images_differ(mapping: TableMapping) -> sql.Composed:
     """Whether both sides have the row and the two images differ in any bit (*= compares bytes, not values)."""
-    count = len(mapping.columns)
-    return sql.SQL("a.k0 IS NOT NULL AND b.k0 IS NOT NULL AND NOT ({} *= {})").format(
-        row_image("a", count), row_image("b", count)
-    )
+    count = len(compared(mapping))
+    wide = sql.SQL("a.r"), sql.SQL("b.r")
+    images = wide if count > WIDEST else (row_image("a", count), row_image("b", count))
+    return sql.SQL("a.k0 IS NOT NULL AND b.k0 IS NOT NULL AND NOT ({} *= {})").format(*images)

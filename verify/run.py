@@ -19,7 +19,11 @@ from swap.catalog.model import Table
 from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
 from swap.ddl.compat import compat_pairs
+from swap.ddl.likeness import Stage, unlike
+from swap.ddl.pairs import pairs_table
+from swap.plan.direction import Direction
 from swap.prepare.drift import difference, watched_tables
+from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.barrier import GivenUp, delivered
@@ -29,6 +33,7 @@ from verify.capture import captured_tables
 from verify.compat import compat_differences
 from verify.context import ComparisonContext
 from verify.mapping import key_columns, violations
+from verify.meaning import changed_meanings
 from verify.partial_report import PartialReport
 from verify.record import finish
 from verify.reference_rows import ReferenceRowComparison
@@ -40,6 +45,7 @@ from verify.snapshots import SnapshotSeries, pin_change_tables, why_unpinned
 from verify.standby import await_replay, check_standby
 from verify.structure import Structure, structure, structure_check
 from verify.table_files import table_files
+from verify.virtual_columns import failing_rows, virtual_check, virtual_columns
 from verify.workers import GiveUp, Task, Workers, no_reason
 
 Tables = dict[TableName, Table]
@@ -95,7 +101,8 @@ class _Verification:
         finished = m.journal.step_done(m.run.id, SETTLED)  # before everything else: the follow-up notes it last
         tables = {t.name: t for t in load_tables(m.conn, [file.oid for file in found.table_files.values()])}
         structures = {d.number: structure(m.plan, d, tables[d.origin], tables[d.target]) for d in self.mappings}
-        self._check_catalog(structure_check([*structures.values()]), tables, finished=finished)
+        more = [*changed_meanings(m.conn, m.plan, m.direction), *self._unlike(tables)]
+        self._check_catalog(structure_check([*structures.values()], more), tables, finished=finished)
         pin_change_tables(queue, m.plan)
         if self.settings.standby is not None:
             late = await_replay(m, holder, self.give_up)
@@ -109,6 +116,17 @@ class _Verification:
         if workers.given_up:
             raise GivenUp(workers.given_up)
         found.unfinished += [reason for reason in (snapshots.why_lost(), why_unpinned(queue)) if reason]
+
+    def _unlike(self, tables: Tables) -> list[str]:
+        """What the tables that swap made have other than their sources. Before the build is complete they have less."""
+        forward = self.m.direction is Direction.FORWARD
+        if forward and self.m.run.phase is not Phase.SYNCING:
+            return []
+        stage, out = Stage.BUILT if forward else Stage.LIVE, []
+        for t, d in zip(self.m.plan.swapped, self.mappings, strict=True):
+            made = d.target if forward else d.origin
+            out += [f"{made}: {line}" for line in unlike(self.m.plan, t, tables[made], stage)]
+        return out
 
     def _compare(
         self, holder: Migration, workers: Workers, barrier: Barrier | None, tables: Tables, structures: dict[int, Structure]
@@ -145,6 +163,7 @@ class _Verification:
             empty += [f"{d.origin} and {d.target} are both empty: there was nothing to compare"] if rows.empty else []
         if empty:
             self.found.checks.append(CheckResult("rows", "warning", "; ".join(empty)))
+        self._check_virtual(context.workers)
 
     def _check_catalog(self, structures_alike: CheckResult, tables: Tables, *, finished: bool) -> None:
         """Check the catalog as it is now, outside the snapshot. `finished`: the follow-up of the last exchange is."""
@@ -184,6 +203,16 @@ class _Verification:
         good = "integers and uuids are unique and never NULL on both sides"
         self.found.checks.append(named.check("mapping_one_to_one", problems, good))
 
+    def _check_virtual(self, workers: Workers) -> None:
+        columns = [c for d in self.mappings for c in virtual_columns(d, self.m.plan.settings)]
+        if not columns:
+            return
+        results = workers.run([Task(c.label, partial(failing_rows, column=c)) for c in columns])
+        if any(r is None for r in results):
+            self.found.unfinished.append("the VIRTUAL columns were not computed")
+            return
+        self.found.checks.append(virtual_check([line for r in results for line in r or ()], len(columns)))
+
     def _check_compat(self, workers: Workers) -> None:
         """Compare the compat columns with their keys: there are some with `[names] compat` only."""
         pairs = compat_pairs(self.m.plan, self.m.direction)
@@ -203,4 +232,4 @@ class _Verification:
             self.found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
             todo += [] if absent else [pair]
         if todo:
-            ReferenceRowComparison(context, todo, tables).run()
+            ReferenceRowComparison(context, todo, tables, pairs_table(self.m.plan)).run()

@@ -261,13 +261,13 @@ def unbroken(results: list[T | None]) -> list[T]:
 def count_rows(conn: Connection, table: TableName, key: sql.Composable, r: KeyRange) -> int:
     """Count the rows whose key's number `key` is in `r`, by the heap: an index that lost entries must not vouch for itself."""
     conn.execute(HEAP_ONLY)
-    query = sql.SQL("SELECT count(*) FROM {} s WHERE {}").format(table.sql, r.where(key))
+    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {}").format(table.sql, r.where(key))
     (count,) = fetch_values(conn, query)
     return int(count)
 
 
 def count_keys(conn: Connection, table: TableName, key: sql.Composable, keys: sql.Composable) -> int:
     """Count the rows whose key's number `key` is one of `keys`."""
-    query = sql.SQL("SELECT count(*) FROM {} s WHERE {} = ANY ({})").format(table.sql, key, keys)
+    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {} = ANY ({})").format(table.sql, key, keys)
     (count,) = fetch_values(conn, query)
     return int(count)

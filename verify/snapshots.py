@@ -24,7 +24,6 @@ from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
-from swap.sync.waiting import held_keys
 
 from swap.core.connection import Connection, first_line
 from swap.core.rows import fetch, fetch_values
@@ -38,6 +37,7 @@ from swap.plan.row_keys import Key
 from swap.state.migration import Migration
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.replay import Barrier
+from swap.sync.waiting import held_keys
 from verify.workers import Workers
 
 MAX_PENDING = 1_000_000

@@ -26,9 +26,9 @@ class Structure:
     good: str
 
 
-def structure_check(parts: Sequence[Structure]) -> CheckResult:
-    """One check over all swapped tables."""
-    problems = [line for p in parts for line in (*p.incomparable, *p.problems)]
+def structure_check(parts: Sequence[Structure], more: Sequence[str] = ()) -> CheckResult:
+    """One check over all swapped tables. `more`: what else is not as it should be."""
+    problems = [*(line for p in parts for line in (*p.incomparable, *p.problems)), *more]
     return check("structure", problems, "; ".join(p.good for p in parts))
 
 

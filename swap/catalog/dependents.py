@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
+from swap.catalog.meaning import Meanings
 from swap.catalog.model import Function, Grant, UnclaimedDependency, View, ViewPart
 from swap.catalog.query import query, query_parts
 from swap.core.connection import Connection
@@ -130,6 +131,7 @@ def _order(needs: dict[Node, set[Node]]) -> tuple[dict[Node, int], list[tuple[No
 def _views(conn: Connection, oids: list[int]) -> list[View]:
     parts = query_parts(conn, ViewPart, "view_parts.sql", oids)
     grants = query_parts(conn, Grant, "grants.sql", oids)
+    meanings = Meanings(conn, oids)
     return [
         from_row(
             View, r,
@@ -138,6 +140,7 @@ def _views(conn: Connection, oids: list[int]) -> list[View]:
             parts=parts[r["oid"]],
             grants=grants[r["oid"]],
             rank=0,
+            meaning=meanings.whole(r["oid"]),
         )
         for r in query(conn, "views.sql", oids=oids)
     ]  # fmt: skip
@@ -145,6 +148,7 @@ def _views(conn: Connection, oids: list[int]) -> list[View]:
 
 def _functions(conn: Connection, oids: list[int]) -> list[Function]:
     grants = query_parts(conn, Grant, "function_grants.sql", oids)
+    meanings = Meanings(conn, (), oids)
     return [
         from_row(
             Function, r,
@@ -152,6 +156,7 @@ def _functions(conn: Connection, oids: list[int]) -> list[Function]:
             definition=r["definition"].rstrip(),
             grants=grants[r["oid"]],
             rank=0,
+            meaning=meanings.whole(r["oid"]),
         )
         for r in query(conn, "functions.sql", oids=oids)
     ]  # fmt: skip

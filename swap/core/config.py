@@ -12,6 +12,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from swap.core.application_settings import KEPT
 from swap.core.errors import UsageError
 from swap.core.files import read_regular
 from swap.core.names import MAX_BYTES, TableName, parse_table
@@ -156,6 +157,22 @@ class PgBouncer(_Section):
         return [value] if isinstance(value, str) else value
 
 
+class Application(_Section):
+    """The settings that the application's sessions have, where ALTER ROLE and ALTER DATABASE do not say them."""
+
+    settings: dict[str, str] = {}
+
+    @field_validator("settings")
+    @classmethod
+    def _theirs(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not re.fullmatch(r"[A-Za-z_][\w.]*", name) or len(name) > MAX_BYTES:
+                raise ValueError(f"{name[:LONGEST_KEY]!r} is not the name of a setting of PostgreSQL")
+            if name.lower() in KEPT:
+                raise ValueError(f"{name} is swap's own to choose: it changes no value of the application's")
+        return value
+
+
 class Accept(_Section):
     findings: list[str] = []
 
@@ -174,6 +191,7 @@ class Config(_Section):
     cutover: Cutover = Cutover()
     hooks: Hooks = Hooks()
     pgbouncer: PgBouncer = PgBouncer()
+    application: Application = Application()
     accept: Accept = Accept()
 
 

@@ -15,6 +15,7 @@ from swap.core.sql_text import Query, verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
 from swap.ddl.keys import create_spare_sequence
+from swap.ddl.pairs import create_pairs
 from swap.plan.direction import KeyColumn
 from swap.plan.model import Plan, SwappedTable
 
@@ -30,12 +31,13 @@ def key_names(count: int) -> list[str]:
 
 
 def change_tables(plan: Plan) -> list[Statement]:
-    """Create the change tables, the table of waiting rows, the sequence of spare legacy keys and the fence's row."""
+    """Create the change tables, the tables of waiting rows and of incomplete pairs, the sequence of spare legacy keys and the
+    fence's row."""
     out = []
     for t in plan.swapped:
         for table_no in (0, 1):
             out += _change_table(plan, t, change_table(plan, table_no, t.number))
-    out += create_waiting(plan)
+    out += [*create_waiting(plan), *create_pairs(plan)]
     fence = sql.Identifier(plan.state_schema, "fence")
     row = sql.SQL("INSERT INTO {} (tag) VALUES ({}) ON CONFLICT DO NOTHING").format(fence, sql.Literal(plan.tag))
     why = "the generation that tells snapshots of before an exchange from those after it"
@@ -60,11 +62,12 @@ def _change_table(plan: Plan, t: SwappedTable, name: TableName) -> list[Statemen
 
 
 def complete_tables(plan: Plan) -> list[Statement]:
-    """What an older version's run lacks: a column for the uuid of the source's rows, and the table of waiting rows."""
+    """What an older version's run lacks: a column for the uuid of the source's rows, and the tables of waiting rows and of
+    incomplete pairs."""
     add = sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS uuid uuid")
     why = "after the cutover an entry has both keys"
     names = [change_table(plan, n) for n in (0, 1)]
-    return [*(Statement(add.format(n.sql), why, n, kind=Kind.CAPTURE) for n in names), *create_waiting(plan)]
+    return [*(Statement(add.format(n.sql), why, n, kind=Kind.CAPTURE) for n in names), *create_waiting(plan), *create_pairs(plan)]
 
 
 def waiting_table(plan: Plan) -> TableName:

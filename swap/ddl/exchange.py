@@ -108,7 +108,9 @@ def not_valid_checks(plan: Plan, t: SwappedTable) -> list[Statement]:
         drop = alter.format(t.name.sql, verbatim("DROP"), name)
         label = part(t.name, c.name)
         why = "a check that was never validated"
-        out.append(Statement(add, why, t.name, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label))
+        out.append(
+            Statement(add, why, t.name, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=c.meaning.path)
+        )
     return out
 
 

@@ -53,9 +53,10 @@ def create_function(f: Function) -> list[Statement]:
     drop = sql.SQL("DROP ROUTINE {}").format(name)
     return [
         Statement(
-            sql.SQL("; ").join(steps), "by its own text", f.name, "", drop, kind=Kind.FUNCTION, verb=Verb.CREATE, object=f.heading
+            sql.SQL("; ").join(steps), "by its own text", f.name, "", drop, kind=Kind.FUNCTION, verb=Verb.CREATE, object=f.heading,
+            path=f.meaning.path,
         )
-    ]
+    ]  # fmt: skip
 
 
 def reset_functions(plan: Plan) -> list[Statement]:

@@ -27,7 +27,7 @@ def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
         add = alter.format(index.table.sql, verbatim("ADD"), name) + verbatim(f" {index.definition}")
         drop = alter.format(index.table.sql, verbatim("DROP"), name)
         why = f"equivalent of {index.final_name}"
-        return Statement(add, why, index.table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label)
+        return Statement(add, why, index.table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=index.path)
     concurrently = concurrently and not index.on_only
     text = sql.SQL("CREATE {}INDEX {}{}{} ON {}{} ").format(
         sql.SQL("UNIQUE " if index.unique else ""),
@@ -43,8 +43,9 @@ def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
     lock = "SHARE UPDATE EXCLUSIVE" if concurrently else "SHARE"
     why = f"equivalent of {index.final_name}" if index.final_name else "an index the exchange needs"
     return Statement(
-        text, why, index.table, lock, undo, transactional=not concurrently, kind=Kind.INDEX, verb=Verb.CREATE, object=label
-    )
+        text, why, index.table, lock, undo, transactional=not concurrently, kind=Kind.INDEX, verb=Verb.CREATE, object=label,
+        path=index.path,
+    )  # fmt: skip
 
 
 def index_attributes(index: IndexPlan) -> list[Statement]:

@@ -29,7 +29,7 @@ from swap.ddl.indexes import (
 )
 from swap.ddl.key_mapping import create_mapping, resolver_functions
 from swap.ddl.keys import create_uuidv7
-from swap.ddl.not_null import identity_not_null, not_null_check
+from swap.ddl.not_null import identity_not_null, key_checks, pending_not_null
 from swap.ddl.replication import SLOT, create_publication, create_slot, publish
 from swap.ddl.statistics import statistics_of
 from swap.ddl.tasks import (
@@ -51,18 +51,19 @@ from swap.plan.model import Plan, ReferencePlan, SwappedTable
 LOW, HIGH = sql.SQL(":low"), sql.SQL(":high")
 
 
-def trigger_functions(plan: Plan) -> list[Statement]:
-    """Create every trigger function of both directions, as it is before the first exchange."""
+def trigger_functions(plan: Plan, *, guarded: bool = True) -> list[Statement]:
+    """Create every trigger function of both directions, as it is before the first exchange. `guarded`: those of the references'
+    guards too."""
     functions = [*capture.truncate_functions(plan), *fence.fence_functions(plan, None)]
     for way in Direction:
         functions += capture.capture_functions(plan, way, 0)
         if way is Direction.REVERSE or not plan.derived:
             functions.append(guards.source_guard_function(plan, way))
-        for ref in plan.references:
-            functions += guards.reference_functions(plan, ref.columns, way)
+        for ref in plan.references if guarded else ():
+            functions.append(guards.reference_guard_function(plan, ref.columns, way))
     for t in plan.swapped:
-        for reference in t.references:
-            functions += guards.reference_functions(plan, reference, Direction.REVERSE)
+        for reference in t.references if guarded else ():
+            functions.append(guards.reference_guard_function(plan, reference, Direction.REVERSE))
     return [*functions, *compat_functions(plan)]
 
 
@@ -180,7 +181,7 @@ def reference_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
 
 
 def reference_steps(ref: ReferencePlan) -> list[Step]:
-    """The short DDL after a reference's backfill: constraints that the exchange renames, and the NOT NULL check."""
+    """The short DDL after a reference's backfill: constraints that the exchange renames."""
     steps = []
     if attached := attach_indexes(ref):
         # ATTACH takes ACCESS EXCLUSIVE on the part's index, and writers of the partition hold that one too.
@@ -190,10 +191,6 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
         if index.is_unique_constraint and not index.on_only:
             constraint = tuple(constraint_statements(index)[:1])
             steps.append(Step(f"constraint {index.build_name}", constraint, (ref.table,), AX))
-    if ref.columns.not_null:
-        add, validate = not_null_check(ref.table, ref.columns.uuid_column, ref.check_name)
-        steps.append(Step(f"check {ref.check_name}", (add,), (ref.table,), AX))
-        steps.append(Step(f"validate {ref.check_name}", (validate,)))
     return steps
 
 
@@ -221,6 +218,16 @@ def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: in
     return [lock, *script, *closing_statements(plan, after, table_no, generation), plan_again(plan)]
 
 
+def _key_checks(plan: Plan, direction: Direction) -> list[Statement]:
+    return [s for _, _, statements in key_checks(plan, direction) for s in statements]
+
+
+def _not_null(plan: Plan) -> list[Statement]:
+    """After a cutover."""
+    pending = [(validate, set_) for ref, name, validate, set_ in pending_not_null(plan) if set_ is None or name == ref.check_name]
+    return [s for both in pending for s in both if s is not None]
+
+
 def phases(plan: Plan) -> list[tuple[str, list[Statement]]]:
     """Every statement that will run or may run, phase by phase."""
     return [
@@ -228,9 +235,9 @@ def phases(plan: Plan) -> list[tuple[str, list[Statement]]]:
         ("backfill", [*statements_of(backfill_tasks(plan))]),
         ("build", [*statements_of(build_tasks(plan))]),
         ("references", [*statements_of(reference_tasks(plan))]),
-        ("cutover", exchange_statements(plan, "cutover")),
-        ("validate", validations(plan)),
-        ("revert", exchange_statements(plan, "revert")),
+        ("cutover", [*_key_checks(plan, Direction.FORWARD), *exchange_statements(plan, "cutover")]),
+        ("validate", [*_not_null(plan), *validations(plan)]),
+        ("revert", [*_key_checks(plan, Direction.REVERSE), *exchange_statements(plan, "revert")]),
         ("finalize", [*statements_of(finalize_steps(plan, drop_legacy=False))]),
         ("abort", [*statements_of(abort_steps(plan))]),
     ]

@@ -57,4 +57,6 @@ def create_policy(table: TableName, p: Policy, why: str) -> Statement:
     if p.comment:
         text += sql.SQL("; COMMENT ON POLICY {} ON {} IS {}").format(name, table.sql, sql.Literal(p.comment))
     drop = sql.SQL("DROP POLICY {} ON {}").format(name, table.sql)
-    return Statement(text, why, table, AX, drop, kind=Kind.POLICY, verb=Verb.CREATE, object=part(table, p.name))
+    return Statement(
+        text, why, table, AX, drop, kind=Kind.POLICY, verb=Verb.CREATE, object=part(table, p.name), path=p.meaning.path
+    )  # fmt: skip

@@ -12,6 +12,7 @@ from swap.ddl.exchange import live_objects
 from swap.ddl.fence import fence_functions, fence_trigger
 from swap.ddl.guards import reference_guards
 from swap.ddl.key_mapping import create_mapping, resolver_functions
+from swap.ddl.older_guards import begun_by_older
 from swap.ddl.phases import trigger_functions
 from swap.ddl.replication import publish
 from swap.plan.direction import Direction
@@ -32,19 +33,21 @@ def triggers_of(plan: Plan, table: TableName, direction: Direction, *, fenced: b
     return [*guards, *(s for ref in refs for s in reference_triggers(plan, ref, direction))]
 
 
-def functions_of(plan: Plan, direction: Direction, table_no: int, generation: int) -> list[Statement]:
-    """All trigger functions, then those that hold the change table in use and the number of the last exchange."""
+def functions_of(plan: Plan, direction: Direction, table_no: int, generation: int, *, guarded: bool = True) -> list[Statement]:
+    """All trigger functions (`guarded`: those of the references' guards too), then those that hold the change table in use and the number of the last exchange."""
     return [
         *complete_tables(plan),
         *create_mapping(plan),
         *resolver_functions(plan, direction),
-        *trigger_functions(plan),
+        *trigger_functions(plan, guarded=guarded),
         *capture_functions(plan, direction, table_no),
         *fence_functions(plan, generation or None),
     ]
 
 
 def current_functions(journal: Journal, run: Run) -> list[Query]:
-    """The trigger functions of a run under way, in the place of those that an older version created."""
+    """The trigger functions of a run under way, in the place of those that an older version created. The guards of references with
+    completing triggers stay until both can change at once (swap.sync.take_over)."""
     table_no, generation = journal.capture.table_no(run.id), journal.capture.generation(run.plan.tag)
-    return [s.sql for s in functions_of(run.plan, run.direction, table_no, generation)]
+    guarded = not begun_by_older(journal.baseline(run.id) or ())
+    return [s.sql for s in functions_of(run.plan, run.direction, table_no, generation, guarded=guarded)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from swap.catalog.meaning import together
 from swap.catalog.model import Column, Table
 from swap.core.names import derive
 from swap.core.sql_text import Query, verbatim
@@ -41,7 +42,9 @@ def create_shadow(plan: Plan, t: SwappedTable) -> list[Statement]:
     if table.tablespace:
         create += sql.SQL(" TABLESPACE {}").format(sql.Identifier(table.tablespace))
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(shadow.sql)
-    out = [Statement(create, "the shadow table, empty and without indexes", shadow, "", drop, kind=Kind.TABLE, verb=Verb.CREATE)]
+    why = "the shadow table, empty and without indexes"
+    path = together([*(c.meaning for c in table.columns), *(c.meaning for c in table.checks)]).path
+    out = [Statement(create, why, shadow, "", drop, kind=Kind.TABLE, verb=Verb.CREATE, path=path)]
     out += [Statement(s, why, shadow, kind=Kind.TABLE) for s, why in _attributes(plan, t)]
     out += shadow_labels(plan, t, _taken_names(plan, t))
     why = "no grant before the cutover, whatever the default privileges say"
@@ -117,7 +120,6 @@ def _uuid_column(plan: Plan, table: Table, name: str, replaces: str, default: Qu
 def _attributes(plan: Plan, t: SwappedTable) -> list[tuple[Query, str]]:
     """What CREATE TABLE does not say: owner, storage, statistics targets, options, comments, row security."""
     table, name = plan.table_of(t), t.shadow.sql
-    taken = _taken_names(plan, t)
     alter = sql.SQL("ALTER TABLE {} ").format(name)
     out: list[tuple[Query, str]] = []
     if table.owner != plan.catalog.role:
@@ -128,11 +130,11 @@ def _attributes(plan: Plan, t: SwappedTable) -> list[tuple[Query, str]]:
             out.append((column + verbatim(f"SET STORAGE {STORAGE[c.storage]}"), "same storage"))
         if c.compression:
             out.append((column + verbatim(f"SET COMPRESSION {COMPRESSION[c.compression]}"), "same compression"))
-    out += [(alter + s, "same statistics target") for s in _statistics(table, taken)]
-    for column_name, options in _column_options(table, taken).items():
+    out += [(alter + s, "same statistics target") for s in _statistics(plan, t)]
+    for column_name, options in column_options(plan, t).items():
         column = sql.SQL("ALTER COLUMN {} SET ({})").format(sql.Identifier(column_name), parameters(options))
         out.append((alter + column, "same attribute options"))
-    for column_name, text in _comments(table, taken).items():
+    for column_name, text in column_comments(plan, t).items():
         comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(name, sql.Identifier(column_name), sql.Literal(text))
         out.append((comment, "same comment"))
     for constraint, text in _not_null_comments(plan, t).items():
@@ -157,22 +159,23 @@ def _taken_names(plan: Plan, t: SwappedTable) -> dict[str, str]:
     return {**key, **{r.uuid_column: r.column for r in t.references}}
 
 
-def _statistics(table: Table, taken: dict[str, str]) -> list[Query]:
-    """Statistics targets. A uuid column without one gets the target of the integer whose name it takes."""
-    targets = {c.name: c.statistics for c in table.columns}
-    for uuid, integer in taken.items():
+def column_targets(plan: Plan, t: SwappedTable) -> dict[str, int]:
+    """Statistics targets by column. A uuid column without one gets the target of the integer whose name it takes."""
+    targets = {c.name: c.statistics for c in plan.table_of(t).columns}
+    for uuid, integer in _taken_names(plan, t).items():
         targets[uuid] = targets.get(uuid) if targets.get(uuid) is not None else targets[integer]
-    return [
-        sql.SQL("ALTER COLUMN {} SET STATISTICS {}").format(sql.Identifier(name), target)
-        for name, target in targets.items()
-        if target is not None
-    ]
+    return {name: target for name, target in targets.items() if target is not None}
 
 
-def _column_options(table: Table, taken: dict[str, str]) -> dict[str, tuple[str, ...]]:
+def _statistics(plan: Plan, t: SwappedTable) -> list[Query]:
+    set_ = sql.SQL("ALTER COLUMN {} SET STATISTICS {}")
+    return [set_.format(sql.Identifier(name), target) for name, target in column_targets(plan, t).items()]
+
+
+def column_options(plan: Plan, t: SwappedTable) -> dict[str, tuple[str, ...]]:
     """Attribute options (the number of distinct values). A uuid column gets those of the integer whose name it takes."""
-    options = {c.name: c.options for c in table.columns if c.options}
-    return {u: options[i] for u, i in taken.items() if i in options} | options
+    options = {c.name: c.options for c in plan.table_of(t).columns if c.options}
+    return {u: options[i] for u, i in _taken_names(plan, t).items() if i in options} | options
 
 
 def _not_null_comments(plan: Plan, t: SwappedTable) -> dict[str, str]:
@@ -185,7 +188,7 @@ def _not_null_comments(plan: Plan, t: SwappedTable) -> dict[str, str]:
     return {name: comment for name, comment in named if name and comment}
 
 
-def _comments(table: Table, taken: dict[str, str]) -> dict[str, str]:
+def column_comments(plan: Plan, t: SwappedTable) -> dict[str, str]:
     """Comments by column. After the cutover each name still has its comment, and the integers keep theirs."""
-    comments = {c.name: c.comment for c in table.columns if c.comment}
-    return comments | {uuid: comments[integer] for uuid, integer in taken.items() if integer in comments}
+    comments = {c.name: c.comment for c in plan.table_of(t).columns if c.comment}
+    return comments | {uuid: comments[integer] for uuid, integer in _taken_names(plan, t).items() if integer in comments}

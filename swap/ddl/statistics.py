@@ -40,7 +40,13 @@ def create_statistics(plan: Plan, s: Statistics) -> list[Statement]:
         out.append(sql.SQL("COMMENT ON STATISTICS {} IS {}").format(name, sql.Literal(s.comment)))
     if s.owner != plan.catalog.role:
         out.append(sql.SQL("ALTER STATISTICS {} OWNER TO {}").format(name, sql.Identifier(s.owner)))
-    return [Statement(o, f"as {s.name}", table, "SHARE UPDATE EXCLUSIVE", kind=Kind.STATISTICS, verb=Verb.CREATE) for o in out]
+    return [
+        Statement(
+            o, f"as {s.name}", table, "SHARE UPDATE EXCLUSIVE", kind=Kind.STATISTICS, verb=Verb.CREATE,
+            path=s.meaning.path if o is out[0] else (),
+        )
+        for o in out
+    ]  # fmt: skip
 
 
 def create(name: sql.Identifier, s: Statistics, table: sql.Identifier) -> Query:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from swap.core.names import TableName
 from swap.core.statement import AX, Kind, Statement, Step, Verb, undo_all
 from swap.ddl.capture import capture_function_names
 from swap.ddl.change_tables import change_table, waiting_table
 from swap.ddl.columns import add_compat_column
 from swap.ddl.compat import compat_function_names, drop_compat, reference_triggers
 from swap.ddl.exchange import live_objects
-from swap.ddl.guards import reference_guards, swapped_guards
+from swap.ddl.guards import reference_guard_function, reference_guards, swapped_guards
 from swap.ddl.indexes import reference_indexes
 from swap.ddl.key_mapping import drop_mapping, drop_resolvers
 from swap.ddl.keys import drop_spare_sequence, drop_uuidv7
+from swap.ddl.pairs import pairs_table
 from swap.ddl.replication import SLOT, drop_publication, drop_slot, publish
 from swap.ddl.set_aside import drop_set_aside
 from swap.ddl.statistics import drop_statistics
@@ -45,7 +45,10 @@ def _drop_queue(plan: Plan) -> list[Statement]:
         )
         for t in plan.swapped
         for n in (0, 1)
-    ] + [Statement(drop.format(waiting_table(plan).sql), "rows that wait for a parent", kind=Kind.CAPTURE, verb=Verb.DROP)]
+    ] + [
+        Statement(drop.format(name.sql), "rows that wait for a parent", kind=Kind.CAPTURE, verb=Verb.DROP)
+        for name in (waiting_table(plan), pairs_table(plan))
+    ]
 
 
 def _guard_names(plan: Plan) -> list[str]:
@@ -70,17 +73,31 @@ def abort_steps(plan: Plan) -> list[Step]:
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
     names = [*capture_function_names(plan), *_guard_names(plan), *compat_function_names(plan)]
-    steps += [_drop_table("shadow", t, t.shadow) for t in plan.swapped]
-    gone = (*_drop_queue(plan), *_drop_functions(plan, names), *drop_resolvers(plan), *drop_spare_sequence(plan), *drop_uuidv7(plan))
+    steps += [_drop_shadow(t) for t in plan.swapped]
+    gone = (
+        *_drop_queue(plan),
+        *_drop_functions(plan, names),
+        *drop_resolvers(plan),
+        *drop_spare_sequence(plan),
+        *drop_uuidv7(plan),
+    )
     steps.append(Step("objects", gone))
     return steps
 
 
-def _drop_table(kind: str, t: SwappedTable, table: TableName) -> Step:
-    """`kind`: shadow or retired. The name of the source's step has no table in it: older runs have begun such steps."""
-    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(table.sql)
-    gone = Statement(drop, f"the {kind} table", table, AX, kind=Kind.TABLE, verb=Verb.DROP)
-    return Step(kind if t.is_source else f"{kind} {t.name}", (gone,), (table,), AX)
+def _drop_shadow(t: SwappedTable) -> Step:
+    """The name of the source's step has no table in it: older runs have begun such steps."""
+    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(t.shadow.sql)
+    gone = Statement(drop, "the shadow table", t.shadow, AX, kind=Kind.TABLE, verb=Verb.DROP)
+    return Step("shadow" if t.is_source else f"shadow {t.name}", (gone,), (t.shadow,), AX)
+
+
+def _drop_retired(plan: Plan) -> Step:
+    """All in one statement: a policy of one retired table may read another, in both directions."""
+    tables = tuple(t.retired for t in plan.swapped)
+    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(t.sql for t in tables))
+    why = "the retired table" if len(tables) == 1 else "the retired tables: a policy of one may read another"
+    return Step("retired", (Statement(drop, why, plan.retired, AX, kind=Kind.TABLE, verb=Verb.DROP),), tables, AX)
 
 
 def _restore_source(plan: Plan) -> list[Statement]:
@@ -148,8 +165,14 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, compat: bool = True) -> lis
         steps.append(Step(SLOT, (drop_slot(plan),)))
     if views := drop_set_aside(plan):
         steps.append(Step("kept views and functions", tuple(views)))
-    steps += [_drop_table("retired", t, t.retired) for t in reversed(plan.swapped)]
-    steps.append(Step("queue", (*_drop_queue(plan), *_drop_functions(plan, [*capture_function_names(plan), "guard_forward"]))))
+    steps.append(_drop_retired(plan))
+    noted_no_more = (reference_guard_function(plan, r, Direction.REVERSE, noted=False) for r in plan.all_references)
+    steps.append(
+        Step(
+            "queue",
+            (*noted_no_more, *_drop_queue(plan), *_drop_functions(plan, [*capture_function_names(plan), "guard_forward"])),
+        )
+    )
     steps += [Step(f"second names of {table}", tuple(gone), (table,), AX) for table, gone in drop_compat(plan) if compat]
     steps += [Step(f"check {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null]
     if functions := _drop_functions(plan, compat_function_names(plan)):

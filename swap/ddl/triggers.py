@@ -78,4 +78,7 @@ def create_trigger(table: TableName, t: Trigger) -> Statement:
     for e in t.extensions:
         create += sql.SQL("; ALTER TRIGGER {} ON {} DEPENDS ON EXTENSION {}").format(name, table.sql, sql.Identifier(e))
     drop = sql.SQL("DROP TRIGGER {} ON {}").format(name, table.sql)
-    return Statement(create, "user trigger", table, AX, drop, kind=Kind.TRIGGER, verb=Verb.CREATE, object=part(table, t.name))
+    label = part(table, t.name)
+    return Statement(
+        create, "user trigger", table, AX, drop, kind=Kind.TRIGGER, verb=Verb.CREATE, object=label, path=t.meaning.path
+    )  # fmt: skip

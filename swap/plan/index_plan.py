@@ -59,7 +59,7 @@ class IndexPlan:
     The index is called `build_name` until the cutover. Then it takes `final_name`, the application's name, and the index that
     had this name is called `retired_name`. `final_name` None: an index that only swap needs (legacy key, spare of a primary
     key). `adopted`: the application built it. `on_only`: the index of a partitioned table, which is empty; the indexes of its
-    partitions are attached to it.
+    partitions are attached to it. `path`: as of a statement.
     """
 
     table: TableName
@@ -74,6 +74,7 @@ class IndexPlan:
     adopted: bool = False
     on_only: bool = False
     part_of: PartOf | None = None
+    path: tuple[str, ...] = ()
 
     @property
     def is_primary(self) -> bool:

@@ -44,6 +44,7 @@ def shadow_indexes(table: Table, shadow: TableName, identity: str, rewritten: De
             constraint=_constraint(i),
             as_constraint=i.exclusion,
             attributes=_attributes(i, tablespace=i.tablespace),
+            path=i.meaning.path,
         )
         for i in table.indexes
         if i.valid and not is_identity_index(i, identity)
@@ -99,6 +100,7 @@ def _equivalent(
         adopted=adopted is not None,
         on_only=table.kind == "p",
         part_of=part_of,
+        path=index.meaning.path,
     )
 
 

@@ -39,7 +39,8 @@ class Lookups:
         """The wanted key for `given`; NULL for NULL and for a key that belongs to no row. `column`: whose type an integer has.
 
         Each part is a scalar subquery. It costs one index probe per row, whatever the plan for the rest is. Whether there are
-        exceptions at all is asked once for a statement.
+        exceptions at all is asked once for a statement. Every operator has its schema: the expression is a part of statements that run
+        under the application's search_path.
         """
         parts = [*self._live(given), self._exception(given)]
         if self.derivation:
@@ -52,13 +53,14 @@ class Lookups:
     def _live(self, given: sql.Composable) -> list[sql.Composed]:
         if self.live_value is None or self.live_key is None:
             return []
-        row = sql.SQL("(SELECT p.{} FROM {} p WHERE p.{} = {})")
+        row = sql.SQL("(SELECT p.{} FROM ONLY {} p WHERE p.{} OPERATOR(pg_catalog.=) {})")
         return [row.format(sql.Identifier(self.live_value), self.live.sql, sql.Identifier(self.live_key), given)]
 
     def _exception(self, given: sql.Composable) -> sql.Composed:
         wanted, by = ("uuid", "key") if self.to_uuid else ("key", "uuid")
         return sql.SQL(
-            "CASE WHEN (SELECT EXISTS (SELECT FROM {table})) THEN (SELECT e.{wanted} FROM {table} e WHERE e.{by} = {given}) END"
+            "CASE WHEN (SELECT EXISTS (SELECT FROM {table})) THEN"
+            " (SELECT e.{wanted} FROM {table} e WHERE e.{by} OPERATOR(pg_catalog.=) {given}) END"
         ).format(table=self.exceptions.sql, wanted=sql.Identifier(wanted), by=sql.Identifier(by), given=given)
 
     def derived(self, given: sql.Composable) -> sql.Composed:
@@ -68,9 +70,9 @@ class Lookups:
 
     def _secret(self, position: int) -> sql.Composed:
         """32 bytes of the secret, read once for a statement: it is in no text that the server logs or shows."""
-        return sql.SQL("(SELECT substr(lo_get(x.object), {}, 32) FROM {} x WHERE x.tag = {})").format(
-            sql.Literal(position), self.secrets.sql, sql.Literal(self.tag)
-        )
+        return sql.SQL(
+            "(SELECT pg_catalog.substr(pg_catalog.lo_get(x.object), {}, 32) FROM {} x WHERE x.tag OPERATOR(pg_catalog.=) {})"
+        ).format(sql.Literal(position), self.secrets.sql, sql.Literal(self.tag))
 
 
 def lookups(plan: Plan, *, forward: bool, to_uuid: bool) -> Lookups:

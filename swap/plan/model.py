@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 
 from swap.catalog.model import BoundPolicy, Catalog, ForeignKey, Index, Table
+from swap.core.application_settings import Settings
 from swap.core.names import TableName, derive
 from swap.plan.index_plan import PRIMARY, UNIQUE, BackedConstraint, IndexAttributes, IndexPlan, PartOf
 from swap.plan.policies import NewPolicy
@@ -30,7 +31,6 @@ __all__ = [
 
 INTEGERS = ("smallint", "integer", "bigint")
 UUIDV7_SINCE = 180000
-
 
 TABLE, COLUMN = "table", "column"
 """What happens to a table with a reference: it is rebuilt beside (a swapped table), or gets a uuid column in place."""
@@ -83,7 +83,6 @@ class RefColumns:
     declared: bool
     own: bool
     not_null: bool
-    deferrable: bool
     where: str | None
     compat_column: str | None = None  # takes the name of `uuid_column` in the cutover, with `[names] compat`
     strategy: str = COLUMN
@@ -149,6 +148,11 @@ class SwappedTable:
     def is_source(self) -> bool:
         return self.number == 0
 
+    @property
+    def part(self) -> str:
+        """The name of the journal's rows for the copy of the table. The source's has no schema: so older runs go on."""
+        return self.name.name if self.is_source else str(self.name)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -173,6 +177,7 @@ class Plan:
     mode: str = "trigger"
     legacy_overflow: str = "refuse"
     resolver_roles: tuple[str, ...] = ()
+    settings: Settings = ()  # of the application's sessions, at `prepare` (swap.core.application_settings)
 
     def state(self, suffix: str) -> TableName:
         """A name in the state schema that belongs to this source alone: several sources share the schema."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from swap.catalog.model import Catalog, ForeignKey, Table
+from swap.catalog.model import Catalog
 from swap.core.config import Config
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, derive, parse_table, with_part
@@ -54,7 +54,6 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
                 declared=bool(unvouched(catalog, info, column, fks)),
                 own=table == source.name,
                 not_null=col.not_null and not (override and override.where),
-                deferrable=_deferrable(info, fks),
                 where=override.where if override else None,
                 compat_column=derive(uuid_column, "_compat") if config.names.compat else None,
             )
@@ -74,15 +73,6 @@ def _first_number(catalog: Catalog) -> int:
     """
     names = (EARLIER_GUARD.match(t.name) for table in catalog.tables for t in table.triggers)
     return 1 + max((int(n[1]) for n in names if n), default=0)
-
-
-def _deferrable(table: Table, fks: Iterable[ForeignKey]) -> bool:
-    """Whether a row may wait for its parent until the transaction ends.
-
-    Partitions may have foreign keys of their own: it is enough that rows of one partition may wait.
-    """
-    waits = [[fk.deferrable for fk in fks if heap.name in fk.heaps] for heap in table.heaps]
-    return any(w and all(w) for w in waits)
 
 
 def _only_reference(found: Iterable[tuple[TableName, str]], table: TableName) -> bool:

@@ -92,7 +92,7 @@ def _to_rewrite(table: Table, pairs: list[ColumnPair], identity: str, *, rebuilt
 
 def _index(conn: Connection, table: Table, index: Index, pairs: list[ColumnPair]) -> str:
     with scratch_table(conn, _columns(table, pairs)) as scratch:
-        scratch.add_index(index.recipe, unique=index.unique, as_constraint=index.exclusion)
+        scratch.add_index(index.recipe, unique=index.unique, as_constraint=index.exclusion, path=index.meaning.path)
         as_constraint = table.kind == "p" and index.constraint_type in ("p", "u")
         if as_constraint:
             scratch.make_constraint(primary=index.primary)

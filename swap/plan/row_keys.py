@@ -1,7 +1,8 @@
 """The key of a row, as capture notes it, in Python and in SQL: of any number of columns and of any type that a key may have.
 
 A key is an int where it is a single integer column, else a tuple of texts, as the types' output functions write them. Key columns
-have types of pg_catalog (swap.plan.strategy), so `=` is an operator of pg_catalog whatever the session's search_path is.
+have types of pg_catalog (swap.plan.strategy), so `=` is an operator of pg_catalog. It is named with its schema: the conditions are
+parts of statements that run under the application's search_path (swap.core.application_settings).
 """
 
 from __future__ import annotations
@@ -53,14 +54,18 @@ def among(d: TableMapping, columns: Sequence[sql.Composable], keys: Sequence[Key
     """The condition that the row with the key `columns` is one of `keys`. An index on the key serves it."""
     if d.integer_key:
         text = "{" + ",".join(map(str, keys)) + "}"
-        return sql.SQL("{} = ANY ({}::bigint[])").format(columns[0], sql.Literal(text))
-    given = COMMA.join(arrays(d.key, keys))
-    return sql.SQL("({}) IN (SELECT * FROM unnest({}) q)").format(COMMA.join(columns), given)
+        return sql.SQL("{} OPERATOR(pg_catalog.=) ANY ({}::bigint[])").format(columns[0], sql.Literal(text))
+    # unnest with several arrays is no function of pg_catalog: the grammar makes this of it.
+    given = COMMA.join(sql.SQL("pg_catalog.unnest({})").format(a) for a in arrays(d.key, keys))
+    names = [f"q{n}" for n in range(len(columns))]
+    return sql.SQL("EXISTS (SELECT FROM ROWS FROM ({}) q ({}) WHERE {})").format(
+        given, COMMA.join(map(sql.Identifier, names)), equal(columns, [sql.Identifier("q", n) for n in names])
+    )
 
 
 def equal(left: Sequence[sql.Composable], right: Sequence[sql.Composable]) -> sql.Composed:
     """The condition that two keys are equal, column by column."""
-    return sql.SQL(" AND ").join(sql.SQL("{} = {}").format(a, b) for a, b in zip(left, right, strict=True))
+    return sql.SQL(" AND ").join(sql.SQL("{} OPERATOR(pg_catalog.=) {}").format(a, b) for a, b in zip(left, right, strict=True))
 
 
 def number(d: TableMapping, columns: Sequence[sql.Composable]) -> sql.Composable:

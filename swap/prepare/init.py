@@ -227,13 +227,16 @@ def _look_alikes(found: list[LookAlike]) -> list[str]:
 def _tail() -> list[str]:
     return [
         "# [hooks]",
-        '# pre_swap_snapshot = ["./hooks/pg_dump.sh"]  # argv, no shell; docs/hooks.md. Without one, `cutover` needs --no-snapshot',
+        '# pre_swap_snapshot = ["swap", "hook", "pg_dump"]  # or "restore_point", or an argv of your own; docs/hooks.md. Else --no-snapshot',
         "# timeout_s = 3600",
         "",
         "# [pgbouncer]",
         '# admin_dsn = "host=pooler port=6432 user=swap"  # the application\'s poolers, paused for the cutover; RUNBOOK.md, "PgBouncer"',
         '# databases = ["app"]  # its databases that lead here; by default the one of the name that swap connects to',
         "# pause_timeout_ms = 500",
+        "",
+        "# [application]",
+        '# settings = { TimeZone = "UTC" }  # what the application\'s own code sets, besides ALTER ROLE and ALTER DATABASE … SET',
         "",
         "# [accept]",
         '# findings = ["name:object"]  # findings of `swap doctor` that you take on; only some can be',

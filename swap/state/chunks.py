@@ -8,6 +8,9 @@ import sqlalchemy as sa
 
 from swap.state.store import Store
 
+OF_FILE = " of file "
+"""Between the name of a part and the number of the file whose heap blocks its ranges are."""
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -74,8 +77,12 @@ class Chunks:
             self._store.execute(sa.delete(table).where(table.c.run_id == run_id, table.c.part == part))
 
     def rows_by_part(self, run_id: int) -> dict[str, int]:
-        """Rows that the finished ranges of each part wrote."""
+        """Rows that the finished ranges of each part wrote, in all its files."""
         c = self._table
         rows = sa.func.coalesce(sa.func.sum(c.c.rows), 0).label("rows")
         query = sa.select(c.c.part, rows).where(c.c.run_id == run_id).group_by(c.c.part)
-        return dict(self._store.rows(query, lambda part, rows: (part, int(rows))))
+        out: dict[str, int] = {}
+        for part, count in self._store.rows(query, lambda part, rows: (part, int(rows))):
+            name = part.partition(OF_FILE)[0]
+            out[name] = out.get(name, 0) + count
+        return out

@@ -6,7 +6,9 @@ A row that changes, comes or goes meanwhile is in the queue: capture was live be
 
 A table without an integer key is copied by heap blocks. A row that moves between two ranges is copied twice or not at all; it is in
 the queue too (swap.ddl.backfill.drop_queued). CLUSTER, VACUUM FULL and pg_repack move rows of which no queue knows. They write
-another file, so each range looks at the file's number under the lock that it holds (`BackfillTask.unmoved`).
+another file, so each range looks at the file's number under the lock that it holds (`BackfillTask.unmoved`). So does a task that fills
+a column by blocks (`BackfillTask.heap`): with another file it begins again, and the file's number is in the name of its ranges in the
+journal.
 
 Tasks that fill a column of an application's table do lock its rows. So they wait for a row that another session holds no
 longer than `lock_timeout_ms`; then they give the range back and try it again after a pause. Without that, an application's
@@ -26,15 +28,17 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
 from swap.core.lock_retries import RETRIED, local_timeout
 from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
-from swap.state.chunks import Chunk
+from swap.state.chunks import OF_FILE, Chunk
 from swap.state.migration import Migration
 from swap.sync.control import Control, Interrupted
 
 PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
+RESUMES = "What was committed before stays; `swap sync` goes on from there."
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class BackfillTask:
 
     `bound(conn)`: (first, last) of the whole task or None when empty; `cut(conn, low, size)`: the last of the
     range that begins at `low`; `statement(low, high)`: the SQL of a range; `first(low, high)`: what runs before it.
-    `unmoved(conn)`: whether the rows are still where they were when the task began.
+    `unmoved(conn)`: whether the rows are still where they were when the task began. `heap`: of a task that begins again by itself where
+    they are not.
     """
 
     name: str
@@ -56,6 +61,7 @@ class BackfillTask:
     total_rows: int | None = None
     first: Callable[[sql.Composable, sql.Composable], Query] | None = None
     unmoved: Callable[[Connection], bool] | None = None
+    heap: TableName | None = None
 
 
 def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, int] | None]:
@@ -63,7 +69,7 @@ def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, i
 
     def bound(conn: Connection) -> tuple[int, int] | None:
         k = sql.Identifier(key)
-        ((first, last),) = conn.execute(sql.SQL("SELECT min({}), max({}) FROM {}").format(k, k, table.sql)).fetchall()
+        ((first, last),) = conn.execute(sql.SQL("SELECT min({}), max({}) FROM ONLY {}").format(k, k, table.sql)).fetchall()
         return None if first is None else (first, last)
 
     return bound
@@ -75,7 +81,7 @@ def key_cut(table: TableName, key: str) -> Callable[[Connection, int, int, int],
     def cut(conn: Connection, low: int, size: int, last: int) -> int:
         k = sql.Identifier(key)
         row = conn.execute(
-            sql.SQL("SELECT {k} FROM {t} WHERE {k} >= {low} AND {k} <= {last} ORDER BY {k} OFFSET {n} LIMIT 1").format(
+            sql.SQL("SELECT {k} FROM ONLY {t} WHERE {k} >= {low} AND {k} <= {last} ORDER BY {k} OFFSET {n} LIMIT 1").format(
                 k=k, t=table.sql, low=sql.Literal(low), last=sql.Literal(last), n=sql.Literal(size - 1)
             )
         ).fetchone()
@@ -114,8 +120,9 @@ def block_cut(_conn: Connection, low: int, size: int, last: int) -> int:
 
 def tid(block: sql.Composable, *, after: bool = False) -> sql.Composable:
     """The first tid of a heap block (or of the one after it), for a range over ctid."""
-    plus = sql.SQL(" + 1" if after else "")
-    return sql.SQL("('(' || ({}{})::text || ',0)')").format(block, plus)
+    plus = sql.SQL(" OPERATOR(pg_catalog.+) 1" if after else "")
+    text = "('(' OPERATOR(pg_catalog.||) ({}{})::pg_catalog.text OPERATOR(pg_catalog.||) ',0)')"
+    return sql.SQL(text).format(block, plus)
 
 
 class Backfill:
@@ -134,19 +141,30 @@ class Backfill:
         self.next_low: int | None = None
         self.number = 0
         self.todo: list[Chunk] = []
+        self.part = task.name  # of the journal's rows
+        self.file: int | None = None
 
     def run(self, jobs: int) -> int:
-        """Returns rows written in this call and before it. It ends early when the rows have `moved`. Raises Interrupted between
-        ranges."""
-        with self.migration.database.session(f"{self.task.name} planner") as conn:
-            if not self._plan(conn):
+        """Returns rows written in this call and before it. It ends early when the rows have `moved`, unless it can begin again by
+        itself. Raises Interrupted between ranges."""
+        while True:
+            self.moved = False
+            with self.migration.database.session(f"{self.task.name} planner") as conn:
+                if self.task.heap is not None:
+                    self.file = file_number(conn, self.task.heap)
+                    self.part = f"{self.task.name}{OF_FILE}{self.file}"
+                if not self._plan(conn):
+                    return self.rows
+            self._say()
+            with ThreadPoolExecutor(jobs, thread_name_prefix="backfill") as pool:
+                futures = {pool.submit(self._worker) for _ in range(jobs)}
+                self._supervise(futures)
+            self.control.check()
+            if not self.moved or self.task.heap is None:
                 return self.rows
-        self._say()
-        with ThreadPoolExecutor(jobs, thread_name_prefix="backfill") as pool:
-            futures = {pool.submit(self._worker) for _ in range(jobs)}
-            self._supervise(futures)
-        self.control.check()
-        return self.rows
+            self.migration.report.note(
+                f"{self.task.name}: the table was rewritten meanwhile, so the column is filled from the start"
+            )
 
     def _supervise(self, futures: set[Future[None]]) -> None:
         pending = futures
@@ -165,7 +183,7 @@ class Backfill:
 
     def _plan(self, conn: Connection) -> bool:
         """Read what earlier calls did; False when the task is complete or empty."""
-        claimed = self.migration.on(conn).journal.chunks.of(self.migration.run.id, self.task.name)
+        claimed = self.migration.on(conn).journal.chunks.of(self.migration.run.id, self.part)
         bound = self.task.bound(conn)
         self.rows = sum(c.rows or 0 for c in claimed)
         self.covered = sum(c.width for c in claimed if c.done)
@@ -189,7 +207,7 @@ class Backfill:
             high = self.task.cut(migration.conn, low, self.size, self.last)
             self.number += 1
             claim = Chunk(self.number, low, high)
-            migration.journal.chunks.claim(migration.run.id, self.task.name, claim)
+            migration.journal.chunks.claim(migration.run.id, self.part, claim)
             self.next_low = high + 1
             return claim
 
@@ -226,12 +244,14 @@ class Backfill:
             low, high = sql.Literal(claim.low), sql.Literal(claim.high)
             if self.task.first is not None:
                 conn.execute(self.task.first(low, high))
-            count = conn.execute(self.task.statement(low, high)).rowcount
-            if self.task.unmoved is not None and not self.task.unmoved(conn):
+            doing = f"{self.task.name}, {self.task.unit} {claim.low} to {claim.high}, could not be written"
+            with explained(doing, RESUMES):
+                count = execute_as_application(conn, self.task.statement(low, high), migration.plan.settings)
+            if self._has_moved(conn):
                 self.moved = True
                 raise psycopg.Rollback
             conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
-            if not migration.journal.chunks.finish(migration.run.id, self.task.name, claim.number, count):
+            if not migration.journal.chunks.finish(migration.run.id, self.part, claim.number, count):
                 raise psycopg.Rollback
         if self.moved:
             return
@@ -241,6 +261,11 @@ class Backfill:
             self.size = next_size(self.size, elapsed_ms, migration.config.sync.chunk_target_ms, self.task.first_size)
             self.covered += claim.width
         self._say()
+
+    def _has_moved(self, conn: Connection) -> bool:
+        if self.task.heap is not None:
+            return file_number(conn, self.task.heap) != self.file
+        return self.task.unmoved is not None and not self.task.unmoved(conn)
 
     def _say(self) -> None:
         """Rows of about all rows. A task that writes only some of the rows that it passes reports how far through the heap it is."""

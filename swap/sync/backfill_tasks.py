@@ -7,6 +7,7 @@ application's triggers do not fire for it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -15,10 +16,11 @@ from swap.core.names import TableName
 from swap.core.planner_settings import NESTED_LOOPS
 from swap.core.sql_text import Query
 from swap.ddl.backfill import block_range, copy_rows, fill_compat, fill_identity, fill_reference, key_range
+from swap.ddl.pairs import note_orphans
 from swap.ddl.waiting import note_waiting
 from swap.plan.direction import TableMapping, forward
 from swap.plan.model import Plan, ReferencePlan, SwappedTable
-from swap.plan.unresolved import uncertain
+from swap.plan.unresolved import certain, uncertain
 from swap.sync.backfill import BackfillTask, block_bound, block_cut, file_number, key_bound, key_cut, tid
 
 ROWS, BLOCKS = 5_000, 500
@@ -37,7 +39,7 @@ def rows_task(plan: Plan, t: SwappedTable, last: int) -> BackfillTask:
         return key_range(mapping, low, high)
 
     return BackfillTask(
-        name=part_of(t),
+        name=t.part,
         unit="keys",
         bound=bound,
         cut=key_cut(t.name, t.key[0]),
@@ -56,7 +58,7 @@ def blocks_task(plan: Plan, t: SwappedTable, last: int, file: int) -> BackfillTa
         return block_range(tid(low), tid(high, after=True))
 
     return BackfillTask(
-        name=part_of(t),
+        name=t.part,
         unit="blocks",
         bound=lambda _: None if last < 0 else (0, last),
         cut=block_cut,
@@ -66,11 +68,6 @@ def blocks_task(plan: Plan, t: SwappedTable, last: int, file: int) -> BackfillTa
         first=_waiting(plan, mapping, within),
         unmoved=lambda conn: file_number(conn, t.name) == file,
     )
-
-
-def part_of(t: SwappedTable) -> str:
-    """The name of the journal's rows for the copy of a table. The source's has no schema: so older runs go on."""
-    return t.name.name if t.is_source else str(t.name)
 
 
 def _waiting(plan: Plan, mapping: TableMapping, within: RangeStatement) -> RangeStatement | None:
@@ -87,9 +84,13 @@ def identity_task(plan: Plan, setup: str) -> BackfillTask:
 
 
 def reference_task(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) -> BackfillTask:
-    """A reference's uuid, in one of its heaps: a partitioned table has several."""
+    """A reference's uuid, in one of its heaps: a partitioned table has several. Rows whose parent is not there are noted, where no
+    foreign key says that there are none."""
     name = f"{heap}.{ref.columns.uuid_column}"
-    return _of_blocks(name, heap, lambda low, high: fill_reference(plan, ref, low, high, heap), f"{setup}; {NESTED_LOOPS}")
+    task = _of_blocks(name, heap, lambda low, high: fill_reference(plan, ref, low, high, heap), f"{setup}; {NESTED_LOOPS}")
+    if certain(plan, ref.table, ref.columns.column):
+        return task
+    return replace(task, first=lambda low, high: note_orphans(plan, ref.columns, heap, tid(low), tid(high, after=True)))
 
 
 def compat_task(ref: ReferencePlan, setup: str) -> BackfillTask:
@@ -108,4 +109,5 @@ def _of_blocks(name: str, heap: TableName, fill: RangeStatement, setup: str) -> 
         statement=lambda low, high: fill(tid(low), tid(high, after=True)),
         first_size=BLOCKS,
         setup=setup,
+        heap=heap,
     )

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
+import psycopg
 from psycopg import sql
 
+from swap.core.application_settings import Settings, explained, session_of_application, without_path
 from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection, may_set
 from swap.core.names import TableName
-from swap.core.statement import Step
+from swap.core.statement import Statement, Step
 from swap.ddl.indexes import create_index
 from swap.ddl.phases import backfill_tasks, build_tasks, reference_tasks
 from swap.ddl.tasks import (
@@ -37,8 +39,8 @@ from swap.prepare.drift import foreign_drift, refuse_drift
 from swap.prepare.run import run_step
 from swap.state.journal import Journal
 from swap.state.migration import Migration
-from swap.sync.backfill import Backfill, BackfillTask, block_bound, file_number, key_bound
-from swap.sync.backfill_tasks import blocks_task, compat_task, identity_task, part_of, reference_task, rows_task
+from swap.sync.backfill import RESUMES, Backfill, BackfillTask, block_bound, file_number, key_bound
+from swap.sync.backfill_tasks import blocks_task, compat_task, identity_task, reference_task, rows_task
 from swap.sync.control import Control
 
 VALID = (
@@ -53,7 +55,7 @@ def index_state(conn: Connection, name: TableName) -> bool | None:
     return None if row is None else bool(row[0])
 
 
-def ensure_index(conn: Connection, index: IndexPlan, *, concurrently: bool) -> None:
+def ensure_index(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
     """Build the index unless it is there; drop first what an interrupted build left invalid (H38)."""
     state = index_state(conn, index.table.renamed(index.build_name))
     if state:
@@ -62,7 +64,20 @@ def ensure_index(conn: Connection, index: IndexPlan, *, concurrently: bool) -> N
     if state is False:
         assert statement.undo is not None
         conn.execute(statement.undo)
-    conn.execute(statement.sql)
+    doing = f"The index {index.build_name} could not be built"
+    with explained(doing, RESUMES), session_of_application(conn, without_path(settings)):
+        _send(conn, statement)
+
+
+def _send(conn: Connection, statement: Statement) -> None:
+    """One message after another: CREATE INDEX CONCURRENTLY must be a message of its own. An error leaves no search_path behind."""
+    try:
+        for message in statement.messages:
+            conn.execute(message)
+    except psycopg.Error:
+        if statement.path and not conn.closed:
+            conn.execute(statement.messages[-1])
+        raise
 
 
 class Builder:
@@ -138,7 +153,7 @@ class Builder:
 
     def _last_key(self, t: SwappedTable) -> int:
         m = self.migration
-        chunks, part = m.journal.chunks, part_of(t)
+        chunks, part = m.journal.chunks, t.part
         known = m.run.bound if t.is_source else chunks.bound(m.run.id, part)
         if known is not None:
             return known
@@ -154,7 +169,7 @@ class Builder:
     def _blocks(self, t: SwappedTable) -> BackfillTask:
         """The file comes first: if the rows move before the blocks are counted, the first range finds another file."""
         m = self.migration
-        chunks, part = m.journal.chunks, part_of(t)
+        chunks, part = m.journal.chunks, t.part
         file, last = chunks.bound(m.run.id, f"{part} file"), chunks.bound(m.run.id, part)
         if file is None or last is None:
             file, bound = file_number(m.conn, t.name), block_bound(t.name)(m.conn)
@@ -176,7 +191,7 @@ class Builder:
         m.report.note(f"{t.name} was rewritten (CLUSTER, VACUUM FULL, pg_repack, TRUNCATE): its copy begins again")
 
     def _forget(self, t: SwappedTable) -> None:
-        for part in (part_of(t), f"{part_of(t)} file"):
+        for part in (t.part, f"{t.part} file"):
             self.migration.journal.chunks.forget(self.migration.run.id, part)
 
     def _drop_queued(self, task: DropQueued) -> None:
@@ -200,7 +215,7 @@ class Builder:
                 if task.name:
                     m.report.note(f"{how} {index.build_name}")
                 with reporting_waits(m.database, m.conn, f"{how} {index.build_name}", m.report):
-                    ensure_index(m.conn, index, concurrently=task.concurrently)
+                    ensure_index(m.conn, index, m.plan.settings, concurrently=task.concurrently)
         for statement in task.attributes:
             m.conn.execute(statement.sql)
         self._mark(task.name)
@@ -217,7 +232,7 @@ class Builder:
             self.control.check()
             with m.database.session(f"index {index.build_name}") as own:
                 with reporting_waits(m.database, own, f"CREATE INDEX {index.build_name}", m.report):
-                    ensure_index(own, index, concurrently=False)
+                    ensure_index(own, index, m.plan.settings, concurrently=False)
                 Journal(own, m.journal.schema).mark_step(m.run.id, f"index {index.build_name}")
             done += 1
             m.report.progress("indexes", done, total, "indexes")
@@ -229,6 +244,11 @@ class Builder:
     def _maintain(self, task: Maintain) -> None:
         m = self.migration
         for statement in task.statements:
-            with reporting_waits(m.database, m.conn, f"{statement.text.split()[0]} {statement.table}", m.report):
+            doing = f"{statement.text.split()[0]} {statement.table}"
+            with (
+                reporting_waits(m.database, m.conn, doing, m.report),
+                explained(f"{doing} failed", RESUMES),
+                session_of_application(m.conn, m.plan.settings),
+            ):
                 m.conn.execute(statement.sql)
         self._mark(task.name)

@@ -12,12 +12,13 @@ key is another one now (swap.sync.dependants).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import psycopg
 from psycopg import sql
 
+from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
 from swap.core.errors import DefectError
 from swap.core.planner_settings import NESTED_LOOPS
@@ -29,10 +30,12 @@ from swap.state.migration import Migration
 from swap.sync.change_queue import Batch, ChangeQueue, current_snapshot
 from swap.sync.dependants import dependants
 from swap.sync.key_exceptions import KeyExceptions
+from swap.sync.reference_pairs import PairNotes, settle
 from swap.sync.row_changes import delete_all_gone, delete_gone, delete_keys, upsert
 
 BATCH = 20_000
 SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
+UNCHANGED = "Nothing of the batch was applied; the changes stay in the queue."
 CONFLICT = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
 
 
@@ -57,8 +60,14 @@ def replay(migration: Migration, limit: int | None = BATCH, barrier: Barrier | N
     A violation of a unique or exclusion constraint means that another stale row still holds the value. The key of that row
     is queued too, or in logical mode not delivered yet. Then the whole visible queue is taken, behind the barrier if there
     is one, and every row of it, of all tables, is deleted before any is inserted. A second violation, or any other conflict, is a defect,
-    and nothing is applied.
+    and nothing is applied. Afterwards the references in place whose parent was in the batch are made right.
     """
+    result = _replay_once(migration, limit, barrier)
+    # What it corrects in a swapped table is captured like any change.
+    return replace(result, complete=False) if settle(migration) else result
+
+
+def _replay_once(migration: Migration, limit: int | None, barrier: Barrier | None) -> Replayed:
     try:
         return _replay(migration, limit, two_pass=False)
     except CONFLICT:
@@ -149,6 +158,7 @@ class _Application:
         self.conn, self.plan, self.mappings = migration.conn, migration.plan, migration.mappings
         self.batch, self.queue = batch, queue
         self.exceptions = KeyExceptions(self.conn, self.plan, self.mappings[0])
+        self.pairs = PairNotes(self.conn, self.plan, self.mappings[0])
         self.whole: dict[int, list[_Slice]] = {}
 
     def run(self, *, two_pass: bool) -> None:
@@ -156,6 +166,7 @@ class _Application:
             self.conn.execute(sql.SQL(NESTED_LOOPS))
         self._truncate()
         for part in self._slices(self.mappings[0]):
+            self.pairs.take(self.queue, self.batch, part.keys, part.left)
             self.exceptions.take(self.queue, self.batch, part.keys, part.left)
         if two_pass:
             self._delete()
@@ -190,7 +201,8 @@ class _Application:
     def _put(self, d: TableMapping, keys: list[Key]) -> None:
         if may_wait(self.plan, d):
             self.conn.execute(forget_waiting(self.plan, d, keys))
-        self.conn.execute(upsert(self.plan, d, keys))
+        with explained(f"Rows of {d.origin} could not be written to {d.target}", UNCHANGED):
+            execute_as_application(self.conn, upsert(self.plan, d, keys), self.plan.settings)
         if any(u.required for u in uncertain(self.plan, d)):
             self.conn.execute(delete_held(self.plan, d, keys))
 

@@ -50,7 +50,8 @@ def delete_keys(d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
 def upsert(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
     """INSERT … ON CONFLICT (key) DO UPDATE, skipping rows whose image is already equal (1.0 is not 1.00).
 
-    Where rows of the table may have to wait, the same statement notes them (swap.ddl.waiting): each lookup is made once."""
+    Where rows of the table may have to wait, the same statement notes them (swap.ddl.waiting): each lookup is made once. It runs
+    under the application's settings, so it names every operator and type with its schema."""
     written = [m for m in d.columns if m.written]
     names = [sql.Identifier(m.target) for m in written]
     captured = sql.SQL("FROM ONLY {} s WHERE {}").format(d.origin.sql, among(d, origin_columns(d, "s"), keys))
@@ -68,7 +69,7 @@ def upsert(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
     return sql.SQL(
         "{head}INSERT INTO {t} AS t ({columns}) SELECT {rows}"
         " ON CONFLICT ({key}) DO UPDATE SET {sets}"
-        " WHERE ROW({old})::record *<> ROW({new})::record"
+        " WHERE ROW({old})::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW({new})::pg_catalog.record"
     ).format(
         head=head,
         t=d.target.sql,

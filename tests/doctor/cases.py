@@ -21,6 +21,7 @@ INSERT INTO sessions (user_id) SELECT id FROM users;
 
 IN_PLACE = {"table": "public.sessions", "column": "user_id", "strategy": "column"}
 
+
 @dataclass(frozen=True)
 class Case:
     """`config` is merged over `{"source": {"table": "public.users"}}`. Objects are given without `public.`."""
@@ -148,9 +149,9 @@ REFERENCES = [
         "not-null-deferrable", "CREATE TABLE d (user_id bigint NOT NULL REFERENCES users DEFERRABLE)",
         "reference", "d.user_id", "foreign key",
     ),
-    blocked(
+    fine(
         "not-null-deferrable-unique", "CREATE TABLE d (user_id bigint NOT NULL UNIQUE REFERENCES users DEFERRABLE)",
-        "not-null-reference", "d.user_id", "two of them would collide",
+        "reference", "d.user_id", "is added", reference=[{"table": "public.d", "column": "user_id", "strategy": "column"}],
     ),
     blocked(
         "not-null-partly-checked", "ALTER TABLE users ADD UNIQUE (class, id);"

@@ -13,7 +13,6 @@ import pytest
 from psycopg import sql
 
 import swap.sync.logical.position
-from swap.core.advisory_locks import taking_over, try_worker
 from swap.core.connection import Connection
 from swap.core.errors import DefectError, RefusedError
 from swap.ddl.change_tables import change_table
@@ -71,7 +70,7 @@ def sync_once(m: Driver) -> None:
 
 
 def takeover(m: Driver) -> None:
-    with taking_over(m.conn, m.plan.tag), stream(m) as own:
+    with m.locks.taking_over(), stream(m) as own:
         own.wait_delivered()
 
 
@@ -229,7 +228,7 @@ def test_verification_fences_first(m: Driver, app: Session) -> None:
     report = m.verify()
     assert report.verdict == "identical", report
     assert report.tables[0].pending == 3
-    assert try_worker(m.conn, m.plan.tag)
+    assert m.locks.try_worker()
 
 
 @pytest.mark.parametrize("who", [sync_once, takeover])
@@ -258,7 +257,7 @@ def test_a_verification_that_reads_the_slot_lets_go(
 def test_a_slot_that_goes_meanwhile_ends_a_verification(m: Driver) -> None:
     """Given a verification that waits for the stream, which `finalize` or `abort` has ended, then it does not wait on: it holds
     the change tables, for which they wait before they are done."""
-    assert try_worker(m.conn, m.plan.tag)
+    assert m.locks.try_worker()
     with foreign_fence(m) as barrier:
         end_slot(m.conn, m.plan)
         with pytest.raises(RefusedError, match="is gone while"):

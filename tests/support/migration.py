@@ -103,6 +103,21 @@ def configuration(**config: Any) -> Config:
     return Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)})
 
 
+def in_place(table: str, column: str, **more: str) -> dict[str, str]:
+    """The configuration of a reference that gets its uuid column in place."""
+    return {"table": f"public.{table}", "column": column, "strategy": "column", **more}
+
+
+def all_in_place(db: Database, **config: Any) -> dict[str, Any]:
+    """`config` with every reference of the database in place, those of the source apart. `ddl` is installed."""
+    made = configuration(**config)
+    with closing(Conninfo.from_options(db.owner, "test").connect()) as conn:
+        refs = [r for r in read_plan(conn, made).all_references if not r.own]
+    given = {(r["table"], r["column"]): r for r in config.get("reference", ())}
+    entries = [{**given.pop((str(r.table), r.column), {}), **in_place(r.table.name, r.column)} for r in refs]
+    return {**config, "reference": [*entries, *given.values()]}
+
+
 @dataclass
 class Driver(Migration):
     """One source on its way, as swap_owner. `run` is read again after every command."""
@@ -240,7 +255,7 @@ class Driver(Migration):
         wanted = comma.join(
             sql.SQL("{}({}){}").format(
                 resolver, sql.Identifier("s", m.origin), sql.SQL("" if m.column is None else f"::{m.column.type}")
-            )  # fmt: skip
+            )
             if m.lookup
             else sql.Identifier("s", m.origin)
             for m in d.columns
@@ -347,7 +362,7 @@ def synced(stages: Stages) -> Iterator[Synced]:
 
 
 @contextmanager
-def background(work: Callable[[], Any], on_error: Callable[[], None] = lambda: None) -> Iterator[Future[Any]]:
+def background(work: Callable[[], Any], on_error: Callable[[], object] = lambda: None) -> Iterator[Future[Any]]:
     """`work` in a thread; an error in the block calls `on_error` first, so that the thread can end."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from swap.core.session_settings import OWN_LOCK
 from tests.support.commands import Cli, RunningCli
 from tests.support.dump import schema_dump
 from tests.support.migration import Driver, install, waiting_for
@@ -255,10 +254,7 @@ def pending(op: WatchedOperator) -> int:
 @pytest.mark.both_modes
 def test_a_second_sync_is_refused(op: WatchedOperator, following: RunningCli) -> None:
     """I11, H42: exit 3 and a line that names the session at work; the first goes on."""
-    holder = op.ask(
-        f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid <> {OWN_LOCK[0]} AND granted AND database = (SELECT oid FROM pg_database"
-        " WHERE datname = current_database())"
-    )
+    holder = op.ask("SELECT pid FROM swap.lock WHERE name = 'worker'")
     for _ in range(2):
         second = op.cli("sync", config=op.config, dsn=op.db.owner, check=False)
         assert second.code == 3

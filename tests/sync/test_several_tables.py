@@ -113,8 +113,9 @@ def test_each_change_of_any_table_arrives(m: Driver, app: Session) -> None:
     """I3: given changes of tables with keys of any type, when each is replayed alone, then the sides are the same to the bit."""
     for name, change in CHANGES.items():
         if name == "unique-reference":  # one statement: the constraint is not deferrable
-            change = "UPDATE profiles SET user_id = NULL WHERE user_id = 1; UPDATE profiles SET user_id = 1 WHERE user_id = 2"
-        app.execute(change)
+            app.execute("UPDATE profiles SET user_id = NULL WHERE user_id = 1; UPDATE profiles SET user_id = 1 WHERE user_id = 2")
+        else:
+            app.execute(change)
         assert m.replay().complete
         m.assert_same()
     assert m.replay().entries == 0
@@ -324,7 +325,9 @@ def test_a_child_that_was_read_between_two_lives_of_its_parent(m: Driver, app: S
 def test_a_key_that_moves_takes_its_uuid_along(m: Driver, app: Session) -> None:
     """A uuid belongs to the row that has it: rows that refer to the old key name nobody, not the row that has moved."""
     before = uuid_of(m, 3)
-    app.execute("DELETE FROM sessions WHERE user_id = 3; DELETE FROM grants WHERE granted_by = 3; UPDATE users SET boss_id = NULL")
+    app.execute(
+        "DELETE FROM sessions WHERE user_id = 3; DELETE FROM grants WHERE granted_by = 3; UPDATE users SET boss_id = NULL"
+    )
     app.execute("UPDATE users SET id = 33 WHERE id = 3")
     m.drain()
     if not m.plan.derived:
@@ -466,8 +469,6 @@ def test_truncate_after_the_cutover(after: Driver, connect: Connect) -> None:
     assert one(m.conn, "SELECT swap.users_legacy(%s)", early) == 1
 
 
-
-
 # Rotation, and capture that begins again.
 
 
@@ -520,8 +521,12 @@ def test_capture_begins_again(synced: Synced, database: Database, connect: Conne
     if reverse:
         turn(m, "cutover")
     superuser.execute("SELECT pg_drop_replication_slot(%s)", [slot_name(superuser, m.plan)])
-    app.execute(r"INSERT INTO profiles VALUES (E'a\\b\tc\n'); DELETE FROM profiles WHERE slug = ''; UPDATE grants SET note = 'x' WHERE org = 1")
-    app.execute("DELETE FROM logs WHERE what = 'seen' AND id = (SELECT min(id::text)::uuid FROM logs); UPDATE sessions SET token = NULL WHERE id = 2")
+    app.execute(
+        r"INSERT INTO profiles VALUES (E'a\\b\tc\n'); DELETE FROM profiles WHERE slug = ''; UPDATE grants SET note = 'x' WHERE org = 1"
+    )
+    app.execute(
+        "DELETE FROM logs WHERE what = 'seen' AND id = (SELECT min(id::text)::uuid FROM logs); UPDATE sessions SET token = NULL WHERE id = 2"
+    )
     app.execute("INSERT INTO users (email) VALUES ('missed')")
     if reverse:
         app.execute("UPDATE users SET id = %s WHERE legacy_id = 9", [NEW + "9"])

@@ -35,6 +35,8 @@ from swap.ddl.statistics import build_name
 from swap.ddl.tasks import statements_of
 from swap.doctor.finding import Finding, blocker, ok
 from swap.doctor.trial.functions import review
+from swap.doctor.trial.likeness import compare_tables
+from swap.doctor.trial.meaning import compare_meanings
 from swap.doctor.trial.partitions import some_partitions
 from swap.doctor.trial.remap import SchemaRemap
 from swap.doctor.trial.savepoint import error_in_savepoint
@@ -143,6 +145,9 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
     for definition in _row_type_functions(conn, plan, remap):
         error_in_savepoint(conn, partial(conn.execute, definition))
     builder.run([*rest, *_statements(moved)])
+    trial.findings += compare_meanings(conn, plan, remap)
+    if not trial.failed and not trial.left_out:
+        trial.findings += compare_tables(conn, plan, remap)
     trial.findings += review(conn, plan, remap)
 
 
@@ -178,12 +183,13 @@ class _Builder:
     failed: dict[str, str] = field(default_factory=dict)
 
     def run(self, statements: Iterable[Statement]) -> None:
-        for batch in _batches(s for s in statements if self._inside(s)):
+        inside = (replace(s, path=self.remap.path(s.path)) for s in statements if self._inside(s))
+        for batch in _batches(inside):
             if len(batch) > 1 and self._error(script(batch)) is None:
                 self.trial.built += len(batch)
                 continue
             for statement in batch:
-                error = self._error(statement.sql)
+                error = self._error(statement.whole)
                 if not statement.takes_back:
                     self._note(statement, error)
 
