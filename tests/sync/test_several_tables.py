@@ -5,10 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, LiteralString
+from uuid import UUID
 
 import pytest
 from psycopg import sql
 
+from swap.core.names import TableName
+from swap.ddl.change_tables import change_table
+from swap.prepare.slot import slot_name
+from swap.sync import rotate
+from swap.sync.logical.position import CaptureLostError
+from swap.sync.logical.restart import restart_capture
 from swap.sync.waiting import count_held, held_keys
 from tests.support.migration import Driver, Migrate, Session, Synced, migrations
 from tests.support.servers import Connect, Database
@@ -176,11 +183,12 @@ def test_what_is_due_of_one_table(m: Driver, app: Session) -> None:
 def test_a_unique_reference_moves_between_rows(m: Driver, app: Session) -> None:
     """H3: given a unique reference that travels between rows in several transactions, then no conflict stops replay."""
     for change in (
-        "UPDATE profiles SET user_id = NULL WHERE user_id = 1",
-        "UPDATE profiles SET user_id = 1 WHERE user_id = 2",
-        "UPDATE profiles SET user_id = 2 WHERE user_id = 3",
+        "UPDATE profiles SET user_id = NULL WHERE slug = 'plain'",
+        "UPDATE profiles SET user_id = 1 WHERE slug = 'NULL'",
+        "UPDATE profiles SET user_id = 5 WHERE slug = 'plain'",
         "UPDATE sessions SET token = 'aside' WHERE id = 1",
         "UPDATE sessions SET token = 'token1' WHERE id = 2",
+        "UPDATE sessions SET token = 'token2' WHERE id = 1",
     ):
         app.execute(change)
     m.drain(0)
@@ -240,6 +248,8 @@ def test_a_row_that_waits_is_changed_or_deleted(m: Driver, app: Session) -> None
     app.execute("UPDATE logs SET user_id = 70 WHERE user_id = 1; UPDATE logs SET user_id = 71 WHERE user_id = 2")
     m.drain()
     assert len(held(m).get("logs", ())) == (0 if m.plan.derived else 2)
+    assert maintained(m, "logs", "user_id = 1", "id") is None
+    assert one(m.conn, "SELECT count(*) FROM public.logs_new") == (4 if m.plan.derived else 2)  # no old image of them is left
     app.execute("UPDATE logs SET user_id = 3 WHERE user_id = 70")
     app.execute("DELETE FROM logs WHERE user_id = 71")
     m.drain()
@@ -297,6 +307,21 @@ def test_a_parent_that_came_and_went_between_two_replays(m: Driver, app: Session
     m.assert_same()
 
 
+def test_a_child_that_was_read_between_two_lives_of_its_parent(m: Driver, app: Session, connect: Connect) -> None:
+    """I3: given a row that goes, comes back and goes again, when a child's entry is taken while it was there, and its own
+    entries later, then the child has the uuid that the mapping keeps."""
+    slow = connect(m.db.app)
+    slow.execute("BEGIN; UPDATE logs SET what = 'between' WHERE user_id = 4")
+    app.execute("DELETE FROM users WHERE id = 4")
+    app.execute("INSERT INTO users (id, email) VALUES (4, 'again')")
+    slow.execute("COMMIT")
+    m.replay(0)
+    assert m.differences(TABLES["logs"]) == []
+    app.execute("DELETE FROM users WHERE id = 4")
+    m.drain()
+    m.assert_same()
+
+
 def test_a_key_that_moves_takes_its_uuid_along(m: Driver, app: Session) -> None:
     """A uuid belongs to the row that has it: rows that refer to the old key name nobody, not the row that has moved."""
     before = uuid_of(m, 3)
@@ -322,7 +347,6 @@ def turn(m: Driver, kind: str) -> None:
     m.sync()
     report = m.verify()
     problems = [c for c in report.checks if c.status not in ("ok", "warning")]
-    print(report.findings, problems)
     assert (report.verdict, report.findings, problems) == ("identical", (), [])
     m.exchange(kind)
     m.sync()
@@ -427,9 +451,7 @@ def test_uuids_that_move(after: Driver, connect: Connect, limit: int | None) -> 
     assert [uuid_of(m, n) for n in (1, 3)] == [*map(one_uuid, (NEW + "2", second))]
 
 
-def one_uuid(value: Any) -> Any:
-    from uuid import UUID
-
+def one_uuid(value: Any) -> UUID:
     return UUID(str(value))
 
 
@@ -445,3 +467,76 @@ def test_truncate_after_the_cutover(after: Driver, connect: Connect) -> None:
     assert held(m) == {}
     assert maintained(m, "logs", "what = 'born'", "user_id") == one(m.conn, "SELECT swap.users_legacy(%s)", born)
     assert one(m.conn, "SELECT swap.users_legacy(%s)", early) == 1
+
+
+# Rotation, and capture that begins again.
+
+
+def used(m: Driver) -> list[bool]:
+    """Whether the change tables have entries: those with the number 0 of all swapped tables, and those with the number 1."""
+    m.deliver()
+    tables = (sql.SQL(" UNION ALL ").join(sql.SQL("SELECT 1 FROM {}").format(t.sql) for t in numbered(m, n)) for n in (0, 1))
+    return [m.conn.execute(sql.SQL("{} LIMIT 1").format(t)).fetchone() is not None for t in tables]
+
+
+def numbered(m: Driver, n: int) -> list[TableName]:
+    return [change_table(m.plan, n, t.number) for t in m.plan.swapped]
+
+
+@pytest.mark.both_modes
+def test_the_change_tables_of_all_tables_move_together(
+    m: Driver, app: Session, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H11, H8: given a writer of one table in flight, then the tables of all wait for it, and nothing of any is lost."""
+    monkeypatch.setattr(rotate, "SWITCH_BYTES", 1)
+    writer = connect(m.db.app, options="-c lock_timeout=2s")
+    app.execute("UPDATE grants SET note = 'first'; UPDATE users SET email = email || '.'")
+    assert used(m) == [True, False]
+    m.drain()
+    assert rotate.rotate(m, None)
+    app.execute("INSERT INTO profiles VALUES ('second'); UPDATE sessions SET token = token || '.'")
+    assert used(m) == [True, True]
+    writer.execute("BEGIN; UPDATE notes SET what = 'in flight'")
+    m.drain()
+    assert rotate.rotate(m, None)
+    assert used(m) == [False, True]
+    writer.execute("UPDATE logs SET what = 'in flight'; COMMIT")
+    m.drain()
+    assert rotate.rotate(m, None)  # back to the first ones
+    app.execute("DELETE FROM grants WHERE org = 1")
+    assert used(m) == [True, True]
+    m.drain()
+    m.assert_same()
+    assert rotate.rotate(m, None)
+    assert used(m) == [True, False]
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["before-the-cutover", "after-it"])
+@pytest.mark.parametrize("existing", ["derived", "column"])
+def test_capture_begins_again(synced: Synced, database: Database, connect: Connect, existing: str, reverse: bool) -> None:
+    """H13: given changes of every table that nobody captured, then what differs is queued; also a row of the source of which only
+    the uuid changed, which the retired table may not have."""
+    m = synced(database, SCHEMA, identity={"existing": existing}, reference=DECLARED, sync={"mode": "logical"})
+    app, superuser = connect(database.app), connect(database.superuser)
+    if reverse:
+        turn(m, "cutover")
+    superuser.execute("SELECT pg_drop_replication_slot(%s)", [slot_name(superuser, m.plan)])
+    app.execute(
+        r"INSERT INTO profiles VALUES (E'a\\b\tc\n'); DELETE FROM profiles WHERE slug = ''; UPDATE grants SET note = 'x' WHERE org = 1"
+    )
+    app.execute(
+        "DELETE FROM logs WHERE what = 'seen' AND id = (SELECT min(id::text)::uuid FROM logs); UPDATE sessions SET token = NULL WHERE id = 2"
+    )
+    app.execute("INSERT INTO users (email) VALUES ('missed')")
+    if reverse:
+        app.execute("UPDATE users SET id = %s WHERE legacy_id = 9", [NEW + "9"])
+    with pytest.raises(CaptureLostError):
+        m.sync()
+    assert restart_capture(m) == 8 + reverse
+    m.reload()
+    m.sync()
+    m.assert_same()
+    if reverse:
+        assert uuid_of(m, 9) == one_uuid(NEW + "9")
+        turn(m, "revert")
+        assert uuid_of(m, 9) == one_uuid(NEW + "9")
