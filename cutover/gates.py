@@ -177,7 +177,7 @@ def refuse_waiting(migration: Migration) -> None:
     lines = [f"{len(keys)} of {d.origin} ({_some([str(shown(k)) for k in keys])})" for d, keys in waiting]
     raise RefusedError(
         f"Rows refer to a row that is not there, in a column that may not be NULL: {'; '.join(lines)}.",
-        hint="Delete these rows, or insert the rows that they refer to; then try again.",
+        hint="Delete these rows, or insert the rows that they refer to; `swap status` shows when none waits any more.",
     )
 
 

@@ -243,9 +243,9 @@ class SnapshotPass:
     def _without_pending(self, differences: list[RowDifference]) -> list[RowDifference]:
         """The differences of rows that refer to no pending row of the source. The others are counted as pending: they were seen on
         both sides, and a cutover compares the references of every row of the source that changed."""
-        keys = frozenset(self.snapshot.pending[0].numbers) if can_wait(self.mapping) else frozenset()
-        if not keys or not differences:
+        if not differences or not can_wait(self.mapping):
             return differences
+        keys = frozenset(self.snapshot.pending[0].numbers)
         work = partial(refer_to_pending, d=self.mapping, differences=differences, pending=keys)
         (waiting,) = self.workers.run([Task("looking for rows that refer to a pending row", work)])
         self.pending += len(waiting or ())

@@ -10,8 +10,8 @@ Three sessions live for three different times.
 - The workers import the snapshot for one range at a time.
 
 A comparison in an earlier snapshot stays true: a key that changed since has a queue entry that the earlier watermark does
-not see. So the verification vouches for every key except those that changed after the watermark of its *oldest* snapshot. A
-cutover compares those keys again.
+not see. So the verification vouches for every key except those that changed after the watermark of its *oldest* snapshot, and for
+every reference except those to rows of the source that changed after it. A cutover compares them again.
 """
 
 from __future__ import annotations

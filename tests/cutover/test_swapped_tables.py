@@ -10,6 +10,7 @@ from cutover.gates import _indexes, check_gates
 from cutover.obstacles import holders
 from cutover.restore_capture import capture_faults, restore_capture
 from swap.core.errors import DifferenceError, RefusedError
+from tests.support.mode import Mode
 from tests.support.servers import Connect, Database
 from tests.support.swapped import MakeTables, Tables
 from verify.change_comparison import compare_changes
@@ -56,6 +57,32 @@ def test_each_gate_looks_at_every_table(tables: MakeTables, database: Database, 
     reader = connect(database.superuser, autocommit=False)
     reader.execute("SELECT FROM sessions_new")
     assert [h.who.pid for h in holders(t.m.conn, t.m.plan)] == [reader.info.backend_pid]
+
+
+@pytest.mark.both_modes
+def test_capture_of_a_table_was_changed(tables: MakeTables, capture_mode: Mode) -> None:
+    """H38: of any swapped table; and in logical mode the columns that it publishes."""
+    t = tables()
+    verified(t)
+    if capture_mode == "trigger":
+        t.owner.execute("DROP TRIGGER swap_capture ON badges")
+        refused(t, r"public\.badges: trigger swap_capture is missing")
+        return
+    name = f"swap_{t.m.plan.tag}"
+    for columns, says in (
+        ("kind, number, title", "holds .* of public.badges, not kind, number alone"),
+        ("", "filters rows of public.badges"),
+    ):
+        listed = f"({columns or 'kind, number'})"
+        where = "" if columns else " WHERE (number > 0)"
+        t.owner.execute(
+            f"ALTER PUBLICATION {name} DROP TABLE badges; ALTER PUBLICATION {name} ADD TABLE badges {listed}{where}".encode()
+        )
+        refused(t, f"the publication {name} {says}")
+    t.owner.execute(f"ALTER PUBLICATION {name} DROP TABLE badges".encode())
+    refused(t, f"the publication {name} does not hold public.badges")
+    t.owner.execute(f"ALTER PUBLICATION {name} ADD TABLE badges (kind, number)".encode())
+    refused(t, f"the publication {name} was changed by another program")
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["forward", "reverse"])
