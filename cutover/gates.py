@@ -23,10 +23,11 @@ from swap.sync.build import index_state
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.position import check_journalled
-from swap.sync.waiting import count_held
+from swap.sync.waiting import count_held, held_keys
 from verify.capture import current_faults
 from verify.capture_since import changed_since
 from verify.published import publication_faults
+from verify.report import shown
 from verify.table_files import table_files
 
 MAX_BACKLOG = 200_000
@@ -169,11 +170,15 @@ def refuse_rewritten(conn: Connection, files: Mapping[str, tuple[int, int]]) -> 
 def refuse_waiting(migration: Migration) -> None:
     """Raises RefusedError while rows wait for the row that they refer to: the exchange would lose them. Called again under the
     locks, after the drain."""
-    if waiting := count_held(migration.conn, migration.plan):
-        raise RefusedError(
-            f"{waiting} rows refer to a row that is not there, in a column that may not be NULL: the new table cannot hold them.",
-            hint="Delete these rows, or insert what they refer to; `swap status` shows how many are left, then try again.",
-        )
+    conn, plan = migration.conn, migration.plan
+    if not count_held(conn, plan):
+        return
+    waiting = [(d, sorted(keys)) for d in migration.mappings if (keys := held_keys(conn, plan, d))]
+    lines = [f"{len(keys)} of {d.origin} ({_some([str(shown(k)) for k in keys])})" for d, keys in waiting]
+    raise RefusedError(
+        f"Rows refer to a row that is not there, in a column that may not be NULL: {'; '.join(lines)}.",
+        hint="Delete these rows, or insert the rows that they refer to; then try again.",
+    )
 
 
 def _some(lines: list[str]) -> str:

@@ -22,7 +22,6 @@ from cutover.obstacles import holders, obstacles
 from cutover.pooler import NotPausedError, Pooler
 from cutover.prepared_exchange import PreparedExchange, cutover_exchange, prepare_exchange, revert_exchange
 from cutover.transaction import Exchanged, attempt, resolve
-from swap.core.advisory_locks import only_operator, operator_again, taking_over
 from swap.core.blockers import Reason, sessions
 from swap.core.connection import Connection
 from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError, attach
@@ -81,9 +80,9 @@ class ExchangeCommand:
         """Raises PhaseError, RefusedError, StoppedError, LockError, DifferenceError, UnknownOutcomeError; when there was an
         attempt, with an account of them (`swap.core.errors.attach`)."""
         m = self.migration
-        conn, tag, config = m.conn, m.plan.tag, m.config
+        conn, locks, config = m.conn, m.locks, m.config
         check_phase(m.run, self.kind)
-        with only_operator(conn, tag), Pooler(m) as self.pooler:
+        with locks.only_operator(), Pooler(m) as self.pooler:
             check_phase(m.reload(), self.kind)
             take_over(m)
             if not m.journal.step_done(m.run.id, SETTLED):
@@ -96,7 +95,7 @@ class ExchangeCommand:
             m.reload()
             verified = check_gates(m, grace_s=time.monotonic() - began)
             exchange = cutover_exchange(m.plan) if self.kind == "cutover" else revert_exchange(m.plan)
-            with taking_over(conn, tag), streaming(m.database, m.plan, m.run.id) as self.barrier:
+            with locks.taking_over(), streaming(m.database, m.plan, m.run.id) as self.barrier:
                 try:
                     with required_keys(m):
                         outcome = replace(
@@ -129,7 +128,7 @@ class ExchangeCommand:
         """The exchange is committed: a lock that is not free here is no failure of it, and `sync` finishes the rest.
         `first` holds `operator`. Where it was lost around COMMIT, the session in its place takes it."""
         m = self.migration
-        with nullcontext(True) if m.conn is first else operator_again(m.conn, m.plan.tag) as mine:
+        with nullcontext(True) if m.conn is first else m.locks.operator_again() as mine:
             if not mine:
                 m.report.note("another command is at work: it finishes the follow-up, or `swap sync` does")
                 return

@@ -133,10 +133,11 @@ def _rollback(conn: Connection) -> None:
 
 
 def _commit(conn: Connection, xid: str) -> None:
-    """COMMIT. When its acknowledgement is lost, `resolve` asks for the outcome; it is never guessed."""
+    """COMMIT. When its acknowledgement is lost, `resolve` asks for the outcome; it is never guessed. So too when a signal ends the
+    wait for it."""
     try:
         conn.execute("COMMIT")
-    except psycopg.Error:
+    except (psycopg.Error, KeyboardInterrupt):
         conn.close()
         raise UnknownOutcomeError(xid) from None
 

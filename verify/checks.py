@@ -9,13 +9,13 @@ from typing import NamedTuple
 from psycopg import sql
 
 from swap.catalog.model import Table
-from swap.core.advisory_locks import WORKER
 from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
 from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
 from swap.plan.direction import Direction, TableMapping
 from swap.plan.model import Plan
+from swap.state.locks import WORKER
 from verify.capture import find_faults
 from verify.references import ReferenceResult
 from verify.report import CheckResult
@@ -101,8 +101,13 @@ def no_direct_writer(conn: Connection, plan: Plan, targets: Sequence[Table]) -> 
     comparison of the rows finds everything that the owner or a superuser wrote and did not undo."""
     problems = []
     for target in targets:
-        params = {"oid": target.oid, "worker": WORKER, "tag": plan.tag & 0x7FFFFFFF}
-        problems += [f"{target.name}: {w}" for w in fetch_values(conn, load_sql("verify", "writers.sql"), params)]
+        query = load_sql("verify", "writers.sql").format(
+            oid=sql.Literal(target.oid),
+            lock=sql.Identifier(plan.state_schema, "lock"),
+            worker=sql.Literal(WORKER),
+            tag=sql.Literal(plan.tag),
+        )
+        problems += [f"{target.name}: {w}" for w in fetch_values(conn, query)]
     return check("no_direct_writer", problems, f"only replay writes to {', '.join(str(t.name) for t in targets)}")
 
 

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from swap.core.advisory_locks import OPERATOR, holder
 from swap.core.errors import RefusedError
 from swap.core.snapshot import Snapshot
 from swap.plan.row_keys import Key
 from swap.state.journal import Phase, Run
+from swap.state.locks import OPERATOR
 from swap.state.migration import Migration
 from swap.sync.logical.barrier import GivenUp, delivered
 from verify.change_comparison import NO_KEYS, ChangeComparison, KeySets, compare_changes, united
@@ -157,7 +157,7 @@ class ContinuousVerification:
 
     def _reason_to_give_up(self) -> str:
         """Why a full pass must not go on; empty when it may."""
-        operator = holder(self.m.conn, OPERATOR, self.m.plan.tag)
+        operator = self.m.locks.holder(OPERATOR)
         return self._reason_to_stop() or (f"it gives way to another command ({operator})" if operator else "")
 
     def _overtaken(self) -> bool:

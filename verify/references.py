@@ -2,8 +2,7 @@
 
 One statement for each block range compares all references at once, in the shared snapshot. So the keys of the live table are read
 and hashed once, and not for each reference. A row whose parent came later, or has another key now, is noted, or its parent's change
-is in the queue (swap.ddl.pairs): it is pending. A wrong row is reported, and only `--repair` mends
-it (H19).
+is in the queue (swap.ddl.pairs): it is pending. A wrong row is reported, and only `--repair` mends it (H19).
 """
 
 from __future__ import annotations

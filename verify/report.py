@@ -22,6 +22,11 @@ Kind = Literal["missing", "extra", "different", "mapping"]
 Status = Literal["ok", "warning", "failed"]
 
 
+def shown(key: Key | str) -> int | str:
+    """A key as it is printed: several columns are joined by commas."""
+    return ",".join(key) if isinstance(key, tuple) else key
+
+
 @dataclass(frozen=True)
 class RowDifference:
     """One row that differs. `table`: its name as the application knows it. `key`: the key of a swapped table's row; for a
@@ -39,8 +44,7 @@ class RowDifference:
 
     @property
     def shown(self) -> int | str:
-        """The key as it is printed: several columns are joined by commas."""
-        return ",".join(self.key) if isinstance(self.key, tuple) else self.key
+        return shown(self.key)
 
 
 @dataclass(frozen=True)

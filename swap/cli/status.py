@@ -14,7 +14,6 @@ from swap.core.pgbouncer import by_hand, paused_now
 from swap.state.journal import Journal, Phase, Run
 from swap.state.missing import KEPT, RUNBOOK, left_over, missing_tables, refuse_missing
 from swap.state.upgrade import VERSION
-from swap.sync.backfill_tasks import part_of
 from swap.sync.backlog_trend import BEHIND, CAUGHT_UP
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.legacy_keys import read_legacy_keys
@@ -133,7 +132,7 @@ def _falling_behind(journal: Journal, run: Run) -> str | None:
 def _tables(journal: Journal, run: Run) -> list[dict[str, Any]]:
     done = journal.chunks.rows_by_part(run.id)
     plan = run.plan
-    parts = [(str(t.name), t.name, part_of(t)) for t in plan.swapped]
+    parts = [(str(t.name), t.name, t.part) for t in plan.swapped]
     for r in plan.references:
         heaps = plan.catalog.table(r.table).heaps
         parts += [(f"{h.name}.{r.columns.uuid_column}", h.name, f"{h.name}.{r.columns.uuid_column}") for h in heaps]

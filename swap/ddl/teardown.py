@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from swap.core.names import TableName
 from swap.core.statement import AX, Kind, Statement, Step, Verb, undo_all
 from swap.ddl.capture import capture_function_names
 from swap.ddl.change_tables import change_table, waiting_table
@@ -74,7 +73,7 @@ def abort_steps(plan: Plan) -> list[Step]:
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
     names = [*capture_function_names(plan), *_guard_names(plan), *compat_function_names(plan)]
-    steps += [_drop_table("shadow", t, t.shadow) for t in plan.swapped]
+    steps += [_drop_shadow(t) for t in plan.swapped]
     gone = (
         *_drop_queue(plan),
         *_drop_functions(plan, names),
@@ -86,11 +85,19 @@ def abort_steps(plan: Plan) -> list[Step]:
     return steps
 
 
-def _drop_table(kind: str, t: SwappedTable, table: TableName) -> Step:
-    """`kind`: shadow or retired. The name of the source's step has no table in it: older runs have begun such steps."""
-    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(table.sql)
-    gone = Statement(drop, f"the {kind} table", table, AX, kind=Kind.TABLE, verb=Verb.DROP)
-    return Step(kind if t.is_source else f"{kind} {t.name}", (gone,), (table,), AX)
+def _drop_shadow(t: SwappedTable) -> Step:
+    """The name of the source's step has no table in it: older runs have begun such steps."""
+    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(t.shadow.sql)
+    gone = Statement(drop, "the shadow table", t.shadow, AX, kind=Kind.TABLE, verb=Verb.DROP)
+    return Step("shadow" if t.is_source else f"shadow {t.name}", (gone,), (t.shadow,), AX)
+
+
+def _drop_retired(plan: Plan) -> Step:
+    """All in one statement: a policy of one retired table may read another, in both directions."""
+    tables = tuple(t.retired for t in plan.swapped)
+    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(t.sql for t in tables))
+    why = "the retired table" if len(tables) == 1 else "the retired tables: a policy of one may read another"
+    return Step("retired", (Statement(drop, why, plan.retired, AX, kind=Kind.TABLE, verb=Verb.DROP),), tables, AX)
 
 
 def _restore_source(plan: Plan) -> list[Statement]:
@@ -158,7 +165,7 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, compat: bool = True) -> lis
         steps.append(Step(SLOT, (drop_slot(plan),)))
     if views := drop_set_aside(plan):
         steps.append(Step("kept views and functions", tuple(views)))
-    steps += [_drop_table("retired", t, t.retired) for t in reversed(plan.swapped)]
+    steps.append(_drop_retired(plan))
     noted_no_more = (reference_guard_function(plan, r, Direction.REVERSE, noted=False) for r in plan.all_references)
     steps.append(
         Step(

@@ -28,6 +28,7 @@ from swap.core.names import quote
 from swap.core.rows import fetch
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.doctor.finding import PACKAGE, Count, Finding, NotChecked, Subject, blocker, in_schema, or_ok, qualified, read, warning
+from swap.plan.model import TABLE
 
 INDEX_PATH_SINCE = 170000
 MEND = "Mend it, or what it runs under ([application] settings: search_path, TimeZone and the like)."
@@ -54,10 +55,11 @@ def check_expressions(conn: Connection, subject: Subject, settings: Settings, ti
     if wrong := _settings_error(conn, settings):
         hint = "Correct [application] settings, or what ALTER ROLE … SET and ALTER DATABASE … SET say for the owner."
         return [blocker("application", subject.source.owner, f"the settings of its sessions cannot be set here: {wrong}", hint)]
+    rebuilt = {subject.source.oid, *(r.oid for r in subject.references if r.strategy == TABLE)}
     found = []
     for e in read(conn, Expression, "expressions.sql", oids=list(tables)):
         table = tables[e.table_oid]
-        if e.kind == "generated" and table.oid != subject.source.oid:
+        if e.kind == "generated" and table.oid not in rebuilt:
             continue  # its rows stay where they are; an UPDATE of one gives what any UPDATE of the application's gives
         if e.changeable and e.kind == "check" and may_try and not _immutable(conn, table, e, settings):
             found.append(_changeable(table, e))

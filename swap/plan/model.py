@@ -148,6 +148,11 @@ class SwappedTable:
     def is_source(self) -> bool:
         return self.number == 0
 
+    @property
+    def part(self) -> str:
+        """The name of the journal's rows for the copy of the table. The source's has no schema: so older runs go on."""
+        return self.name.name if self.is_source else str(self.name)
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -55,8 +55,10 @@ def among(d: TableMapping, columns: Sequence[sql.Composable], keys: Sequence[Key
     if d.integer_key:
         text = "{" + ",".join(map(str, keys)) + "}"
         return sql.SQL("{} OPERATOR(pg_catalog.=) ANY ({}::bigint[])").format(columns[0], sql.Literal(text))
-    given, names = COMMA.join(arrays(d.key, keys)), [f"q{n}" for n in range(len(columns))]
-    return sql.SQL("EXISTS (SELECT FROM pg_catalog.unnest({}) q ({}) WHERE {})").format(
+    # unnest with several arrays is no function of pg_catalog: the grammar makes this of it.
+    given = COMMA.join(sql.SQL("pg_catalog.unnest({})").format(a) for a in arrays(d.key, keys))
+    names = [f"q{n}" for n in range(len(columns))]
+    return sql.SQL("EXISTS (SELECT FROM ROWS FROM ({}) q ({}) WHERE {})").format(
         given, COMMA.join(map(sql.Identifier, names)), equal(columns, [sql.Identifier("q", n) for n in names])
     )
 

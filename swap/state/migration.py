@@ -16,6 +16,7 @@ from swap.core.report import Reporter, Silent
 from swap.plan.direction import Direction, TableMapping, table_mapping, table_mappings
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
+from swap.state.locks import Locks
 
 
 @dataclass
@@ -52,6 +53,11 @@ class Migration:
     def budget(self) -> LockBudget:
         """How long a short statement waits for its lock, and how often."""
         return LockBudget(self.config.cutover.lock_timeout_ms, self.config.cutover.max_attempts)
+
+    @property
+    def locks(self) -> Locks:
+        """The locks of the source, for the session as it is now."""
+        return Locks(self.conn, self.journal.schema, self.plan.tag, self.stop, self.report.waiting)
 
     def reload(self) -> Run:
         """The run's row as it is now."""

@@ -79,12 +79,12 @@ def _index_to_3(index: Document) -> Document:
     }
 
 
-def to_5(plan: Document) -> Document:
+def to_6(plan: Document) -> Document:
     """The source is the first of the swapped tables, and a policy says which tables it reads."""
     names = ("source", "shadow", "retired", "key_index", "indexes", "retired_indexes", "own_references", "identity_added")
     kept = {key: value for key, value in plan.items() if key not in names}
-    own = [_reference_to_5(r, "table") for r in plan["own_references"]]
-    references = [{**r, "columns": _reference_to_5(r["columns"], "column")} for r in plan["references"]]
+    own = [_reference_to_6(r, "table") for r in plan["own_references"]]
+    references = [{**r, "columns": _reference_to_6(r["columns"], "column")} for r in plan["references"]]
     source = {
         "number": 0,
         "name": plan["source"],
@@ -99,15 +99,15 @@ def to_5(plan: Document) -> Document:
     }
     existing = "column" if plan["identity_added"] else "adopted"
     added = {"swapped": [source], "references": references, "existing": existing, "resolver_roles": []}
-    return {**kept, **added, "catalog": _policies_to_5(plan["catalog"])}
+    return {**kept, **added, "catalog": _policies_to_6(plan["catalog"])}
 
 
-def _reference_to_5(columns: Document, strategy: str) -> Document:
+def _reference_to_6(columns: Document, strategy: str) -> Document:
     """Whether its key may be deferred matters no more."""
     return {**{key: value for key, value in columns.items() if key != "deferrable"}, "strategy": strategy}
 
 
-def _policies_to_5(catalog: Document) -> Document:
+def _policies_to_6(catalog: Document) -> Document:
     source = catalog["source"]["oid"]
 
     def policy(old: Document) -> Document:

@@ -41,8 +41,8 @@ MOVES = {
 }
 
 
-SINCE = {"secret": 5, "bound": 5}
-"""Tables of the state schema that came with a later version of its layout than the first."""
+# Tables that the layouts before these versions do not have. What reads an older layout as it is has to do without them.
+SINCE = {"lock": 5, "secret": 6, "bound": 6}
 
 
 @cache
@@ -86,6 +86,11 @@ def tables(schema: str) -> Mapping[str, sa.Table]:
         sa.Table(  # the last key, or heap block, of a backfill: later rows are in the queue
             "bound", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("part", sa.Text, primary_key=True), sa.Column("last", sa.BigInteger, nullable=False),
+        ),
+        sa.Table(  # the session that holds a lock: swap.state.lock_rows
+            "lock", md, sa.Column("name", sa.Text, primary_key=True),
+            sa.Column("tag", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("pid", sa.Integer, nullable=False), sa.Column("began", stamp), sa.Column("role", sa.BigInteger, nullable=False),
         ),
         sa.Table(
             "capture", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),

@@ -39,7 +39,7 @@ def rows_task(plan: Plan, t: SwappedTable, last: int) -> BackfillTask:
         return key_range(mapping, low, high)
 
     return BackfillTask(
-        name=part_of(t),
+        name=t.part,
         unit="keys",
         bound=bound,
         cut=key_cut(t.name, t.key[0]),
@@ -58,7 +58,7 @@ def blocks_task(plan: Plan, t: SwappedTable, last: int, file: int) -> BackfillTa
         return block_range(tid(low), tid(high, after=True))
 
     return BackfillTask(
-        name=part_of(t),
+        name=t.part,
         unit="blocks",
         bound=lambda _: None if last < 0 else (0, last),
         cut=block_cut,
@@ -68,11 +68,6 @@ def blocks_task(plan: Plan, t: SwappedTable, last: int, file: int) -> BackfillTa
         first=_waiting(plan, mapping, within),
         unmoved=lambda conn: file_number(conn, t.name) == file,
     )
-
-
-def part_of(t: SwappedTable) -> str:
-    """The name of the journal's rows for the copy of a table. The source's has no schema: so older runs go on."""
-    return t.name.name if t.is_source else str(t.name)
 
 
 def _waiting(plan: Plan, mapping: TableMapping, within: RangeStatement) -> RangeStatement | None:

@@ -40,7 +40,7 @@ from swap.prepare.run import run_step
 from swap.state.journal import Journal
 from swap.state.migration import Migration
 from swap.sync.backfill import RESUMES, Backfill, BackfillTask, block_bound, file_number, key_bound
-from swap.sync.backfill_tasks import blocks_task, compat_task, identity_task, part_of, reference_task, rows_task
+from swap.sync.backfill_tasks import blocks_task, compat_task, identity_task, reference_task, rows_task
 from swap.sync.control import Control
 
 VALID = (
@@ -153,7 +153,7 @@ class Builder:
 
     def _last_key(self, t: SwappedTable) -> int:
         m = self.migration
-        chunks, part = m.journal.chunks, part_of(t)
+        chunks, part = m.journal.chunks, t.part
         known = m.run.bound if t.is_source else chunks.bound(m.run.id, part)
         if known is not None:
             return known
@@ -169,7 +169,7 @@ class Builder:
     def _blocks(self, t: SwappedTable) -> BackfillTask:
         """The file comes first: if the rows move before the blocks are counted, the first range finds another file."""
         m = self.migration
-        chunks, part = m.journal.chunks, part_of(t)
+        chunks, part = m.journal.chunks, t.part
         file, last = chunks.bound(m.run.id, f"{part} file"), chunks.bound(m.run.id, part)
         if file is None or last is None:
             file, bound = file_number(m.conn, t.name), block_bound(t.name)(m.conn)
@@ -191,19 +191,14 @@ class Builder:
         m.report.note(f"{t.name} was rewritten (CLUSTER, VACUUM FULL, pg_repack, TRUNCATE): its copy begins again")
 
     def _forget(self, t: SwappedTable) -> None:
-        for part in (part_of(t), f"{part_of(t)} file"):
+        for part in (t.part, f"{t.part} file"):
             self.migration.journal.chunks.forget(self.migration.run.id, part)
 
     def _drop_queued(self, task: DropQueued) -> None:
-        """Once, before anything is replayed: afterwards the shadow has rows whose entries are consumed."""
-        m, name = self.migration, f"queued rows {task.number}"
-        if self._done(name):
-            return
+        """Before the first replay: afterwards the shadow has rows whose entries are consumed."""
         self.deliver()
-        with m.conn.transaction():
-            for statement in task.statements:
-                m.conn.execute(statement.sql)
-            m.journal.mark_step(m.run.id, name)
+        for statement in task.statements:
+            self.migration.conn.execute(statement.sql)
 
     def _fill(self, task: BackfillTask) -> Backfill:
         backfill = Backfill(self.migration, task, self.control)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import psycopg
 
-from swap.core.advisory_locks import settling
 from swap.core.blockers import reporting_waits
 from swap.core.errors import DifferenceError
 from swap.ddl.foreign_keys import validated_keys, validation
@@ -40,7 +39,7 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
     fill = fill and journal.step_done(run.id, UNFILLED)
     if journal.step_done(run.id, SETTLED) and not fill:
         return
-    with settling(conn, run.plan.tag, wait=wait) as mine:
+    with migration.locks.settling(wait=wait) as mine:
         if not mine:
             return
         if fill and journal.step_done(run.id, UNFILLED) and finish_materialized_views(migration):

@@ -27,6 +27,11 @@ CREATE TABLE users (id bigserial PRIMARY KEY, email citext, boss citext, note te
     CONSTRAINT no_root CHECK (email IS DISTINCT FROM 'root'), CONSTRAINT in_order CHECK (ROW(id, email) < ROW(1000000, 'zz'::citext)));
 ALTER TABLE users ADD CONSTRAINT later CHECK (email IS DISTINCT FROM 'later') NOT VALID;
 CREATE TABLE sessions (user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE, email citext);
+CREATE TABLE posts (id bigserial PRIMARY KEY, user_id bigint REFERENCES users ON DELETE CASCADE, title citext,
+    kind text GENERATED ALWAYS AS (CASE title WHEN 'A' THEN 'a' ELSE 'other' END) STORED, CONSTRAINT not_bad CHECK (title IS DISTINCT FROM 'bad'));
+ALTER TABLE posts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY visible ON posts TO app USING (title IS DISTINCT FROM 'HIDDEN') WITH CHECK (true);
+CREATE INDEX posts_some ON posts (user_id, (nullif(title, 'A'))) WHERE title IS DISTINCT FROM 'x';
 CREATE TABLE domains (email citext PRIMARY KEY, said text);
 CREATE TABLE log (what text, at bigserial);
 CREATE UNIQUE INDEX one_boss ON users (boss) WHERE email IS DISTINCT FROM 'nobody';
@@ -38,6 +43,7 @@ CREATE FUNCTION note_it() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 CREATE TRIGGER changed AFTER UPDATE ON users FOR EACH ROW WHEN (OLD.email IS DISTINCT FROM NEW.email) EXECUTE FUNCTION note_it('changed');
 CREATE TRIGGER moved AFTER UPDATE OF user_id, email ON sessions FOR EACH ROW
     WHEN (OLD.email IS DISTINCT FROM NEW.email) EXECUTE FUNCTION note_it('moved');
+CREATE TRIGGER retitled AFTER UPDATE ON posts FOR EACH ROW WHEN (OLD.title IS DISTINCT FROM NEW.title) EXECUTE FUNCTION note_it('retitled');
 ALTER TABLE users ENABLE ROW LEVEL SECURITY;
 ALTER TABLE domains ENABLE ROW LEVEL SECURITY;
 CREATE POLICY hidden ON users TO app USING (email IS DISTINCT FROM coalesce(current_setting('app.hide', true), '-')::citext) WITH CHECK (true);
@@ -52,12 +58,15 @@ CREATE RULE ruled AS ON UPDATE TO ruled DO INSTEAD INSERT INTO log (what) SELECT
 CREATE FUNCTION without_b() RETURNS SETOF citext BEGIN ATOMIC SELECT email FROM users WHERE nullif(email, 'B') IS NOT NULL; END;
 INSERT INTO users (email, boss) VALUES ('Ann', 'a'), ('b', 'b'), ('admin', NULL), ('x', NULL);
 INSERT INTO sessions SELECT id, email FROM users;
+INSERT INTO posts (user_id, title) SELECT id, 'a' FROM users; INSERT INTO posts (title) VALUES ('hidden');
 INSERT INTO domains VALUES ('ANN', 'of Ann'), ('nobody', 'of nobody');
 REFRESH MATERIALIZED VIEW kept;
 """
 # Each is true now and after the cutover, as `app` sees it. %s: the name of the integer key.
 TRUE = {
     "policy": "SELECT count(*) = 3 FROM users",
+    "policy of a reference": "SELECT count(*) = 4 FROM posts",
+    "generated in a reference": "SELECT bool_and(kind = 'a') FROM posts",
     "policy elsewhere": "SELECT count(*) = 1 FROM domains",
     "nullif in a view": "SELECT count(*) = 1 FROM without_x WHERE email IS NULL",
     "using in a view": "SELECT count(*) = 1 FROM joined",
@@ -68,6 +77,7 @@ TRUE = {
 }
 PLANTED = {
     "check": "INSERT INTO users (email) VALUES ('ROOT')",
+    "check of a reference": "INSERT INTO posts (title) VALUES ('BAD')",
     "not valid check": "INSERT INTO users (email) VALUES ('LATER')",
 }
 
@@ -96,6 +106,7 @@ def logged(db: Database) -> list[str]:
     with closing(psycopg.connect(db.app, autocommit=True)) as conn:
         conn.execute("UPDATE users SET email = upper(email::text) WHERE email = 'ann'")
         conn.execute("UPDATE sessions SET email = upper(email::text) WHERE email = 'ann'")
+        conn.execute("UPDATE posts SET title = upper(title::text) WHERE user_id IS NOT NULL")
         conn.execute("UPDATE ruled SET email = 'ANN' WHERE email = 'ann'")
         conn.execute("UPDATE sessions SET email = 'bb' WHERE email = 'b'")
         conn.execute("UPDATE sessions SET email = 'b' WHERE email = 'bb'")

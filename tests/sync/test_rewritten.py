@@ -14,8 +14,8 @@ from tests.support.migration import Driver, install
 from tests.support.servers import Database
 
 SCHEMA = """
-CREATE TABLE users (id bigserial PRIMARY KEY, turn int, pad text);
-CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, turn int, pad text);
+CREATE TABLE users (id bigserial PRIMARY KEY, uuid_id uuid UNIQUE, turn int, pad text);
+CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, user_uuid_id uuid, turn int, pad text);
 INSERT INTO users (turn, pad) SELECT -n, repeat('x', 700) FROM generate_series(1, 300) n;
 INSERT INTO sessions (user_id, turn, pad) SELECT id, turn, pad FROM users;
 CREATE INDEX users_turn ON users (turn);
