@@ -2,10 +2,7 @@
 
 A CHECK that is validated beside running writers comes first, so that SET NOT NULL scans nothing. For the proof the server simplifies
 every CHECK of the table: it puts the bodies of SQL functions in the place of their calls, and reads them by the search_path.
-<<<<<<< HEAD
 
-=======
->>>>>>> s14
 A reference's uuid is required from the exchange on and not before: until then a row may wait for its parent (swap.ddl.pairs), and so
 may its integer after it.
 """
@@ -135,7 +132,6 @@ def _required(plan: Plan, ref: ReferencePlan, column: str, check: str, *, revers
     why = (
         "NOT NULL, proved by the validated check" if proved else "required from now on; the rows that are there are checked later"
     )
-<<<<<<< HEAD
     path = _path(plan.catalog.table(table)) if proved else ()
     if reverse:
         why = "follows from now on: it may be NULL until its row is there"
@@ -143,14 +139,6 @@ def _required(plan: Plan, ref: ReferencePlan, column: str, check: str, *, revers
     if label is None:
         return [Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL, path=path)]
     return [Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=path)]
-=======
-    path = _path(plan.catalog.table(table))
-    if label is None:
-        made = Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL, path=path)
-    else:
-        made = Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=path)
-    return [made.reversed() if reverse else made]
->>>>>>> s14
 
 
 def pending_not_null(plan: Plan) -> list[tuple[ReferencePlan, str, Statement, Statement | None]]:
@@ -176,10 +164,6 @@ def pending_not_null(plan: Plan) -> list[tuple[ReferencePlan, str, Statement, St
                 text = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(
                     sql.Identifier(ref.columns.column), sql.Identifier(name)
                 )
-<<<<<<< HEAD
-                path = _path(plan.catalog.table(ref.table))
-=======
->>>>>>> s14
                 set_ = Statement(text, "NOT NULL, proved by the check; no scan", ref.table, AX, kind=Kind.NOT_NULL, path=path)
             out.append((ref, name, validate, set_))
     return out
