@@ -133,10 +133,8 @@ def _required(plan: Plan, ref: ReferencePlan, column: str, check: str, *, revers
     )
     path = _path(plan.catalog.table(table)) if proved else ()
     if label is None:
-        made = Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL, path=path)
-    else:
-        made = Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=path)
-    return [made.reversed() if reverse else made]
+        return [Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL, path=path)]
+    return [Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=path)]
 
 
 def pending_not_null(plan: Plan) -> list[tuple[ReferencePlan, str, Statement, Statement | None]]:

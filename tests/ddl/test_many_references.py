@@ -78,11 +78,14 @@ def scans(cycle: Cycle) -> list[int]:
 
 
 @pytest.mark.timeout(300)
-def test_two_hundred_references(server: DatabaseServer, new_database: Callable[[str], Database], sent: Sent) -> None:
+@pytest.mark.parametrize("in_place", [False, True], ids=["rebuilt", "in-place"])
+def test_two_hundred_references(
+    server: DatabaseServer, new_database: Callable[[str], Database], sent: Sent, in_place: bool
+) -> None:
     counts, exchanged = [], []
     for references in (2, 200):
         ddl = USERS + "".join(TABLE.format(n) for n in range(references))
-        cycle = Cycle(server, new_database("template1"), ddl)
+        cycle = Cycle(server, new_database("template1"), ddl, in_place=in_place)
         cycle.m.synced()
         cycle.verified()
         exchanged.append(len(exchange(cycle.m.plan)))
