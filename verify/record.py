@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 
+from swap import __version__
 from swap.plan.direction import TableMapping
 from swap.state.journal import Journal
 from swap.state.migration import Migration
@@ -90,11 +90,8 @@ def _ranges(found: PartialReport) -> tuple[RangeRecord, ...]:
 
 
 def tool_version() -> str:
-    """The version of the installed package. Empty for a checkout that was not installed."""
-    try:
-        return version("pg-uuid-swap")
-    except PackageNotFoundError:
-        return ""
+    """The version of this swap, installed or not."""
+    return __version__
 
 
 def write_report(journal: Journal, run_id: int, report: Report) -> int:

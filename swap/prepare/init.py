@@ -227,7 +227,7 @@ def _look_alikes(found: list[LookAlike]) -> list[str]:
 def _tail() -> list[str]:
     return [
         "# [hooks]",
-        '# pre_swap_snapshot = ["./hooks/pg_dump.sh"]  # argv, no shell; docs/hooks.md. Without one, `cutover` needs --no-snapshot',
+        '# pre_swap_snapshot = ["swap", "hook", "pg_dump"]  # or "restore_point", or an argv of your own; docs/hooks.md. Else --no-snapshot',
         "# timeout_s = 3600",
         "",
         "# [pgbouncer]",

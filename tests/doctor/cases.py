@@ -21,6 +21,7 @@ INSERT INTO sessions (user_id) SELECT id FROM users;
 
 IN_PLACE = {"table": "public.sessions", "column": "user_id", "strategy": "column"}
 
+
 @dataclass(frozen=True)
 class Case:
     """`config` is merged over `{"source": {"table": "public.users"}}`. Objects are given without `public.`."""

@@ -115,3 +115,16 @@ def test_an_always_enabled_trigger_fires_in_spite_of_the_privilege(tool: Tool) -
     found = named(tool.doctor(reference=[IN_PLACE]), "backfill-triggers", "blocker")
     assert only(found).object == "public.sessions.touched"
     assert named(tool.doctor(), "backfill-triggers", "blocker") == []  # rebuilt beside: nothing of it is filled
+
+
+def test_replication_by_membership(tool: Tool) -> None:
+    """Amazon RDS and Aurora: a role cannot have the attribute. There the members of `rds_replication` use slots."""
+    logical = {"sync": {"mode": "logical"}}
+    tool.run(f"CREATE ROLE rds_replication; ALTER ROLE {tool.role} NOREPLICATION", superuser=True)
+    try:
+        (found,) = named(tool.doctor(**logical), "wal-level", "blocker")
+        assert found.hint == f"GRANT rds_replication TO {tool.role};"
+        tool.run(found.hint, superuser=True)
+        assert named(tool.doctor(**logical), "wal-level", "blocker") == []
+    finally:
+        tool.run("DROP ROLE rds_replication", superuser=True)

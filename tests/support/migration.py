@@ -255,7 +255,7 @@ class Driver(Migration):
         wanted = comma.join(
             sql.SQL("{}({}){}").format(
                 resolver, sql.Identifier("s", m.origin), sql.SQL("" if m.column is None else f"::{m.column.type}")
-            )  # fmt: skip
+            )
             if m.lookup
             else sql.Identifier("s", m.origin)
             for m in d.columns
@@ -362,7 +362,7 @@ def synced(stages: Stages) -> Iterator[Synced]:
 
 
 @contextmanager
-def background(work: Callable[[], Any], on_error: Callable[[], None] = lambda: None) -> Iterator[Future[Any]]:
+def background(work: Callable[[], Any], on_error: Callable[[], object] = lambda: None) -> Iterator[Future[Any]]:
     """`work` in a thread; an error in the block calls `on_error` first, so that the thread can end."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work)

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 import swap.sync.build
+from swap.core.application_settings import Settings
 from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.ddl.change_tables import change_table
@@ -174,16 +175,16 @@ def test_a_build_that_fails_at_any_index_goes_on(m: Driver, monkeypatch: pytest.
     missing, and none that replay has written is dropped as queued."""
     app, build, failed = connect(m.db.app), swap.sync.build.ensure_index, set[str]()
 
-    def ensure(conn: Connection, index: IndexPlan, *, concurrently: bool) -> None:
+    def ensure(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
         if index.build_name not in failed:
             failed.add(index.build_name)
             raise InterruptedError
-        build(conn, index, concurrently=concurrently)
+        build(conn, index, settings, concurrently=concurrently)
 
     monkeypatch.setattr(swap.sync.build, "ensure_index", ensure)
     for n in range(40):
         app.execute("UPDATE pages SET body = body || '.' WHERE slug LIKE '%%0'")
-        app.execute("INSERT INTO pages VALUES (%s, 1, 'x'); ".encode(), [f"between {n}"])
+        app.execute(b"INSERT INTO pages VALUES (%s, 1, 'x'); ", [f"between {n}"])
         app.execute("DELETE FROM pages WHERE slug = %s", [f"page {2 * n + 10}"])
         try:
             m.sync()

@@ -167,7 +167,9 @@ def test_prepared_before_capture_is_waited_for(
         m.prepare()
     else:  # the server makes no slot while a transaction is open
         with background(m.prepare, lambda: app.execute("COMMIT PREPARED 'early'")) as prepared:
-            waiting = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock' AND wait_event = 'transactionid'"
+            waiting = (
+                "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock' AND wait_event = 'transactionid'"
+            )
             wait_until(lambda: watcher.execute(waiting, [m.pid]).fetchone() is not None, what="the slot waits")
             app.execute("COMMIT PREPARED 'early'")
             prepared.result(30)
@@ -249,9 +251,7 @@ GRANT USAGE ON SCHEMA evil TO PUBLIC;
 """
 
 
-def test_nothing_a_session_creates_changes_the_definer_functions(
-    in_place: Driver, database: Database, connect: Connect
-) -> None:
+def test_nothing_a_session_creates_changes_the_definer_functions(in_place: Driver, database: Database, connect: Connect) -> None:
     """Given operators, functions, tables and temporary tables that shadow every name, when the application writes
     with them first in its search_path, then the functions that run with the owner's rights use none of them."""
     m, app, superuser = in_place, connect(database.app), connect(database.superuser)

@@ -365,9 +365,7 @@ INSERT INTO users (email, inviter_id) VALUES ('a', NULL), ('b', 1), ('c', 40);
 
 
 @pytest.mark.parametrize("existing", ["column", "derived"])
-def test_an_own_reference_without_a_foreign_key(
-    migrate: Migrate, database: Database, connect: Connect, existing: str
-) -> None:
+def test_an_own_reference_without_a_foreign_key(migrate: Migrate, database: Database, connect: Connect, existing: str) -> None:
     """H19, I3: given a declared self reference that may name nobody, when that row comes or goes, then the rows that
     name it follow."""
     references = [{"table": "public.users", "column": "inviter_id"}]

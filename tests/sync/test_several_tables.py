@@ -106,8 +106,9 @@ def test_each_change_of_any_table_arrives(m: Driver, app: Session) -> None:
     """I3: given changes of tables with keys of any type, when each is replayed alone, then the sides are the same to the bit."""
     for name, change in CHANGES.items():
         if name == "unique-reference":  # one statement: the constraint is not deferrable
-            change = "UPDATE profiles SET user_id = NULL WHERE user_id = 1; UPDATE profiles SET user_id = 1 WHERE user_id = 2"
-        app.execute(change)
+            app.execute("UPDATE profiles SET user_id = NULL WHERE user_id = 1; UPDATE profiles SET user_id = 1 WHERE user_id = 2")
+        else:
+            app.execute(change)
         assert m.replay().complete
         m.assert_same()
     assert m.replay().entries == 0
@@ -299,7 +300,9 @@ def test_a_parent_that_came_and_went_between_two_replays(m: Driver, app: Session
 def test_a_key_that_moves_takes_its_uuid_along(m: Driver, app: Session) -> None:
     """A uuid belongs to the row that has it: rows that refer to the old key name nobody, not the row that has moved."""
     before = uuid_of(m, 3)
-    app.execute("DELETE FROM sessions WHERE user_id = 3; DELETE FROM grants WHERE granted_by = 3; UPDATE users SET boss_id = NULL")
+    app.execute(
+        "DELETE FROM sessions WHERE user_id = 3; DELETE FROM grants WHERE granted_by = 3; UPDATE users SET boss_id = NULL"
+    )
     app.execute("UPDATE users SET id = 33 WHERE id = 3")
     m.drain()
     if not m.plan.derived:
@@ -442,5 +445,3 @@ def test_truncate_after_the_cutover(after: Driver, connect: Connect) -> None:
     assert held(m) == {}
     assert maintained(m, "logs", "what = 'born'", "user_id") == one(m.conn, "SELECT swap.users_legacy(%s)", born)
     assert one(m.conn, "SELECT swap.users_legacy(%s)", early) == 1
-
-
