@@ -22,6 +22,11 @@ def anonymous(body: sql.Composable) -> sql.Composed:
     return sql.SQL("DO {}").format(sql.Literal(body.as_string(None)))
 
 
+def local_timeout(name: str, ms: int) -> sql.Composed:
+    """Set a timeout (milliseconds; 0: none) until the end of the transaction."""
+    return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(f"{ms}ms"))
+
+
 def verbatim(text: str) -> sql.SQL:
     """SQL that the server itself printed (pg_get_indexdef and its kin): it is quoted already. Do not `format` it."""
     return sql.SQL(text)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from swap.catalog.expressions import refuse_spliced
 from swap.core.config import Config
 from swap.core.connection import Connection
+from swap.doctor.accept import accept
 from swap.doctor.attached import check_attached_objects
 from swap.doctor.census import check_census
 from swap.doctor.data import check_data
@@ -26,6 +27,8 @@ from swap.doctor.look_alikes_nested import look_alikes
 from swap.doctor.names import check_names
 from swap.doctor.not_valid import check_not_valid
 from swap.doctor.partitions import check_partitions
+from swap.doctor.powers import NAME as POWERS
+from swap.doctor.powers import check_powers
 from swap.doctor.privileges import check_privileges
 from swap.doctor.publications import check_publications
 from swap.doctor.references import check_references
@@ -40,8 +43,8 @@ from swap.plan.planning import Planned, plan_for, with_dependents
 from swap.plan.references import reference_columns
 
 SCAN_TIMEOUT_MS = 30_000
-NOTHING_CAN_BE_BUILT = {"connection", "database-privileges"}  # with a blocker of these a trial build is not possible
-UNREADABLE = {"reference", "row-security", "ownership"}  # with a blocker of these the rows of references cannot be read
+NOTHING_CAN_BE_BUILT = {"connection", "database-privileges", POWERS}  # with a blocker of these a trial build is not possible
+UNREADABLE = {"reference", "row-security", "ownership", POWERS}  # with a blocker of these the rows of references cannot be read
 
 TrialBuild = Callable[[Connection, Plan, Sequence[Finding]], list[Finding]]
 
@@ -83,12 +86,14 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
     subjects = _subjects(conn, config, kinds)
     if state.usable and (others := check_other_runs(conn, subjects.as_is)):
         return [*subjects.found, *others]
-    planned = _plan(conn, subjects, server)
+    powers = accept(check_powers(conn, [t.name for t in subjects.as_is.catalog.tables]), config.accept.findings)
+    planned = _plan(conn, subjects, server, safe=not any(f.status == "blocker" for f in powers))
     subject = replace(subjects.as_is, plan=planned.plan)
     privileges = check_privileges(conn, subject, server)
     references = check_references(subject, planned.definitions)
     found = [
         *subjects.found,
+        *powers,
         *check_tables(subject),
         *check_logical(conn, subject),
         *privileges,
@@ -107,7 +112,7 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
     ]
     found += _try_out(conn, subjects, planned.plan, found, options)
     if subjects.usable:
-        found += _check_rows(conn, subject, [*privileges, *references], options.scan_timeout_ms)
+        found += _check_rows(conn, subject, [*privileges, *references, *powers], options.scan_timeout_ms)
     return found
 
 
@@ -125,11 +130,12 @@ def _subjects(conn: Connection, config: Config, kinds: list[Finding]) -> _Subjec
     return _Subjects(found, as_is, as_fixed, keyed is not None, usable, complete=not (kinds or undeclared))
 
 
-def _plan(conn: Connection, subjects: _Subjects, server: Server) -> Planned:
+def _plan(conn: Connection, subjects: _Subjects, server: Server, *, safe: bool) -> Planned:
+    """`safe`: no definition that is tried runs code of a role that this session must not run code of."""
     if not subjects.keyed:
         return Planned(None, {}, ())
     fixed = subjects.as_fixed
-    may_try = server.may_temp and not server.standby  # without TEMP no definition can be tried
+    may_try = safe and server.may_temp and not server.standby  # without TEMP no definition can be tried
     return plan_for(conn, fixed.catalog, fixed.config, fixed.references, may_try=may_try)
 
 
