@@ -31,6 +31,7 @@ from swap.state.tables import ENDED
 
 ON_STANDBY = ("status", "check", "doctor")  # the commands that a standby can answer
 READS_ONLY = (*ON_STANDBY, "plan")
+READS_STATE = (*READS_ONLY, "pause", "resume")  # nothing of the tables with a run
 GRACE_S = 5.0  # for the work in hand
 CANCEL_EVERY_S = 0.5
 NEEDS_ALL = ("sync", "cutover", "revert")  # a missing table refuses them; `verify` reports that it could not finish
@@ -101,6 +102,10 @@ def opened(
             there = _exists(journal, command)
             upgraded = journal.upgrade(_functions) if there and writes and command not in READS_ONLY else []
             run = journal.current(config.source.name) if there else None
+            if run is not None and active(run) and command not in READS_STATE:
+                from swap.doctor.powers import refuse_powers  # here: `status` loads nothing that it does not need
+
+                refuse_powers(conn, config, run.plan)
             with closing(Session(database, config, path, journal, run, stop, standby)) as s:
                 for step in upgraded:
                     s.report.note(f"the state in {journal.schema} is of version {step.to_version} now: {step.why}")

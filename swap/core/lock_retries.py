@@ -23,7 +23,9 @@ from swap.core.connection import Connection
 from swap.core.errors import LockError
 from swap.core.lock_budget import LockBudget
 from swap.core.names import TableName
-from swap.core.sql_text import Query
+from swap.core.sql_text import Query, local_timeout
+
+__all__ = ["RETRIED", "acquire", "local_timeout", "lock_tables", "rest", "with_lock_retries", "with_locks"]
 
 T = TypeVar("T")
 RETRIED = (
@@ -36,11 +38,6 @@ def lock_tables(tables: Sequence[TableName], mode: str) -> sql.Composed:
     """One LOCK TABLE over `tables`, ordered by name. Without ONLY: the children belong to the table."""
     names = sql.SQL(", ").join(t.sql for t in sorted(set(tables)))
     return sql.SQL("LOCK TABLE {} IN {} MODE").format(names, sql.SQL(mode))
-
-
-def local_timeout(name: str, ms: int) -> sql.Composed:
-    """Set a timeout (milliseconds; 0: none) until the end of the transaction."""
-    return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(f"{ms}ms"))
 
 
 def rest(name: str, ms: int) -> sql.Composed:

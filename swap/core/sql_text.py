@@ -33,6 +33,11 @@ def under_path(query: Query, path: Sequence[str]) -> tuple[Query, ...]:
     return sql.SQL("SET search_path = {}").format(names), query, sql.SQL("SET search_path = pg_catalog, pg_temp")
 
 
+def local_timeout(name: str, ms: int) -> sql.Composed:
+    """Set a timeout (milliseconds; 0: none) until the end of the transaction."""
+    return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(f"{ms}ms"))
+
+
 def verbatim(text: str) -> sql.SQL:
     """SQL that the server itself printed (pg_get_indexdef and its kin): it is quoted already. Do not `format` it."""
     return sql.SQL(text)

@@ -14,6 +14,7 @@ from swap.catalog.application import application_settings
 from swap.catalog.expressions import refuse_spliced
 from swap.core.config import Config
 from swap.core.connection import Connection
+from swap.doctor.accept import accept
 from swap.doctor.attached import check_attached_objects
 from swap.doctor.census import check_census
 from swap.doctor.data import check_data
@@ -28,6 +29,8 @@ from swap.doctor.look_alikes_nested import look_alikes
 from swap.doctor.names import check_names
 from swap.doctor.not_valid import check_not_valid
 from swap.doctor.partitions import check_partitions
+from swap.doctor.powers import NAME as POWERS
+from swap.doctor.powers import check_powers
 from swap.doctor.privileges import check_privileges
 from swap.doctor.publications import check_publications
 from swap.doctor.references import check_references, printed_conditions
@@ -42,8 +45,8 @@ from swap.plan.planning import Planned, plan_for, with_dependents
 from swap.plan.references import reference_columns
 
 SCAN_TIMEOUT_MS = 30_000
-NOTHING_CAN_BE_BUILT = {"connection", "database-privileges"}  # with a blocker of these a trial build is not possible
-UNREADABLE = {"reference", "row-security", "ownership"}  # with a blocker of these the rows of references cannot be read
+NOTHING_CAN_BE_BUILT = {"connection", "database-privileges", POWERS}  # with a blocker of these a trial build is not possible
+UNREADABLE = {"reference", "row-security", "ownership", POWERS}  # with a blocker of these the rows of references cannot be read
 
 TrialBuild = Callable[[Connection, Plan, Sequence[Finding]], list[Finding]]
 
@@ -86,12 +89,16 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
     subjects = _subjects(conn, config, kinds, may_try=may_try)
     if state.usable and (others := check_other_runs(conn, subjects.as_is)):
         return [*subjects.found, *others]
+    powers = accept(check_powers(conn, [t.name for t in subjects.as_is.catalog.tables]), config.accept.findings)
+    # Trying a definition may run code of a role that this session must not run code of.
+    may_try = may_try and not any(f.status == "blocker" for f in powers)
     planned = _plan(conn, subjects, may_try=may_try)
     subject = replace(subjects.as_is, plan=planned.plan)
     privileges = check_privileges(conn, subject, server)
     references = check_references(subject, planned.definitions)
     found = [
         *subjects.found,
+        *powers,
         *check_tables(subject),
         *check_logical(conn, subject),
         *privileges,
@@ -110,7 +117,8 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
     ]
     found += _try_out(conn, subjects, planned.plan, found, options)
     if subjects.usable:
-        found += _check_rows(conn, subject, [*privileges, *references], options.scan_timeout_ms, may_try=may_try)
+        about = [*privileges, *references, *powers]
+        found += _check_rows(conn, subject, about, options.scan_timeout_ms, may_try=may_try)
     return found
 
 

@@ -6,6 +6,7 @@ from swap.catalog.query import find_relation
 from swap.core.connection import Connection
 from swap.doctor.disk import check_locks
 from swap.doctor.finding import Finding, subject_of
+from swap.doctor.powers import check_powers, tables_of
 from swap.doctor.privileges import (
     check_ownership,
     check_row_security,
@@ -27,6 +28,7 @@ def check_during_run(conn: Connection, server: Server, run: Run) -> list[Finding
     columns = read_targets(conn, [found[t.name].oid for t in plan.swapped if t.name in found])
     targets = read_relations(conn, sorted({c.target_oid for c in columns}))
     return [
+        *check_powers(conn, tables_of(plan), plan),
         *check_ownership(relations, server.role),
         *check_targets(targets, columns, server.role),
         *check_schemas([r for r in relations if r.owned], server.role),

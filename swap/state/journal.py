@@ -20,10 +20,9 @@ from sqlalchemy.schema import CreateSchema, CreateTable
 
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, LockError, PhaseError, RefusedError
-from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName, quote
 from swap.core.snapshot import Snapshot
-from swap.core.sql_text import Query, verbatim
+from swap.core.sql_text import Query, local_timeout, verbatim
 from swap.plan.direction import Direction
 from swap.plan.model import PLAN, Plan
 from swap.state.attempts import Attempts

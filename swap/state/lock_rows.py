@@ -21,10 +21,9 @@ from sqlalchemy.schema import CreateTable
 from swap.core.blockers import sessions
 from swap.core.connection import Connection
 from swap.core.errors import LockError
-from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName
 from swap.core.rows import fetch, fetch_values
-from swap.core.sql_text import Query, load_sql, verbatim
+from swap.core.sql_text import Query, load_sql, local_timeout, verbatim
 from swap.state.rights import bare_state
 from swap.state.tables import tables
 
