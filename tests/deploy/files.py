@@ -12,6 +12,7 @@ import yaml
 
 from swap.cli.commands import app
 
+MERGE = "tag:yaml.org,2002:merge"
 GLOBAL = {"--version", "--help", "-h"}
 
 
@@ -19,7 +20,7 @@ class _Loader(yaml.SafeLoader):
     """YAML in which `on:` is a word, as GitHub and Kubernetes read it, and a key that comes twice is an error."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != MERGE]
         assert len(keys) == len(set(map(str, keys))), f"a key comes twice: {keys}"
         return super().construct_mapping(node, deep)
 
