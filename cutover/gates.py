@@ -12,6 +12,7 @@ from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
 from swap.core.names import parse_table
 from swap.core.snapshot import Snapshot
 from swap.ddl.likeness import Stage
+from swap.ddl.phases import analyze
 from swap.doctor.subscriptions import refuse_subscriptions
 from swap.plan.direction import Direction
 from swap.plan.model import IndexPlan
@@ -212,6 +213,8 @@ def _indexes(conn: Connection, run: Run) -> None:
 
 
 def _statistics(conn: Connection, run: Run) -> None:
+    """A retired table may never have been analyzed, as the application's own: then it is analyzed here. A table without statistics
+    is an outage."""
     for t in run.plan.swapped:
         table = t.shadow if run.direction is Direction.FORWARD else t.retired
         row = conn.execute(
@@ -219,5 +222,7 @@ def _statistics(conn: Connection, run: Run) -> None:
             " WHERE n.nspname = %s AND c.relname = %s",
             [table.schema, table.name],
         ).fetchone()
-        if row is None or not row[0]:
+        if row is not None and not row[0] and run.direction is Direction.REVERSE:
+            conn.execute(analyze(table, "statistics").sql)
+        elif row is None or not row[0]:
             raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")

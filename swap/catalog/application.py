@@ -20,6 +20,7 @@ USER = '"$user"'
 def application_settings(conn: Connection, owner: str, configured: Mapping[str, str]) -> Settings:
     """What a session of the role `owner` begins with in this database, by pg_db_role_setting; `configured` goes first. Without what
     sessions of swap have anyhow."""
+    conn.execute("DO 'BEGIN END'")  # loads plpgsql: pg_settings then says which of its settings this role may change
     rows = query(conn, "application.sql", owner=owner, values=list(VALUES), kept=sorted(KEPT))
     found = {r["name"].lower(): (r["name"], r["value"]) for r in rows} | {n.lower(): (n, v) for n, v in configured.items()}
     path = found.get("search_path")

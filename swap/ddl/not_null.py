@@ -132,6 +132,9 @@ def _required(plan: Plan, ref: ReferencePlan, column: str, check: str, *, revers
         "NOT NULL, proved by the validated check" if proved else "required from now on; the rows that are there are checked later"
     )
     path = _path(plan.catalog.table(table)) if proved else ()
+    if reverse:
+        why = "follows from now on: it may be NULL until its row is there"
+        return [Statement(drop, why, table, AX, add, kind=Kind.NOT_NULL, verb=Verb.DROP, path=path)]
     if label is None:
         return [Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL, path=path)]
     return [Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=path)]

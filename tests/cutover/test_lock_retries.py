@@ -271,7 +271,9 @@ def test_finalize_does_not_queue_behind_a_reader_of_the_retired_table(start: Sta
     cycle.cutover()
     report = reader(connect, database, "users_old")
     m = cycle.m
-    with pytest.raises(LockError, match=r"ACCESS EXCLUSIVE lock on public\.users_old within 2 attempts of 50 ms"):
+    with pytest.raises(
+        LockError, match=r"ACCESS EXCLUSIVE lock on public\.sessions_old, public\.users_old within 2 attempts of 50 ms"
+    ):
         m.finalize(drop_legacy=False)
     report.rollback()
     m.finalize(drop_legacy=False)
