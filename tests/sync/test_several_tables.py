@@ -471,7 +471,9 @@ def test_an_integer_that_names_nobody_there_and_back(m: Driver, app: Session) ->
     assert app.execute("SELECT id, about_id FROM notes WHERE id < 4 ORDER BY id").fetchall() == [(1, 77), (2, 77), (3, None)]
     app.execute("INSERT INTO users (id, email) VALUES (77, 'late')")
     m.drain()
-    assert maintained(m, "notes", "id = 1", "about_uuid_id") == maintained(m, "notes", "id = 2", "about_uuid_id") == uuid_of(m, 77)
+    assert (
+        maintained(m, "notes", "id = 1", "about_uuid_id") == maintained(m, "notes", "id = 2", "about_uuid_id") == uuid_of(m, 77)
+    )
     m.assert_same()
 
 
