@@ -144,6 +144,6 @@ def closing_statements(plan: Plan, after: Direction, table_no: int, generation: 
         *capture_functions(plan, after, table_no),
         *fence_functions(plan, generation),
         *resolver_functions(plan, after),
-        *queue_waiting(plan),
+        *queue_waiting(plan, after),
         Statement(fence, "snapshots of before the exchange are told to retry", kind=Kind.CAPTURE),
     ]

@@ -8,7 +8,7 @@ though its row has its parent is harmless: the row is written once more.
 After the cutover the table also has the rows whose integer, in the live table, is not the one that the uuid beside it has (its value
 is LEGACY). A trigger fills that integer, and cannot see everything: a parent that another transaction brings, a uuid that moves.
 Nothing relies on it while the uuid leads. A revert makes the integer lead, and the shadow has to have what leads: the exchange
-queues every row that is in the table.
+queues these rows.
 """
 
 from __future__ import annotations
@@ -79,25 +79,28 @@ class Noting:
 def noting(plan: Plan, d: TableMapping, written: Sequence[ColumnMapping]) -> Noting | None:
     """None where no row of the table can wait. `written`: the columns that are called c0, c1, …"""
     places = {m.target: sql.Identifier("v", f"c{n}") for n, m in enumerate(written)}
-    legacy = {} if d.direction is Direction.FORWARD else {r.column: r.legacy_column for r in plan.swapped[d.number].references}
-    unsure = uncertain(plan, d)
-    given = [*(u.mapped.origin for u in unsure), *(legacy[m.target] for m in d.lookups if m.target in legacy)]
-    if not given:
+    unsure = {u.mapped.target: u.required for u in uncertain(plan, d)}
+    looked_up = [m for m in d.lookups if m.target in unsure or m.beside]
+    if not looked_up:
         return None
-    names = [sql.Identifier("v", f"v{n}") for n in range(len(given))]
-    values, held = list[sql.Composable](), list[sql.Composable]()
-    for u, name in zip(unsure, names, strict=False):
-        missing = sql.SQL("{} IS NOT NULL AND {} IS NULL").format(name, places[u.mapped.target])
-        values.append(sql.SQL("({}::text, {}, {})").format(name, missing, sql.Literal(u.required)))
-        held += [missing] if u.required else []
-    for m, name in zip((m for m in d.lookups if m.target in legacy), names[len(unsure) :], strict=True):
-        other = sql.SQL("{} IS DISTINCT FROM {}").format(name, places[m.target])
-        values.append(sql.SQL("({}, {}, false)").format(sql.Literal(LEGACY), other))
-    return Noting(
-        tuple(sql.Identifier("s", g) for g in given),
-        sql.SQL(", ").join(values),
-        sql.SQL(" OR ").join(held) if held else sql.SQL("false"),
-    )
+    columns, values, held = list[sql.Composable](), list[sql.Composable](), list[sql.Composable]()
+
+    def given(column: str) -> sql.Composable:
+        columns.append(sql.Identifier("s", column))
+        return sql.Identifier("v", f"v{len(columns) - 1}")
+
+    for m in looked_up:
+        value, found = given(m.origin), places[m.target]
+        if m.target in unsure:
+            missing = sql.SQL("{} IS NOT NULL AND {} IS NULL").format(value, found)
+            values.append(sql.SQL("({}::text, {}, {})").format(value, missing, sql.Literal(unsure[m.target])))
+            held += [missing] if unsure[m.target] else []
+        if m.beside:
+            integer = given(m.beside)
+            orphan = sql.SQL("({}::text, {} IS NULL AND {} IS NOT NULL, false)").format(integer, value, integer)
+            other = sql.SQL("({}, {} IS DISTINCT FROM {}, false)").format(sql.Literal(LEGACY), integer, found)
+            values += [orphan, other]
+    return Noting(tuple(columns), COMMA.join(values), sql.SQL(" OR ").join(held) if held else sql.SQL("false"))
 
 
 def note_rows(plan: Plan, d: TableMapping, how: Noting) -> sql.Composed:
@@ -138,23 +141,23 @@ def waiting_for(plan: Plan, d: TableMapping, values: Sequence[int | str]) -> sql
     )
 
 
-def queue_waiting(plan: Plan) -> list[Statement]:
-    """In an exchange: queue every row that waits, for the direction that begins, and forget that it waited.
+def queue_waiting(plan: Plan, after: Direction) -> list[Statement]:
+    """In a revert: queue the rows that were noted while the uuid led. The integer leads now, and the shadow has to have what leads.
 
-    Its value names no row. The side that is maintained now holds what the application had written; the side that leads has NULL
-    there, so replay has to make the two equal.
-    """
+    A value that is an integer belongs to nobody, in both directions: neither side changes, and the row goes on waiting."""
     out = []
-    for d in table_mappings(plan, Direction.REVERSE):
+    for d in table_mappings(plan, after) if after is Direction.FORWARD else ():
         if not d.lookups:
             continue
-        key = sql.SQL(", ").join(
+        key = COMMA.join(
             sql.SQL("(w.key::text[])[{}]::").format(sql.Literal(n)) + verbatim("bigint" if d.is_source else k.type)
             for n, k in enumerate(d.key, 1)
         )
-        rows = sql.SQL("SELECT {} FROM {} w WHERE w.number = {}").format(key, waiting_table(plan).sql, sql.Literal(d.number))
-        text = queue_rows(plan, d.number, d.key, rows) + sql.SQL("; ") + forget_all_waiting(plan, d)
-        out.append(Statement(text, "rows whose reference names nobody are read again", None, kind=Kind.CAPTURE))
+        rows = sql.SQL("SELECT {} FROM {} w WHERE w.number = {} AND w.value OPERATOR(pg_catalog.!~) '^-?[0-9]+$'").format(
+            key, waiting_table(plan).sql, sql.Literal(d.number)
+        )
+        why = "rows whose integer is not what their uuid told"
+        out.append(Statement(queue_rows(plan, d.number, d.key, rows), why, None, kind=Kind.CAPTURE))
     return out
 
 

@@ -29,7 +29,8 @@ class ColumnMapping:
     """`target` of the maintained table is `origin` of the captured one. `column`: the catalog's entry of the value's column.
 
     With `lookup` it is the other key of the source's row that `origin` names: the uuid before the cutover, the integer after it.
-    `written` False: the server generates it.
+    `written` False: the server generates it. `beside`: after the cutover, the column with the integer beside the uuid. It counts
+    where the uuid is NULL: it then holds what the application had written before, a key that belongs to no row.
     """
 
     target: str
@@ -37,6 +38,7 @@ class ColumnMapping:
     lookup: bool
     written: bool
     column: Column | None
+    beside: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,12 @@ class TableMapping:
         column = sql.Identifier(alias, mapped.origin)
         if not mapped.lookup:
             return sql.Composed([column])
-        return self.lookups_in.value(column, mapped.column)
+        found = self.lookups_in.value(column, mapped.column)
+        if mapped.beside is None:
+            return found
+        return sql.SQL("coalesce({}, CASE WHEN {} IS NULL THEN {} END)").format(
+            found, column, sql.Identifier(alias, mapped.beside)
+        )
 
     @property
     def lookups(self) -> tuple[ColumnMapping, ...]:
@@ -135,9 +142,16 @@ def reverse(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
     t = table or plan.swapped[0]
     catalog = plan.table_of(t)
     after = {r.before: r.after for r in plan.renames_of(t)}
-    integers = {r.column for r in t.references}
+    legacy = {r.column: r.legacy_column for r in t.references}
     columns = [
-        ColumnMapping(c.name, c.name if c.name in integers else after.get(c.name, c.name), c.name in integers, not c.generated, c)
+        ColumnMapping(
+            c.name,
+            c.name if c.name in legacy else after.get(c.name, c.name),
+            c.name in legacy,
+            not c.generated,
+            c,
+            legacy.get(c.name),
+        )
         for c in catalog.columns
         if not (t.is_source and c.name == plan.identity)
     ]

@@ -253,8 +253,11 @@ class Driver(Migration):
         resolver = resolver_names(self.plan)[0 if forward else 1].sql
         comma = sql.SQL(", ")
         wanted = comma.join(
-            sql.SQL("{}({}){}").format(
-                resolver, sql.Identifier("s", m.origin), sql.SQL("" if m.column is None else f"::{m.column.type}")
+            sql.SQL("CASE WHEN {given} IS NULL THEN {beside} ELSE {resolve}({given}){cast} END").format(
+                given=sql.Identifier("s", m.origin),
+                beside=sql.Identifier("s", m.beside) if m.beside else sql.NULL,
+                resolve=resolver,
+                cast=sql.SQL("" if m.column is None or forward else f"::{m.column.type}"),
             )
             if m.lookup
             else sql.Identifier("s", m.origin)

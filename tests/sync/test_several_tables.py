@@ -455,6 +455,28 @@ def one_uuid(value: Any) -> UUID:
     return UUID(str(value))
 
 
+@pytest.mark.both_modes
+def test_an_integer_that_names_nobody_there_and_back(m: Driver, app: Session) -> None:
+    """I8: given a row whose integer belongs to no row, when it is changed while the uuid leads, then the integer is kept; the row
+    that has that integer later, after the way back, is the one that it names."""
+    app.execute("UPDATE notes SET about_id = 77 WHERE id IN (1, 2)")
+    turn(m, "cutover")
+    app.execute("UPDATE notes SET what = 'changed' WHERE id = 1")
+    app.execute("UPDATE notes SET about_id = NULL WHERE id = 3")
+    m.drain()
+    assert maintained(m, "notes", "id = 1", "about_id") == 77
+    assert maintained(m, "notes", "id = 3", "about_id") is None
+    m.assert_same()
+    turn(m, "revert")
+    assert app.execute("SELECT id, about_id FROM notes WHERE id < 4 ORDER BY id").fetchall() == [(1, 77), (2, 77), (3, None)]
+    app.execute("INSERT INTO users (id, email) VALUES (77, 'late')")
+    m.drain()
+    assert (
+        maintained(m, "notes", "id = 1", "about_uuid_id") == maintained(m, "notes", "id = 2", "about_uuid_id") == uuid_of(m, 77)
+    )
+    m.assert_same()
+
+
 def test_truncate_after_the_cutover(after: Driver, connect: Connect) -> None:
     """H6, I3: rows that were born and emptied away keep their uuids too."""
     m, app = after, connect(after.db.owner)
