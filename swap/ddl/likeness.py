@@ -72,8 +72,8 @@ def _parts(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iterator[
     own = f"{quote(plan.state_schema)}."
     triggers = {f"{g.name} ({g.enabled})" for g in table.triggers if not g.function.startswith(own)}
     # A guard that an earlier run left calls a function of the state schema too: verify.capture judges those.
-    wanted = {f"{g.name} ({g.enabled})" for g in source.triggers if not g.function.startswith(own)} if live else set()
-    yield from _names("trigger", wanted, triggers)
+    were = {f"{g.name} ({g.enabled})" for g in source.triggers if not g.function.startswith(own)} if live else set()
+    yield from _names("trigger", were, triggers)
     wanted = {p.name: (p.permissive, p.command, tuple(sorted(p.roles))) for p in source.policies} if live else {}
     found = {p.name: (p.permissive, p.command, tuple(sorted(p.roles))) for p in table.policies}
     yield from _names("policy", set(wanted), set(found))
