@@ -75,7 +75,7 @@ END $$
 # Every DDL of the tool waits for an advisory lock that a test holds: a statement of an exchange that is slow on purpose.
 SLOW_DDL = """
 CREATE OR REPLACE FUNCTION public.slow() RETURNS event_trigger LANGUAGE plpgsql AS
-    $$ BEGIN IF current_user = 'swap_owner' THEN PERFORM pg_advisory_xact_lock_shared(42); END IF; END $$;
+    $$ BEGIN IF current_user = 'swap_owner' AND current_query() LIKE '%RENAME%' THEN PERFORM pg_advisory_xact_lock_shared(42); END IF; END $$;
 CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.slow()
 """
 

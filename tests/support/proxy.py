@@ -34,7 +34,7 @@ class Proxy:
         self.upstream: list[socket.socket] = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.cut: Cut | None = None
-        self.application, self.marker = b"swap cutover", b"IN ACCESS EXCLUSIVE MODE"
+        self.application, self.marker = b"swap cutover", b'LOCK TABLE "public"."users"'
         self.meanwhile: Callable[[], None] = lambda: None
         self.cuts = 0
         self.sockets: list[socket.socket] = []
