@@ -10,7 +10,7 @@ from swap.cli.output import emit_json, print_result
 from swap.cli.session import Session
 from swap.cli.statements import print_statements
 from swap.core.config import with_cutover
-from swap.ddl.phases import exchange_statements, key_checks
+from swap.ddl.phases import before_exchange, exchange_statements
 from swap.state.journal import Run
 from swap.state.migration import Migration
 
@@ -26,7 +26,7 @@ def override(s: Session, options: Mapping[str, object]) -> None:
 def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
     """Print the statements of the exchange, and run none."""
     turn = s.journal.capture.after_exchange(run.id, run.plan.tag)
-    statements = [*key_checks(run.plan, run.direction), *exchange_statements(run.plan, kind, *turn)]
+    statements = [*before_exchange(run.plan, run.direction), *exchange_statements(run.plan, kind, *turn)]
     print_statements(statements, as_json=as_json)
 
 

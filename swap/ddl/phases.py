@@ -218,7 +218,8 @@ def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: in
     return [lock, *script, *closing_statements(plan, after, table_no, generation), plan_again(plan)]
 
 
-def key_checks(plan: Plan, direction: Direction) -> list[Statement]:
+def before_exchange(plan: Plan, direction: Direction) -> list[Statement]:
+    """The checks that a primary key in place rests on: added and validated right before the first attempt."""
     return [s for _, _, statements in key_checks(plan, direction) for s in statements]
 
 
@@ -235,9 +236,9 @@ def phases(plan: Plan) -> list[tuple[str, list[Statement]]]:
         ("backfill", [*statements_of(backfill_tasks(plan))]),
         ("build", [*statements_of(build_tasks(plan))]),
         ("references", [*statements_of(reference_tasks(plan))]),
-        ("cutover", [*key_checks(plan, Direction.FORWARD), *exchange_statements(plan, "cutover")]),
+        ("cutover", [*before_exchange(plan, Direction.FORWARD), *exchange_statements(plan, "cutover")]),
         ("validate", [*_not_null(plan), *validations(plan)]),
-        ("revert", [*key_checks(plan, Direction.REVERSE), *exchange_statements(plan, "revert")]),
+        ("revert", [*before_exchange(plan, Direction.REVERSE), *exchange_statements(plan, "revert")]),
         ("finalize", [*statements_of(finalize_steps(plan, drop_legacy=False))]),
         ("abort", [*statements_of(abort_steps(plan))]),
     ]
