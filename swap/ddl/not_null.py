@@ -89,7 +89,18 @@ def integer_not_required(plan: Plan, ref: ReferencePlan) -> list[Statement]:
     """The integer follows after the exchange, so it may be NULL until its row is there. The way back requires it again."""
     if not ref.columns.not_null:
         return []
+    if _key_stays(plan, ref):
+        named = ref.not_null_name and plan.catalog.server_version >= NAMED_NOT_NULL
+        aside = derive(f"{ref.table.name}_{ref.columns.legacy_column}", "_not_null")
+        return [rename_constraint(ref.table, str(ref.not_null_name), aside)] if named else []
     return _required(plan, ref, ref.columns.column, integer_check_name(ref), reverse=True)
+
+
+def _key_stays(plan: Plan, ref: ReferencePlan) -> bool:
+    """Whether the integer stays in a primary key: one WITHOUT OVERLAPS cannot be built beside writers, and goes on over it."""
+    primary = plan.catalog.table(ref.table).primary_key
+    rebuilt = (i for r in plan.references if r.table == ref.table for i in r.indexes)
+    return primary is not None and ref.columns.column in primary.columns and not any(i.is_primary for i in rebuilt)
 
 
 def uuid_required(plan: Plan, ref: ReferencePlan) -> list[Statement]:
