@@ -7,13 +7,20 @@ MODE ?=
 SLICE ?= 1/1
 VERSIONS ?= 15 16 17 18
 
+UPGRADE ?=
+
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+LOWEST := .venv-lowest/bin
+LOCKING := .venv-lock/bin
+INSTALL := -m pip install --quiet --disable-pip-version-check
+LOCK := $(LOCKING)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header $(if $(UPGRADE),--upgrade)
+INPUT := pyproject.toml requirements/build.in
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-modes test-matrix soak faults lint format demo bench clean
+.PHONY: help venv test test-modes test-matrix test-lowest soak faults lint format lock demo bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -22,8 +29,8 @@ venv: $(STAMP)  ## .venv with the locked versions and this project, made again w
 
 $(STAMP): requirements/test.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/test.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BIN)/python $(INSTALL) --require-hashes -r requirements/test.lock
+	$(BIN)/python $(INSTALL) --no-build-isolation --no-deps -e .
 	touch $@
 
 test: venv  ## the suite, on PostgreSQL 18 or SWAP_TEST_PG, with SWAP_TEST_MODE or the default of both captures
@@ -41,6 +48,13 @@ test-matrix: venv  ## the suite, with each capture, on each of VERSIONS that is 
 	    else echo "== PostgreSQL $$version is not installed here: skipped"; fi; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
+test-lowest:  ## one cycle and the help with the lowest versions that pyproject.toml allows; PYTHON=python3.11, later ones lack wheels
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST)/python $(INSTALL) --require-hashes -r requirements/lowest.lock
+	$(LOWEST)/python $(INSTALL) --no-build-isolation --no-deps -e .
+	$(LOWEST)/python -m pytest -n 0 -W default::DeprecationWarning $(PYTEST_ARGS) \
+	    tests/input/test_help.py tests/cutover/test_cycle.py::test_cycle_loses_nothing
+
 soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0
 
@@ -57,6 +71,14 @@ format: venv  ## rewrite the sources in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+lock:  ## requirements/*.lock from pyproject.toml: what is missing or no longer fits; UPGRADE=1 for the newest versions
+	$(PYTHON) -m venv .venv-lock
+	$(LOCKING)/python $(INSTALL) uv==0.13.8
+	$(LOCK) --generate-hashes --extra test --extra lint $(INPUT) --output-file requirements/test.lock
+	$(LOCK) --generate-hashes $(INPUT) --constraint requirements/test.lock --output-file requirements/run.lock
+	$(LOCK) --resolution lowest-direct --extra demo $(INPUT) --output-file .venv-lock/lowest.txt
+	$(LOCK) --generate-hashes --extra test $(INPUT) --constraint .venv-lock/lowest.txt --output-file requirements/lowest.lock
+
 demo: venv  ## the whole cycle on a private server; VARIANT=adopt or fresh, MODE=trigger or logical
 	$(BIN)/swap demo $(if $(VARIANT),--variant $(VARIANT)) $(if $(MODE),--mode $(MODE))
 
@@ -64,5 +86,5 @@ bench: venv  ## the measurements
 	$(BIN)/python -m bench
 
 clean:  ## everything that can be made again
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest .venv-lock build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
