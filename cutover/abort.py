@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from cutover.teardown import remove
 from swap.core.errors import PhaseError
+from swap.ddl.older_guards import drop_completing
 from swap.ddl.teardown import abort_steps
 from swap.state.journal import Phase
 from swap.state.migration import Migration
@@ -27,7 +28,7 @@ def abort(migration: Migration) -> None:
         run = migration.reload()
         if run.phase is Phase.ABORTED:
             return
-        remove(migration, abort_steps(run.plan))
+        remove(migration, [*drop_completing(run.plan, migration.journal.baseline(run.id) or ()), *abort_steps(run.plan)])
         forget_logical(migration)
         with conn.transaction():
             migration.journal.move(run, Phase.ABORTED)

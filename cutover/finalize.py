@@ -6,6 +6,7 @@ from __future__ import annotations
 from cutover.finalize_checks import check_finalize
 from cutover.teardown import remove
 from swap.core.errors import PhaseError
+from swap.ddl.older_guards import drop_completing
 from swap.ddl.teardown import finalize_steps
 from swap.state.journal import Phase
 from swap.state.migration import Migration
@@ -21,7 +22,8 @@ def finalize(migration: Migration, *, drop_legacy: bool) -> None:
         run = migration.reload()
         first = run.phase is Phase.CUT_OVER  # afterwards a column of an old name is not ours
         check_finalize(migration, drop_legacy=drop_legacy, compat=first)
-        remove(migration, finalize_steps(run.plan, drop_legacy=drop_legacy, compat=first))
+        older = drop_completing(run.plan, migration.journal.baseline(run.id) or ())
+        remove(migration, [*older, *finalize_steps(run.plan, drop_legacy=drop_legacy, compat=first)])
         forget_logical(migration)
         if first:
             with conn.transaction():

@@ -22,6 +22,7 @@ from swap.core.libpq_environment import connection_variables
 from swap.core.printable import printable
 from swap.core.process import uninterrupted
 from swap.core.secrets import mask
+from swap.hooks import resolve
 
 TAIL_BYTES = 8192
 SNAPSHOT_CHARS = 500
@@ -127,10 +128,11 @@ def hook_environment(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _start(argv: Sequence[str], env: dict[str, str], cwd: Path) -> subprocess.Popen[bytes]:
-    program = str((cwd / argv[0]).absolute()) if "/" in argv[0] else argv[0]
+    started = resolve(argv)
+    program = str((cwd / started[0]).absolute()) if "/" in started[0] else started[0]
     try:
         return subprocess.Popen(
-            [program, *argv[1:]],
+            [program, *started[1:]],
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,

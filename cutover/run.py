@@ -13,7 +13,7 @@ import psycopg
 from cutover.after_commit import after_commit
 from cutover.attempt_monitor import AttemptMonitor, Bystanders
 from cutover.clients import disconnect, refuse_clients
-from cutover.final_drain import converge
+from cutover.final_drain import Uncompared, converge
 from cutover.gates import Verified, check_gates, check_phase
 from cutover.hold import HoldExceededError
 from cutover.kill import Killer
@@ -28,6 +28,8 @@ from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeE
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
+from swap.sync.required_columns import required_keys
+from swap.sync.take_over import take_over
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class ExchangeCommand:
         check_phase(m.run, self.kind)
         with locks.only_operator(), Pooler(m) as self.pooler:
             check_phase(m.reload(), self.kind)
+            take_over(m)
             if not m.journal.step_done(m.run.id, SETTLED):
                 finish_exchange(m, wait=True, fill=False)
             roles = config.cutover.disconnect_clients
@@ -94,12 +97,13 @@ class ExchangeCommand:
             exchange = cutover_exchange(m.plan) if self.kind == "cutover" else revert_exchange(m.plan)
             with locks.taking_over(), streaming(m.database, m.plan, m.run.id) as self.barrier:
                 try:
-                    outcome = replace(
-                        self._attempts(prepare_exchange(m, exchange), verified),
-                        snapshot=taken,
-                        verification=verified.quoted(),
-                        paused_ms=self.pooler.paused_ms,
-                    )
+                    with required_keys(m):
+                        outcome = replace(
+                            self._attempts(prepare_exchange(m, exchange), verified),
+                            snapshot=taken,
+                            verification=verified.quoted(),
+                            paused_ms=self.pooler.paused_ms,
+                        )
                 except (SwapError, psycopg.Error) as e:
                     if self.tried:
                         account = self._unmeasured(self.became, self.behind, None)
@@ -138,19 +142,19 @@ class ExchangeCommand:
         conn, plan = m.conn, m.plan
         killer = Killer(cut.kill_blockers)
         met: set[str] = set()  # transactions that held the tables when the last attempt failed
-        compare_from = converge(m, verified.watermark, self.barrier)
+        uncompared = converge(m, Uncompared(verified.watermark), self.barrier)
         for number in range(1, cut.max_attempts + 1):
             if m.stop.is_set():
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
             in_the_way = [*obstacles(m), *map(Reason, no_room(conn, plan))]
             reason = Reason.join([*in_the_way, *self._still_there(met, killer)])
-            compare_from = converge(m, compare_from, self.barrier)
+            uncompared = converge(m, uncompared, self.barrier)
             self.tried = number
             if not reason.text:
                 with AttemptMonitor(self._monitoring(), conn.info.backend_pid, killer) as monitor:
                     try:
                         with self.pooler.paused():
-                            done = attempt(m, prepared, verified, compare_from, monitor, self.barrier)
+                            done = attempt(m, prepared, verified, uncompared, monitor, self.barrier)
                         self._note_ended(killer)
                         return self._outcome(done, monitor.bystanders)
                     except UnknownOutcomeError as e:

@@ -12,7 +12,8 @@ from swap.cli.session import Session, active, opened
 from swap.cli.statements import print_statements
 from swap.core.blockers import reporting_waits
 from swap.core.errors import PhaseError
-from swap.ddl.phases import prepare_steps, statements_of
+from swap.ddl.phases import prepare_steps
+from swap.ddl.tasks import statements_of
 from swap.doctor.examine import examine, refuse
 from swap.doctor.finding import Subject
 from swap.doctor.replication import check_logical
@@ -87,7 +88,7 @@ def _switch(s: Session, run: Run) -> Run:
         server = read_server(s.journal.conn)
         found = [
             *check_wal(server, s.config, slot_exists=False),
-            *check_logical(s.journal.conn, Subject(run.plan.catalog, s.config)),
+            *check_logical(s.journal.conn, Subject(run.plan.catalog, s.config, run.plan.all_references)),
         ]
         refuse(found, s.config)
     m = s.migration(run)

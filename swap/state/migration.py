@@ -13,7 +13,7 @@ from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.lock_budget import LockBudget
 from swap.core.report import Reporter, Silent
-from swap.plan.direction import Direction, TableMapping, table_mapping
+from swap.plan.direction import Direction, TableMapping, table_mapping, table_mappings
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
 from swap.state.locks import Locks
@@ -41,8 +41,13 @@ class Migration:
 
     @property
     def mapping(self) -> TableMapping:
-        """The tables and columns of the run's direction."""
+        """The source's tables and columns in the run's direction."""
         return table_mapping(self.run.plan, self.run.direction)
+
+    @property
+    def mappings(self) -> tuple[TableMapping, ...]:
+        """Those of all swapped tables, the source's first."""
+        return table_mappings(self.run.plan, self.run.direction)
 
     @property
     def budget(self) -> LockBudget:

@@ -24,11 +24,11 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, quote
 from swap.core.rows import fetch
-from swap.core.sql_text import Query, load_sql
+from swap.core.sql_text import Query, load_sql, verbatim
 from swap.state.lock_rows import Holder, alone_with, create_lock_table, find_holder
 from swap.state.locks import OPERATOR, WORKER, at_work
-from swap.state.plan_versions import Document, to_3
-from swap.state.rights import owners_only
+from swap.state.plan_versions import Document, to_3, to_6
+from swap.state.rights import bare_state, owners_only
 from swap.state.store import Store
 from swap.state.tables import ENDED, SINCE
 from swap.state.trust import refuse_untrusted
@@ -58,10 +58,23 @@ def same_plan(plan: Document) -> Document:
     return plan
 
 
+def swapped_tables(schema: str) -> list[Query]:
+    """The tables of version 6: the place of each source's secret, and where the backfill of each table ends."""
+    create = sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})")
+    secret = verbatim("tag bigint PRIMARY KEY, object oid NOT NULL")
+    bound = verbatim("run_id bigint, part text, last bigint NOT NULL, PRIMARY KEY (run_id, part)")
+    return [
+        create.format(sql.Identifier(schema, "secret"), secret),
+        create.format(sql.Identifier(schema, "bound"), bound),
+        bare_state(schema),
+    ]
+
+
 STEPS = (
     UpgradeStep(3, "the plan of an index has other fields", no_statements, to_3),
     UpgradeStep(4, "only its owner has a right on what is in it", owners_only, same_plan),
     UpgradeStep(5, "only its owner can take the locks", create_lock_table, same_plan),
+    UpgradeStep(6, "a run has several swapped tables, and a mapping that outlives rows", swapped_tables, to_6),
 )
 VERSION = STEPS[-1].to_version
 

@@ -1,4 +1,4 @@
-"""The follow-up of an exchange, outside its lock: validate the foreign keys, rebuild the spare indexes, fill materialized
+"""The follow-up of an exchange, outside its lock: NOT NULL of the references, validate the foreign keys, rebuild the spare indexes, fill materialized
 views, record the structure.
 
 `cutover` and `revert` do it after their commit, and `sync` when they were killed before. The exchange itself removes the
@@ -20,6 +20,7 @@ from swap.state.migration import Migration
 from swap.sync.build import ensure_index
 from swap.sync.materialized_views import finish_materialized_views
 from swap.sync.partition_keys import join_parts
+from swap.sync.required_columns import require_columns
 
 SETTLED = "settled"
 UNFILLED = "materialized views to fill"
@@ -45,6 +46,7 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
             journal.forget_step(run.id, UNFILLED)
         if journal.step_done(run.id, SETTLED):
             return
+        require_columns(migration)
         _validate(migration)
         for fk in (f for f in validated_keys(run.plan) if f.parts):
             join_parts(migration, fk)
@@ -62,7 +64,7 @@ def _rebuild_spares(migration: Migration) -> None:
         for index in (*(i for i in (*ref.indexes, *ref.parts) if i.is_primary and not i.on_only), *ref.spares):
             name = f"CREATE INDEX CONCURRENTLY {index.build_name}"
             with reporting_waits(migration.database, conn, name, migration.report):
-                ensure_index(conn, index, concurrently=True)
+                ensure_index(conn, index, migration.plan.settings, concurrently=True)
             for attribute in index_attributes(index):
                 conn.execute(attribute.sql)
 

@@ -21,7 +21,9 @@ from swap.sync.control import Control, Interrupted
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
 from swap.sync.replay import BATCH, Replayed, replay, replay_all
+from swap.sync.required_columns import release_keys
 from swap.sync.rotate import rotate
+from swap.sync.take_over import take_over
 from swap.sync.throttle import replica_lag
 
 IDLE_S = 0.1
@@ -112,12 +114,14 @@ class Sync:
         if phase is Phase.BACKFILLING:
             self._build()
             m.reload()
+        take_over(m)
+        release_keys(m)
         finish_exchange(m, wait=False)
         return self._follow()
 
     def _build(self) -> None:
         m = self.migration
-        Builder(m, self.jobs, self.control, self._drain).run()
+        Builder(m, self.jobs, self.control, self._drain, self._deliver).run()
         with m.conn.transaction():
             refuse_drift(foreign_drift(m), "`prepare`")
             store_baseline(m)
@@ -183,6 +187,12 @@ class Sync:
                     pass
                 self.migration.report.progress("replay", self.replayed, None, "changes")
             self.replayed += replay_all(self.migration, self.barrier).entries
+
+    def _deliver(self) -> None:
+        """The queue holds everything that has committed."""
+        if self.barrier is not None:
+            for _ in self.barrier.delivering():
+                self.control.gate()
 
     def _verified(self) -> Snapshot | None:
         """Where the last clean verification stands, while a cutover may still rely on it."""

@@ -28,6 +28,7 @@ GRANT SELECT (id, email) ON users TO reader;
 GRANT SELECT (id, user_id), INSERT (user_id) ON sessions TO reader;
 GRANT USAGE ON SEQUENCE sessions_id_seq TO reader
 """
+IN_PLACE = '[[reference]]\ntable = "public.sessions"\ncolumn = "user_id"\nstrategy = "column"\n'
 READABLE = """
 SELECT c.relname || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.oid IN ('users'::regclass, 'sessions'::regclass) AND has_column_privilege('reader', c.oid, a.attnum, 'SELECT') ORDER BY 1
@@ -36,10 +37,10 @@ WHERE c.oid IN ('users'::regclass, 'sessions'::regclass) AND has_column_privileg
 
 @pytest.fixture
 def op(cli: Cli, database: Database, connect: Connect, tmp_path: Path) -> Operator:
-    """Prepared and caught up."""
+    """Prepared and caught up, with both keys side by side in the reference."""
     install(database, SCHEMA)
     connect(database.superuser).execute(READER.encode())
-    made = Operator(cli, database, tmp_path, "\n")
+    made = Operator(cli, database, tmp_path, IN_PLACE)
     made("prepare")
     made("sync", "--once")
     return made
@@ -56,14 +57,14 @@ def test_a_pair_tells_the_other_key_of_a_hidden_row(op: Operator, connect: Conne
     rights on the one column alone it does not (docs/security.md)."""
     admin, app = connect(op.db.superuser), connect(op.db.app)
     reader = connect(op.db.app.replace("//app@", "//reader@"))
-    (hidden,) = admin.execute("SELECT uuid_id FROM users WHERE id = 3").fetchone() or (None,)
     assert app.execute("SELECT count(*) FROM users").fetchone() == (0,)
-    assert app.execute("INSERT INTO sessions (user_id) VALUES (3) RETURNING user_uuid_id").fetchone() == (hidden,)
+    (hidden,) = app.execute("INSERT INTO sessions (user_id) VALUES (3) RETURNING user_uuid_id").fetchone() or (None,)
     assert reader.execute("INSERT INTO sessions (user_id) VALUES (3) RETURNING user_id").fetchone() == (3,)
     with pytest.raises(errors.InsufficientPrivilege):
         reader.execute("INSERT INTO sessions (user_id) VALUES (3) RETURNING user_uuid_id")
     cut_over(op)
     assert isinstance(hidden, UUID)
+    assert admin.execute("SELECT id FROM users WHERE legacy_id = 3").fetchone() == (hidden,)
     assert app.execute("SELECT count(*) FROM users").fetchone() == (0,)
     told = app.execute("INSERT INTO sessions (user_id) VALUES (%s) RETURNING user_legacy_id", [hidden]).fetchone()
     assert told == (3,)

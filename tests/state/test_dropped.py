@@ -137,7 +137,7 @@ def test_the_state_schema_before_a_cutover(op: WatchedOperator, app: Session, co
     with pytest.raises(errors.DependentObjectsStillExist):
         connect(op.db.owner).execute("DROP SCHEMA swap")
     assert "The schema swap is gone" in drop_under_sync(op, "SCHEMA swap CASCADE")
-    assert write(app) == [True, True, False, True]
+    assert all(write(app))
     status = op("status").json
     assert (status["phase"], "users_new" in status["left_over"]) == ("none", True)
     for command in (("sync",), ("verify",), CUTOVER, ("abort", "--yes")):
@@ -147,7 +147,8 @@ def test_the_state_schema_before_a_cutover(op: WatchedOperator, app: Session, co
     op.watcher.execute("DROP TABLE users_new")
     for finding in op("doctor", check=False).json["checks"]:
         if finding["status"] == "blocker" and finding["name"] == "names":
-            op.watcher.execute(verbatim(f"DROP INDEX {finding['object']}"))
+            kind = "TABLE" if "the shadow" in finding["detail"] else "INDEX"
+            op.watcher.execute(verbatim(f"DROP {kind} IF EXISTS {finding['object']}"))
         elif finding["status"] == "blocker" or finding["name"] == "abandoned-slot":
             assert finding["name"] in {"trigger": (), "logical": ("publication", "abandoned-slot")}[capture_mode]
             op.watcher.execute(verbatim(finding["hint"].partition(";")[0]))
@@ -159,7 +160,7 @@ def test_the_state_schema_after_a_cutover(op: WatchedOperator, app: Session) -> 
     """RUNBOOK.md, 'Something was dropped'."""
     ready(op, cut_over=True)
     assert "The schema swap is gone" in drop_under_sync(op, "SCHEMA swap CASCADE")
-    assert write(app) == [False, True, False, True]
+    assert write(app) == [False, True, True, True]
     assert "Something was dropped" in refused(op, "revert", "--yes", code=8)["hint"]
     assert "users_old" in op("status").json["left_over"]
     op.watcher.execute(

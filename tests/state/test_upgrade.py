@@ -96,11 +96,21 @@ def test_a_run_under_way_is_taken_over(
     op("finalize" if back == "revert" else "abort", "--yes")
 
 
+def of_both(written: Any, read: Any) -> Any:
+    """What was written, without the fields that were not read."""
+    if isinstance(written, dict) and isinstance(read, dict):
+        return {k: of_both(v, read[k]) for k, v in written.items() if k in read}
+    if isinstance(written, list) and isinstance(read, list) and len(written) == len(read):
+        return [of_both(w, r) for w, r in zip(written, read, strict=True)]
+    return written
+
+
 def test_every_field_of_a_plan_is_taken_over(journal: Journal, version: int) -> None:
-    """A field that is missing has a default, and one that is not known is ignored: so the plan is written again, and compared."""
+    """A field that is missing has a default, and one that is not known is ignored: so the plan is written again, and compared. A
+    field that came since, with a default, changes nothing of it."""
     (old,) = plans(journal)
     new = current_plan(old, version)
-    assert json.loads(PLAN.dump_json(PLAN.validate_python(new))) == new
+    assert of_both(json.loads(PLAN.dump_json(PLAN.validate_python(new))), new) == new
     journal.upgrade()
     assert plans(journal) == [new]
 
