@@ -8,6 +8,8 @@ MODE ?=
 SLICE ?= 1/1
 VERSIONS ?= 15 16 17 18
 
+UPGRADE ?=
+
 VENV := .venv
 BIN := $(VENV)/bin
 # Environments of their own, each with what one target needs.
@@ -17,9 +19,14 @@ STAMP := $(VENV)/installed
 # What `make test` leaves out: each has a target of its own.
 ORDINARY := not soak and not package and not docker
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+LOWEST := .venv-lowest/bin
+LOCKING := .venv-lock/bin
+INSTALL := -m pip install --quiet --disable-pip-version-check
+LOCK := $(LOCKING)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header $(if $(UPGRADE),--upgrade)
+INPUT := pyproject.toml requirements/setup.in
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-modes test-matrix test-package test-docker witness image dist docs captures release-notes soak faults lint format demo bench clean
+.PHONY: help venv test test-modes test-matrix test-lowest test-package test-docker witness image dist docs captures release-notes soak faults lint format lock demo bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -28,8 +35,8 @@ venv: $(STAMP)  ## .venv with the locked versions and this project, made again w
 
 $(STAMP): requirements/test.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/test.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BIN)/python $(INSTALL) --require-hashes -r requirements/test.lock
+	$(BIN)/python $(INSTALL) --no-build-isolation --no-deps -e .
 	touch $@
 
 test: venv  ## the suite, on PostgreSQL 18 or SWAP_TEST_PG, with SWAP_TEST_MODE or the default of both captures
@@ -46,6 +53,13 @@ test-matrix: venv  ## the suite, with each capture, on each of VERSIONS that is 
 	        SWAP_TEST_PG=$$version SWAP_TEST_MODE=$$mode $(PYTEST) -m "$(ORDINARY)" || failed="$$failed $$version/$$mode"; done; \
 	    else echo "== PostgreSQL $$version is not installed here: skipped"; fi; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+test-lowest:  ## one cycle and the help with the lowest versions that pyproject.toml allows; PYTHON=python3.11, later ones lack wheels
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST)/python $(INSTALL) --require-hashes -r requirements/lowest.lock
+	$(LOWEST)/python $(INSTALL) --no-build-isolation --no-deps -e .
+	$(LOWEST)/python -m pytest -n 0 -W default::DeprecationWarning $(PYTEST_ARGS) \
+	    tests/input/test_help.py tests/cutover/test_cycle.py::test_cycle_loses_nothing
 
 witness: venv  ## what the application notices before the cutover, for every schema of tests/fixtures (`make test` tries a sample)
 	SWAP_WITNESS=all $(PYTEST) tests/witness
@@ -90,6 +104,17 @@ format: venv  ## rewrite the sources in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+lock:  ## requirements/*.lock from pyproject.toml: what is missing or no longer fits; UPGRADE=1 for the newest versions
+	$(PYTHON) -m venv .venv-lock
+	$(LOCKING)/python $(INSTALL) uv==0.13.8
+	$(LOCK) --generate-hashes --extra test --extra lint $(INPUT) --output-file requirements/test.lock
+	$(LOCK) --generate-hashes $(INPUT) --constraint requirements/test.lock --output-file requirements/run.lock
+	$(LOCK) --resolution lowest-direct --extra demo $(INPUT) --output-file .venv-lock/lowest.txt
+	$(LOCK) --generate-hashes --extra test $(INPUT) --constraint .venv-lock/lowest.txt --output-file requirements/lowest.lock
+	$(LOCK) --generate-hashes --extra demo pyproject.toml --constraint requirements/test.lock --output-file requirements/demo.lock
+	$(LOCK) --generate-hashes requirements/build.in --output-file requirements/build.lock
+	$(LOCK) --generate-hashes requirements/docs.in --output-file requirements/docs.lock
+
 demo: $(DEMO)/installed  ## the whole cycle on a private server; VARIANT=adopt or fresh, MODE=trigger or logical
 	@PYTHONPATH=$(CURDIR) $(DEMO)/bin/python -P -m swap demo $(if $(VARIANT),--variant $(VARIANT)) $(if $(MODE),--mode $(MODE))
 
@@ -100,5 +125,5 @@ bench: venv  ## the measurements
 	$(BIN)/python -m bench
 
 clean:  ## everything that can be made again
-	rm -rf $(VENV) $(DOCS) $(DEMO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest .venv-lock $(DOCS) $(DEMO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -72,6 +72,12 @@ class _Subjects:
     keyed: bool
     usable: bool
     complete: bool
+    powers: list[Finding]
+
+    @property
+    def safe(self) -> bool:
+        """Nothing that is tried runs code that this session must not run (swap.doctor.powers)."""
+        return not any(f.status == "blocker" for f in self.powers)
 
     @property
     def fixed(self) -> bool:
@@ -98,7 +104,7 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
     references = check_references(subject, planned.definitions)
     found = [
         *subjects.found,
-        *powers,
+        *subjects.powers,
         *check_tables(subject),
         *check_logical(conn, subject),
         *privileges,
@@ -131,13 +137,14 @@ def _subjects(conn: Connection, config: Config, kinds: list[Finding], *, may_try
     usable = keyed is not None and not any(f.status == "blocker" for f in found)
     config = keyed or config
     references = reference_columns(catalog, config)
-    if may_try:
+    powers = accept(check_powers(conn, [t.name for t in catalog.tables]), config.accept.findings)
+    if may_try and not any(f.status == "blocker" for f in powers):
         references, unnamed = printed_conditions(conn, catalog, config, references)
         found += unnamed
     catalog = with_dependents(conn, catalog, references)
     as_is = Subject(catalog, config, references)
     as_fixed = Subject(catalog, *assume_fixed(catalog, config, references))
-    return _Subjects(found, as_is, as_fixed, keyed is not None, usable, complete=not (kinds or undeclared))
+    return _Subjects(found, as_is, as_fixed, keyed is not None, usable, complete=not (kinds or undeclared), powers=powers)
 
 
 def _plan(conn: Connection, subjects: _Subjects, *, may_try: bool) -> Planned:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from swap.catalog.model import Dependent, Grant, Table
 from swap.core.connection import Connection
 from swap.core.names import quote
+from swap.doctor.filtered_views import check_filtered_views
 from swap.doctor.finding import Finding, Subject, blocker, or_ok, read
 from swap.doctor.policies import check_policies
 from swap.doctor.triggers import check_triggers
@@ -43,6 +44,7 @@ def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
     found = [
         *(_dependent(d) for d in subject.catalog.dependents),
         *check_views_and_functions(conn, subject, bound),
+        *check_filtered_views(conn, subject),
         *check_triggers(conn, subject),
         *check_policies(conn, subject),
         *_grants(conn, subject),

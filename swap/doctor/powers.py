@@ -38,14 +38,14 @@ class Power(NamedTuple):
 
 def check_powers(conn: Connection, tables: Iterable[TableName], run: Plan | None = None) -> list[Finding]:
     """A blocker for each table whose code would run with the rights of a superuser, and its owner is none. Reads the catalog only.
-    Empty where no code would. `run`: the plan of a run under way, whose shadow and retired table count as the source."""
-    as_source = {run.shadow: run.source, run.retired: run.source} if run else {}
-    names = sorted({*tables, *as_source})
+    Empty where no code would. `run`: the plan of a run under way, whose shadows and retired tables count as the swapped ones."""
+    as_swapped = {name: t.name for t in run.swapped for name in (t.shadow, t.retired)} if run else {}
+    names = sorted({*tables, *as_swapped})
     rows = read(conn, Power, "powers.sql", schemas=[n.schema for n in names], tables=[n.name for n in names])
     found: dict[TableName, list[Power]] = {}
     for row in rows:
         name = TableName(row.schema, row.table)
-        found.setdefault(as_source.get(name, name), []).append(row)
+        found.setdefault(as_swapped.get(name, name), []).append(row)
     return [_finding(name, powers) for name, powers in found.items()]
 
 
