@@ -26,6 +26,8 @@ from swap.plan.policies import new_policies
 from swap.plan.references import key_pair, reference_columns
 from swap.plan.rewrite import RewriteFailure, Rewritten, rewrite
 
+STABLE = "Write it without what depends on settings, the role or the time: a constant in place of now(), an enum as itself and not as text."
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -120,4 +122,19 @@ def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:
             f"The `where` of the reference {ref.table}.{ref.column} uses the reference itself, which is a uuid afterwards.",
             hint="Write it over the other columns of the table, such as the type column of a polymorphic pair.",
         )
+    if why := unstable(conn, table, printed.text):
+        raise UsageError(f"The `where` of the reference {ref.table}.{ref.column} {why}.", hint=STABLE)
     return replace(ref, where=printed.text)
+
+
+def unstable(conn: Connection, table: Table, where: str) -> str | None:
+    """Why the condition is not a function of the row alone; None where it is.
+
+    It is evaluated in the sessions of the application too, and again later: what depends on a setting, a role or the time would
+    make one row a reference in one of them and not in another (invariant 3, H54)."""
+    try:
+        with scratch_table(conn, map(like, table.columns)) as scratch:
+            scratch.add_immutable(where)
+    except CannotBuildError as e:
+        return f"depends on more than the row ({e})"
+    return None
