@@ -9,7 +9,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.statement import Kind, Statement, Verb
+from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
 from swap.ddl.keys import create_spare_sequence
 from swap.plan.model import Plan
@@ -38,6 +38,12 @@ def change_tables(plan: Plan) -> list[Statement]:
     row = sql.SQL("INSERT INTO {} (tag) VALUES ({}) ON CONFLICT DO NOTHING").format(fence, sql.Literal(plan.tag))
     why = "the generation that tells snapshots of before an exchange from those after it"
     return [*out, *create_spare_sequence(plan), Statement(row, why, kind=Kind.CAPTURE)]
+
+
+def empty_queue(tables: list[TableName]) -> list[Statement]:
+    """Forget every entry: TRUNCATE, since a change table may be published and has no replica identity for a DELETE."""
+    truncate = sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(t.sql for t in tables))
+    return [Statement(truncate, "entries of another server's transactions", tables[0], AX, kind=Kind.CAPTURE, verb=Verb.DROP)]
 
 
 def queue_keys(plan: Plan, keys: sql.Composable) -> sql.Composed:

@@ -47,6 +47,11 @@ class Attempts:
         a = self._table
         return self._store.value(sa.select(a.c.id).where(a.c.run_id == run_id, a.c.xid == xid)) is not None
 
+    def forget_ids(self, run_id: int) -> None:
+        """The exchanges of a copy's original: here other transactions have, or will have, their ids."""
+        a = self._table
+        self._store.execute(sa.update(a).where(a.c.run_id == run_id).values(xid=None))
+
     def last(self, run_id: int) -> Attempt | None:
         a = self._table
         query = sa.select(a.c.kind, a.c.outcome, a.c.at, a.c.detail, a.c.xid).where(a.c.run_id == run_id)

@@ -15,6 +15,7 @@ from swap.plan.direction import table_mapping
 from swap.state.journal import Journal, Phase, Run
 
 RUNBOOK = "RUNBOOK.md, 'Something was dropped'"
+HALF_BUILT = "copied while it was built"  # a step: see cutover/adopt_clone.py
 KEPT = (Phase.PREPARED, Phase.BACKFILLING, Phase.SYNCING, Phase.CUT_OVER)
 
 
@@ -34,7 +35,7 @@ def missing_tables(journal: Journal, run: Run) -> list[TableName]:
     """Tables that the run needs and that are not there, the state schema's first."""
     if run.phase not in KEPT:
         return []
-    state = [TableName(journal.schema, name) for name in journal.t]
+    state = [TableName(journal.schema, name) for name in journal.table_names()]
     return _missing(journal.conn, [*state, *_queue(run), table_mapping(run.plan, run.direction).target])
 
 
@@ -60,6 +61,15 @@ def refuse_missing(journal: Journal, run: Run) -> None:
     if run.phase is Phase.CUT_OVER:
         way = "There is no revert without it. `swap finalize` ends the run, with the new key"
     raise RefusedError(f"{missing[0]} is gone{more}: another session dropped it.", state=state, hint=f"{way}. {RUNBOOK}.")
+
+
+def refuse_half_built(journal: Journal, run: Run) -> None:
+    """Raises RefusedError for a run that was still being built when its database was copied, and was taken over."""
+    if journal.step_done(run.id, HALF_BUILT):
+        raise RefusedError(
+            f"The run of {run.source} was still being built when this database was copied: what is done of it is not known here.",
+            hint="`swap abort` removes what is there; then `swap prepare` begins again.",
+        )
 
 
 def left_over(conn: Connection, config: Config) -> str:

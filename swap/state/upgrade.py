@@ -28,7 +28,7 @@ from swap.core.names import TableName, quote
 from swap.core.sql_text import Query, anonymous, load_sql
 from swap.state.plan_versions import Document, to_3
 from swap.state.store import Store
-from swap.state.tables import ENDED
+from swap.state.tables import ENDED, create_table, tables
 from swap.state.trust import refuse_untrusted
 
 MARK = "pg-uuid-swap state"
@@ -66,9 +66,15 @@ def owners_only(schema: str) -> list[Query]:
     return [bare_state(schema), anonymous(owners)]
 
 
+def origin_table(schema: str) -> list[Query]:
+    """The table of where the state was recorded. Its row is written when the layout is current (`Journal.upgrade`)."""
+    return [create_table(tables(schema)["origin"]), bare_state(schema)]
+
+
 STEPS = (
     UpgradeStep(3, "the plan of an index has other fields", no_statements, to_3),
     UpgradeStep(4, "only its owner has a right on what is in it", owners_only, same_plan),
+    UpgradeStep(5, "it says on which server and in which database it was recorded", origin_table, same_plan),
 )
 VERSION = STEPS[-1].to_version
 

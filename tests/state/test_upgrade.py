@@ -33,7 +33,7 @@ from tests.support.servers import Connect, Database
 
 HERE = Path(__file__).parent
 PHASES = ["syncing", "cut_over"]
-VERSIONS = [2, 3]
+VERSIONS = [2, 3, 4]
 
 pytestmark = pytest.mark.trigger_only("the dumps are of runs that capture by triggers")
 
