@@ -14,7 +14,7 @@ from cutover.after_commit import after_commit
 from cutover.attempt_monitor import AttemptMonitor, Bystanders
 from cutover.clients import disconnect, refuse_clients
 from cutover.final_drain import converge
-from cutover.gates import Verified, check_gates, check_phase
+from cutover.gates import Verified, check_gates, check_phase, refuse_forgotten
 from cutover.hold import HoldExceededError
 from cutover.kill import Killer
 from cutover.lock_table import full, no_room
@@ -94,6 +94,7 @@ class ExchangeCommand:
             verified = check_gates(m, grace_s=time.monotonic() - began)
             exchange = cutover_exchange(m.plan) if self.kind == "cutover" else revert_exchange(m.plan)
             with taking_over(conn, tag), streaming(m.database, m.plan, m.run.id) as self.barrier:
+                refuse_forgotten(m)
                 try:
                     outcome = replace(
                         self._attempts(prepare_exchange(m, exchange), verified),

@@ -222,6 +222,11 @@ class Journal(Store):
         update = sa.update(r).where(r.c.id == run.id, r.c.phase == run.phase.value, r.c.verified == str(since))
         self.execute(update.values(verified=str(to)))
 
+    def forget_verified(self, run_id: int, why: str) -> None:
+        """No cutover relies on the last clean verification any more."""
+        self.update_run(run_id, verified=None)
+        self.event(run_id, "unverified", f"the last verification is forgotten: {why}")
+
     def update_run(self, run_id: int, **values: object) -> None:
         r = self.t["run"]
         self.execute(sa.update(r).where(r.c.id == run_id).values(**values))
