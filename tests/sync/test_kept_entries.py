@@ -7,7 +7,6 @@ from contextlib import closing
 import pytest
 from psycopg import sql
 
-import cutover.run
 from cutover.gates import Verified, check_gates
 from swap.core.errors import RefusedError
 from swap.ddl.change_tables import change_table
@@ -90,10 +89,9 @@ def test_a_verification_that_is_being_written_is_waited_for(m: Driver, app: Sess
 def test_a_mark_that_goes_between_the_gates_and_the_exchange(m: Driver, app: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """H60: given a `sync` that finds the verification too old after the gates have seen it, then the exchange is refused."""
     assert m.verify().verdict == "identical"
-    passed = cutover.run.check_gates
 
     def and_then(migration: Migration, grace_s: float = 0.0) -> Verified:
-        found = passed(migration, grace_s)
+        found = check_gates(migration, grace_s)
         if grace_s:
             app.execute("UPDATE users SET amount = 2 WHERE id = 1")
             m.deliver()
@@ -104,7 +102,7 @@ def test_a_mark_that_goes_between_the_gates_and_the_exchange(m: Driver, app: Ses
             age(m, "1 year")
         return found
 
-    monkeypatch.setattr(cutover.run, "check_gates", and_then)
+    monkeypatch.setattr("cutover.run.check_gates", and_then)
     with pytest.raises(RefusedError, match="forgotten meanwhile"):
         m.exchange("cutover")
     monkeypatch.undo()
