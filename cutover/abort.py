@@ -9,6 +9,7 @@ from swap.core.errors import PhaseError
 from swap.ddl.teardown import abort_steps
 from swap.state.journal import Phase
 from swap.state.migration import Migration
+from swap.state.missing import Begun
 from swap.sync.logical.switch import forget_logical
 
 
@@ -28,7 +29,7 @@ def abort(migration: Migration) -> None:
         run = migration.reload()
         if run.phase is Phase.ABORTED:
             return
-        remove(migration, abort_steps(run.plan))
+        remove(migration, abort_steps(run.plan), Begun.ABORT)
         forget_logical(migration)
         with conn.transaction():
             migration.journal.move(run, Phase.ABORTED)

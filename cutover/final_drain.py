@@ -17,6 +17,7 @@ from swap.sync.backlog_trend import BacklogTrend
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.replay import Barrier, replay
 from verify.changed_keys import compare_keys
+from verify.touched_references import wrong_references
 
 SMALL_BATCH = 500
 BEHIND = 3  # windows in which the queue grew: a burst of writes makes it grow in one or two
@@ -67,6 +68,17 @@ def _compare_ahead(migration: Migration, since: Snapshot, barrier: Barrier | Non
         delivered = queue.on(barrier.wait_delivered()) if barrier else queue  # holds all that this snapshot shows
         pending = delivered.touched(watermark)
         return watermark, refuse_differences(conn, migration.mapping, queue.touched(since) - pending)
+
+
+def refuse_touched_references(migration: Migration, snapshot: str, since: Snapshot) -> None:
+    """Raises DifferenceError for a reference with which the exchange's foreign keys would not validate (I13): one written since
+    `snapshot`, that of the verification, or one of a row that went since `since`, its watermark."""
+    if found := wrong_references(migration, snapshot, ChangeQueue.of(migration).touched(since)):
+        raise DifferenceError(
+            f"References written since the verification contradict their foreign key or the mapping: {' '.join(found)}.",
+            state="Nothing was changed; syncing goes on.",
+            hint="Mend these rows (RUNBOOK.md, 'Differences', 4), run `swap verify`, then this command again.",
+        )
 
 
 def refuse_differences(conn: Connection, d: TableMapping, keys: Iterable[int]) -> int:

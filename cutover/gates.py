@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from cutover.clients import refuse_clients
 from cutover.lock_table import refuse_lock_table
 from swap.core.connection import Connection
-from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
+from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError, SwapError
 from swap.core.snapshot import Snapshot
 from swap.doctor.subscriptions import refuse_subscriptions
 from swap.plan.direction import Direction
@@ -121,6 +122,16 @@ def _verification(migration: Migration, grace_s: float) -> Verified:
         id=last.id, watermark=Snapshot.parse(run.verified), age_s=last.age_s, method=last.method, finished_at=last.finished_at,
         rows=last.rows, snapshot=last.snapshot,
     )  # fmt: skip
+
+
+def why_closed(migration: Migration) -> str:
+    """Why an exchange would be refused at this moment, with the way on; empty when every gate is open (I13). Reads alone."""
+    try:
+        refuse_clients(migration.conn, migration.config.cutover.disconnect_clients)
+        check_gates(migration)
+    except SwapError as e:
+        return f"{e.message} {e.hint}"
+    return ""
 
 
 def refuse_forgotten(migration: Migration) -> None:

@@ -138,7 +138,9 @@ class _Verification:
         found.fingerprint = hashlib.sha256(repr(sorted(lines)).encode()).hexdigest()
         baseline = m.journal.baseline(m.run.id) or []
         changed_by_follow_up = [
-            named.check("drift", difference(baseline, lines)[:20], "the structure is what it was when last journalled"),
+            named.check(
+                "drift", difference(baseline, lines, m.direction)[:20], "the structure is what it was when last journalled"
+            ),
             named.indexes_valid(tables.values()),
             named.foreign_keys_valid(m.conn, m.plan, captured),
         ]

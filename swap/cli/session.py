@@ -25,12 +25,14 @@ from swap.core.printable import printable
 from swap.core.sql_text import Query
 from swap.state.journal import Journal, Run
 from swap.state.migration import Migration
-from swap.state.missing import left_over, refuse_half_built, refuse_missing
+from swap.state.missing import left_over, refuse_begun, refuse_half_built, refuse_missing
 from swap.state.tables import ENDED
 
 ON_STANDBY = ("status", "doctor")  # the commands that a standby can answer
 READS_ONLY = (*ON_STANDBY, "plan")
 NEEDS_ALL = ("sync", "cutover", "revert")  # a missing table refuses them; `verify` reports that it could not finish
+
+ENDS_OR_USES = (*NEEDS_ALL, "verify", "finalize", "abort")  # not while another one of them has removed a part
 
 
 @dataclass
@@ -70,6 +72,8 @@ class Session:
                 f"`swap {command}` is not possible: nothing is prepared for {self.config.source.name}.",
                 hint=left_over(self.journal.conn, self.config) or "Run `swap doctor`, then `swap prepare`.",
             )
+        if command in ENDS_OR_USES:
+            refuse_begun(self.journal, self.run, command)
         if command in NEEDS_ALL:
             refuse_half_built(self.journal, self.run)
             refuse_missing(self.journal, self.run)

@@ -1,6 +1,8 @@
 """The steps of `abort` and `finalize`: they remove what swap added.
 
-Each step can be repeated, so a command that was killed is run again.
+Each step can be repeated, so a command that was killed is run again. Between two of them the application works as before and after:
+what takes a trigger or a default away puts its successor in place in the same step (H64). `finalize` begins with the retired table,
+the one thing that another session may hold for long, and after whose end nothing else can go wrong for it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from swap.ddl.statistics import drop_statistics
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, ReferencePlan
 
+RETIRED = "the retired table"
+"""The name of the step that a revert does not survive. It runs without its table, too, if another session has dropped that."""
 CAPTURES = ("capture_forward", "gone_forward", "capture_reverse", "gone_reverse", "truncate", "fence")
 
 
@@ -62,16 +66,21 @@ def _drop_check(ref: ReferencePlan) -> list[Statement]:
 
 def abort_steps(plan: Plan) -> list[Step]:
     """Remove everything that `prepare` and `sync` added. Source and references are as they were."""
-    steps = [Step(f"reference {r.table}", tuple(_restore_reference(plan, r)), (r.table,), AX) for r in plan.references]
-    steps.append(Step("source", tuple(_restore_source(plan)), (plan.source,), AX))
+    steps = [Step(f"what was added to {r.table}", tuple(_restore_reference(plan, r)), (r.table,), AX) for r in plan.references]
+    steps.append(Step(f"what was added to {plan.source}", tuple(_restore_source(plan)), (plan.source,), AX))
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql)
     shadow = Statement(drop, "the shadow", plan.shadow, AX, kind=Kind.TABLE, verb=Verb.DROP)
     names = [*CAPTURES, *_guard_names(plan), *compat_function_names(plan)]
-    steps.append(Step("shadow", (shadow,), (plan.shadow,), AX))
-    steps.append(Step("objects", (*_drop_queue(plan), *_drop_functions(plan, names), *drop_spare_sequence(plan))))
-    return steps
+    steps.append(Step("the shadow", (shadow,), (plan.shadow,), AX))
+    return [*steps, *_queue_steps(plan), Step("functions", (*_drop_functions(plan, names), *drop_spare_sequence(plan)))]
+
+
+def _queue_steps(plan: Plan) -> list[Step]:
+    """One for each change table: a dump may hold it for long, so it is locked like any other table."""
+    drops = zip((change_table(plan, n) for n in (0, 1)), _drop_queue(plan), strict=True)
+    return [Step(f"the change table {table}", (drop,), (table,), AX) for table, drop in drops]
 
 
 def _restore_source(plan: Plan) -> list[Statement]:
@@ -128,18 +137,22 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, compat: bool = True) -> lis
     `compat` False: the compat columns went in an earlier `finalize`, and a column of that name is the application's now.
     """
     guards = [s.reversed() for s in source_guards(plan, plan.source, Direction.REVERSE)]
-    off = [s for s in _drop_triggers(plan, Direction.REVERSE) if s not in guards]
-    steps = [Step("capture", tuple(off), (plan.source,), AX)]
-    if plan.mode == "logical":
-        steps.append(Step(SLOT, (drop_slot(plan),)))
-    if views := drop_set_aside(plan):
-        steps.append(Step("kept views and functions", tuple(views)))
+    second_names = dict(drop_compat(plan)) if compat else {}
+    of_source = second_names.pop(plan.source, [])  # with the trigger that gives the key goes the default that takes its place
+    off = [s for s in _drop_triggers(plan, Direction.REVERSE) if s not in (*guards, *of_source)]
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(plan.retired.sql)
     retired = Statement(drop, "the retired table", plan.retired, AX, kind=Kind.TABLE, verb=Verb.DROP)
-    steps.append(Step("retired", (retired,), (plan.retired,), AX))
-    steps.append(Step("queue", (*_drop_queue(plan), *_drop_functions(plan, [*CAPTURES, "guard_forward"]))))
-    steps += [Step(f"second names of {table}", tuple(gone), (table,), AX) for table, gone in drop_compat(plan) if compat]
-    steps += [Step(f"check {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null]
+    steps = [Step(RETIRED, (*drop_set_aside(plan), retired), (plan.retired,), AX)]
+    what = "capture and the second names" if of_source else "capture"
+    steps.append(Step(f"{what} of {plan.source}", (*off, *of_source), (plan.source,), AX))
+    if plan.mode == "logical":
+        steps.append(Step(SLOT, (drop_slot(plan),)))
+    steps += _queue_steps(plan)
+    steps.append(Step("functions of capture", tuple(_drop_functions(plan, [*CAPTURES, "guard_forward"]))))
+    steps += [Step(f"the second names of {table}", tuple(gone), (table,), AX) for table, gone in second_names.items()]
+    steps += [
+        Step(f"the check of {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null
+    ]
     if functions := _drop_functions(plan, compat_function_names(plan)):
         steps.append(Step("functions of second names", tuple(functions)))
     return [*steps, *_drop_legacy(plan, guards)] if drop_legacy else steps
@@ -153,11 +166,11 @@ def _drop_legacy(plan: Plan, guards_off: list[Statement]) -> list[Step]:
         guards = [s.reversed() for s in reference_guards(plan, ref.columns, ref.table, Direction.REVERSE)]
         column = drop.format(ref.table.sql, sql.Identifier(ref.columns.legacy_column))
         gone = Statement(column, "the integer reference", ref.table, AX, kind=Kind.COLUMN, verb=Verb.DROP)
-        steps.append(Step(f"reference {ref.table}.{ref.columns.number}", (*guards, gone), (ref.table,), AX))
+        steps.append(Step(f"{ref.table}.{ref.columns.legacy_column}", (*guards, gone), (ref.table,), AX))
     own = [*guards_off]
     for name in (plan.legacy_key, *(r.legacy_column for r in plan.own_references)):
         column = drop.format(plan.source.sql, sql.Identifier(name))
         own.append(Statement(column, "the integer key", plan.source, AX, kind=Kind.COLUMN, verb=Verb.DROP))
-    steps.append(Step("legacy key", tuple(own), (plan.source,), AX))
-    steps.append(Step("guards", (*_drop_functions(plan, _guard_names(plan)), *drop_spare_sequence(plan))))
+    steps.append(Step(f"the integers of {plan.source}", tuple(own), (plan.source,), AX))
+    steps.append(Step("functions of guards", (*_drop_functions(plan, _guard_names(plan)), *drop_spare_sequence(plan))))
     return steps

@@ -206,6 +206,9 @@ def _look_alikes(found: list[LookAlike]) -> list[str]:
 
 def _tail() -> list[str]:
     return [
+        "# [finalize]",
+        "# min_age_s = 604800  # `finalize` only so long after the cutover; by default at any time",
+        "",
         "# [hooks]",
         '# pre_swap_snapshot = ["./hooks/pg_dump.sh"]  # argv, no shell; docs/hooks.md. Without one, `cutover` needs --no-snapshot',
         "# timeout_s = 3600",
