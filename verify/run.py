@@ -19,6 +19,7 @@ from swap.catalog.model import Table
 from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
 from swap.ddl.compat import compat_pairs
+from swap.plan.direction import Direction
 from swap.prepare.drift import difference, watched_tables
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED
@@ -152,10 +153,16 @@ class _Verification:
         found.checks += [
             structure_check,
             *changed_by_follow_up,
-            named.sequences_ahead(m.conn, m.plan, self.mapping),
+            named.sequences_ahead(m.conn, m.plan, self.mapping, was_behind=self._was_behind()),
             named.capture_installed(m.conn, m.plan, m.direction, {t.name: t.oid for t in captured}, baseline),
             named.no_direct_writer(m.conn, m.plan, tables[self.mapping.target]),
         ]
+
+    def _was_behind(self) -> bool:
+        """Whether the key's sequence was behind its keys before the cutover, as the last verification then saw it."""
+        if self.m.direction is Direction.FORWARD:
+            return True
+        return self.m.journal.verifications.last_check(self.m.run.id, Direction.FORWARD, "sequences_ahead") == "warning"
 
     def _check_mapping(self, workers: Workers, tables: Tables) -> None:
         keys = key_columns(self.mapping, tables[self.mapping.origin], tables[self.mapping.target])

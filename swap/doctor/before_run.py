@@ -21,6 +21,7 @@ from swap.doctor.dependents import check_dependents
 from swap.doctor.disk import check_disk, check_locks, free_bytes, needed_bytes
 from swap.doctor.finding import Finding, Subject, warning
 from swap.doctor.key import check_identity, check_identity_data, check_key
+from swap.doctor.key_sequence import check_key_sequence
 from swap.doctor.look_alikes import check_look_alikes
 from swap.doctor.look_alikes_nested import look_alikes
 from swap.doctor.names import check_names
@@ -160,6 +161,7 @@ def _check_rows(conn: Connection, subject: Subject, about: list[Finding], timeou
     found = look_alikes(conn, subject.source.name, config.source.key, config.names.state_schema)
     declared = {(r.table, r.column) for r in subject.references}
     return [
+        *check_key_sequence(conn, subject, timeout_ms),
         *check_identity_data(conn, subject, timeout_ms),
         *check_data(conn, subject, timeout_ms),
         *check_not_valid(conn, subject, timeout_ms),

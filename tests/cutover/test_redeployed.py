@@ -72,6 +72,6 @@ def test_before_the_cutover_the_text_counts(start: Start, database: Database, co
     """The exchange would create the recorded one in its place."""
     cycle = start(SCHEMA, accept=ACCEPT)
     cycle.ready()
-    connect(database.owner).execute(verbatim(NEW.split(";")[0].replace("legacy_id", "id")))
+    connect(database.owner).execute(verbatim(NEW.split(";", maxsplit=1)[0].replace("legacy_id", "id")))
     with pytest.raises(RefusedError, match=r"get_user\(bigint\)"):
         cycle.exchange("cutover")
