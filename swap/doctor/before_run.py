@@ -34,6 +34,7 @@ from swap.doctor.replication import check_logical
 from swap.doctor.server import Server
 from swap.doctor.state import State, check_other_runs
 from swap.doctor.subscriptions import check_subscriptions
+from swap.doctor.table_mentions import check_table_mentions
 from swap.doctor.tables import check_exclusions, check_rewrite, check_tables
 from swap.plan.assume_fixed import assume_fixed, with_key
 from swap.plan.model import Plan
@@ -166,4 +167,5 @@ def _check_rows(conn: Connection, subject: Subject, about: list[Finding], timeou
         *check_data(conn, subject, timeout_ms),
         *check_not_valid(conn, subject, timeout_ms),
         *check_look_alikes(found, declared, config.ignore),
+        *check_table_mentions(conn, subject),
     ]
