@@ -45,6 +45,9 @@ def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
         found.append(
             blocker("logical-capture", source.name, detail, f"ALTER TABLE {source.name} REPLICA IDENTITY DEFAULT; {TRIGGER}")
         )
+    if source.primary_key is not None and source.primary_key.deferrable:
+        detail = "the primary key is deferrable, so it is no replica identity: UPDATE and DELETE of the application would fail"
+        found.append(blocker("logical-capture", source.name, detail, 'Use [sync] mode = "trigger".'))
     (senders,) = read(conn, Senders, "senders.sql")
     if senders.used >= senders.most:
         detail = f"all {senders.most} walsenders are in use (max_wal_senders)"

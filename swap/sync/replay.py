@@ -128,6 +128,8 @@ def apply(migration: Migration, batch: Batch, *, two_pass: bool, queue: ChangeQu
         conn.execute(delete_all_gone(d))
     if queue.conn is not conn:
         conn.execute(sql.SQL(NESTED_LOOPS))
+    primary = migration.plan.source_table.primary_key
+    immediate = primary is None or not primary.deferrable
     stale: list[int] = []
 
     def delete(keys: list[int], left: list[int]) -> None:
@@ -136,7 +138,7 @@ def apply(migration: Migration, batch: Batch, *, two_pass: bool, queue: ChangeQu
 
     def put(keys: list[int], left: list[int]) -> None:
         stale.extend(_delete_gone(migration, d, keys, left))
-        conn.execute(upsert(d, keys))
+        conn.execute(upsert(d, keys) if immediate else update_and_insert(d, keys))
 
     if two_pass:
         _slices(queue, batch, delete)
@@ -231,6 +233,32 @@ def upsert(d: TableMapping, keys: list[int]) -> sql.Composed:
         sets=comma.join(sql.SQL("{} = EXCLUDED.{}").format(n, n) for n in names),
         old=comma.join(sql.SQL("t.{}").format(n) for n in names),
         new=comma.join(sql.SQL("EXCLUDED.{}").format(n) for n in names),
+    )
+
+
+def update_and_insert(d: TableMapping, keys: list[int]) -> sql.Composed:
+    """The same for a key that is no arbiter of ON CONFLICT: a deferrable one (H61). There is one writer, so no row comes in between."""
+    written = [m for m in d.columns if m.written]
+    names = [sql.Identifier(m.target) for m in written]
+    aliases = [sql.Identifier("v", f"c{n}") for n in range(len(written))]
+    comma = sql.SQL(", ")
+    return sql.SQL(
+        "UPDATE {t} t SET {sets} FROM (SELECT s.{sk}, {values} FROM {s} s WHERE s.{sk} = ANY ({keys})) v (k, {numbered})"
+        " WHERE t.{tk} = v.k AND ROW({old})::record *<> ROW({new})::record;"
+        " INSERT INTO {t} ({columns}) SELECT {values} FROM {s} s WHERE s.{sk} = ANY ({keys})"
+        " AND NOT EXISTS (SELECT FROM {t} t WHERE t.{tk} = s.{sk})"
+    ).format(
+        t=d.target.sql,
+        s=d.origin.sql,
+        columns=comma.join(names),
+        values=comma.join(d.value(m) for m in written),
+        numbered=comma.join(sql.Identifier(f"c{n}") for n in range(len(written))),
+        sk=sql.Identifier(d.origin_key),
+        tk=sql.Identifier(d.target_key),
+        keys=key_array(keys),
+        sets=comma.join(sql.SQL("{} = {}").format(n, a) for n, a in zip(names, aliases, strict=True)),
+        old=comma.join(sql.SQL("t.{}").format(n) for n in names),
+        new=comma.join(aliases),
     )
 
 
