@@ -2,6 +2,7 @@ PYTHON ?= python3
 # Test processes, each with a server of its own: `make test WORKERS=0` runs in one process, for a debugger.
 WORKERS ?= 2
 PYTEST_ARGS ?=
+IMAGE_ARGS ?=
 VARIANT ?=
 MODE ?=
 SLICE ?= 1/1
@@ -9,11 +10,16 @@ VERSIONS ?= 15 16 17 18
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Environments of their own, each with what one target needs.
+DOCS := .venv-docs
+DEMO := .venv-demo
 STAMP := $(VENV)/installed
+# What `make test` leaves out: each has a target of its own.
+ORDINARY := not soak and not package and not docker
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-modes test-matrix soak faults lint format demo bench clean
+.PHONY: help venv test test-modes test-matrix test-package test-docker witness image dist docs captures release-notes soak faults lint format demo bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -27,19 +33,46 @@ $(STAMP): requirements/test.lock pyproject.toml
 	touch $@
 
 test: venv  ## the suite, on PostgreSQL 18 or SWAP_TEST_PG, with SWAP_TEST_MODE or the default of both captures
-	$(PYTEST) -m "not soak"
+	$(PYTEST) -m "$(ORDINARY)"
 
 test-modes: venv  ## the whole suite with each capture, triggers and logical replication
-	SWAP_TEST_MODE=trigger $(PYTEST) -m "not soak"
-	SWAP_TEST_MODE=logical $(PYTEST) -m "not soak"
+	SWAP_TEST_MODE=trigger $(PYTEST) -m "$(ORDINARY)"
+	SWAP_TEST_MODE=logical $(PYTEST) -m "$(ORDINARY)"
 
 test-matrix: venv  ## the suite, with each capture, on each of VERSIONS that is installed; all of them, whichever fails
 	@failed=; for version in $(VERSIONS); do \
 	    if $(BIN)/python -c "from swap.demo.binaries import find_binaries; find_binaries('$$version')" 2>/dev/null; \
 	    then for mode in trigger logical; do echo "== PostgreSQL $$version, $$mode"; \
-	        SWAP_TEST_PG=$$version SWAP_TEST_MODE=$$mode $(PYTEST) -m "not soak" || failed="$$failed $$version/$$mode"; done; \
+	        SWAP_TEST_PG=$$version SWAP_TEST_MODE=$$mode $(PYTEST) -m "$(ORDINARY)" || failed="$$failed $$version/$$mode"; done; \
 	    else echo "== PostgreSQL $$version is not installed here: skipped"; fi; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+witness: venv  ## what the application notices before the cutover, for every schema of tests/fixtures (`make test` tries a sample)
+	SWAP_WITNESS=all $(PYTEST) tests/witness
+
+test-package: venv  ## sdist, wheel, zipapp, pipx and uvx, each installed into an environment of its own; needs the network
+	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m package --timeout 0 tests/package
+
+image:  ## the image pg-uuid-swap, by Docker
+	docker build --file docker/Dockerfile --tag pg-uuid-swap $(IMAGE_ARGS) .
+
+test-docker: venv  ## image and services on a base made by debootstrap, with a dockerd of its own; root, Docker and debootstrap
+	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m docker --timeout 0 tests/docker
+
+dist: venv  ## sdist, wheel and zipapp, in dist/
+	$(BIN)/python -m tools.dist
+
+release-notes:  ## the changelog of one version: VERSION=0.2.0
+	@$(PYTHON) -m tools.release_notes $(VERSION)
+
+docs: $(DOCS)/installed  ## the site, in build/site; a broken link or an orphan page is an error
+	$(DOCS)/bin/python -m tools.site build
+
+captures: venv  ## the pictures of terminal and report in docs/, from a real run
+	$(BIN)/python -m tools.captures
+
+$(DOCS)/installed: requirements/docs.lock
+	@$(PYTHON) -m tools.environment $(DOCS) $<
 
 soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0
@@ -57,12 +90,15 @@ format: venv  ## rewrite the sources in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-demo: venv  ## the whole cycle on a private server; VARIANT=adopt or fresh, MODE=trigger or logical
-	$(BIN)/swap demo $(if $(VARIANT),--variant $(VARIANT)) $(if $(MODE),--mode $(MODE))
+demo: $(DEMO)/installed  ## the whole cycle on a private server; VARIANT=adopt or fresh, MODE=trigger or logical
+	@PYTHONPATH=$(CURDIR) $(DEMO)/bin/python -P -m swap demo $(if $(VARIANT),--variant $(VARIANT)) $(if $(MODE),--mode $(MODE))
+
+$(DEMO)/installed: requirements/demo.lock
+	@$(PYTHON) -m tools.environment $(DEMO) $<
 
 bench: venv  ## the measurements
 	$(BIN)/python -m bench
 
 clean:  ## everything that can be made again
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(DOCS) $(DEMO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

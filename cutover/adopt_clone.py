@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
 from cutover.restore_capture import COMPLETE, MISSED
-from swap.core.advisory_locks import only_operator, taking_over
 from swap.core.lock_retries import with_locks
 from swap.core.statement import AX, script
-from swap.ddl.change_tables import change_table, empty_queue
+from swap.ddl.change_tables import change_table, queue_again
 from swap.ddl.replication import SLOT
 from swap.prepare.drift import drift, store_baseline, table_oids
 from swap.prepare.slot import slot_name
@@ -25,6 +24,7 @@ from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
 from swap.state.missing import HALF_BUILT
 from swap.state.origin import Copied
+from swap.sync.take_over import take_over
 
 BEGUN = (Phase.PREPARING, Phase.PREPARED, Phase.BACKFILLING)
 
@@ -43,7 +43,7 @@ def _means(copied: Copied, run: Run) -> str:
         return "cannot go on, since it was still being built; `swap abort` removes what is there"
     out = "`finalize` ends it" if run.phase is Phase.CUT_OVER else "`swap abort` removes what is there"
     return (
-        "its queue, its verification and the ids of its exchanges are forgotten, and the structure of its tables is recorded as it is"
+        "its position in the queue, its verification and the ids of its exchanges are forgotten, and the structure of its tables is recorded as it is"
         f" here, so `swap prepare` compares all rows and queues what differs, then `swap sync --once` and `swap verify`; or {out}"
     )
 
@@ -53,8 +53,8 @@ def adopt_clone(copied: Copied, migrations: Iterable[Migration], record: Callabl
     of them, and LockError."""
     with ExitStack() as held:
         for m in migrations:
-            held.enter_context(only_operator(m.conn, m.plan.tag))
-            held.enter_context(taking_over(m.conn, m.plan.tag))
+            held.enter_context(m.locks.only_operator())
+            held.enter_context(m.locks.taking_over())
             if not copied.promoted:
                 _forget(m, copied)
         record()
@@ -62,12 +62,15 @@ def adopt_clone(copied: Copied, migrations: Iterable[Migration], record: Callabl
 
 def _forget(m: Migration, copied: Copied) -> None:
     conn, journal, run = m.conn, m.journal, m.reload()
-    queue = [t for t in (change_table(run.plan, n) for n in (0, 1)) if table_oids(conn, [t])]
+    if run.phase in COMPLETE:
+        take_over(m)  # a run of an older version, whose entries have other columns
+    names = [change_table(run.plan, n, t.number) for t in run.plan.swapped for n in (0, 1)]
+    queue = [t for t in names if table_oids(conn, [t])]
 
     def body() -> None:
+        journal.forget_positions(run.id)  # first: the watermark must not see this transaction, whose entries follow
         if queue:
-            conn.execute(script(empty_queue(queue)))
-        journal.forget_positions(run.id)
+            conn.execute(script(queue_again(run.plan)))
         if run.mode == "logical" and run.phase is not Phase.PREPARING:
             journal.forget_step(run.id, SLOT)
             journal.capture.begin_stream(run.id, slot_name(conn, run.plan), 0)  # a slot that is not there: `prepare` makes it

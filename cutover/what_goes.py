@@ -84,7 +84,7 @@ def what_goes(migration: Migration, *, drop_legacy: bool) -> WhatGoes:
     at = journal.attempts.exchanged_at(run.id)
     last = journal.verifications.last(run.id)
     since = last is not None and at is not None and last.finished_at > at
-    goes = [*_tables(conn, [run.plan.retired]), *(_columns(conn, run.plan) if drop_legacy else [])]
+    goes = [*_tables(conn, [t.retired for t in run.plan.swapped]), *(_columns(conn, run.plan) if drop_legacy else [])]
     return WhatGoes(tuple(goes), at, journal.attempts.exchanged_s(run.id), last if since else None)
 
 
@@ -137,8 +137,7 @@ class _Values(NamedTuple):
 def _columns(conn: Connection, plan: Plan) -> list[Goes]:
     """Every integer column that is still there."""
     pairs = [(plan.source, plan.legacy_key, plan.key)]
-    pairs += [(plan.source, r.legacy_column, r.column) for r in plan.own_references]
-    pairs += [(r.table, r.columns.legacy_column, r.columns.column) for r in plan.references]
+    pairs += [(r.table, r.legacy_column, r.column) for r in plan.all_references]
     there = {TableName(t.schema, t.name): t.columns for t in _read(conn, [table for table, _, _ in pairs])}
     out = []
     for table, integer, uuid in pairs:

@@ -23,7 +23,7 @@ _CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 def run(args: list[str]) -> int:
     """Run one command line and return its exit code. No exception leaves it."""
-    args = _asking_for_help(args)
+    args = _in_typers_words(args)
     as_json = "--json" in args
     try:
         result = app(args=args, standalone_mode=False, prog_name="swap")
@@ -47,8 +47,10 @@ def run(args: list[str]) -> int:
     return _report(error, as_json=as_json, verbose="-v" in args or "--verbose" in args, args=args)
 
 
-def _asking_for_help(args: list[str]) -> list[str]:
-    """`swap`, `swap help` and `swap help COMMAND` in the words that typer knows."""
+def _in_typers_words(args: list[str]) -> list[str]:
+    """`swap`, `swap help`, `swap help COMMAND` and `swap --version` in the words that typer knows."""
+    if args[:1] == ["--version"]:
+        return ["version", *args[1:]]
     if args in ([], ["help"], ["help", "help"]):
         return ["--help"]
     return [*args[1:], "--help"] if args[0] == "help" else args

@@ -11,7 +11,22 @@ from typing import Annotated, Any
 
 import typer
 
-from swap.cli.options import Clients, ConfigFile, DryRun, Dsn, Jobs, Json, Method, Mode, ShowQueries, Variant, Verbose, Yes
+from swap.cli.options import (
+    Clients,
+    ConfigFile,
+    DryRun,
+    Dsn,
+    Hook,
+    Jobs,
+    Json,
+    Method,
+    Mode,
+    Shell,
+    ShowQueries,
+    Variant,
+    Verbose,
+    Yes,
+)  # fmt: skip
 
 app = typer.Typer(
     name="swap",
@@ -22,10 +37,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     # Defaults for the options before the command: for one without a value typer loads pydantic, to validate None.
     context_settings={
-        "default_map": {"help": False, "install_completion": False, "show_completion": False},
+        "default_map": {"help": False, "install_completion": False, "show_completion": False, "show_version": False},
         "help_option_names": ["-h", "--help"],
     },
 )
+
+
+@app.callback()
+def top(
+    show_version: Annotated[bool, typer.Option("--version", help="Show the versions of swap, its state layout, Python and libpq.")] = False,
+) -> None:  # fmt: skip
+    """Hold the options before the command. `swap.cli.run` turns `--version` into the command `version`, which takes --json too."""
 
 
 def command(example: str, does: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -102,6 +124,14 @@ def status(
     from swap.cli.status import work
 
     work(dsn, config, watch=watch, as_json=as_json)
+
+
+@command("swap check", "Say whether the run needs a person: an exit code.")
+def check(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> int:
+    """Whether the run needs a person, for a container's health and for monitoring. Exit code 3 names what is wrong."""
+    from swap.cli.check import work
+
+    return work(dsn, config, as_json=as_json)
 
 
 @command("swap pause", "Stop a running sync after the batch in hand.")
@@ -220,3 +250,46 @@ def demo(
     from swap.cli.demo import work
 
     return work(variant=variant.value, users=users, mode=mode.value, as_json=as_json)
+
+
+@command("swap hook pg_dump --print > snapshot.sh", "Run or print one of the two ready snapshot hooks.")
+def hook(
+    name: Annotated[Hook, typer.Argument(help="Which one.")],
+    show: Annotated[bool, typer.Option("--print", help="Print the script instead: a start for one of your own.")] = False,
+    as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """A ready snapshot hook: in swap.toml, pre_swap_snapshot = ["swap", "hook", NAME]. By hand it tries that out."""
+    from swap.cli.hook import work
+
+    work(name.value, show=show, as_json=as_json)
+
+
+@command("swap completion bash > /usr/share/bash-completion/completions/swap", "Print the completion script of a shell.")
+def completion(
+    shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.")],
+    as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Print a shell's completion script, for a package or an image. For yourself: swap --install-completion."""
+    from swap.cli.completion import work
+
+    work(shell.value, as_json=as_json)
+
+
+@command("swap man --out ~/.local/share/man/man1", "Print a manual page, or write all of them.")
+def man(
+    name: Annotated[str | None, typer.Argument(metavar="COMMAND", help="Whose page; without one, the page of swap.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIRECTORY", help="Write every page there.")] = None,
+    as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """The manual pages, made from the help: swap man verify | man -l -."""
+    from swap.cli.man import work
+
+    work(out, name, as_json=as_json)
+
+
+@command("swap version --json", "Show the versions of swap and of what it stands on.")
+def version(as_json: Json = False, verbose: Verbose = False) -> None:
+    """The versions of swap, its state layout, Python, libpq and psycopg: for a report of a defect. Also: swap --version."""
+    from swap.cli.version import work
+
+    work(as_json=as_json)

@@ -20,6 +20,21 @@ Clients = Annotated[
 ]
 
 
+class Shell(StrEnum):
+    """A shell that completes commands and options."""
+
+    bash = "bash"
+    zsh = "zsh"
+    fish = "fish"
+
+
+class Hook(StrEnum):
+    """A ready snapshot hook (swap/hooks)."""
+
+    pg_dump = "pg_dump"
+    restore_point = "restore_point"
+
+
 class Mode(StrEnum):
     """How changes are captured."""
 

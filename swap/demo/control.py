@@ -39,6 +39,7 @@ class Control:
     reconnected: int = 0
     transactions: int = 0
     longest_stall_s: float = 0.0
+    longest_lately_s: float = 0.0
     errors: list[str] = field(default_factory=list)
     last_failures: dict[str, str] = field(default_factory=dict)
 
@@ -67,6 +68,13 @@ class Control:
     def took(self, seconds: float) -> None:
         with self.changed:
             self.longest_stall_s = max(self.longest_stall_s, seconds)
+            self.longest_lately_s = max(self.longest_lately_s, seconds)
+
+    def take_longest_s(self) -> float:
+        """The longest attempt since the last call."""
+        with self.changed:
+            longest, self.longest_lately_s = self.longest_lately_s, 0.0
+            return longest
 
     def committed(self, writes: int) -> None:
         with self.changed:

@@ -98,6 +98,10 @@ class Load:
     def stats(self) -> LoadStats:
         return self._control.stats()
 
+    def take_longest_s(self) -> float:
+        """The longest attempt of a transaction since the last call, in seconds."""
+        return self._control.take_longest_s()
+
     def wait_for(self, n_more_transactions: int, timeout: float = 60) -> None:
         """Wait until so many more transactions are acknowledged. Raises TimeoutError, with the reason why they are not."""
         self._control.await_transactions(n_more_transactions, timeout)

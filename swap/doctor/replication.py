@@ -39,15 +39,18 @@ def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
     if subject.config.sync.mode != "logical":
         return []
     source = subject.source
-    found = []
-    if source.replident != "d":
-        detail = "logical capture needs the default replica identity: the primary key"
-        found.append(
-            blocker("logical-capture", source.name, detail, f"ALTER TABLE {source.name} REPLICA IDENTITY DEFAULT; {TRIGGER}")
-        )
-    if source.primary_key is not None and source.primary_key.deferrable:
-        detail = "the primary key is deferrable, so it is no replica identity: UPDATE and DELETE of the application would fail"
-        found.append(blocker("logical-capture", source.name, detail, 'Use [sync] mode = "trigger".'))
+    detail = "logical capture needs the default replica identity: the primary key"
+    found = [
+        blocker("logical-capture", t.name, detail, f"ALTER TABLE {t.name} REPLICA IDENTITY DEFAULT; {TRIGGER}")
+        for t in subject.rebuilt
+        if t.replident != "d"
+    ]
+    detail = "the primary key is deferrable, so it is no replica identity: UPDATE and DELETE of the application would fail"
+    found += [
+        blocker("logical-capture", t.name, detail, 'Use [sync] mode = "trigger".')
+        for t in subject.rebuilt
+        if t.primary_key is not None and t.primary_key.deferrable
+    ]
     (senders,) = read(conn, Senders, "senders.sql")
     if senders.used >= senders.most:
         detail = f"all {senders.most} walsenders are in use (max_wal_senders)"

@@ -17,13 +17,14 @@ LONG_TRANSACTION_S = 300
 
 class Server(NamedTuple):
     """The server, the session and the role. `standby`: the server is in recovery. `lock_slots`: how many locks the whole server can
-    hold. `sees_stats`, `may_signal`: of other roles' sessions. `data_directory`: None where the role may not know it."""
+    hold. `replicates_by_membership`: the server has the role `rds_replication`. `sees_stats`, `may_signal`: of other roles' sessions. `data_directory`: None where the role may not know it."""
 
     role: str
     database: str
     backend_pid: int
     standby: bool
     may_replicate: bool
+    replicates_by_membership: bool
     wal_level: str
     slots_max: int
     slots_used: int
@@ -117,7 +118,8 @@ def check_wal(server: Server, config: Config, *, slot_exists: bool) -> list[Find
         detail = f"all {server.slots_max} replication slots are in use"
         found.append(blocker("wal-level", "server", detail, "Raise max_replication_slots and restart, or drop a slot."))
     if not server.may_replicate:
-        hint = f"ALTER ROLE {quote(server.role)} REPLICATION;"
+        role = quote(server.role)
+        hint = f"GRANT rds_replication TO {role};" if server.replicates_by_membership else f"ALTER ROLE {role} REPLICATION;"
         found.append(blocker("wal-level", server.role, "mode logical needs the REPLICATION attribute", hint))
     return or_ok(found, "wal-level", "server", "wal_level = logical, a slot is free, the role may replicate")
 
@@ -179,7 +181,7 @@ def check_hook(config: Config) -> Finding:
     hook = config.hooks.pre_swap_snapshot
     if hook:
         return ok("snapshot-hook", hook[0], f"runs before a cutover, {config.hooks.timeout_s} s at most")
-    hint = "Set [hooks] pre_swap_snapshot (docs/hooks.md has two ready ones), or cut over with --no-snapshot."
+    hint = 'Set [hooks] pre_swap_snapshot = ["swap", "hook", "pg_dump"] (docs/hooks.md), or cut over with --no-snapshot.'
     return warning("snapshot-hook", "[hooks]", "no snapshot hook is configured: `cutover` will refuse", hint)
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
+from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.names import TableName, expand, quote
 from swap.core.sql_text import load_sql
@@ -40,58 +41,52 @@ class Column(NamedTuple):
 
 
 def check_table_mentions(conn: Connection, subject: Subject) -> list[Finding]:
-    """A warning, with the count, for each column that holds the source and is not in `ignore`. Each scan takes SCAN_MS at most, under
-    ACCESS SHARE."""
-    source, until = subject.source.name, time.monotonic() + ALL_S
-    plain = ".".join
-    found = []
+    """A warning, with the count, for each column that holds a table that is rebuilt, and is not in `ignore`. Each scan takes SCAN_MS at
+    most, under ACCESS SHARE; all of them ALL_S. Names in text are looked for of the source alone."""
+    until, found = time.monotonic() + ALL_S, list[Finding]()
     for c in read(conn, Column, "table_mentions_columns.sql", state_schema=subject.config.names.state_schema):
-        if {c.label, plain((c.schema, c.relation, c.column))} & set(subject.config.ignore):
+        if {c.label, f"{c.schema}.{c.relation}.{c.column}"} & set(subject.config.ignore):
             continue
-        rows = (
-            scan(conn, Count, _statement(c, subject), SCAN_MS)
-            if time.monotonic() < until
-            else NotChecked("not checked: too many")
-        )
-        if isinstance(rows, NotChecked):
-            if c.kind != "name":
-                found.append(
-                    warning("table-mention", c.label, f"holds tables; whether {source} is one was {rows.reason}", "Look for it.")
-                )
-        elif rows[0].rows:
-            found.append(_finding(c, rows[0].rows, subject))
-    return or_ok(found, "table-mention", source, "no column holds it by its oid or its name")
+        for table in subject.rebuilt[:1] if c.kind == "name" else subject.rebuilt:
+            late = time.monotonic() > until
+            rows = (
+                NotChecked("not checked: there are too many") if late else scan(conn, Count, _statement(c, table.name), SCAN_MS)
+            )
+            if isinstance(rows, NotChecked):
+                detail = f"holds tables; whether {table.name} is one was {rows.reason}"
+                found += [warning("table-mention", c.label, detail, "Look for it.")] if c.kind != "name" else []
+            elif rows[0].rows:
+                found.append(_finding(c, rows[0].rows, table.name, subject.config))
+    return or_ok(found, "table-mention", subject.source.name, "no column holds it by its oid or its name")
 
 
-def _finding(c: Column, rows: int, subject: Subject) -> Finding:
-    source = subject.source.name
+def _finding(c: Column, rows: int, table: TableName, config: Config) -> Finding:
     if c.kind == "name":
-        detail = f"holds the name of {source} in {rows:,} rows. The name goes on meaning the live table"
+        detail = f"holds the name of {table} in {rows:,} rows. The name goes on meaning the live table"
         hint = "If a column beside it holds keys of that table, the application converts them. Then list this one in `ignore`."
         return warning("table-mention", c.label, detail, hint)
-    retired = source.renamed(expand(subject.config.names.retired, source.name))
-    detail = f"holds {source} by its oid in {rows:,} rows: after the cutover they mean {retired}, and after `finalize` nothing"
+    retired = table.renamed(expand(config.names.retired, table))
+    detail = f"holds {table} by its oid in {rows:,} rows: after the cutover they mean {retired}, and after `finalize` nothing"
     if c.many or c.kind == "type":
-        hint = f"Bring them to the new {source} after the cutover, and back after a revert; or list the column in `ignore`."
+        hint = f"Bring them to the new {table} after the cutover, and back after a revert; or list the column in `ignore`."
     else:
-        name, table = quote(c.column), c.table
+        name = quote(c.column)
         hint = (
-            f"After the cutover: UPDATE {table} SET {name} = '{source}'::regclass WHERE {name} = '{retired}'::regclass; (after a revert"
+            f"After the cutover: UPDATE {c.table} SET {name} = '{table}'::regclass WHERE {name} = '{retired}'::regclass; (after a revert"
             " the same with the shadow's name), or list the column in `ignore`."
         )
     return warning("table-mention", c.label, detail, hint)
 
 
-def _statement(c: Column, subject: Subject) -> sql.Composed:
-    source = subject.source.name
-    relation = sql.SQL("{}::regclass::oid").format(sql.Literal(str(source)))
+def _statement(c: Column, table: TableName) -> sql.Composed:
+    relation = sql.SQL("{}::regclass::oid").format(sql.Literal(str(table)))
     row_type = sql.SQL("(SELECT t.reltype FROM pg_class t WHERE t.oid = {})").format(relation)
-    names = [source.name, str(source), f"{source.schema}.{source.name}", quote(source.name)]
+    names = sorted({table.name, str(table), f"{table.schema}.{table.name}", quote(table.name)})
     holds = {
         ("oid", False): sql.SQL("s.v::oid = {}").format(relation),
         ("oid", True): sql.SQL("{} = ANY (s.v::oid[])").format(relation),
         ("type", False): sql.SQL("s.v::oid = {}").format(row_type),
-        ("name", False): sql.SQL("s.v::text = ANY ({})").format(sql.Literal(sorted(set(names)))),
+        ("name", False): sql.SQL("s.v::text = ANY ({})").format(sql.Literal(names)),
     }[c.kind, c.many]
     large = c.kind == "name" and c.rows_estimate > SAMPLE_ROWS
     percent = max(100 * SAMPLE_ROWS / max(c.rows_estimate, 1), 0.001)

@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -17,13 +18,15 @@ import pytest
 
 from cutover import hook
 from cutover.hook import HookResult, run_hook
+from swap import hooks as ready
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import ExitCode, StoppedError
 from swap.core.libpq_environment import libpq_environment
+from tests.support.commands import ROOT, Cli
 from tests.support.servers import DatabaseServer, ExampleFactory
 from tests.support.waiting import wait_until
 
-HOOKS = Path(__file__).resolve().parents[2] / "hooks"
+PG_DUMP, RESTORE_POINT = ["swap", "hook", "pg_dump"], ["swap", "hook", "restore_point"]
 Script = Callable[[str], str]
 
 
@@ -197,7 +200,7 @@ def test_an_interrupt_ends_the_group_and_propagates(script: Script, tmp_path: Pa
         "cutover.hook._follow = lambda *args: ((cwd / 'followed').touch(), follow(*args))[1];"
         f"cutover.hook.run_hook({argv!r}, env={{}}, timeout_s=60, cwd=cwd)"
     )
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=HOOKS.parent, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     pid_file = tmp_path / "pid"
     wait_until(lambda: pid_file.exists() and pid_file.read_text().strip(), what="the hook runs")
     wait_until((tmp_path / "followed").exists, what="its start is known")  # an interrupt just before that would leave it running
@@ -221,12 +224,29 @@ def hook_env(server: DatabaseServer, conninfo: str) -> dict[str, str]:
     return {**env, "PATH": path, "SWAP_RUN_ID": "7", "SWAP_PHASE": "syncing", "SWAP_TABLE": "public.users"}
 
 
+def test_an_interrupt_while_it_starts(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the fork and the moment when there is a process to kill."""
+    start, started = hook._start, list[int]()
+
+    def interrupted(*args: Any) -> subprocess.Popen[bytes]:
+        process = start(*args)
+        started.append(process.pid)
+        signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(hook, "_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run([script("sleep 600")], tmp_path)
+    assert len(started) == 1
+    wait_until(lambda: gone(started[0]), what="the hook has ended")
+
+
 def test_pg_dump_hook_leaves_a_dump_that_restores(
     server: DatabaseServer, example: ExampleFactory, tmp_path: Path, new_database: Callable[[str], object]
 ) -> None:
     database = example("adopt", users=50)
     env = hook_env(server, database.superuser) | {"SWAP_SNAPSHOT_DIR": "backups/today"}
-    result = run_hook([str(HOOKS / "pg_dump.sh")], env=env, timeout_s=60, cwd=tmp_path)
+    result = run_hook(PG_DUMP, env=env, timeout_s=60, cwd=tmp_path)
     dump = Path(result.snapshot)
     assert dump.parent == tmp_path / "backups" / "today"
     assert dump.name.startswith("7-syncing-")
@@ -241,14 +261,14 @@ def test_pg_dump_hook_fails_cleanly(server: DatabaseServer, example: ExampleFact
     """A role that may not read everything gets no dump, and no half of one is left behind."""
     database = example("adopt", users=50)
     with pytest.raises(StoppedError, match="exit code") as raised:
-        run_hook([str(HOOKS / "pg_dump.sh")], env=hook_env(server, database.app), timeout_s=60, cwd=tmp_path)
+        run_hook(PG_DUMP, env=hook_env(server, database.app), timeout_s=60, cwd=tmp_path)
     assert "pg_dump: error" in raised.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
 def test_restore_point_hook_names_the_point_and_its_lsn(server: DatabaseServer, example: ExampleFactory, tmp_path: Path) -> None:
     database = example("adopt", users=50)
-    argv = [str(HOOKS / "restore_point.sh")]
+    argv = RESTORE_POINT
     with pytest.raises(StoppedError, match="exit code"):
         run_hook(argv, env=hook_env(server, database.owner), timeout_s=60, cwd=tmp_path)
     with psycopg.connect(database.superuser, autocommit=True) as conn:
@@ -257,3 +277,43 @@ def test_restore_point_hook_names_the_point_and_its_lsn(server: DatabaseServer, 
     name, _, lsn = result.snapshot.partition(" at ")
     assert name.startswith("swap-7-syncing-")
     assert "/" in lsn
+
+
+# `swap hook`, and its place in swap.toml.
+
+
+def test_a_ready_hook_starts_where_swap_is_not_in_path(tmp_path: Path) -> None:
+    """A virtualenv that is not activated, pipx, uvx, a zipapp. And a file called `swap` there is not run in its place."""
+    program = tmp_path / "swap"
+    program.write_text("#!/bin/sh\necho stolen\n")
+    program.chmod(0o755)
+    with pytest.raises(StoppedError, match="hook swap failed") as raised:
+        run(PG_DUMP, tmp_path)
+    assert "SWAP_RUN_ID: is set by swap" in raised.value.hint
+    with pytest.raises(StoppedError) as raised:
+        run(PG_DUMP, tmp_path, PATH=str(tmp_path), SWAP_RUN_ID="7", SWAP_PHASE="syncing")
+    assert "stolen" not in raised.value.hint
+
+
+def test_by_hand(cli: Cli, server: DatabaseServer, example: ExampleFactory, tmp_path: Path) -> None:
+    env = hook_env(server, example("adopt", users=50).superuser)
+    done = cli("hook", "pg_dump", env=env | {"SWAP_SNAPSHOT_DIR": str(tmp_path / "dumps")})
+    assert Path(done.stdout.splitlines()[-1]).is_dir()
+    failed = cli("hook", "pg_dump", env=env | {"PGHOST": "127.0.0.1", "PGPORT": "1"}, check=False)
+    assert failed.code not in (0, 2), "the exit code is the hook's own"
+
+
+def test_by_hand_without_its_variables(cli: Cli) -> None:
+    told = cli("hook", "pg_dump", check=False)
+    assert told.code == 2
+    assert "SWAP_RUN_ID=0 SWAP_PHASE=trial swap hook pg_dump" in told.stderr
+    assert cli("hook", "tar", check=False).code == 2
+
+
+@pytest.mark.parametrize("name", ready.NAMES)
+def test_printed_it_is_a_script(cli: Cli, name: str) -> None:
+    printed = cli("hook", name, "--print").stdout
+    assert printed == ready.script(name)
+    assert printed.startswith("#!/bin/sh\n")
+    assert cli("hook", name, "--json").json == {"name": name, "script": printed}
+    subprocess.run(["sh", "-n"], input=printed, text=True, check=True)
