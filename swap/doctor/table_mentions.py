@@ -65,7 +65,7 @@ def _finding(c: Column, rows: int, table: TableName, config: Config) -> Finding:
         detail = f"holds the name of {table} in {rows:,} rows. The name goes on meaning the live table"
         hint = "If a column beside it holds keys of that table, the application converts them. Then list this one in `ignore`."
         return warning("table-mention", c.label, detail, hint)
-    retired = table.renamed(expand(config.names.retired, table))
+    retired = table.renamed(expand(config.names.retired, table.name))
     detail = f"holds {table} by its oid in {rows:,} rows: after the cutover they mean {retired}, and after `finalize` nothing"
     if c.many or c.kind == "type":
         hint = f"Bring them to the new {table} after the cutover, and back after a revert; or list the column in `ignore`."
