@@ -9,6 +9,7 @@ from swap.ddl.older_guards import drop_completing
 from swap.ddl.teardown import abort_steps
 from swap.state.journal import Phase
 from swap.state.migration import Migration
+from swap.state.missing import Begun
 from swap.sync.logical.switch import forget_logical
 
 
@@ -28,7 +29,8 @@ def abort(migration: Migration) -> None:
         run = migration.reload()
         if run.phase is Phase.ABORTED:
             return
-        remove(migration, [*drop_completing(run.plan, migration.journal.baseline(run.id) or ()), *abort_steps(run.plan)])
+        older = drop_completing(run.plan, migration.journal.baseline(run.id) or ())
+        remove(migration, [*older, *abort_steps(run.plan)], Begun.ABORT)
         forget_logical(migration)
         with conn.transaction():
             migration.journal.move(run, Phase.ABORTED)

@@ -19,6 +19,7 @@ from swap.sync.replay import Barrier, replay
 from verify.change_comparison import ComparedRows, KeySets, compare_changes, compare_rows, united
 from verify.pending_references import can_wait
 from verify.referring_rows import with_another_uuid
+from verify.touched_references import wrong_references
 
 SMALL_BATCH = 500
 BEHIND = 3  # windows in which the queue grew: a burst of writes makes it grow in one or two
@@ -85,6 +86,18 @@ def touched(migration: Migration, todo: Uncompared) -> Touched:
     can_change = any(map(can_wait, migration.mappings))
     of_source = [k for k in keys.get(0, ()) if isinstance(k, int)] if can_change else []
     return Touched(keys=keys, with_another_uuid=tuple(with_another_uuid(conn, source, of_source)))
+
+
+def refuse_touched_references(migration: Migration, snapshot: str, since: Snapshot) -> None:
+    """Raises DifferenceError for a reference in place with which the exchange's foreign keys would not validate (I13): one written
+    since `snapshot`, that of the verification, or one of a row that went since `since`, its watermark."""
+    keys = ChangeQueue.of(migration).touched(migration.mapping, since)
+    if found := wrong_references(migration, snapshot, [k for k in keys if isinstance(k, int)]):
+        raise DifferenceError(
+            f"References written since the verification contradict their foreign key or the mapping: {' '.join(found)}.",
+            state="Nothing was changed; syncing goes on.",
+            hint="Mend these rows (RUNBOOK.md, 'Differences', 4), run `swap verify`, then this command again.",
+        )
 
 
 def compare_touched(migration: Migration, found: Touched) -> int:

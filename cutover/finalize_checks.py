@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from psycopg.rows import class_row, scalar_row
 
+from cutover.what_goes import WhatGoes, check_age, check_values, what_goes
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName
@@ -24,9 +25,11 @@ from swap.state.migration import Migration
 ACCEPT = "legacy:"
 
 
-def check_finalize(migration: Migration, *, drop_legacy: bool, compat: bool) -> None:
-    """Raises RefusedError with the full list. Reads the catalog only."""
+def check_finalize(migration: Migration, *, drop_legacy: bool, compat: bool) -> WhatGoes:
+    """What is about to go. Raises RefusedError with the full list of what is in the way. Reads the catalog, and with `drop_legacy` the
+    integer columns."""
     conn, plan = migration.conn, migration.plan
+    check_age(what_goes(migration, drop_legacy=False), migration.config.finalize.min_age_s)
     if compat and (needed := compat_dependents(conn, plan)):
         raise RefusedError(
             f"A name of before the cutover, which goes now, is still needed by: {'; '.join(needed)}.",
@@ -39,7 +42,7 @@ def check_finalize(migration: Migration, *, drop_legacy: bool, compat: bool) -> 
                 hint=f"Change each of these to read {t.name}, or drop it.",
             )
     if not drop_legacy:
-        return
+        return what_goes(migration, drop_legacy=False)
     accepted = set(migration.config.accept.findings)
     needed = legacy_dependents(conn, plan)
     bodies = [m for m in legacy_functions(conn, plan) if f"{ACCEPT}{m.function}" not in accepted]
@@ -52,6 +55,9 @@ def check_finalize(migration: Migration, *, drop_legacy: bool, compat: bool) -> 
             f"An integer column is still needed by: {'; '.join(said)}.",
             hint=f"Change or drop each of these first, or finalize without --drop-legacy.{take_on}",
         )
+    found = what_goes(migration, drop_legacy=True)
+    check_values(found, accepted)
+    return found
 
 
 def legacy_columns(plan: Plan) -> list[tuple[TableName, str]]:

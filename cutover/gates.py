@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from cutover.clients import refuse_clients
 from cutover.lock_table import refuse_lock_table
 from swap.core.connection import Connection
-from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
+from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError, SwapError
 from swap.core.names import parse_table
 from swap.core.snapshot import Snapshot
 from swap.ddl.likeness import Stage
@@ -111,10 +112,20 @@ def _verification(migration: Migration, grace_s: float) -> Verified:
     run, max_age_s = migration.run, migration.config.verify.max_age_s
     last = migration.journal.verifications.last(run.id)
     hint = "Run `swap verify`; it blocks no writer."
-    if last is None or last.direction != run.direction or (run.verified is None and last.verdict == "identical"):
+    if last is None or last.direction != run.direction:
         raise RefusedError("There is no verification of this direction yet.", hint=hint)
+    if run.verified is None and last.verdict == "identical":
+        why = (
+            "since it there was an exchange, capture was put back, the state was taken over, or the changes are not kept any more"
+        )
+        raise RefusedError(f"The last verification does not count: {why}.", hint=hint)
     if last.verdict != "identical" or last.repaired or run.verified is None:
         raise RefusedError(f"The last verification says {last.verdict}{' (repaired)' if last.repaired else ''}.", hint=hint)
+    if last.age_s < 0:
+        raise RefusedError(
+            f"The last verification ended {-last.age_s:.0f} s in the future: the server's clock was set back, so its age is not known.",
+            hint=hint,
+        )
     if last.age_s > max_age_s + grace_s:
         raise RefusedError(
             f"The last verification is {last.age_s:.0f} s old; [verify] max_age_s allows {max_age_s}.",
@@ -124,6 +135,23 @@ def _verification(migration: Migration, grace_s: float) -> Verified:
         id=last.id, watermark=Snapshot.parse(run.verified), age_s=last.age_s, method=last.method, finished_at=last.finished_at,
         rows=last.rows, snapshot=last.snapshot, files=last.files,
     )  # fmt: skip
+
+
+def why_closed(migration: Migration) -> str:
+    """Why an exchange would be refused at this moment, with the way on; empty when every gate is open (I13). Reads alone."""
+    try:
+        refuse_clients(migration.conn, migration.config.cutover.disconnect_clients)
+        check_gates(migration)
+    except SwapError as e:
+        return f"{e.message} {e.hint}"
+    return ""
+
+
+def refuse_forgotten(migration: Migration) -> None:
+    """Under the worker's lock, when nothing empties the queue any more: raises RefusedError when the entries that `verified` needs are
+    gone. Until the worker let go, a `sync` with another configuration may have found the verification too old (swap/sync/rotate.py)."""
+    if migration.reload().verified is None:
+        raise RefusedError("The last verification was forgotten meanwhile.", hint="Run `swap verify`; it blocks no writer.")
 
 
 def built(index: IndexPlan) -> bool:

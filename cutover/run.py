@@ -13,8 +13,8 @@ import psycopg
 from cutover.after_commit import after_commit
 from cutover.attempt_monitor import AttemptMonitor, Bystanders
 from cutover.clients import disconnect, refuse_clients
-from cutover.final_drain import Uncompared, converge
-from cutover.gates import Verified, check_gates, check_phase
+from cutover.final_drain import Uncompared, converge, refuse_touched_references
+from cutover.gates import Verified, check_gates, check_phase, refuse_forgotten
 from cutover.hold import HoldExceededError
 from cutover.kill import Killer
 from cutover.lock_table import full, no_room
@@ -25,6 +25,7 @@ from cutover.transaction import Exchanged, attempt, resolve
 from swap.core.blockers import Reason, sessions
 from swap.core.connection import Connection
 from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError, attach
+from swap.prepare.drift import redeployed, structure_now
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
@@ -94,8 +95,13 @@ class ExchangeCommand:
             taken = self.snapshot(m)
             m.reload()
             verified = check_gates(m, grace_s=time.monotonic() - began)
+            if self.kind == "revert" and (
+                anew := redeployed(m.journal.baseline(m.run.id) or [], m.conn.execute(structure_now(m.plan)))
+            ):
+                m.report.note(f"deployed since the cutover, and put back as before it: {', '.join(anew)}")
             exchange = cutover_exchange(m.plan) if self.kind == "cutover" else revert_exchange(m.plan)
             with locks.taking_over(), streaming(m.database, m.plan, m.run.id) as self.barrier:
+                refuse_forgotten(m)
                 try:
                     with required_keys(m):
                         outcome = replace(
@@ -143,6 +149,7 @@ class ExchangeCommand:
         killer = Killer(cut.kill_blockers)
         met: set[str] = set()  # transactions that held the tables when the last attempt failed
         uncompared = converge(m, Uncompared(verified.watermark), self.barrier)
+        refuse_touched_references(m, verified.snapshot, verified.watermark)
         for number in range(1, cut.max_attempts + 1):
             if m.stop.is_set():
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")

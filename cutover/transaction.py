@@ -62,7 +62,7 @@ def attempt(
         monitor.granted(hold)
         last = hold.wait_for(lambda: emit_barrier(barrier.conn)) if barrier else 0
         now = conn.execute(STRUCTURE).fetchall()
-        refuse_drift(difference(prepared.structure, now), "it was last recorded", NOTHING_CHANGED)
+        refuse_drift(difference(prepared.structure, now, migration.direction), "it was last recorded", NOTHING_CHANGED)
         refuse_changed(conn, migration.run, verified.snapshot)
         refuse_rewritten(conn, verified.files)
         if barrier and not barrier.stream.wait_past(last, hold.patience_s()):

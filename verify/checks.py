@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from psycopg import sql
 
+from swap.catalog.key_sequence import key_sequence
 from swap.catalog.model import Table
 from swap.core.connection import Connection
-from swap.core.names import TableName, parse_table
+from swap.core.names import TableName
 from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
 from swap.plan.direction import Direction, TableMapping
@@ -19,8 +19,6 @@ from swap.state.locks import WORKER
 from verify.capture import find_faults
 from verify.references import ReferenceResult
 from verify.report import CheckResult
-
-_NEXTVAL = re.compile(r"nextval\('((?:[^']|'')+)'::regclass\)")
 
 
 def check(name: str, problems: Sequence[str], good: str) -> CheckResult:
@@ -66,10 +64,13 @@ class _SequenceRow(NamedTuple):
     increment: int
 
 
-def sequences_ahead(conn: Connection, plan: Plan, mapping: TableMapping) -> CheckResult:
+def sequences_ahead(conn: Connection, plan: Plan, mapping: TableMapping, *, was_behind: bool) -> CheckResult:
     """The next value of the integer key's sequence is beyond every key. A sequence is not transactional: its position is read
-    after the snapshot of the keys, so it can only be further on."""
-    name = key_sequence(plan)
+    after the snapshot of the keys, so it can only be further on.
+
+    Before the cutover the sequence is the application's own, and one behind its keys (an import, hilo) is a warning: keys come after
+    the cutover as they did before (H67). After it, a position that was lost there would be a failure; `was_behind`: it was not."""
+    name = key_sequence(plan.source_table, plan.key)
     if name is None:
         return CheckResult("sequences_ahead", "ok", f"{mapping.origin}.{mapping.origin_key} has no sequence")
     query = load_sql("verify", "sequence.sql").format(
@@ -83,17 +84,11 @@ def sequences_ahead(conn: Connection, plan: Plan, mapping: TableMapping) -> Chec
     ahead = (
         end is None or (row.last_value - end) * row.increment > 0 or (row.last_value == end and row.is_called)
     )  # fmt: skip
-    problems = [] if ahead else [f"{name} is at {row.last_value}, {mapping.origin} has {end}"]
+    at = f"{name} is at {row.last_value}, {mapping.origin} has {end}"
+    if not ahead and was_behind:
+        return CheckResult("sequences_ahead", "warning", f"{at}, as before the cutover")
+    problems = [] if ahead else [f"{at}; it was ahead of its keys before the cutover: SELECT setval('{name}', {end});"]
     return check("sequences_ahead", problems, f"{name} is at {row.last_value}, the keys end at {end}")
-
-
-def key_sequence(plan: Plan) -> TableName | None:
-    """The sequence of the integer key: the one in its default (another table may own it), or the one that it owns."""
-    column = plan.source_table.column(plan.key)
-    found = _NEXTVAL.search(column.default or "") if column else None
-    if found:
-        return parse_table(found.group(1).replace("''", "'"))
-    return next((s.name for s in plan.source_table.sequences if s.column == plan.key), None)
 
 
 def no_direct_writer(conn: Connection, plan: Plan, targets: Sequence[Table]) -> CheckResult:

@@ -93,6 +93,8 @@ class ContinuousVerification:
                 self._again = NO_KEYS
                 if self.summary.passes:
                     self.metrics.never_clean()
+            if self._clean and run.verified is None:
+                self._full_pass_at = 0.0  # the mark is gone: keys that changed since may be in no queue (swap/sync/rotate.py)
             if self._compared_to is None or time.monotonic() >= self._full_pass_at:
                 self._full_pass()
             else:

@@ -174,7 +174,9 @@ class _Verification:
         found.fingerprint = hashlib.sha256(repr(sorted(lines)).encode()).hexdigest()
         baseline = m.journal.baseline(m.run.id) or []
         changed_by_follow_up = [
-            named.check("drift", difference(baseline, lines)[:20], "the structure is what it was when last journalled"),
+            named.check(
+                "drift", difference(baseline, lines, m.direction)[:20], "the structure is what it was when last journalled"
+            ),
             named.indexes_valid(tables.values()),
             named.foreign_keys_valid(m.conn, m.plan, captured),
         ]
@@ -186,10 +188,16 @@ class _Verification:
         found.checks += [
             structures_alike,
             *changed_by_follow_up,
-            named.sequences_ahead(m.conn, m.plan, self.mappings[0]),
+            named.sequences_ahead(m.conn, m.plan, self.mappings[0], was_behind=self._was_behind()),
             named.capture_installed(m.conn, m.plan, m.direction, {t.name: t.oid for t in captured}, baseline),
             named.no_direct_writer(m.conn, m.plan, [tables[d.target] for d in self.mappings]),
         ]
+
+    def _was_behind(self) -> bool:
+        """Whether the key's sequence was behind its keys before the cutover, as the last verification then saw it."""
+        if self.m.direction is Direction.FORWARD:
+            return True
+        return self.m.journal.verifications.last_check(self.m.run.id, Direction.FORWARD, "sequences_ahead") == "warning"
 
     def _check_mapping(self, workers: Workers, tables: Tables) -> None:
         source = self.mappings[0]

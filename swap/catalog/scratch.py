@@ -98,6 +98,10 @@ class ScratchTable:
         add = sql.SQL("ALTER TABLE pg_temp.swap_trial ADD CONSTRAINT swap_trial_check CHECK ({})")
         self._build(add.format(verbatim(condition)), path)
 
+    def add_immutable(self, condition: str, path: Sequence[str] = ()) -> None:
+        """Raises CannotBuildError where the condition depends on more than the row. The server allows no such condition in an index."""
+        self.add_index(f"USING btree ((true)) WHERE ({condition})", unique=False, path=path)
+
     def rename(self, column: str, to: str) -> None:
         """Give a column the name under which definitions are printed."""
         rename = sql.SQL("ALTER TABLE {} RENAME COLUMN {} TO {}")

@@ -31,6 +31,8 @@ def work(dsn: str | None, config: Path | None, *, as_json: bool) -> int:
 def problems(status: dict[str, Any]) -> Iterator[str]:
     """What does not mend itself, or costs the application something while it lasts. A backlog that shrinks is no problem, and
     neither is a paused run: an operator paused it."""
+    if status["unfinished"]:
+        yield f"`swap {status['unfinished']}` has removed a part of the run and has not come to its end"
     for name in status["missing"]:
         yield f"{name} is missing: another session dropped it"
     if status["left_over"]:

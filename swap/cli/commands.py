@@ -228,6 +228,16 @@ def abort(
     work(dsn, config, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
+@command("swap adopt-clone --yes", "Take over the state in a copy of the database, on purpose.")
+def adopt_clone(
+    yes: Yes = False, dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False
+) -> None:
+    """In a restored dump, a promoted or upgraded copy: say what differs and what becomes of each run, then take them over."""
+    from swap.cli.adopt_clone import work
+
+    work(dsn, config, yes=yes, as_json=as_json)
+
+
 @command("swap demo --variant fresh --users 20000", "Run the whole cycle on a private PostgreSQL under load.")
 def demo(
     variant: Annotated[Variant, typer.Option("--variant", help="adopt: uuid columns half there; fresh: none.")] = Variant.adopt,

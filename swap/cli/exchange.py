@@ -51,7 +51,11 @@ def execute(s: Session, run: Run, kind: str, hook: Hook, *, show_queries: bool, 
             *(f"left, in a transaction: {who}" for who in outcome.clients_left),
             *([f"snapshot: {outcome.snapshot}"] if outcome.snapshot else []),
             "foreign keys are validated; `swap sync` now keeps the "
-            + ("retired table in sync: `swap revert` is possible" if kind == "cutover" else "shadow in sync again"),
+            + (
+                "retired table in sync; `swap verify` opens the way to `swap revert`"
+                if kind == "cutover"
+                else "shadow in sync again"
+            ),
         ]
     )
 

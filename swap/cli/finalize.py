@@ -11,6 +11,7 @@ from swap.cli.session import confirm, opened
 from swap.cli.statements import print_statements
 from swap.core.errors import PhaseError
 from swap.ddl.teardown import finalize_steps
+from swap.plan.model import Plan
 from swap.state.journal import Phase
 
 
@@ -22,12 +23,22 @@ def work(dsn: str | None, config: Path | None, *, drop_legacy: bool, dry_run: bo
                 f"Nothing can be finalized: the run is {run.phase.public}.",
                 hint="The run was aborted." if run.phase is Phase.ABORTED else "`swap cutover` first; then let it bake.",
             )
+        first = run.phase is Phase.CUT_OVER
+        found = check_finalize(s.migration(run), drop_legacy=drop_legacy, compat=first)
         if dry_run:
-            first = run.phase is Phase.CUT_OVER
-            check_finalize(s.migration(run), drop_legacy=drop_legacy, compat=first)
             steps = finalize_steps(run.plan, drop_legacy=drop_legacy, compat=first)
             print_statements([st for step in steps for st in step.statements], as_json=as_json)
             return
-        confirm(f"Drop {run.plan.retired} for good? There is no revert after this.", yes=yes)
-        finalize(s.migration(run), drop_legacy=drop_legacy)
-    done(as_json, {"phase": "finalized"}, f"finalized: {run.plan.retired} and capture are gone")
+        if yes:
+            s.report.note("; ".join(found.lines()))
+        confirm(_question(run.plan, drop_legacy=drop_legacy, first=first), yes=yes, first=found.lines())
+        found = finalize(s.migration(run), drop_legacy=drop_legacy)
+    integers = ", and the integer columns" if drop_legacy else ""
+    done(as_json, {"phase": "finalized", **found.document()}, f"finalized: {run.plan.retired} and capture are gone{integers}")
+
+
+def _question(plan: Plan, *, drop_legacy: bool, first: bool) -> str:
+    if drop_legacy:
+        also = f"{plan.retired} and " if first else ""
+        return f"Drop {also}every integer column for good? No integer of {plan.source} can be looked up after this."
+    return f"Drop {plan.retired} for good? There is no revert after this."

@@ -24,7 +24,7 @@ from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
 from swap.state.journal import Phase, Run
 from swap.state.locks import Locks
-from swap.state.missing import missing_tables, refuse_missing
+from swap.state.missing import missing_tables, refuse_begun, refuse_half_built, refuse_missing
 from swap.sync.logical.switch import forget_logical, switch_mode
 
 
@@ -43,6 +43,9 @@ def work(dsn: str | None, config: Path | None, *, mode: str | None, dry_run: boo
 
 def _prepare(s: Session, mode: str | None) -> Run:
     conn, run = s.journal.conn, s.run
+    if run is not None and active(run):
+        refuse_begun(s.journal, run)
+        refuse_half_built(s.journal, run)
     if run is not None and active(run) and mode is not None and mode != run.mode:
         return _switch(s, run)
     if run is not None and active(run) and not missing_tables(s.journal, run) and (why := capture_faults(s.migration(run))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from swap.core.printable import printable
 from swap.core.sql_text import Query
 from swap.state.journal import Journal, Run
 from swap.state.migration import Migration
-from swap.state.missing import left_over, refuse_missing
+from swap.state.missing import left_over, refuse_begun, refuse_half_built, refuse_missing
 from swap.state.tables import ENDED
 
 ON_STANDBY = ("status", "check", "doctor")  # the commands that a standby can answer
@@ -35,6 +35,8 @@ READS_STATE = (*READS_ONLY, "pause", "resume")  # nothing of the tables with a r
 GRACE_S = 5.0  # for the work in hand
 CANCEL_EVERY_S = 0.5
 NEEDS_ALL = ("sync", "cutover", "revert")  # a missing table refuses them; `verify` reports that it could not finish
+
+ENDS_OR_USES = (*NEEDS_ALL, "verify", "finalize", "abort")  # not while another one of them has removed a part
 
 
 @dataclass
@@ -74,17 +76,27 @@ class Session:
                 f"`swap {command}` is not possible: nothing is prepared for {self.config.source.name}.",
                 hint=left_over(self.journal.conn, self.config) or "Run `swap doctor`, then `swap prepare`.",
             )
+        if command in ENDS_OR_USES:
+            refuse_begun(self.journal, self.run, command)
         if command in NEEDS_ALL:
+            refuse_half_built(self.journal, self.run)
             refuse_missing(self.journal, self.run)
         return self.run
 
 
 @contextmanager
 def opened(
-    command: str, dsn: str | None, config_file: Path | None, *, graceful: bool = False, writes: bool = True
+    command: str,
+    dsn: str | None,
+    config_file: Path | None,
+    *,
+    graceful: bool = False,
+    writes: bool = True,
+    take_over: bool = False,
 ) -> Iterator[Session]:
     """Read the configuration, connect, open the journal. `graceful`: SIGINT and SIGTERM set `stop` instead of interrupting.
-    `writes`: bring an older state layout up to date. Without it, read that layout as it is."""
+    `writes`: bring an older state layout up to date. Without it, read that layout as it is.
+    `take_over`: open the state of a copy too (swap.state.origin)."""
     path = find_config(config_file)
     config = load_config(path)
     database = Database.from_options(dsn, command)
@@ -96,7 +108,7 @@ def opened(
                 "This server is a standby: it is in recovery, and nothing can be written here.",
                 hint="Name the primary, or several hosts with target_session_attrs=read-write. In a failover: promote it first.",
             )
-        journal = Journal(conn, config.names.state_schema, config.source.name)
+        journal = Journal(conn, config.names.state_schema, config.source.name, take_over=take_over)
         run: Run | None = None
         try:
             there = _exists(journal, command)
@@ -180,14 +192,15 @@ def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
             signal.signal(s, old)
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal. Without one and without `yes`: UsageError. Any answer but a yes: StoppedError."""
+def confirm(question: str, *, yes: bool, first: Sequence[str] = ()) -> None:
+    """Ask on a terminal; `first`: lines that belong to the question. Without one and without `yes`: UsageError. Any answer but a yes: StoppedError."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError("This command asks before it acts, and there is no terminal.", hint="Add --yes.")
     before = {s: signal.signal(s, signal.default_int_handler) for s in process.SIGNALS}  # nothing has begun: one is an answer
     said = ""
+    print_lines(list(first), sys.stderr)
     try:
         sys.stderr.write(f"{printable(question)} [y/N]: ")
         sys.stderr.flush()

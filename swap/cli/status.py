@@ -12,7 +12,8 @@ from swap.cli.session import Session, active, opened
 from swap.core.names import TableName
 from swap.core.pgbouncer import by_hand, paused_now
 from swap.state.journal import Journal, Phase, Run
-from swap.state.missing import KEPT, RUNBOOK, left_over, missing_tables, refuse_missing
+from swap.state.migration import Migration
+from swap.state.missing import KEPT, RUNBOOK, Begun, find_begun, left_over, missing_tables, refuse_missing
 from swap.state.upgrade import VERSION
 from swap.sync.backlog_trend import BEHIND, CAUGHT_UP
 from swap.sync.change_queue import ChangeQueue
@@ -25,7 +26,7 @@ EMPTY: dict[str, Any] = {
     "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "waiting_rows": 0, "lag_bytes": None, "slot": None,
     "tables": [], "revert": {"possible": False, "reason": "nothing is cut over"}, "verification": None,
     "paused": False, "last_attempt": None, "snapshot": None, "legacy_keys": None, "falling_behind": None,
-    "pooler": [], "capture_problem": None,
+    "pooler": [], "capture_problem": None, "unfinished": None,
 }  # fmt: skip
 
 
@@ -49,14 +50,17 @@ def read_status(s: Session) -> dict[str, Any]:
     if run is None:
         return EMPTY | {"pooler": _pooler(s), "missing": [], "left_over": left_over(s.journal.conn, s.config) or None}
     ended = not active(run)
-    missing = missing_tables(s.journal, run)
+    ending = find_begun(s.journal, run)
+    missing = [] if ending else missing_tables(s.journal, run)
     if any(s.journal.has_table(m.name) for m in missing):
         refuse_missing(s.journal, run)
-    captured = not ended and not missing and s.journal.step_done(run.id, "capture")
+    captured = not ended and not ending and not missing and s.journal.step_done(run.id, "capture")
     pending = ChangeQueue(s.journal.conn, run.plan, run.id).count_due() if captured else 0
     slot = _slot(s.journal, run) if captured and run.mode == "logical" and not s.standby else None
     problem = "; ".join(f.detail for f in current_faults(s.journal, run)) if captured and run.phase in KEPT else ""
-    keys = asdict(read_legacy_keys(s.journal.conn, run.plan)) if run.phase is Phase.CUT_OVER and not missing else None
+    keys = (
+        asdict(read_legacy_keys(s.journal.conn, run.plan)) if run.phase is Phase.CUT_OVER and not missing and not ending else None
+    )
     return {
         "phase": run.phase.public,
         "direction": run.direction,
@@ -66,9 +70,10 @@ def read_status(s: Session) -> dict[str, Any]:
         "waiting_rows": count_held(s.journal.conn, run.plan) if captured and s.journal.version == VERSION else 0,
         "lag_bytes": slot["lag_bytes"] if slot else None,
         "slot": slot,
-        "tables": [] if ended or missing else _tables(s.journal, run),
+        "tables": [] if ended or ending or missing else _tables(s.journal, run),
         "capture_problem": problem or None,
-        "revert": _revert(run, missing, problem),
+        "revert": _revert(s, run, missing, ending),
+        "unfinished": ending.command if ending else None,
         "verification": _verification(s.journal, run),
         "paused": run.paused,
         "last_attempt": _attempt(s.journal, run),
@@ -93,17 +98,24 @@ def _slot(journal: Journal, run: Run) -> dict[str, Any] | None:
     return asdict(lag) if lag else None
 
 
-def _revert(run: Run, missing: list[TableName], problem: str) -> dict[str, Any]:
-    if missing and run.phase is Phase.CUT_OVER:
-        return {"possible": False, "reason": f"{missing[0]} is gone"}
-    if problem and run.phase is Phase.CUT_OVER:
-        return {"possible": False, "reason": f"what captures changes is not as it was made: {problem}"}
+def _revert(s: Session, run: Run, missing: list[TableName], ending: Begun | None) -> dict[str, Any]:
+    """Whether `swap revert` would pass its gates now, and if not, why not (I13)."""
     reasons = {
-        Phase.CUT_OVER: "reverse capture is live; `swap revert` keeps every write",
         Phase.FINALIZED: "the retired table was dropped: only the snapshot goes back",
         Phase.ABORTED: "the run was aborted",
     }
-    return {"possible": run.phase is Phase.CUT_OVER, "reason": reasons.get(run.phase, "nothing is cut over")}
+    why_not = reasons.get(run.phase, "nothing is cut over" if run.phase is not Phase.CUT_OVER else "")
+    if ending:
+        why_not = f"`swap {ending.command}` has begun, and a part of the run is gone for good"
+    elif missing and not why_not:
+        why_not = f"{missing[0]} is gone"
+    elif s.standby and not why_not:
+        why_not = "this server is a standby; the primary knows"
+    elif not why_not:
+        from cutover.gates import why_closed  # here: only after a cutover
+
+        why_not = why_closed(Migration(s.database, s.journal.conn, s.journal, run, s.config))
+    return {"possible": not why_not, "reason": why_not or "every gate of a revert is open; `swap revert` keeps every write"}
 
 
 def _verification(journal: Journal, run: Run) -> dict[str, Any] | None:
@@ -205,6 +217,8 @@ def status_lines(d: dict[str, Any]) -> list[str]:
         + (", PAUSED" if d["paused"] else ""),
         f"pending    {d['pending_changes']:,} changes",
     ]
+    if d["unfinished"]:
+        out.append(f"UNFINISHED `swap {d['unfinished']}` has removed a part. Run it again: it removes the rest")
     if d["waiting_rows"]:
         out.append(f"waiting    {d['waiting_rows']:,} rows for the row that they refer to")
     out += [f"MISSING    {name}: another session dropped it. {RUNBOOK}" for name in d["missing"]]

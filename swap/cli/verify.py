@@ -160,6 +160,10 @@ def _failure(result: Report, *, repaired: bool) -> SwapError | None:
         else f"Verification found {len(result.findings)} differences"
     )
     failed = [c.detail for c in result.checks if c.status == "failed"]
+    if failed and not result.findings and result.verdict == "different":
+        names = ", ".join(c.name for c in result.checks if c.status == "failed")
+        hint = f"No row differs. RUNBOOK.md, 'Differences', 2, says what mends each of these checks: {names}."
+        return DifferenceError(f"Verification failed: {failed[0]}.", state=REPAIRED if repaired else None, hint=hint)
     return DifferenceError(f"{said}{': ' + failed[0] if failed else ''}.", state=REPAIRED if repaired else None)
 
 

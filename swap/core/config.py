@@ -139,6 +139,10 @@ class Cutover(_Section):
     disconnect_clients: list[Name] = []
 
 
+class Finalize(_Section):
+    min_age_s: int = Field(0, ge=0, le=LONGEST_S)
+
+
 class Hooks(_Section):
     pre_swap_snapshot: list[str] | None = Field(None, min_length=1)
     timeout_s: int = Field(3600, ge=1, le=LONGEST_S)
@@ -189,6 +193,7 @@ class Config(_Section):
     sync: Sync = Sync()
     verify: Verify = Verify()
     cutover: Cutover = Cutover()
+    finalize: Finalize = Finalize()
     hooks: Hooks = Hooks()
     pgbouncer: PgBouncer = PgBouncer()
     application: Application = Application()

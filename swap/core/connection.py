@@ -258,4 +258,11 @@ def translate(error: psycopg.Error) -> SwapError:
             state="The transaction in hand was rolled back, or committed as a whole if it was lost at its COMMIT; every step goes"
             " on from what is there.",
         )
+    if code == "P0001" or "PL/pgSQL function" in (error.diag.context or ""):
+        return RefusedError(
+            f"A function or trigger of this database refused a statement: {message}.",
+            state="The transaction in hand was rolled back; what was committed before stays.",
+            hint=f"It said so in: {' '.join((error.diag.context or 'no function that is named').split())}. If it is that of an event trigger,"
+            " have its owner disable that (ALTER EVENT TRIGGER … DISABLE).",
+        )
     return DefectError(f"The server reported an error that was not foreseen ({code or 'no code'}): {message}.")

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from swap.core.names import TableName, derive
 from swap.core.sql_text import Query, verbatim
-from swap.core.statement import Kind, Statement, Verb
+from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
 from swap.ddl.keys import create_spare_sequence
 from swap.ddl.pairs import create_pairs
@@ -101,6 +101,25 @@ def _key(plan: Plan, t: SwappedTable) -> list[Query]:
         assert column is not None
         text = sql.SQL("{} ").format(sql.Identifier(name)) + verbatim(column.type)
         out.append(text + verbatim(f" COLLATE {column.collation}") if column.collation else text)
+    return out
+
+
+def queue_again(plan: Plan) -> list[Statement]:
+    """Every entry of the queue as one of the current transaction, whichever it was of: those of another server mean nothing here.
+
+    By TRUNCATE, since a change table may be published and has no replica identity for an UPDATE. Under ACCESS EXCLUSIVE on all."""
+    out = []
+    kept = sql.Identifier("pg_temp", "swap_entries")
+    for t in plan.swapped:
+        names = [*key_names(1 if t.is_source else len(t.key)), *(["uuid"] if t.is_source else []), "gone"]
+        columns = sql.SQL(", ").join(map(sql.Identifier, names))
+        tables = [change_table(plan, n, t.number) for n in (0, 1)]
+        both = sql.SQL(" UNION ").join(sql.SQL("SELECT {} FROM {}").format(columns, n.sql) for n in tables)
+        text = sql.SQL(
+            "CREATE TEMPORARY TABLE swap_entries ON COMMIT DROP AS {}; TRUNCATE {}; INSERT INTO {} ({}) SELECT {} FROM {};"
+            " DROP TABLE {}"
+        ).format(both, sql.SQL(", ").join(n.sql for n in tables), tables[0].sql, columns, columns, kept, kept)
+        out.append(Statement(text, "entries of another server's transactions", tables[0], AX, kind=Kind.CAPTURE))
     return out
 
 

@@ -30,7 +30,7 @@ BEGIN
         END IF;
     END IF;
     IF {is_itself} THEN
-        NEW.{integer} := {self_integer};
+{own_key}        NEW.{integer} := {self_integer};
         NEW.{uuid} := {self_uuid};
         RETURN NEW;
     END IF;

@@ -77,6 +77,7 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction, 
         leader_judged=_judged(plan, ref, ref.column),
         follower_judged=_judged(plan, ref, ref.uuid_column) if ahead else sql.SQL("false"),
         is_itself=_is_itself(ref, integer, uuid, live_integer, live_uuid),
+        own_key=_own_key(plan, ref, direction),
         self_integer=new.format(sql.Identifier(live_integer if ref.own else integer)),
         self_uuid=new.format(sql.Identifier(live_uuid if ref.own else uuid)),
         integer_label=sql.Literal(integer),
@@ -106,6 +107,15 @@ def _is_itself(ref: RefColumns, integer: str, uuid: str, live_integer: str, live
     if not ref.own:
         return sql.SQL("false")
     return sql.SQL("NEW.{} = NEW.{} OR NEW.{} = NEW.{}").format(*map(sql.Identifier, (integer, live_integer, uuid, live_uuid)))
+
+
+def _own_key(plan: Plan, ref: RefColumns, direction: Direction) -> Query:
+    """Give the row its legacy key, if it has none: the source's guard, which does that, fires after this one. A row that refers to
+    itself needs it here (H61)."""
+    if not ref.own or direction is Direction.FORWARD:
+        return sql.SQL("")
+    give = give_legacy_key(plan, legacy_generator(plan))
+    return sql.SQL("        IF NEW.{} IS NULL THEN\n{}\n        END IF;\n").format(sql.Identifier(plan.legacy_key), give)
 
 
 def swapped_guards(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:

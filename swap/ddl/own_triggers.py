@@ -5,6 +5,9 @@ session creates (a temporary table, an operator) can change what they do. The gu
 and fence run for every statement of the application, and leave nothing to be looked up instead: to enter and leave a SET
 costs an UPDATE about 12 us of the 26 that capture then adds to its 80.
 
+A body is text that the writer's session parses, with the writer's settings. So a body with text of the operator's or the
+server's in it (a reference's `where`, a default) also pins the settings that this text depends on, and no others.
+
 Only their owner and the table's may create a trigger with one of them, and each looks at which table fires it. Else a role
 that may only read could put the function on a temporary table of its own, and fill the queue with the owner's rights.
 
@@ -23,6 +26,8 @@ from swap.core.statement import AX, Kind, Statement, Verb
 from swap.plan.model import Plan
 
 DIGEST = "swap, digest "
+# What is read differently with another setting of the session, and the setting with which the server printed it.
+READ_BY = (("\\", "standard_conforming_strings", "on"), ("'{", "array_nulls", "on"))
 
 
 def trigger_function(
@@ -44,18 +49,19 @@ def trigger_function(
     The server asks for EXECUTE when a trigger is created, not when it fires. The table's owner needs it too: the triggers of a
     new partition are created by whoever creates the partition (src/backend/commands/tablecmds.c, CloneRowTriggersToPartition).
     """
-    path = sql.SQL(" SET search_path = pg_catalog, pg_temp" if pinned else "")
-    filtered = sql.SQL(" SET row_security = off" if row_security else "")
     text = body.format(fired_by=_fired_by(plan, table), **parts).as_string(None)
-    settings = ",".join(["search_path=pg_catalog, pg_temp"] * pinned + ["row_security=off"] * row_security)
+    pins = [("search_path", "pg_catalog, pg_temp")] * pinned + [("row_security", "off")] * row_security
+    pins += [(name, value) for mark, name, value in READ_BY if mark in text]
+    clauses = sql.SQL("").join(verbatim(f" SET {name} = {value}") for name, value in pins)
+    settings = ",".join(f"{name}={value}" for name, value in pins)
     digest = hashlib.md5("\n".join([text, "t", *([settings] if settings else [])]).encode(), usedforsecurity=False).hexdigest()
     routine = sql.Literal(name.sql.as_string(None) + "()")
     create = sql.SQL(
-        "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{path}{filtered} AS {text};"
+        "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER{clauses} AS {text};"
         " COMMENT ON FUNCTION {name}() IS {digest}; REVOKE ALL ON FUNCTION {name}() FROM PUBLIC; {bare};"
         " GRANT EXECUTE ON FUNCTION {name}() TO {owner}"
     ).format(
-        name=name.sql, path=path, filtered=filtered, text=sql.Literal(text), digest=sql.Literal(DIGEST + digest),
+        name=name.sql, clauses=clauses, text=sql.Literal(text), digest=sql.Literal(DIGEST + digest),
         bare=anonymous(load_sql("swap.ddl", "bare_routine.sql").format(routine=routine)), owner=sql.Identifier(_owner(plan, table)),
     )  # fmt: skip
     drop = sql.SQL("DROP FUNCTION IF EXISTS {}()").format(name.sql)

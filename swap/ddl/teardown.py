@@ -1,6 +1,8 @@
 """The steps of `abort` and `finalize`: they remove what swap added.
 
-Each step can be repeated, so a command that was killed is run again.
+Each step can be repeated, so a command that was killed is run again. Between two of them the application works as before and after:
+what takes a trigger or a default away puts its successor in place in the same step (H64). `finalize` begins with the retired table,
+the one thing that another session may hold for long, and after whose end nothing else can go wrong for it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from swap.ddl.statistics import drop_statistics
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, ReferencePlan, SwappedTable
 
+RETIRED = "the retired tables"
+"""The name of the step that a revert does not survive. It runs without its tables, too, if another session has dropped them."""
+
 
 def _triggers_off(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
     published = publish(plan, t, direction)[-1:]
@@ -39,16 +44,10 @@ def _drop_functions(plan: Plan, names: list[str]) -> list[Statement]:
 
 def _drop_queue(plan: Plan) -> list[Statement]:
     drop = sql.SQL("DROP TABLE IF EXISTS {}")
-    return [
-        Statement(
-            drop.format(change_table(plan, n, t.number).sql), "the queue of changed keys", kind=Kind.CAPTURE, verb=Verb.DROP
-        )
-        for t in plan.swapped
-        for n in (0, 1)
-    ] + [
-        Statement(drop.format(name.sql), "rows that wait for a parent", kind=Kind.CAPTURE, verb=Verb.DROP)
-        for name in (waiting_table(plan), pairs_table(plan))
-    ]
+    queue = [change_table(plan, n, t.number) for t in plan.swapped for n in (0, 1)]
+    named = [*((n, "the queue of changed keys") for n in queue)]
+    named += [(n, "rows that wait for a parent") for n in (waiting_table(plan), pairs_table(plan))]
+    return [Statement(drop.format(n.sql), why, n, AX, kind=Kind.CAPTURE, verb=Verb.DROP) for n, why in named]
 
 
 def _guard_names(plan: Plan) -> list[str]:
@@ -66,30 +65,27 @@ def _drop_check(ref: ReferencePlan) -> list[Statement]:
 
 def abort_steps(plan: Plan) -> list[Step]:
     """Remove everything that `prepare` and `sync` added. Source and references are as they were."""
-    steps = [Step(f"reference {r.table}", tuple(_restore_reference(plan, r)), (r.table,), AX) for r in plan.references]
-    steps.append(Step("source", tuple(_restore_source(plan)), (plan.source,), AX))
+    steps = [Step(f"what was added to {r.table}", tuple(_restore_reference(plan, r)), (r.table,), AX) for r in plan.references]
+    steps.append(Step(f"what was added to {plan.source}", tuple(_restore_source(plan)), (plan.source,), AX))
     for t in plan.swapped[1:]:
-        steps.append(Step(f"table {t.name}", tuple(_triggers_off(plan, t, Direction.FORWARD)), (t.name,), AX))
+        steps.append(Step(f"capture of {t.name}", tuple(_triggers_off(plan, t, Direction.FORWARD)), (t.name,), AX))
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
     names = [*capture_function_names(plan), *_guard_names(plan), *compat_function_names(plan)]
     steps += [_drop_shadow(t) for t in plan.swapped]
-    gone = (
-        *_drop_queue(plan),
-        *_drop_functions(plan, names),
-        *drop_resolvers(plan),
-        *drop_spare_sequence(plan),
-        *drop_uuidv7(plan),
-    )
-    steps.append(Step("objects", gone))
-    return steps
+    gone = (*_drop_functions(plan, names), *drop_resolvers(plan), *drop_spare_sequence(plan), *drop_uuidv7(plan))
+    return [*steps, *_queue_steps(plan), Step("functions", gone)]
+
+
+def _queue_steps(plan: Plan) -> list[Step]:
+    """One for each table of the queue: a dump may hold it for long, so it is locked like any other table."""
+    return [Step(f"the queue ({s.table})", (s,), (s.table,), AX) for s in _drop_queue(plan) if s.table is not None]
 
 
 def _drop_shadow(t: SwappedTable) -> Step:
-    """The name of the source's step has no table in it: older runs have begun such steps."""
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(t.shadow.sql)
     gone = Statement(drop, "the shadow table", t.shadow, AX, kind=Kind.TABLE, verb=Verb.DROP)
-    return Step("shadow" if t.is_source else f"shadow {t.name}", (gone,), (t.shadow,), AX)
+    return Step(f"the shadow {t.shadow}", (gone,), (t.shadow,), AX)
 
 
 def _drop_retired(plan: Plan) -> Step:
@@ -97,7 +93,8 @@ def _drop_retired(plan: Plan) -> Step:
     tables = tuple(t.retired for t in plan.swapped)
     drop = sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(t.sql for t in tables))
     why = "the retired table" if len(tables) == 1 else "the retired tables: a policy of one may read another"
-    return Step("retired", (Statement(drop, why, plan.retired, AX, kind=Kind.TABLE, verb=Verb.DROP),), tables, AX)
+    gone = Statement(drop, why, plan.retired, AX, kind=Kind.TABLE, verb=Verb.DROP)
+    return Step(RETIRED, (*drop_set_aside(plan), gone), tables, AX)
 
 
 def _restore_source(plan: Plan) -> list[Statement]:
@@ -154,27 +151,26 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, compat: bool = True) -> lis
 
     `compat` False: the compat columns went in an earlier `finalize`, and a column of that name is the application's now.
     """
-    steps = []
+    second_names = dict(drop_compat(plan)) if compat else {}
+    steps = [_drop_retired(plan)]
     for t in plan.swapped:
         guards = [g.reversed() for g in swapped_guards(plan, t, Direction.REVERSE)]
-        off = [s for s in _triggers_off(plan, t, Direction.REVERSE) if s not in guards]
+        mine = second_names.pop(t.name, [])  # with the trigger that gives the key goes the default that takes its place
+        off = [s for s in _triggers_off(plan, t, Direction.REVERSE) if s not in (*guards, *mine)]
         if t.is_source and plan.mode == "logical":
             off.insert(0, drop_publication(plan))
-        steps.append(Step("capture" if t.is_source else f"capture {t.name}", tuple(off), (t.name,), AX))
+        what = "capture and the second names" if mine else "capture"
+        steps.append(Step(f"{what} of {t.name}", (*off, *mine), (t.name,), AX))
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
-    if views := drop_set_aside(plan):
-        steps.append(Step("kept views and functions", tuple(views)))
-    steps.append(_drop_retired(plan))
     noted_no_more = (reference_guard_function(plan, r, Direction.REVERSE, noted=False) for r in plan.all_references)
-    steps.append(
-        Step(
-            "queue",
-            (*noted_no_more, *_drop_queue(plan), *_drop_functions(plan, [*capture_function_names(plan), "guard_forward"])),
-        )
-    )
-    steps += [Step(f"second names of {table}", tuple(gone), (table,), AX) for table, gone in drop_compat(plan) if compat]
-    steps += [Step(f"check {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null]
+    steps.append(Step("what fills references later", tuple(noted_no_more)))
+    steps += _queue_steps(plan)
+    steps.append(Step("functions of capture", tuple(_drop_functions(plan, [*capture_function_names(plan), "guard_forward"]))))
+    steps += [Step(f"the second names of {table}", tuple(gone), (table,), AX) for table, gone in second_names.items()]
+    steps += [
+        Step(f"the check of {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null
+    ]
     if functions := _drop_functions(plan, compat_function_names(plan)):
         steps.append(Step("functions of second names", tuple(functions)))
     return [*steps, *_drop_legacy(plan)] if drop_legacy else steps
@@ -188,14 +184,14 @@ def _drop_legacy(plan: Plan) -> list[Step]:
         guards = [s.reversed() for s in reference_guards(plan, ref.columns, ref.table, Direction.REVERSE)]
         column = drop.format(ref.table.sql, sql.Identifier(ref.columns.legacy_column))
         gone = Statement(column, "the integer reference", ref.table, AX, kind=Kind.COLUMN, verb=Verb.DROP)
-        steps.append(Step(f"reference {ref.table}.{ref.columns.number}", (*guards, gone), (ref.table,), AX))
+        steps.append(Step(f"{ref.table}.{ref.columns.legacy_column}", (*guards, gone), (ref.table,), AX))
     for t in reversed(plan.swapped):
         own = [g.reversed() for g in swapped_guards(plan, t, Direction.REVERSE)]
         key = (plan.legacy_key,) if t.is_source else ()
         for name in (*key, *(r.legacy_column for r in t.references)):
             column = drop.format(t.name.sql, sql.Identifier(name))
             own.append(Statement(column, "the integer key", t.name, AX, kind=Kind.COLUMN, verb=Verb.DROP))
-        steps.append(Step("legacy key" if t.is_source else f"integers of {t.name}", tuple(own), (t.name,), AX))
+        steps.append(Step(f"the integers of {t.name}", tuple(own), (t.name,), AX))
     rest = (*_drop_functions(plan, _guard_names(plan)), *drop_spare_sequence(plan), *drop_mapping(plan))
-    steps.append(Step("guards", rest))
+    steps.append(Step("functions of guards", rest))
     return steps

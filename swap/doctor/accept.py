@@ -25,7 +25,8 @@ def _accepted(f: Finding) -> Finding:
 
 def with_accepted(findings: list[Finding], config: Config, *, tried: bool) -> list[Finding]:
     """The findings after [accept], and a warning for each label in it that no finding has. `tried`: a trial build was made."""
-    later = ("legacy:",) if tried else ("legacy:", "trial:")  # findings of `finalize`, and those that only a trial build makes
+    ends = ("legacy:", "legacy-values:")
+    later = ends if tried else (*ends, "trial:")  # findings of `finalize`, and those that only a trial build makes
     labels = [x for x in config.accept.findings if not x.startswith(later)]
     known = {f.label for f in findings}
     unused = [

@@ -24,6 +24,7 @@ from swap.doctor.disk import check_disk, check_locks, free_bytes, needed_bytes
 from swap.doctor.expressions import check_expressions
 from swap.doctor.finding import Finding, Subject, warning
 from swap.doctor.key import check_identity, check_identity_data, check_key
+from swap.doctor.key_sequence import check_key_sequence
 from swap.doctor.look_alikes import check_look_alikes
 from swap.doctor.look_alikes_nested import look_alikes
 from swap.doctor.names import check_names
@@ -38,6 +39,7 @@ from swap.doctor.replication import check_logical
 from swap.doctor.server import Server
 from swap.doctor.state import State, check_other_runs
 from swap.doctor.subscriptions import check_subscriptions
+from swap.doctor.table_mentions import check_table_mentions
 from swap.doctor.tables import check_exclusions, check_rewrite, check_tables
 from swap.plan.assume_fixed import assume_fixed, with_key
 from swap.plan.model import Plan
@@ -187,9 +189,11 @@ def _check_rows(
     found = look_alikes(conn, subject.source.name, config.source.key, config.names.state_schema)
     declared = {(r.table, r.column) for r in subject.references}
     return [
+        *check_key_sequence(conn, subject, timeout_ms),
         *check_identity_data(conn, subject, timeout_ms),
         *check_data(conn, subject, timeout_ms),
         *check_not_valid(conn, subject, timeout_ms),
         *expressions,
         *check_look_alikes(found, declared, config.ignore),
+        *check_table_mentions(conn, subject),
     ]

@@ -11,7 +11,7 @@ from swap.core.errors import UsageError
 from swap.core.names import TableName, quote
 from swap.doctor.finding import Finding, Subject, blocker, ok, qualified
 from swap.doctor.tables import check_columns
-from swap.plan.conditions import UnnamedOperatorError, condition_path, with_condition
+from swap.plan.conditions import UnnamedOperatorError, UnstableConditionError, condition_path, with_condition
 from swap.plan.key_columns import unvouched
 from swap.plan.model import TABLE, RefColumns
 
@@ -126,7 +126,7 @@ def printed_conditions(
     for ref in references:
         try:
             out.append(with_condition(conn, catalog.table(ref.table), ref, path))
-        except UnnamedOperatorError as e:
+        except (UnnamedOperatorError, UnstableConditionError) as e:
             found.append(blocker("reference-where", qualified(ref.table, ref.column), e.message, e.hint))
             out.append(ref)
         except UsageError:

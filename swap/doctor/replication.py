@@ -45,6 +45,12 @@ def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
         for t in subject.rebuilt
         if t.replident != "d"
     ]
+    detail = "the primary key is deferrable, so it is no replica identity: UPDATE and DELETE of the application would fail"
+    found += [
+        blocker("logical-capture", t.name, detail, 'Use [sync] mode = "trigger".')
+        for t in subject.rebuilt
+        if t.primary_key is not None and t.primary_key.deferrable
+    ]
     (senders,) = read(conn, Senders, "senders.sql")
     if senders.used >= senders.most:
         detail = f"all {senders.most} walsenders are in use (max_wal_senders)"

@@ -12,9 +12,15 @@ from swap.core.connection import Connection
 from swap.core.errors import UsageError
 from swap.plan.model import RefColumns
 
+STABLE = "Write it without what depends on settings, the role or the time: a constant in place of now(), an enum as itself and not as text."
+
 
 class UnnamedOperatorError(UsageError):
     """A `where` whose text, as the server prints it, does not say which operator it means."""
+
+
+class UnstableConditionError(UsageError):
+    """A `where` that depends on more than the row."""
 
 
 def with_conditions(
@@ -58,4 +64,19 @@ def with_condition(conn: Connection, table: Table, ref: RefColumns, path: tuple[
             " text cannot name (IS DISTINCT FROM, NULLIF, CASE x WHEN).",
             hint="Write it with the operator itself, such as NOT (a = b) in place of IS DISTINCT FROM.",
         )
+    if why := unstable(conn, table, ref.where, path):
+        raise UnstableConditionError(f"The `where` of the reference {ref.table}.{ref.column} {why}.", hint=STABLE)
     return replace(ref, where=printed.text)
+
+
+def unstable(conn: Connection, table: Table, where: str, path: tuple[str, ...]) -> str | None:
+    """Why the condition is not a function of the row alone; None where it is.
+
+    It is evaluated in the sessions of the application too, and again later: what depends on a setting, a role or the time would
+    make one row a reference in one of them and not in another (invariant 3, H54)."""
+    try:
+        with scratch_table(conn, map(like, table.columns)) as scratch:
+            scratch.add_immutable(where, path)
+    except CannotBuildError as e:
+        return f"depends on more than the row ({e})"
+    return None

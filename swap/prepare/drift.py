@@ -2,6 +2,10 @@
 
 `swap` writes a new baseline only after it has compared the old one. Lines that `swap` itself changed on the way are its own.
 Any other difference was made by another session, and stops the run, because the shadow does not have it.
+
+One is expected: after the cutover the new release brings new texts of the functions that are bound to the tables. A revert drops these
+and puts the old functions back, which were set aside. So their text counts before the cutover, where the exchange would create the
+recorded one, and not after it (H69).
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from swap.ddl.guards import COMPLETE, GUARD
 from swap.ddl.not_null import integer_check_name
 from swap.ddl.replication import publication_name
 from swap.ddl.statistics import build_name
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.state.migration import Migration
 
@@ -82,20 +87,23 @@ def store_baseline(migration: Migration) -> None:
 def drift(migration: Migration) -> list[str]:
     """The differences from the baseline, one line each."""
     baseline = migration.journal.baseline(migration.run.id)
-    return difference(baseline or (), migration.conn.execute(structure_now(migration.plan)).fetchall())
+    now = migration.conn.execute(structure_now(migration.plan)).fetchall()
+    return difference(baseline or (), now, migration.direction)
 
 
-def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> list[str]:
+def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]], direction: Direction) -> list[str]:
     """The lines of either that the other has not, as text (`+`: new, `-`: gone). What says most comes first: a new column has a line
     of its own before that of its attributes."""
-    before, after = comparable(was, now)
+    before, after = comparable(was, now, direction)
     changed = [("+", t, line) for t, line in sorted(after - before)] + [("-", t, line) for t, line in sorted(before - after)]
     return [f"{sign} {t}: {line}" for sign, t, line in sorted(changed, key=lambda x: x[2].startswith(LATER))]
 
 
-def comparable(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+def comparable(
+    was: Iterable[Sequence[str]], now: Iterable[Sequence[str]], direction: Direction
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
     """Both as sets, without the kinds of lines that were not recorded yet when `was` was."""
-    before, after = ({(tab, line) for tab, line in lines} for lines in (was, now))
+    before, after = (_counted(lines, direction) for lines in (was, now))
     if not any(line.startswith(LATER[0]) for _, line in before):
         after = {(tab, line) for tab, line in after if not line.startswith(LATER)}
     return before, after
@@ -105,8 +113,8 @@ def foreign_drift(migration: Migration) -> list[str]:
     """`drift` without the objects that `prepare` and `sync` add, and without constraints that became validated."""
     conn, plan = migration.conn, migration.plan
     mine = own_names(plan)
-    before, after = comparable(migration.journal.baseline(migration.run.id) or [], conn.execute(structure_now(plan)).fetchall())
-    was, now = ({(t, VALID.sub("", line)) for t, line in lines} for lines in (before, after))
+    recorded, found = migration.journal.baseline(migration.run.id) or [], conn.execute(structure_now(plan)).fetchall()
+    was, now = ({(t, VALID.sub("", line)) for t, line in lines} for lines in comparable(recorded, found, migration.direction))
     names = [t.shadow.sql.as_string(conn) for t in plan.swapped]
     shadows = {r[0] for r in conn.execute("SELECT to_regclass(n)::text FROM unnest(%s::text[]) n", [names]).fetchall()}
     changed = [("+", *x) for x in sorted(now - was)] + [("-", *x) for x in sorted(was - now)]
@@ -135,6 +143,22 @@ def _subject(line: str) -> str:
     found = SUBJECT.match(line)
     name = next((g for g in found.groups() if g), "") if found else ""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+FUNCTION = re.compile(r"^CREATE OR REPLACE (?:FUNCTION|PROCEDURE) .*(?= owner=)", re.DOTALL)
+
+
+def _counted(lines: Iterable[Sequence[str]], direction: Direction) -> set[tuple[str, str]]:
+    """The lines as a set; in reverse those of functions without their text."""
+    if direction is Direction.FORWARD:
+        return {(tab, line) for tab, line in lines}
+    return {(tab, FUNCTION.sub("function", line)) for tab, line in lines}
+
+
+def redeployed(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> list[str]:
+    """The functions whose text is another one."""
+    before = {tab: line for tab, line in was if FUNCTION.match(line)}
+    return sorted(tab for tab, line in now if tab in before and FUNCTION.match(line) and line != before[tab])
 
 
 KEPT = "What was committed before stays; the source is untouched and capture goes on."

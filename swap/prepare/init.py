@@ -226,6 +226,9 @@ def _look_alikes(found: list[LookAlike]) -> list[str]:
 
 def _tail() -> list[str]:
     return [
+        "# [finalize]",
+        "# min_age_s = 604800  # `finalize` only so long after the cutover; by default at any time",
+        "",
         "# [hooks]",
         '# pre_swap_snapshot = ["swap", "hook", "pg_dump"]  # or "restore_point", or an argv of your own; docs/hooks.md. Else --no-snapshot',
         "# timeout_s = 3600",

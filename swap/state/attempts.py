@@ -8,7 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from swap.state.store import Store, kept
+from swap.state.store import Store, age_s, kept
 
 DETAIL = 2000  # characters of a reason that are kept
 
@@ -47,10 +47,21 @@ class Attempts:
         a = self._table
         return self._store.value(sa.select(a.c.id).where(a.c.run_id == run_id, a.c.xid == xid)) is not None
 
+    def forget_ids(self, run_id: int) -> None:
+        """The exchanges of a copy's original: here other transactions have, or will have, their ids."""
+        a = self._table
+        self._store.execute(sa.update(a).where(a.c.run_id == run_id).values(xid=None))
+
     def last(self, run_id: int) -> Attempt | None:
         a = self._table
         query = sa.select(a.c.kind, a.c.outcome, a.c.at, a.c.detail, a.c.xid).where(a.c.run_id == run_id)
         return self._store.first(query.order_by(a.c.id.desc()).limit(1), Attempt)
+
+    def exchanged_s(self, run_id: int) -> float | None:
+        """How long ago that was, by the server's clock."""
+        a = self._table
+        found = self._store.value(sa.select(age_s(sa.func.max(a.c.at))).where(a.c.run_id == run_id, a.c.outcome == "committed"))
+        return None if found is None else float(found)
 
     def exchanged_at(self, run_id: int) -> datetime | None:
         """When the last exchange of the run wrote its row, under its lock: a session that began later has read nothing of

@@ -18,6 +18,11 @@ class Capture:
         watermark = str(Snapshot.parse(now))
         self._store.execute(sa.insert(self._store.t["capture"]).values(run_id=run_id, watermark=watermark))
 
+    def begin_again(self, run_id: int, watermark: Snapshot) -> None:
+        """Everything that commits after `watermark` is due, and nothing before it."""
+        c = self._store.t["capture"]
+        self._store.execute(sa.update(c).where(c.c.run_id == run_id).values(watermark=str(watermark)))
+
     def table_no(self, run_id: int) -> int:
         """The number of the change table that writers add to: 0 or 1."""
         c = self._store.t["capture"]

@@ -16,7 +16,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateSchema, CreateTable
+from sqlalchemy.schema import CreateSchema
 
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, LockError, PhaseError, RefusedError
@@ -30,15 +30,14 @@ from swap.state.capture import Capture
 from swap.state.chunks import Chunks
 from swap.state.hooks import Hooks
 from swap.state.lock_rows import TABLE_WAIT_MS
+from swap.state.origin import Copied, find_copied, record_origin, refuse_copied
 from swap.state.rights import bare_state
 from swap.state.store import Store, kept
-from swap.state.tables import ENDED, MOVES, Phase
+from swap.state.tables import DDL, ENDED, MOVES, SINCE, Phase, create_table
 from swap.state.upgrade import VERSION, UpgradeStep, comment_on, current_plan, read_version, upgrade
 from swap.state.verifications import Verifications
 
 __all__ = ["Journal", "Phase", "Run"]
-
-DDL = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # runs without parameters: no % is doubled
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,13 @@ class Event:
 
 
 class Journal(Store):
-    """The state schema on one connection."""
+    """The state schema on one connection. `take_over`: the state of a copy is read too; `copied` says why it is one."""
 
-    def __init__(self, conn: Connection, schema: str, source: TableName | None = None) -> None:
+    def __init__(self, conn: Connection, schema: str, source: TableName | None = None, *, take_over: bool = False) -> None:
         super().__init__(conn, schema, source)
         self.version = VERSION
+        self.take_over = take_over
+        self.copied: Copied | None = None
         self.attempts = Attempts(self)
         self.capture = Capture(self)
         self.chunks = Chunks(self)
@@ -80,12 +81,18 @@ class Journal(Store):
         self.verifications = Verifications(self)
 
     def exists(self) -> bool:
-        """Whether the state schema is there. Raises RefusedError when it is another role's or program's, or a newer version's.
+        """Whether the state schema is there. Raises RefusedError when it is another role's or program's, a newer version's, or
+        that of a copy (swap.state.origin).
 
         Writes nothing. An older layout is read as `swap.state.upgrade` says, from now on."""
         version = read_version(self.conn, self.schema, self.source)
         self.version = version or VERSION
-        return version is not None
+        if version is None:
+            return False
+        self.copied = find_copied(self, version)
+        if self.copied is not None and not self.take_over:
+            refuse_copied(self.schema, self.copied)
+        return True
 
     def upgrade(self, functions: Callable[[Journal, Run], Iterable[Query]] = lambda journal, run: ()) -> list[UpgradeStep]:
         """Bring an older layout up to date. Returns the steps that were run. Raises RefusedError while another command
@@ -95,6 +102,7 @@ class Journal(Store):
 
         def finish() -> None:
             self.version = VERSION
+            record_origin(self)
             for run in self.unfinished():
                 if run.phase is not Phase.PREPARING:
                     for statement in functions(self, run):
@@ -115,9 +123,14 @@ class Journal(Store):
             verbatim(create),
             comment_on(self.schema, VERSION),
             sql.SQL("CREATE TYPE {}.phase AS ENUM ({})").format(name, values),
-            *(verbatim(str(CreateTable(t).compile(dialect=DDL)).strip()) for t in self.t.values()),
+            *map(create_table, self.t.values()),
             bare_state(self.schema),
         ]
+
+    def record_here(self) -> None:
+        """The state is this database's, whatever it recorded before."""
+        with self.conn.transaction():
+            record_origin(self)
 
     def create(self) -> None:
         """Create the state schema in one transaction if it is missing. Raises RefusedError where another role makes one of that
@@ -130,6 +143,7 @@ class Journal(Store):
                     self.conn.execute(local_timeout("lock_timeout", TABLE_WAIT_MS))
                     for statement in self.ddl():
                         self.conn.execute(statement)
+                    record_origin(self)
                     return
             except (psycopg.errors.DuplicateSchema, psycopg.errors.UniqueViolation):
                 if last:
@@ -147,7 +161,11 @@ class Journal(Store):
 
     def has_table(self, name: str) -> bool:
         """Whether the state schema of this version has a table of that name."""
-        return name in self.t
+        return name in self.table_names()
+
+    def table_names(self) -> list[str]:
+        """The tables that a state of this version has."""
+        return [name for name in self.t if SINCE.get(name, 0) <= self.version]
 
     def add_run(self, plan: Plan, mode: str) -> Run:
         r = self.t["run"]
@@ -216,9 +234,24 @@ class Journal(Store):
         update = sa.update(r).where(r.c.id == run.id, r.c.phase == run.phase.value, r.c.verified == str(since))
         self.execute(update.values(verified=str(to)))
 
+    def forget_verified(self, run_id: int, why: str) -> None:
+        """No cutover relies on the last clean verification any more."""
+        self.update_run(run_id, verified=None)
+        self.event(run_id, "unverified", f"the last verification is forgotten: {why}")
+
     def update_run(self, run_id: int, **values: object) -> None:
         r = self.t["run"]
         self.execute(sa.update(r).where(r.c.id == run_id).values(**values))
+
+    def forget_positions(self, run_id: int) -> None:
+        """Forget what is counted in transaction ids, in a state that was made with those of another server: capture begins at the
+        snapshot of the current transaction, nothing is verified, no exchange is known by its id."""
+        now = Snapshot.parse(self.value(sa.select(sa.func.pg_current_snapshot().cast(sa.Text))))
+        self.capture.begin_again(run_id, now)
+        self.attempts.forget_ids(run_id)
+        r = self.t["run"]
+        complete = sa.case((r.c.complete_xid.is_not(None), str(now.xmax)), else_=None)
+        self.update_run(run_id, verified=None, complete_xid=complete)
 
     def paused(self, run_id: int) -> bool:
         r = self.t["run"]

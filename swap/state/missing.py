@@ -7,15 +7,31 @@ on from there.
 
 from __future__ import annotations
 
+from enum import Enum
+
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, expand, quote
 from swap.plan.direction import table_mappings
 from swap.state.journal import Journal, Phase, Run
-from swap.state.tables import SINCE
+from swap.state.tables import ENDED
 
 RUNBOOK = "RUNBOOK.md, 'Something was dropped'"
+
+
+class Begun(Enum):
+    """A command that removes, and has begun: its step in the journal. Nothing else works on the run from then on."""
+
+    FINALIZE = "finalize has begun"
+    ABORT = "abort has begun"
+
+    @property
+    def command(self) -> str:
+        return self.name.lower()
+
+
+HALF_BUILT = "copied while it was built"  # a step: see cutover/adopt_clone.py
 KEPT = (Phase.PREPARED, Phase.BACKFILLING, Phase.SYNCING, Phase.CUT_OVER)
 
 
@@ -35,7 +51,7 @@ def missing_tables(journal: Journal, run: Run) -> list[TableName]:
     """Tables that the run needs and that are not there, the state schema's first."""
     if run.phase not in KEPT:
         return []
-    state = [TableName(journal.schema, name) for name in journal.t if SINCE.get(name, 0) <= journal.version]
+    state = [TableName(journal.schema, name) for name in journal.table_names()]
     maintained = [d.target for d in table_mappings(run.plan, run.direction)]
     return _missing(journal.conn, [*state, *_queue(run), *maintained])
 
@@ -46,6 +62,7 @@ def _queue(run: Run) -> list[TableName]:
 
 def refuse_missing(journal: Journal, run: Run) -> None:
     """Raises RefusedError naming what is missing, what that means for the application, and the way on."""
+    refuse_begun(journal, run)
     missing = missing_tables(journal, run)
     if not missing:
         return
@@ -62,6 +79,32 @@ def refuse_missing(journal: Journal, run: Run) -> None:
     if run.phase is Phase.CUT_OVER:
         way = "There is no revert without it. `swap finalize` ends the run, with the new key"
     raise RefusedError(f"{missing[0]} is gone{more}: another session dropped it.", state=state, hint=f"{way}. {RUNBOOK}.")
+
+
+def find_begun(journal: Journal, run: Run) -> Begun | None:
+    """The command that has removed a part of what the run needs, and has not come to its end."""
+    if run.phase in ENDED or _missing(journal.conn, [TableName(journal.schema, "step")]):
+        return None
+    return next((b for b in Begun if journal.step_done(run.id, b.value)), None)
+
+
+def refuse_begun(journal: Journal, run: Run, command: str = "") -> None:
+    """Raises RefusedError while a `finalize` or an `abort`, other than `command`, has removed a part."""
+    if (found := find_begun(journal, run)) is not None and found.command != command:
+        raise RefusedError(
+            f"`swap {found.command}` of this run has begun: a part of what it needs is gone for good.",
+            state="The application works on as it is.",
+            hint=f"Run `swap {found.command}` again: it removes the rest.",
+        )
+
+
+def refuse_half_built(journal: Journal, run: Run) -> None:
+    """Raises RefusedError for a run that was still being built when its database was copied, and was taken over."""
+    if journal.step_done(run.id, HALF_BUILT):
+        raise RefusedError(
+            f"The run of {run.source} was still being built when this database was copied: what is done of it is not known here.",
+            hint="`swap abort` removes what is there; then `swap prepare` begins again.",
+        )
 
 
 def left_over(conn: Connection, config: Config) -> str:

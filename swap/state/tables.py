@@ -10,6 +10,11 @@ from functools import cache
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import CreateTable
+
+from swap.core.sql_text import Query, verbatim
+
+DDL = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # runs without parameters: no % is doubled
 
 
 class Phase(StrEnum):
@@ -41,8 +46,12 @@ MOVES = {
 }
 
 
+def create_table(table: sa.Table) -> Query:
+    return verbatim(str(CreateTable(table).compile(dialect=DDL)).strip())
+
+
 # Tables that the layouts before these versions do not have. What reads an older layout as it is has to do without them.
-SINCE = {"lock": 5, "secret": 6, "bound": 6}
+SINCE = {"lock": 5, "secret": 6, "bound": 6, "origin": 7}
 
 
 @cache
@@ -60,6 +69,13 @@ def tables(schema: str) -> Mapping[str, sa.Table]:
 
     phase = postgresql.ENUM(*[p.value for p in Phase], name="phase", schema=schema, create_type=False)
     made = [
+        sa.Table(  # one row: where the state was recorded (swap.state.origin)
+            "origin", md, sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
+            sa.Column("system", sa.Text), sa.Column("timeline", sa.Integer),
+            sa.Column("database", sa.BigInteger, nullable=False), sa.Column("relation", sa.BigInteger, nullable=False),
+            sa.Column("server_version", sa.Integer, nullable=False), sa.Column("xid", sa.Text, nullable=False),
+            sa.Column("recorded_at", stamp, nullable=False, server_default=now),
+        ),
         sa.Table(
             "run", md, ident(),
             sa.Column("source_schema", sa.Text, nullable=False),

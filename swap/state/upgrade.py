@@ -30,7 +30,7 @@ from swap.state.locks import OPERATOR, WORKER, at_work
 from swap.state.plan_versions import Document, to_3, to_6
 from swap.state.rights import bare_state, owners_only
 from swap.state.store import Store
-from swap.state.tables import ENDED, SINCE
+from swap.state.tables import ENDED, SINCE, create_table, tables
 from swap.state.trust import refuse_untrusted
 
 MARK = "pg-uuid-swap state"
@@ -70,11 +70,17 @@ def swapped_tables(schema: str) -> list[Query]:
     ]
 
 
+def origin_table(schema: str) -> list[Query]:
+    """The table of where the state was recorded. Its row is written when the layout is current (`Journal.upgrade`)."""
+    return [create_table(tables(schema)["origin"]), bare_state(schema)]
+
+
 STEPS = (
     UpgradeStep(3, "the plan of an index has other fields", no_statements, to_3),
     UpgradeStep(4, "only its owner has a right on what is in it", owners_only, same_plan),
     UpgradeStep(5, "only its owner can take the locks", create_lock_table, same_plan),
     UpgradeStep(6, "a run has several swapped tables, and a mapping that outlives rows", swapped_tables, to_6),
+    UpgradeStep(7, "it says on which server and in which database it was recorded", origin_table, same_plan),
 )
 VERSION = STEPS[-1].to_version
 

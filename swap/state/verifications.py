@@ -82,6 +82,15 @@ class Verifications:
         )  # fmt: skip
         return self._store.first(query.where(v.c.run_id == run_id).order_by(v.c.id.desc()).limit(1), _verification)
 
+    def last_check(self, run_id: int, direction: Direction, name: str) -> str | None:
+        """The status of a named check in the last clean verification of a direction."""
+        v = self._table
+        query = sa.select(v.c.report["checks"]).where(
+            v.c.run_id == run_id, v.c.direction == direction, v.c.verdict == "identical"
+        )
+        checks = self._store.value(query.order_by(v.c.id.desc()).limit(1))
+        return next((str(c["status"]) for c in checks or () if c["name"] == name), None)
+
     def clean_age_s(self, run_id: int, direction: Direction | None = None) -> float | None:
         """How long ago the last verification that found both sides identical ended; None when there was none."""
         v = self._table

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from swap.core.errors import PhaseError
-from swap.core.snapshot import Snapshot
 from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.state.journal import Phase
@@ -163,7 +162,7 @@ class Sync:
                 if time.monotonic() - kept_house > HOUSEKEEPING_S:
                     kept_house = time.monotonic()
                     refuse_missing(m.journal, m.run)  # without a write nothing else would notice
-                    rotate(m, self._verified())
+                    rotate(m)
                     m.reload()
                 m.stop.wait(IDLE_S)
 
@@ -193,15 +192,6 @@ class Sync:
         if self.barrier is not None:
             for _ in self.barrier.delivering():
                 self.control.gate()
-
-    def _verified(self) -> Snapshot | None:
-        """Where the last clean verification stands, while a cutover may still rely on it."""
-        m = self.migration
-        if m.run.verified is None:
-            return None
-        age_s = m.journal.verifications.clean_age_s(m.run.id)
-        limit = m.config.verify.max_age_s + m.config.hooks.timeout_s + 600  # a cutover may wait for its hook
-        return Snapshot.parse(m.run.verified) if age_s is not None and age_s < limit else None
 
     def _result(self, reason: str) -> SyncResult:
         run = self.migration.reload()

@@ -1,8 +1,13 @@
 """Emptying the change tables: writers are moved to the other ones, and the consumed ones are truncated.
 
 Each swapped table has two, and the writers of all swapped tables use those of the same number. Never waits: the truncation asks
-for its locks with NOWAIT, so no writer ever queues behind it. Keeps entries newer than the
-last clean verification, because the cutover compares those keys once more.
+for its locks with NOWAIT, so no writer ever queues behind it.
+
+A cutover compares the keys that changed after the last clean verification once more, so their entries are kept while it may rely on
+it. Which verification that is, is read under the lock: a running one keeps ACCESS SHARE on the change tables until its result is
+committed. Read a moment earlier, the result could be missing, and entries newer than it be dropped. Entries of a verification that
+is too old are dropped together with its mark, in one transaction. So whatever the clock or another configuration says of its age,
+no cutover relies on a mark whose entries are gone.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
+from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName
 from swap.core.snapshot import Snapshot
 from swap.core.statement import script
@@ -19,15 +25,17 @@ from swap.state.migration import Migration
 from swap.sync.change_queue import ChangeQueue
 
 SWITCH_BYTES = 32 * 1024 * 1024
+SPARE_S = 600  # beyond [verify] max_age_s and the hook's time, for which a cutover may wait
+ROW_MS = 20  # for the run's row, under the lock: another session holds it for one statement
 
 
-def rotate(migration: Migration, keep: Snapshot | None) -> bool:
+def rotate(migration: Migration) -> bool:
     """One step, if one is due: truncate the idle tables, or move the writers to them. True when something was done."""
     conn, journal, run = migration.conn, migration.journal, migration.run
     active = journal.capture.table_no(run.id)
     idle = 1 - active
     if filled := [name for name, size in _sizes(migration, idle) if size > 0]:
-        return _truncate(migration, filled, keep)
+        return _truncate(migration, filled)
     if sum(size for _, size in _sizes(migration, active)) < SWITCH_BYTES:
         return False
     with conn.transaction():
@@ -47,7 +55,7 @@ def _sizes(migration: Migration, table_no: int) -> list[tuple[TableName, int]]:
     return [(name, int(size)) for name, (size,) in zip(names, rows, strict=True)]
 
 
-def _truncate(migration: Migration, names: list[TableName], keep: Snapshot | None) -> bool:
+def _truncate(migration: Migration, names: list[TableName]) -> bool:
     """TRUNCATE when every entry is consumed. The newest id decides: a writer that still held a table when it was
     last asked would hold its lock, and NOWAIT would refuse."""
     conn, tables = migration.conn, sql.SQL(", ").join(n.sql for n in names)
@@ -55,12 +63,24 @@ def _truncate(migration: Migration, names: list[TableName], keep: Snapshot | Non
     try:
         with conn.transaction():
             conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(tables))
-            floor = ChangeQueue.of(migration).watermark().xmin
-            if keep is not None:
-                floor = min(floor, keep.xmin)
-            if any(int(xid) >= floor for (xid,) in conn.execute(sql.SQL("SELECT xid::text FROM ({}) n").format(newest))):
+            found = conn.execute(sql.SQL("SELECT xid::text FROM ({}) n").format(newest)).fetchall()
+            last = max((int(xid) for (xid,) in found), default=-1)
+            if last >= ChangeQueue.of(migration).watermark().xmin:
                 return False
+            verified = migration.journal.get(migration.run.id).verified
+            if verified is not None and last >= Snapshot.parse(verified).xmin:
+                if _relied_on(migration):
+                    return False
+                conn.execute(local_timeout("lock_timeout", ROW_MS))
+                migration.journal.forget_verified(migration.run.id, "it is too old, and the changes since then are dropped")
             conn.execute(sql.SQL("TRUNCATE {}").format(tables))
     except psycopg.errors.LockNotAvailable:
         return False
     return True
+
+
+def _relied_on(migration: Migration) -> bool:
+    """Whether a cutover may still rely on the last clean verification."""
+    config = migration.config
+    age_s = migration.journal.verifications.clean_age_s(migration.run.id)
+    return age_s is not None and age_s < config.verify.max_age_s + config.hooks.timeout_s + SPARE_S

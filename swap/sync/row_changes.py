@@ -66,6 +66,8 @@ def upsert(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
         rows = sql.SQL("{} FROM v WHERE ({}) IS NOT TRUE").format(
             COMMA.join(sql.Identifier("v", f"c{n}") for n in range(len(written))), how.held
         )
+    if deferrable_key(plan, d):
+        return _update_and_insert(d, head, names, rows)
     return sql.SQL(
         "{head}INSERT INTO {t} AS t ({columns}) SELECT {rows}"
         " ON CONFLICT ({key}) DO UPDATE SET {sets}"
@@ -79,4 +81,38 @@ def upsert(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
         sets=COMMA.join(sql.SQL("{} = EXCLUDED.{}").format(n, n) for n in names),
         old=COMMA.join(sql.SQL("t.{}").format(n) for n in names),
         new=COMMA.join(sql.SQL("EXCLUDED.{}").format(n) for n in names),
+    )
+
+
+def deferrable_key(plan: Plan, d: TableMapping) -> bool:
+    """Whether the key is no arbiter of ON CONFLICT: its constraint is deferrable, on the maintained side after the cutover (H61)."""
+    primary = plan.catalog.table(d.origin).primary_key
+    return primary is not None and primary.deferrable
+
+
+def _update_and_insert(d: TableMapping, head: Query, names: Sequence[sql.Identifier], rows: Query) -> sql.Composed:
+    """The same without ON CONFLICT. There is one writer, so no row comes in between; both parts see the rows of before the statement,
+    and each key is in one of them."""
+    aliases = [sql.Identifier("n", f"n{i}") for i in range(len(names))]
+    of_name = dict(zip((i.as_string(None) for i in names), aliases, strict=True))
+    keys = [of_name[sql.Identifier(k.target).as_string(None)] for k in d.key]
+    same = equal(target_columns(d, "t"), keys)
+    begin = head if head.as_string(None) else sql.SQL("WITH ")
+    joined = sql.SQL(", ") if head.as_string(None) else sql.SQL("")
+    # `head` ends with a space, behind its last part.
+    return sql.SQL(
+        "{begin}{joined}n ({numbered}) AS MATERIALIZED (SELECT {rows}), updated AS (UPDATE ONLY {t} t SET {sets} FROM n WHERE {same}"
+        " AND ROW({old})::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW({new})::pg_catalog.record)"
+        " INSERT INTO {t} ({columns}) SELECT {new} FROM n WHERE NOT EXISTS (SELECT FROM ONLY {t} t WHERE {same})"
+    ).format(
+        begin=begin,
+        joined=joined,
+        numbered=COMMA.join(sql.Identifier(f"n{i}") for i in range(len(names))),
+        rows=rows,
+        t=d.target.sql,
+        sets=COMMA.join(sql.SQL("{} = {}").format(n, a) for n, a in zip(names, aliases, strict=True)),
+        same=same,
+        old=COMMA.join(sql.SQL("t.{}").format(n) for n in names),
+        new=COMMA.join(aliases),
+        columns=COMMA.join(names),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,9 +14,13 @@ from cutover.finalize import finalize
 from cutover.finalize_checks import legacy_dependents, legacy_functions
 from swap.core.config import Config
 from swap.core.errors import RefusedError
-from tests.support.cycling import Cycle
+from tests.support.commands import Cli
+from tests.support.cycling import Cycle, Start
+from tests.support.migration import configuration
 from tests.support.mode import with_mode
+from tests.support.operator import Operator
 from tests.support.servers import Database, DatabaseServer
+from tests.support.terminal import OnTerminal
 
 SCHEMA = """
 CREATE TABLE users (id bigserial PRIMARY KEY, email text, twice bigint GENERATED ALWAYS AS (id * 2) STORED, CHECK (id > 0));
@@ -171,3 +176,78 @@ def test_what_uses_the_retired_table_is_listed(cut: Cycle) -> None:
         " table t; rule _RETURN on view was; table kid; trigger ct on table t."
     )
     assert cut.dump() == before
+
+
+POLYMORPHIC = """
+CREATE TABLE users (id bigserial PRIMARY KEY, email text);
+CREATE TABLE audits (id bigserial PRIMARY KEY, auditable_type text NOT NULL, auditable_id bigint NOT NULL);
+INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 9) n;
+INSERT INTO audits (auditable_type, auditable_id) SELECT 'User', id FROM users;
+INSERT INTO audits (auditable_type, auditable_id) SELECT 'Order', n FROM generate_series(1, 50) n;
+INSERT INTO audits (auditable_type, auditable_id) VALUES ('User', 77), ('User', 78);
+"""
+AUDITS = [{"table": "public.audits", "column": "auditable_id", "where": "auditable_type = 'User'"}]
+
+
+def test_an_integer_without_a_uuid_is_not_dropped(start: Start) -> None:
+    """H65, I8: keys of another type in a polymorphic column, and orphans, exist nowhere else. Kept elsewhere, or taken on by name,
+    the column goes."""
+    cycle = start(POLYMORPHIC, reference=AUDITS)
+    cycle.ready()
+    cycle.cutover()
+    before = cycle.dump()
+    with pytest.raises(RefusedError) as refused:
+        drop(cycle, reference=AUDITS)
+    label = "public.audits.auditable_legacy_id"
+    assert refused.value.message == f"Integers without a uuid beside them would be lost: {label} holds 52 of 61 integers."
+    assert f'findings = ["legacy-values:{label}"]' in refused.value.hint
+    assert cycle.dump() == before
+    run(
+        cycle.db,
+        "ALTER TABLE audits ADD order_id bigint; UPDATE audits SET order_id = auditable_legacy_id WHERE auditable_id IS NULL",
+    )
+    drop(cycle, reference=AUDITS, accept={"findings": [f"legacy-values:{label}"]})
+    assert cycle.m.conn.execute("SELECT count(*) FROM public.audits WHERE order_id > 0").fetchone() == (52,)
+
+
+def test_a_cutover_that_is_too_young_is_not_finalized(cut: Cycle) -> None:
+    """H65: [finalize] min_age_s, by the server's clock."""
+    before = cut.dump()
+    age = "UPDATE swap.attempt SET at = at - interval '{}'"
+    settings = configuration(finalize={"min_age_s": 3600})
+    for older in ("0 s", "50 minutes", "-2 hours"):
+        run(cut.db, age.format(older))
+        with pytest.raises(RefusedError, match=r"min_age_s asks for 3,600 s"):
+            finalize(replace(cut.m, config=settings), drop_legacy=False)
+    assert cut.dump() == before
+    run(cut.db, age.format("3 hours"))
+    finalize(replace(cut.m, config=settings), drop_legacy=False)
+
+
+def test_what_goes_is_listed_before_it_asks(cli: Cli, on_terminal: OnTerminal, cut: Cycle, tmp_path: Path) -> None:
+    """I8: tables, columns and rows, the age of the cutover and the last verification; a question of its own for the integers."""
+    run(
+        cut.db,
+        "DROP POLICY own ON users; DROP POLICY own ON sessions; ALTER TABLE users DROP twice, DROP CONSTRAINT users_id_check;"
+        "ALTER TABLE sessions DROP CONSTRAINT real; ANALYZE users_old",
+    )
+    config = tmp_path / "swap.toml"
+    config.write_text('[source]\ntable = "public.users"\n', encoding="utf-8")
+    asked: dict[tuple[str, ...], str] = {}
+    for options in ((), ("--drop-legacy",)):
+        terminal = on_terminal("finalize", *options, config=config, dsn=cut.db.owner)
+        asked[options] = terminal.until(lambda shown: "[y/N]" in shown)
+        terminal.answer("n")
+        assert terminal.end() == 6
+        assert "cut over: " in asked[options]
+        assert "verified: identical (exact, reverse)" in asked[options]
+        assert "goes for good: table public.users_old, about 9 rows" in asked[options]
+    assert "There is no revert after this" in asked[()]
+    assert "every integer column for good?" in asked["--drop-legacy",]
+    for column in ("users.legacy_id", "sessions.user_legacy_id", "members.user_legacy_id"):
+        assert f"goes for good: column public.{column}, 9 integers" in asked["--drop-legacy",]
+        assert column not in asked[()]
+    done = Operator(cli, cut.db, tmp_path, "\n")("finalize", "--yes", "--drop-legacy")
+    assert {"table": "public.sessions", "column": "user_legacy_id", "rows": 9} in done.json["dropped"]
+    assert done.json["verification"]["verdict"] == "identical"
+    assert "goes for good: column public.sessions.user_legacy_id" in done.stderr

@@ -147,8 +147,10 @@ def operate(cli: Cli, pair: Pair, tmp_path: Path) -> Operate:
 
 
 def follow(op: Operator, pair: Pair) -> None:
-    """The operator points the tool at the new primary."""
+    """The operator points the tool at the new primary, and says that it is the one that goes on (H58)."""
     op.db = pair.at(pair.primary, op.db.dbname)
+    assert "promoted" in op.refused("sync", "--once", code=3)["message"]
+    op("adopt-clone", "--yes")
 
 
 def copied(op: Operator) -> Any:

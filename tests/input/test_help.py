@@ -20,7 +20,7 @@ def test_the_list_of_commands(cli: Cli, args: tuple[str, ...]) -> None:
     shown = cli(*args, env={"COLUMNS": "80"})
     assert shown.code == 0
     assert shown.stderr == ""
-    listed = dict(re.findall(r"^  ([a-z]+) {2,}(.*)$", shown.stdout, re.MULTILINE))
+    listed = dict(re.findall(r"^  ([a-z-]+) {2,}(.*)$", shown.stdout, re.MULTILINE))
     assert set(listed) >= set(COMMANDS)
     for command in COMMANDS:
         assert listed[command].endswith("."), listed[command]

@@ -79,7 +79,8 @@ def carry_over(database: Database) -> None:
         if conn.execute("SELECT to_regclass('swap.run')").fetchone() == (None,):
             return
         conn.execute("UPDATE swap.verification SET finished_at = clock_timestamp() WHERE finished_at IS NOT NULL")
-        journal = Journal(conn, "swap")
+        journal = Journal(conn, "swap", take_over=True)
+        journal.record_here()  # the copy is made on purpose, in one moment of one cluster: `swap adopt-clone` would forget more
         run = journal.current(USERS)
         if run is not None and run.mode == "logical" and journal.step_done(run.id, SLOT):
             config = Config.model_validate({"source": {"table": str(USERS)}})

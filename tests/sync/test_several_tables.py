@@ -515,21 +515,21 @@ def test_the_change_tables_of_all_tables_move_together(
     app.execute("UPDATE grants SET note = 'first'; UPDATE users SET email = email || '.'")
     assert used(m) == [True, False]
     m.drain()
-    assert rotate.rotate(m, None)
+    assert rotate.rotate(m)
     app.execute("INSERT INTO profiles VALUES ('second'); UPDATE sessions SET token = token || '.'")
     assert used(m) == [True, True]
     writer.execute("BEGIN; UPDATE notes SET what = 'in flight'")
     m.drain()
-    assert rotate.rotate(m, None)
+    assert rotate.rotate(m)
     assert used(m) == [False, True]
     writer.execute("UPDATE logs SET what = 'in flight'; COMMIT")
     m.drain()
-    assert rotate.rotate(m, None)  # back to the first ones
+    assert rotate.rotate(m)  # back to the first ones
     app.execute("DELETE FROM grants WHERE org = 1")
     assert used(m) == [True, True]
     m.drain()
     m.assert_same()
-    assert rotate.rotate(m, None)
+    assert rotate.rotate(m)
     assert used(m) == [True, False]
 
 

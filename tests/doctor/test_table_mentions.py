@@ -1,0 +1,67 @@
+"""H56: columns that remember the source by its oid, its row type or its name."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from swap.core.sql_text import verbatim
+from swap.doctor.examine import Finding
+from tests.support.cycling import Start, doctor
+from tests.support.migration import install
+from tests.support.servers import Connect, Database
+
+SCHEMA = """
+CREATE TABLE users (id bigserial PRIMARY KEY, email text);
+INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 5) n;
+CREATE TABLE other (id bigserial PRIMARY KEY);
+CREATE DOMAIN relation AS regclass;
+CREATE TABLE acl (rel regclass, row_id text);
+INSERT INTO acl SELECT 'users'::regclass, id::text FROM users;
+INSERT INTO acl VALUES ('other'::regclass, '1');
+"""
+COLUMNS = {
+    "oid": ("relid oid", "'users'::regclass::oid", "by its oid in 2 rows"),
+    "domain": ("rel relation", "'users'::regclass", "by its oid in 2 rows"),
+    "array": ("rels regclass[]", "ARRAY['other', 'users']::regclass[]", "by its oid in 2 rows"),
+    "row type": ("what regtype", "'users'::regtype", "by its oid in 2 rows"),
+    "name": ("table_name text", "'users'", "holds the name of public.users in 2 rows"),
+    "qualified": ("object_class varchar(50)", "'public.users'", "holds the name of public.users in 2 rows"),
+    "type name": ("relation name", "'users'::name", "holds the name of public.users in 2 rows"),
+}
+
+
+def mentions(db: Database, **config: object) -> dict[str, Finding]:
+    return {f.object: f for f in doctor(db, **config) if f.name == "table-mention"}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_what_holds_the_table_is_counted(database: Database, column: str) -> None:
+    """By each type, and not what holds another table; `ignore` silences it."""
+    definition, value, said = COLUMNS[column]
+    install(database, SCHEMA + f"DROP TABLE acl; CREATE TABLE notes ({definition}, n int)")
+    assert [f.status for f in mentions(database).values()] == ["ok"]
+    with closing(psycopg.connect(database.owner, autocommit=True)) as conn:
+        conn.execute(verbatim(f"INSERT INTO notes VALUES ({value}, 1), ({value}, 2), (NULL, 3)"))
+        conn.execute(verbatim(f"INSERT INTO notes SELECT {value.replace('users', 'other')}, 4"))
+    name = definition.split()[0]
+    (found,) = mentions(database).values()
+    assert (found.status, found.object) == ("warning", f"public.notes.{name}")
+    assert said in found.detail
+    assert [f.status for f in mentions(database, ignore=[f"public.notes.{name}"]).values()] == ["ok"]
+
+
+def test_the_statement_of_the_hint_mends_it(start: Start, database: Database, connect: Connect) -> None:
+    """Given the rows mean the retired table after the cutover, then the statement of the hint brings them to the live one."""
+    cycle = start(SCHEMA)
+    (found,) = [f for f in cycle.findings if f.name == "table-mention"]
+    assert "public.users by its oid in 5 rows: after the cutover they mean public.users_old" in found.detail
+    cycle.ready()
+    cycle.cutover()
+    owner = connect(database.owner)
+    count = "SELECT count(*) FROM acl WHERE rel = 'users'::regclass"
+    assert owner.execute(verbatim(count)).fetchone() == (0,)
+    owner.execute(verbatim(found.hint.partition("After the cutover: ")[2].partition(";")[0]))
+    assert owner.execute(verbatim(count)).fetchone() == (5,)

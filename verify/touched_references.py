@@ -1,0 +1,62 @@
+"""References that were written since a verification, compared once more. An exchange does it before it asks for its locks.
+
+A reference has no queue: rows written since are known by their xmin, and those of a row that went by its key, which is in the queue of
+the source. So every referring table is read once. The follow-up of the exchange reads it once as well, to validate the foreign key; found only there, an orphan would leave a committed exchange without
+that key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from psycopg import sql
+
+from swap.catalog.load import load_tables
+from swap.core.names import TableName
+from swap.ddl.pairs import pairs_table
+from swap.prepare.drift import table_oids
+from swap.state.migration import Migration
+from swap.sync.change_queue import ChangeQueue
+from verify.capture import captured_tables
+from verify.ranges import bigints
+from verify.reference_rows import written_since
+from verify.references import ReferenceResult, compare_references, reference_pairs
+from verify.snapshots import MAX_PENDING, oldest_of
+
+NAMED = 5
+
+
+def wrong_references(m: Migration, snapshot: str, touched: Collection[int]) -> list[str]:
+    """One line for each reference that holds what its foreign key, or the other column, contradicts, in rows written since `snapshot`
+    or that refer to one of the keys `touched`. In a transaction of its own, with ACCESS SHARE."""
+    conn = m.conn
+    tables = {t.name: t for t in load_tables(conn, table_oids(conn, captured_tables(m.plan)))}
+    pairs = reference_pairs(m.plan, m.direction, tables)
+    if not pairs:
+        return []
+    since, keys = written_since(oldest_of(snapshot)), bigints(sorted(touched))
+    conditions: dict[TableName, sql.Composable] = dict.fromkeys((p.table for p in pairs), since)
+    for p in pairs:
+        conditions[p.table] = sql.SQL("({} OR s.{} = ANY ({}))").format(conditions[p.table], sql.Identifier(p.integer), keys)
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        results = compare_references(conn, pairs, conditions, NAMED, pairs_table(m.plan), _pending(m))
+    return [line for r in results if (line := _wrong(r))]
+
+
+def _pending(m: Migration) -> list[int]:
+    """The integers of the source's rows that replay has not reached in this snapshot: their references are made right with them."""
+    keys, _ = ChangeQueue.of(m).pending(m.mapping, ChangeQueue.of(m).watermark(), MAX_PENDING)
+    return [k for k in keys if isinstance(k, int)]
+
+
+def _wrong(r: ReferenceResult) -> str:
+    found = []
+    if r.wrong:
+        keys = ", ".join(str(d.key) for d in r.differences)
+        found.append(f"{r.wrong} rows name one row by the integer and another by the uuid (keys {keys})")
+    if r.orphans and not r.pair.declared:
+        found.append(f"{r.orphans} rows refer to a row that does not exist")
+    if r.nulls and r.pair.not_null:
+        found.append(f"{r.nulls} rows have no uuid")
+    return f"{r.pair.label}: {'; '.join(found)}" if found else ""
