@@ -19,7 +19,7 @@ ORDINARY := not soak and not package and not docker
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-modes test-matrix test-package test-docker image dist docs captures release-notes soak faults lint format demo bench clean
+.PHONY: help venv test test-modes test-matrix test-package test-docker witness image dist docs captures release-notes soak faults lint format demo bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -46,6 +46,9 @@ test-matrix: venv  ## the suite, with each capture, on each of VERSIONS that is 
 	        SWAP_TEST_PG=$$version SWAP_TEST_MODE=$$mode $(PYTEST) -m "$(ORDINARY)" || failed="$$failed $$version/$$mode"; done; \
 	    else echo "== PostgreSQL $$version is not installed here: skipped"; fi; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+witness: venv  ## what the application notices before the cutover, for every schema of tests/fixtures (`make test` tries a sample)
+	SWAP_WITNESS=all $(PYTEST) tests/witness
 
 test-package: venv  ## sdist, wheel, zipapp, pipx and uvx, each installed into an environment of its own; needs the network
 	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m package --timeout 0 tests/package

@@ -4,8 +4,8 @@ repeated, so a command that was killed is run again."""
 from __future__ import annotations
 
 from cutover.teardown import remove
-from swap.core.advisory_locks import only_operator, taking_over
 from swap.core.errors import PhaseError
+from swap.ddl.older_guards import drop_completing
 from swap.ddl.teardown import abort_steps
 from swap.state.journal import Phase
 from swap.state.migration import Migration
@@ -21,14 +21,14 @@ def way_back(phase: Phase) -> str:
 
 def abort(migration: Migration) -> None:
     """Raises PhaseError after a cutover."""
-    conn, tag, phase = migration.conn, migration.plan.tag, migration.run.phase
+    conn, locks, phase = migration.conn, migration.locks, migration.run.phase
     if phase in (Phase.CUT_OVER, Phase.FINALIZED):
         raise PhaseError(f"An abort is not possible: the run is {phase.public}.", hint=way_back(phase))
-    with only_operator(conn, tag), taking_over(conn, tag):
+    with locks.only_operator(), locks.taking_over():
         run = migration.reload()
         if run.phase is Phase.ABORTED:
             return
-        remove(migration, abort_steps(run.plan))
+        remove(migration, [*drop_completing(run.plan, migration.journal.baseline(run.id) or ()), *abort_steps(run.plan)])
         forget_logical(migration)
         with conn.transaction():
             migration.journal.move(run, Phase.ABORTED)

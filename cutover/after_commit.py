@@ -9,13 +9,19 @@ from contextlib import contextmanager
 import psycopg
 
 from swap.core.connection import translate
-from swap.core.errors import SwapError
+from swap.core.errors import StoppedError, SwapError
 
 
 @contextmanager
 def after_commit(kind: str) -> Iterator[None]:
     try:
         yield
+    except KeyboardInterrupt:
+        raise StoppedError(
+            "Stopped by the operator.",
+            state=f"The {kind} is committed; what follows it outside the lock is not finished.",
+            hint="`swap sync --once` finishes it.",
+        ) from None
     except (psycopg.Error, SwapError) as e:
         error = translate(e) if isinstance(e, psycopg.Error) else e
         if error.state == error.default_state or error is not e:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from cutover.finalize_checks import check_finalize
 from cutover.teardown import remove
-from swap.core.advisory_locks import only_operator, taking_over
 from swap.core.errors import PhaseError
+from swap.ddl.older_guards import drop_completing
 from swap.ddl.teardown import finalize_steps
 from swap.state.journal import Phase
 from swap.state.migration import Migration
@@ -15,14 +15,15 @@ from swap.sync.logical.switch import forget_logical
 
 def finalize(migration: Migration, *, drop_legacy: bool) -> None:
     """Raises PhaseError before a cutover, RefusedError while another object needs what goes."""
-    conn, tag, phase = migration.conn, migration.plan.tag, migration.run.phase
+    conn, locks, phase = migration.conn, migration.locks, migration.run.phase
     if phase not in (Phase.CUT_OVER, Phase.FINALIZED):
         raise PhaseError(f"Nothing can be finalized: the run is {phase.public}.", hint="`swap cutover` first; then let it bake.")
-    with only_operator(conn, tag), taking_over(conn, tag):
+    with locks.only_operator(), locks.taking_over():
         run = migration.reload()
         first = run.phase is Phase.CUT_OVER  # afterwards a column of an old name is not ours
         check_finalize(migration, drop_legacy=drop_legacy, compat=first)
-        remove(migration, finalize_steps(run.plan, drop_legacy=drop_legacy, compat=first))
+        older = drop_completing(run.plan, migration.journal.baseline(run.id) or ())
+        remove(migration, [*older, *finalize_steps(run.plan, drop_legacy=drop_legacy, compat=first)])
         forget_logical(migration)
         if first:
             with conn.transaction():

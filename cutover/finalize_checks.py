@@ -18,7 +18,7 @@ from swap.ddl.compat import compat_pairs
 from swap.ddl.replication import publication_name
 from swap.ddl.statistics import retired_name
 from swap.plan.direction import Direction
-from swap.plan.model import Plan
+from swap.plan.model import Plan, SwappedTable
 from swap.state.migration import Migration
 
 ACCEPT = "legacy:"
@@ -32,11 +32,12 @@ def check_finalize(migration: Migration, *, drop_legacy: bool, compat: bool) -> 
             f"A name of before the cutover, which goes now, is still needed by: {'; '.join(needed)}.",
             hint="Change or drop each of these first.",
         )
-    if left := retired_dependents(conn, plan):
-        raise RefusedError(
-            f"The retired table {plan.retired} is still used by: {'; '.join(left)}.",
-            hint=f"Change each of these to read {plan.source}, or drop it.",
-        )
+    for t in plan.swapped:
+        if left := retired_dependents(conn, plan, t):
+            raise RefusedError(
+                f"The retired table {t.retired} is still used by: {'; '.join(left)}.",
+                hint=f"Change each of these to read {t.name}, or drop it.",
+            )
     if not drop_legacy:
         return
     accepted = set(migration.config.accept.findings)
@@ -57,7 +58,7 @@ def legacy_columns(plan: Plan) -> list[tuple[TableName, str]]:
     """The integer columns, by their names after the cutover."""
     return [
         (plan.source, plan.legacy_key),
-        *((plan.source, r.legacy_column) for r in plan.own_references),
+        *((r.table, r.legacy_column) for t in plan.swapped for r in t.references),
         *((r.table, r.columns.legacy_column) for r in plan.references),
     ]
 
@@ -70,7 +71,9 @@ def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
 def compat_dependents(conn: Connection, plan: Plan) -> list[str]:
     """Names of the objects that are bound to a compat column."""
     columns = [(t.table, t.compat) for t in compat_pairs(plan, Direction.REVERSE)]
-    own = [i.final_name for i in plan.indexes] + [i.build_name for r in plan.references for i in r.compat_indexes]
+    own = [i.final_name for t in plan.swapped for i in t.indexes] + [
+        i.build_name for r in plan.references for i in r.compat_indexes
+    ]
     return _dependents(conn, _parameters(conn, plan, columns) | {"own": own})
 
 
@@ -97,15 +100,16 @@ def legacy_functions(conn: Connection, plan: Plan) -> list[Mention]:
     return rows.execute(load_sql("cutover", "integer_functions.sql"), _parameters(conn, plan)).fetchall()
 
 
-def retired_dependents(conn: Connection, plan: Plan) -> list[str]:
-    """Objects that depend on the retired table and are not the plan's: they were made after the cutover."""
+def retired_dependents(conn: Connection, plan: Plan, t: SwappedTable) -> list[str]:
+    """Objects that depend on a retired table and are not the plan's: they were made after the cutover."""
     rows = conn.cursor(row_factory=scalar_row)
-    return rows.execute(load_sql("cutover", "retired_dependents.sql"), _parameters(conn, plan)).fetchall()
+    parameters = _parameters(conn, plan) | {"table": t.retired.sql.as_string(conn)}
+    return rows.execute(load_sql("cutover", "retired_dependents.sql"), parameters).fetchall()
 
 
 def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str]] | None = None) -> dict[str, Any]:
     columns = legacy_columns(plan) if columns is None else columns
-    own = [plan.key_index.build_name, *(retired_name(plan, x).name for x in plan.catalog.statistics)]
+    own = [*(t.key_index.build_name for t in plan.swapped), *(retired_name(plan, x).name for x in plan.catalog.statistics)]
     for ref in plan.references:
         own += [i.retired_name for i in (*ref.indexes, *ref.parts) if i.retired_name]
         own += [i.build_name for i in ref.spares]
@@ -115,6 +119,6 @@ def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str
         "columns": [c for _, c in columns],
         "own": own,
         "publication": publication_name(plan),
-        "retired": plan.retired.sql.as_string(conn),
+        "retired": [t.retired.sql.as_string(conn) for t in plan.swapped],
         "state_schema": plan.state_schema,
     }

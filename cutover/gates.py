@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from cutover.lock_table import refuse_lock_table
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
+from swap.core.names import parse_table
 from swap.core.snapshot import Snapshot
+from swap.ddl.likeness import Stage
 from swap.doctor.subscriptions import refuse_subscriptions
 from swap.plan.direction import Direction
 from swap.plan.model import IndexPlan
 from swap.prepare.drift import drift, refuse_drift, watched_tables
+from swap.prepare.likeness import refuse_unlike
 from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
 from swap.sync.build import index_state
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.position import check_journalled
+from swap.sync.waiting import count_held, held_keys
 from verify.capture import current_faults
 from verify.capture_since import changed_since
 from verify.published import publication_faults
+from verify.report import shown
+from verify.table_files import table_files
 
 MAX_BACKLOG = 200_000
 SHOWN = 10
@@ -31,7 +38,7 @@ PUT_BACK = "`swap prepare` puts it back and queues what was missed; then `swap s
 @dataclass(frozen=True)
 class Verified:
     """The verification a cutover relies on. `watermark`: replay's, in the snapshot that was compared: keys that were
-    pending in it, and so not compared, are behind it."""
+    pending in it, and so not compared, are behind it. `files`: of the tables that were compared."""
 
     id: int
     watermark: Snapshot
@@ -40,6 +47,7 @@ class Verified:
     finished_at: datetime
     rows: int
     snapshot: str
+    files: dict[str, tuple[int, int]]
 
     def quoted(self) -> dict[str, object]:
         """For the account of the exchange."""
@@ -80,11 +88,15 @@ def check_gates(migration: Migration, grace_s: float = 0.0) -> Verified:
     _capture(migration)
     verified = _verification(migration, grace_s)
     refuse_drift(drift(migration), "it was last recorded", NOTHING_CHANGED)
+    if run.direction is Direction.FORWARD:
+        refuse_unlike(conn, run.plan, Stage.BUILT, NOTHING_CHANGED)
     refuse_changed(conn, run, verified.snapshot)
+    refuse_rewritten(conn, verified.files)
     refuse_subscriptions(conn, watched_tables(conn, run.plan))
     _indexes(conn, run)
     _statistics(conn, run)
     refuse_lock_table(conn, run.plan)
+    refuse_waiting(migration)
     pending = ChangeQueue.of(migration).count_due()
     if pending > MAX_BACKLOG:
         raise RefusedError(
@@ -109,7 +121,7 @@ def _verification(migration: Migration, grace_s: float) -> Verified:
         )
     return Verified(
         id=last.id, watermark=Snapshot.parse(run.verified), age_s=last.age_s, method=last.method, finished_at=last.finished_at,
-        rows=last.rows, snapshot=last.snapshot,
+        rows=last.rows, snapshot=last.snapshot, files=last.files,
     )  # fmt: skip
 
 
@@ -133,12 +145,40 @@ def refuse_changed(conn: Connection, run: Run, snapshot: str) -> None:
     """Raises RefusedError when another session has changed what captures since `snapshot`, that of the verification, even if
     it is now as it was: a change that was written meanwhile may be in no queue. Called again under the locks."""
     changed = changed_since(conn, run.plan, snapshot)
-    changed += publication_faults(conn, run.plan, run.direction) if run.mode == "logical" else []
+    changed += [f.detail for f in publication_faults(conn, run.plan, run.direction)] if run.mode == "logical" else []
     if changed:
         raise RefusedError(
             f"What captures changes has been changed since the last verification: {_some(changed)}.",
             hint="What was written meanwhile may be in no queue: run `swap verify`, which compares every row.",
         )
+
+
+def refuse_rewritten(conn: Connection, files: Mapping[str, tuple[int, int]]) -> None:
+    """Raises RefusedError when a table has another file than the one that was compared. ALTER TABLE … TYPE … USING may leave the same
+    structure and other values, which are in no queue. A rewrite that keeps the values (VACUUM FULL, CLUSTER), and a TRUNCATE, cannot
+    be told from it. Called again under the locks."""
+    now = table_files(conn, map(parse_table, files))
+    changed = [name for name, file in files.items() if now.get(parse_table(name)) != file]
+    if changed:
+        raise RefusedError(
+            f"Rewritten or truncated since the last verification: {_some(sorted(changed))}.",
+            state=NOTHING_CHANGED,
+            hint="Run `swap verify`, which compares every row: a rewrite may change values that no trigger saw.",
+        )
+
+
+def refuse_waiting(migration: Migration) -> None:
+    """Raises RefusedError while rows wait for the row that they refer to: the exchange would lose them. Called again under the
+    locks, after the drain."""
+    conn, plan = migration.conn, migration.plan
+    if not count_held(conn, plan):
+        return
+    waiting = [(d, sorted(keys)) for d in migration.mappings if (keys := held_keys(conn, plan, d))]
+    lines = [f"{len(keys)} of {d.origin} ({_some([str(shown(k)) for k in keys])})" for d, keys in waiting]
+    raise RefusedError(
+        f"Rows refer to a row that is not there, in a column that may not be NULL: {'; '.join(lines)}.",
+        hint="Delete these rows, or insert the rows that they refer to; then try again.",
+    )
 
 
 def _some(lines: list[str]) -> str:
@@ -150,7 +190,7 @@ def _indexes(conn: Connection, run: Run) -> None:
     plan = run.plan
     if run.direction is Direction.FORWARD:
         wanted = [
-            *(i.table.renamed(i.build_name) for i in (plan.key_index, *plan.indexes)),
+            *(i.table.renamed(i.build_name) for t in plan.swapped for i in (t.key_index, *t.indexes)),
             *(
                 i.table.renamed(i.build_name)
                 for r in plan.references
@@ -161,10 +201,10 @@ def _indexes(conn: Connection, run: Run) -> None:
         ]
     else:
         wanted = [
-            *(plan.source.renamed(r.after) for r in plan.retired_indexes),
+            *(t.name.renamed(r.after) for t in plan.swapped for r in t.retired_indexes),
             *(i.table.renamed(i.build_name) for r in plan.references for i in r.spares),
         ]
-    for name in wanted:
+    for name in dict.fromkeys(wanted):
         if not index_state(conn, name):
             raise RefusedError(
                 f"The index {name} is missing or invalid.", hint="`swap sync --once` builds it; if not, `swap abort`."
@@ -172,11 +212,12 @@ def _indexes(conn: Connection, run: Run) -> None:
 
 
 def _statistics(conn: Connection, run: Run) -> None:
-    table = run.plan.shadow if run.direction is Direction.FORWARD else run.plan.retired
-    row = conn.execute(
-        "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relname = %s",
-        [table.schema, table.name],
-    ).fetchone()
-    if row is None or not row[0]:
-        raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")
+    for t in run.plan.swapped:
+        table = t.shadow if run.direction is Direction.FORWARD else t.retired
+        row = conn.execute(
+            "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND c.relname = %s",
+            [table.schema, table.name],
+        ).fetchone()
+        if row is None or not row[0]:
+            raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")

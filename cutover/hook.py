@@ -20,6 +20,7 @@ from typing import NoReturn
 from swap.core.errors import StoppedError
 from swap.core.libpq_environment import connection_variables
 from swap.core.printable import printable
+from swap.core.process import uninterrupted
 from swap.core.secrets import mask
 from swap.hooks import resolve
 
@@ -92,15 +93,18 @@ def run_hook(
     """
     variables = hook_environment(env)
     started = time.monotonic()
-    process = _start(argv, variables, cwd)
     output = _Output()
+    process: subprocess.Popen[bytes] | None = None
     finished = False
     try:
+        with uninterrupted():  # between the fork and the assignment nobody would know what to kill
+            process = _start(argv, variables, cwd)
         finished = _follow(process, output, started + timeout_s)
     finally:
-        if not finished:
-            _kill(process, output)
-        _close(process)
+        if process is not None:
+            if not finished:
+                _kill(process, output)
+            _close(process)
     hidden = [*secrets, *(v for k, v in variables.items() if k in SECRETS)]
     result = HookResult(
         process.returncode,

@@ -52,6 +52,7 @@ WHERE NOT (b.classid = 'pg_publication_rel'::regclass AND EXISTS (
   AND coalesce(vn.nspname, '') <> %(state_schema)s
   AND NOT (r.oid IS NOT NULL AND r.pronamespace = to_regnamespace(quote_ident(%(state_schema)s)))
   AND NOT (f.oid IS NOT NULL AND f.adrelid = b.rel AND f.adnum = b.attnum)
-  -- The retired table is dropped first, with its own policies, constraints, triggers and defaults.
-  AND coalesce(k.conrelid, t.tgrelid, p.polrelid, f.adrelid, 0) <> coalesce(to_regclass(%(retired)s), 0)
+  -- The retired tables are dropped first, with their own policies, constraints, triggers and defaults.
+  AND coalesce(k.conrelid, t.tgrelid, p.polrelid, f.adrelid, 0) <> ALL (ARRAY(
+      SELECT to_regclass(o.name)::oid FROM unnest(%(retired)s::text[]) o(name) WHERE to_regclass(o.name) IS NOT NULL))
 ORDER BY 1, 2

@@ -48,7 +48,11 @@ class Holder:
 
 def holders(conn: Connection, plan: Plan) -> list[Holder]:
     """Every session that holds a lock on a table that an exchange locks, the longest transaction first."""
-    names = {*plan.locked_tables, plan.shadow, plan.retired, *(v.name for v in plan.catalog.views)}
+    names = {
+        *plan.locked_tables,
+        *(v.name for v in plan.catalog.views),
+        *(n for t in plan.swapped for n in (t.shadow, t.retired)),
+    }
     rows = conn.cursor(row_factory=kwargs_row(_holder))
     return rows.execute(load_sql("cutover", "holders.sql"), {"oids": table_oids(conn, names)} | OWN).fetchall()
 
@@ -92,7 +96,7 @@ def _makes_way(conn: Connection, table: TableName) -> bool:
 
 
 def old_snapshots(migration: Migration) -> list[str]:
-    """Snapshots older than the shadow's rows would find the new table empty (H36). Checked until there is none, and then no
+    """Snapshots older than the shadow's rows would find the new tables empty (H36). Checked until there is none, and then no
     more.
 
     Where the server shows other sessions' snapshots (pg_read_all_stats), ask it for them. Where it does not, a

@@ -2,8 +2,8 @@
 
 Changes that were written meanwhile are in no queue, so both sides are compared, as after a lost slot. The triggers come
 first, under an instant of ACCESS EXCLUSIVE, behind which no writer is in flight that they missed. Then one comparison
-queues the differing keys like any other. A step in the journal notes that this is still to be done, so a call that was
-killed in between has to be made again. References have no queue: `swap verify` compares every pair.
+of each swapped table queues the differing keys like any other. A step in the journal notes that this is still to be done, so a
+call that was killed in between has to be made again. References in place have no queue: `swap verify` compares every pair.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from swap.prepare.drift import watched_tables
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.sync.logical.restart import lost, queue_differing, restart_capture
+from swap.sync.take_over import take_over
 from verify.capture import current_faults, own_trigger
 from verify.published import publication_faults
 
@@ -42,6 +43,7 @@ def capture_faults(migration: Migration) -> str | None:
 def restore_capture(migration: Migration) -> None:
     """The caller holds the worker. Raises LockError, RefusedError."""
     conn, journal, run, report = migration.conn, migration.journal, migration.run, migration.report
+    take_over(migration)
     if run.phase in COMPLETE:
         tables = {_root(run.plan, f.table) for f in current_faults(journal, run)}
         if tables:
@@ -55,7 +57,7 @@ def restore_capture(migration: Migration) -> None:
     if journal.step_done(run.id, MISSED):
         report.note("comparing both sides for what was missed")
         with conn.transaction():
-            count = conn.execute(queue_differing(run.plan, migration.mapping)).rowcount
+            count = sum(conn.execute(queue_differing(run.plan, d)).rowcount for d in migration.mappings)
             journal.forget_step(run.id, MISSED)
             journal.event(run.id, "capture", f"was put back; {count} keys differ and are queued")
 
@@ -66,14 +68,16 @@ def _put_back(migration: Migration, tables: set[TableName]) -> None:
     conn, journal, run, plan = migration.conn, migration.journal, migration.run, migration.plan
     publication: list[Statement] = []
     if run.mode == "logical" and publication_faults(conn, plan, run.direction):
-        publication = [drop_publication(plan), create_publication(plan), *publish(plan, plan.source, run.direction)]
-    triggers = [s for t in sorted(tables) for s in triggers_of(plan, t, run.direction)]
-    functions = functions_of(plan, run.direction, journal.capture.table_no(run.id), journal.capture.generation(plan.tag))
+        publication = [drop_publication(plan), create_publication(plan)]
+        publication += [s for t in plan.swapped for s in publish(plan, t, run.direction)]
+    generation = journal.capture.generation(plan.tag)
+    triggers = [s for t in sorted(tables) for s in triggers_of(plan, t, run.direction, fenced=generation > 0)]
+    functions = functions_of(plan, run.direction, journal.capture.table_no(run.id), generation)
     again = [*(s.reversed() for s in reversed(triggers)), *functions, *triggers, *publication]
 
     def body() -> None:
         conn.execute(script(again))
-        if plan.source in tables:
+        if any(plan.swapped_table(t) for t in tables):
             journal.mark_step(run.id, MISSED)
         journal.update_run(run.id, verified=None)
         journal.event(run.id, "capture", f"put back on {', '.join(map(str, sorted(tables)))}")

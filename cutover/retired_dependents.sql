@@ -1,4 +1,4 @@
--- What outside the retired table depends on it: DROP TABLE would refuse, or (a constraint trigger FROM it) silently take it along.
+-- What outside the retired tables depends on one of them: DROP TABLE would refuse, or (a constraint trigger FROM it) silently take it along.
 SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
 FROM pg_class c JOIN pg_depend d ON (d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid)
      OR (d.refclassid = 'pg_type'::regclass AND d.refobjid IN (c.reltype, (SELECT y.typarray FROM pg_type y WHERE y.oid = c.reltype)))
@@ -9,8 +9,9 @@ LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
 LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
 LEFT JOIN pg_class v ON v.oid = w.ev_class
 LEFT JOIN pg_proc r ON d.classid = 'pg_proc'::regclass AND r.oid = d.objid
-WHERE c.oid = to_regclass(%(retired)s)
-  AND coalesce(k.conrelid, t.tgrelid, p.polrelid, w.ev_class, 0) <> c.oid
+WHERE c.oid = to_regclass(%(table)s)
+  AND coalesce(k.conrelid, t.tgrelid, p.polrelid, w.ev_class, 0) <> ALL (ARRAY(
+      SELECT to_regclass(o.name)::oid FROM unnest(%(retired)s::text[]) o(name) WHERE to_regclass(o.name) IS NOT NULL))
   AND d.classid NOT IN ('pg_attrdef'::regclass, 'pg_publication_rel'::regclass, 'pg_statistic_ext'::regclass)
   AND NOT (x.oid IS NOT NULL AND d.deptype IN ('a', 'i') AND d.objsubid = 0)
   AND NOT (x.oid IS NOT NULL AND x.oid = c.oid)

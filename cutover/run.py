@@ -13,7 +13,7 @@ import psycopg
 from cutover.after_commit import after_commit
 from cutover.attempt_monitor import AttemptMonitor, Bystanders
 from cutover.clients import disconnect, refuse_clients
-from cutover.final_drain import converge
+from cutover.final_drain import Uncompared, converge
 from cutover.gates import Verified, check_gates, check_phase
 from cutover.hold import HoldExceededError
 from cutover.kill import Killer
@@ -22,13 +22,14 @@ from cutover.obstacles import holders, obstacles
 from cutover.pooler import NotPausedError, Pooler
 from cutover.prepared_exchange import PreparedExchange, cutover_exchange, prepare_exchange, revert_exchange
 from cutover.transaction import Exchanged, attempt, resolve
-from swap.core.advisory_locks import only_operator, operator_again, taking_over
 from swap.core.blockers import Reason, sessions
 from swap.core.connection import Connection
 from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError, attach
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
+from swap.sync.required_columns import required_keys
+from swap.sync.take_over import take_over
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,11 @@ class ExchangeCommand:
         """Raises PhaseError, RefusedError, StoppedError, LockError, DifferenceError, UnknownOutcomeError; when there was an
         attempt, with an account of them (`swap.core.errors.attach`)."""
         m = self.migration
-        conn, tag, config = m.conn, m.plan.tag, m.config
+        conn, locks, config = m.conn, m.locks, m.config
         check_phase(m.run, self.kind)
-        with only_operator(conn, tag), Pooler(m) as self.pooler:
+        with locks.only_operator(), Pooler(m) as self.pooler:
             check_phase(m.reload(), self.kind)
+            take_over(m)
             if not m.journal.step_done(m.run.id, SETTLED):
                 finish_exchange(m, wait=True, fill=False)
             roles = config.cutover.disconnect_clients
@@ -93,14 +95,15 @@ class ExchangeCommand:
             m.reload()
             verified = check_gates(m, grace_s=time.monotonic() - began)
             exchange = cutover_exchange(m.plan) if self.kind == "cutover" else revert_exchange(m.plan)
-            with taking_over(conn, tag), streaming(m.database, m.plan, m.run.id) as self.barrier:
+            with locks.taking_over(), streaming(m.database, m.plan, m.run.id) as self.barrier:
                 try:
-                    outcome = replace(
-                        self._attempts(prepare_exchange(m, exchange), verified),
-                        snapshot=taken,
-                        verification=verified.quoted(),
-                        paused_ms=self.pooler.paused_ms,
-                    )
+                    with required_keys(m):
+                        outcome = replace(
+                            self._attempts(prepare_exchange(m, exchange), verified),
+                            snapshot=taken,
+                            verification=verified.quoted(),
+                            paused_ms=self.pooler.paused_ms,
+                        )
                 except (SwapError, psycopg.Error) as e:
                     if self.tried:
                         account = self._unmeasured(self.became, self.behind, None)
@@ -125,7 +128,7 @@ class ExchangeCommand:
         """The exchange is committed: a lock that is not free here is no failure of it, and `sync` finishes the rest.
         `first` holds `operator`. Where it was lost around COMMIT, the session in its place takes it."""
         m = self.migration
-        with nullcontext(True) if m.conn is first else operator_again(m.conn, m.plan.tag) as mine:
+        with nullcontext(True) if m.conn is first else m.locks.operator_again() as mine:
             if not mine:
                 m.report.note("another command is at work: it finishes the follow-up, or `swap sync` does")
                 return
@@ -139,19 +142,19 @@ class ExchangeCommand:
         conn, plan = m.conn, m.plan
         killer = Killer(cut.kill_blockers)
         met: set[str] = set()  # transactions that held the tables when the last attempt failed
-        compare_from = converge(m, verified.watermark, self.barrier)
+        uncompared = converge(m, Uncompared(verified.watermark), self.barrier)
         for number in range(1, cut.max_attempts + 1):
             if m.stop.is_set():
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
             in_the_way = [*obstacles(m), *map(Reason, no_room(conn, plan))]
             reason = Reason.join([*in_the_way, *self._still_there(met, killer)])
-            compare_from = converge(m, compare_from, self.barrier)
+            uncompared = converge(m, uncompared, self.barrier)
             self.tried = number
             if not reason.text:
                 with AttemptMonitor(self._monitoring(), conn.info.backend_pid, killer) as monitor:
                     try:
                         with self.pooler.paused():
-                            done = attempt(m, prepared, verified, compare_from, monitor, self.barrier)
+                            done = attempt(m, prepared, verified, uncompared, monitor, self.barrier)
                         self._note_ended(killer)
                         return self._outcome(done, monitor.bystanders)
                     except UnknownOutcomeError as e:

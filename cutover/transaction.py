@@ -18,19 +18,18 @@ from dataclasses import dataclass
 import psycopg
 
 from cutover.attempt_monitor import AttemptMonitor
-from cutover.final_drain import refuse_differences
-from cutover.gates import Verified, refuse_changed
+from cutover.final_drain import Uncompared, compare_touched, touched
+from cutover.gates import Verified, refuse_changed, refuse_rewritten, refuse_waiting
 from cutover.hold import Hold, HoldExceededError
 from cutover.prepared_exchange import STRUCTURE, Exchange, PreparedExchange
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, UnknownOutcomeError, UnreachableError
 from swap.core.lock_retries import acquire, local_timeout
-from swap.core.snapshot import Snapshot
 from swap.prepare.drift import difference, refuse_drift
 from swap.state.migration import Migration
-from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED, UNFILLED
 from swap.sync.logical.barrier import StreamBarrier, emit_barrier
+from swap.sync.reference_pairs import settle_locked
 from swap.sync.replay import CONFLICT, replay_batch
 
 
@@ -46,7 +45,7 @@ class Exchanged:
 
 
 def attempt(
-    migration: Migration, prepared: PreparedExchange, verified: Verified, compare_from: Snapshot, monitor: AttemptMonitor,
+    migration: Migration, prepared: PreparedExchange, verified: Verified, todo: Uncompared, monitor: AttemptMonitor,
     barrier: StreamBarrier | None = None,
 ) -> Exchanged:  # fmt: skip
     """One attempt. Raises psycopg's lock errors, HoldExceededError, RefusedError (drift), DifferenceError,
@@ -65,10 +64,14 @@ def attempt(
         now = conn.execute(STRUCTURE).fetchall()
         refuse_drift(difference(prepared.structure, now), "it was last recorded", NOTHING_CHANGED)
         refuse_changed(conn, migration.run, verified.snapshot)
+        refuse_rewritten(conn, verified.files)
         if barrier and not barrier.stream.wait_past(last, hold.patience_s()):
             raise HoldExceededError
+        to_compare = touched(migration, todo)
         drained = _drain(migration)
-        compared = refuse_differences(conn, migration.mapping, ChangeQueue.of(migration).touched(compare_from))
+        settle_locked(migration)
+        refuse_waiting(migration)
+        compared = compare_touched(migration, to_compare)
         conn.execute(hold.renewed(prepared.script))
         hold.wait_for(monitor.flush)
         hold.check()
@@ -130,10 +133,11 @@ def _rollback(conn: Connection) -> None:
 
 
 def _commit(conn: Connection, xid: str) -> None:
-    """COMMIT. When its acknowledgement is lost, `resolve` asks for the outcome; it is never guessed."""
+    """COMMIT. When its acknowledgement is lost, `resolve` asks for the outcome; it is never guessed. So too when a signal ends the
+    wait for it."""
     try:
         conn.execute("COMMIT")
-    except psycopg.Error:
+    except (psycopg.Error, KeyboardInterrupt):
         conn.close()
         raise UnknownOutcomeError(xid) from None
 

@@ -14,4 +14,6 @@ pytest_plugins = [
     "tests.support.doctoring",
     "tests.support.whole",
     "tests.support.verification",
+    "tests.support.swapped",
+    "tests.support.witnessed",
 ]

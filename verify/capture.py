@@ -18,7 +18,7 @@ from swap.core.names import TableName, parse_table
 from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
-from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE, capture_functions, truncate_function
+from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE, capture_functions, truncate_functions
 from swap.ddl.guards import GUARD, reference_guard_function, source_guard_function
 from swap.ddl.own_triggers import DIGEST
 from swap.plan.direction import Direction
@@ -53,7 +53,7 @@ def find_faults(
 ) -> list[CaptureFault]:
     """Compare the triggers and their functions with the recorded structure, `baseline`, and with their digests.
 
-    `oids`: of the live table and of the tables with references."""
+    `oids`: of the live tables and of those with references in place."""
     rows = fetch(conn, _TriggerRow, load_sql("verify", "triggers.sql"), {"oids": list(oids.values())})
     found = {(row.table_oid, row.name): row for row in rows}
     bodies = known_bodies(plan, direction)
@@ -62,7 +62,7 @@ def find_faults(
         detail = _fault(name, found.get((oids.get(table, 0), name)), bodies.get((table, name), ()))
         faults += [CaptureFault(table, f"{table}: {detail}")] if detail else []
     if plan.mode == "logical":
-        faults += [CaptureFault(plan.source, detail) for detail in publication_faults(conn, plan, direction)]
+        faults += [CaptureFault(f.table, f.detail) for f in publication_faults(conn, plan, direction)]
     return faults
 
 
@@ -81,9 +81,9 @@ def _fault(name: str, trigger: _TriggerRow | None, bodies: Iterable[Statement]) 
 
 
 def captured_tables(plan: Plan) -> list[TableName]:
-    """The live table and the tables with references, partitions too."""
+    """The live tables and those with references in place, partitions too."""
     referring = [plan.catalog.table(t) for t in dict.fromkeys(r.table for r in plan.references)]
-    return [plan.source, *(x.name for t in referring for x in (t, *t.partitions))]
+    return [*(t.name for t in plan.swapped), *(x.name for t in referring for x in (t, *t.partitions))]
 
 
 def current_faults(journal: Journal, run: Run) -> list[CaptureFault]:
@@ -114,17 +114,27 @@ def own_trigger(line: str) -> str | None:
 def known_bodies(plan: Plan, direction: Direction) -> dict[TableTrigger, list[Statement]]:
     """The triggers without which nothing would be captured or guarded, with their functions as this version makes them. A
     function that was made before digests were recorded is compared with these."""
-    live, out = plan.source, dict[TableTrigger, list[Statement]]()
+    out = dict[TableTrigger, list[Statement]]()
     if plan.mode == "trigger":
-        put, gone = zip(*(capture_functions(plan, direction, n) for n in (0, 1)), strict=True)
-        out[live, CAPTURE] = list(put)
-        out |= {(live, name): list(gone) for name in (DELETED, MOVED)}
-        out[live, TRUNCATE] = [truncate_function(plan)]
-    guard = [source_guard_function(plan, direction)]
-    out |= {(live, f"{GUARD}_{event}"): guard for event in ("insert", "update")}
+        out |= _capture_bodies(plan, direction)
+    if not (plan.derived and direction is Direction.FORWARD):  # then the source has no second key to guard
+        guard = [source_guard_function(plan, direction)]
+        out |= {(plan.source, f"{GUARD}_{event}"): guard for event in ("insert", "update")}
     refs = [r.columns for r in plan.references]
-    refs += plan.own_references if direction is Direction.REVERSE else ()
+    refs += [r for t in plan.swapped for r in t.references] if direction is Direction.REVERSE else ()
     for ref in refs:
         body = [reference_guard_function(plan, ref, direction)]
         out |= {(ref.table, f"{GUARD}_{ref.number}_{event}"): body for event in ("insert", "update")}
+    return out
+
+
+def _capture_bodies(plan: Plan, direction: Direction) -> dict[TableTrigger, list[Statement]]:
+    """Of each table the function of written rows and the one of rows that are gone, for both change tables."""
+    bodies = [capture_functions(plan, direction, n) for n in (0, 1)]
+    written, gone = ([*zip(*(b[first::2] for b in bodies), strict=True)] for first in (0, 1))
+    out = dict[TableTrigger, list[Statement]]()
+    for n, (t, truncate) in enumerate(zip(plan.swapped, truncate_functions(plan), strict=True)):
+        out[t.name, CAPTURE] = list(written[n])
+        out |= {(t.name, name): list(gone[n]) for name in (DELETED, MOVED)}
+        out[t.name, TRUNCATE] = [truncate]
     return out

@@ -3,53 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
+from swap.plan import row_keys
 from swap.plan.direction import TableMapping
-from verify.ranges import bigints
+from swap.plan.row_keys import COMMA, Key
 from verify.report import Kind, RowDifference
-from verify.row_images import RowCondition, column_image, full_join, images_differ
+from verify.row_images import WIDEST, column_image, compared, full_join, images_differ, joined_key
 
 
 class _DifferenceRow(NamedTuple):
-    key: int
+    key: Any
     kind: Kind
     columns: tuple[int, ...]
 
 
-def compare_keys(conn: Connection, mapping: TableMapping, keys: Sequence[int]) -> list[RowDifference]:
+def compare_keys(conn: Connection, mapping: TableMapping, keys: Sequence[Key]) -> list[RowDifference]:
     """The rows among `keys` that differ, in the order of the keys. Runs in the caller's transaction, with ACCESS SHARE on
     both tables.
 
-    One statement, which uses the key's index on both sides. It is made for up to some ten thousand keys.
+    One statement (several, of a very wide table), which uses the key's index on both sides. It is made for up to some ten thousand keys.
     """
     if not keys:
         return []
-    rows = fetch(conn, _DifferenceRow, _statement(mapping, keys))
-    by_key = {row.key: row for row in rows}  # the row of a surplus key comes last and replaces the others
-    return [
-        RowDifference(str(mapping.origin), key, row.kind, tuple(mapping.columns[n].target for n in row.columns))
-        for key, row in sorted(by_key.items())
+    found: dict[Key, RowDifference] = {}
+    for part in _parts(mapping):
+        columns = compared(part)
+        rows = fetch(conn, _DifferenceRow, _statement(part, keys))
+        by_key = {row_keys.to_key(row.key): row for row in rows}  # the row of a surplus key comes last and replaces the others
+        for key, row in by_key.items():
+            names = tuple(columns[n].target for n in row.columns)
+            known = found[key].columns if key in found else ()
+            found[key] = RowDifference(str(mapping.origin), key, row.kind, (*known, *names))
+    return [found[key] for key in sorted(found)]
+
+
+def _parts(mapping: TableMapping) -> list[TableMapping]:
+    """The mapping, in as many parts as its columns need: a statement that names them joins both sides column by column."""
+    columns = compared(mapping)
+    starts = range(0, len(columns), WIDEST)
+    return [replace(mapping, columns=columns[n : n + WIDEST]) for n in starts] if len(columns) > WIDEST else [mapping]
+
+
+def _statement(mapping: TableMapping, keys: Sequence[Key]) -> sql.Composed:
+    among = partial(row_keys.among, mapping, keys=sorted(set(keys)))
+    origin, target = row_keys.origin_columns(mapping, "s"), row_keys.target_columns(mapping, "s")
+    either = [
+        sql.SQL("coalesce({}, {})").format(a, b) for a, b in zip(joined_key(mapping, "a"), joined_key(mapping, "b"), strict=True)
     ]
-
-
-def _statement(mapping: TableMapping, keys: Sequence[int]) -> sql.Composed:
-    array = bigints(sorted(set(keys)))
     differs = [
         sql.SQL("CASE WHEN NOT ({} *= {}) THEN {} END").format(column_image("a", n), column_image("b", n), sql.Literal(n))
-        for n in range(len(mapping.columns))
+        for n in range(len(compared(mapping)))
     ]
     return load_sql("verify", "changed_keys.sql").format(
-        differs=sql.SQL(", ").join(differs), joined=full_join(mapping, _among(array)), changed=images_differ(mapping), keys=array,
-        origin_key=sql.Identifier(mapping.origin_key), origin=mapping.origin.sql,
-        target_key=sql.Identifier(mapping.target_key), target=mapping.target.sql,
+        key=row_keys.selected(mapping, either), differs=COMMA.join(differs), joined=full_join(mapping, among),
+        changed=images_differ(mapping),
+        origin_key=row_keys.selected(mapping, origin), origin_columns=COMMA.join(origin), origin=mapping.origin.sql,
+        origin_among=among(origin),
+        target_key=row_keys.selected(mapping, target), target_columns=COMMA.join(target), target=mapping.target.sql,
+        target_among=among(target),
     )  # fmt: skip
-
-
-def _among(array: sql.Composable) -> RowCondition:
-    return lambda key: sql.SQL("{} = ANY ({})").format(key, array)

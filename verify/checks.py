@@ -9,13 +9,13 @@ from typing import NamedTuple
 from psycopg import sql
 
 from swap.catalog.model import Table
-from swap.core.advisory_locks import WORKER
 from swap.core.connection import Connection
 from swap.core.names import TableName, parse_table
 from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
 from swap.plan.direction import Direction, TableMapping
 from swap.plan.model import Plan
+from swap.state.locks import WORKER
 from verify.capture import find_faults
 from verify.references import ReferenceResult
 from verify.report import CheckResult
@@ -53,7 +53,7 @@ def foreign_keys_valid(conn: Connection, plan: Plan, tables: Iterable[Table]) ->
 def capture_installed(
     conn: Connection, plan: Plan, direction: Direction, oids: Mapping[TableName, int], baseline: list[tuple[str, str]]
 ) -> CheckResult:
-    """`oids`: of the live table and of the tables with references."""
+    """`oids`: of the live tables and of those with references in place."""
     problems = [f.detail for f in find_faults(conn, plan, direction, oids, baseline)]
     return check("capture_installed", problems, "every trigger that captures or guards is enabled and unaltered")
 
@@ -96,12 +96,19 @@ def key_sequence(plan: Plan) -> TableName | None:
     return next((s.name for s in plan.source_table.sequences if s.column == plan.key), None)
 
 
-def no_direct_writer(conn: Connection, plan: Plan, target: Table) -> CheckResult:
-    """Only replay writes to the maintained table: no other role may write to it, and no other session is doing so. The
+def no_direct_writer(conn: Connection, plan: Plan, targets: Sequence[Table]) -> CheckResult:
+    """Only replay writes to the maintained tables: no other role may write to them, and no other session is doing so. The
     comparison of the rows finds everything that the owner or a superuser wrote and did not undo."""
-    params = {"oid": target.oid, "worker": WORKER, "tag": plan.tag & 0x7FFFFFFF}
-    writers = fetch_values(conn, load_sql("verify", "writers.sql"), params)
-    return check("no_direct_writer", [f"{target.name}: {w}" for w in writers], f"only replay writes to {target.name}")
+    problems = []
+    for target in targets:
+        query = load_sql("verify", "writers.sql").format(
+            oid=sql.Literal(target.oid),
+            lock=sql.Identifier(plan.state_schema, "lock"),
+            worker=sql.Literal(WORKER),
+            tag=sql.Literal(plan.tag),
+        )
+        problems += [f"{target.name}: {w}" for w in fetch_values(conn, query)]
+    return check("no_direct_writer", problems, f"only replay writes to {', '.join(str(t.name) for t in targets)}")
 
 
 def reference_checks(results: Sequence[ReferenceResult]) -> list[CheckResult]:

@@ -6,7 +6,7 @@ bounds, …) the value is first turned into its wire format or into text. The su
 
 The key of the row is the *seed* of the hash of every column. hash_record_extended combines the columns linearly
 (31 * h + column, src/backend/utils/adt/rowtypes.c). With one seed for all rows the sum would not change when two rows exchange
-a value. Adding the key as one more column does not help.
+a value. Adding the key as one more column does not help. A key that is no integer is a seed by its own hash.
 
 The exact method compares the rows of a range whose digests differ.
 """
@@ -26,11 +26,12 @@ from swap.catalog.model import Column
 from swap.core.connection import Connection
 from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
+from swap.plan import row_keys
 from swap.plan.direction import TableMapping
 from verify.block_ranges import BlockRange
 from verify.exact import by_index, comparable
 from verify.ranges import KeyRange
-from verify.row_images import COMMA, RowCondition, target_value
+from verify.row_images import COMMA, RowCondition, compared, target_value
 
 # Types whose equality is identity of the stored value, and which can be hashed, by pg_type.typname.
 IDENTICAL = frozenset(
@@ -161,13 +162,15 @@ def digest_range(
     from the index here, and leaves the index to the lookup of own references. (The sums of all ranges in one scan, by GROUP
     BY, cost as much again.)
     """
-    where = comparable(r, pending)
+    where = comparable(mapping, r, pending)
     if part is None:
-        by_index(conn, r)
+        if mapping.integer_key:
+            by_index(conn, r)
         origin, target = _origin(mapping, where), _target(mapping, where)
     else:
-        origin = _origin(mapping, partial(_by_heap, where, part.blocks.where(part.heaps.origin)))
-        target = _target(mapping, partial(_by_heap, where, part.blocks.where(part.heaps.target)))
+        by_heap = partial(_by_heap, mapping, where)
+        origin = _origin(mapping, partial(by_heap, part.blocks.where(part.heaps.origin)))
+        target = _target(mapping, partial(by_heap, part.blocks.where(part.heaps.target)))
     query = load_sql("verify", "checksum.sql").format(origin=origin, target=target)
     (row,) = fetch(conn, _DigestRow, query)
     return RangeDigest(
@@ -177,20 +180,21 @@ def digest_range(
     )
 
 
-def _by_heap(where: RowCondition, blocks: sql.Composable, key: sql.Composable) -> sql.Composable:
-    return sql.SQL("{} AND {}").format(blocks, where(sql.SQL("({} + 0)").format(key)))
+def _by_heap(mapping: TableMapping, where: RowCondition, blocks: sql.Composable, key: Sequence[sql.Composable]) -> sql.Composable:
+    bare = [sql.SQL("({} + 0)").format(k) for k in key] if mapping.integer_key else key
+    return sql.SQL("{} AND {}").format(blocks, where(bare))
 
 
-_SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM {} s WHERE {}")
+_SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM ONLY {} s WHERE {}")
 
 
 def _origin(mapping: TableMapping, where: RowCondition) -> sql.Composed:
-    key = sql.Identifier("s", mapping.origin_key)
-    value = row_hash(key, [c.column for c in mapping.columns], [mapping.value(c) for c in mapping.columns])
+    key, columns = row_keys.origin_columns(mapping, "s"), compared(mapping)
+    value = row_hash(row_keys.number(mapping, key), [c.column for c in columns], [mapping.value(c) for c in columns])
     return _SUM.format(value, mapping.origin.sql, where(key))
 
 
 def _target(mapping: TableMapping, where: RowCondition) -> sql.Composed:
-    key = sql.Identifier("s", mapping.target_key)
-    value = row_hash(key, [c.column for c in mapping.columns], [target_value(c) for c in mapping.columns])
+    key, columns = row_keys.target_columns(mapping, "s"), compared(mapping)
+    value = row_hash(row_keys.number(mapping, key), [c.column for c in columns], [target_value(c) for c in columns])
     return _SUM.format(value, mapping.target.sql, where(key))

@@ -12,20 +12,21 @@ ends.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
 
-from swap.core.advisory_locks import OPERATOR, holder
 from swap.core.errors import RefusedError
 from swap.core.snapshot import Snapshot
+from swap.plan.row_keys import Key
 from swap.state.journal import Phase, Run
+from swap.state.locks import OPERATOR
 from swap.state.migration import Migration
 from swap.sync.logical.barrier import GivenUp, delivered
-from verify.change_comparison import ChangeComparison, compare_changes
+from verify.change_comparison import NO_KEYS, ChangeComparison, KeySets, compare_changes, united
 from verify.record import tool_version, write_report
 from verify.report import CheckResult, Report, RowDifference, TableResult
 from verify.run import verify
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 VERIFIABLE = (Phase.SYNCING, Phase.CUT_OVER)
 SHOWN = 20
+RowKey = tuple[int, Key]  # the number of a swapped table, and a key of it
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class ContinuousVerification:
     _direction: str = ""
     _clean: bool = False
     _full_pass_at: float = 0.0
-    _known: dict[int, RowDifference] = field(default_factory=dict)
+    _known: dict[RowKey, RowDifference] = field(default_factory=dict)
+    _again: KeySets = field(default_factory=dict)  # rows that referred to a pending row when they were compared
     _other_differences: int = 0
 
     def run(self) -> ContinuousSummary:
@@ -87,6 +90,7 @@ class ContinuousVerification:
                 break
             if run.direction != self._direction:
                 self._direction, self._compared_to, self._clean, self._known = run.direction, None, False, {}
+                self._again = NO_KEYS
                 if self.summary.passes:
                     self.metrics.never_clean()
             if self._compared_to is None or time.monotonic() >= self._full_pass_at:
@@ -122,9 +126,7 @@ class ContinuousVerification:
         self._full_pass_at = time.monotonic() + self.settings.full_every_s
         self._clean = report.verdict == "identical"
         self._compared_to = Snapshot.parse(report.covered) if report.covered else None
-        self._known = {
-            d.key: d for d in report.findings if d.table == str(m.run.source) and isinstance(d.key, int)
-        }  # fmt: skip
+        self._known, self._again = self._by_key(d for d in report.findings if d.kind != "mapping"), NO_KEYS
         failed = sum(c.status == "failed" and c.name != "coverage" for c in report.checks)
         self._other_differences = len(report.findings) - len(self._known) + failed
         self._tell_full_pass(report)
@@ -133,17 +135,29 @@ class ContinuousVerification:
         self.summary.passes += 1
         self.summary.last_report = report
         self.metrics.passed(report)
-        self.metrics.pending.set(report.tables[0].pending if report.tables else 0)
+        self.metrics.pending.set(sum(t.pending for t in report.tables))
         self._tell_differences()
         self.m.report.note(f"full pass {report.id}: {report.verdict}, {sum(t.rows for t in report.tables):,} rows")
         self.on_pass(report)
+
+    def _by_key(self, differences: Iterable[RowDifference]) -> dict[RowKey, RowDifference]:
+        """The differences of rows of the swapped tables."""
+        numbers = {str(t.name): t.number for t in self.m.plan.swapped}
+        return {(numbers[d.table], d.key): d for d in differences if d.table in numbers and not isinstance(d.key, str)}
+
+    def _also(self) -> KeySets:
+        """What to compare besides the keys that changed: the rows known to differ, and those that could not be judged."""
+        known: dict[int, set[Key]] = {}
+        for number, key in self._known:
+            known.setdefault(number, set()).add(key)
+        return united(known, self._again)
 
     def _reason_to_stop(self) -> str:
         return "stopped by the operator" if self.m.stop.is_set() else ""
 
     def _reason_to_give_up(self) -> str:
         """Why a full pass must not go on; empty when it may."""
-        operator = holder(self.m.conn, OPERATOR, self.m.plan.tag)
+        operator = self.m.locks.holder(OPERATOR)
         return self._reason_to_stop() or (f"it gives way to another command ({operator})" if operator else "")
 
     def _overtaken(self) -> bool:
@@ -155,7 +169,7 @@ class ContinuousVerification:
         m = self.m
         try:
             with delivered(m.database, m.run, self._reason_to_stop) as barrier:
-                compared = compare_changes(m, since, self._known.keys(), barrier)
+                compared = compare_changes(m, since, self._also(), barrier)
         except GivenUp:
             return
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, RefusedError):
@@ -166,10 +180,10 @@ class ContinuousVerification:
         self.summary.keys += compared.compared
         self.metrics.keys.inc(compared.compared)
         self.metrics.pending.set(compared.pending)
-        found = {d.key: d for d in compared.differences if isinstance(d.key, int)}
+        found, self._again = self._by_key(compared.differences), compared.again
         new = [d for key, d in found.items() if key not in self._known]
         for d in new[:SHOWN]:
-            m.report.note(f"difference: {d.kind} {d.table} key {d.key}: {', '.join(d.columns)}")
+            m.report.note(f"difference: {d.kind} {d.table} key {d.shown}: {', '.join(d.columns)}")
         if new:
             self._close_gate(m.run, compared)
         if self._known and not found and not self._other_differences:
@@ -190,15 +204,24 @@ class ContinuousVerification:
         """Journal a verification that says `different`: a cutover asks for the last one."""
         self._clean = False
         now = datetime.now(UTC)
-        result = TableResult(
-            name=str(run.source), rows=compared.compared, missing=0, extra=0, different=len(compared.differences),
-            pending=compared.pending, checksum=None, seconds=0.0,
-        )  # fmt: skip
+        results = tuple(
+            TableResult(
+                name=str(t.table.origin),
+                rows=t.compared,
+                missing=0,
+                extra=0,
+                different=len(t.differences),
+                pending=t.pending,
+                checksum=None,
+                seconds=0.0,
+            )
+            for t in compared.tables
+        )
         detail = f"only the {compared.compared} keys that changed since the last comparison"
         report = Report(
             id=0, verdict="different", method="exact", direction=run.direction, snapshot=str(compared.snapshot), covered=None,
             lsn=None, started_at=now, finished_at=now, fingerprint=None,
-            server_version=self.m.conn.info.server_version, tables=(result,),
+            server_version=self.m.conn.info.server_version, tables=results,
             findings=compared.differences[:MAX_DIFFERENCES],
             checks=(CheckResult("coverage", "warning", detail),), tool_version=tool_version(),
             plan_fingerprint=run.plan.fingerprint,

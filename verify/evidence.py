@@ -63,7 +63,7 @@ def markdown(r: Report) -> str:
         "## Checks",
         table(("check", "status", "detail"), ((c.name, c.status, c.detail) for c in r.checks)),
         "## Findings",
-        table(("table", "key", "kind", "columns"), ((f.table, f.key, f.kind, ", ".join(f.columns)) for f in r.findings))
+        table(("table", "key", "kind", "columns"), ((f.table, f.shown, f.kind, ", ".join(f.columns)) for f in r.findings))
         if r.findings
         else "None.",
         "## Snapshots",
@@ -72,11 +72,11 @@ def markdown(r: Report) -> str:
             ((n, s.snapshot, s.lsn, s.watermark) for n, s in enumerate(r.snapshots, 1)),
         ),
         "## Ranges",
-        "Integer keys from `low` (included) to `high` (excluded); rows and digest of either side, pending keys left out.",
+        "Integer keys, or hashes of other keys, from `low` (included) to `high` (excluded); rows and digest of either side, pending keys left out.",
         table(
-            ("range", "low", "high", "snapshot", "rows", "maintained rows", "digest", "maintained digest"),
+            ("table", "range", "low", "high", "snapshot", "rows", "maintained rows", "digest", "maintained digest"),
             (
-                (x.number, x.low, x.high, x.snapshot, x.origin_rows, x.target_rows, x.origin_digest, x.target_digest)
+                (x.table, x.number, x.low, x.high, x.snapshot, x.origin_rows, x.target_rows, x.origin_digest, x.target_digest)
                 for x in r.ranges
             ),
         ),

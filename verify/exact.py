@@ -8,17 +8,20 @@ of the two. Then the join returns more rows than a side has. The sum over all ra
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
+from swap.plan import row_keys
 from swap.plan.direction import TableMapping
+from swap.plan.row_keys import COMMA, Key
 from verify.ranges import KeyRange, bigints
-from verify.row_images import RowCondition, full_join, images_differ
+from verify.row_images import RowCondition, full_join, images_differ, joined_key
 
 
 @dataclass(frozen=True)
@@ -31,26 +34,28 @@ class RangeResult:
     missing: int
     extra: int
     different: int
-    keys: tuple[int, ...]
+    keys: tuple[Key, ...]
 
 
 @dataclass(frozen=True)
 class SurplusKey:
     """A key that one side has `rows` times too often. `target`: on the maintained side."""
 
-    key: int
+    key: Key
     rows: int
     target: bool
 
 
-def comparable(r: KeyRange, pending: array[int]) -> RowCondition:
-    """The rows of a range whose key is not pending. The server hashes the array (from PostgreSQL 15 on)."""
+def comparable(mapping: TableMapping, r: KeyRange, pending: array[int]) -> RowCondition:
+    """The rows of a range whose key is not pending. Both are about the key's number: of rows whose keys have the same hash, all are
+    pending. The server hashes the array (from PostgreSQL 15 on)."""
     keys = r.of(pending)
 
-    def where(key: sql.Composable) -> sql.Composable:
+    def where(key: Sequence[sql.Composable]) -> sql.Composable:
+        number = row_keys.number(mapping, key)
         if not keys:
-            return r.where(key)
-        return sql.SQL("{} AND {}::bigint <> ALL ({})").format(r.where(key), key, bigints(keys))
+            return r.where(number)
+        return sql.SQL("{} AND {}::bigint <> ALL ({})").format(r.where(number), number, bigints(keys))
 
     return where
 
@@ -61,14 +66,19 @@ class _RangeRow(NamedTuple):
     missing: int
     extra: int
     different: int
-    keys: tuple[int, ...] | None
+    keys: tuple[Any, ...] | None
 
 
 def compare_range(conn: Connection, mapping: TableMapping, r: KeyRange, pending: array[int], limit: int) -> RangeResult:
     """Compare one range, in a transaction of its own. Names up to `limit` keys of each kind."""
-    by_index(conn, r)
+    if mapping.integer_key:
+        by_index(conn, r)
     query = load_sql("verify", "exact.sql").format(
-        limit=sql.Literal(limit), changed=images_differ(mapping), joined=full_join(mapping, comparable(r, pending))
+        limit=sql.Literal(limit),
+        origin_key=row_keys.selected(mapping, joined_key(mapping, "a")),
+        target_key=row_keys.selected(mapping, joined_key(mapping, "b")),
+        changed=images_differ(mapping),
+        joined=full_join(mapping, comparable(mapping, r, pending)),
     )
     (row,) = fetch(conn, _RangeRow, query)
     return RangeResult(
@@ -78,7 +88,7 @@ def compare_range(conn: Connection, mapping: TableMapping, r: KeyRange, pending:
         missing=row.missing,
         extra=row.extra,
         different=row.different,
-        keys=row.keys or (),
+        keys=tuple(map(row_keys.to_key, row.keys or ())),
     )
 
 
@@ -90,24 +100,22 @@ def by_index(conn: Connection, r: KeyRange) -> None:
 
 
 class _SurplusRow(NamedTuple):
-    key: int
+    key: Any
     rows: int
 
 
 def find_surplus_keys(conn: Connection, mapping: TableMapping, r: KeyRange, pending: array[int], limit: int) -> list[SurplusKey]:
     """Keys that both sides have, and one of them more than once. It happens where no unique index forbids it."""
-    where = comparable(r, pending)
+    where = comparable(mapping, r, pending)
+    origin = mapping.origin, row_keys.origin_columns
+    target = mapping.target, row_keys.target_columns
     found = []
-    for target in (False, True):
-        table, key, other, other_key = (
-            (mapping.target, mapping.target_key, mapping.origin, mapping.origin_key)
-            if target
-            else (mapping.origin, mapping.origin_key, mapping.target, mapping.target_key)
-        )
-        k = sql.Identifier("s", key)
+    for (table, columns_of), (other, other_columns_of) in ((origin, target), (target, origin)):
+        columns = columns_of(mapping, "s")
         query = load_sql("verify", "surplus_keys.sql").format(
-            key=k, table=table.sql, where=where(k), other=other.sql, other_key=sql.Identifier(other_key),
-            limit=sql.Literal(limit),
+            key=row_keys.selected(mapping, columns), columns=COMMA.join(columns), table=table.sql, where=where(columns),
+            other=other.sql, equal=row_keys.equal(other_columns_of(mapping, "o"), columns), limit=sql.Literal(limit),
         )  # fmt: skip
-        found += [SurplusKey(row.key, row.rows, target) for row in fetch(conn, _SurplusRow, query)]
+        rows = fetch(conn, _SurplusRow, query)
+        found += [SurplusKey(row_keys.to_key(row.key), row.rows, table == mapping.target) for row in rows]
     return found

@@ -36,7 +36,7 @@ class KeyColumn:
 
 
 def key_columns(mapping: TableMapping, origin: Table, target: Table) -> list[KeyColumn]:
-    """The integer and the uuid of both sides."""
+    """The integer and the uuid of both sides of the source. A side may have no uuid, where they are derived."""
     return [
         _key_column(table, column)
         for table, columns in (
@@ -44,6 +44,7 @@ def key_columns(mapping: TableMapping, origin: Table, target: Table) -> list[Key
             (target, (mapping.target_key, mapping.target_uuid)),
         )
         for column in columns
+        if column is not None
     ]
 
 
@@ -65,7 +66,7 @@ def violations(conn: Connection, key: KeyColumn) -> list[str]:
     name, found = sql.Identifier(key.column), []
     label = f"{key.table}.{key.column}"
     if key.may_be_null:
-        query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NULL").format(key.table.sql, name)
+        query = sql.SQL("SELECT count(*) FROM ONLY {} WHERE {} IS NULL").format(key.table.sql, name)
         (nulls,) = fetch_values(conn, query)
         if nulls:
             found.append(f"{label} is NULL in {nulls} rows")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from swap.core.names import TableName
+from swap.plan.direction import TableMapping
 from verify.checksum import RangeDigest
 from verify.report import CheckResult, RangeRecord, RowDifference, TableResult
 from verify.snapshots import ExportedSnapshot
@@ -14,14 +15,14 @@ from verify.table_files import TableFile
 @dataclass
 class PartialReport:
     """`unfinished`: every reason why a part was not compared. `over_limit`: more rows differ than `differences` lists.
-    `ranges_planned`, `ranges_done`: numbers of key ranges. `snapshots`: in the order in which they were taken.
+    `digests`: of each range, with its table. `ranges_planned`, `ranges_done`: numbers of key ranges of all tables. `snapshots`: in the order in which they were taken.
     `table_files`: the files that were compared; the end of the verification checks that they are still the tables'."""
 
     unfinished: list[str] = field(default_factory=list)
     checks: list[CheckResult] = field(default_factory=list)
     tables: list[TableResult] = field(default_factory=list)
     differences: list[RowDifference] = field(default_factory=list)
-    digests: list[RangeDigest] = field(default_factory=list)
+    digests: list[tuple[TableMapping, RangeDigest]] = field(default_factory=list)
     ranges_planned: int = 0
     ranges_done: int = 0
     range_records: list[RangeRecord] = field(default_factory=list)

@@ -1,6 +1,7 @@
--- How a publication captures one table: all kinds of changes, the columns, a row filter, the replica identity of the table, and
+-- How a publication captures some tables: all kinds of changes, the columns, a row filter, the replica identity of the table, and
 -- the transactions that wrote these rows of the catalog.
-SELECT p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AS every_change,
+SELECT n.nspname::text AS schema, c.relname::text AS table,
+       p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AS every_change,
        ARRAY(SELECT a.attname::text FROM pg_attribute a
              WHERE a.attrelid = c.oid AND a.attnum = ANY (r.prattrs::int2[]) ORDER BY a.attnum) AS columns,
        r.prqual IS NOT NULL AS filtered,
@@ -11,4 +12,5 @@ SELECT p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AS every_ch
        ARRAY[p.xmin::text::bigint, r.xmin::text::bigint] AS written_by
 FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid JOIN pg_class c ON c.oid = r.prrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE p.pubname = %(name)s AND n.nspname = %(schema)s AND c.relname = %(table)s
+JOIN unnest(%(schemas)s::text[], %(names)s::text[]) w(schema, name) ON n.nspname = w.schema AND c.relname = w.name
+WHERE p.pubname = %(name)s

@@ -1,4 +1,5 @@
-"""Key ranges that cover every integer: the first is open below, the last is open above, on both sides alike.
+"""Key ranges that cover every integer: the first is open below, the last is open above, on both sides alike. They are ranges of
+the key's number (swap.plan.row_keys): the integer key itself, or a hash of another key.
 
 The cut points come from a sample of the blocks of both tables. They only balance the work. Whatever they are, the ranges
 neither overlap nor leave a key out. The rows seen in all ranges are summed and compared with an independent count.
@@ -22,6 +23,7 @@ from verify.report import Method
 ROWS_PER_RANGE = 50_000  # in one join
 ROWS_PER_DIGEST = 1_000_000  # in one sum, which takes a second or two; a range whose digests differ is joined
 MAX_RANGES = 4_000
+LOWEST_HASH, HASHES = -(2**63), 2**64
 SAMPLED_ROWS_PER_RANGE = 1_000
 MIN_SAMPLED_ROWS = 20_000  # whole blocks are sampled, and two sessions wait for the larger of two ranges
 MAX_SHARED_RANGES = 2  # All sessions share each of so few ranges: each reads its part of the heap's blocks.
@@ -82,11 +84,16 @@ def fractions(parts: int) -> sql.Literal:
     return sql.Literal("{" + ",".join(f"{n / parts:.9f}" for n in range(1, parts)) + "}")
 
 
+def hash_cuts(parts: int) -> list[int]:
+    """The bounds between `parts` equal parts of all hashes. Hashes are spread evenly, so no sample is needed."""
+    return [LOWEST_HASH + HASHES * n // parts for n in range(1, parts)]
+
+
 def cut_points(conn: Connection, mapping: TableMapping, rows: int, wanted: int) -> list[int]:
     """Up to `wanted` - 1 quantiles of the keys of both sides, from a sample of at least a thousand rows for each range.
     `wanted`: two or more."""
     percent = sql.Literal(min(100.0, 100.0 * max(wanted * SAMPLED_ROWS_PER_RANGE, MIN_SAMPLED_ROWS) / max(rows, 1)))
-    sample = sql.SQL("SELECT s.{}::bigint AS k FROM {} s TABLESAMPLE SYSTEM ({}) REPEATABLE (0)")
+    sample = sql.SQL("SELECT s.{}::bigint AS k FROM ONLY {} s TABLESAMPLE SYSTEM ({}) REPEATABLE (0)")
     query = sql.SQL("SELECT percentile_disc({}::float8[]) WITHIN GROUP (ORDER BY x.k) FROM ({} UNION ALL {}) x").format(
         fractions(wanted),
         sample.format(sql.Identifier(mapping.origin_key), mapping.origin.sql, percent),

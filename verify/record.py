@@ -17,7 +17,7 @@ from swap.state.journal import Journal
 from swap.state.migration import Migration
 from verify.checksum import RangeDigest
 from verify.partial_report import PartialReport
-from verify.report import CheckResult, Report, SnapshotRecord, verdict
+from verify.report import CheckResult, FileRecord, RangeRecord, Report, SnapshotRecord, verdict
 from verify.settings import VerificationSettings
 from verify.table_files import table_files
 
@@ -76,10 +76,17 @@ def _report(m: Migration, settings: VerificationSettings, started_at: datetime, 
         findings=tuple(found.differences[: settings.limit]),
         checks=checks,
         snapshots=tuple(SnapshotRecord(snapshot=s.text, lsn=s.lsn, watermark=str(s.watermark)) for s in found.snapshots),
-        ranges=tuple(sorted(found.range_records, key=lambda r: r.number)),
+        ranges=_ranges(found),
         tool_version=tool_version(),
         plan_fingerprint=m.plan.fingerprint,
+        files=tuple(FileRecord(str(t), f.oid, f.filenode) for t, f in sorted(found.table_files.items())),
     )
+
+
+def _ranges(found: PartialReport) -> tuple[RangeRecord, ...]:
+    """Table by table, as they were compared, and the ranges of each in order."""
+    place = {name: n for n, name in enumerate(dict.fromkeys(r.table for r in found.range_records))}
+    return tuple(sorted(found.range_records, key=lambda r: (place[r.table], r.number)))
 
 
 def tool_version() -> str:
@@ -100,16 +107,16 @@ def write_report(journal: Journal, run_id: int, report: Report) -> int:
 def _write(m: Migration, report: Report, found: PartialReport) -> int:
     """Write the row and, with the checksum method, the digests of every range of both sides."""
     number = write_report(m.journal, m.run.id, report)
-    m.journal.verifications.store_digests(number, _digests(m.mapping, found.digests))
+    m.journal.verifications.store_digests(number, _digests(found.digests))
     return number
 
 
-def _digests(mapping: TableMapping, digests: Sequence[RangeDigest]) -> list[dict[str, object]]:
+def _digests(digests: Sequence[tuple[TableMapping, RangeDigest]]) -> list[dict[str, object]]:
     return [
         {
             "part": str(table), "number": d.range.number, "low": d.range.low, "high": d.range.high,
             "rows": side.rows, "digest": side.digest,
         }
-        for d in digests
+        for mapping, d in digests
         for table, side in ((mapping.origin, d.origin), (mapping.target, d.target))
     ]  # fmt: skip

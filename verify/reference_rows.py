@@ -40,15 +40,18 @@ def wanted_block_ranges(referring: int, live: int, jobs: int) -> int:
 
 
 class ReferenceRowComparison:
-    """One comparison of all `pairs`. `tables`: the loaded tables, for their sizes."""
+    """One comparison of all `pairs`. `tables`: the loaded tables, for their sizes. `noted`: the table of incomplete pairs."""
 
-    def __init__(self, context: ComparisonContext, pairs: list[ReferencePair], tables: dict[TableName, Table]) -> None:
+    def __init__(
+        self, context: ComparisonContext, pairs: list[ReferencePair], tables: dict[TableName, Table], noted: TableName
+    ) -> None:
         self.found, self.workers, self.snapshots = context.found, context.workers, context.snapshots
         self.pairs, self.report, self.limit = pairs, context.report, context.settings.limit
         self.referring = list(dict.fromkeys(p.table for p in pairs))
         self.blocks = {t: tables[t].heap_bytes // BLOCK_SIZE for t in self.referring}
         self.live_blocks = tables[pairs[0].live].heap_bytes // BLOCK_SIZE
         self.counted = dict.fromkeys(self.referring, 0)
+        self.noted = noted
 
     def run(self) -> None:
         began = time.monotonic()
@@ -90,7 +93,11 @@ class ReferenceRowComparison:
         return {t: blocks.where(self.blocks[t]) for t in self.referring}
 
     def _task(self, label: str, conditions: dict[TableName, sql.Composable]) -> Task[list[ReferenceResult]]:
-        return Task(label, partial(compare_references, pairs=self.pairs, conditions=conditions, limit=self.limit))
+        pending = self.snapshots.current.pending[0].numbers
+        work = partial(
+            compare_references, pairs=self.pairs, conditions=conditions, limit=self.limit, noted=self.noted, pending=pending
+        )
+        return Task(label, work)
 
     def _count(self, blocks: BlockRange) -> bool:
         """Count the rows of each table in the snapshot in which these blocks were compared. False: it did not finish."""
@@ -113,7 +120,7 @@ class ReferenceRowComparison:
         found.differences += result.differences
         found.tables.append(
             TableResult(
-                name=str(pair.table), rows=result.rows, missing=0, extra=0, different=result.wrong, pending=0,
+                name=str(pair.table), rows=result.rows, missing=0, extra=0, different=result.wrong, pending=result.pending,
                 checksum=None, seconds=seconds, columns=(pair.integer, pair.uuid),
             )
         )  # fmt: skip

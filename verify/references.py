@@ -1,8 +1,8 @@
-"""References: every row that holds an integer key must hold the uuid of the same row of the live table.
+"""References in place: every row that holds an integer key must hold the uuid of the same row of the live table.
 
 One statement for each block range compares all references at once, in the shared snapshot. So the keys of the live table are read
-and hashed once, and not for each reference. A guard keeps the two columns equal within the writer's own transaction, so no row is
-ever pending here. A wrong row is reported, never overwritten (H19).
+and hashed once, and not for each reference. A row whose parent came later, or has another key now, is noted, or its parent's change
+is in the queue (swap.ddl.pairs): it is pending. A wrong row is reported, and only `--repair` mends it (H19).
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from verify.report import RowDifference
 @dataclass(frozen=True)
 class ReferencePair:
     """One reference as it is in this direction: its two columns, `integer` and `uuid`, and the two keys of the live table.
-    `declared`: no foreign key forbids orphans. `key`: the primary key of the referring table."""
+    `number`: of the reference. `declared`: no foreign key forbids orphans. `key`: the primary key of the referring table."""
 
+    number: int
     table: TableName
     integer: str
     uuid: str
@@ -48,13 +49,14 @@ class ReferencePair:
 
 @dataclass(frozen=True)
 class ReferenceResult:
-    """`seen`: all rows. `rows`: rows to which the reference applies. `nulls`: those without a uuid. `orphans`: those whose
-    keys belong to no row. `differences`: the first of the `wrong` rows."""
+    """`seen`: all rows. `rows`: rows to which the reference applies. `pending`: those that will be made right. `nulls`:
+    others without a uuid. `orphans`: those whose keys belong to no row. `differences`: the first of the `wrong` rows."""
 
     pair: ReferencePair
     seen: int
     rows: int
     wrong: int
+    pending: int
     nulls: int
     orphans: int
     differences: tuple[RowDifference, ...]
@@ -62,17 +64,16 @@ class ReferenceResult:
     def only_wrong(self) -> ReferenceResult:
         """The result for rows that other block ranges have counted already: the wrong rows, and no count of the others."""
         return ReferenceResult(
-            pair=self.pair, seen=0, rows=0, wrong=self.wrong, nulls=self.nulls, orphans=0, differences=self.differences
+            pair=self.pair, seen=0, rows=0, wrong=self.wrong, pending=0, nulls=self.nulls, orphans=0, differences=self.differences
         )  # fmt: skip
 
 
 def reference_pairs(plan: Plan, direction: Direction, tables: dict[TableName, Table]) -> list[ReferencePair]:
-    """Every reference that is kept in place; after the cutover also those of the source, which the new table holds itself.
+    """Every reference that is kept in place. Those of swapped tables are compared with the rows: nothing relies on the integer that
+    the new table has beside the uuid.
 
     A partitioned table has one pair for each partition that holds rows: blocks and ctids belong to one heap."""
     refs = [r.columns for r in plan.references]
-    if direction is Direction.REVERSE:
-        refs += plan.own_references
     return [_pair(plan, r, direction, tables[heap.name]) for r in refs for heap in plan.catalog.table(r.table).heaps]
 
 
@@ -87,6 +88,7 @@ def _pair(plan: Plan, ref: RefColumns, direction: Direction, table: Table) -> Re
     key = primary.key_columns if primary else ()
     types = [c.type for name in key if (c := table.column(name))]
     return ReferencePair(
+        number=ref.number,
         table=table.name,
         integer=ref.column if forward else ref.legacy_column,
         uuid=ref.uuid_column if forward else ref.column,
@@ -106,20 +108,27 @@ class _ReferenceRow(NamedTuple):
     seen: int
     rows: int
     wrong: int
+    pending: int
     nulls: int
     orphans: int
     places: tuple[str, ...] | None
 
 
 def compare_references(
-    conn: Connection, pairs: Sequence[ReferencePair], conditions: Mapping[TableName, sql.Composable], limit: int
+    conn: Connection,
+    pairs: Sequence[ReferencePair],
+    conditions: Mapping[TableName, sql.Composable],
+    limit: int,
+    noted: TableName,
+    pending: Sequence[int],
 ) -> list[ReferenceResult]:
     """Compare the rows that meet the condition of their table, of all references in one statement. Names up to `limit` wrong
-    rows of each."""
+    rows of each. `noted`: the table of incomplete pairs. `pending`: the integers of the source's rows that are pending."""
     live = pairs[0]
     rows = [
         load_sql("verify", "reference_rows.sql").format(
             n=sql.Literal(n),
+            number=sql.Literal(pair.number),
             table=pair.table.sql,
             integer=sql.Identifier(pair.integer),
             uuid=sql.Identifier(pair.uuid),
@@ -134,9 +143,11 @@ def compare_references(
         live_integer=sql.Identifier(live.live_integer),
         live_uuid=sql.Identifier(live.live_uuid),
         limit=sql.Literal(limit),
+        noted=noted.sql,
+        pending=sql.Literal("{" + ",".join(map(str, pending)) + "}"),
     )
     found = {row.n: row for row in fetch(conn, _ReferenceRow, query)}
-    none = _ReferenceRow(n=0, seen=0, rows=0, wrong=0, nulls=0, orphans=0, places=None)
+    none = _ReferenceRow(n=0, seen=0, rows=0, wrong=0, pending=0, nulls=0, orphans=0, places=None)
     return [_result(conn, pair, found.get(n, none)) for n, pair in enumerate(pairs)]
 
 
@@ -146,6 +157,7 @@ def _result(conn: Connection, pair: ReferencePair, row: _ReferenceRow) -> Refere
         seen=row.seen,
         rows=row.rows,
         wrong=row.wrong,
+        pending=row.pending,
         nulls=row.nulls,
         orphans=row.orphans,
         differences=_differences(conn, pair, row.places) if row.places else (),
@@ -173,6 +185,7 @@ def merge_results(parts: Sequence[ReferenceResult]) -> ReferenceResult:
         seen=sum(part.seen for part in parts),
         rows=sum(part.rows for part in parts),
         wrong=sum(part.wrong for part in parts) - counted_twice,
+        pending=sum(part.pending for part in parts),
         nulls=sum(part.nulls for part in parts),
         orphans=sum(part.orphans for part in parts),
         differences=differences,

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from swap.plan.direction import Direction
+from swap.plan.row_keys import Key
 
 Method = Literal["exact", "checksum"]
 Verdict = Literal["identical", "different", "incomplete"]
@@ -21,11 +22,15 @@ Kind = Literal["missing", "extra", "different", "mapping"]
 Status = Literal["ok", "warning", "failed"]
 
 
+def shown(key: Key | str) -> int | str:
+    """A key as it is printed: several columns are joined by commas."""
+    return ",".join(key) if isinstance(key, tuple) else key
+
+
 @dataclass(frozen=True)
 class RowDifference:
-    """One row that differs. `table`: its name as the application knows it. `key`: the integer key of the source; for a
-    reference the primary key of the referring row (several columns are joined by commas; a row without a primary key has
-    its ctid).
+    """One row that differs. `table`: its name as the application knows it. `key`: the key of a swapped table's row; for a
+    reference in place the primary key of the referring row as text (a row without a primary key has its ctid).
 
     `missing`: only the captured side has the row. `extra`: only the maintained side has it, or has it twice. `mapping`: the
     integer and the uuid of a reference do not belong to the same row of the live table. `columns`: names on the maintained
@@ -33,9 +38,13 @@ class RowDifference:
     """
 
     table: str
-    key: int | str
+    key: Key | str
     kind: Kind
     columns: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> int | str:
+        return shown(self.key)
 
 
 @dataclass(frozen=True)
@@ -70,9 +79,10 @@ class TableResult:
 
 @dataclass(frozen=True)
 class RangeRecord:
-    """The rows and digests of one key range. `snapshot`: the number of the snapshot in which it was compared, counted from
-    1. Only the checksum method has digests."""
+    """The rows and digests of one key range of `table`. `snapshot`: the number of the snapshot in which it was compared, counted
+    from 1. Only the checksum method has digests."""
 
+    table: str
     number: int
     low: int | None
     high: int | None
@@ -93,11 +103,20 @@ class SnapshotRecord:
 
 
 @dataclass(frozen=True)
+class FileRecord:
+    """A table that was compared, by its oid and the number of its file (pg_class.relfilenode)."""
+
+    table: str
+    oid: int
+    filenode: int
+
+
+@dataclass(frozen=True)
 class Report:
     """The whole verification. `id`: its row in the journal. `snapshot`: the first of its snapshots (the text of
     pg_snapshot), taken at WAL position `lsn`. `covered`: every key was compared up to these changes (the watermark in the
     first snapshot, the oldest one; pending keys changed later). `findings`: the rows that differ. `plan_fingerprint`: the
-    fingerprint of the plan that the run follows."""
+    fingerprint of the plan that the run follows. `files`: of the tables that were compared; an exchange asks for the same ones."""
 
     id: int
     verdict: Verdict
@@ -117,6 +136,7 @@ class Report:
     ranges: tuple[RangeRecord, ...] = ()
     tool_version: str = ""
     plan_fingerprint: str = ""
+    files: tuple[FileRecord, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: the document of `swap verify --json`, which the journal keeps too."""
@@ -124,7 +144,8 @@ class Report:
 
     def evidence(self) -> dict[str, Any]:
         """The same document with every range: the document of `--report`."""
-        return {k: _plain(v) for k, v in asdict(self).items()}
+        shown = [asdict(f) | {"key": f.shown} for f in self.findings]
+        return {k: _plain(v) for k, v in (asdict(self) | {"findings": shown}).items()}
 
 
 def _plain(value: object) -> object:

@@ -19,7 +19,11 @@ from swap.catalog.model import Table
 from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
 from swap.ddl.compat import compat_pairs
+from swap.ddl.likeness import Stage, unlike
+from swap.ddl.pairs import pairs_table
+from swap.plan.direction import Direction
 from swap.prepare.drift import difference, watched_tables
+from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.barrier import GivenUp, delivered
@@ -29,6 +33,7 @@ from verify.capture import captured_tables
 from verify.compat import compat_differences
 from verify.context import ComparisonContext
 from verify.mapping import key_columns, violations
+from verify.meaning import changed_meanings
 from verify.partial_report import PartialReport
 from verify.record import finish
 from verify.reference_rows import ReferenceRowComparison
@@ -38,8 +43,9 @@ from verify.rows import RowComparison
 from verify.settings import VerificationSettings
 from verify.snapshots import SnapshotSeries, pin_change_tables, why_unpinned
 from verify.standby import await_replay, check_standby
-from verify.structure import structure
+from verify.structure import Structure, structure, structure_check
 from verify.table_files import table_files
+from verify.virtual_columns import failing_rows, virtual_check, virtual_columns
 from verify.workers import GiveUp, Task, Workers, no_reason
 
 Tables = dict[TableName, Table]
@@ -81,12 +87,12 @@ class _Verification:
 
     def __init__(self, m: Migration, settings: VerificationSettings, give_up: GiveUp, found: PartialReport) -> None:
         self.m, self.settings, self.give_up, self.found = m, settings, give_up, found
-        self.mapping = m.mapping
+        self.mappings = m.mappings
 
     def run(self, queue: Connection, holder: Connection, workers: Workers) -> None:
         """`queue` keeps the queue's entries, `holder` exports the snapshots."""
         m, found = self.m, self.found
-        names = [*captured_tables(m.plan), self.mapping.target]
+        names = [*captured_tables(m.plan), *(d.target for d in self.mappings)]
         found.table_files = table_files(m.conn, names)
         missing = [f"there is no table {n}" for n in names if n not in found.table_files]
         if missing:
@@ -94,8 +100,9 @@ class _Verification:
             return
         finished = m.journal.step_done(m.run.id, SETTLED)  # before everything else: the follow-up notes it last
         tables = {t.name: t for t in load_tables(m.conn, [file.oid for file in found.table_files.values()])}
-        structure_check, incomparable = structure(m.plan, self.mapping, tables[self.mapping.origin], tables[self.mapping.target])
-        self._check_catalog(structure_check, tables, finished=finished)
+        structures = {d.number: structure(m.plan, d, tables[d.origin], tables[d.target]) for d in self.mappings}
+        more = [*changed_meanings(m.conn, m.plan, m.direction), *self._unlike(tables)]
+        self._check_catalog(structure_check([*structures.values()], more), tables, finished=finished)
         pin_change_tables(queue, m.plan)
         if self.settings.standby is not None:
             late = await_replay(m, holder, self.give_up)
@@ -105,13 +112,24 @@ class _Verification:
                 found.unfinished.append(late)
                 return
         with delivered(m.database, m.run, self.give_up) as barrier:
-            snapshots = self._compare(m.on(holder), workers, barrier, tables, incomparable)
+            snapshots = self._compare(m.on(holder), workers, barrier, tables, structures)
         if workers.given_up:
             raise GivenUp(workers.given_up)
         found.unfinished += [reason for reason in (snapshots.why_lost(), why_unpinned(queue)) if reason]
 
+    def _unlike(self, tables: Tables) -> list[str]:
+        """What the tables that swap made have other than their sources. Before the build is complete they have less."""
+        forward = self.m.direction is Direction.FORWARD
+        if forward and self.m.run.phase is not Phase.SYNCING:
+            return []
+        stage, out = Stage.BUILT if forward else Stage.LIVE, []
+        for t, d in zip(self.m.plan.swapped, self.mappings, strict=True):
+            made = d.target if forward else d.origin
+            out += [f"{made}: {line}" for line in unlike(self.m.plan, t, tables[made], stage)]
+        return out
+
     def _compare(
-        self, holder: Migration, workers: Workers, barrier: Barrier | None, tables: Tables, incomparable: list[str]
+        self, holder: Migration, workers: Workers, barrier: Barrier | None, tables: Tables, structures: dict[int, Structure]
     ) -> SnapshotSeries:
         """Compare everything in the snapshots that it returns."""
         snapshots = SnapshotSeries(holder, workers, self.settings.snapshot_max_s, barrier)
@@ -120,20 +138,38 @@ class _Verification:
             settings=self.settings, workers=workers, snapshots=snapshots, found=self.found, report=self.m.report
         )  # fmt: skip
         reason = snapshots.renew().unusable
-        if incomparable or reason:
-            self.found.unfinished.append("; ".join(incomparable) or reason or "")
+        if reason:
+            self.found.unfinished.append(reason)
         else:
-            RowComparison(context, self.mapping, tables[self.mapping.origin], tables[self.mapping.target]).run()
+            self._compare_rows(context, tables, structures)
         self._check_mapping(workers, tables)
         self._check_compat(workers)
         self._compare_references(context, tables)
         self.found.unfinished += workers.unfinished
         return snapshots
 
-    def _check_catalog(self, structure_check: CheckResult, tables: Tables, *, finished: bool) -> None:
+    def _compare_rows(self, context: ComparisonContext, tables: Tables, structures: dict[int, Structure]) -> None:
+        """Compare every swapped table whose two sides have the same columns."""
+        empty = []
+        for n, d in enumerate(self.mappings):
+            if n and context.snapshots.expired() and (reason := context.snapshots.renew().unusable):
+                self.found.unfinished.append(reason)
+                return
+            if incomparable := structures[d.number].incomparable:
+                self.found.unfinished.append("; ".join(incomparable))
+                continue
+            rows = RowComparison(context, d, tables[d.origin], tables[d.target])
+            rows.run()
+            empty += [f"{d.origin} and {d.target} are both empty: there was nothing to compare"] if rows.empty else []
+        if empty:
+            self.found.checks.append(CheckResult("rows", "warning", "; ".join(empty)))
+        self._check_virtual(context.workers)
+
+    def _check_catalog(self, structures_alike: CheckResult, tables: Tables, *, finished: bool) -> None:
         """Check the catalog as it is now, outside the snapshot. `finished`: the follow-up of the last exchange is."""
         m, found = self.m, self.found
-        captured = [t for t in tables.values() if t.name != self.mapping.target]
+        targets = {d.target for d in self.mappings}
+        captured = [t for t in tables.values() if t.name not in targets]
         lines = read_structure(m.conn, watched_tables(m.conn, m.plan))
         found.fingerprint = hashlib.sha256(repr(sorted(lines)).encode()).hexdigest()
         baseline = m.journal.baseline(m.run.id) or []
@@ -148,15 +184,16 @@ class _Verification:
                 replace(c, status="warning") if c.status == "failed" else c for c in changed_by_follow_up
             ]  # fmt: skip
         found.checks += [
-            structure_check,
+            structures_alike,
             *changed_by_follow_up,
-            named.sequences_ahead(m.conn, m.plan, self.mapping),
+            named.sequences_ahead(m.conn, m.plan, self.mappings[0]),
             named.capture_installed(m.conn, m.plan, m.direction, {t.name: t.oid for t in captured}, baseline),
-            named.no_direct_writer(m.conn, m.plan, tables[self.mapping.target]),
+            named.no_direct_writer(m.conn, m.plan, [tables[d.target] for d in self.mappings]),
         ]
 
     def _check_mapping(self, workers: Workers, tables: Tables) -> None:
-        keys = key_columns(self.mapping, tables[self.mapping.origin], tables[self.mapping.target])
+        source = self.mappings[0]
+        keys = key_columns(source, tables[source.origin], tables[source.target])
         tasks = [Task(f"mapping of {k.table}.{k.column}", partial(violations, key=k)) for k in keys if k.unproved]
         results = workers.run(tasks)
         if any(r is None for r in results):
@@ -166,9 +203,19 @@ class _Verification:
         good = "integers and uuids are unique and never NULL on both sides"
         self.found.checks.append(named.check("mapping_one_to_one", problems, good))
 
+    def _check_virtual(self, workers: Workers) -> None:
+        columns = [c for d in self.mappings for c in virtual_columns(d, self.m.plan.settings)]
+        if not columns:
+            return
+        results = workers.run([Task(c.label, partial(failing_rows, column=c)) for c in columns])
+        if any(r is None for r in results):
+            self.found.unfinished.append("the VIRTUAL columns were not computed")
+            return
+        self.found.checks.append(virtual_check([line for r in results for line in r or ()], len(columns)))
+
     def _check_compat(self, workers: Workers) -> None:
         """Compare the compat columns with their keys: there are some with `[names] compat` only."""
-        pairs = compat_pairs(self.m.plan, self.mapping.direction)
+        pairs = compat_pairs(self.m.plan, self.m.direction)
         if not pairs:
             return
         results = workers.run([Task(f"{p.table}.{p.compat}", partial(compat_differences, pair=p)) for p in pairs])
@@ -180,9 +227,9 @@ class _Verification:
 
     def _compare_references(self, context: ComparisonContext, tables: Tables) -> None:
         todo = []
-        for pair in reference_pairs(self.m.plan, self.mapping.direction, tables):
+        for pair in reference_pairs(self.m.plan, self.m.direction, tables):
             absent = [c for c in (pair.integer, pair.uuid) if tables[pair.table].column(c) is None]
             self.found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
             todo += [] if absent else [pair]
         if todo:
-            ReferenceRowComparison(context, todo, tables).run()
+            ReferenceRowComparison(context, todo, tables, pairs_table(self.m.plan)).run()

@@ -3,6 +3,9 @@
 Coverage is proved, not assumed. Every range returns the rows that it saw on each side. The sum of them, plus the rows of pending
 keys, must equal a count in the same snapshot that uses no index. A range whose digests differ is compared row by row in that
 snapshot too, and its keys are named in it.
+
+A row that differs only because a pending row of the source changes what it refers to is pending, and no difference
+(`verify.pending_references`): its range may have unequal digests.
 """
 
 from __future__ import annotations
@@ -20,14 +23,17 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.rows import fetch_values
+from swap.plan import row_keys
 from swap.plan.direction import TableMapping
+from swap.plan.row_keys import Key
 from verify.block_ranges import block_ranges, parts_per_range
 from verify.changed_keys import compare_keys
 from verify.checksum import HeapBlocks, HeapPart, RangeDigest, digest_range
 from verify.context import ComparisonContext
 from verify.exact import RangeResult, SurplusKey, compare_range, find_surplus_keys
-from verify.ranges import MAX_SHARED_RANGES, KeyRange, bigints, cut_points, key_ranges, wanted_ranges
-from verify.report import Method, RangeRecord
+from verify.pending_references import can_wait, refer_to_pending
+from verify.ranges import MAX_SHARED_RANGES, KeyRange, bigints, cut_points, hash_cuts, key_ranges, wanted_ranges
+from verify.report import Method, RangeRecord, RowDifference
 from verify.snapshots import ExportedSnapshot
 from verify.workers import Task, never
 
@@ -49,17 +55,18 @@ class Counts:
 @dataclass(frozen=True)
 class PassSettings:
     """The settings that all passes of one comparison share. `indexed`: an index can read ranges of the key on both sides.
-    `progress` takes the number of rows of each range or part that is done."""
+    `planned`: the number of ranges. `progress` takes the number of rows of each range or part that is done."""
 
     context: ComparisonContext
     mapping: TableMapping
     heaps: HeapBlocks
     indexed: bool
     progress: Callable[[int], None]
+    planned: int = 0
 
     def parts(self) -> list[HeapPart | None]:
         """The parts in which a range is digested: one for each session while there are few ranges, else the whole range."""
-        if self.context.found.ranges_planned > MAX_SHARED_RANGES:
+        if self.planned > MAX_SHARED_RANGES:
             return [None]
         return [HeapPart(b, self.heaps) for b in block_ranges(parts_per_range(max(self.heaps), self.context.workers.jobs))]
 
@@ -73,10 +80,13 @@ class SnapshotPass:
         self.workers, self.found = settings.context.workers, settings.context.found
         self.method, self.limit = settings.context.settings.method, settings.context.settings.limit
         self.mapping, self.name = settings.mapping, str(settings.mapping.origin)
+        self.pending_keys = snapshot.pending[settings.mapping.number].numbers
         self.seen = Counter[str]()
         self.total = Counter[str]()
-        self.keys: set[int] = set()
+        self.keys: set[Key] = set()
+        self.digests: list[RangeDigest] = []
         self.pending = 0
+        self.over_limit = False
 
     def run(self, ranges: tuple[KeyRange, ...], low: int | None, until: Callable[[], bool], counts_of_all: Counts | None) -> int:
         """Compare `ranges` in order until `until` is true. Returns how many were compared.
@@ -87,7 +97,7 @@ class SnapshotPass:
         if done:
             whole = KeyRange(0, low, ranges[done - 1].high if done < len(ranges) else None)
             counts = counts_of_all if done == len(ranges) and counts_of_all else self.count(whole)
-            self.pending = len(whole.of(self.snapshot.pending_keys))
+            self.pending = len(whole.of(self.pending_keys))
             if counts is not None:
                 self._check_counts(whole, counts)
             self._name_differences()
@@ -96,6 +106,9 @@ class SnapshotPass:
     def ranges(self, within: KeyRange, rows: int, method: Method) -> tuple[KeyRange, ...]:
         """Divide `within`, where about `rows` rows are expected, into ranges that `method` compares one by one."""
         wanted = wanted_ranges(rows, method, self.workers.jobs)
+        if not self.mapping.integer_key:
+            # Each range reads the whole heap, so no more of them than sessions, and one where the sessions share its blocks.
+            return key_ranges(hash_cuts(min(wanted, self.workers.jobs)) if method == "exact" else (), within)
         if wanted == 1 or not self.settings.indexed:
             return key_ranges((), within)
         work = partial(cut_points, mapping=self.mapping, rows=rows, wanted=wanted)
@@ -104,8 +117,12 @@ class SnapshotPass:
 
     def count(self, r: KeyRange) -> Counts | None:
         """Count the rows of both sides with a key in `r`, by the heap. None, with a reason, if that did not finish."""
-        sides = ((self.mapping.origin, self.mapping.origin_key), (self.mapping.target, self.mapping.target_key))
-        pending = r.of(self.snapshot.pending_keys)
+        d = self.mapping
+        sides = (
+            (d.origin, row_keys.number(d, row_keys.origin_columns(d, "s"))),
+            (d.target, row_keys.number(d, row_keys.target_columns(d, "s"))),
+        )
+        pending = r.of(self.pending_keys)
         tasks = [Task(f"counting {t}", partial(count_rows, table=t, key=k, r=r)) for t, k in sides]
         if pending:
             work = partial(count_keys, keys=bigints(pending))
@@ -124,7 +141,7 @@ class SnapshotPass:
             self.seen.update(origin=r.origin_rows, target=r.target_rows)
             self.found.range_records.append(
                 RangeRecord(
-                    number=r.range.number, low=r.range.low, high=r.range.high, snapshot=self.number,
+                    table=self.name, number=r.range.number, low=r.range.low, high=r.range.high, snapshot=self.number,
                     origin_rows=r.origin_rows, target_rows=r.target_rows, origin_digest=None, target_digest=None,
                 )
             )  # fmt: skip
@@ -137,29 +154,30 @@ class SnapshotPass:
         progress: Callable[[int], None] = lambda _: None,
     ) -> list[RangeResult]:
         """Compare the ranges row by row, and keep the keys that differ and their number."""
-        work = partial(compare_range, mapping=self.mapping, pending=self.snapshot.pending_keys, limit=self.limit)
+        work = partial(compare_range, mapping=self.mapping, pending=self.pending_keys, limit=self.limit)
         tasks = [Task(f"range {r.number} of {self.name}", partial(work, r=r)) for r in ranges]
         done = unbroken(self.workers.run(tasks, lambda r: progress(r.origin_rows), until))
         for r in done:
             self.total.update(missing=r.missing, extra=r.extra, different=r.different)
             self.keys.update(r.keys)
-            self.found.over_limit |= max(r.missing, r.extra, r.different) > self.limit
+            self.over_limit |= max(r.missing, r.extra, r.different) > self.limit
         return done
 
     def _checksum(self, ranges: tuple[KeyRange, ...], until: Callable[[], bool]) -> int:
-        work = partial(digest_range, mapping=self.mapping, pending=self.snapshot.pending_keys)
+        work = partial(digest_range, mapping=self.mapping, pending=self.pending_keys)
         parts = self.settings.parts()
         tasks = [Task(f"range {r.number} of {self.name}", partial(work, r=r, part=p)) for r in ranges for p in parts]
         progress = self.settings.progress
         results = unbroken(self.workers.run(tasks, lambda x: progress(x.origin.rows), until, at_least=len(parts)))
         done = len(results) // len(parts)
         digests = [reduce(add, results[n * len(parts) : (n + 1) * len(parts)]) for n in range(done)]
-        self.found.digests += digests
+        self.digests += digests
+        self.found.digests += [(self.mapping, x) for x in digests]
         for x in digests:
             self.seen.update(origin=x.origin.rows, target=x.target.rows)
             self.found.range_records.append(
                 RangeRecord(
-                    number=x.range.number, low=x.range.low, high=x.range.high, snapshot=self.number,
+                    table=self.name, number=x.range.number, low=x.range.low, high=x.range.high, snapshot=self.number,
                     origin_rows=x.origin.rows, target_rows=x.target.rows,
                     origin_digest=x.origin.digest, target_digest=x.target.digest,
                 )
@@ -172,7 +190,7 @@ class SnapshotPass:
     def _join_unequal(self, x: RangeDigest) -> None:
         """Compare a range whose digests differ row by row. A range that the sessions shared is divided among them here too."""
         rows = max(x.origin.rows, x.target.rows)
-        ranges = self.ranges(x.range, rows, "exact") if self.found.ranges_planned <= MAX_SHARED_RANGES else (x.range,)
+        ranges = self.ranges(x.range, rows, "exact") if self.settings.planned <= MAX_SHARED_RANGES else (x.range,)
         joined = self._join(ranges)
         if len(joined) != len(ranges):
             self.found.unfinished.append(f"the digests of range {x.range.number} differ, and its rows were not compared")
@@ -181,9 +199,7 @@ class SnapshotPass:
 
     def _surplus_keys(self, r: KeyRange) -> list[SurplusKey]:
         """Find the keys that are there too often, and count them as extra (on the maintained side) or missing."""
-        work = partial(
-            find_surplus_keys, mapping=self.mapping, r=r, pending=self.snapshot.pending_keys, limit=self.limit
-        )  # fmt: skip
+        work = partial(find_surplus_keys, mapping=self.mapping, r=r, pending=self.pending_keys, limit=self.limit)
         (found,) = self.workers.run([Task("looking for keys that are there twice", work)])
         for surplus in found or ():
             self.total["extra" if surplus.target else "missing"] += surplus.rows
@@ -209,17 +225,31 @@ class SnapshotPass:
 
     def _name_differences(self) -> None:
         """List the rows that differ with their columns, up to the limit, in the same snapshot."""
-        self.found.over_limit |= len(self.keys) > self.limit
+        self.over_limit |= len(self.keys) > self.limit
+        self.found.over_limit |= self.over_limit
         keys = sorted(self.keys)[: self.limit]
         batches = [keys[n : n + KEYS_PER_TASK] for n in range(0, len(keys), KEYS_PER_TASK)]
         tasks = [Task("naming the columns", partial(compare_keys, mapping=self.mapping, keys=batch)) for batch in batches]
         differences = [d for batch in self.workers.run(tasks) for d in batch or ()]
         if len(differences) != len(keys):
             self.found.unfinished.append(f"{len(keys)} keys differ, {len(differences)} of them could be named")
-        elif not self.found.over_limit:
-            # The join counted a key that is there twice, and so did the search for surplus keys. Here it is one.
-            self.total = Counter(d.kind for d in differences)
+        else:
+            differences = self._without_pending(differences)
+            if not self.over_limit:
+                # The join counted a key that is there twice, and so did the search for surplus keys. Here it is one.
+                self.total = Counter(d.kind for d in differences)
         self.found.differences += differences
+
+    def _without_pending(self, differences: list[RowDifference]) -> list[RowDifference]:
+        """The differences of rows that refer to no pending row of the source. The others are counted as pending: they were seen on
+        both sides, and a cutover compares the references of every row of the source that changed."""
+        keys = frozenset(self.snapshot.pending[0].numbers) if can_wait(self.mapping) else frozenset()
+        if not keys or not differences:
+            return differences
+        work = partial(refer_to_pending, d=self.mapping, differences=differences, pending=keys)
+        (waiting,) = self.workers.run([Task("looking for rows that refer to a pending row", work)])
+        self.pending += len(waiting or ())
+        return [d for d in differences if d.key not in (waiting or ())]
 
 
 def unbroken(results: list[T | None]) -> list[T]:
@@ -228,16 +258,16 @@ def unbroken(results: list[T | None]) -> list[T]:
     return [r for r in itertools.takewhile(lambda r: r is not None, results) if r is not None]
 
 
-def count_rows(conn: Connection, table: TableName, key: str, r: KeyRange) -> int:
-    """Count the rows with a key in `r`, by the heap: an index that lost entries must not vouch for itself."""
+def count_rows(conn: Connection, table: TableName, key: sql.Composable, r: KeyRange) -> int:
+    """Count the rows whose key's number `key` is in `r`, by the heap: an index that lost entries must not vouch for itself."""
     conn.execute(HEAP_ONLY)
-    query = sql.SQL("SELECT count(*) FROM {} s WHERE {}").format(table.sql, r.where(sql.Identifier("s", key)))
+    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {}").format(table.sql, r.where(key))
     (count,) = fetch_values(conn, query)
     return int(count)
 
 
-def count_keys(conn: Connection, table: TableName, key: str, keys: sql.Composable) -> int:
-    """Count the rows that hold one of the keys."""
-    query = sql.SQL("SELECT count(*) FROM {} s WHERE s.{} = ANY ({})").format(table.sql, sql.Identifier(key), keys)
+def count_keys(conn: Connection, table: TableName, key: sql.Composable, keys: sql.Composable) -> int:
+    """Count the rows whose key's number `key` is one of `keys`."""
+    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {} = ANY ({})").format(table.sql, key, keys)
     (count,) = fetch_values(conn, query)
     return int(count)

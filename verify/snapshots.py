@@ -2,7 +2,7 @@
 
 Three sessions live for three different times.
 
-- The *queue* session holds ACCESS SHARE on both change tables from before the first snapshot until the end. It is in a READ
+- The *queue* session holds ACCESS SHARE on the change tables from before the first snapshot until the end. It is in a READ
   COMMITTED transaction, which has no snapshot between statements, so it does not hold VACUUM back. The lock keeps every queue
   entry on which this verification relies, and every entry that a cutover has to compare once more because of it, from being
   truncated (TRUNCATE is not MVCC-safe).
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import time
 from array import array
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,37 +29,50 @@ from swap.core.connection import Connection, first_line
 from swap.core.rows import fetch, fetch_values
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import load_sql
-from swap.ddl.change_tables import change_table
+from swap.ddl.change_tables import change_table, key_names
+from swap.plan import row_keys
+from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
+from swap.plan.row_keys import Key
 from swap.state.migration import Migration
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.replay import Barrier
+from swap.sync.waiting import held_keys
 from verify.workers import Workers
 
 MAX_PENDING = 1_000_000
+HASHED_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class PendingKeys:
+    """The keys of one swapped table that are queued and that replay has not reached, and those of rows that wait for the row that
+    they refer to: their sorted numbers (swap.plan.row_keys). `truncate`: a TRUNCATE is queued. `too_many`: there are more keys than
+    a comparison leaves out."""
+
+    numbers: array[int]
+    truncate: bool = False
+    too_many: bool = False
 
 
 @dataclass(frozen=True)
 class ExportedSnapshot:
-    """`name`: other sessions import it by this name. `text`: as pg_snapshot prints it. `pending_keys`: sorted keys that are
-    queued and that replay has not reached in this snapshot. `truncate_pending`: a TRUNCATE is queued. `too_many_pending`:
-    there are more pending keys than a comparison leaves out."""
+    """`name`: other sessions import it by this name. `text`: as pg_snapshot prints it. `pending`: the pending keys of each swapped
+    table in this snapshot, by its number."""
 
     name: str
     text: str
     lsn: str
     watermark: Snapshot
-    pending_keys: array[int]
-    truncate_pending: bool = False
-    too_many_pending: bool = False
+    pending: Mapping[int, PendingKeys]
 
     @property
     def unusable(self) -> str | None:
         """Why the rows cannot be compared in this snapshot, or None."""
-        if self.truncate_pending:
+        if any(p.truncate for p in self.pending.values()):
             return "a TRUNCATE is queued and not replayed yet: every row is pending"
-        if self.too_many_pending:
-            return f"more than {len(self.pending_keys) - 1} keys are pending: let the replay catch up first"
+        if any(p.too_many for p in self.pending.values()):
+            return f"more than {MAX_PENDING} keys are pending: let the replay catch up first"
         return None
 
 
@@ -100,7 +114,7 @@ class SnapshotSeries:
 
 def lock_change_tables(conn: Connection, plan: Plan) -> None:
     """ACCESS SHARE until the transaction ends: no entry can be truncated meanwhile. LOCK TABLE takes no snapshot."""
-    tables = sql.SQL(", ").join(change_table(plan, n).sql for n in (0, 1))
+    tables = sql.SQL(", ").join(change_table(plan, n, t.number).sql for t in plan.swapped for n in (0, 1))
     conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
 
 
@@ -128,7 +142,7 @@ class _Export(NamedTuple):
 
 
 def export_snapshot(m: Migration, barrier: Barrier | None = None) -> ExportedSnapshot:
-    """Begin a transaction on `m.conn` (autocommit) and export its snapshot. It reads no table but the queue.
+    """Begin a transaction on `m.conn` (autocommit) and export its snapshot. It reads no table but those of the state schema.
 
     With a `barrier` (logical mode) another session reads the queue a little later. A change that this snapshot shows, and that
     the stream had not delivered yet, is then pending too. Otherwise it would be called a difference."""
@@ -137,16 +151,31 @@ def export_snapshot(m: Migration, barrier: Barrier | None = None) -> ExportedSna
     queue = ChangeQueue.of(m)
     watermark = queue.watermark()
     delivered = queue.on(barrier.wait_delivered()) if barrier else queue
-    keys, truncated = delivered.pending(watermark, MAX_PENDING + 1)
+    pending = {d.number: _pending(delivered, d, watermark, held_keys(m.conn, m.plan, d)) for d in m.mappings}
     return ExportedSnapshot(
-        name=exported.name,
-        text=exported.text,
-        lsn=exported.lsn,
-        watermark=watermark,
-        pending_keys=array("q", (key for key in keys if key is not None)),
-        truncate_pending=truncated,
-        too_many_pending=len(keys) > MAX_PENDING,
+        name=exported.name, text=exported.text, lsn=exported.lsn, watermark=watermark, pending=pending
+    )  # fmt: skip
+
+
+def _pending(queue: ChangeQueue, d: TableMapping, watermark: Snapshot, held: set[Key]) -> PendingKeys:
+    keys, truncated = queue.pending(d, watermark, MAX_PENDING + 1)
+    known = [*held.union(key for key in keys if key is not None)]
+    return PendingKeys(
+        numbers=array("q", sorted(key_numbers(queue.conn, d, known))), truncate=truncated, too_many=len(known) > MAX_PENDING
     )
+
+
+def key_numbers(conn: Connection, d: TableMapping, keys: list[Key]) -> Iterator[int]:
+    """The numbers of the keys. The server hashes keys that are no integers, as it does in the comparison; it reads no table."""
+    if d.integer_key:
+        yield from (key for key in keys if isinstance(key, int))
+        return
+    columns = [sql.Identifier("q", name) for name in key_names(len(d.key))]
+    for n in range(0, len(keys), HASHED_AT_ONCE):
+        arrays = row_keys.COMMA.join(row_keys.arrays(d.key, keys[n : n + HASHED_AT_ONCE]))
+        names = row_keys.COMMA.join(map(sql.Identifier, key_names(len(d.key))))
+        query = sql.SQL("SELECT {} FROM unnest({}) q({})").format(row_keys.number(d, columns), arrays, names)
+        yield from fetch_values(conn, query)
 
 
 def oldest_of(snapshot: str) -> int:

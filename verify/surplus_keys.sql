@@ -1,3 +1,3 @@
 -- Keys that `table` has more than once and `other` has too, with the number of rows too many.
-SELECT {key}::bigint AS key, count(*) - 1 AS rows FROM {table} s WHERE {where} GROUP BY {key} HAVING count(*) > 1
-   AND EXISTS (SELECT FROM {other} o WHERE o.{other_key} = {key}) ORDER BY 1 LIMIT {limit}
+SELECT {key} AS key, count(*) - 1 AS rows FROM ONLY {table} s WHERE {where} GROUP BY {columns} HAVING count(*) > 1
+   AND EXISTS (SELECT FROM ONLY {other} o WHERE {equal}) ORDER BY 1 LIMIT {limit}

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
+from swap.catalog.meaning import Meanings
 from swap.catalog.model import Function, Grant, UnclaimedDependency, View, ViewPart
 from swap.catalog.query import query, query_parts
 from swap.core.connection import Connection
@@ -65,11 +66,11 @@ class _Graph:
 
 
 def load_dependents(
-    conn: Connection, source: int, columns: Iterable[tuple[int, int]], tables: Mapping[int, TableName]
+    conn: Connection, rebuilt: Iterable[int], columns: Iterable[tuple[int, int]], tables: Mapping[int, TableName]
 ) -> Dependents:
-    """What depends on the table `source` (an oid) and on `columns` (table's oid, attnum): columns of references, whose table
+    """What depends on the tables `rebuilt` (oids) and on `columns` (table's oid, attnum): columns of references, whose table
     stays and whose names change. `tables`: names for the findings. Takes no lock."""
-    graph = _walk(conn, source, list(columns))
+    graph = _walk(conn, sorted(rebuilt), list(columns))
     ranks, cycle = _order(graph.needs)
     views = _views(conn, [n.oid for n in graph.needs if n.kind == "class"])
     functions = _functions(conn, [n.oid for n in graph.needs if n.kind == "proc"])
@@ -85,15 +86,15 @@ def load_dependents(
     )
 
 
-def _walk(conn: Connection, source: int, columns: list[tuple[int, int]]) -> _Graph:
-    """Level by level, from the source and the columns.
+def _walk(conn: Connection, rebuilt: list[int], columns: list[tuple[int, int]]) -> _Graph:
+    """Level by level, from the rebuilt tables and the columns.
 
     At these roots only views, functions and rules are looked for: the census claims everything else there. A policy that reads
     a view has a check of its own.
     """
     graph = _Graph()
-    roots = {source, *(t for t, _ in columns)}
-    frontier = [Part("class", source, WHOLE), *(Part("class", t, n) for t, n in columns)]
+    roots = {*rebuilt, *(t for t, _ in columns)}
+    frontier = [*(Part("class", t, WHOLE) for t in rebuilt), *(Part("class", t, n) for t, n in columns)]
     while frontier:
         rows = query(
             conn, "dependents.sql", kinds=[p.kind for p in frontier], oids=[p.oid for p in frontier],
@@ -130,6 +131,7 @@ def _order(needs: dict[Node, set[Node]]) -> tuple[dict[Node, int], list[tuple[No
 def _views(conn: Connection, oids: list[int]) -> list[View]:
     parts = query_parts(conn, ViewPart, "view_parts.sql", oids)
     grants = query_parts(conn, Grant, "grants.sql", oids)
+    meanings = Meanings(conn, oids)
     return [
         from_row(
             View, r,
@@ -138,6 +140,7 @@ def _views(conn: Connection, oids: list[int]) -> list[View]:
             parts=parts[r["oid"]],
             grants=grants[r["oid"]],
             rank=0,
+            meaning=meanings.whole(r["oid"]),
         )
         for r in query(conn, "views.sql", oids=oids)
     ]  # fmt: skip
@@ -145,6 +148,7 @@ def _views(conn: Connection, oids: list[int]) -> list[View]:
 
 def _functions(conn: Connection, oids: list[int]) -> list[Function]:
     grants = query_parts(conn, Grant, "function_grants.sql", oids)
+    meanings = Meanings(conn, (), oids)
     return [
         from_row(
             Function, r,
@@ -152,6 +156,7 @@ def _functions(conn: Connection, oids: list[int]) -> list[Function]:
             definition=r["definition"].rstrip(),
             grants=grants[r["oid"]],
             rank=0,
+            meaning=meanings.whole(r["oid"]),
         )
         for r in query(conn, "functions.sql", oids=oids)
     ]  # fmt: skip

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from psycopg import sql
 
+from swap.catalog.meaning import Meanings
 from swap.catalog.model import (
     BoundPolicy,
     Catalog,
@@ -32,6 +33,7 @@ from swap.catalog.model import (
     Table,
     Trigger,
 )
+from swap.catalog.parts import PLAIN
 from swap.catalog.query import PACKAGE, find_relation, query, query_grouped, query_parts
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
@@ -130,11 +132,13 @@ def _without_not_valid(definition: str) -> str:
 
 def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
     """The tables with all their parts except partitions, ordered by name."""
-    columns = query_parts(conn, Column, "columns.sql", oids)
-    indexes = load_indexes(conn, oids)
+    meanings = Meanings(conn, oids)
+    columns = meanings.give("column", query_parts(conn, Column, "columns.sql", oids, meaning=PLAIN))
+    indexes = meanings.give("index", _indexes(conn, oids))
     constraints = query_grouped(conn, "constraints.sql", oids)
-    triggers = query_parts(conn, Trigger, "triggers.sql", oids)
-    policies = query_parts(conn, Policy, "policies.sql", oids)
+    checks = meanings.give("check", {oid: _checks(found) for oid, found in constraints.items()})
+    triggers = meanings.give("trigger", query_parts(conn, Trigger, "triggers.sql", oids, meaning=PLAIN))
+    policies = meanings.give("policy", query_parts(conn, Policy, "policies.sql", oids, meaning=PLAIN))
     grants = query_parts(conn, Grant, "grants.sql", oids)
     sequences = load_sequences(conn, oids)
     publications = query_parts(conn, Publication, "publications.sql", oids)
@@ -145,7 +149,7 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
             name=TableName(r["schema"], r["relation"]),
             columns=columns[oid],
             indexes=indexes[oid],
-            checks=_checks(constraints[oid]),
+            checks=checks[oid],
             triggers=triggers[oid],
             policies=policies[oid],
             grants=grants[oid],
@@ -161,7 +165,9 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
 
 
 def _checks(constraints: list[Row]) -> tuple[Check, ...]:
-    return tuple(from_row(Check, r, definition=_without_not_valid(r["definition"])) for r in constraints if r["kind"] == "c")
+    return tuple(
+        from_row(Check, r, definition=_without_not_valid(r["definition"]), meaning=PLAIN) for r in constraints if r["kind"] == "c"
+    )
 
 
 def with_partitions(conn: Connection, tables: tuple[Table, ...]) -> tuple[Table, ...]:
@@ -174,16 +180,23 @@ def with_partitions(conn: Connection, tables: tuple[Table, ...]) -> tuple[Table,
 
 def load_indexes(conn: Connection, oids: list[int]) -> dict[int, tuple[Index, ...]]:
     """By table: its indexes, ordered by name."""
-    return query_parts(conn, Index, "indexes.sql", oids)
+    return Meanings(conn, oids).give("index", _indexes(conn, oids))
+
+
+def _indexes(conn: Connection, oids: list[int]) -> dict[int, tuple[Index, ...]]:
+    return query_parts(conn, Index, "indexes.sql", oids, meaning=PLAIN)
 
 
 def load_statistics(conn: Connection, tables: Seq[Table]) -> tuple[Statistics, ...]:
     """The extended statistics of the tables, ordered by name."""
     names = {t.oid: t.name for t in tables}
-    return tuple(
-        from_row(Statistics, r, table=names[r["of_oid"]], name=TableName(r["schema"], r["object"]))
-        for r in query(conn, "statistics.sql", oids=list(names))
-    )
+    meanings = Meanings(conn, names)
+    out = []
+    for r in query(conn, "statistics.sql", oids=list(names)):
+        name = TableName(r["schema"], r["object"])
+        meaning = meanings.of(r["of_oid"], "statistics", name.name)
+        out.append(from_row(Statistics, r, table=names[r["of_oid"]], name=name, meaning=meaning))
+    return tuple(out)
 
 
 def load_sequences(conn: Connection, oids: list[int]) -> dict[int, tuple[Sequence, ...]]:
@@ -199,10 +212,16 @@ def load_sequences(conn: Connection, oids: list[int]) -> dict[int, tuple[Sequenc
 
 def load_policies(conn: Connection, source: int, oids: list[int]) -> tuple[BoundPolicy, ...]:
     """Policies of other tables that read the source or another of the tables."""
+    rows = query(conn, "policies_elsewhere.sql", source=source, oids=oids)
+    meanings = Meanings(conn, [r["oid"] for r in rows])
     return tuple(
-        from_row(BoundPolicy, r, table=TableName(r["schema"], r["relation"]), policy=from_row(Policy, r))
-        for r in query(conn, "policies_elsewhere.sql", source=source, oids=oids)
-    )
+        from_row(
+            BoundPolicy, r,
+            table=TableName(r["schema"], r["relation"]),
+            policy=from_row(Policy, r, meaning=meanings.of(r["oid"], "policy", r["name"])),
+        )
+        for r in rows
+    )  # fmt: skip
 
 
 def structure(oids: sql.Composable) -> sql.Composed:

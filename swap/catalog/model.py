@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from swap.catalog.parts import (
+    PLAIN,
     BoundPolicy,
     Check,
     Column,
@@ -15,6 +16,7 @@ from swap.catalog.parts import (
     Grant,
     Index,
     Label,
+    Meaning,
     Policy,
     Publication,
     Sequence,
@@ -33,6 +35,7 @@ __all__ = [
     "Grant",
     "Index",
     "Label",
+    "Meaning",
     "Policy",
     "Publication",
     "Sequence",
@@ -143,6 +146,7 @@ class View:
     parts: tuple[ViewPart, ...]
     grants: tuple[Grant, ...]
     rank: int
+    meaning: Meaning = PLAIN
 
     def of(self, *kinds: str) -> tuple[ViewPart, ...]:
         return tuple(p for p in self.parts if p.kind in kinds)
@@ -175,6 +179,7 @@ class Function:
     creatable: bool
     grants: tuple[Grant, ...]
     rank: int
+    meaning: Meaning = PLAIN
 
     @property
     def signature(self) -> str:
@@ -216,6 +221,7 @@ class Statistics:
     target: int | None
     comment: str | None
     columns: tuple[str, ...]
+    meaning: Meaning = PLAIN
 
 
 @dataclass(frozen=True)

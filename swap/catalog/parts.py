@@ -8,6 +8,18 @@ from swap.core.names import TableName
 
 
 @dataclass(frozen=True)
+class Meaning:
+    """What a stored expression uses (swap.catalog.meaning). `path`: the schemas of operators that the printed text cannot name.
+    `uses`: all its operators, as often as each is there, and its functions outside pg_catalog, without the types of arguments."""
+
+    path: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+
+
+PLAIN = Meaning()
+
+
+@dataclass(frozen=True)
 class Column:
     """A column. `type`: the text of format_type. `generated`: '' | 's' | 'v'. `identity`: '' | 'a' | 'd'. `collation`, `storage`,
     `compression`, `statistics`: None where they are the type's defaults. `base_type`, `base_kind`: pg_type.typname and typtype, of a
@@ -32,6 +44,7 @@ class Column:
     deterministic: bool
     not_null_comment: str = ""
     not_null_inherited: bool = True
+    meaning: Meaning = PLAIN
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,7 @@ class Index:
     statistics_targets: tuple[int, ...]
     parent: tuple[str, ...] = ()
     constraint_definition: str = ""
+    meaning: Meaning = PLAIN
 
     @property
     def recipe(self) -> str:
@@ -95,6 +109,7 @@ class Check:
     definition: str
     validated: bool
     comment: str
+    meaning: Meaning = PLAIN
 
 
 @dataclass(frozen=True)
@@ -158,6 +173,7 @@ class Trigger:
     other_oid: int
     extensions: tuple[str, ...]
     constraint_comment: str
+    meaning: Meaning = PLAIN
 
 
 @dataclass(frozen=True)
@@ -171,16 +187,17 @@ class Policy:
     using: str | None
     check: str | None
     comment: str
+    meaning: Meaning = PLAIN
 
 
 @dataclass(frozen=True)
 class BoundPolicy:
-    """A policy of another table (`oid`, `table`) that reads the source or a reference's table. `reads_source`: it reads the source,
-    and is bound to its oid, not to its name."""
+    """A policy of a table (`oid`, `table`) that reads the source or a reference's table. `reads`: the oids of those that it reads,
+    other than its own. It is bound to them, not to their names."""
 
     oid: int
     table: TableName
-    reads_source: bool
+    reads: tuple[int, ...]
     policy: Policy
 
 

@@ -43,7 +43,8 @@ def query_grouped(conn: Connection, file: str, oids: list[int]) -> dict[int, lis
     return out
 
 
-def query_parts(conn: Connection, cls: type[T], file: str, oids: list[int]) -> dict[int, tuple[T, ...]]:
-    """The parts, one `cls` each, by the object that they are parts of; an empty tuple for an object without any."""
+def query_parts(conn: Connection, cls: type[T], file: str, oids: list[int], **more: object) -> dict[int, tuple[T, ...]]:
+    """The parts, one `cls` each, by the object that they are parts of; an empty tuple for an object without any. `more`: fields that
+    are no columns of the query."""
     rows = query_grouped(conn, file, oids)
-    return defaultdict(tuple, {oid: tuple(from_row(cls, r) for r in found) for oid, found in rows.items()})
+    return defaultdict(tuple, {oid: tuple(from_row(cls, r, **more) for r in found) for oid, found in rows.items()})

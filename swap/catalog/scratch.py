@@ -9,7 +9,7 @@ Every scratch table is in a transaction of its own, which is rolled back. It loc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,12 +18,13 @@ import psycopg
 from psycopg import sql
 
 from swap.catalog.load import load_indexes
+from swap.catalog.meaning import Meanings
 from swap.catalog.model import Index, Statistics
 from swap.catalog.parts import Column
 from swap.catalog.query import PACKAGE
 from swap.core.connection import Connection, judged
 from swap.core.rows import fetch
-from swap.core.sql_text import load_sql, verbatim
+from swap.core.sql_text import Query, load_sql, under_path, verbatim
 
 SCRATCH = sql.Identifier("pg_temp", "swap_trial")
 
@@ -70,13 +71,14 @@ class ScratchTable:
 
     conn: Connection
 
-    def add_index(self, definition: str, *, unique: bool, as_constraint: bool = False) -> None:
-        """Build the index by its text from USING on, or by its constraint's text. Raises CannotBuildError."""
+    def add_index(self, definition: str, *, unique: bool, as_constraint: bool = False, path: Sequence[str] = ()) -> None:
+        """Build the index by its text from USING on, or by its constraint's text. `path`: as of a statement. Raises
+        CannotBuildError."""
         if as_constraint:
             create = sql.SQL("ALTER TABLE {} ADD CONSTRAINT swap_trial_index ").format(SCRATCH)
         else:
             create = sql.SQL("CREATE {}INDEX swap_trial_index ON {} ").format(sql.SQL("UNIQUE " if unique else ""), SCRATCH)
-        self._build(create + verbatim(definition))
+        self._build(create + verbatim(definition), path)
 
     def make_constraint(self, *, primary: bool) -> None:
         """Make the index that of a primary key or a unique constraint."""
@@ -88,12 +90,13 @@ class ScratchTable:
         """Create the statistics object by its own text. Raises CannotBuildError."""
         kinds = f" ({', '.join(statistics.kinds)})" if statistics.kinds else ""
         name = "pg_temp.swap_trial_statistics"
-        self._build(verbatim(f"CREATE STATISTICS {name}{kinds} ON {statistics.body} FROM pg_temp.swap_trial"))
+        create = verbatim(f"CREATE STATISTICS {name}{kinds} ON {statistics.body} FROM pg_temp.swap_trial")
+        self._build(create, statistics.meaning.path)
 
-    def add_check(self, condition: str) -> None:
-        """Add the condition as a CHECK constraint. Raises CannotBuildError."""
+    def add_check(self, condition: str, path: Sequence[str] = ()) -> None:
+        """Add the condition as a CHECK constraint. `path`: as of a statement. Raises CannotBuildError."""
         add = sql.SQL("ALTER TABLE pg_temp.swap_trial ADD CONSTRAINT swap_trial_check CHECK ({})")
-        self._build(add.format(verbatim(condition)))
+        self._build(add.format(verbatim(condition)), path)
 
     def rename(self, column: str, to: str) -> None:
         """Give a column the name under which definitions are printed."""
@@ -119,16 +122,18 @@ class ScratchTable:
         """The condition as the server prints it, and the columns that it uses."""
         printed = self._printed()
         assert printed.condition is not None
-        return PrintedCondition(printed.condition, frozenset(printed.condition_columns))
+        meaning = Meanings(self.conn, [printed.oid]).of(printed.oid, "check", "swap_trial_check")
+        return PrintedCondition(printed.condition, frozenset(printed.condition_columns), meaning.path)
 
     def _printed(self) -> _Printed:
         (printed,) = fetch(self.conn, _Printed, load_sql(PACKAGE, "scratch.sql"))
         return printed
 
-    def _build(self, statement: sql.SQL | sql.Composed) -> None:
+    def _build(self, statement: Query, path: Sequence[str] = ()) -> None:
         try:
             with self.conn.transaction():
-                self.conn.execute(statement)
+                for message in under_path(statement, path):
+                    self.conn.execute(message)
         except psycopg.Error as e:
             if not judged(e):
                 raise
@@ -136,7 +141,8 @@ class ScratchTable:
 
 
 class PrintedCondition(NamedTuple):
-    """A condition as the server prints it, and the columns that it uses."""
+    """A condition as the server prints it, the columns that it uses, and the schemas of operators that the text cannot name."""
 
     text: str
     columns: frozenset[str]
+    path: tuple[str, ...]

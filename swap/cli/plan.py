@@ -12,7 +12,8 @@ from swap.ddl.phases import phases as phases_of
 from swap.doctor.examine import examine, refuse
 from swap.doctor.trial.build import trial_findings
 from swap.plan.backfill_triggers import touched_by
-from swap.plan.model import Plan
+from swap.plan.estimate import Cost, costs, needed_bytes
+from swap.plan.model import COLUMN, TABLE, Plan
 from swap.plan.planning import read_plan
 
 
@@ -21,16 +22,13 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
         the_plan = plan_of(s)
         met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
     phases = phases_of(the_plan)
-    source = the_plan.source_table
-    index_bytes = sum(i.size_bytes for i in source.indexes)
-    reference_bytes = sum(i.size_bytes for r in the_plan.references for i in the_plan.catalog.table(r.table).indexes)
-    needed = source.heap_bytes + index_bytes + reference_bytes
+    found = costs(the_plan.catalog, the_plan.all_references)
     estimate = {
-        "rows": source.rows_estimate,
-        "shadow_bytes": source.heap_bytes + index_bytes,
-        "reference_bytes": reference_bytes,
-        "wal_bytes": int(needed * 1.1),
-        "disk_bytes": int(needed * 1.2),
+        "rows": the_plan.source_table.rows_estimate,
+        "shadow_bytes": sum(c.bytes for c in found if c.strategy == TABLE),
+        "reference_bytes": sum(c.bytes for c in found if c.strategy == COLUMN),
+        "wal_bytes": sum(c.wal_bytes for c in found),
+        "disk_bytes": needed_bytes(the_plan.catalog, the_plan.all_references),
     }
     if as_json:
         emit_json(
@@ -38,12 +36,14 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
                 "phases": [{"name": n, "statements": listing.as_json(st)} for n, st in phases],
                 "fingerprint": the_plan.fingerprint,
                 "estimate": estimate,
+                "tables": [_cost_as_json(c) for c in found],
                 "backfill_triggers": listing.triggers_as_json(met),
             }
         )
         return
     print_lines([f"plan for {the_plan.source}, fingerprint {the_plan.fingerprint}"])
     print_lines([f"  {k}: {v:,}" for k, v in estimate.items()])
+    print_lines([_cost_as_text(c) for c in found])
     print_lines(listing.triggers_as_text(met))
     for name, statements in phases:
         strongest = sorted({f"{st.lock} on {st.table}" for st in statements if st.lock})
@@ -52,6 +52,19 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
             print_sql(listing.as_text(statements))
         else:
             print_lines([f"  {line}" for line in strongest])
+
+
+def _cost_as_json(c: Cost) -> dict[str, object]:
+    return {
+        "name": str(c.table), "strategy": c.strategy, "rows": c.rows, "bytes": c.bytes, "wal_bytes": c.wal_bytes,
+        "minutes": c.minutes,
+    }  # fmt: skip
+
+
+def _cost_as_text(c: Cost) -> str:
+    how = "rebuilt beside" if c.strategy == TABLE else "a uuid column in place"
+    size = f"{c.bytes / 1024**2:,.0f} MB, {c.wal_bytes / 1024**2:,.0f} MB of WAL"
+    return f"  {c.table}: {how}; about {c.rows:,} rows, {size}, {c.minutes:,} min with one session"
 
 
 def plan_of(s: Session) -> Plan:

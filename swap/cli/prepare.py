@@ -10,9 +10,10 @@ from swap.cli.plan import plan_of
 from swap.cli.results import done
 from swap.cli.session import Session, active, opened
 from swap.cli.statements import print_statements
-from swap.core.advisory_locks import only_worker, taking_over
+from swap.core.blockers import reporting_waits
 from swap.core.errors import PhaseError
-from swap.ddl.phases import prepare_steps, statements_of
+from swap.ddl.phases import prepare_steps
+from swap.ddl.tasks import statements_of
 from swap.doctor.examine import examine, refuse
 from swap.doctor.finding import Subject
 from swap.doctor.replication import check_logical
@@ -22,6 +23,7 @@ from swap.plan.planning import read_plan
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
 from swap.state.journal import Phase, Run
+from swap.state.locks import Locks
 from swap.state.missing import missing_tables, refuse_missing
 from swap.sync.logical.switch import forget_logical, switch_mode
 
@@ -45,8 +47,9 @@ def _prepare(s: Session, mode: str | None) -> Run:
         return _switch(s, run)
     if run is not None and active(run) and not missing_tables(s.journal, run) and (why := capture_faults(s.migration(run))):
         s.report.note(why)
-        with taking_over(conn, run.plan.tag):
-            restore_capture(s.migration(run))
+        m = s.migration(run)
+        with m.locks.taking_over():
+            restore_capture(m)
         return s.journal.get(run.id)
     if run is not None and run.phase is Phase.CUT_OVER:
         raise PhaseError("The run is cut over; there is nothing to prepare.")
@@ -64,8 +67,9 @@ def _prepare(s: Session, mode: str | None) -> Run:
         the_plan = read_plan(conn, s.config)
     else:
         the_plan = run.plan
-    with only_worker(conn, the_plan.tag):
+    with reporting_waits(s.database, conn, f"CREATE SCHEMA {s.journal.schema}", s.report):
         s.journal.create()
+    with Locks(conn, s.journal.schema, the_plan.tag, s.stop, s.report.waiting).only_worker():
         run = s.journal.current(the_plan.source)
         if run is None or not active(run):
             with conn.transaction():
@@ -84,8 +88,10 @@ def _switch(s: Session, run: Run) -> Run:
         server = read_server(s.journal.conn)
         found = [
             *check_wal(server, s.config, slot_exists=False),
-            *check_logical(s.journal.conn, Subject(run.plan.catalog, s.config)),
+            *check_logical(s.journal.conn, Subject(run.plan.catalog, s.config, run.plan.all_references)),
         ]
         refuse(found, s.config)
-    with taking_over(s.journal.conn, run.plan.tag):
-        return switch_mode(s.migration(s.journal.get(run.id)), s.config.sync.mode)
+    m = s.migration(run)
+    with m.locks.taking_over():
+        m.reload()
+        return switch_mode(m, s.config.sync.mode)

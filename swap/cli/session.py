@@ -21,6 +21,7 @@ from swap.core import process
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
 from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
+from swap.core.open_sessions import cancel_until
 from swap.core.printable import printable
 from swap.core.sql_text import Query
 from swap.state.journal import Journal, Run
@@ -30,6 +31,8 @@ from swap.state.tables import ENDED
 
 ON_STANDBY = ("status", "check", "doctor")  # the commands that a standby can answer
 READS_ONLY = (*ON_STANDBY, "plan")
+GRACE_S = 5.0  # for the work in hand
+CANCEL_EVERY_S = 0.5
 NEEDS_ALL = ("sync", "cutover", "revert")  # a missing table refuses them; `verify` reports that it could not finish
 
 
@@ -136,23 +139,30 @@ def _functions(journal: Journal, run: Run) -> list[Query]:
 
 @contextmanager
 def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP like SIGINT. The first one asks for an orderly stop; the second interrupts at once.
+    """Treat SIGTERM and SIGHUP like SIGINT. The first one asks for an orderly stop, and interrupts after GRACE_S; the second interrupts
+    at once. So one signal ends every command within seconds, whatever it waits for.
 
     A handler runs in the middle of whatever the main thread does. In the middle of `stop.wait` that holds the lock that `set`
     needs: set here, it would never return (seen; it takes a signal within some microseconds). So another thread sets it."""
-    told = False
+    told = interrupted = False
+    ended = threading.Event()
 
     def handler(number: int, frame: FrameType | None) -> None:
-        nonlocal told
+        nonlocal told, interrupted
         if not graceful or told or stop.is_set():
+            if not interrupted:
+                interrupted = True
+                threading.Thread(target=cancel_until, args=(ended, CANCEL_EVERY_S), name="cancel", daemon=True).start()
             raise KeyboardInterrupt
         told = True
-        threading.Thread(target=stop_in_order, name="stop").start()
+        threading.Thread(target=stop_in_order, name="stop", daemon=True).start()
 
     def stop_in_order() -> None:
         stop.set()
         if not sys.stderr.isatty():  # there, bars are drawn over it
-            print_lines(["stopping after the work in hand; a second signal interrupts at once"], sys.stderr)
+            print_lines([f"stopping after the work in hand; {GRACE_S:.0f} s, or a second signal, interrupt at once"], sys.stderr)
+        while not ended.wait(GRACE_S):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     process.begin()
     heard = [s for s in process.SIGNALS if s is not signal.SIGHUP or signal.getsignal(s) is not signal.SIG_IGN]  # by nohup
@@ -160,6 +170,7 @@ def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        ended.set()
         for s, old in before.items():
             signal.signal(s, old)
 

@@ -13,14 +13,16 @@ from swap.core.names import TableName
 from swap.core.pgbouncer import by_hand, paused_now
 from swap.state.journal import Journal, Phase, Run
 from swap.state.missing import KEPT, RUNBOOK, left_over, missing_tables, refuse_missing
+from swap.state.upgrade import VERSION
 from swap.sync.backlog_trend import BEHIND, CAUGHT_UP
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.legacy_keys import read_legacy_keys
+from swap.sync.waiting import count_held
 from verify.capture import current_faults
 
 FEW_KEYS = 1_000_000
 EMPTY: dict[str, Any] = {
-    "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "lag_bytes": None, "slot": None,
+    "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "waiting_rows": 0, "lag_bytes": None, "slot": None,
     "tables": [], "revert": {"possible": False, "reason": "nothing is cut over"}, "verification": None,
     "paused": False, "last_attempt": None, "snapshot": None, "legacy_keys": None, "falling_behind": None,
     "pooler": [], "capture_problem": None,
@@ -61,6 +63,7 @@ def read_status(s: Session) -> dict[str, Any]:
         "mode": run.mode,
         "run_id": str(run.id),
         "pending_changes": pending,
+        "waiting_rows": count_held(s.journal.conn, run.plan) if captured and s.journal.version == VERSION else 0,
         "lag_bytes": slot["lag_bytes"] if slot else None,
         "slot": slot,
         "tables": [] if ended or missing else _tables(s.journal, run),
@@ -129,16 +132,18 @@ def _falling_behind(journal: Journal, run: Run) -> str | None:
 def _tables(journal: Journal, run: Run) -> list[dict[str, Any]]:
     done = journal.chunks.rows_by_part(run.id)
     plan = run.plan
-    parts = [(plan.source, plan.source.name)]
-    parts += [(r.table, f"{r.table.name}.{r.columns.uuid_column}") for r in plan.references]
+    parts = [(str(t.name), t.name, t.part) for t in plan.swapped]
+    for r in plan.references:
+        heaps = plan.catalog.table(r.table).heaps
+        parts += [(f"{h.name}.{r.columns.uuid_column}", h.name, f"{h.name}.{r.columns.uuid_column}") for h in heaps]
     return [
         {
-            "name": str(table) if part == plan.source.name else f"{table}.{part.split('.', 1)[1]}",
+            "name": name,
             "rows_copied": done.get(part, 0),
             "rows_estimate": _estimate(journal, table),
             "state": _state(run, part in done),
         }
-        for table, part in parts
+        for name, table, part in parts
     ]
 
 
@@ -200,6 +205,8 @@ def status_lines(d: dict[str, Any]) -> list[str]:
         + (", PAUSED" if d["paused"] else ""),
         f"pending    {d['pending_changes']:,} changes",
     ]
+    if d["waiting_rows"]:
+        out.append(f"waiting    {d['waiting_rows']:,} rows for the row that they refer to")
     out += [f"MISSING    {name}: another session dropped it. {RUNBOOK}" for name in d["missing"]]
     if d["capture_problem"]:
         out.append(f"CAPTURE    {d['capture_problem']}. `swap prepare` puts it back and queues what was missed")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from swap.cli.results import done
 from swap.cli.session import active, opened
+from swap.core.blockers import reporting_all_waits
 from swap.core.errors import PhaseError
 from swap.sync.loop import Sync
 
@@ -17,7 +18,8 @@ def work(dsn: str | None, config: Path | None, *, once: bool, jobs: int | None, 
         run = s.need_run("sync")
         if not active(run):
             raise PhaseError(f"There is nothing to sync: the run is {run.phase.public}.")
-        result = Sync(s.migration(run), jobs=jobs or s.config.sync.jobs, once=once).run()
+        with reporting_all_waits(s.database, s.report):
+            result = Sync(s.migration(run), jobs=jobs or s.config.sync.jobs, once=once).run()
     document = {
         "reason": result.reason, "phase": result.phase.public, "direction": result.direction,
         "replayed": result.replayed, "pending_changes": result.pending,

@@ -15,10 +15,12 @@ from swap.cli.terminal import print_checks, print_table
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
 from swap.core.files import check_writable
+from swap.core.sql_text import Query
 from swap.state.journal import Phase, Run
 from verify.continuous import ContinuousSettings, ContinuousVerification
 from verify.evidence import evidence_files, write_evidence
-from verify.repair import queue_differences, repair_statement, repairable
+from verify.repair import reference_repairs, repair_statement, repairable
+from verify.repair import repair as repair_all
 from verify.report import Method, Report
 from verify.run import verify as run_verification
 from verify.settings import VerificationSettings
@@ -62,7 +64,11 @@ def work(
         _write(result, report)
     if not as_json:
         _print(document)
-    return conclude(document, _failure(result, repaired=bool(document.get("repaired"))), as_json=as_json)
+    return conclude(
+        document,
+        _failure(result, repaired=bool(document.get("repaired") or document.get("references_repaired"))),
+        as_json=as_json,
+    )
 
 
 def _watch(
@@ -109,11 +115,16 @@ def _verifiable(s: Session) -> Run:
 
 
 def _repair(s: Session, run: Run, result: Report, *, dry_run: bool) -> dict[str, Any]:
+    m = s.migration(run)
     if not dry_run:
-        return {"repaired": queue_differences(s.migration(run), result)}
+        done = repair_all(m, result)
+        return {"repaired": done.keys, "references_repaired": done.references}
     keys = repairable(run.plan, result.findings)
-    text = repair_statement(run.plan, keys).as_string(s.journal.conn) + ";" if keys else None
-    return {"repaired": 0, "statements": [{"sql": text, "why": "the keys are replayed like any changed key"}] if text else []}
+    why = "the keys are replayed like any changed key"
+    found: list[tuple[Query, str]] = [(repair_statement(run.plan, keys), why)] if keys else []
+    found += [(text, f"the other side of {pair.label} follows the one that leads") for pair, text in reference_repairs(m, result)]
+    statements = [{"sql": text.as_string(s.journal.conn).strip() + ";", "why": reason} for text, reason in found]
+    return {"repaired": 0, "references_repaired": 0, "statements": statements}
 
 
 def _refuse_report(path: Path) -> None:
@@ -165,3 +176,7 @@ def _print(document: dict[str, Any]) -> None:
         print_sql([statement["sql"]])
     if document.get("repaired"):
         print_lines([f"REPAIRED: {document['repaired']} keys queued for replay; run `swap verify` again before a cutover"])
+    if document.get("references_repaired"):
+        print_lines(
+            [f"REPAIRED: {document['references_repaired']} rows of references mended; run `swap verify` again before a cutover"]
+        )

@@ -1,4 +1,4 @@
-"""What every other layer uses: errors, names, SQL text, statements, sessions, lock retries, advisory locks, configuration.
+"""What every other layer uses: errors, names, SQL text, statements, sessions, lock retries, configuration.
 
 Nothing here knows of a migration.
 """

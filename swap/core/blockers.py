@@ -16,16 +16,18 @@ import psycopg
 
 from swap.core.connection import Connection, Database
 from swap.core.errors import SwapError
+from swap.core.open_sessions import active
 from swap.core.printable import one_line
 from swap.core.report import Reporter
 from swap.core.rows import fetch, fetch_rows
-from swap.core.session_settings import OWN_LOCK
+from swap.core.session_settings import OWN_CLASS
 from swap.core.sql_text import load_sql
 
 HIDDEN = "<insufficient privilege>"
-OWN: dict[str, object] = dict(zip(("own_class", "own_object"), OWN_LOCK, strict=True))
+OWN: dict[str, object] = {"own_class": OWN_CLASS}
 """Parameters of every query that tells swap's own sessions."""
 ASK_EVERY_S, SAY_EVERY_S = 1.0, 5.0
+_watched: set[int] = set()  # the processes whose waits `reporting_waits` reports
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def reporting_waits(database: Database, conn: Connection, what: str, report: Rep
     stop = threading.Event()
     pid = conn.info.backend_pid
     began = time.monotonic()
+    _watched.add(pid)
 
     def look() -> None:
         said = 0.0
@@ -132,6 +135,41 @@ def reporting_waits(database: Database, conn: Connection, what: str, report: Rep
     try:
         yield
     finally:
+        _watched.discard(pid)
         stop.set()
         thread.join()
         report.waiting("")
+
+
+@contextmanager
+def reporting_all_waits(database: Database, report: Reporter) -> Iterator[None]:
+    """While the block runs, report which session of this process waits for a lock for longer than ASK_EVERY_S, and for whom. Those
+    that `reporting_waits` watches are left to it. Asks from a session of its own, which it opens when there is something to ask."""
+    stop = threading.Event()
+
+    def look(own: Connection | None = None) -> None:
+        before, said, said_at = set[Connection](), set[int](), 0.0
+        try:
+            while not stop.wait(ASK_EVERY_S):
+                now = active()
+                waits = [c for c in now & before if c.info.backend_pid not in _watched]
+                if waits and own is None:
+                    own = database.connect("waits")
+                found = {b.pid: str(b) for c in waits for b in blockers(own, c.info.backend_pid)} if own and waits else {}
+                if found.keys() != said or (found and time.monotonic() - said_at > SAY_EVERY_S):
+                    report.waiting(f"a lock that is not free: {'; '.join(found.values())}" if found else "")
+                    said, said_at = set(found), time.monotonic()
+                before = now
+        except (SwapError, psycopg.Error):
+            return
+        finally:
+            if own is not None:
+                own.close()
+
+    thread = threading.Thread(target=look, name="all waits")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

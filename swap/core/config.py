@@ -12,6 +12,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from swap.core.application_settings import KEPT
 from swap.core.errors import UsageError
 from swap.core.files import read_regular
 from swap.core.names import MAX_BYTES, TableName, parse_table
@@ -71,6 +72,7 @@ class Source(_Section):
 
 
 class Identity(_Section):
+    existing: Literal["adopted", "derived", "column"] | None = None
     column: Name = "uuid_id"
     generate: Literal["uuidv4", "uuidv7"] = "uuidv4"
 
@@ -81,6 +83,7 @@ class Names(_Section):
     legacy_key: Name = "legacy_id"
     state_schema: Annotated[Name, AfterValidator(_own_schema)] = "swap"
     compat: bool = False
+    resolver_roles: list[Name] = []
 
     @field_validator("shadow", "retired")
     @classmethod
@@ -94,6 +97,7 @@ class Names(_Section):
 class Reference(_Section):
     table: Table
     column: Name
+    strategy: Literal["table", "column"] | None = None
     where: str | None = None
     uuid_column: Name | None = None
     legacy_column: Name | None = None
@@ -153,6 +157,22 @@ class PgBouncer(_Section):
         return [value] if isinstance(value, str) else value
 
 
+class Application(_Section):
+    """The settings that the application's sessions have, where ALTER ROLE and ALTER DATABASE do not say them."""
+
+    settings: dict[str, str] = {}
+
+    @field_validator("settings")
+    @classmethod
+    def _theirs(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not re.fullmatch(r"[A-Za-z_][\w.]*", name) or len(name) > MAX_BYTES:
+                raise ValueError(f"{name[:LONGEST_KEY]!r} is not the name of a setting of PostgreSQL")
+            if name.lower() in KEPT:
+                raise ValueError(f"{name} is swap's own to choose: it changes no value of the application's")
+        return value
+
+
 class Accept(_Section):
     findings: list[str] = []
 
@@ -171,6 +191,7 @@ class Config(_Section):
     cutover: Cutover = Cutover()
     hooks: Hooks = Hooks()
     pgbouncer: PgBouncer = PgBouncer()
+    application: Application = Application()
     accept: Accept = Accept()
 
 

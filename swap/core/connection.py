@@ -26,6 +26,7 @@ from swap.core.errors import (
 )
 from swap.core.failpoint import cursor_factory
 from swap.core.names import quote
+from swap.core.open_sessions import remember
 from swap.core.secrets import mask
 from swap.core.session_settings import IF_SET, NETWORK, set_all
 
@@ -74,6 +75,7 @@ class Database:
             raise UsageError(f"The connection string or a PG* variable is wrong: {self._said(e)}.") from None
         except (ValueError, OverflowError) as e:  # a name or a number that the resolver of names does not take
             raise UnreachableError(f"No server can have the host or port that was given: {self._said(e)}.") from None
+        remember(conn)
         try:
             _refuse_old(conn)
             with self._within_limit(conn):

@@ -16,6 +16,9 @@ import os
 import select
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -55,6 +58,26 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
     else:
         _write_or_lose(STDERR, "error: {message}\nstate: {state}\nnext:  {hint}\n".format(**_SAID))
     os._exit(STOPPED)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A signal inside the block takes effect at its end. For a step of an instant that must not be left half done. It holds on the
+    main thread, which alone hears signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {s: h for s in SIGNALS if callable(h := signal.getsignal(s))}
+    try:
+        for number in before:
+            signal.signal(number, lambda n, _: came.append(n))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
 
 
 def _write_or_lose(fd: int, text: str) -> None:

@@ -68,17 +68,20 @@ NETWORK = {
 }
 
 
-# Each session of swap holds this advisory lock, shared with the others: so a command knows which sessions are swap's, whatever they
-# call themselves (`application_name` is for people, and any session can set it). Every role can take the lock as well, so it counts
-# only for sessions of the same role: swap/core/blockers.sql. Asked for without waiting: another role may hold it exclusively.
-OWN_LOCK = (0x7377616F, 0)
+# The mark of swap's own sessions: an advisory lock of this class, with a random second number. So a command knows which sessions are
+# swap's, whatever they call themselves (`application_name` is for people, and any session can set it). Every role can take such a
+# lock as well, so it counts only for sessions of the same role: swap/core/blockers.sql. With one number for all of them another role
+# could hold that exclusively, and no session would be known. Nothing waits for it: it is a mark, and keeps nobody out.
+OWN_CLASS = 0x7377616F
 
 
 def set_all(server_version: int) -> sql.Composed:
-    """One statement that sets SETTINGS, and those of NEWER_SETTINGS that this version knows, and takes OWN_LOCK, for the session."""
+    """One statement that sets SETTINGS, and those of NEWER_SETTINGS that this version knows, and marks the session as swap's."""
     settings = SETTINGS | {k: v for k, (since, v) in NEWER_SETTINGS.items() if server_version >= since}
-    return sql.SQL("SELECT pg_catalog.pg_try_advisory_lock_shared({}, {}), {}").format(
-        *map(sql.Literal, OWN_LOCK),
+    return sql.SQL(
+        "SELECT pg_catalog.pg_try_advisory_lock({}, pg_catalog.floor(pg_catalog.random() * 2147483647)::pg_catalog.int4), {}"
+    ).format(
+        sql.Literal(OWN_CLASS),
         sql.SQL(", ").join(
             sql.SQL("pg_catalog.set_config({}, {}, false)").format(sql.Literal(k), sql.Literal(v)) for k, v in settings.items()
         ),

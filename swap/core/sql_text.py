@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
@@ -20,6 +21,16 @@ def load_sql(package: str, name: str) -> sql.SQL:
 def anonymous(body: sql.Composable) -> sql.Composed:
     """DO with `body` as a literal. With a dollar-quoted body, a name in it could close the quote."""
     return sql.SQL("DO {}").format(sql.Literal(body.as_string(None)))
+
+
+def under_path(query: Query, path: Sequence[str]) -> tuple[Query, ...]:
+    """The query between two statements that set search_path to pg_catalog with `path`, and back to that of every session of swap
+    (swap.core.session_settings). pg_catalog stays in front, unless `path` has it. The query alone, where there is no `path`."""
+    if not path:
+        return (query,)
+    first = () if "pg_catalog" in path else ("pg_catalog",)
+    names = sql.SQL(", ").join(map(sql.Identifier, (*first, *path, "pg_temp")))
+    return sql.SQL("SET search_path = {}").format(names), query, sql.SQL("SET search_path = pg_catalog, pg_temp")
 
 
 def verbatim(text: str) -> sql.SQL:

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from psycopg import sql
 
 from swap.core.names import TableName, quote
-from swap.core.sql_text import Query
+from swap.core.sql_text import Query, under_path
 
 AX = "ACCESS EXCLUSIVE"
 
@@ -70,6 +70,7 @@ class Statement:
     `object` is what findings and `[accept]` call the object, where that is not `table`; see `part`.
     `transactional` False: it cannot run in a transaction block (CREATE INDEX CONCURRENTLY, VACUUM).
     `takes_back`: it is the undo of another one.
+    `path`: schemas of operators that the text cannot name (swap.catalog.meaning). It is run, and taken back, under this search_path.
     """
 
     sql: Query
@@ -84,10 +85,21 @@ class Statement:
     verb: Verb = Verb.ALTER
     object: str = ""
     takes_back: bool = False
+    path: tuple[str, ...] = ()
+
+    @property
+    def messages(self) -> tuple[Query, ...]:
+        """What is sent to the server, one after another: the statement, between two that set search_path where it has a `path`."""
+        return under_path(self.sql, self.path)
+
+    @property
+    def whole(self) -> Query:
+        """`messages` as one."""
+        return sql.SQL(";\n").join(self.messages) if self.path else self.sql
 
     @property
     def text(self) -> str:
-        return self.sql.as_string(None)
+        return self.whole.as_string(None)
 
     @property
     def blocks(self) -> str:
@@ -122,7 +134,7 @@ class Step:
 
 def script(statements: Iterable[Statement]) -> sql.Composed:
     """The statements as one string, for one round trip (the simple query protocol runs them in order)."""
-    return sql.SQL(";\n").join(s.sql for s in statements)
+    return sql.SQL(";\n").join(s.whole for s in statements)
 
 
 def undo_all(statements: Iterable[Statement]) -> list[Statement]:

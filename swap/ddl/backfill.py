@@ -1,35 +1,80 @@
-"""Statements that `sync` runs for each range: they copy rows into the shadow and fill uuid columns in place."""
+"""Statements that `sync` runs for each range: they copy rows into the shadow and fill uuid columns in place.
+
+They run the application's own code, under its settings (swap.core.application_settings). So they name every operator, function and
+type with its schema.
+"""
 
 from __future__ import annotations
+
+from typing import LiteralString
 
 from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.sql_text import verbatim
+from swap.ddl.change_tables import change_table, key_names
 from swap.ddl.keys import generator
+from swap.ddl.waiting import resolved
 from swap.plan.direction import TableMapping
 from swap.plan.model import Plan, RefColumns, ReferencePlan
 
 
-def copy_statement(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """Copy one key range [low, high] of the captured table: INSERT … SELECT."""
+def key_range(d: TableMapping, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """The condition that the captured row `s` is in the key range [low, high]."""
+    key = sql.Identifier(d.origin_key)
+    text = sql.SQL("s.{k} OPERATOR(pg_catalog.>=) {low} AND s.{k} OPERATOR(pg_catalog.<=) {high}")
+    return text.format(k=key, low=low, high=high)
+
+
+def block_range(low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """The condition that the captured row `s` is in heap blocks [low, high), two tids. A row that moves meanwhile is copied twice
+    or not at all, and is in the queue."""
+    return _blocks("s.ctid", low, high)
+
+
+def copy_rows(plan: Plan, d: TableMapping, where: sql.Composable) -> sql.Composed:
+    """Copy the captured rows `s` that fulfil `where`, without those that have to wait (swap.ddl.waiting): INSERT … SELECT."""
     written = [m for m in d.columns if m.written]
-    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} s WHERE s.{} BETWEEN {} AND {}").format(
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ONLY {} s WHERE {}{}").format(
         d.target.sql,
         sql.SQL(", ").join(sql.Identifier(m.target) for m in written),
         sql.SQL(", ").join(d.value(m) for m in written),
         d.origin.sql,
-        sql.Identifier(d.origin_key),
-        low,
-        high,
+        where,
+        resolved(plan, d),
     )
+
+
+def drop_queued(plan: Plan, d: TableMapping) -> sql.Composed:
+    """Delete every row of the shadow whose key is in the queue: replay writes it again, once."""
+    names = key_names(len(d.key))
+    queued = sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {} FROM {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, names)), change_table(plan, n, d.number).sql
+        )
+        for n in (0, 1)
+    )  # fmt: skip
+    same = sql.SQL(" AND ").join(
+        sql.SQL("t.{} = q.{}").format(sql.Identifier(k.target), sql.Identifier(name))
+        for k, name in zip(d.key, names, strict=True)
+    )  # fmt: skip
+    return sql.SQL("DELETE FROM ONLY {} t USING (SELECT DISTINCT * FROM ({}) c) q WHERE {}").format(d.target.sql, queued, same)
 
 
 def fill_identity(plan: Plan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
     """Fill the identity column in heap blocks [low, high) of the source."""
-    return sql.SQL("UPDATE {t} SET {c} = {generate} WHERE ctid >= {low}::tid AND ctid < {high}::tid AND {c} IS NULL").format(
-        t=plan.source.sql, c=sql.Identifier(plan.identity), generate=generator(plan), low=low, high=high
+    column = plan.source_table.column(plan.identity)
+    has_default = column is None or column.default is not None
+    generate = sql.SQL("DEFAULT") if has_default else sql.SQL("pg_catalog.") + generator(plan)
+    return sql.SQL("UPDATE ONLY {t} SET {c} = {generate} WHERE {blocks} AND {c} IS NULL").format(
+        t=plan.source.sql, c=sql.Identifier(plan.identity), generate=generate, blocks=_blocks("ctid", low, high)
     )
+
+
+def _blocks(ctid: LiteralString, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+    """The condition of heap blocks [low, high)."""
+    text = sql.SQL("{c} OPERATOR(pg_catalog.>=) {low}::pg_catalog.tid AND {c} OPERATOR(pg_catalog.<) {high}::pg_catalog.tid")
+    return text.format(c=sql.SQL(ctid), low=low, high=high)
 
 
 def fill_reference(
@@ -41,8 +86,8 @@ def fill_reference(
     guard fills it as it moves.
     """
     update = sql.SQL(
-        "UPDATE {t} r SET {u} = s.{identity} FROM {rows} s WHERE s.{key} = r.{c} AND r.{u} IS NULL"
-        " AND r.ctid >= {low}::tid AND r.ctid < {high}::tid"
+        "UPDATE ONLY {t} r SET {u} = s.{identity} FROM {rows} s WHERE s.{key} OPERATOR(pg_catalog.=) r.{c} AND r.{u} IS NULL"
+        " AND {blocks}"
     ).format(
         rows=_held_rows(plan, ref, low, high, heap) if _only_by_uuid(plan, ref.columns) else plan.source.sql,
         t=(heap or ref.table).sql,
@@ -50,8 +95,7 @@ def fill_reference(
         c=sql.Identifier(ref.columns.column),
         identity=sql.Identifier(plan.identity),
         key=sql.Identifier(plan.key),
-        low=low,
-        high=high,
+        blocks=_blocks("r.ctid", low, high),
     )
     return update + _range_where(ref, low, high, heap) if ref.columns.where else update
 
@@ -69,12 +113,12 @@ def _held_rows(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Co
     filled.
     """
     return sql.SQL(
-        "(SELECT p.{key}, p.{identity} FROM {source} p WHERE p.{key} IN (SELECT x.{c} FROM {t} x WHERE x.{u} IS NULL"
-        " AND x.ctid >= {low}::tid AND x.ctid < {high}::tid) FOR KEY SHARE OF p)"
+        "(SELECT p.{key}, p.{identity} FROM {source} p WHERE p.{key} OPERATOR(pg_catalog.=) ANY (SELECT x.{c} FROM ONLY {t} x"
+        " WHERE x.{u} IS NULL AND {blocks}) FOR KEY SHARE OF p)"
     ).format(
         key=sql.Identifier(plan.key), identity=sql.Identifier(plan.identity), source=plan.source.sql,
         c=sql.Identifier(ref.columns.column), u=sql.Identifier(ref.columns.uuid_column),
-        t=(heap or ref.table).sql, low=low, high=high,
+        t=(heap or ref.table).sql, blocks=_blocks("x.ctid", low, high),
     )  # fmt: skip
 
 
@@ -84,13 +128,16 @@ def _range_where(ref: ReferencePlan, low: sql.Composable, high: sql.Composable, 
     The condition is evaluated over the bare table, so that no column name in it is ambiguous.
     """
     return sql.SQL(
-        " AND r.ctid = ANY (ARRAY(SELECT ctid FROM {t} WHERE ({where}) AND ctid >= {low}::tid AND ctid < {high}::tid))"
-    ).format(t=(heap or ref.table).sql, where=verbatim(ref.columns.where or "true"), low=low, high=high)
+        " AND r.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT ctid FROM ONLY {t} WHERE ({where}) AND {blocks}))"
+    ).format(t=(heap or ref.table).sql, where=verbatim(ref.columns.where or "true"), blocks=_blocks("ctid", low, high))
 
 
 def fill_compat(ref: RefColumns, low: sql.Composable, high: sql.Composable) -> sql.Composed:
     """Fill a reference's compat column in heap blocks [low, high), in rows that the reference's own backfill did not touch."""
     assert ref.compat_column is not None
     return sql.SQL(
-        "UPDATE {t} r SET {o} = r.{u} WHERE r.{o} IS DISTINCT FROM r.{u} AND r.ctid >= {low}::tid AND r.ctid < {high}::tid"
-    ).format(t=ref.table.sql, o=sql.Identifier(ref.compat_column), u=sql.Identifier(ref.uuid_column), low=low, high=high)
+        "UPDATE ONLY {t} r SET {o} = r.{u} WHERE (r.{o} OPERATOR(pg_catalog.=) r.{u}) IS NOT TRUE"
+        " AND (r.{o} IS NOT NULL OR r.{u} IS NOT NULL) AND {blocks}"
+    ).format(
+        t=ref.table.sql, o=sql.Identifier(ref.compat_column), u=sql.Identifier(ref.uuid_column), blocks=_blocks("r.ctid", low, high)
+    )  # fmt: skip

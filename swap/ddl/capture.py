@@ -10,14 +10,13 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from swap.core.names import TableName
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
-from swap.ddl.change_tables import change_table
+from swap.ddl.change_tables import change_table, key_names
 from swap.ddl.own_triggers import trigger, trigger_function
 from swap.ddl.replication import publish
 from swap.plan.direction import Direction
-from swap.plan.model import Plan
+from swap.plan.model import Plan, SwappedTable
 
 CAPTURE = "swap_capture"
 DELETED = "swap_capture_deleted"
@@ -25,53 +24,101 @@ MOVED = "swap_capture_moved"
 TRUNCATE = "swap_truncate"
 
 
+def _suffix(t: SwappedTable, name: str) -> str:
+    """What a function or table of this swapped table is called in the state schema."""
+    return name if t.is_source else f"{name}_{t.number}"
+
+
+def capture_key(plan: Plan, t: SwappedTable, direction: Direction) -> list[str]:
+    """The captured columns, by the names that they have in this direction."""
+    if direction is Direction.FORWARD:
+        return list(t.key)
+    after = {r.before: r.after for r in plan.renames_of(t)}
+    return [after.get(k, k) for k in t.key]
+
+
 def capture_functions(plan: Plan, direction: Direction, table_no: int) -> list[Statement]:
-    """Create the capture functions of a direction. They write to change table `table_no`; to rotate, swap replaces them."""
-    key = plan.key if direction is Direction.FORWARD else plan.legacy_key
+    """Create the capture functions of a direction. They write to the change tables `table_no`; to rotate, swap replaces them."""
+    return [s for t in plan.swapped for s in _capture_functions(plan, t, direction, table_no)]
+
+
+def _capture_functions(plan: Plan, t: SwappedTable, direction: Direction, table_no: int) -> list[Statement]:
+    """After the cutover an entry of the source has the uuid beside the integer: the mapping outlives the row."""
+    key = capture_key(plan, t, direction)
+    columns = [*zip(key_names(len(key)), key, strict=True)]
+    if t.is_source and direction is Direction.REVERSE:
+        columns.append(("uuid", plan.key))
 
     def function(name: str, row: LiteralString, gone: LiteralString) -> Statement:
         return trigger_function(
-            plan, plan.source, plan.state(f"{name}_{direction}"), load_sql("swap.ddl", "capture_row.sql"), pinned=False,
-            changes=change_table(plan, table_no).sql, key=sql.Identifier(key), row=sql.SQL(row), gone=sql.SQL(gone),
+            plan, t.name, plan.state(f"{_suffix(t, name)}_{direction}"), load_sql("swap.ddl", "capture_row.sql"), pinned=False,
+            changes=change_table(plan, table_no, t.number).sql,
+            columns=sql.SQL(", ").join(sql.Identifier(into) for into, _ in columns),
+            values=sql.SQL(", ").join(sql.SQL(row) + sql.SQL(".") + sql.Identifier(column) for _, column in columns),
+            gone=sql.SQL(gone),
         )  # fmt: skip
 
     return [function("capture", "NEW", "false"), function("gone", "OLD", "true")]
 
 
-def truncate_function(plan: Plan) -> Statement:
+def truncate_functions(plan: Plan) -> list[Statement]:
     """Note a TRUNCATE in change table 0, always: it is rare, and replay reads both change tables."""
+    return [truncate_function(plan, t) for t in plan.swapped]
+
+
+def truncate_function(plan: Plan, t: SwappedTable) -> Statement:
     body = load_sql("swap.ddl", "capture_truncate.sql")
-    return trigger_function(plan, plan.source, plan.state("truncate"), body, changes=change_table(plan, 0).sql)
+    changes = change_table(plan, 0, t.number).sql
+    return trigger_function(plan, t.name, plan.state(_suffix(t, "truncate")), body, changes=changes)
 
 
-def capture(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Turn on capture of `table`, in the run's mode."""
-    return publish(plan, table, direction) if plan.mode == "logical" else capture_triggers(plan, table, direction)
+def capture_function_names(plan: Plan) -> list[str]:
+    """What `teardown` drops: the functions of capture and fence, as `Plan.state` names them."""
+    names = [f"{_suffix(t, n)}_{d}" for t in plan.swapped for n in ("capture", "gone") for d in Direction]
+    return [*names, *(_suffix(t, n) for t in plan.swapped for n in ("truncate", "fence"))]
 
 
-def capture_triggers(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
+def capture(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
+    """Turn on capture of the table that is live, in the run's mode."""
+    return publish(plan, t, direction) if plan.mode == "logical" else capture_triggers(plan, t, direction)
+
+
+def capture_triggers(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
     """Create the triggers that capture changed rows and TRUNCATE."""
-    on = table.sql
-    key = sql.Identifier(plan.key if direction is Direction.FORWARD else plan.legacy_key)
-    changed, gone = plan.state(f"capture_{direction}"), plan.state(f"gone_{direction}")
+    table, on = t.name, t.name.sql
+    changed, gone = (plan.state(f"{_suffix(t, name)}_{direction}") for name in ("capture", "gone"))
     written = sql.SQL("AFTER INSERT OR UPDATE ON {} FOR EACH ROW").format(on)
     deleted = sql.SQL("AFTER DELETE ON {} FOR EACH ROW").format(on)
-    moved = sql.SQL("AFTER UPDATE ON {} FOR EACH ROW WHEN (OLD.{k} IS DISTINCT FROM NEW.{k})").format(on, k=key)
+    moved = sql.SQL("AFTER UPDATE ON {} FOR EACH ROW WHEN ({})").format(on, _moved(plan, t, direction))
     truncated = sql.SQL("AFTER TRUNCATE ON {} FOR EACH STATEMENT").format(on)
     return [
         trigger(table, CAPTURE, written, changed, "capture: appends the changed key, nothing else"),
         trigger(table, DELETED, deleted, gone, "capture: appends the deleted row's key"),
         trigger(table, MOVED, moved, gone, "capture: appends the key that an UPDATE left"),
-        trigger(table, TRUNCATE, truncated, plan.state("truncate"), "capture of TRUNCATE"),
+        trigger(table, TRUNCATE, truncated, plan.state(_suffix(t, "truncate")), "capture of TRUNCATE"),
     ]
 
 
+def _moved(plan: Plan, t: SwappedTable, direction: Direction) -> sql.Composed:
+    """Whether an UPDATE changed the key; after the cutover also whether it changed the uuid of a row of the source. Of other tables'
+    keys by their bytes: any type has that operator."""
+    key = capture_key(plan, t, direction)
+    if t.is_source:
+        watched = key if direction is Direction.FORWARD else [*key, plan.key]
+        return sql.SQL(" OR ").join(sql.SQL("OLD.{k} IS DISTINCT FROM NEW.{k}").format(k=sql.Identifier(k)) for k in watched)
+    old, new = (
+        sql.SQL(", ").join(sql.SQL(row) + sql.SQL(".") + sql.Identifier(k) for k in key) for row in ("OLD", "NEW")
+    )  # fmt: skip
+    return sql.SQL("ROW({})::record OPERATOR(pg_catalog.*<>) ROW({})::record").format(old, new)
+
+
 def install_capture(plan: Plan, table_no: int) -> list[Statement]:
-    """Capture triggers on the source in place of a publication; those of a change that was killed go first."""
-    triggers = capture_triggers(plan, plan.source, Direction.FORWARD)
+    """Capture triggers on the live tables in place of a publication; those of a change that was killed go first."""
+    triggers = [s for t in plan.swapped for s in capture_triggers(plan, t, Direction.FORWARD)]
     return [*(s.reversed() for s in triggers), *capture_functions(plan, Direction.FORWARD, table_no), *triggers]
 
 
 def remove_capture(plan: Plan) -> list[Statement]:
-    """No capture triggers on the source: a publication is in their place."""
-    return [s.reversed() for s in reversed(capture_triggers(plan, plan.source, Direction.FORWARD))]
+    """No capture triggers on the live tables: a publication is in their place."""
+    triggers = [s for t in plan.swapped for s in capture_triggers(plan, t, Direction.FORWARD)]
+    return [s.reversed() for s in reversed(triggers)]

@@ -3,6 +3,6 @@
 -- Everything is named with its schema: the table, operators, types. So there is nothing that a search_path could change, and
 -- the function needs no SET of its own, which would double the cost of a capture.
 BEGIN
-{fired_by}    INSERT INTO {changes} (key, gone) VALUES ({row}.{key}, {gone});
+{fired_by}    INSERT INTO {changes} ({columns}, gone) VALUES ({values}, {gone});
     RETURN NULL;
 END

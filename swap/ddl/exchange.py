@@ -13,19 +13,19 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.catalog.model import View
-from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.ddl.capture import capture, capture_functions
 from swap.ddl.columns import rename_column
 from swap.ddl.compat import compat_triggers
 from swap.ddl.exchange_references import exchange_references
-from swap.ddl.fence import fence_function, fence_trigger
+from swap.ddl.fence import fence_functions, fence_trigger
 from swap.ddl.foreign_keys import add_foreign_key, drop_foreign_key, foreign_keys_after, moved_foreign_keys
 from swap.ddl.functions import create_function, reset_functions
 from swap.ddl.grants import by_new_names, grants
-from swap.ddl.guards import source_guards
+from swap.ddl.guards import swapped_guards
 from swap.ddl.indexes import rename_index
+from swap.ddl.key_mapping import resolver_functions
 from swap.ddl.policies import bind_policies, release_policies, replace_policies
 from swap.ddl.publications import release_publications, take_publications
 from swap.ddl.rename import rename_table
@@ -34,68 +34,83 @@ from swap.ddl.set_aside import WORDS, dependents, set_aside
 from swap.ddl.statistics import exchange_statistics
 from swap.ddl.triggers import bind_triggers, quiet_triggers, release_triggers, user_triggers
 from swap.ddl.views import create_view
+from swap.ddl.waiting import queue_waiting
 from swap.plan.direction import Direction
-from swap.plan.model import Plan
+from swap.plan.model import Plan, SwappedTable
 
 
 def exchange(plan: Plan) -> list[Statement]:
     """List every statement of the cutover's script, in order."""
-    live, shadow, retired = plan.source, plan.shadow, plan.retired
+    tables = plan.swapped
     return [
         *set_aside(plan),
         *release_policies(plan),
         *release_triggers(plan),
         *(drop_foreign_key(fk) for fk in reversed(moved_foreign_keys(plan))),  # revert adds them in their old order
-        *(s.reversed() for s in reversed(live_objects(plan, live, Direction.FORWARD))),
+        *(s.reversed() for t in tables for s in reversed(live_objects(plan, t, Direction.FORWARD))),
         *quiet_triggers(plan),
-        *(s.reversed() for s in reversed(grants(live, plan.source_table.grants, plan.source_table.owner))),
+        *(s.reversed() for t in tables for s in reversed(_old_grants(plan, t))),
         *release_sequences(plan),
         *release_publications(plan),
-        rename_table(live, retired),
-        *(rename_index(live.schema, r.before, r.after) for r in plan.retired_indexes),
-        rename_table(shadow, live),
+        *(s for t in tables for s in _exchange_names(t)),
         *bind_policies(plan),
-        *not_valid_checks(plan),
+        *(s for t in tables for s in not_valid_checks(plan, t)),
         *bind_triggers(plan),
-        *(rename_column(live, r.before, r.after) for r in plan.renames),
-        *(rename_index(live.schema, i.build_name, i.final_name) for i in plan.indexes if i.final_name),
+        *(rename_column(t.name, r.before, r.after) for t in tables for r in plan.renames_of(t)),
+        *(rename_index(t.name.schema, i.build_name, i.final_name) for t in tables for i in t.indexes if i.final_name),
         *exchange_statistics(plan),
         *take_sequences(plan),
         *exchange_references(plan),
         *(add_foreign_key(fk) for fk in foreign_keys_after(plan)),
         *take_publications(plan),
         *user_triggers(plan),
-        *grants(live, by_new_names(plan), plan.source_table.owner),
-        *live_objects(plan, live, Direction.REVERSE),
+        *(s for t in tables for s in grants(t.name, by_new_names(plan, t), plan.table_of(t).owner)),
+        *(s for t in tables for s in live_objects(plan, t, Direction.REVERSE)),
         *(s for f in dependents(plan) for s in (create_view(f) if isinstance(f, View) else create_function(f))),
         *reset_functions(plan),
         *replace_policies(plan),
     ]
 
 
-def live_objects(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Create what swap keeps on the live table: capture, guards, compat triggers, fence."""
+def _old_grants(plan: Plan, t: SwappedTable) -> list[Statement]:
+    table = plan.table_of(t)
+    return grants(t.name, table.grants, table.owner)
+
+
+def _exchange_names(t: SwappedTable) -> list[Statement]:
+    """The table gets its retired name, its indexes theirs, and the shadow the application's name."""
     return [
-        *capture(plan, table, direction),
-        *source_guards(plan, table, direction),
-        *compat_triggers(plan, direction, source=True),
-        fence_trigger(plan, table),
+        rename_table(t.name, t.retired),
+        *(rename_index(t.name.schema, r.before, r.after) for r in t.retired_indexes),
+        rename_table(t.shadow, t.name),
     ]
 
 
-def not_valid_checks(plan: Plan) -> list[Statement]:
+def live_objects(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
+    """Create what swap keeps on a live table from the first exchange on: capture, guards, compat triggers, fence."""
+    return [
+        *capture(plan, t, direction),
+        *swapped_guards(plan, t, direction),
+        *(compat_triggers(plan, direction, source=True) if t.is_source else ()),
+        fence_trigger(plan, t),
+    ]
+
+
+def not_valid_checks(plan: Plan, t: SwappedTable) -> list[Statement]:
     """Add again, NOT VALID, the CHECK constraints that were never validated: no copied row was checked against them."""
     alter = sql.SQL("ALTER TABLE {} {} CONSTRAINT {}")
     out = []
-    for c in (c for c in plan.source_table.checks if not c.validated):
+    for c in (c for c in plan.table_of(t).checks if not c.validated):
         name = sql.Identifier(c.name)
-        add = alter.format(plan.source.sql, verbatim("ADD"), name) + verbatim(f" {c.definition} NOT VALID")
+        add = alter.format(t.name.sql, verbatim("ADD"), name) + verbatim(f" {c.definition} NOT VALID")
         if c.comment:
-            add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, plan.source.sql, sql.Literal(c.comment))
-        drop = alter.format(plan.source.sql, verbatim("DROP"), name)
-        label = part(plan.source, c.name)
+            add += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, t.name.sql, sql.Literal(c.comment))
+        drop = alter.format(t.name.sql, verbatim("DROP"), name)
+        label = part(t.name, c.name)
         why = "a check that was never validated"
-        out.append(Statement(add, why, plan.source, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label))
+        out.append(
+            Statement(add, why, t.name, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=c.meaning.path)
+        )
     return out
 
 
@@ -115,8 +130,8 @@ def lock_statements(plan: Plan, kind: str) -> list[Query]:
         for v in reversed(plan.catalog.views)
     ]
     others = [t.sql for t in plan.locked_tables if t != plan.source]
-    maintained = plan.shadow if kind == "cutover" else plan.retired
-    names = sql.SQL(", ").join([plan.source.sql, *others, maintained.sql])
+    maintained = [(t.shadow if kind == "cutover" else t.retired).sql for t in plan.swapped]
+    names = sql.SQL(", ").join([plan.source.sql, *others, *maintained])
     return [*views, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names)]
 
 
@@ -127,6 +142,8 @@ def closing_statements(plan: Plan, after: Direction, table_no: int, generation: 
     )
     return [
         *capture_functions(plan, after, table_no),
-        fence_function(plan, generation),
+        *fence_functions(plan, generation),
+        *resolver_functions(plan, after),
+        *queue_waiting(plan),
         Statement(fence, "snapshots of before the exchange are told to retry", kind=Kind.CAPTURE),
     ]

@@ -14,13 +14,13 @@ from swap.ddl.index_exchange import (
     exchange_part,
     index_comments,
 )
-from swap.ddl.not_null import reference_not_null
+from swap.ddl.not_null import integer_not_required, uuid_required
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 
 
 def exchange_references(plan: Plan) -> list[Statement]:
-    """Exchange all references, phase by phase: NOT NULL, old primary keys, column names, indexes, guards.
+    """Exchange all references, phase by phase: old primary keys, NOT NULL, column names, indexes, guards.
 
     The order is by phase and not by reference, because one primary key may contain several references. The way back may drop
     a column's NOT NULL only after that key is gone.
@@ -28,15 +28,15 @@ def exchange_references(plan: Plan) -> list[Statement]:
     refs = plan.references
     keys = [(r, i, r.spare_primary) for r in refs for i in r.indexes if i.is_primary and r.spare_primary]
     marked = [i for r in refs for i in (*r.indexes, *r.parts) if i.attributes.marked]
-    # Drop and create these: a constraint trigger cannot be replaced, and the server copies a trigger to each partition.
-    new = [r for r in refs if r.columns.deferrable or plan.catalog.table(r.table).kind == "p"]
+    new = [r for r in refs if plan.catalog.table(r.table).kind == "p"]  # the server copies a trigger to each partition
     compat = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]
     return [
         *(s.reversed() for s in reversed(compat_triggers(plan, Direction.FORWARD, source=False))),
         *(s.reversed() for r in new for s in reversed(reference_guards(plan, r.columns, r.table, Direction.FORWARD))),
-        *(s for r in refs for s in reference_not_null(plan, r)),
         *(s for i in marked for s in exchange_marks(i, off=True)),
         *(drop_primary_key(r, index, spare) for r, index, spare in keys),
+        *(s for r in refs for s in integer_not_required(plan, r)),
+        *(s for r in refs for s in uuid_required(plan, r)),
         *(rename_column(r.table, n.before, n.after) for r in refs for n in r.columns.pair.renames),
         *(rename_column(table, before, name) for table, before, name in compat if before),
         *(s for r in refs for s in exchange_column(plan, r.columns)),

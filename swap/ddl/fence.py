@@ -8,25 +8,31 @@ from swap.core.names import TableName
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
 from swap.ddl.own_triggers import trigger, trigger_function
-from swap.plan.model import Plan
+from swap.plan.model import Plan, SwappedTable
 
 FENCE = "swap_fence"
 
 
-def fence_function(plan: Plan, generation: int | None) -> Statement:
-    """Reject snapshots from before exchange number `generation`.
+def fence_functions(plan: Plan, generation: int | None) -> list[Statement]:
+    """Reject snapshots from before exchange number `generation`. Before the first exchange (None) they do nothing."""
+    return [_fence_function(plan, t, generation) for t in plan.swapped]
 
-    Before the first exchange (None) the function does nothing, and the trigger costs next to nothing.
-    """
+
+def _name(plan: Plan, t: SwappedTable) -> TableName:
+    return plan.state("fence" if t.is_source else f"fence_{t.number}")
+
+
+def _fence_function(plan: Plan, t: SwappedTable, generation: int | None) -> Statement:
     if generation is None:
-        return trigger_function(plan, plan.source, plan.state("fence"), sql.SQL("BEGIN RETURN NULL; END"), pinned=False)
+        return trigger_function(plan, t.name, _name(plan, t), sql.SQL("BEGIN RETURN NULL; END"), pinned=False)
     return trigger_function(
-        plan, plan.source, plan.state("fence"), load_sql("swap.ddl", "fence.sql"), pinned=False,
+        plan, t.name, _name(plan, t), load_sql("swap.ddl", "fence.sql"), pinned=False,
         fence=sql.Identifier(plan.state_schema, "fence"), tag=sql.Literal(plan.tag), generation=sql.Literal(generation),
     )  # fmt: skip
 
 
-def fence_trigger(plan: Plan, table: TableName) -> Statement:
-    events = sql.SQL("BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH STATEMENT").format(table.sql)
+def fence_trigger(plan: Plan, t: SwappedTable) -> Statement:
+    """The exchange creates it on every swapped table; before the first exchange there is none."""
+    events = sql.SQL("BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH STATEMENT").format(t.name.sql)
     why = "transactions with a snapshot older than the exchange retry instead of missing rows"
-    return trigger(table, FENCE, events, plan.state("fence"), why)
+    return trigger(t.name, FENCE, events, _name(plan, t), why)

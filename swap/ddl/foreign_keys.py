@@ -1,4 +1,4 @@
-"""Foreign keys into and out of the source.
+"""Foreign keys into and out of the swapped tables.
 
 The exchange drops each of them and adds it again by its own text, NOT VALID. VALIDATE follows after the commit, beside
 running writers.
@@ -19,7 +19,7 @@ from swap.plan.model import Plan
 
 
 def moved_foreign_keys(plan: Plan) -> list[ForeignKey]:
-    """Every foreign key into or out of the source: none may be enforced on the side that is only maintained."""
+    """Every foreign key into or out of a swapped table: none may be enforced on the side that is only maintained."""
     return [fk for fk in plan.catalog.foreign_keys if plan.touches(fk)]
 
 
@@ -47,8 +47,7 @@ HEAD = re.compile(rf'FOREIGN KEY {COLUMNS} REFERENCES ((?:[^"(]|"(?:[^"]|"")*")+
 
 def _after(plan: Plan, fk: ForeignKey) -> ForeignKey:
     """The foreign key with the names that uuid columns have after the exchange, otherwise with the same text."""
-    refs = [*(r.columns for r in plan.references), *plan.own_references]
-    uuids = {(r.table, r.uuid_column): r.column for r in refs} | {(plan.source, plan.identity): plan.key}
+    uuids = {(r.table, r.uuid_column): r.column for r in plan.all_references} | {(plan.source, plan.identity): plan.key}
     columns = tuple(uuids.get((fk.holder, c), c) for c in fk.columns)
     targets = tuple(uuids.get((fk.target, c), c) for c in fk.target_columns)
     found = HEAD.match(fk.definition)

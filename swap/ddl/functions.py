@@ -53,9 +53,10 @@ def create_function(f: Function) -> list[Statement]:
     drop = sql.SQL("DROP ROUTINE {}").format(name)
     return [
         Statement(
-            sql.SQL("; ").join(steps), "by its own text", f.name, "", drop, kind=Kind.FUNCTION, verb=Verb.CREATE, object=f.heading
+            sql.SQL("; ").join(steps), "by its own text", f.name, "", drop, kind=Kind.FUNCTION, verb=Verb.CREATE, object=f.heading,
+            path=f.meaning.path,
         )
-    ]
+    ]  # fmt: skip
 
 
 def reset_functions(plan: Plan) -> list[Statement]:
@@ -64,7 +65,7 @@ def reset_functions(plan: Plan) -> list[Statement]:
     The statement looks for them when the exchange runs, not when it is planned: the application may replace functions
     meanwhile.
     """
-    tables = [plan.source, *(r.table for r in plan.references)]
+    tables = [*(t.name for t in plan.swapped), *(r.table for r in plan.references)]
     found = mentions(plan.state_schema, tables, [v.name for v in plan.catalog.views])
     reset = anonymous(load_sql("swap.ddl", "reset_functions.sql").format(mentions=found))
     return [Statement(reset, RESET, None, "", reset, kind=Kind.RECOMPILE)]

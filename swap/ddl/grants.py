@@ -16,7 +16,7 @@ from swap.catalog.model import Grant
 from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import Kind, Statement, Verb
-from swap.plan.model import Plan
+from swap.plan.model import Plan, SwappedTable
 
 
 def grants(table: TableName, entries: tuple[Grant, ...], owner: str | None = None) -> list[Statement]:
@@ -35,11 +35,12 @@ def grants(table: TableName, entries: tuple[Grant, ...], owner: str | None = Non
     return out
 
 
-def by_new_names(plan: Plan) -> tuple[Grant, ...]:
-    """The source's grants for the new table. A privilege on a uuid column becomes one on the name that the column takes."""
-    uuids = {plan.identity: plan.key, **{r.uuid_column: r.column for r in plan.own_references}}
-    renamed = [replace(g, column=uuids.get(g.column, g.column)) if g.column else g for g in plan.source_table.grants]
-    kept = [g for g in plan.source_table.grants if g.column in uuids] if plan.compat_column else []
+def by_new_names(plan: Plan, t: SwappedTable) -> tuple[Grant, ...]:
+    """A swapped table's grants for the new table. A privilege on a uuid column becomes one on the name that the column takes."""
+    uuids = {p.uuid: p.integer for p in plan.pairs_of(t.name)}
+    old = plan.table_of(t).grants
+    renamed = [replace(g, column=uuids.get(g.column, g.column)) if g.column else g for g in old]
+    kept = [g for g in old if g.column in uuids] if plan.compat_column else []
     return tuple(dict.fromkeys([*renamed, *kept]))
 
 

@@ -1,27 +1,32 @@
 -- Keeps the pair (integer, uuid) of one reference together: fills the missing side, follows the side that
 -- changed, rejects a contradiction. SECURITY DEFINER, so a policy of the table cannot hide the row from it.
--- Variables have names that no column has: in the condition and in an UPDATE a column of the same name would be ambiguous.
+-- What it cannot see yet stays NULL and is noted: swap fills it when the parent is there (swap.ddl.pairs).
+-- Variables have names that no column has: in the condition a column of the same name would be ambiguous.
 DECLARE
-    swap_mapped uuid;
-    swap_int_changed boolean := true;
-    swap_uuid_changed boolean := true;
+    swap_mapped {follower_type};
+    swap_leader_changed boolean := true;
+    swap_follower_changed boolean := true;
     swap_known boolean := false;
+    swap_judged boolean := false;
+    swap_wrong boolean := false;
 BEGIN
 {fired_by}    IF NOT ({applies}) THEN
         RETURN NEW;
     END IF;
     IF TG_OP = 'UPDATE' THEN
-        swap_int_changed := NEW.{integer} IS DISTINCT FROM OLD.{integer};
-        swap_uuid_changed := NEW.{uuid} IS DISTINCT FROM OLD.{uuid};
-        IF NOT swap_int_changed AND NOT swap_uuid_changed AND NOT ({applied}) THEN
-            swap_{leader}_changed := true; -- the row was not a reference before: its other side may be of another time
+        swap_leader_changed := NEW.{leader} IS DISTINCT FROM OLD.{leader};
+        swap_follower_changed := NEW.{follower} IS DISTINCT FROM OLD.{follower};
+        IF NOT swap_leader_changed AND NOT swap_follower_changed AND NOT ({applied}) THEN
+            swap_leader_changed := true; -- the row was not a reference before: its other side may be of another time
         END IF;
-        IF NOT swap_int_changed AND NOT swap_uuid_changed AND NEW.{integer} IS NOT NULL AND NEW.{uuid} IS NOT NULL THEN
+        IF NOT swap_leader_changed AND NOT swap_follower_changed AND NEW.{leader} IS NOT NULL AND NEW.{follower} IS NOT NULL THEN
             RETURN NEW;
-        ELSIF swap_{leader}_changed AND NOT swap_{follower}_changed THEN
-            NEW.{follower_column} := NULL;
-        ELSIF swap_{follower}_changed AND NOT swap_{leader}_changed AND NEW.{follower_column} IS NOT NULL THEN
-            NEW.{leader_column} := NULL;
+        ELSIF swap_leader_changed AND NOT swap_follower_changed THEN
+            NEW.{follower} := NULL;
+        ELSIF swap_follower_changed AND NOT swap_leader_changed AND NEW.{follower} IS NOT NULL THEN
+            NEW.{leader} := NULL;
+        ELSIF swap_follower_changed AND NOT swap_leader_changed AND current_setting('swap.settling', true) = 'on' THEN
+            RETURN NEW; -- rows that exchange a unique value: all of them give theirs up first
         END IF;
     END IF;
     IF {is_itself} THEN
@@ -29,28 +34,30 @@ BEGIN
         NEW.{uuid} := {self_uuid};
         RETURN NEW;
     END IF;
-    IF NEW.{integer} IS NOT NULL THEN
-        SELECT t.{live_uuid} INTO swap_mapped FROM {live} t WHERE t.{live_integer} = NEW.{integer};
+    IF NEW.{leader} IS NULL AND NEW.{follower} IS NOT NULL THEN
+        SELECT t.{live_leader} INTO NEW.{leader} FROM {live} t WHERE t.{live_follower} = NEW.{follower};
         swap_known := FOUND;
-        IF NEW.{uuid} IS NULL THEN
-            NEW.{uuid} := swap_mapped;
-        ELSIF swap_mapped <> NEW.{uuid} THEN
-            RAISE EXCEPTION '% = % and % = % are two different rows of %',
+        IF NOT swap_known AND TG_OP = 'UPDATE' THEN -- the changed side names nobody: does the other one name a row?
+            NEW.{leader} := OLD.{leader};
+            swap_judged := {follower_judged};
+        END IF;
+    END IF;
+    IF NOT swap_known AND NEW.{leader} IS NOT NULL THEN
+        SELECT t.{live_follower} INTO swap_mapped FROM {live} t WHERE t.{live_leader} = NEW.{leader};
+        swap_known := swap_mapped IS NOT NULL;
+        IF NEW.{follower} IS NULL THEN
+            NEW.{follower} := swap_mapped;
+        ELSIF swap_known THEN
+            swap_wrong := swap_mapped <> NEW.{follower} AND NOT swap_judged;
+        ELSE
+            PERFORM FROM {live} t WHERE t.{live_follower} = NEW.{follower};
+            swap_wrong := FOUND AND NOT {leader_judged};
+        END IF;
+        IF swap_wrong THEN
+            RAISE EXCEPTION '% = % and % = % are not of one row of %',
                 {integer_label}, NEW.{integer}, {uuid_label}, NEW.{uuid}, {live_label}
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'swap_guard', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA;
         END IF;
-    ELSIF NEW.{uuid} IS NOT NULL THEN
-        SELECT t.{live_integer} INTO NEW.{integer} FROM {live} t WHERE t.{live_uuid} = NEW.{uuid};
-        swap_known := FOUND;
-    ELSE
-        RETURN NEW;
     END IF;
-    IF NOT swap_known AND TG_OP = 'UPDATE' AND NEW.{leader_column} IS NULL THEN
-        NEW.{leader_column} := OLD.{leader_column};  -- the changed side names nobody: its own constraints judge it
-    ELSIF NOT swap_known AND {required} AND NEW.{leader_column} IS NOT NULL AND NEW.{follower_column} IS NULL THEN
-        -- Nobody yet: the foreign key's check at the end of the statement decides, not a NOT NULL that only this
-        -- migration added. If the row comes until then, the completing trigger puts the right key here.
-        NEW.{follower_column} := {placeholder};
-    END IF;
-    RETURN NEW;
+{noted}    RETURN NEW;
 END

@@ -1,7 +1,8 @@
 """Guards: triggers on the live table and on the tables with references that keep both keys of a row together.
 
-A guard fills the side that a writer left out, and rejects a pair that contradicts the mapping. Before the cutover the
-integer leads, after it the uuid leads.
+A guard fills the side that a writer left out as far as it sees the row that is meant, and rejects a pair that contradicts the
+mapping. Before the cutover the integer leads, after it the uuid leads. A pair whose parent the guard does not see stays
+incomplete, and is noted (swap.ddl.pairs).
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Kind, Statement
 from swap.ddl.keys import generator, give_legacy_key, legacy_generator
 from swap.ddl.own_triggers import trigger, trigger_function
+from swap.ddl.pairs import pairs_table
 from swap.plan.direction import Direction
-from swap.plan.model import Plan, RefColumns
+from swap.plan.key_columns import vouches
+from swap.plan.model import Plan, RefColumns, SwappedTable
 
 GUARD = "~swap_guard"  # sorts after letters: the last BEFORE trigger, so it checks the values that will be stored
-COMPLETE = "0swap_complete"  # sorts before RI_…: it fires before the foreign key's check
+COMPLETE = "0swap_complete"  # of runs that an older version began: dropped when the run is taken over (swap.sync.take_over)
 
 
 def source_guard_function(plan: Plan, direction: Direction) -> Statement:
@@ -40,67 +43,56 @@ def _generated(plan: Plan) -> Query:
     return sql.SQL("NEW.{} := {};").format(sql.Identifier(plan.identity), generator(plan))
 
 
-def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction) -> Statement:
-    """The guard of one reference. Before the cutover the integer leads, after it the uuid leads."""
+def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction, *, noted: bool = True) -> Statement:
+    """The guard of one reference. Before the cutover the integer leads, after it the uuid leads.
+
+    A side that names nobody while the other one names a row is rejected. Where a foreign key of the application's judges that
+    side, its own error is the one that the application knows (I1), so the guard leaves it to that key. `noted` False: after
+    `finalize` nobody fills what the guard did not see.
+    """
     ahead = direction is Direction.FORWARD
     integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.column)
     live_integer, live_uuid = (plan.key, plan.identity) if ahead else (plan.legacy_key, plan.key)
-    required = ref.not_null and not ref.declared
-    leader, follower = ("int", "uuid") if ahead else ("uuid", "int")
-    leader_column, follower_column = (integer, uuid) if ahead else (uuid, integer)
+    leader, follower = (integer, uuid) if ahead else (uuid, integer)
+    live_leader, live_follower = (live_integer, live_uuid) if ahead else (live_uuid, live_integer)
     new = sql.SQL("NEW.{}")
+    note = load_sql("swap.ddl", "guard_note.sql").format(
+        leader=sql.Identifier(leader),
+        follower=sql.Identifier(follower),
+        pairs=pairs_table(plan).sql,
+        number=sql.Literal(ref.number),
+    )
     return trigger_function(
         plan, ref.table, plan.state(f"guard_{ref.number}_{direction}"), load_sql("swap.ddl", "guard_reference.sql"), row_security=True,
         applies=applies(ref),
         applied=applies(ref, "OLD"),
         integer=sql.Identifier(integer),
         uuid=sql.Identifier(uuid),
-        leader=verbatim(leader),
-        follower=verbatim(follower),
-        leader_column=sql.Identifier(leader_column),
-        follower_column=sql.Identifier(follower_column),
+        leader=sql.Identifier(leader),
+        follower=sql.Identifier(follower),
+        follower_type=sql.SQL("uuid" if ahead else "bigint"),
         live=plan.source.sql,
-        live_integer=sql.Identifier(live_integer),
-        live_uuid=sql.Identifier(live_uuid),
+        live_leader=sql.Identifier(live_leader),
+        live_follower=sql.Identifier(live_follower),
+        leader_judged=_judged(plan, ref, ref.column),
+        follower_judged=_judged(plan, ref, ref.uuid_column) if ahead else sql.SQL("false"),
         is_itself=_is_itself(ref, integer, uuid, live_integer, live_uuid),
         self_integer=new.format(sql.Identifier(live_integer if ref.own else integer)),
         self_uuid=new.format(sql.Identifier(live_uuid if ref.own else uuid)),
         integer_label=sql.Literal(integer),
         uuid_label=sql.Literal(uuid),
         live_label=sql.Literal(plan.source.name),
-        required=sql.SQL("true" if required else "false"),
-        placeholder=placeholder(direction),
+        noted=note if noted else sql.SQL(""),
     )  # fmt: skip
 
 
-def placeholder(direction: Direction) -> sql.Composable:
-    """The value of a required column until the row that it refers to is there.
-
-    The foreign key beside it allows this value for one statement at most (one transaction, where the key is deferred).
-    """
-    return sql.SQL("'00000000-0000-0000-0000-000000000000'::uuid" if direction is Direction.FORWARD else "0")
-
-
-def completing_function(plan: Plan, ref: RefColumns, direction: Direction) -> Statement:
-    """The function of a reference's completing trigger."""
-    ahead = direction is Direction.FORWARD
-    return trigger_function(
-        plan, ref.table, plan.state(f"complete_{ref.number}_{direction}"), load_sql("swap.ddl", "complete_reference.sql"), row_security=True,
-        applies=applies(ref),
-        target=ref.table.sql,
-        live=plan.source.sql,
-        live_leader=sql.Identifier(plan.key),
-        live_follower=sql.Identifier(plan.identity if ahead else plan.legacy_key),
-        leader_column=sql.Identifier(ref.column),
-        follower_column=sql.Identifier(ref.uuid_column if ahead else ref.legacy_column),
-        follower_type=sql.SQL("uuid" if ahead else "bigint"),
-        placeholder=placeholder(direction),
-    )  # fmt: skip
-
-
-def reference_functions(plan: Plan, ref: RefColumns, direction: Direction) -> list[Statement]:
-    """Create the functions of a reference's guard and of its completing trigger."""
-    return [reference_guard_function(plan, ref, direction), completing_function(plan, ref, direction)]
+def _judged(plan: Plan, ref: RefColumns, column: str) -> Query:
+    """Whether a foreign key raises an error for a value of `column` that names nobody. Under session_replication_role = replica no
+    key does."""
+    keys = (fk for fk in plan.catalog.foreign_keys if fk.holder == ref.table and column in fk.columns)
+    if not any(vouches(fk, column, plan.catalog) for fk in keys):
+        return sql.SQL("false")
+    return sql.SQL("(current_setting('session_replication_role') <> 'replica')")
 
 
 def applies(ref: RefColumns, row: str = "NEW") -> Query:
@@ -116,8 +108,19 @@ def _is_itself(ref: RefColumns, integer: str, uuid: str, live_integer: str, live
     return sql.SQL("NEW.{} = NEW.{} OR NEW.{} = NEW.{}").format(*map(sql.Identifier, (integer, live_integer, uuid, live_uuid)))
 
 
+def swapped_guards(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
+    """Create the guards of a live swapped table. Before the cutover only a source with an identity column has one."""
+    if t.is_source:
+        guards = [] if plan.derived and direction is Direction.FORWARD else source_guards(plan, t.name, direction)
+    else:
+        guards = []
+    if direction is Direction.REVERSE:
+        guards += [s for ref in t.references for s in reference_guards(plan, ref, t.name, direction)]
+    return guards
+
+
 def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Create the guards of the live table. WHEN saves the function call for statements that touch neither key.
+    """Create the guards of the live source. WHEN saves the function call for statements that touch neither key.
 
     An UPDATE of a row without its second key fills that key: the row moves to a heap block that the backfill may have passed
     already.
@@ -127,25 +130,18 @@ def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[St
     insert = sql.SQL("BEFORE INSERT ON {} FOR EACH ROW WHEN (NEW.{} IS NULL)").format(table.sql, column)
     changed = sql.SQL("NEW.{c} IS DISTINCT FROM OLD.{c} OR NEW.{c} IS NULL").format(c=column)
     update = sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW WHEN ({})").format(table.sql, changed)
-    out = [
+    return [
         trigger(table, f"{GUARD}_insert", insert, procedure, "a row without its second key gets one"),
         trigger(table, f"{GUARD}_update", update, procedure, "the second key of a row never changes"),
     ]
-    if direction is Direction.REVERSE:
-        for ref in plan.own_references:
-            out += reference_guards(plan, ref, table, direction)
-    return out
 
 
 def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: Direction) -> list[Statement]:
-    """Create the triggers of a reference's guard and its completing trigger.
-
-    The guard fires for every INSERT with a key, and for every UPDATE that touches the pair or could complete it. The
-    completing trigger fills pairs whose parent was not there yet.
-    """
+    """Create the triggers of a reference's guard: for every INSERT with a key, and for every UPDATE that touches the pair or could
+    complete it."""
     names = (ref.column, ref.uuid_column) if direction is Direction.FORWARD else (ref.legacy_column, ref.column)
     guards = _reference_guards(plan, ref, table, direction, *names)
-    return [trigger(table, g.name, g.events, g.procedure, g.why, g.kind) for g in guards]
+    return [trigger(table, g.name, g.events, g.procedure, g.why) for g in guards]
 
 
 def turned_guards(plan: Plan, ref: RefColumns, table: TableName) -> Statement:
@@ -155,8 +151,7 @@ def turned_guards(plan: Plan, ref: RefColumns, table: TableName) -> Statement:
     back the server prints it with the old names again.
 
     To drop and create a trigger takes three statements, and for each of them the server builds its picture of the table anew.
-    With two hundred references that was a third of the time under the exchange's lock. A constraint trigger cannot be
-    replaced: the exchange drops and creates it.
+    With two hundred references that was a third of the time under the exchange's lock.
     """
     turned, back = (
         _replaced(table, _reference_guards(plan, ref, table, d, ref.legacy_column, ref.column))
@@ -171,7 +166,6 @@ class _Guard(NamedTuple):
     events: sql.Composable
     procedure: TableName
     why: str
-    kind: str = "TRIGGER"
 
 
 def _replaced(table: TableName, guards: list[_Guard]) -> sql.Composed:
@@ -194,17 +188,9 @@ def _reference_guards(
         changed = sql.Composed([])
     some = sql.SQL(" WHEN (NEW.{a} IS NOT NULL OR NEW.{b} IS NOT NULL)").format(a=a, b=b)
     why = f"guard: keeps {quote(integer)} and {quote(uuid)} together, rejects a contradiction"
-    leader, follower = (a, b) if direction is Direction.FORWARD else (b, a)
-    deferred = sql.SQL("DEFERRABLE INITIALLY DEFERRED ") if ref.deferrable else sql.SQL("")
-    incomplete = sql.SQL(
-        "AFTER INSERT OR UPDATE ON {} {}FOR EACH ROW WHEN (NEW.{} IS NOT NULL AND (NEW.{} IS NULL OR NEW.{} = {}))"
-    ).format(table.sql, deferred, leader, follower, follower, placeholder(direction))
     insert = sql.SQL("BEFORE INSERT ON {} FOR EACH ROW").format(table.sql) + some
     update = sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW").format(table.sql) + changed
-    complete = plan.state(f"complete_{ref.number}_{direction}")
-    kind = "CONSTRAINT TRIGGER" if ref.deferrable else "TRIGGER"
     return [
         _Guard(f"{GUARD}_{ref.number}_insert", insert, procedure, why),
         _Guard(f"{GUARD}_{ref.number}_update", update, procedure, why),
-        _Guard(f"{COMPLETE}_{ref.number}", incomplete, complete, "a pair whose parent came later is completed", kind),
     ]

@@ -12,7 +12,7 @@ from swap.core.sql_text import Query, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.ddl.partitions import add_constraint, attach
 from swap.ddl.statistics import statistics_of
-from swap.plan.model import IndexPlan, PartOf, Plan, ReferencePlan
+from swap.plan.model import IndexPlan, PartOf, Plan, ReferencePlan, SwappedTable
 
 
 def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
@@ -27,7 +27,7 @@ def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
         add = alter.format(index.table.sql, verbatim("ADD"), name) + verbatim(f" {index.definition}")
         drop = alter.format(index.table.sql, verbatim("DROP"), name)
         why = f"equivalent of {index.final_name}"
-        return Statement(add, why, index.table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label)
+        return Statement(add, why, index.table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=index.path)
     concurrently = concurrently and not index.on_only
     text = sql.SQL("CREATE {}INDEX {}{}{} ON {}{} ").format(
         sql.SQL("UNIQUE " if index.unique else ""),
@@ -43,8 +43,9 @@ def create_index(index: IndexPlan, *, concurrently: bool) -> Statement:
     lock = "SHARE UPDATE EXCLUSIVE" if concurrently else "SHARE"
     why = f"equivalent of {index.final_name}" if index.final_name else "an index the exchange needs"
     return Statement(
-        text, why, index.table, lock, undo, transactional=not concurrently, kind=Kind.INDEX, verb=Verb.CREATE, object=label
-    )
+        text, why, index.table, lock, undo, transactional=not concurrently, kind=Kind.INDEX, verb=Verb.CREATE, object=label,
+        path=index.path,
+    )  # fmt: skip
 
 
 def index_attributes(index: IndexPlan) -> list[Statement]:
@@ -86,10 +87,13 @@ def attach_indexes(ref: ReferencePlan) -> list[Statement]:
     return out
 
 
-def shadow_indexes(plan: Plan) -> list[IndexPlan]:
-    """Every index of the shadow but the one on the integer key, largest first."""
-    size = {i.name: i.size_bytes for i in plan.source_table.indexes}
-    return sorted(plan.indexes, key=lambda i: (-size.get(i.final_name or "", 0), i.build_name))
+def shadow_indexes(plan: Plan, t: SwappedTable) -> list[IndexPlan]:
+    """Every index of a shadow but the one that replay needs, largest first."""
+    size = {i.name: i.size_bytes for i in plan.table_of(t).indexes}
+    pair = (t.pair_index,) if t.pair_index else ()
+    return sorted(
+        (*pair, *(i for i in t.indexes if i != t.key_index)), key=lambda i: (-size.get(i.final_name or "", 0), i.build_name)
+    )
 
 
 def constraint_statements(index: IndexPlan) -> list[Statement]:
@@ -108,34 +112,34 @@ def constraint_statements(index: IndexPlan) -> list[Statement]:
     return [Statement(s, why, index.table, AX, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label) for s in out]
 
 
-def shadow_marks(plan: Plan) -> list[Statement]:
+def shadow_marks(plan: Plan, t: SwappedTable) -> list[Statement]:
     """Mark the index that CLUSTER uses, and set what identifies a row in the write-ahead log (H30)."""
-    alter = sql.SQL("ALTER TABLE {} ").format(plan.shadow.sql)
-    marks = [sql.SQL("CLUSTER ON {}").format(sql.Identifier(i.build_name)) for i in plan.indexes if i.attributes.clustered]
-    kind = plan.source_table.replident
+    alter = sql.SQL("ALTER TABLE {} ").format(t.shadow.sql)
+    marks = [sql.SQL("CLUSTER ON {}").format(sql.Identifier(i.build_name)) for i in t.indexes if i.attributes.clustered]
+    kind = plan.table_of(t).replident
     if kind in "fn":
         marks.append(sql.SQL("REPLICA IDENTITY FULL" if kind == "f" else "REPLICA IDENTITY NOTHING").format())
-    elif kind == "d" and publishable(plan):
+    elif kind == "d" and publishable(plan, t):
         marks.append(sql.SQL("REPLICA IDENTITY DEFAULT").format())
     marks += [
         sql.SQL("REPLICA IDENTITY USING INDEX {}").format(sql.Identifier(i.build_name))
-        for i in plan.indexes
+        for i in t.indexes
         if i.attributes.replica_identity
     ]
-    return [Statement(alter + m, "as on the source", plan.shadow, AX, kind=Kind.MARK) for m in marks]
+    return [Statement(alter + m, "as on the source", t.shadow, AX, kind=Kind.MARK) for m in marks]
 
 
-def publishable(plan: Plan) -> list[Statement]:
-    """Give the shadow a replica identity if a publication includes it already.
+def publishable(plan: Plan, t: SwappedTable) -> list[Statement]:
+    """Give a shadow a replica identity if a publication includes it already.
 
     A publication of all tables or of the schema does. There an UPDATE of a table without replica identity fails (H17). The
-    integer key's index serves until there is a primary key.
+    index of its key serves until there is a primary key.
     """
-    if all(p.kind == "table" for p in plan.source_table.publications):
+    if all(p.kind == "table" for p in plan.table_of(t).publications):
         return []
-    name = sql.Identifier(plan.key_index.build_name)
-    identity = sql.SQL("ALTER TABLE {} REPLICA IDENTITY USING INDEX {}").format(plan.shadow.sql, name)
-    return [Statement(identity, "replay may update what is published", plan.shadow, AX, kind=Kind.MARK)]
+    name = sql.Identifier(t.key_index.build_name)
+    identity = sql.SQL("ALTER TABLE {} REPLICA IDENTITY USING INDEX {}").format(t.shadow.sql, name)
+    return [Statement(identity, "replay may update what is published", t.shadow, AX, kind=Kind.MARK)]
 
 
 def rename_index(schema: str, before: str, after: str) -> Statement:
@@ -147,13 +151,13 @@ def rename_index(schema: str, before: str, after: str) -> Statement:
     return Statement(there, "index name", None, "", back, kind=Kind.INDEX)
 
 
-def shadow_constraints(plan: Plan) -> list[Statement]:
+def shadow_constraints(plan: Plan, t: SwappedTable) -> list[Statement]:
     """Add everything that rests on the shadow's finished indexes."""
     return [
-        *(s for i in plan.indexes for s in constraint_statements(i)),
-        *(_comment(i) for i in plan.indexes if i.attributes.comment),
-        *shadow_marks(plan),
-        *statistics_of(plan, plan.source),
+        *(s for i in t.indexes for s in constraint_statements(i)),
+        *(_comment(i) for i in t.indexes if i.attributes.comment),
+        *shadow_marks(plan, t),
+        *statistics_of(plan, t.name),
     ]
 
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.catalog.model import Sequence
-from swap.core.names import TableName
+from swap.core.names import TableName, derive
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
-from swap.plan.model import INTEGERS, Plan
+from swap.plan.model import INTEGERS, UUIDV7_SINCE, Plan
 
 BITS = dict(zip(INTEGERS, (15, 31, 63), strict=True))
 
@@ -47,7 +47,7 @@ def spare_sequence(plan: Plan) -> TableName:
 
 def spare_range(plan: Plan) -> tuple[int, int]:
     """The first and the last spare key: within what the key and every reference to it can hold."""
-    types = [plan.source_table.column(plan.key), *(plan.catalog.table(r.table).column(r.columns.column) for r in plan.references)]
+    types = [plan.source_table.column(plan.key), *(plan.catalog.table(r.table).column(r.column) for r in plan.all_references)]
     # No integer at all: `doctor` refuses such a key, but the trial tries its target schema all the same.
     bits = min((BITS[c.type] for c in types if c is not None and c.type in BITS), default=BITS["bigint"])
     s = own_sequence(plan)
@@ -93,7 +93,41 @@ def generator(plan: Plan) -> Query:
     column = plan.source_table.column(plan.identity)
     if column is not None and column.default:
         return verbatim(column.default)
-    return sql.SQL("uuidv7()" if plan.generate == "uuidv7" else "gen_random_uuid()")
+    if plan.generate != "uuidv7":
+        return sql.SQL("gen_random_uuid()")
+    return sql.SQL("{}()").format(uuidv7_function(plan).sql) if makes_uuidv7(plan) else sql.SQL("uuidv7()")
+
+
+def makes_uuidv7(plan: Plan) -> bool:
+    """Whether new rows get a uuid of version 7 from a function of swap's: the server has none before 18, and no default of the
+    application's goes first."""
+    column = plan.source_table.column(plan.identity)
+    own = column is not None and bool(column.default)
+    return plan.generate == "uuidv7" and not own and plan.catalog.server_version < UUIDV7_SINCE
+
+
+def uuidv7_function(plan: Plan) -> TableName:
+    """It stands beside the table and stays: the default of the new key calls it."""
+    return plan.source.renamed(derive(plan.source.name, "_uuidv7"))
+
+
+def create_uuidv7(plan: Plan) -> list[Statement]:
+    """Create the function, where one is needed. Undo: DROP FUNCTION."""
+    if not makes_uuidv7(plan):
+        return []
+    name, owner = uuidv7_function(plan).sql, sql.Identifier(plan.source_table.owner)
+    create = sql.SQL(
+        "CREATE OR REPLACE FUNCTION {name}() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS {body};"
+        " ALTER FUNCTION {name}() OWNER TO {owner}; GRANT EXECUTE ON FUNCTION {name}() TO PUBLIC"
+    ).format(name=name, owner=owner, body=sql.Literal(load_sql("swap.ddl", "uuidv7.sql").as_string(None)))
+    drop = sql.SQL("DROP FUNCTION IF EXISTS {}()").format(name)
+    why = "new rows get a uuid of version 7 after the cutover; this server has no function for it"
+    return [Statement(create, why, undo=drop, kind=Kind.FUNCTION, verb=Verb.CREATE, object=f"{uuidv7_function(plan)}()")]
+
+
+def drop_uuidv7(plan: Plan) -> list[Statement]:
+    """For `abort`, after the shadow, whose default calls it."""
+    return [s.reversed() for s in create_uuidv7(plan)]
 
 
 def legacy_generator(plan: Plan) -> Query:

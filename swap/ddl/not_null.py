@@ -1,16 +1,22 @@
 """NOT NULL of the uuid columns.
 
-A CHECK that is validated beside running writers comes first, so that SET NOT NULL scans nothing.
+A CHECK that is validated beside running writers comes first, so that SET NOT NULL scans nothing. For the proof the server simplifies
+every CHECK of the table: it puts the bodies of SQL functions in the place of their calls, and reads them by the search_path.
+A reference's uuid is required from the exchange on and not before: until then a row may wait for its parent (swap.ddl.pairs), and so
+may its integer after it.
 """
 
 from __future__ import annotations
 
 from psycopg import sql
 
+from swap.catalog.meaning import together
+from swap.catalog.model import Table
 from swap.core.names import TableName, derive
 from swap.core.statement import AX, Kind, Statement, Step, Verb, part
 from swap.ddl.columns import NAMED_NOT_NULL
 from swap.ddl.rename import rename_constraint
+from swap.plan.direction import Direction
 from swap.plan.model import Plan, ReferencePlan
 
 
@@ -39,7 +45,8 @@ def identity_not_null(plan: Plan) -> list[Step]:
     ident = sql.Identifier(plan.identity)
     set_ = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(ident, sql.Identifier(name))
     drop = alter + sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(ident)
-    final = Statement(set_, "NOT NULL, proved by the check; no scan", plan.source, AX, drop, kind=Kind.NOT_NULL)
+    path = _path(plan.source_table)
+    final = Statement(set_, "NOT NULL, proved by the check; no scan", plan.source, AX, drop, kind=Kind.NOT_NULL, path=path)
     return [
         Step("identity check", (add,), (plan.source,), AX),
         Step("identity validate", (validate,)),
@@ -47,34 +54,121 @@ def identity_not_null(plan: Plan) -> list[Step]:
     ]
 
 
-def reference_not_null(plan: Plan, ref: ReferencePlan) -> list[Statement]:
-    """Set NOT NULL on a reference's uuid column. It rests on the validated check, so the server scans nothing.
+def required_by_index(plan: Plan, ref: ReferencePlan) -> bool:
+    """Whether a primary key or a replica identity holds the column: the server wants NOT NULL there when the exchange makes it.
 
-    From 18 on NOT NULL is a constraint. swap adds it under the name that the application knows: the server would shorten a
-    long name in another way.
+    Such a column gets its CHECK right before the exchange (`key_checks`), any other one its NOT NULL after it. A check that is there
+    for longer would fail statements of the application's: the guard leaves NULL what it does not see yet.
+    """
+    table = plan.catalog.table(ref.table)
+    indexes = (i for name in (table.name, *(p.name for p in table.partitions)) for i in plan.catalog.table(name).indexes)
+    return any((i.primary or i.replident) and ref.columns.column in i.columns for i in indexes)
+
+
+def integer_check_name(ref: ReferencePlan) -> str:
+    """The name of the CHECK over the integer, on the way back."""
+    return derive(f"swap_{ref.columns.number}_{ref.columns.legacy_column}", "_present")
+
+
+def key_checks(plan: Plan, direction: Direction) -> list[tuple[ReferencePlan, str, tuple[Statement, Statement]]]:
+    """The references whose column needs a CHECK before the exchange that leads away from `direction`, its name, and the two
+    statements that add and validate it."""
+    out = []
+    for ref in plan.references:
+        if ref.columns.not_null and required_by_index(plan, ref):
+            ahead = direction is Direction.FORWARD
+            column, name = (
+                (ref.columns.uuid_column, ref.check_name) if ahead else (ref.columns.legacy_column, integer_check_name(ref))
+            )
+            add, validate = not_null_check(ref.table, column, name)
+            out.append((ref, name, (add, validate)))
+    return out
+
+
+def integer_not_required(plan: Plan, ref: ReferencePlan) -> list[Statement]:
+    """The integer follows after the exchange, so it may be NULL until its row is there. The way back requires it again."""
+    if not ref.columns.not_null:
+        return []
+    return _required(plan, ref, ref.columns.column, integer_check_name(ref), reverse=True)
+
+
+def uuid_required(plan: Plan, ref: ReferencePlan) -> list[Statement]:
+    """Require the uuid, under the name that the constraint of the integer had.
+
+    New rows are checked at once, those that are there after the commit (`pending_not_null`): the exchange scans nothing.
     """
     columns, table = ref.columns, ref.table
     existing = plan.catalog.table(table).column(columns.uuid_column)
-    there = existing is not None and existing.not_null
     if not columns.not_null:
         return []
+    if existing is not None and existing.not_null:
+        named = existing.not_null_name and ref.not_null_name and plan.catalog.server_version >= NAMED_NOT_NULL
+        return [rename_constraint(table, str(existing.not_null_name), str(ref.not_null_name))] if named else []
+    return _required(plan, ref, columns.uuid_column, ref.check_name)
+
+
+def _required(plan: Plan, ref: ReferencePlan, column: str, check: str, *, reverse: bool = False) -> list[Statement]:
+    """Require `column`, with the undo; or the other way round."""
+    table = ref.table
     alter = sql.SQL("ALTER TABLE {} ").format(table.sql)
-    column = sql.Identifier(columns.uuid_column)
+    ident, name = sql.Identifier(column), sql.Identifier(check)
+    drop_check = alter + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(name)
+    proved = required_by_index(plan, ref)
+    if plan.catalog.server_version >= NAMED_NOT_NULL and ref.not_null_name:
+        add = alter + sql.SQL("ADD CONSTRAINT {} NOT NULL {}").format(sql.Identifier(ref.not_null_name), ident)
+        add += sql.SQL("" if proved else " NOT VALID") + _as_before(plan, ref, ref.not_null_name)
+        label = part(table, ref.not_null_name)
+    elif proved:
+        add, label = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL").format(ident), None
+    else:
+        add, label = alter + sql.SQL("ADD CONSTRAINT {} CHECK ({} IS NOT NULL) NOT VALID").format(name, ident), part(table, check)
+    if proved:
+        add += sql.SQL("; ") + drop_check
     # From 18 on a primary key gives each partition a NOT NULL of its own, which DROP NOT NULL on the table leaves.
     own = (p.name for p in plan.catalog.table(table).partitions)
-    dropped = (sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(t.sql, column) for t in (table, *own))
-    drop = sql.SQL("; ").join(dropped)
-    why = "NOT NULL, proved by the validated check"
-    if plan.catalog.server_version < NAMED_NOT_NULL or not ref.not_null_name:
-        add = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL").format(column)
-        return [] if there else [Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL)]
-    free_name = rename_constraint(table, ref.not_null_name, derive(f"{table.name}_{columns.legacy_column}", "_not_null"))
-    if existing is not None and existing.not_null_name:
-        return [free_name, rename_constraint(table, existing.not_null_name, ref.not_null_name)]
-    add = alter + sql.SQL("ADD CONSTRAINT {} NOT NULL {}").format(sql.Identifier(ref.not_null_name), column)
-    add += _as_before(plan, ref, ref.not_null_name)
-    label = part(table, ref.not_null_name)
-    return [free_name, Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label)]
+    dropped = (sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(t.sql, ident) for t in (table, *own))
+    drop = sql.SQL("; ").join([drop_check, *dropped])
+    why = (
+        "NOT NULL, proved by the validated check" if proved else "required from now on; the rows that are there are checked later"
+    )
+    path = _path(plan.catalog.table(table))
+    if label is None:
+        made = Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL, path=path)
+    else:
+        made = Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=path)
+    return [made.reversed() if reverse else made]
+
+
+def pending_not_null(plan: Plan) -> list[tuple[ReferencePlan, str, Statement, Statement | None]]:
+    """What an exchange leaves to be done for each reference that it requires: the name of its constraint, the statement that checks
+    the rows that are there, and on servers without named NOT NULLs the one that puts NOT NULL in the check's place. After a cutover
+    and after a revert the column has the same name; the check's says which one it is."""
+    out = []
+    for ref in plan.references:
+        if not ref.columns.not_null or required_by_index(plan, ref):
+            continue
+        alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
+        path = _path(plan.catalog.table(ref.table))
+        named = plan.catalog.server_version >= NAMED_NOT_NULL and ref.not_null_name
+        for name in (ref.not_null_name,) if named else (ref.check_name, integer_check_name(ref)):
+            assert name is not None
+            label = part(ref.table, name)
+            validate = Statement(
+                alter + sql.SQL("VALIDATE CONSTRAINT {}").format(sql.Identifier(name)),
+                "every row, beside running writers", ref.table, "SHARE UPDATE EXCLUSIVE", kind=Kind.CONSTRAINT, object=label,
+            )  # fmt: skip
+            set_ = None
+            if not named:
+                text = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(
+                    sql.Identifier(ref.columns.column), sql.Identifier(name)
+                )
+                set_ = Statement(text, "NOT NULL, proved by the check; no scan", ref.table, AX, kind=Kind.NOT_NULL, path=path)
+            out.append((ref, name, validate, set_))
+    return out
+
+
+def _path(table: Table) -> tuple[str, ...]:
+    return together(c.meaning for c in table.checks).path
 
 
 def _as_before(plan: Plan, ref: ReferencePlan, constraint: str) -> sql.Composed:

@@ -7,15 +7,12 @@ of tasks are the names of their journal rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-
 from psycopg import sql
 
 from swap.core.names import TableName
 from swap.core.statement import AX, Kind, Statement, Step, undo_all
 from swap.ddl import capture, change_tables, fence, guards, shadow
-from swap.ddl.backfill import copy_statement, fill_compat, fill_identity, fill_reference
+from swap.ddl.backfill import block_range, copy_rows, drop_queued, fill_compat, fill_identity, fill_reference, key_range
 from swap.ddl.columns import add_compat_column, add_identity, add_reference_column
 from swap.ddl.compat import compat_functions, reference_triggers
 from swap.ddl.exchange import closing_statements, exchange, lock_statements
@@ -24,134 +21,75 @@ from swap.ddl.functions import plan_again
 from swap.ddl.indexes import (
     attach_indexes,
     constraint_statements,
-    create_index,
     index_attributes,
     publishable,
     reference_indexes,
     shadow_constraints,
     shadow_indexes,
 )
-from swap.ddl.not_null import identity_not_null, not_null_check
+from swap.ddl.key_mapping import create_mapping, resolver_functions
+from swap.ddl.keys import create_uuidv7
+from swap.ddl.not_null import identity_not_null, key_checks, pending_not_null
 from swap.ddl.replication import SLOT, create_publication, create_slot, publish
 from swap.ddl.statistics import statistics_of
+from swap.ddl.tasks import (
+    BuildIndexes,
+    CopyRows,
+    Drain,
+    DropQueued,
+    FillCompat,
+    FillIdentity,
+    FillReference,
+    Maintain,
+    Task,
+    statements_of,
+)
 from swap.ddl.teardown import abort_steps, finalize_steps
 from swap.plan.direction import Direction, forward
-from swap.plan.model import IndexPlan, Plan, ReferencePlan
+from swap.plan.model import Plan, ReferencePlan, SwappedTable
 
 LOW, HIGH = sql.SQL(":low"), sql.SQL(":high")
 
 
-@dataclass(frozen=True)
-class CopyRows:
-    """Copy the source's rows into the shadow, range by range of the key."""
-
-    name: str
-    statements: tuple[Statement, ...]
-
-
-@dataclass(frozen=True)
-class FillIdentity:
-    """Fill the source's own uuid column, range by range of heap blocks."""
-
-    statements: tuple[Statement, ...]
-
-
-@dataclass(frozen=True)
-class FillReference:
-    """Fill the uuid column of a reference in one heap of its table, range by range of heap blocks."""
-
-    reference: ReferencePlan
-    heap: TableName
-    statements: tuple[Statement, ...]
-
-
-@dataclass(frozen=True)
-class FillCompat:
-    """Fill the compat column of a reference, range by range of heap blocks."""
-
-    reference: ReferencePlan
-    statements: tuple[Statement, ...]
-
-
-@dataclass(frozen=True)
-class BuildIndexes:
-    """Build indexes, then set `attributes`: what CREATE INDEX does not say. `parallel`: several at a time, on the shadow.
-
-    `name`: the journal's row for all of them. None: swap looks in the catalog whether each is there. `until`: the journal's
-    row that says that nothing of this is left to do.
-    """
-
-    name: str | None
-    indexes: tuple[IndexPlan, ...]
-    attributes: tuple[Statement, ...]
-    concurrently: bool = False
-    parallel: bool = False
-    until: str | None = None
-
-    @property
-    def statements(self) -> tuple[Statement, ...]:
-        return (*(create_index(i, concurrently=self.concurrently) for i in self.indexes), *self.attributes)
-
-
-@dataclass(frozen=True)
-class Drain:
-    """Replay until one snapshot holds nothing more: in it the shadow equals the source."""
-
-    until: str | None = None
-
-    @property
-    def statements(self) -> tuple[Statement, ...]:
-        return ()
-
-
-@dataclass(frozen=True)
-class Maintain:
-    """VACUUM or ANALYZE. `name`: its journal row, where it has one."""
-
-    statements: tuple[Statement, ...]
-    name: str | None = None
-    until: str | None = None
-
-
-Task = Step | CopyRows | FillIdentity | FillReference | FillCompat | BuildIndexes | Drain | Maintain
-
-
-def statements_of(tasks: Iterable[Task]) -> Iterator[Statement]:
-    """The statements that the tasks run, in order."""
-    return (s for task in tasks for s in task.statements)
-
-
-def trigger_functions(plan: Plan) -> list[Statement]:
-    """Create every trigger function of both directions, as it is before the first exchange."""
-    functions = [capture.truncate_function(plan), fence.fence_function(plan, None)]
+def trigger_functions(plan: Plan, *, guarded: bool = True) -> list[Statement]:
+    """Create every trigger function of both directions, as it is before the first exchange. `guarded`: those of the references'
+    guards too."""
+    functions = [*capture.truncate_functions(plan), *fence.fence_functions(plan, None)]
     for way in Direction:
-        functions += [*capture.capture_functions(plan, way, 0), guards.source_guard_function(plan, way)]
-        for ref in plan.references:
-            functions += guards.reference_functions(plan, ref.columns, way)
-    for own in plan.own_references:
-        functions += guards.reference_functions(plan, own, Direction.REVERSE)
+        functions += capture.capture_functions(plan, way, 0)
+        if way is Direction.REVERSE or not plan.derived:
+            functions.append(guards.source_guard_function(plan, way))
+        for ref in plan.references if guarded else ():
+            functions.append(guards.reference_guard_function(plan, ref.columns, way))
+    for t in plan.swapped:
+        for reference in t.references if guarded else ():
+            functions.append(guards.reference_guard_function(plan, reference, Direction.REVERSE))
     return [*functions, *compat_functions(plan)]
 
 
 def prepare_steps(plan: Plan) -> list[Step]:
-    """The steps of `prepare`. At its end capture is live, and the shadow is empty."""
+    """The steps of `prepare`. At its end capture is live, and the shadows are empty."""
     steps = []
+    rebuilt = plan.swapped[1:]
     if plan.identity_added:
         steps.append(Step("identity", tuple(add_identity(plan)), (plan.source,), AX))
-    steps.append(Step("queue", (*change_tables.change_tables(plan), *trigger_functions(plan))))
+    mapping = (*create_mapping(plan), *create_uuidv7(plan), *resolver_functions(plan, Direction.FORWARD))
+    steps.append(Step("queue", (*change_tables.change_tables(plan), *mapping, *trigger_functions(plan))))
     logical = plan.mode == "logical"
     if logical:
-        publication = (create_publication(plan), *publish(plan, plan.source, Direction.FORWARD))
-        steps.append(Step("publication", publication))
+        published = (s for t in plan.swapped for s in publish(plan, t, Direction.FORWARD))
+        steps.append(Step("publication", (create_publication(plan), *published)))
         steps.append(Step(SLOT, (create_slot(plan),)))
     # Logical mode needs the lock of this step too. Transactions that committed before the slot's beginning are not
     # streamed. Under the lock each of them is not only committed but visible, so the copy sees its rows (H9).
-    live = [
-        *([] if logical else capture.capture_triggers(plan, plan.source, Direction.FORWARD)),
-        *guards.source_guards(plan, plan.source, Direction.FORWARD),
-        fence.fence_trigger(plan, plan.source),
-    ]
-    steps.append(Step("capture", tuple(live), (plan.source,), "SHARE ROW EXCLUSIVE"))
+    # The source comes last: from then on capture is live on every table, and that step journals where the queue begins.
+    for t in (*rebuilt, plan.swapped[0]):
+        live = [
+            *([] if logical else capture.capture_triggers(plan, t, Direction.FORWARD)),
+            *guards.swapped_guards(plan, t, Direction.FORWARD),
+        ]
+        name = "capture" if t.is_source else f"capture {t.name}"
+        steps.append(Step(name, tuple(live), (t.name,), "SHARE ROW EXCLUSIVE"))
     for ref in plan.references:
         columns = [*add_reference_column(plan, ref), *add_compat_column(ref.columns)]
         kept = [
@@ -160,14 +98,15 @@ def prepare_steps(plan: Plan) -> list[Step]:
         ]
         lock = AX if columns else "SHARE ROW EXCLUSIVE"
         steps.append(Step(f"reference {ref.columns.number}", (*columns, *kept), (ref.table,), lock))
-    steps.append(Step("shadow", tuple(shadow.create_shadow(plan))))
+    for t in plan.swapped:
+        steps.append(Step("shadow" if t.is_source else f"shadow {t.name}", tuple(shadow.create_shadow(plan, t))))
     return steps
 
 
 def backfill_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
-    """Complete the source's uuids, then copy its rows."""
+    """Complete the source's uuids where it has them, then copy the rows of the swapped tables."""
     tasks: list[Task] = []
-    not_null = identity_not_null(plan)
+    not_null = [] if plan.derived else identity_not_null(plan)
     if not_null:
         why = "per range of heap blocks: a uuid for each row without one"
         tasks.append(
@@ -176,27 +115,44 @@ def backfill_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
     if plan.identity_index:
         tasks.append(BuildIndexes(None, (plan.identity_index,), (), concurrently))
     tasks += not_null
-    why = "per key range, sized by time; no row is locked"
-    copy = Statement(copy_statement(forward(plan), LOW, HIGH), why, plan.source, "ACCESS SHARE", kind=Kind.ROWS)
-    return [*tasks, CopyRows("copied", (copy,))]
+    return [*tasks, *(_copy(plan, t) for t in plan.swapped)]
+
+
+def _copy(plan: Plan, t: SwappedTable) -> CopyRows:
+    mapping = forward(plan, t)
+    by_blocks = not mapping.integer_key
+    what = "range of heap blocks" if by_blocks else "key range"
+    where = block_range(LOW, HIGH) if by_blocks else key_range(mapping, LOW, HIGH)
+    text = copy_rows(plan, mapping, where)
+    statement = Statement(text, f"per {what}, sized by time; no row is locked", t.name, "ACCESS SHARE", kind=Kind.ROWS)
+    return CopyRows(step_of("copied", t), t.number, by_blocks, (statement,))
+
+
+def step_of(name: str, t: SwappedTable) -> str:
+    """The journal's row of a step that every swapped table has. The source's has no table in it: so older runs go on."""
+    return name if t.is_source else f"{name} {t.name}"
 
 
 def build_tasks(plan: Plan) -> list[Task]:
-    """Complete the filled shadow, in the order that keeps it right and fast.
+    """Complete the filled shadows, in the order that keeps them right and fast.
 
-    The unique index on the integer key comes first, for replay. Then come a drain that ends in one snapshot, and VACUUM. Then
-    every other index, with replay paused: uniqueness holds because the source satisfied it in that snapshot (H4).
+    The unique index on the key comes first, for replay. Then come a drain that ends in one snapshot, and VACUUM. Then every
+    other index, with replay paused: uniqueness holds because the application's tables satisfied it in that snapshot (H4).
     """
     done = "constraints"
-    indexes = tuple(shadow_indexes(plan))
+    tasks: list[Task] = []
+    for t in plan.swapped:
+        mapping, key_index = forward(plan, t), step_of("key index", t)
+        if not mapping.integer_key:
+            text, why = drop_queued(plan, mapping), "a row that moved was copied twice or not at all"
+            tasks.append(DropQueued(t.number, key_index, (Statement(text, why, t.shadow, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
+        tasks.append(BuildIndexes(key_index, (t.key_index,), tuple(publishable(plan, t))))
+    tasks.append(Drain(done))
+    tasks += [Maintain((vacuum(t),), until=done) for t in plan.swapped]
+    indexes = tuple(i for t in plan.swapped for i in shadow_indexes(plan, t))
     attributes = tuple(s for i in indexes for s in index_attributes(i))
-    return [
-        BuildIndexes("key index", (plan.key_index,), tuple(publishable(plan))),
-        Drain(done),
-        Maintain((vacuum(plan),), until=done),
-        BuildIndexes(None, indexes, attributes, parallel=True, until=done),
-        Step(done, tuple(shadow_constraints(plan))),
-    ]
+    constraints = (s for t in plan.swapped for s in shadow_constraints(plan, t))
+    return [*tasks, BuildIndexes(None, indexes, attributes, parallel=True, until=done), Step(done, tuple(constraints))]
 
 
 def reference_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
@@ -221,11 +177,11 @@ def reference_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
         if statistics.statements and statistics not in tasks:  # once for a table, however many references it has
             tasks.append(statistics)
         tasks.append(Maintain((analyze(ref.table, "statistics of the uuid column"),), f"analyze {ref.columns.number}"))
-    return [*tasks, Drain(), Maintain((analyze(plan.shadow, "statistics"),))]
+    return [*tasks, Drain(), *(Maintain((analyze(t.shadow, "statistics"),)) for t in plan.swapped)]
 
 
 def reference_steps(ref: ReferencePlan) -> list[Step]:
-    """The short DDL after a reference's backfill: constraints that the exchange renames, and the NOT NULL check."""
+    """The short DDL after a reference's backfill: constraints that the exchange renames."""
     steps = []
     if attached := attach_indexes(ref):
         # ATTACH takes ACCESS EXCLUSIVE on the part's index, and writers of the partition hold that one too.
@@ -235,17 +191,13 @@ def reference_steps(ref: ReferencePlan) -> list[Step]:
         if index.is_unique_constraint and not index.on_only:
             constraint = tuple(constraint_statements(index)[:1])
             steps.append(Step(f"constraint {index.build_name}", constraint, (ref.table,), AX))
-    if ref.columns.not_null:
-        add, validate = not_null_check(ref.table, ref.columns.uuid_column, ref.check_name)
-        steps.append(Step(f"check {ref.check_name}", (add,), (ref.table,), AX))
-        steps.append(Step(f"validate {ref.check_name}", (validate,)))
     return steps
 
 
-def vacuum(plan: Plan) -> Statement:
+def vacuum(t: SwappedTable) -> Statement:
     """Set hint bits and the visibility map. Otherwise the index builds would look up the transaction of every row."""
-    text = sql.SQL("VACUUM {}").format(plan.shadow.sql)
-    return Statement(text, "visibility map", plan.shadow, "SHARE UPDATE EXCLUSIVE", transactional=False, kind=Kind.MAINTENANCE)
+    text = sql.SQL("VACUUM {}").format(t.shadow.sql)
+    return Statement(text, "visibility map", t.shadow, "SHARE UPDATE EXCLUSIVE", transactional=False, kind=Kind.MAINTENANCE)
 
 
 def analyze(table: TableName, why: str) -> Statement:
@@ -266,6 +218,16 @@ def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: in
     return [lock, *script, *closing_statements(plan, after, table_no, generation), plan_again(plan)]
 
 
+def _key_checks(plan: Plan, direction: Direction) -> list[Statement]:
+    return [s for _, _, statements in key_checks(plan, direction) for s in statements]
+
+
+def _not_null(plan: Plan) -> list[Statement]:
+    """After a cutover."""
+    pending = [(validate, set_) for ref, name, validate, set_ in pending_not_null(plan) if set_ is None or name == ref.check_name]
+    return [s for both in pending for s in both if s is not None]
+
+
 def phases(plan: Plan) -> list[tuple[str, list[Statement]]]:
     """Every statement that will run or may run, phase by phase."""
     return [
@@ -273,9 +235,9 @@ def phases(plan: Plan) -> list[tuple[str, list[Statement]]]:
         ("backfill", [*statements_of(backfill_tasks(plan))]),
         ("build", [*statements_of(build_tasks(plan))]),
         ("references", [*statements_of(reference_tasks(plan))]),
-        ("cutover", exchange_statements(plan, "cutover")),
-        ("validate", validations(plan)),
-        ("revert", exchange_statements(plan, "revert")),
+        ("cutover", [*_key_checks(plan, Direction.FORWARD), *exchange_statements(plan, "cutover")]),
+        ("validate", [*_not_null(plan), *validations(plan)]),
+        ("revert", [*_key_checks(plan, Direction.REVERSE), *exchange_statements(plan, "revert")]),
         ("finalize", [*statements_of(finalize_steps(plan, drop_legacy=False))]),
         ("abort", [*statements_of(abort_steps(plan))]),
     ]

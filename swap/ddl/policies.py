@@ -25,16 +25,17 @@ COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELET
 def release_policies(plan: Plan) -> list[Statement]:
     """Drop the policies of other tables that cannot stay as they are. The undo creates them when every name is back."""
     why = "a policy that is bound to the retired table, or that [[policy]] replaces"
-    moved = {(b.table, b.policy.name): b.policy for b in plan.catalog.policies if b.reads_source}
-    moved |= {(n.table, n.old.name): n.old for n in plan.new_policies if n.table != plan.source}
+    moved = {(b.table, b.policy.name): b.policy for b in plan.bound_policies}
+    moved |= {(n.table, n.old.name): n.old for n in plan.new_policies if plan.swapped_table(n.table) is None}
     return [create_policy(table, p, why).reversed() for (table, _), p in sorted(moved.items(), reverse=True)]
 
 
 def bind_policies(plan: Plan) -> list[Statement]:
-    """Create the source's own policies on the new table, and those of other tables that read it."""
+    """Create the swapped tables' own policies on the new tables, and those of other tables that read them."""
     new = {(n.table, n.old.name) for n in plan.new_policies}
-    own = [(plan.source, p, "the policy, over the same (integer) columns") for p in plan.source_table.policies]
-    others = [(b.table, b.policy, "the policy, bound to the new table") for b in plan.catalog.policies if b.reads_source]
+    why = "the policy, over the same (integer) columns"
+    own = [(t.name, p, why) for t in plan.swapped for p in plan.table_of(t).policies]
+    others = [(b.table, b.policy, "the policy, bound to the new table") for b in plan.bound_policies]
     return [create_policy(t, p, why) for t, p, why in (*own, *others) if (t, p.name) not in new]
 
 
@@ -56,4 +57,6 @@ def create_policy(table: TableName, p: Policy, why: str) -> Statement:
     if p.comment:
         text += sql.SQL("; COMMENT ON POLICY {} ON {} IS {}").format(name, table.sql, sql.Literal(p.comment))
     drop = sql.SQL("DROP POLICY {} ON {}").format(name, table.sql)
-    return Statement(text, why, table, AX, drop, kind=Kind.POLICY, verb=Verb.CREATE, object=part(table, p.name))
+    return Statement(
+        text, why, table, AX, drop, kind=Kind.POLICY, verb=Verb.CREATE, object=part(table, p.name), path=p.meaning.path
+    )  # fmt: skip

@@ -29,13 +29,13 @@ def take_publications(plan: Plan) -> list[Statement]:
 
 
 def _listed(plan: Plan) -> list[Listed]:
-    """The source wherever it is listed, and a reference where the list names a column that changes its name."""
+    """The swapped tables wherever they are listed, and a reference where the list names a column that changes its name."""
     out: list[Listed] = []
     for table in plan.catalog.tables:
         pairs = plan.pairs_of(table.name)
         renamed = {c for p in pairs for c in (p.integer, p.uuid)}
         for p in table.publications:
-            if p.kind == "table" and (table.name == plan.source or renamed.intersection(p.columns)):
+            if p.kind == "table" and (plan.swapped_table(table.name) or renamed.intersection(p.columns)):
                 out.append((table.name, p, _by_new_names(p.columns, pairs)))
     return out
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from swap.core.names import TableName
 from swap.core.statement import AX, Kind, Statement, Verb
 from swap.plan.direction import Direction
-from swap.plan.model import Plan
+from swap.plan.model import Plan, SwappedTable
 
 FAILOVER = 170000
 
@@ -44,23 +43,31 @@ def drop_publication(plan: Plan) -> Statement:
     return Statement(drop_sql(plan), "nothing reads it any more", kind=Kind.CAPTURE, verb=Verb.DROP)
 
 
-def publish(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Turn on capture of `table`: from this commit on its integer key is published."""
-    name = sql.Identifier(publication_name(plan))
-    key = sql.Identifier(plan.key if direction is Direction.FORWARD else plan.legacy_key)
+def published_key(plan: Plan, t: SwappedTable, direction: Direction) -> list[str]:
+    """The columns of a swapped table that are published: its key, by the names that it has in this direction."""
+    if not t.is_source or direction is Direction.FORWARD:
+        return list(t.key)
+    return [plan.legacy_key, plan.key] if t.pair_index else [plan.legacy_key]
+
+
+def publish(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
+    """Turn on capture of the live table: from this commit on its key is published."""
+    name, table = sql.Identifier(publication_name(plan)), t.name
+    key = sql.SQL(", ").join(map(sql.Identifier, published_key(plan, t, direction)))
     add = sql.SQL("ALTER PUBLICATION {} ADD TABLE {} ({})").format(name, table.sql, key)
     drop = sql.SQL("ALTER PUBLICATION {} DROP TABLE {}").format(name, table.sql)
-    why = "capture: the integer key of changed rows, nothing else"
+    why = "capture: the key of changed rows, nothing else"
     published = Statement(add, why, table, "SHARE UPDATE EXCLUSIVE", drop, kind=Kind.CAPTURE, verb=Verb.CREATE)
-    return [published] if direction is Direction.FORWARD else [*identify(plan, table), published]
+    return [published] if direction is Direction.FORWARD or not t.is_source else [*identify(t), published]
 
 
-def identify(plan: Plan, table: TableName) -> list[Statement]:
-    """Make the integer key the replica identity: after the cutover a DELETE must carry it."""
-    alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY ").format(table.sql)
-    using = alter + sql.SQL("USING INDEX {}").format(sql.Identifier(plan.key_index.build_name))
+def identify(t: SwappedTable) -> list[Statement]:
+    """Make the source's integer key, with its uuid, the replica identity: after the cutover a DELETE must carry them. A run that
+    changed its mode has no index over both."""
+    alter = sql.SQL("ALTER TABLE {} REPLICA IDENTITY ").format(t.name.sql)
+    using = alter + sql.SQL("USING INDEX {}").format(sql.Identifier((t.pair_index or t.key_index).build_name))
     default = alter + sql.SQL("DEFAULT")
-    return [Statement(using, "capture: a DELETE is decoded with its integer key", table, AX, default, kind=Kind.CAPTURE)]
+    return [Statement(using, "capture: a DELETE is decoded with its integer key", t.name, AX, default, kind=Kind.CAPTURE)]
 
 
 def slot_name_sql(plan: Plan) -> sql.Composed:

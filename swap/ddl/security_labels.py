@@ -16,18 +16,18 @@ from psycopg import sql
 from swap.catalog.model import Table
 from swap.core.names import TableName
 from swap.core.statement import AX, Kind, Statement, Verb, part
-from swap.plan.model import Plan, RefColumns
+from swap.plan.model import Plan, RefColumns, SwappedTable
 
 
-def shadow_labels(plan: Plan, names: Mapping[str, str]) -> list[Statement]:
+def shadow_labels(plan: Plan, t: SwappedTable, names: Mapping[str, str]) -> list[Statement]:
     """Label the shadow. `names`: each uuid column, and the integer column whose name it takes in the cutover."""
-    source, shadow = plan.source_table, plan.shadow
+    source, shadow = plan.table_of(t), t.shadow
     out = [_label(shadow, source.name, None, x.provider, x.label) for x in source.labels if x.column is None]
     columns = {c.name: _of(source, c.name) for c in source.columns}
     columns |= {uuid: columns.get(uuid, {}) | columns[integer] for uuid, integer in names.items()}
-    if plan.compat_column:
+    if t.is_source and plan.compat_column:
         columns[plan.compat_column] = _of(source, plan.identity)
-    columns |= {r.compat_column: _of(source, r.uuid_column) for r in plan.own_references if r.compat_column}
+    columns |= {r.compat_column: _of(source, r.uuid_column) for r in t.references if r.compat_column}
     for column, labels in columns.items():
         out += [_label(shadow, source.name, column, provider, text) for provider, text in labels.items()]
     return out

@@ -1,4 +1,4 @@
-"""The sequences of the source's columns: they follow to the new table, which takes its next key from them (I6).
+"""The sequences of the swapped tables' columns: they follow to the new table, which takes its next key from them (I6).
 
 A serial's sequence changes its owner column. An identity's sequence cannot (ALTER SEQUENCE … OWNED BY: "cannot change
 ownership of identity sequence"). So the old column gives its identity up, which drops the sequence, and the new column
@@ -18,34 +18,38 @@ from swap.core.statement import AX, Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
 from swap.ddl.grants import grants
 from swap.ddl.keys import has_spare_keys
-from swap.plan.model import Plan
+from swap.plan.model import Plan, SwappedTable
 
 GENERATED = {"a": "ALWAYS", "d": "BY DEFAULT"}
 SEMICOLON = sql.SQL("; ")
 
 
 def release_sequences(plan: Plan) -> list[Statement]:
-    """End the identities of the table that becomes the retired one, while both tables still have their old names."""
-    owned = plan.source_table.sequences
-    return [make_identity(plan.source, s.column, s, n).reversed() for n, s in enumerate(owned) if s.identity]
+    """End the identities of the tables that become the retired ones, while all tables still have their old names."""
+    return [make_identity(t.name, s.column, s, n).reversed() for n, t, s in _owned(plan) if s.identity]
 
 
 def take_sequences(plan: Plan) -> list[Statement]:
     """Give the sequences to the new table's columns, by the names that they have after the cutover."""
-    after = {r.before: r.after for r in plan.renames}
     out = []
-    for n, s in enumerate(plan.source_table.sequences):
+    for n, t, s in _owned(plan):
+        after = {r.before: r.after for r in plan.renames_of(t)}
         column = after.get(s.column, s.column)
-        plain = s.column == plan.key and has_spare_keys(plan)
-        out.append(make_identity(plan.source, column, s, n, plain=plain) if s.identity else _own(plan, s, column))
+        plain = t.is_source and s.column == plan.key and has_spare_keys(plan)
+        out.append(make_identity(t.name, column, s, n, plain=plain) if s.identity else _own(t, s, column))
     return out
 
 
-def _own(plan: Plan, s: Sequence, column: str) -> Statement:
+def _owned(plan: Plan) -> list[tuple[int, SwappedTable, Sequence]]:
+    """Each sequence that a column of a swapped table owns, with a number of its own."""
+    return [(n, t, s) for n, (t, s) in enumerate((t, s) for t in plan.swapped for s in plan.table_of(t).sequences)]
+
+
+def _own(t: SwappedTable, s: Sequence, column: str) -> Statement:
     """Change the owner column, so that dropping the retired table does not drop the sequence."""
     owned = sql.SQL("ALTER SEQUENCE {} OWNED BY {}.{}")
-    there = owned.format(s.name.sql, plan.source.sql, sql.Identifier(column))
-    back = owned.format(s.name.sql, plan.retired.sql, sql.Identifier(s.column))
+    there = owned.format(s.name.sql, t.name.sql, sql.Identifier(column))
+    back = owned.format(s.name.sql, t.retired.sql, sql.Identifier(s.column))
     return Statement(there, "the sequence follows", s.name, "SHARE ROW EXCLUSIVE", back, kind=Kind.SEQUENCE)
 
 

@@ -22,15 +22,16 @@ def build_name(s: Statistics) -> TableName:
 
 def retired_name(plan: Plan, s: Statistics) -> TableName:
     """What the old object is called after the exchange."""
-    return s.name.renamed(derive(s.name.name, "_old" if s.table == plan.source else "_legacy"))
+    return s.name.renamed(derive(s.name.name, "_old" if plan.swapped_table(s.table) else "_legacy"))
 
 
 def create_statistics(plan: Plan, s: Statistics) -> list[Statement]:
-    """Create statistics on the shadow, or beside the application's own on a reference. ANALYZE fills them.
+    """Create statistics on a shadow, or beside the application's own on a reference. ANALYZE fills them.
 
     Takes SHARE UPDATE EXCLUSIVE.
     """
-    table = plan.shadow if s.table == plan.source else s.table
+    swapped = plan.swapped_table(s.table)
+    table = swapped.shadow if swapped else s.table
     name = build_name(s).sql
     out: list[Query] = [create(name, s, table.sql)]
     if s.target is not None:
@@ -39,7 +40,13 @@ def create_statistics(plan: Plan, s: Statistics) -> list[Statement]:
         out.append(sql.SQL("COMMENT ON STATISTICS {} IS {}").format(name, sql.Literal(s.comment)))
     if s.owner != plan.catalog.role:
         out.append(sql.SQL("ALTER STATISTICS {} OWNER TO {}").format(name, sql.Identifier(s.owner)))
-    return [Statement(o, f"as {s.name}", table, "SHARE UPDATE EXCLUSIVE", kind=Kind.STATISTICS, verb=Verb.CREATE) for o in out]
+    return [
+        Statement(
+            o, f"as {s.name}", table, "SHARE UPDATE EXCLUSIVE", kind=Kind.STATISTICS, verb=Verb.CREATE,
+            path=s.meaning.path if o is out[0] else (),
+        )
+        for o in out
+    ]  # fmt: skip
 
 
 def create(name: sql.Identifier, s: Statistics, table: sql.Identifier) -> Query:

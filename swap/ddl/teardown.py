@@ -8,27 +8,26 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.statement import AX, Kind, Statement, Step, Verb, undo_all
-from swap.ddl.change_tables import change_table
+from swap.ddl.capture import capture_function_names
+from swap.ddl.change_tables import change_table, waiting_table
 from swap.ddl.columns import add_compat_column
 from swap.ddl.compat import compat_function_names, drop_compat, reference_triggers
 from swap.ddl.exchange import live_objects
-from swap.ddl.guards import reference_guards, source_guards
+from swap.ddl.guards import reference_guard_function, reference_guards, swapped_guards
 from swap.ddl.indexes import reference_indexes
-from swap.ddl.keys import drop_spare_sequence
+from swap.ddl.key_mapping import drop_mapping, drop_resolvers
+from swap.ddl.keys import drop_spare_sequence, drop_uuidv7
+from swap.ddl.pairs import pairs_table
 from swap.ddl.replication import SLOT, drop_publication, drop_slot, publish
 from swap.ddl.set_aside import drop_set_aside
 from swap.ddl.statistics import drop_statistics
 from swap.plan.direction import Direction
-from swap.plan.model import Plan, ReferencePlan
-
-CAPTURES = ("capture_forward", "gone_forward", "capture_reverse", "gone_reverse", "truncate", "fence")
+from swap.plan.model import Plan, ReferencePlan, SwappedTable
 
 
-def _drop_triggers(plan: Plan, direction: Direction) -> list[Statement]:
-    """Drop what swap keeps on the live table. Repeatable, because the publication is dropped as a whole."""
-    published = publish(plan, plan.source, direction)[-1:]
-    off = [s.reversed() for s in reversed(live_objects(plan, plan.source, direction)) if s not in published]
-    return [*([drop_publication(plan)] if plan.mode == "logical" else []), *off]
+def _triggers_off(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
+    published = publish(plan, t, direction)[-1:]
+    return [s.reversed() for s in reversed(live_objects(plan, t, direction)) if s not in published]
 
 
 def _drop_functions(plan: Plan, names: list[str]) -> list[Statement]:
@@ -41,15 +40,20 @@ def _drop_functions(plan: Plan, names: list[str]) -> list[Statement]:
 def _drop_queue(plan: Plan) -> list[Statement]:
     drop = sql.SQL("DROP TABLE IF EXISTS {}")
     return [
-        Statement(drop.format(change_table(plan, n).sql), "the queue of changed keys", kind=Kind.CAPTURE, verb=Verb.DROP)
+        Statement(
+            drop.format(change_table(plan, n, t.number).sql), "the queue of changed keys", kind=Kind.CAPTURE, verb=Verb.DROP
+        )
+        for t in plan.swapped
         for n in (0, 1)
+    ] + [
+        Statement(drop.format(name.sql), "rows that wait for a parent", kind=Kind.CAPTURE, verb=Verb.DROP)
+        for name in (waiting_table(plan), pairs_table(plan))
     ]
 
 
 def _guard_names(plan: Plan) -> list[str]:
-    refs = [*(r.columns for r in plan.references), *plan.own_references]
     return [f"guard_{d}" for d in Direction] + [
-        f"{kind}_{r.number}_{d}" for r in refs for d in Direction for kind in ("guard", "complete")
+        f"{kind}_{r.number}_{d}" for r in plan.all_references for d in Direction for kind in ("guard", "complete")
     ]
 
 
@@ -64,18 +68,41 @@ def abort_steps(plan: Plan) -> list[Step]:
     """Remove everything that `prepare` and `sync` added. Source and references are as they were."""
     steps = [Step(f"reference {r.table}", tuple(_restore_reference(plan, r)), (r.table,), AX) for r in plan.references]
     steps.append(Step("source", tuple(_restore_source(plan)), (plan.source,), AX))
+    for t in plan.swapped[1:]:
+        steps.append(Step(f"table {t.name}", tuple(_triggers_off(plan, t, Direction.FORWARD)), (t.name,), AX))
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
-    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(plan.shadow.sql)
-    shadow = Statement(drop, "the shadow", plan.shadow, AX, kind=Kind.TABLE, verb=Verb.DROP)
-    names = [*CAPTURES, *_guard_names(plan), *compat_function_names(plan)]
-    steps.append(Step("shadow", (shadow,), (plan.shadow,), AX))
-    steps.append(Step("objects", (*_drop_queue(plan), *_drop_functions(plan, names), *drop_spare_sequence(plan))))
+    names = [*capture_function_names(plan), *_guard_names(plan), *compat_function_names(plan)]
+    steps += [_drop_shadow(t) for t in plan.swapped]
+    gone = (
+        *_drop_queue(plan),
+        *_drop_functions(plan, names),
+        *drop_resolvers(plan),
+        *drop_spare_sequence(plan),
+        *drop_uuidv7(plan),
+    )
+    steps.append(Step("objects", gone))
     return steps
 
 
+def _drop_shadow(t: SwappedTable) -> Step:
+    """The name of the source's step has no table in it: older runs have begun such steps."""
+    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(t.shadow.sql)
+    gone = Statement(drop, "the shadow table", t.shadow, AX, kind=Kind.TABLE, verb=Verb.DROP)
+    return Step("shadow" if t.is_source else f"shadow {t.name}", (gone,), (t.shadow,), AX)
+
+
+def _drop_retired(plan: Plan) -> Step:
+    """All in one statement: a policy of one retired table may read another, in both directions."""
+    tables = tuple(t.retired for t in plan.swapped)
+    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(t.sql for t in tables))
+    why = "the retired table" if len(tables) == 1 else "the retired tables: a policy of one may read another"
+    return Step("retired", (Statement(drop, why, plan.retired, AX, kind=Kind.TABLE, verb=Verb.DROP),), tables, AX)
+
+
 def _restore_source(plan: Plan) -> list[Statement]:
-    out = _drop_triggers(plan, Direction.FORWARD)
+    publication = [drop_publication(plan)] if plan.mode == "logical" else []
+    out = [*publication, *_triggers_off(plan, plan.swapped[0], Direction.FORWARD)]
     alter = sql.SQL("ALTER TABLE {} ").format(plan.source.sql)
     column = sql.Identifier(plan.identity)
     if plan.identity_added:
@@ -127,25 +154,33 @@ def finalize_steps(plan: Plan, *, drop_legacy: bool, compat: bool = True) -> lis
 
     `compat` False: the compat columns went in an earlier `finalize`, and a column of that name is the application's now.
     """
-    guards = [s.reversed() for s in source_guards(plan, plan.source, Direction.REVERSE)]
-    off = [s for s in _drop_triggers(plan, Direction.REVERSE) if s not in guards]
-    steps = [Step("capture", tuple(off), (plan.source,), AX)]
+    steps = []
+    for t in plan.swapped:
+        guards = [g.reversed() for g in swapped_guards(plan, t, Direction.REVERSE)]
+        off = [s for s in _triggers_off(plan, t, Direction.REVERSE) if s not in guards]
+        if t.is_source and plan.mode == "logical":
+            off.insert(0, drop_publication(plan))
+        steps.append(Step("capture" if t.is_source else f"capture {t.name}", tuple(off), (t.name,), AX))
     if plan.mode == "logical":
         steps.append(Step(SLOT, (drop_slot(plan),)))
     if views := drop_set_aside(plan):
         steps.append(Step("kept views and functions", tuple(views)))
-    drop = sql.SQL("DROP TABLE IF EXISTS {}").format(plan.retired.sql)
-    retired = Statement(drop, "the retired table", plan.retired, AX, kind=Kind.TABLE, verb=Verb.DROP)
-    steps.append(Step("retired", (retired,), (plan.retired,), AX))
-    steps.append(Step("queue", (*_drop_queue(plan), *_drop_functions(plan, [*CAPTURES, "guard_forward"]))))
+    steps.append(_drop_retired(plan))
+    noted_no_more = (reference_guard_function(plan, r, Direction.REVERSE, noted=False) for r in plan.all_references)
+    steps.append(
+        Step(
+            "queue",
+            (*noted_no_more, *_drop_queue(plan), *_drop_functions(plan, [*capture_function_names(plan), "guard_forward"])),
+        )
+    )
     steps += [Step(f"second names of {table}", tuple(gone), (table,), AX) for table, gone in drop_compat(plan) if compat]
     steps += [Step(f"check {r.table}", tuple(_drop_check(r)), (r.table,), AX) for r in plan.references if r.columns.not_null]
     if functions := _drop_functions(plan, compat_function_names(plan)):
         steps.append(Step("functions of second names", tuple(functions)))
-    return [*steps, *_drop_legacy(plan, guards)] if drop_legacy else steps
+    return [*steps, *_drop_legacy(plan)] if drop_legacy else steps
 
 
-def _drop_legacy(plan: Plan, guards_off: list[Statement]) -> list[Step]:
+def _drop_legacy(plan: Plan) -> list[Step]:
     """Drop the integer columns, and with each the guards that fill it."""
     steps = []
     drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
@@ -154,10 +189,13 @@ def _drop_legacy(plan: Plan, guards_off: list[Statement]) -> list[Step]:
         column = drop.format(ref.table.sql, sql.Identifier(ref.columns.legacy_column))
         gone = Statement(column, "the integer reference", ref.table, AX, kind=Kind.COLUMN, verb=Verb.DROP)
         steps.append(Step(f"reference {ref.table}.{ref.columns.number}", (*guards, gone), (ref.table,), AX))
-    own = [*guards_off]
-    for name in (plan.legacy_key, *(r.legacy_column for r in plan.own_references)):
-        column = drop.format(plan.source.sql, sql.Identifier(name))
-        own.append(Statement(column, "the integer key", plan.source, AX, kind=Kind.COLUMN, verb=Verb.DROP))
-    steps.append(Step("legacy key", tuple(own), (plan.source,), AX))
-    steps.append(Step("guards", (*_drop_functions(plan, _guard_names(plan)), *drop_spare_sequence(plan))))
+    for t in reversed(plan.swapped):
+        own = [g.reversed() for g in swapped_guards(plan, t, Direction.REVERSE)]
+        key = (plan.legacy_key,) if t.is_source else ()
+        for name in (*key, *(r.legacy_column for r in t.references)):
+            column = drop.format(t.name.sql, sql.Identifier(name))
+            own.append(Statement(column, "the integer key", t.name, AX, kind=Kind.COLUMN, verb=Verb.DROP))
+        steps.append(Step("legacy key" if t.is_source else f"integers of {t.name}", tuple(own), (t.name,), AX))
+    rest = (*_drop_functions(plan, _guard_names(plan)), *drop_spare_sequence(plan), *drop_mapping(plan))
+    steps.append(Step("guards", rest))
     return steps

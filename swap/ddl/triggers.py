@@ -1,6 +1,6 @@
-"""User triggers: the source's own, and those of reference tables that are bound to an exchanged column or to the source.
+"""User triggers: those of swapped tables, and those of reference tables that are bound to an exchanged column or a swapped table.
 
-The source's are disabled on the retired table and created on the new one. The others are created again where that is
+Those of swapped tables are disabled on the retired table and created on the new one. The others are created again where that is
 needed: swap.plan.trigger_bindings says how each is bound.
 """
 
@@ -19,14 +19,14 @@ ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISA
 
 
 def quiet_triggers(plan: Plan) -> list[Statement]:
-    """Disable the source's user triggers: replay maintains the retired table, and must not fire them."""
+    """Disable the swapped tables' user triggers: replay maintains the retired tables, and must not fire them."""
     alter = sql.SQL("ALTER TABLE {} {} TRIGGER {}")
     why = "replay into the retired table fires no user trigger"
     out = []
-    for t in plan.source_table.triggers:
+    for table, t in ((swapped.name, t) for swapped in plan.swapped for t in plan.table_of(swapped).triggers):
         name = sql.Identifier(t.name)
-        off, on = (alter.format(plan.source.sql, verbatim(state), name) for state in ("DISABLE", ENABLE[t.enabled]))
-        out.append(Statement(off, why, plan.source, AX, on, kind=Kind.TRIGGER))
+        off, on = (alter.format(table.sql, verbatim(state), name) for state in ("DISABLE", ENABLE[t.enabled]))
+        out.append(Statement(off, why, table, AX, on, kind=Kind.TRIGGER))
     return out
 
 
@@ -48,18 +48,20 @@ def user_triggers(plan: Plan) -> list[Statement]:
 def _created(plan: Plan, how: Binding) -> list[Statement]:
     return [
         create_trigger(t.name, g)
-        for t in (plan.source_table, *_references(plan))
+        for t in (*(plan.table_of(s) for s in plan.swapped), *_references(plan))
         for g in t.triggers
-        if binding(g, plan.pairs_of(t.name)) is how and (t.oid == plan.source_table.oid or _rebuilt(plan, t, g))
+        if binding(g, plan.pairs_of(t.name)) is how and (plan.swapped_table(t.name) or _rebuilt(plan, t, g))
     ]
 
 
 def _rebuilt(plan: Plan, table: Table, trigger: Trigger) -> bool:
-    return binding(trigger, plan.pairs_of(table.name)) is Binding.names or refers_to(trigger, plan.source_table.oid)
+    """Whether a trigger of a table that stays is created again."""
+    swapped = (plan.table_of(t).oid for t in plan.swapped)
+    return binding(trigger, plan.pairs_of(table.name)) is Binding.names or any(refers_to(trigger, oid) for oid in swapped)
 
 
 def _references(plan: Plan) -> list[Table]:
-    return [t for t in plan.catalog.tables if t.oid != plan.source_table.oid]
+    return [t for t in plan.catalog.tables if plan.swapped_table(t.name) is None]
 
 
 def create_trigger(table: TableName, t: Trigger) -> Statement:
@@ -76,4 +78,7 @@ def create_trigger(table: TableName, t: Trigger) -> Statement:
     for e in t.extensions:
         create += sql.SQL("; ALTER TRIGGER {} ON {} DEPENDS ON EXTENSION {}").format(name, table.sql, sql.Identifier(e))
     drop = sql.SQL("DROP TRIGGER {} ON {}").format(name, table.sql)
-    return Statement(create, "user trigger", table, AX, drop, kind=Kind.TRIGGER, verb=Verb.CREATE, object=part(table, t.name))
+    label = part(table, t.name)
+    return Statement(
+        create, "user trigger", table, AX, drop, kind=Kind.TRIGGER, verb=Verb.CREATE, object=label, path=t.meaning.path
+    )  # fmt: skip

@@ -37,7 +37,8 @@ def create_view(view: View) -> list[Statement]:
     if view.kind == "m" and view.populated and is_small(view):
         steps += refresh(view)
     drop = sql.SQL("DROP {} {}").format(kind, name)
-    return [Statement(sql.SQL("; ").join(steps), "by its own text", view.name, AX, drop, kind=Kind.VIEW, verb=Verb.CREATE)]
+    text, why, path = sql.SQL("; ").join(steps), "by its own text", view.meaning.path
+    return [Statement(text, why, view.name, AX, drop, kind=Kind.VIEW, verb=Verb.CREATE, path=path)]
 
 
 def _create(view: View) -> Query:

@@ -27,6 +27,7 @@ class MissingRight(NamedTuple):
 class SequenceUser(NamedTuple):
     """An object that uses the sequence of an identity column."""
 
+    table_oid: int
     column: str
     sequence: str
     user: str
@@ -77,7 +78,7 @@ def _owner_rights(conn: Connection, subject: Subject) -> list[Finding]:
             "grants", t.name, f"its owner {t.owner} has given up {r.privilege} on it",
             f"GRANT {r.privilege} ON {t.name} TO {quote(t.owner)}; and REVOKE it again afterwards.",
         )
-        for r in read(conn, MissingRight, "owner_rights.sql", oids=list(tables), source=subject.source.oid)
+        for r in read(conn, MissingRight, "owner_rights.sql", oids=list(tables), sources=[t.oid for t in subject.rebuilt])
         for t in (tables[r.table_oid],)
     ]  # fmt: skip
 
@@ -85,13 +86,14 @@ def _owner_rights(conn: Connection, subject: Subject) -> list[Finding]:
 def _identity_sequences(conn: Connection, subject: Subject) -> list[Finding]:
     """H31: the sequence of an identity cannot be given to another table. It is dropped, and a new one gets its name."""
     source = subject.source
+    names = {t.oid: t.name for t in subject.rebuilt}
     found = [
         blocker(
-            "identity-sequence", qualified(source.name, r.column),
+            "identity-sequence", qualified(names[r.table_oid], r.column),
             f"its sequence {r.sequence} is used by {r.user} too, which would hold on to a sequence that is gone",
             "Give that one a sequence of its own.",
         )
-        for r in read(conn, SequenceUser, "sequence_users.sql", source=source.oid)
+        for r in read(conn, SequenceUser, "sequence_users.sql", sources=list(names))
     ]  # fmt: skip
-    count = sum(s.identity for s in source.sequences)
+    count = sum(s.identity for t in subject.rebuilt for s in t.sequences)
     return or_ok(found, "identity-sequence", source.name, f"{count} identity columns; nothing else uses their sequences")

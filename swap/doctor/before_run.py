@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from swap.catalog.application import application_settings
 from swap.catalog.expressions import refuse_spliced
 from swap.core.config import Config
 from swap.core.connection import Connection
@@ -19,6 +20,7 @@ from swap.doctor.data import check_data
 from swap.doctor.declared import check_kinds, without
 from swap.doctor.dependents import check_dependents
 from swap.doctor.disk import check_disk, check_locks, free_bytes, needed_bytes
+from swap.doctor.expressions import check_expressions
 from swap.doctor.finding import Finding, Subject, warning
 from swap.doctor.key import check_identity, check_identity_data, check_key
 from swap.doctor.look_alikes import check_look_alikes
@@ -28,7 +30,7 @@ from swap.doctor.not_valid import check_not_valid
 from swap.doctor.partitions import check_partitions
 from swap.doctor.privileges import check_privileges
 from swap.doctor.publications import check_publications
-from swap.doctor.references import check_references
+from swap.doctor.references import check_references, printed_conditions
 from swap.doctor.replication import check_logical
 from swap.doctor.server import Server
 from swap.doctor.state import State, check_other_runs
@@ -80,10 +82,11 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
     kinds = check_kinds(conn, config)
     if any(f.object == str(config.source.name) for f in kinds):
         return [*kinds, *_not_tried(config, options)]
-    subjects = _subjects(conn, config, kinds)
+    may_try = server.may_temp and not server.standby  # without temporary tables no definition can be tried
+    subjects = _subjects(conn, config, kinds, may_try=may_try)
     if state.usable and (others := check_other_runs(conn, subjects.as_is)):
         return [*subjects.found, *others]
-    planned = _plan(conn, subjects, server)
+    planned = _plan(conn, subjects, may_try=may_try)
     subject = replace(subjects.as_is, plan=planned.plan)
     privileges = check_privileges(conn, subject, server)
     references = check_references(subject, planned.definitions)
@@ -107,29 +110,32 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
     ]
     found += _try_out(conn, subjects, planned.plan, found, options)
     if subjects.usable:
-        found += _check_rows(conn, subject, [*privileges, *references], options.scan_timeout_ms)
+        found += _check_rows(conn, subject, [*privileges, *references], options.scan_timeout_ms, may_try=may_try)
     return found
 
 
-def _subjects(conn: Connection, config: Config, kinds: list[Finding]) -> _Subjects:
+def _subjects(conn: Connection, config: Config, kinds: list[Finding], *, may_try: bool) -> _Subjects:
+    """`may_try`: the session may create temporary tables, in which the server prints a `where`."""
     config, catalog, undeclared = without(conn, config, {f.object for f in kinds})
     found = [*kinds, *undeclared, *check_key(catalog.source, config)]
-    found += check_identity(catalog.source, config, catalog.server_version)
+    found += check_identity(catalog.source, config)
     keyed = with_key(catalog.source, config)
     usable = keyed is not None and not any(f.status == "blocker" for f in found)
     config = keyed or config
     references = reference_columns(catalog, config)
+    if may_try:
+        references, unnamed = printed_conditions(conn, catalog, config, references)
+        found += unnamed
     catalog = with_dependents(conn, catalog, references)
     as_is = Subject(catalog, config, references)
     as_fixed = Subject(catalog, *assume_fixed(catalog, config, references))
     return _Subjects(found, as_is, as_fixed, keyed is not None, usable, complete=not (kinds or undeclared))
 
 
-def _plan(conn: Connection, subjects: _Subjects, server: Server) -> Planned:
+def _plan(conn: Connection, subjects: _Subjects, *, may_try: bool) -> Planned:
     if not subjects.keyed:
         return Planned(None, {}, ())
     fixed = subjects.as_fixed
-    may_try = server.may_temp and not server.standby  # without TEMP no definition can be tried
     return plan_for(conn, fixed.catalog, fixed.config, fixed.references, may_try=may_try)
 
 
@@ -152,16 +158,23 @@ def _not_tried(config: Config, options: Options) -> list[Finding]:
     return [warning("trial", config.source.name, "the target schema was not tried out", "Mend the blockers first.")]
 
 
-def _check_rows(conn: Connection, subject: Subject, about: list[Finding], timeout_ms: int) -> list[Finding]:
+def _check_rows(
+    conn: Connection, subject: Subject, about: list[Finding], timeout_ms: int, *, may_try: bool
+) -> list[Finding]:  # fmt: skip
     """The checks that read rows. They need columns of the right types, and no policy that hides rows: `about` says so."""
     if any(f.status == "blocker" and f.name in UNREADABLE for f in about):
         return [warning("reference-data", subject.source.name, "not checked", "Mend the blockers first.")]
     config = subject.config
+    settings = application_settings(conn, subject.source.owner, config.application.settings)
+    expressions = check_expressions(conn, subject, settings, timeout_ms, may_try=may_try)
+    if any(f.status == "blocker" and f.name == "index" for f in expressions):  # before 17 the table cannot be read then
+        return [*expressions, warning("reference-data", subject.source.name, "not checked", "Mend the blockers first.")]
     found = look_alikes(conn, subject.source.name, config.source.key, config.names.state_schema)
     declared = {(r.table, r.column) for r in subject.references}
     return [
         *check_identity_data(conn, subject, timeout_ms),
         *check_data(conn, subject, timeout_ms),
         *check_not_valid(conn, subject, timeout_ms),
+        *expressions,
         *check_look_alikes(found, declared, config.ignore),
     ]

@@ -59,14 +59,14 @@ def _dependent(d: Dependent) -> Finding:
 def _grants(conn: Connection, subject: Subject) -> Iterator[Finding]:
     """A right that another role granted, by its grant option, is granted by that role again on the tables and their columns.
     Elsewhere it is refused."""
-    tables = [(subject.source, subject.source.grants)]
-    for t in (t for t in subject.tables if t is not subject.source):
+    tables = [(t, t.grants) for t in subject.rebuilt]
+    for t in (t for t in subject.tables if t not in subject.rebuilt):
         columns = {c for r in subject.references if r.table == t.name for c in (r.column, r.uuid_column)}
         tables.append((t, tuple(g for g in t.grants if g.column in columns)))
     for table, held in tables:
         yield from _grantors(conn, table, held, subject.catalog.role)
     relations = [(str(v.name), v.owner, v.grants) for v in subject.catalog.views]
-    relations += [(str(s.name), subject.source.owner, s.grants) for s in subject.source.sequences if s.identity]
+    relations += [(str(s.name), t.owner, s.grants) for t in subject.rebuilt for s in t.sequences if s.identity]
     relations += [(f.signature, f.owner, f.grants) for f in subject.catalog.functions]
     for name, owner, grants in relations:
         for grantor in sorted({g.grantor for g in grants if g.grantor != owner}):

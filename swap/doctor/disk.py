@@ -9,24 +9,14 @@ from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.doctor.finding import Finding, Subject, blocker, ok, warning
 from swap.doctor.server import Server
+from swap.plan import estimate
 
-UUID_BYTES = 16
-QUEUE_SHARE = 10  # of the change tables: a backlog of a tenth of the source is large
 LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "::1")
 
 
 def needed_bytes(subject: Subject) -> int:
-    """Bytes for the shadow and its indexes, the change tables, a new version of each row of each reference, the new indexes there,
-    and the WAL of all that."""
-    source = subject.source
-    shadow = source.total_bytes + source.rows_estimate * UUID_BYTES
-    references = 0
-    for table in subject.tables:
-        columns = {r.column for r in subject.others if r.table == table.name}
-        if columns:
-            indexes = sum(i.size_bytes for i in table.indexes if columns.intersection(i.columns))
-            references += table.heap_bytes + table.rows_estimate * UUID_BYTES * len(columns) + 2 * indexes
-    return 2 * (shadow + references) + source.total_bytes // QUEUE_SHARE
+    """Bytes for the shadows and their indexes, the change tables, what is filled in place, and the WAL of all that."""
+    return estimate.needed_bytes(subject.catalog, subject.references)
 
 
 def free_bytes(conn: Connection, data_directory: str | None, source: Table) -> int | None:

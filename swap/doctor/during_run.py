@@ -21,10 +21,10 @@ from swap.state.journal import Run
 def check_during_run(conn: Connection, server: Server, run: Run) -> list[Finding]:
     """The checks that hold in every phase. Reads the catalog only."""
     plan = run.plan
-    names = {plan.source, plan.shadow, plan.retired, *(r.table for r in plan.references)}
+    names = {n for t in plan.swapped for n in (t.name, t.shadow, t.retired)} | {r.table for r in plan.references}
     found = {n: relation for n in sorted(names) if (relation := find_relation(conn, n))}
     relations = read_relations(conn, [relation.oid for relation in found.values()])
-    columns = read_targets(conn, found[plan.source].oid) if plan.source in found else []
+    columns = read_targets(conn, [found[t.name].oid for t in plan.swapped if t.name in found])
     targets = read_relations(conn, sorted({c.target_oid for c in columns}))
     return [
         *check_ownership(relations, server.role),

@@ -12,15 +12,16 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from psycopg import errors, sql
 
-from swap.catalog.model import Catalog, Table
+from swap.catalog.model import BoundPolicy, Catalog, Table
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName, quote
 from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql
-from swap.plan.model import ColumnPair, Plan, RefColumns
+from swap.plan.model import COLUMN, DERIVED, TABLE, ColumnPair, Plan, RefColumns
 from swap.plan.references import key_pair
+from swap.plan.strategy import existing
 
 PACKAGE = "swap.doctor"
 Status = Literal["ok", "warning", "blocker"]
@@ -73,14 +74,31 @@ class Subject:
 
     @property
     def others(self) -> tuple[RefColumns, ...]:
-        """The references of other tables, which are changed in place."""
-        return tuple(r for r in self.references if not r.own)
+        """The references that get a uuid column in place."""
+        return tuple(r for r in self.references if r.strategy == COLUMN)
+
+    @property
+    def derived(self) -> bool:
+        """Whether the uuids of the source are computed, so that it gets no column."""
+        return existing(self.catalog, self.config, self.references) == DERIVED
+
+    @property
+    def rebuilt(self) -> tuple[Table, ...]:
+        """The tables that get a shadow, the source first."""
+        names = {r.table for r in self.references if r.strategy == TABLE and not r.own}
+        return (self.source, *(t for t in self.tables if t.name in names))
+
+    @property
+    def bound_policies(self) -> tuple[BoundPolicy, ...]:
+        """The policies of other tables that read a table that gets a shadow."""
+        oids = {t.oid for t in self.rebuilt}
+        return tuple(p for p in self.catalog.policies if p.oid not in oids and not oids.isdisjoint(p.reads))
 
 
 def subject_of(plan: Plan) -> Subject:
     """The subject of a run: the application as it was when the run was planned."""
     config = Config.model_validate({"source": {"table": str(plan.source), "key": plan.key}})
-    return Subject(plan.catalog, config, (*(r.columns for r in plan.references), *plan.own_references), plan)
+    return Subject(plan.catalog, config, plan.all_references, plan)
 
 
 def ok(name: str, subject: object, detail: str) -> Finding:

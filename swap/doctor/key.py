@@ -24,7 +24,7 @@ from swap.doctor.finding import (
     scan,
     warning,
 )
-from swap.plan.model import INTEGERS, UUIDV7_SINCE, is_identity_index
+from swap.plan.model import DERIVED, INTEGERS, is_identity_index
 
 
 class Duplicate(NamedTuple):
@@ -79,15 +79,14 @@ def _default(source: Table, config: Config) -> list[Finding]:
     return []
 
 
-def check_identity(source: Table, config: Config, version: int) -> list[Finding]:
+def check_identity(source: Table, config: Config) -> list[Finding]:
     """The identity column is adopted where it is a plain uuid column. Where it does not exist, `prepare` adds it."""
     column = source.column(config.identity.column)
     where = qualified(source.name, config.identity.column)
     if config.identity.column == config.source.key:
         return [blocker("identity", where, "the identity column is the key itself", "[identity] column: name another one.")]
-    if config.identity.generate == "uuidv7" and version < UUIDV7_SINCE and not (column and column.default):
-        hint = '[identity] generate = "uuidv4", or give the column a default of your own.'
-        return [blocker("identity", where, "uuidv7() came with PostgreSQL 18; this server has none", hint)]
+    if column is None and config.identity.existing == DERIVED:
+        return [ok("identity", where, "does not exist and is not added: the uuids are derived from the integers")]
     if column is None:
         return [ok("identity", where, f"does not exist: `prepare` adds it ({config.identity.generate})")]
     if column.type != "uuid":

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from swap.core.connection import Connection
-from swap.core.names import MAX_BYTES, TableName, derive, expand, quote
+from swap.core.names import MAX_BYTES, TableName, derive, quote
 from swap.doctor.finding import Finding, Subject, blocker, or_ok, qualified, read
 from swap.plan.model import Plan
+from swap.plan.table_names import retired_name, shadow_name
 
 RENAME = "[names] in the configuration: choose another name, or rename what has it."
 
@@ -23,21 +24,24 @@ class Taken(NamedTuple):
 
 
 def new_tables(subject: Subject) -> dict[str, TableName]:
-    """The shadow and the retired table, by these words."""
-    source, names = subject.source.name, subject.config.names
-    return {
-        "shadow": source.renamed(expand(names.shadow, source.name)),
-        "retired": source.renamed(expand(names.retired, source.name)),
-    }
+    """The shadow and the retired table of the source, by these words; those of other tables by these words and the table."""
+    config, out = subject.config, {}
+    for t in subject.rebuilt:
+        of = "" if t is subject.source else f" of {t.name}"
+        out[f"shadow{of}"] = shadow_name(config, t.name)
+        out[f"retired{of}"] = retired_name(config, t.name)
+    return out
 
 
 def new_indexes(plan: Plan) -> Iterator[TableName]:
     """Every name that an index gets in the run, for a while or for good."""
-    own = [*plan.indexes, plan.key_index, *((plan.identity_index,) if plan.identity_index else ())]
-    for index in own:
-        yield index.table.renamed(index.build_name)
-    for rename in plan.retired_indexes:
-        yield plan.source.renamed(rename.after)
+    if plan.identity_index:
+        yield plan.source.renamed(plan.identity_index.build_name)
+    for t in plan.swapped:
+        for build_name in dict.fromkeys(i.build_name for i in (*t.indexes, t.key_index, t.pair_index) if i):
+            yield t.name.renamed(build_name)
+        for rename in t.retired_indexes:
+            yield t.name.renamed(rename.after)
     for ref in plan.references:
         built = [*(i for i in ref.indexes if not i.adopted), *ref.compat_indexes]
         names = {i.table.renamed(n) for i in (*built, *ref.parts, *ref.spares) for n in (i.build_name, i.retired_name) if n}
@@ -60,8 +64,9 @@ def _tables(tables: dict[str, TableName], subject: Subject) -> Iterator[Finding]
     for role, name in tables.items():
         if len(name.name.encode()) > MAX_BYTES:
             yield blocker("names", name, f"the {role} table's name is longer than {MAX_BYTES} bytes", RENAME)
-    if tables["shadow"] == tables["retired"]:
-        yield blocker("names", tables["shadow"], "shadow and retired table would have the same name", RENAME)
+    for name, count in Counter(tables.values()).items():
+        if count > 1:
+            yield blocker("names", name, "shadow and retired table would have the same name", RENAME)
     if subject.source.name in tables.values():
         yield blocker("names", subject.source.name, "shadow or retired table would have the source's own name", RENAME)
 

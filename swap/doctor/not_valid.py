@@ -32,7 +32,7 @@ def check_not_valid(conn: Connection, subject: Subject, timeout_ms: int) -> list
     for c in read(conn, Constraint, "not_valid.sql", oids=list(tables)):
         table = tables[c.table_oid]
         column = c.not_null_column
-        if column and (table.oid == subject.source.oid or column in _references(table, subject)):
+        if column and (table in subject.rebuilt or column in _references(table, subject)):
             hint = f"ALTER TABLE {table.name} VALIDATE CONSTRAINT {quote(c.name)}; or drop it."
             detail = "a NOT NULL that is NOT VALID: the uuid's side would be stricter, and fail on the rows that break it"
             found.append(blocker("not-valid", qualified(table.name, c.name), detail, hint))
@@ -47,7 +47,9 @@ def _references(table: Table, subject: Subject) -> set[str]:
 
 def _updated(table: Table, subject: Subject) -> Query | None:
     """The condition of the rows that the backfill updates; None: it updates none."""
-    if table.oid == subject.source.oid:
+    if table in subject.rebuilt:
+        if subject.derived or table.oid != subject.source.oid:
+            return None
         identity = table.column(subject.config.identity.column)
         if identity is None:
             return sql.SQL("true")

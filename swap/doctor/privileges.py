@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from swap.catalog.query import find_relation
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.doctor.finding import Finding, Subject, blocker, or_ok, qualified, read, read_values
@@ -65,9 +66,9 @@ def read_relations(conn: Connection, oids: Sequence[int]) -> list[Relation]:
     return read(conn, Relation, "relations.sql", oids=list(oids))
 
 
-def read_targets(conn: Connection, source: int) -> list[TargetColumn]:
-    """`source`: the oid of the table."""
-    return read(conn, TargetColumn, "targets.sql", source=source)
+def read_targets(conn: Connection, rebuilt: Sequence[int]) -> list[TargetColumn]:
+    """`rebuilt`: the oids of the tables that get a shadow."""
+    return read(conn, TargetColumn, "targets.sql", sources=list(rebuilt))
 
 
 def check_ownership(relations: Sequence[Relation], role: str) -> list[Finding]:
@@ -99,7 +100,7 @@ def check_schemas(relations: Sequence[Relation], role: str) -> list[Finding]:
 
 
 def check_targets(relations: Sequence[Relation], columns: Sequence[TargetColumn], role: str) -> list[Finding]:
-    """Tables that the source's foreign keys point to. The cutover locks them, and creates these foreign keys again."""
+    """Tables that the foreign keys of rebuilt tables point to. The cutover locks them, and creates these foreign keys again."""
     by_oid = {r.oid: r for r in relations}
     found = []
     for c in columns:
@@ -125,7 +126,7 @@ def check_attached(attached: Sequence[Attached], role: str) -> list[Finding]:
         for a in attached
         if not a.allowed
     ]  # fmt: skip
-    return or_ok(found, "attached-privileges", role, "types, trigger functions and sequences of the source can be used")
+    return or_ok(found, "attached-privileges", role, "types, trigger functions and sequences of the tables can be used")
 
 
 def check_row_security(relations: Sequence[Relation], role: str) -> list[Finding]:
@@ -146,7 +147,8 @@ def check_row_security(relations: Sequence[Relation], role: str) -> list[Finding
 def check_backfill_triggers(subject: Subject, server: Server) -> list[Finding]:
     """H14: an UPDATE of the backfill must fire no trigger of the application, unless the operator accepts that."""
     config, replica = subject.config, server.may_set_replica
-    columns = filled_columns(subject.catalog, config.identity.column, subject.references)
+    identity = None if subject.derived else config.identity.column
+    columns = filled_columns(subject.catalog, identity, subject.references)
     met = touched(subject.catalog, columns, config.names.state_schema, suppressed=replica)
     found = []
     for m in met:
@@ -162,23 +164,32 @@ def check_backfill_triggers(subject: Subject, server: Server) -> list[Finding]:
     return or_ok(found, "backfill-triggers", subject.source.name, f"the backfill fires no user trigger; {how}")
 
 
+def _neighbours(conn: Connection, subject: Subject) -> list[int]:
+    """The oids of tables outside whose foreign keys point at a rebuilt table: these keys are made anew."""
+    known = {t.name for t in subject.catalog.tables}
+    rebuilt = {t.name for t in subject.rebuilt}
+    names = sorted({fk.holder for fk in subject.catalog.foreign_keys if fk.target in rebuilt} - known)
+    return [found.oid for n in names if (found := find_relation(conn, n))]
+
+
 def check_privileges(conn: Connection, subject: Subject, server: Server) -> list[Finding]:
     """Every privilege that a run needs on the objects of the application. Reads the catalog only."""
-    source = subject.source
-    sequences = read_values(conn, "sequences.sql", oids=[source.oid])
+    rebuilt = [t.oid for t in subject.rebuilt]
+    sequences = read_values(conn, "sequences.sql", oids=rebuilt)
     views = [v.oid for v in subject.catalog.views]
-    changed = read_relations(conn, [*(t.oid for t in subject.catalog.tables), *views, *sequences])
-    under_policy = {p.oid for p in subject.catalog.policies if p.reads_source}
+    tables = [*(t.oid for t in subject.catalog.tables), *_neighbours(conn, subject)]
+    changed = read_relations(conn, [*tables, *views, *sequences])
+    under_policy = {p.oid for p in subject.bound_policies}
     under_policy |= {p.oid for p in new_policies(subject.catalog, subject.config)[0]}
     under_policy -= {r.oid for r in changed}
-    columns = read_targets(conn, source.oid)
+    columns = read_targets(conn, rebuilt)
     targets = read_relations(conn, sorted({c.target_oid for c in columns}))
     examined = {t.oid for t in subject.tables}
     return [
         *check_ownership([*changed, *read_relations(conn, sorted(under_policy))], server.role),
         *check_schemas(changed, server.role),
         *check_targets(targets, columns, server.role),
-        *check_attached(read(conn, Attached, "attached.sql", source=source.oid, key=subject.config.source.key), server.role),
+        *check_attached(read(conn, Attached, "attached.sql", sources=rebuilt), server.role),
         *check_row_security([r for r in changed if r.oid in examined], server.role),
         *check_backfill_triggers(subject, server),
     ]

@@ -45,7 +45,7 @@ def _publication(subject: Subject, table: Table, listed: Table, p: Publication) 
     if p.kind != "table":
         yield _wholesale(subject, table, p, at)
         return
-    if not p.owned and (table.name == subject.source.name or changed.intersection(p.columns)):
+    if not p.owned and (table in subject.rebuilt or changed.intersection(p.columns)):
         hint = f"GRANT {quote(p.owner)} TO {quote(subject.catalog.role)}; or ALTER PUBLICATION {quote(p.name)} OWNER TO …;"
         yield blocker("publication", at, f"the publication belongs to {p.owner}, and only its owner can change it", hint)
     lists = "its column list goes on by name" if p.columns else "the new columns are published as soon as they are there"

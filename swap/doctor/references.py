@@ -1,15 +1,19 @@
-"""References: foreign keys to the source, and columns that the configuration declares. Pure."""
+"""References: foreign keys to the source, and columns that the configuration declares. Pure, but for `printed_conditions`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from swap.catalog.model import ForeignKey
+from swap.catalog.model import Catalog, ForeignKey
+from swap.core.config import Config
+from swap.core.connection import Connection
+from swap.core.errors import UsageError
 from swap.core.names import TableName, quote
 from swap.doctor.finding import Finding, Subject, blocker, ok, qualified
 from swap.doctor.tables import check_columns
+from swap.plan.conditions import UnnamedOperatorError, condition_path, with_condition
 from swap.plan.key_columns import unvouched
-from swap.plan.model import RefColumns
+from swap.plan.model import TABLE, RefColumns
 
 Definitions = Mapping[tuple[TableName, str], str]
 
@@ -27,8 +31,9 @@ def check_references(subject: Subject, definitions: Definitions) -> list[Finding
         where = qualified(ref.table, ref.column)
         if not found:
             how = "declared in the configuration" if ref.declared else "a foreign key"
-            made = "adopted" if ref.adopted else "added"
-            found = [ok("reference", where, f"{how}; its uuid column {quote(ref.uuid_column)} is {made}")]
+            made = f"its uuid column {quote(ref.uuid_column)} is {'adopted' if ref.adopted else 'added'}"
+            made = "its table is rebuilt beside" if ref.strategy == TABLE and not ref.own else made
+            found = [ok("reference", where, f"{how}; {made}")]
         out += found
     for fk in subject.catalog.foreign_keys:
         out += _foreign_key(fk, subject, definitions)
@@ -36,7 +41,7 @@ def check_references(subject: Subject, definitions: Definitions) -> list[Finding
 
 
 def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
-    """A NOT NULL reference becomes a NOT NULL uuid, so each row needs a uuid at the moment when it is written (invariant 1)."""
+    """A NOT NULL reference becomes a NOT NULL uuid, so each row has to name somebody when the exchange makes it one."""
     where = qualified(ref.table, ref.column)
     drop = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP NOT NULL;"
     found = []
@@ -49,16 +54,6 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
         )
         add = f"ADD FOREIGN KEY ({quote(ref.column)}) REFERENCES {subject.source.name} NOT VALID"
         hint = f"{drop} or " + (" ".join(f"ALTER TABLE {t} {add};" for t in bare) if which else f"{add}.")
-        found.append(blocker("not-null-reference", where, detail, hint))
-    unique = [i.name for i in subject.catalog.table(ref.table).indexes if i.unique and not i.deferred and ref.column in i.columns]
-    if ref.not_null and ref.deferrable and unique:
-        detail = (
-            f"is NOT NULL and in {quote(unique[0])} under a DEFERRABLE foreign key: rows written before those they refer to hold "
-            "the same placeholder until these come, and two of them would collide"
-        )
-        hint = (
-            f"{drop} or ALTER CONSTRAINT … NOT DEFERRABLE, for the migration; or make {quote(unique[0])} INITIALLY DEFERRED too."
-        )
         found.append(blocker("not-null-reference", where, detail, hint))
     primary = subject.catalog.table(ref.table).primary_key
     if ref.where is not None and primary and ref.column in primary.columns:
@@ -117,3 +112,23 @@ def _foreign_key(fk: ForeignKey, subject: Subject, definitions: Definitions) -> 
             detail = f"the unique constraint of {fk.target} over ({columns}) cannot be rebuilt with a uuid"
             found.append(blocker("foreign-key", at, detail, _drop(fk)))
     return found
+
+
+def printed_conditions(
+    conn: Connection, catalog: Catalog, config: Config, references: tuple[RefColumns, ...]
+) -> tuple[tuple[RefColumns, ...], list[Finding]]:
+    """The references with each `where` as the server prints it, and a blocker for one that its text does not say.
+
+    One that is no condition stays as it is: the check of the rows runs it, and says so.
+    """
+    path = condition_path(conn, catalog, config) if any(r.where is not None for r in references) else ()
+    out, found = [], []
+    for ref in references:
+        try:
+            out.append(with_condition(conn, catalog.table(ref.table), ref, path))
+        except UnnamedOperatorError as e:
+            found.append(blocker("reference-where", qualified(ref.table, ref.column), e.message, e.hint))
+            out.append(ref)
+        except UsageError:
+            out.append(ref)
+    return tuple(out), found

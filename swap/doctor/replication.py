@@ -39,12 +39,12 @@ def check_logical(conn: Connection, subject: Subject) -> list[Finding]:
     if subject.config.sync.mode != "logical":
         return []
     source = subject.source
-    found = []
-    if source.replident != "d":
-        detail = "logical capture needs the default replica identity: the primary key"
-        found.append(
-            blocker("logical-capture", source.name, detail, f"ALTER TABLE {source.name} REPLICA IDENTITY DEFAULT; {TRIGGER}")
-        )
+    detail = "logical capture needs the default replica identity: the primary key"
+    found = [
+        blocker("logical-capture", t.name, detail, f"ALTER TABLE {t.name} REPLICA IDENTITY DEFAULT; {TRIGGER}")
+        for t in subject.rebuilt
+        if t.replident != "d"
+    ]
     (senders,) = read(conn, Senders, "senders.sql")
     if senders.used >= senders.most:
         detail = f"all {senders.most} walsenders are in use (max_wal_senders)"

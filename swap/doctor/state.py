@@ -62,7 +62,7 @@ def check_other_runs(conn: Connection, subject: Subject) -> list[Finding]:
     journal = Journal(conn, subject.config.names.state_schema, subject.source.name)
     found = []
     for run in journal.unfinished() if journal.exists() else []:
-        theirs = {run.plan.source, *(r.table for r in run.plan.references)}
+        theirs = {run.plan.source, *(r.table for r in run.plan.all_references)}
         for table in sorted(theirs.intersection(t.name for t in subject.tables)):
             detail = f"takes part in the run of {run.source}, which is {_words(run.phase)}"
             found.append(blocker("run", table, detail, "One after the other: finalize or abort that one first."))

@@ -15,8 +15,9 @@ from swap.plan.trigger_bindings import Binding, binding
 
 
 class FromSource(NamedTuple):
-    """A constraint trigger FROM the source, on another table."""
+    """A constraint trigger FROM a rebuilt table, on another table."""
 
+    from_oid: int
     schema: str
     relation: str
     trigger: str
@@ -32,10 +33,11 @@ def check_triggers(conn: Connection, subject: Subject) -> Iterator[Finding]:
             if not t.function.startswith(own):  # not a guard that an earlier run left: it writes only its own pair
                 yield from _order(table, t)
     oids = [t.oid for t in subject.catalog.tables]
-    for r in read(conn, FromSource, "triggers.sql", source=subject.source.oid, oids=oids):
+    rebuilt = {t.oid: t.name for t in subject.rebuilt}
+    for r in read(conn, FromSource, "triggers.sql", sources=list(rebuilt), oids=oids):
         on = TableName(r.schema, r.relation)
         detail = (
-            f"is a constraint trigger FROM {subject.source.name}: it would stay with the retired table, and be dropped with it"
+            f"is a constraint trigger FROM {rebuilt[r.from_oid]}: it would stay with the retired table, and be dropped with it"
         )
         yield blocker("trigger", qualified(on, r.trigger), detail, _drop(r.trigger, on))
 

@@ -93,7 +93,7 @@ def _widened(f: Function, subject: Subject) -> TableName | None:
     lists the columns of that moment; after an ADD COLUMN every call is an error."""
     if not f.lists_columns:
         return None
-    added = {r.oid: r.table for r in subject.others if not r.adopted or r.compat_column}
+    added = {r.oid: r.table for r in subject.references if not r.own and (not r.adopted or r.compat_column)}
     if (
         subject.config.names.compat
         or subject.source.column(subject.config.identity.column) is None

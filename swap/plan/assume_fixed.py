@@ -15,7 +15,7 @@ from dataclasses import replace
 from swap.catalog.model import Catalog, Column, Table
 from swap.core.config import Config
 from swap.core.names import MAX_BYTES, derive, expand
-from swap.plan.model import UUIDV7_SINCE, RefColumns
+from swap.plan.model import RefColumns
 
 
 def with_key(source: Table, config: Config) -> Config | None:
@@ -43,8 +43,6 @@ def assume_fixed(catalog: Catalog, config: Config, references: tuple[RefColumns,
     taken = {t.name: {c.name for c in t.columns} for t in catalog.tables}
     if not _usable(source.column(identity)):
         config = _with(config, "identity", column=_free(identity, taken[source.name]))
-    if config.identity.generate == "uuidv7" and catalog.server_version < UUIDV7_SINCE:
-        config = _with(config, "identity", generate="uuidv4")
     config = _with(config, "names", legacy_key=_free(config.names.legacy_key, taken[source.name]))
     taken[source.name] |= {config.identity.column, config.names.legacy_key, derive(config.identity.column, "_compat")}
     used: set[tuple[object, str]] = {(source.name, config.identity.column)}

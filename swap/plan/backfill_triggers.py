@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from swap.catalog.model import Catalog, Trigger
 from swap.core.names import TableName, quote
-from swap.plan.model import Plan, RefColumns
+from swap.plan.model import COLUMN, Plan, RefColumns
 
 SUPPRESS = "SET LOCAL session_replication_role = replica"
 STATES = {"O": "enabled", "A": "enabled ALWAYS", "R": "enabled REPLICA"}
@@ -33,10 +33,10 @@ class Touched:
         return STATES[self.trigger.enabled]
 
 
-def filled_columns(catalog: Catalog, identity: str, references: Iterable[RefColumns]) -> list[tuple[int, str]]:
-    """(table OID, column) of every column that a backfill may have to fill in place."""
-    columns = [(catalog.source.oid, identity)]
-    outside = [r for r in references if not r.own]
+def filled_columns(catalog: Catalog, identity: str | None, references: Iterable[RefColumns]) -> list[tuple[int, str]]:
+    """(table OID, column) of every column that a backfill may have to fill in place. `identity`: None where there is none."""
+    columns = [(catalog.source.oid, identity)] if identity else []
+    outside = [r for r in references if r.strategy == COLUMN]
     columns += [(r.oid, name) for r in outside for name in (r.uuid_column, r.compat_column) if name]
     by_oid = {t.oid: t for t in catalog.tables}
     existing = ((oid, name, by_oid[oid].column(name)) for oid, name in columns)
@@ -57,5 +57,5 @@ def touched(catalog: Catalog, columns: Iterable[tuple[int, str]], state_schema: 
 
 def touched_by(plan: Plan, *, suppressed: bool) -> list[Touched]:
     """The user triggers on the backfill of a plan."""
-    columns = filled_columns(plan.catalog, plan.identity, (r.columns for r in plan.references))
+    columns = filled_columns(plan.catalog, None if plan.derived else plan.identity, (r.columns for r in plan.references))
     return touched(plan.catalog, columns, plan.state_schema, suppressed=suppressed)

@@ -23,15 +23,17 @@ class _Origin:
     name: str
     unique: bool
     definition: str
+    path: tuple[str, ...]
 
 
 def with_compat_indexes(conn: Connection, plan: Plan) -> Plan:
     """The plan with a compat index for each index over a column that will have a compat column. Locks nothing."""
     if plan.compat_column is None:
         return plan
+    source = replace(plan.swapped[0], indexes=(*plan.swapped[0].indexes, *_of_source(conn, plan)))
     return replace(
         plan,
-        indexes=(*plan.indexes, *_of_source(conn, plan)),
+        swapped=(source, *plan.swapped[1:]),
         references=tuple(replace(r, compat_indexes=_of_reference(conn, plan, r)) for r in plan.references),
     )
 
@@ -43,10 +45,12 @@ def _of_source(conn: Connection, plan: Plan) -> tuple[IndexPlan, ...]:
     columns |= {r.uuid_column: r.compat_column for r in plan.own_references if r.compat_column}
     identity = next((i for i in plan.source_table.indexes if i.valid and is_identity_index(i, plan.identity)), None)
     out = []
-    for index in plan.indexes:
+    for index in plan.swapped[0].indexes:
         if index.as_constraint:
             continue
-        origin = _Origin(index.final_name or index.build_name, index.unique and not index.deferrable, index.definition)
+        origin = _Origin(
+            index.final_name or index.build_name, index.unique and not index.deferrable, index.definition, index.path
+        )
         definition = _renamed(conn, plan.source_table, origin, columns)
         if definition is None:
             continue
@@ -57,7 +61,7 @@ def _of_source(conn: Connection, plan: Plan) -> tuple[IndexPlan, ...]:
         out.append(
             IndexPlan(
                 plan.shadow, derive(name, "_new"), origin.unique, definition, final_name=name, retired_name=derive(name, "_old"),
-                constraint=constraint,
+                constraint=constraint, path=index.path,
             )
         )  # fmt: skip
     return tuple(out)
@@ -71,18 +75,20 @@ def _of_reference(conn: Connection, plan: Plan, ref: ReferencePlan) -> tuple[Ind
     table = plan.catalog.table(ref.table)
     planned = {i.build_name for r in plan.references if r.table == ref.table for i in r.indexes}
     origins = [
-        _Origin(i.final_name or i.build_name, i.unique and not i.deferrable, i.definition)
+        _Origin(i.final_name or i.build_name, i.unique and not i.deferrable, i.definition, i.path)
         for i in ref.indexes
         if not i.as_constraint
     ]
     origins += [
-        _Origin(i.name, i.unique and not i.deferrable, i.recipe)
+        _Origin(i.name, i.unique and not i.deferrable, i.recipe, i.meaning.path)
         for i in table.indexes
         if i.valid and not i.exclusion and columns.uuid_column in i.columns and i.name not in planned
     ]
     found = ((o, _renamed(conn, table, o, {columns.uuid_column: columns.compat_column})) for o in origins)
     return tuple(
-        IndexPlan(ref.table, derive(derive(o.name, f"_{columns.number}"), "_compat"), o.unique, text) for o, text in found if text
+        IndexPlan(ref.table, derive(derive(o.name, f"_{columns.number}"), "_compat"), o.unique, text, path=o.path)
+        for o, text in found
+        if text
     )
 
 
@@ -91,7 +97,7 @@ def _renamed(conn: Connection, table: Table, origin: _Origin, columns: dict[str,
     present = {c.name for c in table.columns}
     scratch_columns = [*map(like, table.columns), *(ScratchColumn(u, "uuid") for u in columns if u not in present)]
     with scratch_table(conn, scratch_columns) as scratch:
-        scratch.add_index(origin.definition, unique=origin.unique)
+        scratch.add_index(origin.definition, unique=origin.unique, path=origin.path)
         if not set(columns) & set(scratch.index.columns):
             return None
         for uuid, other in columns.items():

@@ -11,9 +11,10 @@ from enum import StrEnum
 
 from psycopg import sql
 
-from swap.catalog.model import Column
+from swap.catalog.model import Column, Table
 from swap.core.names import TableName
-from swap.plan.model import Plan
+from swap.plan.lookups import Lookups, lookups
+from swap.plan.model import INTEGERS, Plan, SwappedTable
 
 
 class Direction(StrEnum):
@@ -27,7 +28,8 @@ class Direction(StrEnum):
 class ColumnMapping:
     """`target` of the maintained table is `origin` of the captured one. `column`: the catalog's entry of the value's column.
 
-    With `lookup` it is the uuid of the row whose integer key `origin` holds. `written` False: the server generates it.
+    With `lookup` it is the other key of the source's row that `origin` names: the uuid before the cutover, the integer after it.
+    `written` False: the server generates it.
     """
 
     target: str
@@ -38,67 +40,129 @@ class ColumnMapping:
 
 
 @dataclass(frozen=True)
+class KeyColumn:
+    """A column of the key that capture notes. `origin`, `target`: its names on the captured and on the maintained side."""
+
+    origin: str
+    target: str
+    type: str
+
+
+@dataclass(frozen=True)
 class TableMapping:
-    """`origin` is captured, `target` is maintained. On either side `key` is the integer key and `uuid` the uuid."""
+    """One swapped table in one direction: `origin` is captured, `target` is maintained, `key` identifies their rows.
+
+    `origin_uuid`, `target_uuid`: the uuid of the row on either side; None where that side has none: in a table with references,
+    and in a source whose uuids are derived. `lookups_in`: how the value of a reference is found.
+    """
 
     direction: Direction
+    number: int
     origin: TableName
     target: TableName
-    origin_key: str
-    target_key: str
-    origin_uuid: str
-    target_uuid: str
+    key: tuple[KeyColumn, ...]
+    origin_uuid: str | None
+    target_uuid: str | None
     columns: tuple[ColumnMapping, ...]
+    lookups_in: Lookups
 
-    def value(self, mapped: ColumnMapping, alias: str = "s") -> sql.Composed:
-        """The SQL expression over the captured row `alias` that gives the maintained column's value.
+    @property
+    def is_source(self) -> bool:
+        return self.number == 0
 
-        A lookup is a scalar subquery. It costs one index probe per row, whatever the plan for the rest is, and none for a row
-        without a reference.
-        """
+    @property
+    def origin_key(self) -> str:
+        """The captured side's key, where it is a single column."""
+        (column,) = self.key
+        return column.origin
+
+    @property
+    def target_key(self) -> str:
+        """The maintained side's key, where it is a single column."""
+        (column,) = self.key
+        return column.target
+
+    @property
+    def integer_key(self) -> bool:
+        """Whether the key is a single integer."""
+        return len(self.key) == 1 and self.key[0].type in INTEGERS
+
+    def value(self, mapped: ColumnMapping, alias: str = "s") -> sql.Composable:
+        """The SQL expression over the captured row `alias` that gives the maintained column's value."""
         column = sql.Identifier(alias, mapped.origin)
         if not mapped.lookup:
             return sql.Composed([column])
-        return sql.SQL("CASE WHEN {c} IS NOT NULL THEN (SELECT p.{u} FROM {t} p WHERE p.{k} = {c}) END").format(
-            c=column, u=sql.Identifier(self.origin_uuid), t=self.origin.sql, k=sql.Identifier(self.origin_key)
-        )
+        return self.lookups_in.value(column, mapped.column)
 
     @property
     def lookups(self) -> tuple[ColumnMapping, ...]:
-        return tuple(m for m in self.columns if m.lookup)
+        """The columns whose value belongs to another row, of the source."""
+        return tuple(m for m in self.columns if m.lookup and not (self.is_source and m.target == self.target_uuid))
 
 
-def forward(plan: Plan) -> TableMapping:
-    """Source → shadow: the same column names. The uuid of each own reference is looked up."""
-    own = {r.uuid_column: r for r in plan.own_references}
+def forward(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
+    """Swapped table → its shadow: the same column names. The uuid of each reference is looked up. Without `table`: the source."""
+    t = table or plan.swapped[0]
+    catalog = plan.table_of(t)
+    looked_up = {r.uuid_column: r for r in t.references}
+    identity = plan.identity if t.is_source else None
     columns = [
         ColumnMapping(c.name, c.name, False, not c.generated, c)
-        for c in plan.source_table.columns
-        if c.name not in own and c.name != plan.identity
+        for c in catalog.columns
+        if c.name not in looked_up and c.name != identity
     ]
-    columns.append(ColumnMapping(plan.identity, plan.identity, False, True, plan.source_table.column(plan.identity)))
-    columns += [ColumnMapping(r.uuid_column, r.column, True, True, None) for r in own.values()]
-    if plan.compat_column:
-        columns.append(ColumnMapping(plan.compat_column, plan.identity, False, True, plan.source_table.column(plan.identity)))
-    columns += [ColumnMapping(r.compat_column, r.column, True, True, None) for r in own.values() if r.compat_column]
+    if t.is_source:
+        column = catalog.column(plan.identity)
+        columns.append(ColumnMapping(plan.identity, plan.key if plan.derived else plan.identity, plan.derived, True, column))
+    columns += [ColumnMapping(r.uuid_column, r.column, True, True, None) for r in looked_up.values()]
+    if t.is_source and plan.compat_column:
+        columns.append(ColumnMapping(plan.compat_column, plan.identity, False, True, catalog.column(plan.identity)))
+    columns += [ColumnMapping(r.compat_column, r.column, True, True, None) for r in looked_up.values() if r.compat_column]
     return TableMapping(
-        Direction.FORWARD, plan.source, plan.shadow, plan.key, plan.key, plan.identity, plan.identity, tuple(columns),
+        direction=Direction.FORWARD, number=t.number, origin=t.name, target=t.shadow,
+        key=tuple(KeyColumn(k, k, _type(catalog, k)) for k in t.key),
+        origin_uuid=None if plan.derived else identity, target_uuid=identity,
+        columns=tuple(columns), lookups_in=lookups(plan, forward=True, to_uuid=True),
     )  # fmt: skip
 
 
-def reverse(plan: Plan) -> TableMapping:
-    """New table → retired: the captured table has the column names of after the cutover, the retired one those of before."""
-    after = {r.before: r.after for r in plan.renames}
+def reverse(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
+    """New table → retired: the captured table has the column names of after the cutover, the retired one those of before.
+
+    The integer of a reference is looked up by its uuid: the integer beside it is only what a trigger filled. Without `table`:
+    the source.
+    """
+    t = table or plan.swapped[0]
+    catalog = plan.table_of(t)
+    after = {r.before: r.after for r in plan.renames_of(t)}
+    integers = {r.column for r in t.references}
     columns = [
-        ColumnMapping(c.name, after.get(c.name, c.name), False, not c.generated, c)
-        for c in plan.source_table.columns
-        if c.name != plan.identity
+        ColumnMapping(c.name, c.name if c.name in integers else after.get(c.name, c.name), c.name in integers, not c.generated, c)
+        for c in catalog.columns
+        if not (t.is_source and c.name == plan.identity)
     ]
-    columns.append(ColumnMapping(plan.identity, plan.key, False, True, plan.source_table.column(plan.identity)))
+    uuid = None if plan.derived or not t.is_source else plan.identity
+    if uuid:
+        columns.append(ColumnMapping(uuid, plan.key, False, True, catalog.column(uuid)))
     return TableMapping(
-        Direction.REVERSE, plan.source, plan.retired, plan.legacy_key, plan.key, plan.key, plan.identity, tuple(columns),
+        direction=Direction.REVERSE, number=t.number, origin=t.name, target=t.retired,
+        key=tuple(KeyColumn(after.get(k, k), k, _type(catalog, k)) for k in t.key),
+        origin_uuid=plan.key if t.is_source else None, target_uuid=uuid,
+        columns=tuple(columns), lookups_in=lookups(plan, forward=False, to_uuid=False),
     )  # fmt: skip
+
+
+def _type(table: Table, column: str) -> str:
+    found = table.column(column)
+    return found.type if found else "bigint"
 
 
 def table_mapping(plan: Plan, name: str) -> TableMapping:
-    return forward(plan) if name is Direction.FORWARD else reverse(plan)
+    """The mapping of the source in a direction."""
+    return table_mappings(plan, name)[0]
+
+
+def table_mappings(plan: Plan, name: str) -> tuple[TableMapping, ...]:
+    """The mappings of all swapped tables in a direction, the source first."""
+    way = forward if name is Direction.FORWARD else reverse
+    return tuple(way(plan, t) for t in plan.swapped)

@@ -6,6 +6,8 @@ An index of a partitioned table is made of the indexes of its partitions, which 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from swap.catalog.model import Catalog, Index, Table
 from swap.core.names import TableName, derive
 from swap.plan.model import (
@@ -23,27 +25,28 @@ Definitions = dict[tuple[TableName, str], str]
 """Index definitions over the uuid columns, by table and name, as the server prints them (swap.plan.rewrite)."""
 
 
-def plain_unique(table: TableName, name: str, column: str) -> IndexPlan:
-    """A unique index on one column that only swap needs, so it takes no name of the application's."""
-    quoted = '"' + column.replace('"', '""') + '"'
+def plain_unique(table: TableName, name: str, columns: Iterable[str]) -> IndexPlan:
+    """A unique index on plain columns that only swap needs, so it takes no name of the application's."""
+    quoted = ", ".join('"' + c.replace('"', '""') + '"' for c in columns)
     return IndexPlan(table, derive(name, "_key"), True, f"USING btree ({quoted})")
 
 
-def shadow_indexes(source: Table, shadow: TableName, identity: str, rewritten: Definitions) -> tuple[IndexPlan, ...]:
-    """Every index of the source, on the shadow. The primary key serves for the identity column's own unique index."""
+def shadow_indexes(table: Table, shadow: TableName, identity: str, rewritten: Definitions) -> tuple[IndexPlan, ...]:
+    """Every index of a swapped table, on its shadow. The primary key serves for the identity column's own unique index."""
     return tuple(
         IndexPlan(
             table=shadow,
             build_name=derive(i.name, "_new"),
             unique=i.unique,
-            definition=rewritten.get((source.name, i.name), i.recipe),
+            definition=rewritten.get((table.name, i.name), i.recipe),
             final_name=i.name,
             retired_name=derive(i.name, "_old"),
             constraint=_constraint(i),
             as_constraint=i.exclusion,
             attributes=_attributes(i, tablespace=i.tablespace),
+            path=i.meaning.path,
         )
-        for i in source.indexes
+        for i in table.indexes
         if i.valid and not is_identity_index(i, identity)
     )
 
@@ -97,6 +100,7 @@ def _equivalent(
         adopted=adopted is not None,
         on_only=table.kind == "p",
         part_of=part_of,
+        path=index.meaning.path,
     )
 
 

@@ -13,12 +13,30 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
-from swap.catalog.model import Catalog, ForeignKey, Index, Table
+from swap.catalog.model import BoundPolicy, Catalog, ForeignKey, Index, Table
+from swap.core.application_settings import Settings
 from swap.core.names import TableName, derive
+from swap.plan.index_plan import PRIMARY, UNIQUE, BackedConstraint, IndexAttributes, IndexPlan, PartOf
 from swap.plan.policies import NewPolicy
+
+__all__ = [
+    "PRIMARY",
+    "UNIQUE",
+    "BackedConstraint",
+    "IndexAttributes",
+    "IndexPlan",
+    "PartOf",
+    "Plan",
+]
 
 INTEGERS = ("smallint", "integer", "bigint")
 UUIDV7_SINCE = 180000
+
+TABLE, COLUMN = "table", "column"
+"""What happens to a table with a reference: it is rebuilt beside (a swapped table), or gets a uuid column in place."""
+
+ADOPTED, DERIVED, ADDED = "adopted", "derived", "column"
+"""Where a row's uuid comes from: a column of the application's, a keyed function of the integer, a column that swap adds."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +67,8 @@ class ColumnPair(NamedTuple):
 class RefColumns:
     """One reference: a table and its columns, by their names before the cutover.
 
-    `own`: the reference is in the source itself, so its uuid is in the shadow only and is looked up when a row is copied.
+    `own`: the reference is in the source itself. `strategy`: of its table, TABLE or COLUMN. With TABLE, and in the source, the
+    uuid is in the shadow only, and is looked up when a row is copied.
     `adopted`: the application has the uuid column. `declared`: no foreign key vouches for every row, so a row may refer to no
     row of the source. `not_null`: each row has a key. It is False where only some rows (`where`) are references at all.
     """
@@ -64,102 +83,13 @@ class RefColumns:
     declared: bool
     own: bool
     not_null: bool
-    deferrable: bool
     where: str | None
     compat_column: str | None = None  # takes the name of `uuid_column` in the cutover, with `[names] compat`
+    strategy: str = COLUMN
 
     @property
     def pair(self) -> ColumnPair:
         return ColumnPair(self.column, self.uuid_column, self.legacy_column)
-
-
-PRIMARY, UNIQUE = "p", "u"  # pg_constraint.contype
-
-
-@dataclass(frozen=True)
-class BackedConstraint:
-    """The constraint that an index backs. `type`: pg_constraint.contype, p | u | x."""
-
-    type: str
-    deferrable: bool = False
-    deferred: bool = False
-    comment: str = ""
-
-    @property
-    def timing(self) -> str:
-        """The end of ADD CONSTRAINT, with a space in front."""
-        return (" DEFERRABLE" if self.deferrable else "") + (" INITIALLY DEFERRED" if self.deferred else "")
-
-
-@dataclass(frozen=True)
-class IndexAttributes:
-    """What CREATE INDEX does not say. `clustered` and `replica_identity` are marks that a table has on one index.
-
-    `statistics`: targets of expressions, by their number in the index.
-    """
-
-    comment: str = ""
-    tablespace: str = ""
-    statistics: tuple[tuple[int, int], ...] = ()
-    clustered: bool = False
-    replica_identity: bool = False
-
-    @property
-    def marked(self) -> bool:
-        return self.clustered or self.replica_identity
-
-
-@dataclass(frozen=True)
-class PartOf:
-    """The index of a partitioned table that a partition's index is attached to, by its name before the cutover."""
-
-    table: TableName
-    index: str
-
-
-@dataclass(frozen=True)
-class IndexPlan:
-    """An index to build. `definition` is its text from USING on.
-
-    With `as_constraint` it is the text of the constraint, which builds its own index.
-
-    The index is called `build_name` until the cutover. Then it takes `final_name`, the application's name, and the index that
-    had this name is called `retired_name`. `final_name` None: an index that only swap needs (legacy key, spare of a primary
-    key). `adopted`: the application built it. `on_only`: the index of a partitioned table, which is empty; the indexes of its
-    partitions are attached to it.
-    """
-
-    table: TableName
-    build_name: str
-    unique: bool
-    definition: str
-    final_name: str | None = None
-    retired_name: str | None = None
-    constraint: BackedConstraint | None = None
-    as_constraint: bool = False
-    attributes: IndexAttributes = IndexAttributes()
-    adopted: bool = False
-    on_only: bool = False
-    part_of: PartOf | None = None
-
-    @property
-    def is_primary(self) -> bool:
-        return self.constraint is not None and self.constraint.type == PRIMARY
-
-    @property
-    def is_unique_constraint(self) -> bool:
-        return self.constraint is not None and self.constraint.type == UNIQUE
-
-    @property
-    def deferrable(self) -> bool:
-        return self.constraint is not None and self.constraint.deferrable
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """`final_name` and `retired_name` of an index that replaces one of the application's."""
-        assert self.final_name is not None
-        assert self.retired_name is not None
-        return self.final_name, self.retired_name
 
 
 @dataclass(frozen=True)
@@ -193,33 +123,69 @@ class ReferencePlan:
 
 
 @dataclass(frozen=True)
+class SwappedTable:
+    """A table that gets a shadow, is captured and replayed, and exchanges names with its shadow: the source, which is number 0,
+    and each table whose references have the strategy TABLE.
+
+    `key`: the columns that identify a row, by their names before the cutover: the integer key of the source, the primary key of
+    another table. `key_index` is unique over them on the shadow, and serves replay. `references`: those of this table.
+    `pair_index`: of a source that was planned with logical capture, over both keys. After the cutover it is the replica identity,
+    so a DELETE brings both.
+    """
+
+    number: int
+    name: TableName
+    shadow: TableName
+    retired: TableName
+    key: tuple[str, ...]
+    references: tuple[RefColumns, ...]
+    key_index: IndexPlan
+    indexes: tuple[IndexPlan, ...]
+    retired_indexes: tuple[Rename, ...]
+    pair_index: IndexPlan | None = None
+
+    @property
+    def is_source(self) -> bool:
+        return self.number == 0
+
+    @property
+    def part(self) -> str:
+        """The name of the journal's rows for the copy of the table. The source's has no schema: so older runs go on."""
+        return self.name.name if self.is_source else str(self.name)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """The whole migration of one source. It is stored in the run's row; `catalog` is as it was at `prepare`."""
+    """The whole migration of one source. It is stored in the run's row; `catalog` is as it was at `prepare`.
+
+    `swapped`: the tables that are rebuilt beside, the source first. `references`: those that get a uuid column in place.
+    `existing`: where a row's uuid comes from, ADOPTED, DERIVED or ADDED.
+    """
 
     catalog: Catalog
     state_schema: str
-    source: TableName
-    shadow: TableName
-    retired: TableName
+    swapped: tuple[SwappedTable, ...]
     key: str
     legacy_key: str
     identity: str
-    identity_added: bool
+    existing: str
     generate: str
     references: tuple[ReferencePlan, ...]
-    own_references: tuple[RefColumns, ...]
-    key_index: IndexPlan
     identity_index: IndexPlan | None
-    indexes: tuple[IndexPlan, ...]
-    retired_indexes: tuple[Rename, ...]
     new_policies: tuple[NewPolicy, ...] = ()
     compat_column: str | None = None  # in the shadow: takes the name of the identity in the cutover
     mode: str = "trigger"
     legacy_overflow: str = "refuse"
+    resolver_roles: tuple[str, ...] = ()
+    settings: Settings = ()  # of the application's sessions, at `prepare` (swap.core.application_settings)
 
     def state(self, suffix: str) -> TableName:
         """A name in the state schema that belongs to this source alone: several sources share the schema."""
         return TableName(self.state_schema, derive(f"{self.source.name}_{self.tag}", f"_{suffix}"))
+
+    def change_table(self, table_no: int, number: int) -> TableName:
+        """The name of change table `table_no`, 0 or 1, of the swapped table `number`."""
+        return self.state(f"changes_{table_no}" if number == 0 else f"changes_{number}_{table_no}")
 
     @property
     def tag(self) -> int:
@@ -227,16 +193,71 @@ class Plan:
         return self.catalog.source.oid
 
     @property
+    def exceptions(self) -> TableName:
+        """The table (key, uuid) of the rows whose uuid no live row and no derivation tells. It outlives `abort`."""
+        return TableName(self.state_schema, f"exceptions_{self.tag}")
+
+    @property
+    def source(self) -> TableName:
+        return self.swapped[0].name
+
+    @property
+    def shadow(self) -> TableName:
+        """The source's shadow."""
+        return self.swapped[0].shadow
+
+    @property
+    def retired(self) -> TableName:
+        """What the source is called after the cutover."""
+        return self.swapped[0].retired
+
+    @property
+    def own_references(self) -> tuple[RefColumns, ...]:
+        """The references in the source itself."""
+        return self.swapped[0].references
+
+    @property
+    def identity_added(self) -> bool:
+        """Whether `prepare` adds the identity column to the source."""
+        return self.existing == ADDED
+
+    @property
+    def derived(self) -> bool:
+        """Whether the uuids are computed: then the source has no identity column."""
+        return self.existing == DERIVED
+
+    def swapped_table(self, name: TableName) -> SwappedTable | None:
+        """The swapped table of that name, or None."""
+        return next((t for t in self.swapped if t.name == name), None)
+
+    def table_of(self, t: SwappedTable) -> Table:
+        """The swapped table as the catalog has it."""
+        return self.catalog.source if t.is_source else self.catalog.table(t.name)
+
+    def renames_of(self, t: SwappedTable) -> tuple[Rename, ...]:
+        """The column renames of a shadow at the cutover, in an order in which they can run."""
+        compat = self._compat_renames if t.is_source else ()
+        return (*(r for pair in self.pairs_of(t.name) for r in pair.renames), *compat)
+
+    @property
     def renames(self) -> tuple[Rename, ...]:
-        """The shadow's column renames at the cutover, in an order in which they can run."""
-        return (*(r for pair in self.pairs_of(self.source) for r in pair.renames), *self._compat_renames)
+        """Those of the source's shadow."""
+        return self.renames_of(self.swapped[0])
 
     def pairs_of(self, table: TableName) -> tuple[ColumnPair, ...]:
-        """The exchanged columns of the source, its key first, or of a table with references."""
-        if table == self.source:
-            key = ColumnPair(self.key, self.identity, self.legacy_key)
-            return (key, *(r.pair for r in self.own_references))
-        return tuple(r.columns.pair for r in self.references if r.table == table)
+        """The exchanged columns of a swapped table (of the source its key first), or of a table with references."""
+        key = (ColumnPair(self.key, self.identity, self.legacy_key),) if table == self.source else ()
+        return (*key, *(r.pair for r in self.references_of(table)))
+
+    def references_of(self, table: TableName) -> tuple[RefColumns, ...]:
+        """The references in a table, whatever their strategy is."""
+        swapped = self.swapped_table(table)
+        return swapped.references if swapped else tuple(r.columns for r in self.references if r.table == table)
+
+    @property
+    def all_references(self) -> tuple[RefColumns, ...]:
+        """Every reference: those in place first, then those of the swapped tables."""
+        return (*(r.columns for r in self.references), *(r for t in self.swapped for r in t.references))
 
     @property
     def _compat_renames(self) -> tuple[Rename, ...]:
@@ -248,9 +269,15 @@ class Plan:
     def locked_tables(self) -> tuple[TableName, ...]:
         """Every table on which the cutover takes ACCESS EXCLUSIVE, by its name before the cutover."""
         fks = {t for f in self.catalog.foreign_keys if self.touches(f) for t in (f.holder, f.target)}
-        refs = {r.table for r in self.references}
-        policies = {p.table for p in self.catalog.policies if p.reads_source} | {p.table for p in self.new_policies}
-        return tuple(sorted({self.source, *fks, *refs, *policies}))
+        tables = {*(t.name for t in self.swapped), *(r.table for r in self.references)}
+        policies = {p.table for p in self.bound_policies} | {p.table for p in self.new_policies}
+        return tuple(sorted({*tables, *fks, *policies}))
+
+    @property
+    def bound_policies(self) -> tuple[BoundPolicy, ...]:
+        """The policies of other tables that read a swapped table: the exchange creates them again."""
+        oids = {self.table_of(t).oid: t.name for t in self.swapped}
+        return tuple(p for p in self.catalog.policies if p.table not in oids.values() and not oids.keys().isdisjoint(p.reads))
 
     @property
     def fingerprint(self) -> str:
@@ -258,8 +285,8 @@ class Plan:
         return hashlib.sha256(PLAN.dump_json(self)).hexdigest()[:16]
 
     def touches(self, fk: ForeignKey) -> bool:
-        """Whether the exchange adds the foreign key anew: it goes into or out of the source, or to a reference (a chain)."""
-        if self.source in (fk.table, fk.target):
+        """Whether the exchange adds the foreign key anew: it goes into or out of a swapped table, or to a reference (a chain)."""
+        if any(t.name in (fk.table, fk.target) for t in self.swapped):
             return True
         refs = {r.columns.column for r in self.references if r.table == fk.target}
         return not refs.isdisjoint(fk.target_columns)

@@ -10,17 +10,20 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
+from swap.catalog.application import application_settings, schemas_of
 from swap.catalog.dependents import load_dependents
 from swap.catalog.expressions import refuse_spliced
 from swap.catalog.load import load_catalog
-from swap.catalog.model import Catalog, Table
-from swap.catalog.scratch import CannotBuildError, like, scratch_table
+from swap.catalog.model import Catalog
+from swap.catalog.scratch import CannotBuildError
 from swap.core.config import Config
 from swap.core.connection import Connection, judged
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, parse_table
+from swap.plan.application import with_application, with_function_paths
 from swap.plan.compat_indexes import with_compat_indexes
-from swap.plan.model import Plan, RefColumns
+from swap.plan.conditions import with_conditions
+from swap.plan.model import TABLE, Plan, RefColumns
 from swap.plan.planner import make_plan
 from swap.plan.policies import new_policies
 from swap.plan.references import key_pair, reference_columns
@@ -50,10 +53,13 @@ def plan_for(
     rewritten = Rewritten({}, (), ())
     what = "the tables could not be tried out with a uuid key"
     try:
+        settings = application_settings(conn, catalog.source.owner, config.application.settings)
+        schemas = schemas_of(conn, settings)
+        catalog = with_function_paths(catalog, schemas)
         if may_try:
             rewritten = rewrite(conn, catalog, references, key_pair(config))
             catalog = replace(catalog, statistics=rewritten.statistics)
-        plan = make_plan(catalog, config, references, rewritten.definitions)
+        plan = with_application(make_plan(catalog, config, references, rewritten.definitions), settings, schemas)
         what = "the compatibility columns could not be tried out"
         plan = with_compat_indexes(conn, plan) if may_try else plan
     except CannotBuildError as e:
@@ -76,7 +82,7 @@ def read_plan(conn: Connection, config: Config) -> Plan:
     if problems := new_policies(catalog, config)[1]:
         raise UsageError(f"The policy {problems[0].object} {problems[0].detail}.", hint=problems[0].hint)
     references = reference_columns(catalog, config)
-    references = tuple(_with_where(conn, catalog.table(r.table), r) for r in references)
+    references = with_conditions(conn, catalog, config, references)
     planned = plan_for(conn, with_dependents(conn, catalog, references), config, references)
     if planned.failures:
         f = planned.failures[0]
@@ -90,34 +96,12 @@ def read_plan(conn: Connection, config: Config) -> Plan:
 
 
 def with_dependents(conn: Connection, catalog: Catalog, references: tuple[RefColumns, ...]) -> Catalog:
-    """The catalog with every view and function that must be created again: those over the source or a reference's columns."""
+    """The catalog with every view and function that must be created again: those over a table that is rebuilt, or over a
+    reference's columns."""
     columns = []
+    rebuilt = {catalog.source.oid, *(r.oid for r in references if r.strategy == TABLE)}
     for r in references:
         table = catalog.table(r.table)
-        columns += [(table.oid, c.attnum) for c in table.columns if not r.own and c.name in (r.column, r.uuid_column)]
-    found = load_dependents(conn, catalog.source.oid, columns, {t.oid: t.name for t in catalog.tables})
+        columns += [(table.oid, c.attnum) for c in table.columns if r.oid not in rebuilt and c.name in (r.column, r.uuid_column)]
+    found = load_dependents(conn, rebuilt, columns, {t.oid: t.name for t in catalog.tables})
     return replace(catalog, views=found.views, functions=found.functions, unclaimed=found.unclaimed)
-
-
-def _with_where(conn: Connection, table: Table, ref: RefColumns) -> RefColumns:
-    """The reference with its `where` as the server prints it.
-
-    Raises UsageError where it is not one expression over the other columns of the table.
-    """
-    if ref.where is None:
-        return ref
-    try:
-        with scratch_table(conn, map(like, table.columns)) as scratch:
-            scratch.add_check(ref.where)
-            printed = scratch.check
-    except CannotBuildError as e:
-        raise UsageError(
-            f"The `where` of the reference {ref.table}.{ref.column} is not a condition over that table: {e}.",
-            hint="Write one SQL condition over the table's own columns, such as \"actor_type = 'User'\".",
-        ) from None
-    if {ref.column, ref.uuid_column} & printed.columns:
-        raise UsageError(
-            f"The `where` of the reference {ref.table}.{ref.column} uses the reference itself, which is a uuid afterwards.",
-            hint="Write it over the other columns of the table, such as the type column of a polymorphic pair.",
-        )
-    return replace(ref, where=printed.text)

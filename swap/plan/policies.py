@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from swap.catalog.model import Catalog, Policy
+from swap.catalog.model import Catalog, Meaning, Policy
 from swap.core.config import Config, PolicyText
 from swap.core.names import TableName, parse_table, quote
 
@@ -13,19 +13,21 @@ WITHOUT_CHECK = {"r": "SELECT", "d": "DELETE"}
 
 @dataclass(frozen=True)
 class NewPolicy:
-    """A policy that has other expressions after the cutover. `old`: the policy that a revert puts back."""
+    """A policy that has other expressions after the cutover. `old`: the policy that a revert puts back. `path`: the search_path with
+    which the operator's text is read, that of the application; as of a statement."""
 
     oid: int
     table: TableName
     old: Policy
     using: str | None
     check: str | None
+    path: tuple[str, ...] = ()
 
     @property
     def policy(self) -> Policy:
         # A line comment at the end of an expression must not hide the parenthesis behind it.
         using, check = (f"{x}\n" if x is not None else None for x in (self.using, self.check))
-        return replace(self.old, using=using, check=check)
+        return replace(self.old, using=using, check=check, meaning=Meaning(self.path))
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from swap.catalog.model import Catalog, ForeignKey, Table
+from swap.catalog.model import Catalog
 from swap.core.config import Config
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, derive, parse_table, with_part
 from swap.plan.key_columns import key_columns, unvouched
 from swap.plan.model import ColumnPair, RefColumns
+from swap.plan.strategy import strategies, with_strategies
 
 EARLIER_GUARD = re.compile(r"^~swap_guard_(\d+)_")
 
@@ -22,7 +23,7 @@ EARLIER_GUARD = re.compile(r"^~swap_guard_(\d+)_")
 def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...]:
     """Every reference: from the catalog's foreign keys, overridden and completed by the configuration.
 
-    Raises RefusedError for a configured reference whose column does not exist.
+    Raises RefusedError for a configured reference whose column does not exist, and what `strategies` raises.
     """
     source = catalog.source
     key, identity = config.source.key, config.identity.column
@@ -53,12 +54,11 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
                 declared=bool(unvouched(catalog, info, column, fks)),
                 own=table == source.name,
                 not_null=col.not_null and not (override and override.where),
-                deferrable=_deferrable(info, fks),
                 where=override.where if override else None,
                 compat_column=derive(uuid_column, "_compat") if config.names.compat else None,
             )
         )
-    return tuple(out)
+    return with_strategies(tuple(out), strategies(catalog, config, out))
 
 
 def key_pair(config: Config) -> ColumnPair:
@@ -73,15 +73,6 @@ def _first_number(catalog: Catalog) -> int:
     """
     names = (EARLIER_GUARD.match(t.name) for table in catalog.tables for t in table.triggers)
     return 1 + max((int(n[1]) for n in names if n), default=0)
-
-
-def _deferrable(table: Table, fks: Iterable[ForeignKey]) -> bool:
-    """Whether a row may wait for its parent until the transaction ends.
-
-    Partitions may have foreign keys of their own: it is enough that rows of one partition may wait.
-    """
-    waits = [[fk.deferrable for fk in fks if heap.name in fk.heaps] for heap in table.heaps]
-    return any(w and all(w) for w in waits)
 
 
 def _only_reference(found: Iterable[tuple[TableName, str]], table: TableName) -> bool:

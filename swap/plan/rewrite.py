@@ -14,7 +14,7 @@ from swap.catalog.model import Catalog, Index, Statistics, Table
 from swap.catalog.scratch import CannotBuildError, ScratchColumn, like, scratch_table
 from swap.core.connection import Connection
 from swap.core.names import TableName
-from swap.plan.model import ColumnPair, RefColumns, is_identity_index
+from swap.plan.model import TABLE, ColumnPair, RefColumns, is_identity_index
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,21 @@ def _pairs(catalog: Catalog, table: TableName, references: Sequence[RefColumns],
     return [*own, *(r.pair for r in references if r.table == table)]
 
 
+def _rebuilt(catalog: Catalog, references: Sequence[RefColumns]) -> set[TableName]:
+    """The tables that get a shadow."""
+    return {catalog.source.name, *(r.table for r in references if r.strategy == TABLE)}
+
+
 def _indexes(
     conn: Connection, catalog: Catalog, references: Sequence[RefColumns], key: ColumnPair
 ) -> tuple[dict[tuple[TableName, str], str], list[RewriteFailure]]:
     definitions: dict[tuple[TableName, str], str] = {}
     failures: list[RewriteFailure] = []
+    rebuilt = _rebuilt(catalog, references)
     known: dict[tuple[object, ...], str] = {}  # partitions are alike: to rewrite three hundred one by one took seconds
     for root, table in ((t, x) for t in catalog.tables for x in (t, *t.partitions)):
         pairs = _pairs(catalog, root.name, references, key)
-        for index in _to_rewrite(table, pairs, key.uuid, own=table.name == catalog.source.name):
+        for index in _to_rewrite(table, pairs, key.uuid, rebuilt=root.name in rebuilt):
             alike = (root.name, table.columns, index.recipe, index.unique, index.constraint_type, table.kind)
             try:
                 text = known.get(alike) or _index(conn, table, index, pairs)
@@ -71,7 +77,7 @@ def _indexes(
     return definitions, failures
 
 
-def _to_rewrite(table: Table, pairs: list[ColumnPair], identity: str, *, own: bool) -> Iterator[Index]:
+def _to_rewrite(table: Table, pairs: list[ColumnPair], identity: str, *, rebuilt: bool) -> Iterator[Index]:
     """The indexes of a table that contain an integer and need an equivalent over the uuid."""
     integers, uuids = {p.integer for p in pairs}, {p.uuid for p in pairs}
     for index in table.indexes:
@@ -79,14 +85,14 @@ def _to_rewrite(table: Table, pairs: list[ColumnPair], identity: str, *, own: bo
             continue
         if uuids.intersection(index.columns):
             continue  # over the uuid column itself: it follows the rename by number
-        if index.exclusion and not own:
+        if index.exclusion and not rebuilt:
             continue  # it stays on the integer: it cannot be built beside writers
         yield index
 
 
 def _index(conn: Connection, table: Table, index: Index, pairs: list[ColumnPair]) -> str:
     with scratch_table(conn, _columns(table, pairs)) as scratch:
-        scratch.add_index(index.recipe, unique=index.unique, as_constraint=index.exclusion)
+        scratch.add_index(index.recipe, unique=index.unique, as_constraint=index.exclusion, path=index.meaning.path)
         as_constraint = table.kind == "p" and index.constraint_type in ("p", "u")
         if as_constraint:
             scratch.make_constraint(primary=index.primary)
@@ -106,7 +112,7 @@ def _statistics(
         integers, uuids = {p.integer for p in pairs}, {p.uuid for p in pairs}
         if not integers.intersection(s.columns) or uuids.intersection(s.columns):
             # On a reference, an object that names no integer follows by number.
-            built += [s] if s.table == catalog.source.name else []
+            built += [s] if s.table in _rebuilt(catalog, references) else []
             continue
         table = catalog.table(s.table)
         try:

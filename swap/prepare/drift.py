@@ -19,6 +19,7 @@ from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE
 from swap.ddl.compat import compat_trigger_names
 from swap.ddl.fence import FENCE
 from swap.ddl.guards import COMPLETE, GUARD
+from swap.ddl.not_null import integer_check_name
 from swap.ddl.replication import publication_name
 from swap.ddl.statistics import build_name
 from swap.plan.model import Plan
@@ -26,8 +27,10 @@ from swap.state.migration import Migration
 
 NAME = r'("(?:[^"]|"")+"|[^\s]+)'
 SUBJECT = re.compile(
-    rf"^(?:column|constraint|statistics|publication) {NAME}|^index CREATE (?:UNIQUE )?INDEX {NAME} ON|^trigger CREATE (?:CONSTRAINT )?TRIGGER {NAME}"
+    rf"^(?:column|attribute|comment|constraint|statistics|publication) {NAME}|^index CREATE (?:UNIQUE )?INDEX {NAME} ON|^trigger CREATE (?:CONSTRAINT )?TRIGGER {NAME}"
 )
+# Lines that version 0.1.0 did not record. Every table has an `attribute` line, so a recorded structure without one is that old.
+LATER = ("attribute ", "storage ", "rule ", "child ", "parent ", "comment ")
 VALID = re.compile(r"( NOT VALID)?( valid=[tf])?$")
 
 
@@ -37,7 +40,7 @@ def watched_tables(conn: Connection, plan: Plan) -> list[int]:
 
 
 def _watched(plan: Plan) -> set[TableName]:
-    return {plan.source, *(r.table for r in plan.references), plan.shadow, plan.retired}
+    return {*(n for t in plan.swapped for n in (t.name, t.shadow, t.retired)), *(r.table for r in plan.references)}
 
 
 def table_oids(conn: Connection, names: Iterable[TableName]) -> list[int]:
@@ -83,31 +86,44 @@ def drift(migration: Migration) -> list[str]:
 
 
 def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of either that the other has not, as text (`+`: new, `-`: gone)."""
+    """The lines of either that the other has not, as text (`+`: new, `-`: gone). What says most comes first: a new column has a line
+    of its own before that of its attributes."""
+    before, after = comparable(was, now)
+    changed = [("+", t, line) for t, line in sorted(after - before)] + [("-", t, line) for t, line in sorted(before - after)]
+    return [f"{sign} {t}: {line}" for sign, t, line in sorted(changed, key=lambda x: x[2].startswith(LATER))]
+
+
+def comparable(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Both as sets, without the kinds of lines that were not recorded yet when `was` was."""
     before, after = ({(tab, line) for tab, line in lines} for lines in (was, now))
-    return [f"+ {t}: {line}" for t, line in sorted(after - before)] + [f"- {t}: {line}" for t, line in sorted(before - after)]
+    if not any(line.startswith(LATER[0]) for _, line in before):
+        after = {(tab, line) for tab, line in after if not line.startswith(LATER)}
+    return before, after
 
 
 def foreign_drift(migration: Migration) -> list[str]:
     """`drift` without the objects that `prepare` and `sync` add, and without constraints that became validated."""
     conn, plan = migration.conn, migration.plan
     mine = own_names(plan)
-    was = {(t, VALID.sub("", line)) for t, line in migration.journal.baseline(migration.run.id) or []}
-    now = {(t, VALID.sub("", line)) for t, line in conn.execute(structure_now(plan)).fetchall()}
-    row = conn.execute("SELECT to_regclass(%s)::text", [plan.shadow.sql.as_string(conn)]).fetchone()
-    shadow = row[0] if row else None
+    before, after = comparable(migration.journal.baseline(migration.run.id) or [], conn.execute(structure_now(plan)).fetchall())
+    was, now = ({(t, VALID.sub("", line)) for t, line in lines} for lines in (before, after))
+    names = [t.shadow.sql.as_string(conn) for t in plan.swapped]
+    shadows = {r[0] for r in conn.execute("SELECT to_regclass(n)::text FROM unnest(%s::text[]) n", [names]).fetchall()}
     changed = [("+", *x) for x in sorted(now - was)] + [("-", *x) for x in sorted(was - now)]
-    return [f"{sign} {table}: {line}" for sign, table, line in changed if table != shadow and _subject(line) not in mine]
+    changed.sort(key=lambda x: x[2].startswith(LATER))
+    return [f"{sign} {table}: {line}" for sign, table, line in changed if table not in shadows and _subject(line) not in mine]
 
 
 def own_names(plan: Plan) -> set[str]:
     """Names of everything swap puts on the source and its references before a cutover."""
     refs = plan.references
     indexes = [i for r in refs for i in (*r.indexes, *r.parts, *r.spares) if not i.adopted]
-    guards = [f"{GUARD}_{r.columns.number}_{on}" for r in refs for on in ("insert", "update")]
-    guards += [f"{COMPLETE}_{r.columns.number}" for r in refs]
+    guards = [f"{GUARD}_{r.number}_{on}" for r in plan.all_references for on in ("insert", "update")]
+    guards += [f"{COMPLETE}_{r.number}" for r in plan.all_references]
     names = {CAPTURE, DELETED, MOVED, TRUNCATE, FENCE, f"{GUARD}_insert", f"{GUARD}_update", *guards, plan.identity}
-    names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {r.check_name for r in refs}
+    names |= {r.columns.uuid_column for r in refs if not r.columns.adopted} | {
+        n for r in refs for n in (r.check_name, integer_check_name(r))
+    }
     names |= {i.build_name for i in indexes} | {f"swap_{plan.tag}_identity_present", publication_name(plan)}
     names |= {build_name(s).name for s in plan.catalog.statistics}
     names |= {r.columns.compat_column for r in refs if r.columns.compat_column} | compat_trigger_names(plan)

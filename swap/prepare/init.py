@@ -19,8 +19,10 @@ from swap.doctor.key import check_key
 from swap.doctor.look_alike_names import singular
 from swap.doctor.look_alikes import LookAlike
 from swap.doctor.look_alikes_nested import look_alikes
-from swap.plan.model import RefColumns, is_identity_index
+from swap.plan.estimate import both
+from swap.plan.model import COLUMN, RefColumns, is_identity_index
 from swap.plan.references import reference_columns
+from swap.plan.strategy import Strategy, existing, strategies
 
 OTHER_PLACE = "Name another place with --out FILE."
 COMMENTS = {
@@ -29,6 +31,7 @@ COMMENTS = {
     "legacy_key": "the integer key's column after the cutover",
     "state_schema": "swap keeps its own state here",
     "compat": "after the cutover the uuids also answer to their names of before it, until `finalize`",
+    "resolver_roles": "roles that may call swap.TABLE_uuid(bigint) and swap.TABLE_legacy(uuid), past row security",
     "mode": "how changes are captured: by triggers, or from the WAL (wal_level = logical, REPLICATION)",
     "jobs": "sessions that copy and build indexes at once",
     "chunk_target_ms": "how long one backfill transaction should take",
@@ -63,9 +66,9 @@ def render(conn: Connection, table: TableName) -> str:
         [
             *_head(found),
             *_source(config, source),
-            *_identity(config, source),
+            *_identity(config, source, existing(catalog, config, references)),
             *_section("names", Names()),
-            *_references(catalog, references),
+            *_references(catalog, references, strategies(catalog, config, references)),
             *_look_alikes(found),
             *_section("sync", Sync()),
             *_section("verify", Verify()),
@@ -152,13 +155,14 @@ def _source(config: Config, source: Table) -> list[str]:
     ]
 
 
-def _identity(config: Config, source: Table) -> list[str]:
+def _identity(config: Config, source: Table, where_from: str) -> list[str]:
     column = source.column(config.identity.column)
-    how = "exists: it is adopted, and its NULLs are filled" if column else "added by `swap prepare`"
+    how = "exists: it is adopted, and its NULLs are filled" if column else "does not exist yet"
     default = f"; its own default {plain(column.default)} goes first" if column and column.default else ""
     return [
         "[identity]",
         f"column = {text(config.identity.column)}  # holds each row's uuid before the cutover; {how}",
+        f"# existing = {text(where_from)}  # adopted | derived (a keyed function of the integer: the table gets no column) | column (added)",
         f"# generate = {text(config.identity.generate)}  # uuidv4 | uuidv7: how a row without one gets it{default}",
         "",
     ]
@@ -169,17 +173,33 @@ def _section(name: str, defaults: BaseModel) -> list[str]:
     return [f"[{name}]", *lines, ""]
 
 
-def _references(catalog: Catalog, references: tuple[RefColumns, ...]) -> list[str]:
+def _references(catalog: Catalog, references: tuple[RefColumns, ...], chosen: tuple[Strategy, ...]) -> list[str]:
     out = ["# Foreign keys to the key, found in the catalog by every command. List one only to override its column names:"]
     for r in references:
-        state = "exists, adopted" if r.adopted else "added"
+        state = "exists, adopted" if r.adopted else "added" if r.strategy == COLUMN else "in the new table"
         at = f"{plain(r.table)}.{plain(quote(r.column))}"
         out.append(
             f"#   {at}: uuid column {plain(quote(r.uuid_column))} ({state}), afterwards the integer is {plain(quote(r.legacy_column))}"
         )
     if not references:
         out.append(f"#   none refers to {plain(catalog.source.name)}")
-    return [*out, ""]
+    return [*out, *_strategies(catalog, references, chosen), ""]
+
+
+def _strategies(catalog: Catalog, references: tuple[RefColumns, ...], chosen: tuple[Strategy, ...]) -> list[str]:
+    """What happens to each table with a reference, and what either way costs."""
+    if not chosen:
+        return []
+    out = [
+        "# With the strategy table a table is rebuilt beside, and only read until the cutover. With the strategy column `prepare` adds",
+        "# a uuid column to it, and `sync` fills it in place: the application can notice. All references of a table have one strategy:",
+    ]
+    for s in chosen:
+        beside, in_place = both(catalog.table(s.table), [r for r in references if r.table == s.table])
+        why = f"; {s.why_not}" if s.why_not else ""
+        figures = ", ".join(f"{c.strategy}: {c.bytes / 1024**2:,.0f} MB, {c.minutes:,} min" for c in (beside, in_place))
+        out.append(f"#   {plain(s.table)}: {s.name}{plain(why)} (about {figures})")
+    return out
 
 
 def _look_alikes(found: list[LookAlike]) -> list[str]:
@@ -214,6 +234,9 @@ def _tail() -> list[str]:
         '# admin_dsn = "host=pooler port=6432 user=swap"  # the application\'s poolers, paused for the cutover; RUNBOOK.md, "PgBouncer"',
         '# databases = ["app"]  # its databases that lead here; by default the one of the name that swap connects to',
         "# pause_timeout_ms = 500",
+        "",
+        "# [application]",
+        '# settings = { TimeZone = "UTC" }  # what the application\'s own code sets, besides ALTER ROLE and ALTER DATABASE … SET',
         "",
         "# [accept]",
         '# findings = ["name:object"]  # findings of `swap doctor` that you take on; only some can be',

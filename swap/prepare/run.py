@@ -12,9 +12,11 @@ from collections.abc import Callable
 from swap.core.errors import PhaseError
 from swap.core.lock_retries import with_locks
 from swap.core.statement import Step, script
+from swap.ddl.likeness import Stage
 from swap.ddl.phases import prepare_steps
 from swap.ddl.replication import SLOT
-from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
+from swap.prepare.drift import KEPT, foreign_drift, refuse_drift, store_baseline
+from swap.prepare.likeness import refuse_unlike
 from swap.prepare.slot import make_slot
 from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
@@ -38,6 +40,7 @@ def resume_prepare(migration: Migration) -> Run:
             run_step(migration, step)
     with migration.conn.transaction():
         refuse_drift(foreign_drift(migration), "the plan was made")
+        refuse_unlike(migration.conn, migration.plan, Stage.EMPTY, KEPT)
         store_baseline(migration)
         journal.move(run, Phase.PREPARED)
         journal.event(run.id, "prepared", "capture is live; the shadow is empty")

@@ -8,6 +8,9 @@ import sqlalchemy as sa
 
 from swap.state.store import Store
 
+OF_FILE = " of file "
+"""Between the name of a part and the number of the file whose heap blocks its ranges are."""
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -59,9 +62,27 @@ class Chunks:
         )
         return self._store.value(update.returning(c.c.number)) is not None
 
+    def bound(self, run_id: int, part: str) -> int | None:
+        """The last key or heap block of the part; None before it began."""
+        b = self._store.t["bound"]
+        found = self._store.value(sa.select(b.c.last).where(b.c.run_id == run_id, b.c.part == part))
+        return None if found is None else int(found)
+
+    def set_bound(self, run_id: int, part: str, last: int) -> None:
+        self._store.execute(sa.insert(self._store.t["bound"]).values(run_id=run_id, part=part, last=last))
+
+    def forget(self, run_id: int, part: str) -> None:
+        """The part begins again: its ranges and its bound are forgotten."""
+        for table in (self._table, self._store.t["bound"]):
+            self._store.execute(sa.delete(table).where(table.c.run_id == run_id, table.c.part == part))
+
     def rows_by_part(self, run_id: int) -> dict[str, int]:
-        """Rows that the finished ranges of each part wrote."""
+        """Rows that the finished ranges of each part wrote, in all its files."""
         c = self._table
         rows = sa.func.coalesce(sa.func.sum(c.c.rows), 0).label("rows")
         query = sa.select(c.c.part, rows).where(c.c.run_id == run_id).group_by(c.c.part)
-        return dict(self._store.rows(query, lambda part, rows: (part, int(rows))))
+        out: dict[str, int] = {}
+        for part, count in self._store.rows(query, lambda part, rows: (part, int(rows))):
+            name = part.partition(OF_FILE)[0]
+            out[name] = out.get(name, 0) + count
+        return out

@@ -19,7 +19,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateSchema, CreateTable
 
 from swap.core.connection import Connection
-from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError
+from swap.core.errors import NOTHING_CHANGED, LockError, PhaseError, RefusedError
+from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName, quote
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import Query, verbatim
@@ -29,9 +30,11 @@ from swap.state.attempts import Attempts
 from swap.state.capture import Capture
 from swap.state.chunks import Chunks
 from swap.state.hooks import Hooks
+from swap.state.lock_rows import TABLE_WAIT_MS
+from swap.state.rights import bare_state
 from swap.state.store import Store, kept
 from swap.state.tables import ENDED, MOVES, Phase
-from swap.state.upgrade import VERSION, UpgradeStep, bare_state, comment_on, current_plan, lock_schema, read_version, upgrade
+from swap.state.upgrade import VERSION, UpgradeStep, comment_on, current_plan, read_version, upgrade
 from swap.state.verifications import Verifications
 
 __all__ = ["Journal", "Phase", "Run"]
@@ -119,19 +122,29 @@ class Journal(Store):
 
     def create(self) -> None:
         """Create the state schema in one transaction if it is missing. Raises RefusedError where another role makes one of that
-        name meanwhile."""
-        try:
-            with self.conn.transaction():
-                lock_schema(self.conn, self.schema)
-                if not self.exists():
+        name meanwhile, LockError where it does not end that transaction."""
+        for last in (False, True):
+            try:
+                with self.conn.transaction():
+                    if self.exists():
+                        return
+                    self.conn.execute(local_timeout("lock_timeout", TABLE_WAIT_MS))
                     for statement in self.ddl():
                         self.conn.execute(statement)
-        except psycopg.errors.DuplicateSchema:
-            raise RefusedError(
-                f"Another session made the schema {quote(self.schema)} at this moment.",
-                state=NOTHING_CHANGED,
-                hint="Run the command again: it looks at whose schema that is.",
-            ) from None
+                    return
+            except (psycopg.errors.DuplicateSchema, psycopg.errors.UniqueViolation):
+                if last:
+                    raise RefusedError(
+                        f"Another session made the schema {quote(self.schema)} at this moment.",
+                        state=NOTHING_CHANGED,
+                        hint="Run the command again: it looks at whose schema that is.",
+                    ) from None
+            except psycopg.errors.LockNotAvailable:
+                raise LockError(
+                    f"Another session is making a schema {quote(self.schema)}, and has not committed it for {TABLE_WAIT_MS / 1000:.0f} s.",
+                    state=NOTHING_CHANGED,
+                    hint="pg_stat_activity shows it, with a transaction that is open: end it; or name another schema with [names] state_schema.",
+                ) from None
 
     def has_table(self, name: str) -> bool:
         """Whether the state schema of this version has a table of that name."""

@@ -13,9 +13,10 @@ from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.lock_budget import LockBudget
 from swap.core.report import Reporter, Silent
-from swap.plan.direction import Direction, TableMapping, table_mapping
+from swap.plan.direction import Direction, TableMapping, table_mapping, table_mappings
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
+from swap.state.locks import Locks
 
 
 @dataclass
@@ -40,13 +41,23 @@ class Migration:
 
     @property
     def mapping(self) -> TableMapping:
-        """The tables and columns of the run's direction."""
+        """The source's tables and columns in the run's direction."""
         return table_mapping(self.run.plan, self.run.direction)
+
+    @property
+    def mappings(self) -> tuple[TableMapping, ...]:
+        """Those of all swapped tables, the source's first."""
+        return table_mappings(self.run.plan, self.run.direction)
 
     @property
     def budget(self) -> LockBudget:
         """How long a short statement waits for its lock, and how often."""
         return LockBudget(self.config.cutover.lock_timeout_ms, self.config.cutover.max_attempts)
+
+    @property
+    def locks(self) -> Locks:
+        """The locks of the source, for the session as it is now."""
+        return Locks(self.conn, self.journal.schema, self.plan.tag, self.stop, self.report.waiting)
 
     def reload(self) -> Run:
         """The run's row as it is now."""

@@ -11,8 +11,9 @@ from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, expand, quote
-from swap.plan.direction import table_mapping
+from swap.plan.direction import table_mappings
 from swap.state.journal import Journal, Phase, Run
+from swap.state.tables import SINCE
 
 RUNBOOK = "RUNBOOK.md, 'Something was dropped'"
 KEPT = (Phase.PREPARED, Phase.BACKFILLING, Phase.SYNCING, Phase.CUT_OVER)
@@ -34,12 +35,13 @@ def missing_tables(journal: Journal, run: Run) -> list[TableName]:
     """Tables that the run needs and that are not there, the state schema's first."""
     if run.phase not in KEPT:
         return []
-    state = [TableName(journal.schema, name) for name in journal.t]
-    return _missing(journal.conn, [*state, *_queue(run), table_mapping(run.plan, run.direction).target])
+    state = [TableName(journal.schema, name) for name in journal.t if SINCE.get(name, 0) <= journal.version]
+    maintained = [d.target for d in table_mappings(run.plan, run.direction)]
+    return _missing(journal.conn, [*state, *_queue(run), *maintained])
 
 
 def _queue(run: Run) -> list[TableName]:
-    return [run.plan.state(f"changes_{n}") for n in (0, 1)]
+    return [run.plan.change_table(n, t.number) for t in run.plan.swapped for n in (0, 1)]
 
 
 def refuse_missing(journal: Journal, run: Run) -> None:

@@ -77,3 +77,41 @@ def _index_to_3(index: Document) -> Document:
         "on_only": index["only"],
         "part_of": index["part_of"] and {"table": index["part_of_table"], "index": index["part_of"]},
     }
+
+
+def to_6(plan: Document) -> Document:
+    """The source is the first of the swapped tables, and a policy says which tables it reads."""
+    names = ("source", "shadow", "retired", "key_index", "indexes", "retired_indexes", "own_references", "identity_added")
+    kept = {key: value for key, value in plan.items() if key not in names}
+    own = [_reference_to_6(r, "table") for r in plan["own_references"]]
+    references = [{**r, "columns": _reference_to_6(r["columns"], "column")} for r in plan["references"]]
+    source = {
+        "number": 0,
+        "name": plan["source"],
+        "shadow": plan["shadow"],
+        "retired": plan["retired"],
+        "key": [plan["key"]],
+        "references": own,
+        "key_index": plan["key_index"],
+        "indexes": plan["indexes"],
+        "retired_indexes": plan["retired_indexes"],
+        "pair_index": None,
+    }
+    existing = "column" if plan["identity_added"] else "adopted"
+    added = {"swapped": [source], "references": references, "existing": existing, "resolver_roles": []}
+    return {**kept, **added, "catalog": _policies_to_6(plan["catalog"])}
+
+
+def _reference_to_6(columns: Document, strategy: str) -> Document:
+    """Whether its key may be deferred matters no more."""
+    return {**{key: value for key, value in columns.items() if key != "deferrable"}, "strategy": strategy}
+
+
+def _policies_to_6(catalog: Document) -> Document:
+    source = catalog["source"]["oid"]
+
+    def policy(old: Document) -> Document:
+        kept = {key: value for key, value in old.items() if key != "reads_source"}
+        return {**kept, "reads": [source] if old["reads_source"] else []}
+
+    return {**catalog, "policies": [policy(p) for p in catalog["policies"]]}

@@ -41,6 +41,10 @@ MOVES = {
 }
 
 
+# Tables that the layouts before these versions do not have. What reads an older layout as it is has to do without them.
+SINCE = {"lock": 5, "secret": 6, "bound": 6}
+
+
 @cache
 def tables(schema: str) -> Mapping[str, sa.Table]:
     """The journal's tables in `schema`, by name, in creation order. Made once: it takes longer than most statements on them."""
@@ -74,6 +78,19 @@ def tables(schema: str) -> Mapping[str, sa.Table]:
         sa.Table(
             "fence", md, sa.Column("tag", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+        ),
+        sa.Table(  # the large object with the secret that the uuids of a source are derived with
+            "secret", md, sa.Column("tag", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("object", postgresql.OID, nullable=False),
+        ),
+        sa.Table(  # the last key, or heap block, of a backfill: later rows are in the queue
+            "bound", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("part", sa.Text, primary_key=True), sa.Column("last", sa.BigInteger, nullable=False),
+        ),
+        sa.Table(  # the session that holds a lock: swap.state.lock_rows
+            "lock", md, sa.Column("name", sa.Text, primary_key=True),
+            sa.Column("tag", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("pid", sa.Integer, nullable=False), sa.Column("began", stamp), sa.Column("role", sa.BigInteger, nullable=False),
         ),
         sa.Table(
             "capture", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),

@@ -3,9 +3,9 @@
 The comment of the state schema holds the version. Each step leads from one version to the next, in one transaction: its
 statements, every run's plan, and the new comment. So a kill between two steps leaves a layout that is known.
 
-An upgrade runs while no other command works on a run of the schema: it holds `operator` and `worker` of every run that has
-not ended, and a lock of the whole schema, in which a second command of this version waits and finds nothing left to do.
-A process of the older version could not go on with the new layout, so it is refused by name, not waited for.
+An upgrade runs while no other command works on a run of the schema, and keeps the table `run` from all others meanwhile: a second
+command of this version waits there, and finds nothing left to do. A process of the older version could not go on with the new
+layout, so it is refused by name, not waited for.
 
 `status` and `doctor` do not write, as they also work on a standby. They read an older layout as it is, and pass each plan
 through `current_plan`. So a step may add tables and columns, but these two commands must do without them until it has run.
@@ -14,26 +14,29 @@ through `current_plan`. So a step may add tables and columns, but these two comm
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from psycopg import sql
 
-from swap.core.advisory_locks import only_operator, only_worker
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, quote
-from swap.core.sql_text import Query, anonymous, load_sql
-from swap.state.plan_versions import Document, to_3
+from swap.core.rows import fetch
+from swap.core.sql_text import Query, load_sql, verbatim
+from swap.state.lock_rows import Holder, alone_with, create_lock_table, find_holder
+from swap.state.locks import OPERATOR, WORKER, at_work
+from swap.state.plan_versions import Document, to_3, to_6
+from swap.state.rights import bare_state, owners_only
 from swap.state.store import Store
-from swap.state.tables import ENDED
+from swap.state.tables import ENDED, SINCE
 from swap.state.trust import refuse_untrusted
 
 MARK = "pg-uuid-swap state"
 COMMENT = re.compile(rf"{MARK}, version (\d+)")
 FIRST = 2  # no state of version 1 is left anywhere
+LEGACY_LOCKS = (0x73776170, 0x73776172)  # `worker` and `operator`, before version 5
 
 
 @dataclass(frozen=True)
@@ -55,20 +58,23 @@ def same_plan(plan: Document) -> Document:
     return plan
 
 
-def bare_state(schema: str) -> Query:
-    """Take every right on what swap keeps in the schema from everyone but its owner. One statement, which asks the server."""
-    return anonymous(load_sql("swap.state", "bare_state.sql").format(schema=sql.Literal(schema)))
-
-
-def owners_only(schema: str) -> list[Query]:
-    """The rights that are given since version 4, on what an older version created."""
-    owners = load_sql("swap.state", "table_owners.sql").format(run=sql.Identifier(schema, "run"), schema=sql.Literal(schema))
-    return [bare_state(schema), anonymous(owners)]
+def swapped_tables(schema: str) -> list[Query]:
+    """The tables of version 6: the place of each source's secret, and where the backfill of each table ends."""
+    create = sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})")
+    secret = verbatim("tag bigint PRIMARY KEY, object oid NOT NULL")
+    bound = verbatim("run_id bigint, part text, last bigint NOT NULL, PRIMARY KEY (run_id, part)")
+    return [
+        create.format(sql.Identifier(schema, "secret"), secret),
+        create.format(sql.Identifier(schema, "bound"), bound),
+        bare_state(schema),
+    ]
 
 
 STEPS = (
     UpgradeStep(3, "the plan of an index has other fields", no_statements, to_3),
     UpgradeStep(4, "only its owner has a right on what is in it", owners_only, same_plan),
+    UpgradeStep(5, "only its owner can take the locks", create_lock_table, same_plan),
+    UpgradeStep(6, "a run has several swapped tables, and a mapping that outlives rows", swapped_tables, to_6),
 )
 VERSION = STEPS[-1].to_version
 
@@ -116,52 +122,40 @@ def upgrade(store: Store, finish: Callable[[], None]) -> list[UpgradeStep]:
     """Bring the layout up to date. Returns the steps that were run: none where it is current, or not there. `finish`: called in
     the transaction of the last step, when the layout is current.
 
-    Raises RefusedError while another command works on a run of the schema.
+    Raises RefusedError while another command works on a run of the schema, LockError when another session holds the journal.
     """
-    version = read_version(store.conn, store.schema, store.source)
-    if version is None or not steps_from(version):
-        return []
-    with _locked(store):
-        version = (
-            read_version(store.conn, store.schema, store.source) or VERSION
-        )  # another session may have upgraded it meanwhile
-        steps = steps_from(version)
-        with _alone(store, version):
-            for step in steps:
-                with store.conn.transaction():
-                    _run(store, step)
-                    if step is steps[-1]:
-                        finish()
-    return steps
+    done: list[UpgradeStep] = []
+    while (version := read_version(store.conn, store.schema, store.source)) is not None and (steps := steps_from(version)):
+        with alone_with(store.conn, TableName(store.schema, "run")):
+            if read_version(store.conn, store.schema, store.source) != version:
+                continue  # another session has run this step meanwhile
+            _refuse_at_work(store, version)
+            _run(store, steps[0])
+            if steps[0] is STEPS[-1]:
+                finish()
+        done.append(steps[0])
+    return done
 
 
-def lock_schema(conn: Connection, schema: str) -> None:
-    """Until the transaction ends, no other session makes the schema or upgrades it."""
-    conn.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [schema])
-
-
-@contextmanager
-def _locked(store: Store) -> Iterator[None]:
-    """The same, over several transactions."""
-    store.conn.execute("SELECT pg_advisory_lock(hashtext(%s))", [store.schema])
-    try:
-        yield
-    finally:
-        if not store.conn.closed:
-            store.conn.execute("SELECT pg_advisory_unlock(hashtext(%s))", [store.schema])
-
-
-@contextmanager
-def _alone(store: Store, version: int) -> Iterator[None]:
-    """Holds `operator` and `worker` of every run that has not ended."""
+def _refuse_at_work(store: Store, version: int) -> None:
+    """Raises RefusedError while another command is at work. Until the transaction ends, none begins: of this version, or of the one
+    that made this layout."""
+    conn, schema = store.conn, store.schema
+    if version >= SINCE["lock"]:
+        conn.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(sql.Identifier(schema, "lock")))
+        if (found := find_holder(conn, schema, None, WORKER, OPERATOR)) is not None:
+            raise at_work(found)
+        return
     r = store.t["run"]
     under_way = sa.select(r.c.plan).where(r.c.phase.not_in([p.value for p in ENDED])).order_by(r.c.id)
     plans = store.rows(under_way, lambda plan: current_plan(plan, version))
-    with ExitStack() as held:
-        for tag in sorted({int(plan["catalog"]["source"]["oid"]) for plan in plans}):
-            held.enter_context(only_operator(store.conn, tag))
-            held.enter_context(only_worker(store.conn, tag))
-        yield
+    tags = sorted({int(plan["catalog"]["source"]["oid"]) for plan in plans})
+    for tag in tags:
+        for number in LEGACY_LOCKS:
+            conn.execute("SELECT pg_try_advisory_xact_lock(%s::int, %s::int)", [number, tag & 0x7FFFFFFF])
+    params = {"classes": list(LEGACY_LOCKS), "tags": [tag & 0x7FFFFFFF for tag in tags], "schema": schema}
+    if held := fetch(conn, Holder, load_sql("swap.state", "legacy_locks.sql"), params):
+        raise at_work(held[0])
 
 
 def _run(store: Store, step: UpgradeStep) -> None:

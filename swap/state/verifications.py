@@ -18,7 +18,8 @@ BATCH = 500  # digests of one INSERT
 
 @dataclass(frozen=True)
 class Verification:
-    """`snapshot`: as pg_snapshot text; `rows`: compared, over all tables; `repaired`: differing keys were queued after it."""
+    """`snapshot`: as pg_snapshot text; `rows`: compared, over all tables; `repaired`: differing keys were queued after it. `files`:
+    of the tables that were compared, by their names: oid and relfilenode. Empty where an older version verified."""
 
     id: int
     method: str
@@ -29,10 +30,12 @@ class Verification:
     finished_at: datetime
     age_s: float
     rows: int
+    files: dict[str, tuple[int, int]]
 
 
-def _verification(*, tables: list[dict[str, Any]] | None, **row: Any) -> Verification:
-    return Verification(**row, rows=sum(t["rows"] for t in tables or ()))
+def _verification(*, tables: list[dict[str, Any]] | None, files: list[dict[str, Any]] | None, **row: Any) -> Verification:
+    known = {f["table"]: (f["oid"], f["filenode"]) for f in files or ()}
+    return Verification(**row, rows=sum(t["rows"] for t in tables or ()), files=known)
 
 
 class Verifications:
@@ -75,6 +78,7 @@ class Verifications:
         query = sa.select(
             v.c.id, v.c.method, v.c.direction, v.c.verdict, v.c.repaired, v.c.snapshot, v.c.finished_at,
             age_s(v.c.finished_at).label("age_s"), v.c.report["tables"].label("tables"),
+            v.c.report["files"].label("files"),
         )  # fmt: skip
         return self._store.first(query.where(v.c.run_id == run_id).order_by(v.c.id.desc()).limit(1), _verification)
 

@@ -4,6 +4,12 @@ The shadow has no index while it is filled, and no row of the source is locked. 
 claimed and not finished (killed, crashed). Ranges are disjoint, so no row is copied twice.
 A row that changes, comes or goes meanwhile is in the queue: capture was live before the first range was cut.
 
+A table without an integer key is copied by heap blocks. A row that moves between two ranges is copied twice or not at all; it is in
+the queue too (swap.ddl.backfill.drop_queued). CLUSTER, VACUUM FULL and pg_repack move rows of which no queue knows. They write
+another file, so each range looks at the file's number under the lock that it holds (`BackfillTask.unmoved`). So does a task that fills
+a column by blocks (`BackfillTask.heap`): with another file it begins again, and the file's number is in the name of its ranges in the
+journal.
+
 Tasks that fill a column of an application's table do lock its rows. So they wait for a row that another session holds no
 longer than `lock_timeout_ms`; then they give the range back and try it again after a pause. Without that, an application's
 transaction that stays open would keep every row of the range from all others for as long. And of two that wait for each
@@ -22,15 +28,17 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
 from swap.core.lock_retries import RETRIED, local_timeout
 from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
-from swap.state.chunks import Chunk
+from swap.state.chunks import OF_FILE, Chunk
 from swap.state.migration import Migration
 from swap.sync.control import Control, Interrupted
 
 PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
+RESUMES = "What was committed before stays; `swap sync` goes on from there."
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,9 @@ class BackfillTask:
     """A table to work through in ranges. `unit`: what a range counts, keys or heap blocks. `name`: of its journal rows.
 
     `bound(conn)`: (first, last) of the whole task or None when empty; `cut(conn, low, size)`: the last of the
-    range that begins at `low`; `statement(low, high)`: the SQL of a range.
+    range that begins at `low`; `statement(low, high)`: the SQL of a range; `first(low, high)`: what runs before it.
+    `unmoved(conn)`: whether the rows are still where they were when the task began. `heap`: of a task that begins again by itself where
+    they are not.
     """
 
     name: str
@@ -49,6 +59,9 @@ class BackfillTask:
     first_size: int
     setup: str = "SELECT"
     total_rows: int | None = None
+    first: Callable[[sql.Composable, sql.Composable], Query] | None = None
+    unmoved: Callable[[Connection], bool] | None = None
+    heap: TableName | None = None
 
 
 def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, int] | None]:
@@ -56,7 +69,7 @@ def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, i
 
     def bound(conn: Connection) -> tuple[int, int] | None:
         k = sql.Identifier(key)
-        ((first, last),) = conn.execute(sql.SQL("SELECT min({}), max({}) FROM {}").format(k, k, table.sql)).fetchall()
+        ((first, last),) = conn.execute(sql.SQL("SELECT min({}), max({}) FROM ONLY {}").format(k, k, table.sql)).fetchall()
         return None if first is None else (first, last)
 
     return bound
@@ -68,7 +81,7 @@ def key_cut(table: TableName, key: str) -> Callable[[Connection, int, int, int],
     def cut(conn: Connection, low: int, size: int, last: int) -> int:
         k = sql.Identifier(key)
         row = conn.execute(
-            sql.SQL("SELECT {k} FROM {t} WHERE {k} >= {low} AND {k} <= {last} ORDER BY {k} OFFSET {n} LIMIT 1").format(
+            sql.SQL("SELECT {k} FROM ONLY {t} WHERE {k} >= {low} AND {k} <= {last} ORDER BY {k} OFFSET {n} LIMIT 1").format(
                 k=k, t=table.sql, low=sql.Literal(low), last=sql.Literal(last), n=sql.Literal(size - 1)
             )
         ).fetchone()
@@ -91,14 +104,25 @@ def block_bound(table: TableName) -> Callable[[Connection], tuple[int, int] | No
     return bound
 
 
+def file_number(conn: Connection, table: TableName) -> int:
+    """The number of the file that holds the rows. A command that moves rows without changing them writes another file."""
+    row = conn.execute(
+        "SELECT pg_relation_filenode(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s",
+        [table.schema, table.name],
+    ).fetchone()
+    return int(row[0]) if row and row[0] else 0
+
+
 def block_cut(_conn: Connection, low: int, size: int, last: int) -> int:
     return min(last, low + size - 1)
 
 
 def tid(block: sql.Composable, *, after: bool = False) -> sql.Composable:
     """The first tid of a heap block (or of the one after it), for a range over ctid."""
-    plus = sql.SQL(" + 1" if after else "")
-    return sql.SQL("('(' || ({}{})::text || ',0)')").format(block, plus)
+    plus = sql.SQL(" OPERATOR(pg_catalog.+) 1" if after else "")
+    text = "('(' OPERATOR(pg_catalog.||) ({}{})::pg_catalog.text OPERATOR(pg_catalog.||) ',0)')"
+    return sql.SQL(text).format(block, plus)
 
 
 class Backfill:
@@ -108,6 +132,7 @@ class Backfill:
         self.migration, self.task, self.control = migration, task, control
         self.wait_ms = migration.config.cutover.lock_timeout_ms
         self.held_up = ""
+        self.moved = False  # another session moved the rows: nothing that was copied can be relied on
         self.size = task.first_size
         self.lock = threading.Lock()
         self.rows = 0
@@ -116,18 +141,30 @@ class Backfill:
         self.next_low: int | None = None
         self.number = 0
         self.todo: list[Chunk] = []
+        self.part = task.name  # of the journal's rows
+        self.file: int | None = None
 
     def run(self, jobs: int) -> int:
-        """Returns rows written in this call and before it. Raises Interrupted between ranges."""
-        with self.migration.database.session(f"{self.task.name} planner") as conn:
-            if not self._plan(conn):
+        """Returns rows written in this call and before it. It ends early when the rows have `moved`, unless it can begin again by
+        itself. Raises Interrupted between ranges."""
+        while True:
+            self.moved = False
+            with self.migration.database.session(f"{self.task.name} planner") as conn:
+                if self.task.heap is not None:
+                    self.file = file_number(conn, self.task.heap)
+                    self.part = f"{self.task.name}{OF_FILE}{self.file}"
+                if not self._plan(conn):
+                    return self.rows
+            self._say()
+            with ThreadPoolExecutor(jobs, thread_name_prefix="backfill") as pool:
+                futures = {pool.submit(self._worker) for _ in range(jobs)}
+                self._supervise(futures)
+            self.control.check()
+            if not self.moved or self.task.heap is None:
                 return self.rows
-        self._say()
-        with ThreadPoolExecutor(jobs, thread_name_prefix="backfill") as pool:
-            futures = {pool.submit(self._worker) for _ in range(jobs)}
-            self._supervise(futures)
-        self.control.check()
-        return self.rows
+            self.migration.report.note(
+                f"{self.task.name}: the table was rewritten meanwhile, so the column is filled from the start"
+            )
 
     def _supervise(self, futures: set[Future[None]]) -> None:
         pending = futures
@@ -146,7 +183,7 @@ class Backfill:
 
     def _plan(self, conn: Connection) -> bool:
         """Read what earlier calls did; False when the task is complete or empty."""
-        claimed = self.migration.on(conn).journal.chunks.of(self.migration.run.id, self.task.name)
+        claimed = self.migration.on(conn).journal.chunks.of(self.migration.run.id, self.part)
         bound = self.task.bound(conn)
         self.rows = sum(c.rows or 0 for c in claimed)
         self.covered = sum(c.width for c in claimed if c.done)
@@ -160,6 +197,8 @@ class Backfill:
 
     def _claim(self, migration: Migration) -> Chunk | None:
         with self.lock:
+            if self.moved:
+                return None
             if self.todo:
                 return self.todo.pop()
             if self.last is None or self.next_low is None or self.next_low > self.last:
@@ -168,7 +207,7 @@ class Backfill:
             high = self.task.cut(migration.conn, low, self.size, self.last)
             self.number += 1
             claim = Chunk(self.number, low, high)
-            migration.journal.chunks.claim(migration.run.id, self.task.name, claim)
+            migration.journal.chunks.claim(migration.run.id, self.part, claim)
             self.next_low = high + 1
             return claim
 
@@ -202,10 +241,20 @@ class Backfill:
         began = time.monotonic()
         with conn.transaction():
             conn.execute(sql.SQL("; ").join([local_timeout("lock_timeout", self.wait_ms), verbatim(self.task.setup)]))
-            count = conn.execute(self.task.statement(sql.Literal(claim.low), sql.Literal(claim.high))).rowcount
-            conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
-            if not migration.journal.chunks.finish(migration.run.id, self.task.name, claim.number, count):
+            low, high = sql.Literal(claim.low), sql.Literal(claim.high)
+            if self.task.first is not None:
+                conn.execute(self.task.first(low, high))
+            doing = f"{self.task.name}, {self.task.unit} {claim.low} to {claim.high}, could not be written"
+            with explained(doing, RESUMES):
+                count = execute_as_application(conn, self.task.statement(low, high), migration.plan.settings)
+            if self._has_moved(conn):
+                self.moved = True
                 raise psycopg.Rollback
+            conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
+            if not migration.journal.chunks.finish(migration.run.id, self.part, claim.number, count):
+                raise psycopg.Rollback
+        if self.moved:
+            return
         elapsed_ms = (time.monotonic() - began) * 1000
         with self.lock:
             self.rows += count
@@ -213,9 +262,14 @@ class Backfill:
             self.covered += claim.width
         self._say()
 
+    def _has_moved(self, conn: Connection) -> bool:
+        if self.task.heap is not None:
+            return file_number(conn, self.task.heap) != self.file
+        return self.task.unmoved is not None and not self.task.unmoved(conn)
+
     def _say(self) -> None:
         """Rows of about all rows. A task that writes only some of the rows that it passes reports how far through the heap it is."""
-        if self.task.unit == "blocks":
+        if self.task.total_rows is None:
             total = None if self.last is None else self.last + 1
             self.migration.report.progress(self.task.name, self.covered, total, f"blocks, {self.rows:,} rows filled")
         else:

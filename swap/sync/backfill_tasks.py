@@ -7,6 +7,7 @@ application's triggers do not fire for it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -14,32 +15,67 @@ from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.planner_settings import NESTED_LOOPS
 from swap.core.sql_text import Query
-from swap.ddl.backfill import copy_statement, fill_compat, fill_identity, fill_reference
-from swap.plan.direction import forward
-from swap.plan.model import Plan, ReferencePlan
-from swap.sync.backfill import BackfillTask, block_bound, block_cut, key_bound, key_cut, tid
+from swap.ddl.backfill import block_range, copy_rows, fill_compat, fill_identity, fill_reference, key_range
+from swap.ddl.pairs import note_orphans
+from swap.ddl.waiting import note_waiting
+from swap.plan.direction import TableMapping, forward
+from swap.plan.model import Plan, ReferencePlan, SwappedTable
+from swap.plan.unresolved import certain, uncertain
+from swap.sync.backfill import BackfillTask, block_bound, block_cut, file_number, key_bound, key_cut, tid
 
 ROWS, BLOCKS = 5_000, 500
 RangeStatement = Callable[[sql.Composable, sql.Composable], Query]
 
 
-def rows_task(plan: Plan, last: int) -> BackfillTask:
-    """The shadow's rows, up to the key that was the last one when capture was live: later rows are in the queue."""
-    lowest, mapping = key_bound(plan.source, plan.key), forward(plan)
+def rows_task(plan: Plan, t: SwappedTable, last: int) -> BackfillTask:
+    """The rows of a shadow, up to the key that was the last one when capture was live: later rows are in the queue."""
+    lowest, mapping = key_bound(t.name, t.key[0]), forward(plan, t)
 
     def bound(conn: Connection) -> tuple[int, int] | None:
         now = lowest(conn)
         return None if now is None or now[0] > last else (now[0], last)
 
+    def within(low: sql.Composable, high: sql.Composable) -> Query:
+        return key_range(mapping, low, high)
+
     return BackfillTask(
-        name=plan.source.name,
+        name=t.part,
         unit="keys",
         bound=bound,
-        cut=key_cut(plan.source, plan.key),
-        statement=lambda low, high: copy_statement(mapping, low, high),
+        cut=key_cut(t.name, t.key[0]),
+        statement=lambda low, high: copy_rows(plan, mapping, within(low, high)),
         first_size=ROWS,
-        total_rows=plan.source_table.rows_estimate,
+        total_rows=plan.table_of(t).rows_estimate,
+        first=_waiting(plan, mapping, within),
     )
+
+
+def blocks_task(plan: Plan, t: SwappedTable, last: int, file: int) -> BackfillTask:
+    """The rows of a shadow whose key is no integer, up to the heap block that was the last one when capture was live."""
+    mapping = forward(plan, t)
+
+    def within(low: sql.Composable, high: sql.Composable) -> Query:
+        return block_range(tid(low), tid(high, after=True))
+
+    return BackfillTask(
+        name=t.part,
+        unit="blocks",
+        bound=lambda _: None if last < 0 else (0, last),
+        cut=block_cut,
+        statement=lambda low, high: copy_rows(plan, mapping, within(low, high)),
+        first_size=BLOCKS,
+        total_rows=plan.table_of(t).rows_estimate,
+        first=_waiting(plan, mapping, within),
+        unmoved=lambda conn: file_number(conn, t.name) == file,
+    )
+
+
+def _waiting(plan: Plan, mapping: TableMapping, within: RangeStatement) -> RangeStatement | None:
+    """What notes the rows of a range that wait. It need not see what the copy sees: a parent that comes or goes between the two
+    statements is in the queue, and replay finds its rows."""
+    if not uncertain(plan, mapping):
+        return None
+    return lambda low, high: note_waiting(plan, mapping, within(low, high))
 
 
 def identity_task(plan: Plan, setup: str) -> BackfillTask:
@@ -48,9 +84,13 @@ def identity_task(plan: Plan, setup: str) -> BackfillTask:
 
 
 def reference_task(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) -> BackfillTask:
-    """A reference's uuid, in one of its heaps: a partitioned table has several."""
+    """A reference's uuid, in one of its heaps: a partitioned table has several. Rows whose parent is not there are noted, where no
+    foreign key says that there are none."""
     name = f"{heap}.{ref.columns.uuid_column}"
-    return _of_blocks(name, heap, lambda low, high: fill_reference(plan, ref, low, high, heap), f"{setup}; {NESTED_LOOPS}")
+    task = _of_blocks(name, heap, lambda low, high: fill_reference(plan, ref, low, high, heap), f"{setup}; {NESTED_LOOPS}")
+    if certain(plan, ref.table, ref.columns.column):
+        return task
+    return replace(task, first=lambda low, high: note_orphans(plan, ref.columns, heap, tid(low), tid(high, after=True)))
 
 
 def compat_task(ref: ReferencePlan, setup: str) -> BackfillTask:
@@ -69,4 +109,5 @@ def _of_blocks(name: str, heap: TableName, fill: RangeStatement, setup: str) -> 
         statement=lambda low, high: fill(tid(low), tid(high, after=True)),
         first_size=BLOCKS,
         setup=setup,
+        heap=heap,
     )

@@ -10,32 +10,37 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
+import psycopg
+from psycopg import sql
+
+from swap.core.application_settings import Settings, explained, session_of_application, without_path
 from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection, may_set
 from swap.core.names import TableName
-from swap.core.statement import Step
+from swap.core.statement import Statement, Step
 from swap.ddl.indexes import create_index
-from swap.ddl.phases import (
+from swap.ddl.phases import backfill_tasks, build_tasks, reference_tasks
+from swap.ddl.tasks import (
     BuildIndexes,
     CopyRows,
     Drain,
+    DropQueued,
     FillCompat,
     FillIdentity,
     FillReference,
     Maintain,
     Task,
-    backfill_tasks,
-    build_tasks,
-    reference_tasks,
 )
+from swap.ddl.waiting import forget_all_waiting
 from swap.plan.backfill_triggers import SUPPRESS
-from swap.plan.model import IndexPlan
+from swap.plan.direction import forward
+from swap.plan.model import IndexPlan, SwappedTable
 from swap.prepare.drift import foreign_drift, refuse_drift
 from swap.prepare.run import run_step
 from swap.state.journal import Journal
 from swap.state.migration import Migration
-from swap.sync.backfill import Backfill, BackfillTask, key_bound
-from swap.sync.backfill_tasks import compat_task, identity_task, reference_task, rows_task
+from swap.sync.backfill import RESUMES, Backfill, BackfillTask, block_bound, file_number, key_bound
+from swap.sync.backfill_tasks import blocks_task, compat_task, identity_task, reference_task, rows_task
 from swap.sync.control import Control
 
 VALID = (
@@ -50,7 +55,7 @@ def index_state(conn: Connection, name: TableName) -> bool | None:
     return None if row is None else bool(row[0])
 
 
-def ensure_index(conn: Connection, index: IndexPlan, *, concurrently: bool) -> None:
+def ensure_index(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
     """Build the index unless it is there; drop first what an interrupted build left invalid (H38)."""
     state = index_state(conn, index.table.renamed(index.build_name))
     if state:
@@ -59,14 +64,30 @@ def ensure_index(conn: Connection, index: IndexPlan, *, concurrently: bool) -> N
     if state is False:
         assert statement.undo is not None
         conn.execute(statement.undo)
-    conn.execute(statement.sql)
+    doing = f"The index {index.build_name} could not be built"
+    with explained(doing, RESUMES), session_of_application(conn, without_path(settings)):
+        _send(conn, statement)
+
+
+def _send(conn: Connection, statement: Statement) -> None:
+    """One message after another: CREATE INDEX CONCURRENTLY must be a message of its own. An error leaves no search_path behind."""
+    try:
+        for message in statement.messages:
+            conn.execute(message)
+    except psycopg.Error:
+        if statement.path and not conn.closed:
+            conn.execute(statement.messages[-1])
+        raise
 
 
 class Builder:
-    """From an empty shadow to one that equals the source, indexed. `drain` replays until nothing is due."""
+    """From empty shadows to ones that equal their tables, indexed. `drain` replays until nothing is due. `deliver` returns when
+    the queue holds what has committed before."""
 
-    def __init__(self, migration: Migration, jobs: int, control: Control, drain: Callable[[], None]) -> None:
-        self.migration, self.jobs, self.control, self.drain = migration, jobs, control, drain
+    def __init__(
+        self, migration: Migration, jobs: int, control: Control, drain: Callable[[], None], deliver: Callable[[], None]
+    ) -> None:
+        self.migration, self.jobs, self.control, self.drain, self.deliver = migration, jobs, control, drain, deliver
         # Where the role may not keep the application's triggers quiet, `doctor` has refused what would fire (H14).
         self.quiet = SUPPRESS if may_set(migration.conn, "session_replication_role") else "SELECT"
 
@@ -92,6 +113,9 @@ class Builder:
                 self._fill(reference_task(plan, ref, task.heap, self.quiet))
             case FillCompat():
                 self._fill(compat_task(task.reference, self.quiet))
+            case DropQueued():
+                if not self._done(task.until):
+                    self._drop_queued(task)
             case BuildIndexes():
                 if not self._done(task.name) and not self._done(task.until):
                     self._indexes(task)
@@ -116,19 +140,70 @@ class Builder:
                 run_step(m, step)
 
     def _copy(self, task: CopyRows) -> None:
-        """Up to the largest key at the beginning: later rows are in the queue, so the copy ends (H12)."""
-        m = self.migration
-        if m.run.bound is None:
-            bound = key_bound(m.plan.source, m.plan.key)(m.conn)
-            m.journal.update_run(m.run.id, bound=bound[1] if bound else -(2**63))
-            m.reload()
-        if not self._done(task.name):
-            assert m.run.bound is not None
-            self._fill(rows_task(m.plan, m.run.bound))
-            self._mark(task.name)
+        """Up to the largest key or the last heap block at the beginning: later rows are in the queue, so the copy ends (H12)."""
+        if self._done(task.name):
+            return
+        t = self.migration.plan.swapped[task.number]
+        if task.by_blocks:
+            while self._fill(self._blocks(t)).moved:
+                self._begin_again(t)
+        else:
+            self._fill(rows_task(self.migration.plan, t, self._last_key(t)))
+        self._mark(task.name)
 
-    def _fill(self, task: BackfillTask) -> None:
-        Backfill(self.migration, task, self.control).run(self.jobs)
+    def _last_key(self, t: SwappedTable) -> int:
+        m = self.migration
+        chunks, part = m.journal.chunks, t.part
+        known = m.run.bound if t.is_source else chunks.bound(m.run.id, part)
+        if known is not None:
+            return known
+        bound = key_bound(t.name, t.key[0])(m.conn)
+        last = bound[1] if bound else -(2**63)
+        if t.is_source:
+            m.journal.update_run(m.run.id, bound=last)
+            m.reload()
+        else:
+            chunks.set_bound(m.run.id, part, last)
+        return last
+
+    def _blocks(self, t: SwappedTable) -> BackfillTask:
+        """The file comes first: if the rows move before the blocks are counted, the first range finds another file."""
+        m = self.migration
+        chunks, part = m.journal.chunks, t.part
+        file, last = chunks.bound(m.run.id, f"{part} file"), chunks.bound(m.run.id, part)
+        if file is None or last is None:
+            file, bound = file_number(m.conn, t.name), block_bound(t.name)(m.conn)
+            last = bound[1] if bound else -1
+            with m.conn.transaction():
+                self._forget(t)
+                chunks.set_bound(m.run.id, f"{part} file", file)
+                chunks.set_bound(m.run.id, part, last)
+        return blocks_task(m.plan, t, last, file)
+
+    def _begin_again(self, t: SwappedTable) -> None:
+        """The rows have moved between ranges: some may have been passed by."""
+        m = self.migration
+        with m.conn.transaction():
+            m.conn.execute(sql.SQL("TRUNCATE {}").format(t.shadow.sql))
+            m.conn.execute(forget_all_waiting(m.plan, forward(m.plan, t)))
+            self._forget(t)
+            m.journal.event(m.run.id, "backfill", f"{t.name} was rewritten meanwhile: its copy begins again")
+        m.report.note(f"{t.name} was rewritten (CLUSTER, VACUUM FULL, pg_repack, TRUNCATE): its copy begins again")
+
+    def _forget(self, t: SwappedTable) -> None:
+        for part in (t.part, f"{t.part} file"):
+            self.migration.journal.chunks.forget(self.migration.run.id, part)
+
+    def _drop_queued(self, task: DropQueued) -> None:
+        """Before the first replay: afterwards the shadow has rows whose entries are consumed."""
+        self.deliver()
+        for statement in task.statements:
+            self.migration.conn.execute(statement.sql)
+
+    def _fill(self, task: BackfillTask) -> Backfill:
+        backfill = Backfill(self.migration, task, self.control)
+        backfill.run(self.jobs)
+        return backfill
 
     def _indexes(self, task: BuildIndexes) -> None:
         m = self.migration
@@ -140,7 +215,7 @@ class Builder:
                 if task.name:
                     m.report.note(f"{how} {index.build_name}")
                 with reporting_waits(m.database, m.conn, f"{how} {index.build_name}", m.report):
-                    ensure_index(m.conn, index, concurrently=task.concurrently)
+                    ensure_index(m.conn, index, m.plan.settings, concurrently=task.concurrently)
         for statement in task.attributes:
             m.conn.execute(statement.sql)
         self._mark(task.name)
@@ -157,7 +232,7 @@ class Builder:
             self.control.check()
             with m.database.session(f"index {index.build_name}") as own:
                 with reporting_waits(m.database, own, f"CREATE INDEX {index.build_name}", m.report):
-                    ensure_index(own, index, concurrently=False)
+                    ensure_index(own, index, m.plan.settings, concurrently=False)
                 Journal(own, m.journal.schema).mark_step(m.run.id, f"index {index.build_name}")
             done += 1
             m.report.progress("indexes", done, total, "indexes")
@@ -169,6 +244,11 @@ class Builder:
     def _maintain(self, task: Maintain) -> None:
         m = self.migration
         for statement in task.statements:
-            with reporting_waits(m.database, m.conn, f"{statement.text.split()[0]} {statement.table}", m.report):
+            doing = f"{statement.text.split()[0]} {statement.table}"
+            with (
+                reporting_waits(m.database, m.conn, doing, m.report),
+                explained(f"{doing} failed", RESUMES),
+                session_of_application(m.conn, m.plan.settings),
+            ):
                 m.conn.execute(statement.sql)
         self._mark(task.name)

@@ -1,4 +1,7 @@
-"""The queue of changed keys: which are due, in batches bounded by snapshots (swap.core.snapshot).
+"""The queue of changed keys of all swapped tables: which are due, in batches bounded by snapshots (swap.core.snapshot).
+
+Each swapped table has change tables of its own, and there is one watermark for all of them. So a batch is whole transactions,
+whatever tables they wrote to.
 
 Consumed entries are not deleted one by one. Replay moves a watermark, and a table whose entries are all behind it is
 truncated at once. So a snapshot that a session holds open for hours leaves no dead rows to read through (H11).
@@ -14,6 +17,7 @@ visible. To replay a key once too often is harmless, because the row is read aga
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,20 +26,34 @@ from psycopg import sql
 from swap.core.connection import Connection
 from swap.core.planner_settings import NESTED_LOOPS
 from swap.core.snapshot import Snapshot
-from swap.core.sql_text import Query
-from swap.ddl.change_tables import change_table
+from swap.core.sql_text import Query, verbatim
+from swap.ddl.change_tables import change_table, key_names
+from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
+from swap.plan.row_keys import COMMA, Key, among, selected, to_key
 from swap.state.migration import Migration
 
 
 @dataclass(frozen=True)
+class TableBatch:
+    """The part of a batch that is one table's. `truncated`: a TRUNCATE is in it."""
+
+    entries: int
+    truncated: bool
+
+
+@dataclass(frozen=True)
 class Batch:
-    """What one replay takes: entries below `end` that `start` had not consumed. `truncated`: a TRUNCATE is in it."""
+    """What one replay takes: entries below `end` that `start` had not consumed. `tables`: by the number of the swapped table, for
+    those with entries."""
 
     start: Snapshot
     end: Snapshot
-    entries: int
-    truncated: bool
+    tables: Mapping[int, TableBatch]
+
+    @property
+    def entries(self) -> int:
+        return sum(t.entries for t in self.tables.values())
 
 
 @dataclass(frozen=True)
@@ -61,8 +79,9 @@ class ChangeQueue:
         assert row is not None
         return Snapshot.parse(row[0])
 
-    def due(self, since: Snapshot, columns: sql.Composable, below: int | None = None) -> sql.Composed:
-        """SELECT `columns` (of xid, seq, key, gone, origin) FROM both change tables WHERE `since` has not consumed it.
+    def due(self, since: Snapshot, columns: sql.Composable, below: int | None = None, number: int = 0) -> sql.Composed:
+        """SELECT `columns` (of c: xid, key, key_2, …, uuid, gone, origin) FROM both change tables of the swapped table `number`
+        WHERE `since` has not consumed it.
 
         With `below`, only transactions with an id under it. An index range scan plus one probe per transaction
         that was in progress at `since`.
@@ -74,28 +93,48 @@ class ChangeQueue:
         if below is not None:
             condition += sql.SQL(" AND c.xid < {}::text::xid8").format(sql.Literal(str(below)))
         return sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT {} FROM {} c WHERE {}").format(columns, change_table(self.plan, n).sql, condition) for n in (0, 1)
+            sql.SQL("SELECT {} FROM {} c WHERE {}").format(columns, change_table(self.plan, n, number).sql, condition)
+            for n in (0, 1)
         )
+
+    def _due_in_all(self, since: Snapshot, columns: Callable[[int], sql.Composable], below: int | None = None) -> sql.Composed:
+        """The same of every swapped table. `columns(number)`: of the same types for each."""
+        return sql.SQL(" UNION ALL ").join(
+            self.due(since, columns(t.number), below, t.number) for t in self.plan.swapped
+        )  # fmt: skip
 
     def count_due(self, since: Snapshot | None = None, limit: int = 1_000_000) -> int:
         """How many entries are due since a snapshot (the watermark), counted up to `limit`."""
-        entries = self.due(since or self.watermark(), sql.SQL("1"))
+        entries = self._due_in_all(since or self.watermark(), lambda _: sql.SQL("1"))
         count = sql.SQL("SELECT count(*) FROM (SELECT 1 FROM ({}) d LIMIT {}) l").format(entries, sql.Literal(limit))
         return int(self.rows_by_xid(count)[0][0])
 
-    def touched(self, since: Snapshot) -> set[int]:
-        """Keys with an entry that `since` does not see."""
-        keys = sql.SQL("SELECT DISTINCT d.key FROM ({}) d WHERE d.key IS NOT NULL")
-        return {r[0] for r in self.rows_by_xid(keys.format(self.due(since, sql.SQL("c.key"))))}
+    def touched(self, mapping: TableMapping, since: Snapshot) -> set[Key]:
+        """Keys of a table with an entry that `since` does not see."""
+        keys = sql.SQL("SELECT {} FROM (SELECT DISTINCT {} FROM ({}) d WHERE d.key IS NOT NULL) k").format(
+            selected(mapping, _key(mapping, "k")), COMMA.join(_key(mapping, "d")), self._keys_due(mapping, since)
+        )
+        return {to_key(key) for (key,) in self.rows_by_xid(keys)}
 
-    def pending(self, since: Snapshot, limit: int) -> tuple[list[int | None], bool]:
-        """The first `limit` keys with an entry that `since` does not see, in order (None, the last: a TRUNCATE); and whether
-        a TRUNCATE is among the entries."""
-        entries = self.due(since, sql.SQL("c.key"))
-        some = sql.SQL("SELECT DISTINCT d.key FROM ({}) d ORDER BY 1 LIMIT {}").format(entries, sql.Literal(limit))
-        keys = [key for (key,) in self.rows_by_xid(some)]
+    def pending(self, mapping: TableMapping, since: Snapshot, limit: int) -> tuple[list[Key | None], bool]:
+        """The first `limit` keys of a table with an entry that `since` does not see, in order (None, the last: a TRUNCATE); and
+        whether a TRUNCATE is among the entries."""
+        entries = self._keys_due(mapping, since)
+        some = sql.SQL(
+            "SELECT {key}, k.key IS NULL FROM (SELECT DISTINCT {d} FROM ({due}) d ORDER BY {d} LIMIT {n}) k ORDER BY {k}"
+        )
+        found = self.rows_by_xid(
+            some.format(
+                key=selected(mapping, _key(mapping, "k")), k=COMMA.join(_key(mapping, "k")), d=COMMA.join(_key(mapping, "d")),
+                due=entries, n=sql.Literal(limit),
+            )
+        )  # fmt: skip
         truncated = sql.SQL("SELECT EXISTS (SELECT FROM ({}) d WHERE d.key IS NULL)").format(entries)
-        return keys, bool(self.rows_by_xid(truncated)[0][0])
+        return [None if none else to_key(key) for key, none in found], bool(self.rows_by_xid(truncated)[0][0])
+
+    def _keys_due(self, mapping: TableMapping, since: Snapshot, more: str = "", below: int | None = None) -> sql.Composed:
+        columns = COMMA.join(_key(mapping, "c")) + verbatim(more)
+        return self.due(since, columns, below, mapping.number)
 
     def next_batch(self, limit: int | None, since: Snapshot | None = None, read_in: Snapshot | None = None) -> Batch:
         """The next batch of about `limit` entries (None: all that are visible); whole transactions only.
@@ -107,37 +146,55 @@ class ChangeQueue:
         end, below = None, None
         if limit is not None:
             cut = sql.SQL("SELECT pg_current_snapshot()::text, (SELECT xid::text FROM ({}) d ORDER BY d.xid OFFSET {} LIMIT 1)")
-            now_text, xid = self.rows_by_xid(cut.format(self.due(watermark, sql.SQL("c.xid")), sql.Literal(limit)))[0]
+            due = self._due_in_all(watermark, lambda _: sql.SQL("c.xid"))
+            now_text, xid = self.rows_by_xid(cut.format(due, sql.Literal(limit)))[0]
             end = now = Snapshot.parse(now_text)
             if xid is not None:
                 end = now.bounded(max(int(xid) + 1, watermark.xmax))
             below = None if end == now else end.xmax
         seen_by = sql.SQL("{}::pg_snapshot").format(sql.Literal(str(read_in))) if read_in else sql.SQL("pg_current_snapshot()")
         count = sql.SQL(
-            "SELECT pg_current_snapshot()::text, count(*), coalesce(bool_or(d.key IS NULL), false), array_agg(DISTINCT d.xid::text)"
-            " FILTER (WHERE NOT pg_visible_in_snapshot(coalesce(d.origin, d.xid), {})) FROM ({}) d"
+            "SELECT pg_current_snapshot()::text, t.* FROM (VALUES (1)) o LEFT JOIN"
+            " (SELECT d.number, count(*), bool_or(d.truncated), array_agg(DISTINCT d.xid::text)"
+            " FILTER (WHERE NOT pg_visible_in_snapshot(coalesce(d.origin, d.xid), {})) FROM ({}) d GROUP BY d.number) t ON true"
         )
-        entries = self.due(watermark, sql.SQL("c.key, c.xid, c.origin"), below)
-        now_text, number, truncated, unseen = self.rows_by_xid(count.format(seen_by, entries))[0]
-        end = end or Snapshot.parse(now_text)
-        return Batch(start=watermark, end=end.without(int(x) for x in unseen or ()), entries=number, truncated=truncated)
+        columns = sql.SQL("{} AS number, c.key IS NULL AS truncated, c.xid, c.origin")
+        entries = self._due_in_all(watermark, lambda number: columns.format(sql.Literal(number)), below)
+        rows = self.rows_by_xid(count.format(seen_by, entries))
+        tables = {number: TableBatch(n, truncated) for _, number, n, truncated, _ in rows if number is not None}
+        end = end or Snapshot.parse(rows[0][0])
+        return Batch(start=watermark, end=end.without(int(x) for row in rows for x in row[4] or ()), tables=tables)
 
-    def batch_keys(self, batch: Batch, after: int | None, limit: int) -> list[tuple[int, bool]]:
-        """Distinct keys of a batch in key order, `limit` at a time, above `after`: bounded memory for any batch. In the
-        transaction, nested loops and indexes from now on, until `ANY_PLAN`.
+    def batch_keys(self, batch: Batch, mapping: TableMapping, after: Key | None, limit: int) -> list[tuple[Key, bool]]:
+        """Distinct keys of one table's part of a batch in key order, `limit` at a time, above `after`: bounded memory for any
+        batch. In the transaction, nested loops and indexes from now on, until `ANY_PLAN`.
 
         With each key, whether a row may have left it (an entry of a DELETE, of a key's change, or put there by hand).
         """
+        key = COMMA.join(_key(mapping, "d"))
         condition: Query = sql.SQL("d.key IS NOT NULL")
         if after is not None:
-            condition += sql.SQL(" AND d.key > {}").format(sql.Literal(after))
-        keys = sql.SQL("SELECT d.key, bool_or(d.gone) FROM ({}) d WHERE {} GROUP BY d.key ORDER BY d.key LIMIT {}").format(
-            self.due(batch.start, sql.SQL("c.key, c.gone"), batch.end.xmax), condition, sql.Literal(limit)
+            condition += sql.SQL(" AND ({}) > ({})").format(key, COMMA.join(_literals(mapping, after)))
+        keys = sql.SQL("SELECT {}, bool_or(d.gone) FROM ({}) d WHERE {} GROUP BY {key} ORDER BY {key} LIMIT {}").format(
+            selected(mapping, _key(mapping, "d")), self._keys_due(mapping, batch.start, ", c.gone", batch.end.xmax), condition,
+            sql.Literal(limit), key=key,
+        )  # fmt: skip
+        return [(to_key(found), gone) for found, gone in self._rows_by_key(keys)]
+
+    def batch_uuids(self, batch: Batch, mapping: TableMapping, keys: Sequence[Key]) -> list[tuple[int, str]]:
+        """(key, uuid) of the batch's entries for these keys of the source, the last writer's last. Entries of before the cutover,
+        and those put there by hand, have no uuid."""
+        due = self.due(batch.start, sql.SQL("c.key, c.uuid, c.xid, c.ctid"), batch.end.xmax)
+        query = sql.SQL("SELECT d.key, d.uuid::text FROM ({}) d WHERE d.uuid IS NOT NULL AND {} ORDER BY d.xid, d.ctid").format(
+            due, among(mapping, _key(mapping, "d"), keys)
         )
-        cursor = self.conn.execute(sql.SQL("{}; {}").format(sql.SQL(NESTED_LOOPS), keys))
+        return list(dict.fromkeys((key, uuid) for key, uuid in reversed(self._rows_by_key(query))))[::-1]
+
+    def _rows_by_key(self, query: Query) -> list[tuple[Any, ...]]:
+        cursor = self.conn.execute(sql.SQL("{}; {}").format(sql.SQL(NESTED_LOOPS), query))
         while cursor.nextset():
             pass
-        return [(key, gone) for key, gone in cursor.fetchall()]
+        return cursor.fetchall()
 
     def advance(self, batch: Batch) -> None:
         """Move the watermark to the batch's end, in the transaction that replayed it (invariant 4)."""
@@ -164,3 +221,15 @@ def current_snapshot(conn: Connection) -> Snapshot:
     row = conn.execute("SELECT pg_current_snapshot()::text").fetchone()
     assert row is not None
     return Snapshot.parse(row[0])
+
+
+def _key(mapping: TableMapping, alias: str) -> list[sql.Identifier]:
+    """The columns of a change table that hold the key."""
+    return [sql.Identifier(alias, name) for name in key_names(len(mapping.key))]
+
+
+def _literals(mapping: TableMapping, key: Key) -> list[sql.Composable]:
+    """The key's values with their types."""
+    if isinstance(key, int):
+        return [sql.Literal(key)]
+    return [sql.SQL("{}::").format(sql.Literal(v)) + verbatim(k.type) for v, k in zip(key, mapping.key, strict=True)]

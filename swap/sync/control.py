@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from swap.core.advisory_locks import handover_wanted
 from swap.state.migration import Migration
 
 ASK_EVERY_S = 0.1
@@ -40,7 +39,7 @@ class Control:
         if not force and now - self._asked < ASK_EVERY_S:
             return
         self._asked = now
-        if handover_wanted(self.migration.conn, self.migration.plan.tag):
+        if self.migration.locks.handover_wanted():
             self._hold = "handover"
         elif self.migration.journal.paused(self.migration.run.id):
             self._hold = "paused (`swap resume` goes on)"

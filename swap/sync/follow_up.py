@@ -1,4 +1,4 @@
-"""The follow-up of an exchange, outside its lock: validate the foreign keys, rebuild the spare indexes, fill materialized
+"""The follow-up of an exchange, outside its lock: NOT NULL of the references, validate the foreign keys, rebuild the spare indexes, fill materialized
 views, record the structure.
 
 `cutover` and `revert` do it after their commit, and `sync` when they were killed before. The exchange itself removes the
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import psycopg
 
-from swap.core.advisory_locks import settling
 from swap.core.blockers import reporting_waits
 from swap.core.errors import DifferenceError
 from swap.ddl.foreign_keys import validated_keys, validation
@@ -21,6 +20,7 @@ from swap.state.migration import Migration
 from swap.sync.build import ensure_index
 from swap.sync.materialized_views import finish_materialized_views
 from swap.sync.partition_keys import join_parts
+from swap.sync.required_columns import require_columns
 
 SETTLED = "settled"
 UNFILLED = "materialized views to fill"
@@ -39,13 +39,14 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
     fill = fill and journal.step_done(run.id, UNFILLED)
     if journal.step_done(run.id, SETTLED) and not fill:
         return
-    with settling(conn, run.plan.tag, wait=wait) as mine:
+    with migration.locks.settling(wait=wait) as mine:
         if not mine:
             return
         if fill and journal.step_done(run.id, UNFILLED) and finish_materialized_views(migration):
             journal.forget_step(run.id, UNFILLED)
         if journal.step_done(run.id, SETTLED):
             return
+        require_columns(migration)
         _validate(migration)
         for fk in (f for f in validated_keys(run.plan) if f.parts):
             join_parts(migration, fk)
@@ -63,7 +64,7 @@ def _rebuild_spares(migration: Migration) -> None:
         for index in (*(i for i in (*ref.indexes, *ref.parts) if i.is_primary and not i.on_only), *ref.spares):
             name = f"CREATE INDEX CONCURRENTLY {index.build_name}"
             with reporting_waits(migration.database, conn, name, migration.report):
-                ensure_index(conn, index, concurrently=True)
+                ensure_index(conn, index, migration.plan.settings, concurrently=True)
             for attribute in index_attributes(index):
                 conn.execute(attribute.sql)
 

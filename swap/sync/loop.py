@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from swap.core.advisory_locks import at_work, handover_wanted, release_worker, try_worker
 from swap.core.errors import PhaseError
 from swap.core.snapshot import Snapshot
 from swap.plan.direction import Direction
@@ -22,7 +21,9 @@ from swap.sync.control import Control, Interrupted
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
 from swap.sync.replay import BATCH, Replayed, replay, replay_all
+from swap.sync.required_columns import release_keys
 from swap.sync.rotate import rotate
+from swap.sync.take_over import take_over
 from swap.sync.throttle import replica_lag
 
 IDLE_S = 0.1
@@ -52,10 +53,10 @@ class Sync:
         self.control = Control(migration, lag=lambda: replica_lag(migration.conn, limit))
 
     def run(self) -> SyncResult:
-        conn, tag = self.migration.conn, self.migration.plan.tag
-        if not try_worker(conn, tag):
-            if not handover_wanted(conn, tag):
-                raise at_work(conn, tag)
+        locks = self.migration.locks
+        if not locks.try_worker():
+            if not locks.handover_wanted():
+                raise locks.at_work()
             if not self._wait_for_handover():
                 return self._result("stopped")
         while True:
@@ -66,7 +67,7 @@ class Sync:
                 reason = e.reason
             finally:
                 # After any end: where the caller's process lives on, everyone would wait for a stream that is not read.
-                release_worker(conn, tag)
+                locks.release_worker()
             if reason != "handover" or not self._wait_for_handover():
                 return self._result("stopped")
 
@@ -89,9 +90,9 @@ class Sync:
         """Another command has taken over: wait until it is done, then go on in whichever direction holds then.
 
         False when told to stop meanwhile."""
-        m, tag = self.migration, self.migration.plan.tag
+        m, locks = self.migration, self.migration.locks
         m.report.waiting("another command has taken over")
-        while handover_wanted(m.conn, tag) or not try_worker(m.conn, tag):
+        while locks.handover_wanted() or not locks.try_worker():
             if m.stop.wait(0.05):
                 return False
         m.report.waiting("")
@@ -113,12 +114,14 @@ class Sync:
         if phase is Phase.BACKFILLING:
             self._build()
             m.reload()
+        take_over(m)
+        release_keys(m)
         finish_exchange(m, wait=False)
         return self._follow()
 
     def _build(self) -> None:
         m = self.migration
-        Builder(m, self.jobs, self.control, self._drain).run()
+        Builder(m, self.jobs, self.control, self._drain, self._deliver).run()
         with m.conn.transaction():
             refuse_drift(foreign_drift(m), "`prepare`")
             store_baseline(m)
@@ -184,6 +187,12 @@ class Sync:
                     pass
                 self.migration.report.progress("replay", self.replayed, None, "changes")
             self.replayed += replay_all(self.migration, self.barrier).entries
+
+    def _deliver(self) -> None:
+        """The queue holds everything that has committed."""
+        if self.barrier is not None:
+            for _ in self.barrier.delivering():
+                self.control.gate()
 
     def _verified(self) -> Snapshot | None:
         """Where the last clean verification stands, while a cutover may still rely on it."""

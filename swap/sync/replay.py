@@ -1,31 +1,41 @@
 """Replay: makes the maintained side's rows for captured keys equal to the captured side's rows as they are now.
 
-One REPEATABLE READ transaction reads the queue and the rows. So a row is a function of its origin at a moment after its
-last processed change (invariant 3). The watermark moves in the same transaction (invariant 4).
+One REPEATABLE READ transaction over all swapped tables reads the queue and the rows. So a row is a function of its origin at a
+moment after its last processed change (invariant 3). The watermark moves in the same transaction (invariant 4).
 The cutover runs the same functions under its lock, where nothing can change.
+
+The order within it: first the source's entries become exceptions of the mapping (swap.sync.key_exceptions), for whichever row
+refers to them. Then the tables' rows are made right, the source's first. Last come the rows that refer to a parent whose other
+key is another one now (swap.sync.dependants).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import psycopg
 from psycopg import sql
 
+from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
 from swap.core.errors import DefectError
-from swap.core.names import TableName
 from swap.core.planner_settings import NESTED_LOOPS
+from swap.ddl.waiting import delete_held, forget_waiting, may_wait
 from swap.plan.direction import TableMapping
-from swap.plan.key_columns import vouches
-from swap.plan.model import Plan
+from swap.plan.row_keys import Key
+from swap.plan.unresolved import uncertain
 from swap.state.migration import Migration
 from swap.sync.change_queue import Batch, ChangeQueue, current_snapshot
+from swap.sync.dependants import dependants
+from swap.sync.key_exceptions import KeyExceptions
+from swap.sync.reference_pairs import PairNotes, settle
+from swap.sync.row_changes import delete_all_gone, delete_gone, delete_keys, upsert
 
 BATCH = 20_000
 SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
+UNCHANGED = "Nothing of the batch was applied; the changes stay in the queue."
 CONFLICT = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
 
 
@@ -49,9 +59,15 @@ def replay(migration: Migration, limit: int | None = BATCH, barrier: Barrier | N
 
     A violation of a unique or exclusion constraint means that another stale row still holds the value. The key of that row
     is queued too, or in logical mode not delivered yet. Then the whole visible queue is taken, behind the barrier if there
-    is one, and every row of it is deleted before any is inserted. A second violation, or any other conflict, is a defect,
-    and nothing is applied.
+    is one, and every row of it, of all tables, is deleted before any is inserted. A second violation, or any other conflict, is a defect,
+    and nothing is applied. Afterwards the references in place whose parent was in the batch are made right.
     """
+    result = _replay_once(migration, limit, barrier)
+    # What it corrects in a swapped table is captured like any change.
+    return replace(result, complete=False) if settle(migration) else result
+
+
+def _replay_once(migration: Migration, limit: int | None, barrier: Barrier | None) -> Replayed:
     try:
         return _replay(migration, limit, two_pass=False)
     except CONFLICT:
@@ -60,12 +76,14 @@ def replay(migration: Migration, limit: int | None = BATCH, barrier: Barrier | N
                 return _replay_all(migration, barrier, two_pass=True)
             return _replay(migration, None, two_pass=True)
         except CONFLICT as e:
-            raise _unexplained(migration.mapping, e) from None
+            raise _unexplained(migration, e) from None
 
 
-def _unexplained(d: TableMapping, e: psycopg.Error) -> DefectError:
+def _unexplained(migration: Migration, e: psycopg.Error) -> DefectError:
+    found = (e.diag.schema_name, e.diag.table_name)
+    target = next((d.target for d in migration.mappings if (d.target.schema, d.target.name) == found), migration.mapping.target)
     return DefectError(
-        f"Replay into {d.target} met a conflict that no queued change explains: {e.diag.message_primary}."
+        f"Replay into {target} met a conflict that no queued change explains: {e.diag.message_primary}."
         f" {e.diag.message_detail or ''}",
         hint="Was the shadow written to by someone else? `swap verify` names the rows.",
     )
@@ -84,7 +102,7 @@ def replay_all(migration: Migration, barrier: Barrier) -> Replayed:
         try:
             return _replay_all(migration, barrier, two_pass=True)
         except CONFLICT as e:
-            raise _unexplained(migration.mapping, e) from None
+            raise _unexplained(migration, e) from None
 
 
 def _replay_all(migration: Migration, barrier: Barrier, *, two_pass: bool) -> Replayed:
@@ -122,130 +140,89 @@ def replay_batch(migration: Migration, limit: int | None, *, two_pass: bool) -> 
 
 def apply(migration: Migration, batch: Batch, *, two_pass: bool, queue: ChangeQueue | None = None) -> None:
     """`queue`: on the session that reads the batch's keys, if that is not the migration's own."""
-    conn, d = migration.conn, migration.mapping
-    queue = queue or ChangeQueue.of(migration)
-    if batch.truncated:
-        conn.execute(delete_all_gone(d))
-    if queue.conn is not conn:
-        conn.execute(sql.SQL(NESTED_LOOPS))
-    stale: list[int] = []
-
-    def delete(keys: list[int], left: list[int]) -> None:
-        stale.extend(_delete_gone(migration, d, keys, left))
-        conn.execute(delete_keys(d, keys))
-
-    def put(keys: list[int], left: list[int]) -> None:
-        stale.extend(_delete_gone(migration, d, keys, left))
-        conn.execute(upsert(d, keys))
-
-    if two_pass:
-        _slices(queue, batch, delete)
-    _slices(queue, batch, put)
-    while stale:
-        keys = stale[:SLICE]
-        del stale[:SLICE]
-        put(keys, keys)
+    _Application(migration, batch, queue or ChangeQueue.of(migration)).run(two_pass=two_pass)
 
 
-def _slices(queue: ChangeQueue, batch: Batch, do: Callable[[list[int], list[int]], None]) -> None:
-    """`do(keys, left)` for each slice of the batch; `left`: those of the keys that a row may have left."""
-    after = None
-    while entries := queue.batch_keys(batch, after, SLICE):
-        do([key for key, _ in entries], [key for key, gone in entries if gone])
-        after = entries[-1][0]
-        if len(entries) < SLICE:
-            break
+@dataclass(frozen=True)
+class _Slice:
+    """`left`: those of the keys that a row may have left."""
+
+    keys: list[Key]
+    left: list[Key]
 
 
-def _delete_gone(migration: Migration, d: TableMapping, keys: list[int], left: list[int]) -> list[int]:
-    """Delete the rows that the captured side no longer has. Returns the keys of rows that look up the uuid of another row
-    than before: such rows are stale though they did not change themselves.
+class _Application:
+    """One batch, in the caller's transaction."""
 
-    Behind a validated foreign key only a row that was deleted and inserted again under its key, with another uuid,
-    has them; without one, a row that came or went has them too.
-    """
-    conn = migration.conn
-    gone = [r[0] for r in conn.execute(delete_gone(d, left)).fetchall()] if left else []
-    out: list[int] = []
-    for m in d.lookups:
-        if not _backed(migration.plan, m.origin):
-            changed = _absent(conn, d, keys)
-        else:
-            changed = _among(conn, d.origin, d.origin_key, gone) if gone else []
-        if changed:
-            out += _among(conn, d.origin, m.origin, changed, d.origin_key)
-    return out
+    def __init__(self, migration: Migration, batch: Batch, queue: ChangeQueue) -> None:
+        self.conn, self.plan, self.mappings = migration.conn, migration.plan, migration.mappings
+        self.batch, self.queue = batch, queue
+        self.exceptions = KeyExceptions(self.conn, self.plan, self.mappings[0])
+        self.pairs = PairNotes(self.conn, self.plan, self.mappings[0])
+        self.whole: dict[int, list[_Slice]] = {}
 
+    def run(self, *, two_pass: bool) -> None:
+        if self.queue.conn is not self.conn:
+            self.conn.execute(sql.SQL(NESTED_LOOPS))
+        self._truncate()
+        for part in self._slices(self.mappings[0]):
+            self.pairs.take(self.queue, self.batch, part.keys, part.left)
+            self.exceptions.take(self.queue, self.batch, part.keys, part.left)
+        if two_pass:
+            self._delete()
+        for d in self.mappings:
+            for part in self._slices(d):
+                if part.left and not d.is_source and not two_pass:
+                    self.conn.execute(delete_gone(d, part.left))
+                self._put(d, part.keys)
+        for d in self.mappings:
+            for keys in self._dependants(d):
+                self._put(d, keys)
 
-def _backed(plan: Plan, column: str) -> bool:
-    return any(
-        f.validated and f.table == plan.source and column in f.columns and vouches(f, column, plan.catalog)
-        for f in plan.catalog.incoming
-    )
+    def _truncate(self) -> None:
+        for d in self.mappings:
+            if d.number in self.batch.tables and self.batch.tables[d.number].truncated:
+                if d.is_source:
+                    self.exceptions.truncate()
+                else:
+                    self.conn.execute(delete_all_gone(d))
 
+    def _delete(self) -> None:
+        """Everything that will be written, so that no stale row holds a value that another one takes."""
+        for d in self.mappings:
+            for part in self._slices(d):
+                self.conn.execute(delete_keys(d, part.keys))
+            for keys in self._dependants(d):
+                self.conn.execute(delete_keys(d, keys))
 
-def key_array(keys: list[int]) -> sql.Composable:
-    return sql.SQL("{}::bigint[]").format(sql.Literal("{" + ",".join(map(str, keys)) + "}"))
+    def _dependants(self, d: TableMapping) -> Iterator[list[Key]]:
+        return dependants(self.conn, self.plan, d, self.exceptions.parents, SLICE)
 
+    def _put(self, d: TableMapping, keys: list[Key]) -> None:
+        if may_wait(self.plan, d):
+            self.conn.execute(forget_waiting(self.plan, d, keys))
+        with explained(f"Rows of {d.origin} could not be written to {d.target}", UNCHANGED):
+            execute_as_application(self.conn, upsert(self.plan, d, keys), self.plan.settings)
+        if any(u.required for u in uncertain(self.plan, d)):
+            self.conn.execute(delete_held(self.plan, d, keys))
 
-def delete_gone(d: TableMapping, keys: list[int]) -> sql.Composed:
-    """DELETE the rows that the captured side no longer has, or has under another uuid."""
-    return sql.SQL(
-        "DELETE FROM {t} t WHERE t.{tk} = ANY ({keys}) AND NOT EXISTS"
-        " (SELECT FROM {s} s WHERE s.{sk} = t.{tk} AND s.{su} = t.{tu}) RETURNING t.{tk}"
-    ).format(
-        t=d.target.sql, s=d.origin.sql, keys=key_array(keys),
-        tk=sql.Identifier(d.target_key), sk=sql.Identifier(d.origin_key),
-        tu=sql.Identifier(d.target_uuid), su=sql.Identifier(d.origin_uuid),
-    )  # fmt: skip
+    def _slices(self, d: TableMapping) -> Iterator[_Slice]:
+        """The slices of a table's part of the batch. A part of one slice is read from the queue once, however often it is asked for.
 
-
-def delete_keys(d: TableMapping, keys: list[int]) -> sql.Composed:
-    return sql.SQL("DELETE FROM {} t WHERE t.{} = ANY ({})").format(d.target.sql, sql.Identifier(d.target_key), key_array(keys))
-
-
-def delete_all_gone(d: TableMapping) -> sql.Composed:
-    """After a TRUNCATE: every maintained row whose key the captured side does not have."""
-    return sql.SQL("DELETE FROM {} t WHERE NOT EXISTS (SELECT FROM {} s WHERE s.{} = t.{})").format(
-        d.target.sql, d.origin.sql, sql.Identifier(d.origin_key), sql.Identifier(d.target_key)
-    )
-
-
-def upsert(d: TableMapping, keys: list[int]) -> sql.Composed:
-    """INSERT … ON CONFLICT (integer key) DO UPDATE, skipping rows whose image is already equal (1.0 is not 1.00)."""
-    written = [m for m in d.columns if m.written]
-    names = [sql.Identifier(m.target) for m in written]
-    comma = sql.SQL(", ")
-    return sql.SQL(
-        "INSERT INTO {t} AS t ({columns}) SELECT {values} FROM {s} s WHERE s.{sk} = ANY ({keys})"
-        " ON CONFLICT ({tk}) DO UPDATE SET {sets}"
-        " WHERE ROW({old})::record *<> ROW({new})::record"
-    ).format(
-        t=d.target.sql,
-        s=d.origin.sql,
-        columns=comma.join(names),
-        values=comma.join(d.value(m) for m in written),
-        sk=sql.Identifier(d.origin_key),
-        tk=sql.Identifier(d.target_key),
-        keys=key_array(keys),
-        sets=comma.join(sql.SQL("{} = EXCLUDED.{}").format(n, n) for n in names),
-        old=comma.join(sql.SQL("t.{}").format(n) for n in names),
-        new=comma.join(sql.SQL("EXCLUDED.{}").format(n) for n in names),
-    )
-
-
-def _among(conn: Connection, table: TableName, column: str, values: list[int], wanted: str | None = None) -> list[int]:
-    """`wanted` (else `column`) of the rows whose `column` is one of `values`."""
-    if not values:
-        return []
-    query = sql.SQL("SELECT s.{} FROM {} s WHERE s.{} = ANY ({})").format(
-        sql.Identifier(wanted or column), table.sql, sql.Identifier(column), key_array(values)
-    )
-    return [r[0] for r in conn.execute(query).fetchall()]
-
-
-def _absent(conn: Connection, d: TableMapping, keys: list[int]) -> list[int]:
-    query = sql.SQL("SELECT k FROM unnest({}) k WHERE NOT EXISTS (SELECT FROM {} t WHERE t.{} = k)").format(
-        key_array(keys), d.target.sql, sql.Identifier(d.target_key)
-    )
-    return [r[0] for r in conn.execute(query).fetchall()]
+        After a TRUNCATE any row may have left its key."""
+        if d.number not in self.batch.tables:
+            return
+        if d.number in self.whole:
+            yield from self.whole[d.number]
+            return
+        truncated = self.batch.tables[d.number].truncated
+        after: Key | None = None
+        while entries := self.queue.batch_keys(self.batch, d, after, SLICE):
+            part = _Slice([key for key, _ in entries], [key for key, gone in entries if gone or truncated])
+            last = len(entries) < SLICE
+            if last and after is None:
+                self.whole[d.number] = [part]
+            yield part
+            if last:
+                break
+            after = entries[-1][0]

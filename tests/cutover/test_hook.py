@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -221,6 +222,23 @@ def hook_env(server: DatabaseServer, conninfo: str) -> dict[str, str]:
         pass
     path = f"{server.bindir}{os.pathsep}{os.environ['PATH']}"
     return {**env, "PATH": path, "SWAP_RUN_ID": "7", "SWAP_PHASE": "syncing", "SWAP_TABLE": "public.users"}
+
+
+def test_an_interrupt_while_it_starts(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the fork and the moment when there is a process to kill."""
+    start, started = hook._start, list[int]()
+
+    def interrupted(*args: Any) -> subprocess.Popen[bytes]:
+        process = start(*args)
+        started.append(process.pid)
+        signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(hook, "_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run([script("sleep 600")], tmp_path)
+    assert len(started) == 1
+    wait_until(lambda: gone(started[0]), what="the hook has ended")
 
 
 def test_pg_dump_hook_leaves_a_dump_that_restores(

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 import cutover.transaction
-from cutover.final_drain import refuse_differences
+from cutover.final_drain import compare_touched
 from swap.core.config import Cutover
 from swap.core.connection import translate
 from swap.core.errors import LockError
@@ -223,10 +223,10 @@ def test_a_stalled_client_loses_its_locks(
 
     def stalled(*args: Any) -> int:
         wait_until(lambda: admin.execute(gone).fetchone() is None, 30, "the server has ended the session")
-        return refuse_differences(*args)
+        return compare_touched(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cutover.transaction, "refuse_differences", stalled)
+        patch.setattr(cutover.transaction, "compare_touched", stalled)
         with background(lambda: cycle.exchange("cutover"), cycle.m.stop.set) as running:
             assert_a_writer_goes_on(cycle, database, connect)
             error = running.exception(60)

@@ -11,13 +11,14 @@ import pytest
 import cutover.run
 import cutover.transaction
 from cutover.transaction import resolve
-from swap.core.advisory_locks import OPERATOR, Holder, holder
 from swap.core.config import load_config
 from swap.core.connection import Connection
 from swap.core.connection import Database as Conninfo
-from swap.core.errors import UnknownOutcomeError, UnreachableError
+from swap.core.errors import StoppedError, UnknownOutcomeError, UnreachableError
 from swap.core.names import TableName
 from swap.state.journal import Journal
+from swap.state.lock_rows import Holder
+from swap.state.locks import OPERATOR
 from swap.state.migration import Migration
 from swap.sync.follow_up import finish_exchange
 from tests.support.cycling import Start
@@ -198,7 +199,7 @@ def test_the_follow_up_of_a_lost_commit_keeps_others_out(start: Start, monkeypat
 
     def followed(*args: Any, **options: Any) -> None:
         with cycle.m.database.session() as other:
-            settled.append(holder(other, OPERATOR, cycle.m.plan.tag))
+            settled.append(cycle.m.on(other).locks.holder(OPERATOR))
         finish_exchange(*args, **options)
 
     monkeypatch.setattr(cutover.transaction, "_commit", commit_and_lose)
@@ -208,6 +209,42 @@ def test_the_follow_up_of_a_lost_commit_keeps_others_out(start: Start, monkeypat
     assert who is not None
     assert "after a lost connection" in who.application
     cycle.m.conn = cycle.m.journal.conn
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+SMALL = "CREATE TABLE users (id bigserial PRIMARY KEY); INSERT INTO users SELECT FROM generate_series(1, 3)"
+
+
+def test_a_signal_in_the_commit(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I5: given a signal while COMMIT is on its way, then the outcome is asked of the server as well."""
+    cycle = start(SMALL)
+    cycle.ready()
+    execute = Connection.execute
+
+    def committed_then_interrupted(self: Connection, query: Any, *args: Any, **options: Any) -> Any:
+        result = execute(self, query, *args, **options)
+        return interrupted() if query == "COMMIT" else result
+
+    monkeypatch.setattr(type(cycle.m.conn), "execute", committed_then_interrupted)
+    assert cycle.exchange("cutover").outcome == "committed"
+    monkeypatch.undo()
+    cycle.m.conn = cycle.m.journal.conn
+    assert cycle.m.reload().phase.public == "cut_over"
+
+
+def test_a_signal_after_the_commit(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is committed is said, and with the outcome."""
+    cycle = start(SMALL)
+    cycle.ready()
+    monkeypatch.setattr(cutover.run, "finish_exchange", interrupted)
+    cycle.m.journal.mark_step(cycle.m.run.id, "settled")
+    with pytest.raises(StoppedError) as raised:
+        cycle.exchange("cutover")
+    assert "The cutover is committed" in raised.value.state
+    assert raised.value.document["outcome"] == "committed"
 
 
 def test_an_id_that_a_crash_gave_to_another_transaction_proves_nothing(through: Callable[[str], Operator]) -> None:

@@ -12,10 +12,11 @@ import pytest
 from psycopg import sql
 
 import swap.core.session_settings
-from swap.core.advisory_locks import OPERATOR, WORKER, holder, only_operator, only_worker, try_worker
 from swap.core.connection import Database as Conninfo
-from swap.core.session_settings import OWN_LOCK, SETTINGS
+from swap.core.session_settings import SETTINGS
 from swap.demo.server import Server
+from swap.state.journal import Journal
+from swap.state.locks import OPERATOR, WORKER, Locks
 from tests.support.operator import MakeOperator
 from tests.support.proxy import Proxy
 from tests.support.servers import Connect, Database, DatabaseServer, Execute
@@ -48,8 +49,7 @@ def test_the_second_is_told_and_takes_over(ready_operator: MakeOperator, connect
     there = replace(op.db, owner=f"postgresql://swap_owner@127.0.0.1:{far_proxy.port}/{op.db.dbname}")
     far = op.cli.start("sync", config=op.config, dsn=there.owner)
     admin, owner = connect(op.db.superuser), connect(op.db.owner)
-    works = "SELECT a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted"
-    works += f" AND l.classid <> {OWN_LOCK[0]}"
+    works = "SELECT a.pid FROM swap.lock l JOIN pg_stat_activity a USING (pid) WHERE l.name = 'worker'"
     works += " AND a.datname = current_database() AND a.application_name = 'swap sync'"
     found = wait_until(lambda: admin.execute(works.encode()).fetchone(), 20, "sync is at work")
     pid = found[0] if found else None
@@ -76,11 +76,13 @@ def test_the_server_ends_who_is_gone(
     monkeypatch.setattr(swap.core.session_settings, "SETTINGS", SETTINGS | SOON)
     far = Conninfo.from_options(f"postgresql://postgres@127.0.0.1:{far_proxy.port}/{database.dbname}", "cutover").connect()
     here = connect(database.superuser)
-    with closing(far), only_operator(far, 1), only_worker(far, 1):
-        assert str(holder(here, OPERATOR, 1)) == f"swap cutover, pid {far.info.backend_pid}, from {ELSEWHERE}"
+    Journal(here, "swap").create()
+    there, local = Locks(far, "swap", 1), Locks(here, "swap", 1)
+    with closing(far), there.only_operator(), there.only_worker():
+        assert str(local.holder(OPERATOR)) == f"swap cutover, pid {far.info.backend_pid}, from {ELSEWHERE}"
         far_proxy.silence()
-        wait_until(lambda: try_worker(here, 1), 30, "the server has ended the session")
-        assert holder(here, WORKER, 1) is None
+        wait_until(local.try_worker, 30, "the server has ended the session")
+        assert local.holder(WORKER) is None
         far.close()
 
 
@@ -88,5 +90,6 @@ def test_a_unix_socket(database: Database, server: DatabaseServer, connect: Conn
     if not isinstance(server, Server):
         pytest.skip("needs a private server")
     local = connect(f"host={server.layout.sockets} port={server.port} user=postgres dbname={database.dbname}")
-    with only_worker(local, 1):
-        assert "Unix socket" in str(holder(connect(database.superuser), WORKER, 1))
+    Journal(local, "swap").create()
+    with Locks(local, "swap", 1).only_worker():
+        assert "Unix socket" in str(Locks(connect(database.superuser), "swap", 1).holder(WORKER))

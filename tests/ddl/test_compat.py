@@ -54,7 +54,7 @@ def start(server: DatabaseServer, database: Database) -> Iterator[Callable[[str]
     made = []
 
     def begin(ddl: str) -> Cycle:
-        made.append(Cycle(server, database, ddl, **COMPAT))
+        made.append(Cycle(server, database, ddl, in_place=False, **COMPAT))
         return made[-1]
 
     yield begin

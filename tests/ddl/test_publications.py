@@ -20,8 +20,8 @@ ACCEPT = {"findings": ["publication:pub of public.users", "publication:pub of pu
 CASES: dict[str, tuple[str, list[Any]]] = {
     "plain": (
         "FOR TABLE users, sessions",
-        [("pub", "sessions", ["id", "user_legacy_id", "n", "user_id"], None),
-         ("pub", "users", ["legacy_id", "email", "secret", "id", "boss_legacy_id", "boss_id"], None)],
+        [("pub", "sessions", ["id", "user_id", "n", "user_legacy_id"], None),
+         ("pub", "users", ["legacy_id", "email", "secret", "id", "boss_id", "boss_legacy_id"], None)],
     ),
     "lists": (
         "FOR TABLE users (id, email, uuid_id, boss_id), sessions (id, user_id)",
@@ -29,7 +29,7 @@ CASES: dict[str, tuple[str, list[Any]]] = {
     ),
     "filters": (
         "FOR TABLE users (id, email) WHERE (email <> 'u7'), sessions WHERE (n > 3) WITH (publish = 'insert, delete')",
-        [("pub", "sessions", ["id", "user_legacy_id", "n", "user_id"], "(n > 3)"), ("pub", "users", ["email", "id"], "(email <> 'u7'::text)")],
+        [("pub", "sessions", ["id", "user_id", "n", "user_legacy_id"], "(n > 3)"), ("pub", "users", ["email", "id"], "(email <> 'u7'::text)")],
     ),
 }  # fmt: skip
 

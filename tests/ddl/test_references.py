@@ -140,12 +140,13 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_whole_cycle(cycle: MakeCycle, connect: Connect, database: Database, name: str) -> None:
+@pytest.mark.parametrize("in_place", [False, True], ids=["rebuilt", "in-place"])
+def test_a_whole_cycle(cycle: MakeCycle, connect: Connect, database: Database, name: str, in_place: bool) -> None:
     """H22, H23, H46: after the cutover the foreign keys have the same flags; after a revert the whole schema is the same."""
     shape = SHAPES[name]
     if connect(database.superuser).info.server_version < shape.since * 10_000:
         pytest.skip(f"PostgreSQL {shape.since}")
-    c = cycle(USERS + shape.ddl, reference=list(shape.declared))
+    c = cycle(USERS + shape.ddl, in_place=in_place, reference=list(shape.declared))
     c.ready()
     c.cutover()
     assert c.foreign_keys() == c.flags
@@ -164,7 +165,7 @@ INSERT INTO t VALUES (1, NULL, 999), (2, 'a', 1);
 
 def test_a_foreign_key_that_looks_at_some_rows_only(cycle: MakeCycle, connect: Connect) -> None:
     """H19, H22: with MATCH SIMPLE a row with a NULL in another column may hold a key of no user: found, and no error later."""
-    c = cycle(USERS + PARTLY)
+    c = cycle(USERS + PARTLY, in_place=True)
     assert [f.detail for f in c.findings if f.label == "reference-data:public.t.a"] == [
         "1 rows refer to a key that public.users does not have: they keep the integer and get no uuid"
     ]
@@ -181,13 +182,14 @@ def test_a_foreign_key_that_looks_at_some_rows_only(cycle: MakeCycle, connect: C
 def test_writes_through_a_chain(cycle: MakeCycle, connect: Connect) -> None:
     """H20, H23: given a chain, when one statement inserts user, membership and grant, or their key is cascaded, then each pair is that
     of one user, before the cutover and after it."""
-    c = cycle(USERS + SHAPES["chain"].ddl)
+    c = cycle(USERS + SHAPES["chain"].ddl, in_place=True)
     c.ready()
     app = connect(c.db.app)
     app.execute(
         "WITH u AS (INSERT INTO users (id) VALUES (50)), m AS (INSERT INTO memberships (user_id, org_id) VALUES (50, 1))"
         " INSERT INTO grants (user_id, org_id) VALUES (50, 1)"
     )
+    c.m.sync()
     pair = "SELECT DISTINCT u.id FROM grants g JOIN users u ON u.uuid_id = g.user_uuid_id WHERE g.user_id = 50"
     assert app.execute(pair.encode()).fetchall() == [(50,)]
     c.cutover()
@@ -196,6 +198,7 @@ def test_writes_through_a_chain(cycle: MakeCycle, connect: Connect) -> None:
         f"WITH u AS (INSERT INTO users (id) VALUES ('{new}')), m AS (INSERT INTO memberships (user_id, org_id) VALUES ('{new}', 1))"
         f" INSERT INTO grants (user_id, org_id) VALUES ('{new}', 1)".encode()
     )
+    c.caught_up()
     after = f"SELECT g.user_legacy_id = u.legacy_id FROM grants g JOIN users u ON u.id = g.user_id WHERE u.id = '{new}'"
     assert app.execute(after.encode()).fetchall() == [(True,)]
     c.caught_up()
@@ -212,7 +215,7 @@ CREATE TABLE s (id int PRIMARY KEY, a bigint NOT NULL REFERENCES users DEFERRABL
 
 def test_a_required_child_before_its_parent_under_a_deferred_key(cycle: MakeCycle, connect: Connect) -> None:
     """H20, H23: in one transaction, before the cutover and after it. A child without a parent gets the foreign key's own error."""
-    c = cycle(USERS + LATE)
+    c = cycle(USERS + LATE, in_place=True)
     c.ready()
     app = connect(c.db.app)
     app.execute("BEGIN; INSERT INTO t VALUES (1, 50), (9, 59); INSERT INTO users (id) VALUES (50), (59); COMMIT")
@@ -221,12 +224,14 @@ def test_a_required_child_before_its_parent_under_a_deferred_key(cycle: MakeCycl
         app.execute("BEGIN; INSERT INTO t VALUES (2, 60); COMMIT")
     app.execute("ROLLBACK")
     rows = "SELECT u.{0} FROM t JOIN users u ON u.{1} = t.{2} UNION SELECT u.{0} FROM s JOIN users u ON u.{1} = s.{2} ORDER BY 1"
+    c.m.sync()
     assert app.execute(rows.format("id", "uuid_id", "a_uuid").encode()).fetchall() == [(50,), (51,), (59,)]
     c.cutover()
     new = "11111111-1111-4111-8111-111111111111"
     app.execute(
         f"BEGIN; INSERT INTO t (id, a) VALUES (3, '{new}'); INSERT INTO users (id, legacy_id) VALUES ('{new}', 70); COMMIT".encode()
     )
+    c.caught_up()
     assert app.execute(rows.format("legacy_id", "legacy_id", "a_legacy").encode()).fetchall() == [(50,), (51,), (59,), (70,)]
     c.revert()
     c.abort()
@@ -235,7 +240,7 @@ def test_a_required_child_before_its_parent_under_a_deferred_key(cycle: MakeCycl
 @pytest.mark.parametrize("name", ["keys", "composite", "chain", "chain-to-self", "self", "timing"])
 def test_the_integers_can_go(cycle: MakeCycle, name: str) -> None:
     """H45: no object of swap keeps `finalize --drop-legacy` from dropping them, and every foreign key stays."""
-    c = cycle(USERS + SHAPES[name].ddl)
+    c = cycle(USERS + SHAPES[name].ddl, in_place=True)
     c.ready()
     c.cutover()
     c.m.finalize(drop_legacy=True)
@@ -254,7 +259,7 @@ INSERT INTO t (a) SELECT id FROM users;
 
 def test_what_stayed_on_the_integer_is_named(cycle: MakeCycle) -> None:
     """H22, H45: an exclusion constraint, a check and a generated column; not statistics that have an equivalent."""
-    c = cycle(USERS + BOUND)
+    c = cycle(USERS + BOUND, in_place=True)
     c.ready()
     c.cutover()
     with pytest.raises(RefusedError) as refused:

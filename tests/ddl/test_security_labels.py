@@ -69,7 +69,7 @@ def test_what_is_said_of_a_name_is_said_of_it_afterwards(database: Database, con
     install(database, DDL)
     plant(connect(database.superuser))
     plan = plan_of(database)
-    assert labels(create_shadow(plan)) == [
+    assert labels(create_shadow(plan, plan.swapped[0])) == [
         "TABLE public.users_new IS 'classified'",
         "COLUMN public.users_new.id IS 'unclassified'",
         "COLUMN public.users_new.email IS 'classified'",

@@ -19,6 +19,8 @@ INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 20) n;
 INSERT INTO sessions (user_id) SELECT id FROM users;
 """
 
+IN_PLACE = {"table": "public.sessions", "column": "user_id", "strategy": "column"}
+
 
 @dataclass(frozen=True)
 class Case:
@@ -119,7 +121,8 @@ TABLES = [
 ]  # fmt: skip
 
 REFERENCES = [
-    fine("reference", "", "reference", "sessions.user_id", "added"),
+    fine("reference", "", "reference", "sessions.user_id", "rebuilt beside"),
+    fine("reference-in-place", "", "reference", "sessions.user_id", "added", reference=[IN_PLACE]),
     fine("self-reference", "ALTER TABLE users ADD boss_id bigint REFERENCES users", "reference", "users.boss_id", "foreign key"),
     blocked("absent-column", "", "reference", "sessions.x", "no such column", reference=[{"table": "public.sessions", "column": "x"}]),
     blocked("absent-table", "", "reference", "nope", "no table", reference=[{"table": "public.nope", "column": "x"}]),
@@ -146,9 +149,9 @@ REFERENCES = [
         "not-null-deferrable", "CREATE TABLE d (user_id bigint NOT NULL REFERENCES users DEFERRABLE)",
         "reference", "d.user_id", "foreign key",
     ),
-    blocked(
+    fine(
         "not-null-deferrable-unique", "CREATE TABLE d (user_id bigint NOT NULL UNIQUE REFERENCES users DEFERRABLE)",
-        "not-null-reference", "d.user_id", "two of them would collide",
+        "reference", "d.user_id", "is added", reference=[{"table": "public.d", "column": "user_id", "strategy": "column"}],
     ),
     blocked(
         "not-null-partly-checked", "ALTER TABLE users ADD UNIQUE (class, id);"

@@ -9,6 +9,7 @@ import pytest
 
 from swap.core.errors import RefusedError
 from swap.doctor.examine import refuse
+from tests.doctor.cases import IN_PLACE
 from tests.support.doctoring import Tool, configured, named, only
 
 OTHERS = "ALTER TABLE {table} OWNER TO {other}"
@@ -97,20 +98,23 @@ TRIGGER = """CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN 
 def test_triggers_that_a_backfill_would_fire_can_be_accepted(of: str, table: str, extra: str, fires: bool, tool: Tool) -> None:
     """H14: without SET on session_replication_role they fire for every row; with it none of them does."""
     tool.run(TRIGGER.format(of=of, table=table) + extra)
-    assert named(tool.doctor(), "backfill-triggers", "blocker") == []
+    in_place = {"reference": [IN_PLACE]}
+    assert named(tool.doctor(**in_place), "backfill-triggers", "blocker") == []
     tool.run(f"REVOKE SET ON PARAMETER session_replication_role FROM {tool.role}", superuser=True)
-    found = named(tool.doctor(), "backfill-triggers", "blocker")
+    found = named(tool.doctor(**in_place), "backfill-triggers", "blocker")
     assert [f.object for f in found] == ([f"public.{table}.touched"] if fires else [])
     if fires:
         accepted = {"findings": [found[0].label]}
-        assert named(tool.doctor(accept=accepted), "backfill-triggers", "blocker") == []
-        refuse(found, configured(accept=accepted))
-        assert "accepted" in only(named(tool.doctor(accept=accepted), "backfill-triggers", "warning")).detail
+        assert named(tool.doctor(accept=accepted, **in_place), "backfill-triggers", "blocker") == []
+        refuse(found, configured(accept=accepted, **in_place))
+        assert "accepted" in only(named(tool.doctor(accept=accepted, **in_place), "backfill-triggers", "warning")).detail
 
 
 def test_an_always_enabled_trigger_fires_in_spite_of_the_privilege(tool: Tool) -> None:
     tool.run(TRIGGER.format(of="", table="sessions") + "ALTER TABLE sessions ENABLE ALWAYS TRIGGER touched")
-    assert only(named(tool.doctor(), "backfill-triggers", "blocker")).object == "public.sessions.touched"
+    found = named(tool.doctor(reference=[IN_PLACE]), "backfill-triggers", "blocker")
+    assert only(found).object == "public.sessions.touched"
+    assert named(tool.doctor(), "backfill-triggers", "blocker") == []  # rebuilt beside: nothing of it is filled
 
 
 def test_replication_by_membership(tool: Tool) -> None:

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from swap.cli.session import signals
+from swap.cli.session import GRACE_S, signals
 from tests.support.commands import ROOT
 from tests.support.judging import judge, judge_lines
 from tests.support.operator import MakeOperator, Operator
@@ -146,8 +147,76 @@ def test_a_second_signal_interrupts_at_once(ready_operator: MakeOperator, connec
     running = op.start("sync")
     wait_until(lambda: sessions(op, "swap sync", waiting=True), what="sync waits for the lock")
     running.process.send_signal(number)
-    running.wait_line("a second signal interrupts at once")
+    running.wait_line("or a second signal, interrupt at once")
     running.process.send_signal(number)
     judge(running.wait(), 6)
     wait_until(lambda: not sessions(op, "swap sync"), what="its sessions end, and the lock is still held")
     holder.rollback()
+
+
+# What a command waits for: the state it is in, the lock of another session, the command.
+BEHIND = {
+    "a backfill": ("prepared", "LOCK TABLE users IN ACCESS EXCLUSIVE MODE", "sync --once"),
+    "an index that another thread builds": ("prepared", "LOCK TABLE users_new IN ROW EXCLUSIVE MODE", "sync --once"),
+    "a replay": ("changed", "LOCK TABLE users, users_new IN ACCESS EXCLUSIVE MODE", "sync --once"),
+    "preflight checks": ("none", "LOCK TABLE users IN ACCESS EXCLUSIVE MODE", "prepare"),
+    "a follow-up": ("cut over", "LOCK TABLE sessions IN SHARE UPDATE EXCLUSIVE MODE", "revert --yes"),
+    "a follow-up in sync": ("cut over", "LOCK TABLE sessions IN SHARE UPDATE EXCLUSIVE MODE", "sync --once"),
+}
+
+
+def bring_to(op: Operator, state: str) -> None:
+    """`cut over`: the command was killed before the follow-up of the exchange."""
+    if state == "none":
+        return
+    op("prepare")
+    if state == "prepared":
+        return
+    op("sync", "--once")
+    with psycopg.connect(op.db.owner, autocommit=True) as conn:
+        if state == "changed":
+            conn.execute("UPDATE users SET email = email WHERE id < 10")
+            return
+        op("verify")
+        op("cutover", "--yes", "--no-snapshot")
+        conn.execute("DELETE FROM swap.step WHERE name = 'settled'")
+    with psycopg.connect(op.db.superuser, autocommit=True) as conn:
+        conn.execute("UPDATE pg_constraint SET convalidated = false WHERE conrelid = 'sessions'::regclass AND contype = 'f'")
+
+
+@pytest.mark.parametrize("case", BEHIND)
+def test_one_signal_ends_whatever_waits(operator: MakeOperator, connect: Connect, case: str) -> None:
+    """H63: given a command that waits for a lock that stays, on whichever thread, then one signal ends it and its sessions within
+    seconds. It can be run again."""
+    state, lock, command = BEHIND[case]
+    op = operator("fresh", users=60)
+    bring_to(op, state)
+    holder = connect(op.db.superuser, autocommit=False)
+    holder.execute(lock.encode())
+    running = op.start(*command.split())
+    name = f"swap {command.split()[0]}"
+    wait_until(lambda: sessions(op, name, waiting=True), what="it waits for the lock")
+    if state != "none":  # the checks wait for 5 s, and name the table
+        running.wait_line(f"pid {holder.info.backend_pid} ")
+    began = time.monotonic()
+    running.process.send_signal(signal.SIGTERM)
+    judge(running.wait(), 6)
+    assert time.monotonic() - began < GRACE_S + 10
+    wait_until(lambda: not sessions(op, name), what="its sessions end, and the lock is still held")
+    holder.rollback()
+    op(*(("prepare",) if state == "none" else ("sync", "--once")))
+
+
+def test_one_signal_ends_a_hook(ready_operator: MakeOperator, tmp_path: Path) -> None:
+    """It may run for an hour."""
+    hook = tmp_path / "hook.sh"
+    hook.write_text("#!/bin/sh\ntouch begun; exec sleep 3600\n", encoding="ascii")
+    hook.chmod(0o755)
+    op = ready_operator('[hooks]\npre_swap_snapshot = ["./hook.sh"]\n')
+    running = op.start("cutover", "--yes")
+    wait_until((tmp_path / "begun").exists, what="the hook runs")
+    began = time.monotonic()
+    running.process.send_signal(signal.SIGTERM)
+    judge(running.wait(), 6)
+    assert time.monotonic() - began < GRACE_S + 10
+    assert op.status()["phase"] == "syncing"

@@ -13,7 +13,6 @@ import pytest
 from psycopg import sql
 
 import swap.sync.logical.position
-from swap.core.advisory_locks import taking_over, try_worker
 from swap.core.connection import Connection
 from swap.core.errors import DefectError, RefusedError
 from swap.ddl.change_tables import change_table
@@ -71,7 +70,7 @@ def sync_once(m: Driver) -> None:
 
 
 def takeover(m: Driver) -> None:
-    with taking_over(m.conn, m.plan.tag), stream(m) as own:
+    with m.locks.taking_over(), stream(m) as own:
         own.wait_delivered()
 
 
@@ -229,7 +228,7 @@ def test_verification_fences_first(m: Driver, app: Session) -> None:
     report = m.verify()
     assert report.verdict == "identical", report
     assert report.tables[0].pending == 3
-    assert try_worker(m.conn, m.plan.tag)
+    assert m.locks.try_worker()
 
 
 @pytest.mark.parametrize("who", [sync_once, takeover])
@@ -258,7 +257,7 @@ def test_a_verification_that_reads_the_slot_lets_go(
 def test_a_slot_that_goes_meanwhile_ends_a_verification(m: Driver) -> None:
     """Given a verification that waits for the stream, which `finalize` or `abort` has ended, then it does not wait on: it holds
     the change tables, for which they wait before they are done."""
-    assert try_worker(m.conn, m.plan.tag)
+    assert m.locks.try_worker()
     with foreign_fence(m) as barrier:
         end_slot(m.conn, m.plan)
         with pytest.raises(RefusedError, match="is gone while"):
@@ -499,10 +498,10 @@ def test_a_stream_that_is_cut_goes_on(m: Driver, app: Session, database: Databas
 
 
 def test_the_key_alone_is_published_on_either_side(m: Driver, database: Database, connect: Connect) -> None:
-    """Nothing but the integer key leaves the table, and `verify` notices when the publication is changed by hand."""
+    """Nothing but the keys leaves the tables, and `verify` notices when the publication is changed by hand."""
     superuser = connect(database.superuser)
     published = "SELECT schemaname, tablename, attnames::text[] FROM pg_publication_tables"
-    assert superuser.execute(published).fetchall() == [("public", "users", ["id"])]
+    assert sorted(superuser.execute(published).fetchall()) == [("public", "sessions", ["id"]), ("public", "users", ["id"])]
     name = sql.Identifier(f"swap_{m.plan.tag}")
     superuser.execute(sql.SQL("ALTER PUBLICATION {} SET (publish = 'insert')").format(name))
     failed = [c for c in m.verify().checks if c.status != "ok"]

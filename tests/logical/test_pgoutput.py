@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from swap.core.errors import DefectError
-from swap.sync.logical.decoding import Decoder
+from swap.sync.logical.decoding import Captured, Decoder
 from swap.sync.logical.link import lsn_number, lsn_text
 from swap.sync.logical.pgoutput import (
     Begin,
@@ -58,35 +60,93 @@ def envelope(message: bytes) -> bytes:
     return b"w" + bytes(24) + message
 
 
-def test_messages_become_entries() -> None:
-    """Each change of a table whose key alone is published is an entry of its transaction; once each; a barrier is urgent."""
-    decoder = Decoder(("legacy_id", "id"))
+USERS = Captured(0, (("legacy_id",), ("id",)), uuid="id", plain=True)
+TABLES = {("public", "t"): USERS, ("public", "f"): Captured(1, (("id",),), None, plain=True)}
+
+
+def decoder_of(*messages: bytes, tables: Mapping[tuple[str, str], Captured] = TABLES) -> Decoder:
+    decoder = Decoder(tables)
     decoder.near_xid = 753
+    for message in messages:
+        assert decoder.feed(envelope(message)) is False
+    return decoder
+
+
+def test_messages_become_entries() -> None:
+    """Each change of a captured table is an entry of its transaction; once each; a barrier is urgent."""
     begin, table, full, commit = SENT[0][0], SENT[1][0], SENT[2][0], SENT[-1][0]
     changes = [data for data, m in SENT if isinstance(m, Insert | Update | Delete)]
-    for message in (begin, table, full, *changes, changes[0], SENT[11][0]):
-        assert decoder.feed(envelope(message)) is False
+    decoder = decoder_of(begin, table, full, *changes, changes[0], SENT[11][0])
     assert (decoder.reached, decoder.urgent) == (0, False)
     assert decoder.feed(b"k" + (99).to_bytes(8, "big") + bytes(8) + b"\x01") is True
     assert (decoder.reached, decoder.sent) == (0, 99)  # the transaction is not complete
     decoder.feed(envelope(SENT[12][0]))
     decoder.feed(envelope(commit))
     assert (decoder.reached, decoder.urgent) == (24352232, True)
-    wanted = ["-5 f", "1 f", "1 t", "2 f", "2 t", "\\N t"]
-    text, count = decoder.take()
-    assert sorted(text.decode().splitlines()) == sorted(e.replace(" ", "\t") + "\t753" for e in wanted)
-    assert count == len(wanted)
-    assert (decoder.take(), decoder.urgent) == ((b"", 0), False)
+    assert decoder.count == 9
+    taken, count = decoder.take()
+    assert sorted(taken[0].decode().splitlines()) == sorted(
+        e.replace(" ", "\t") + "\t753\t\\N" for e in ("-5 f", "1 f", "1 t", "2 f", "2 t", "\\N t")
+    )
+    assert sorted(taken[1].decode().splitlines()) == sorted(e.replace(" ", "\t") + "\t753" for e in ("1 f", "1 t", "\\N t"))
+    assert count == 9
+    assert (decoder.take(), decoder.urgent) == (({}, 0), False)
+
+
+def relation(oid: int, name: bytes, *columns: bytes) -> bytes:
+    described = b"".join(b"\x01" + c + b"\x00" + bytes(3) + b"\x14\xff\xff\xff\xff" for c in columns)
+    return b"R" + oid.to_bytes(4, "big") + b"public\x00" + name + b"\x00d" + len(columns).to_bytes(2, "big") + described
+
+
+def row(*values: bytes) -> bytes:
+    return len(values).to_bytes(2, "big") + b"".join(b"t" + len(v).to_bytes(4, "big") + v for v in values)
+
+
+def test_a_row_of_the_source_brings_its_uuid() -> None:
+    """After the cutover both keys are published. Where the uuid of a row changes, its old pair is an entry of a row that went."""
+    oid = (7).to_bytes(4, "big")
+    decoder = decoder_of(
+        SENT[0][0],
+        relation(7, b"t", b"id", b"legacy_id"),
+        b"I" + oid + b"N" + row(b"u1", b"1"),
+        b"U" + oid + b"K" + row(b"u1", b"1") + b"N" + row(b"u2", b"1"),
+        b"D" + oid + b"K" + row(b"u2", b"1"),
+    )
+    taken, _ = decoder.take()
+    assert taken[0].splitlines() == [b"1\tf\t753\tu1", b"1\tt\t753\tu1", b"1\tf\t753\tu2", b"1\tt\t753\tu2"]
+
+
+def test_keys_of_several_columns_and_of_any_text() -> None:
+    """COPY must read a key as the application wrote it, whatever characters it has."""
+    tables = {
+        ("public", "t"): USERS,
+        ("public", "p"): Captured(2, (("slug",),), None, plain=False),
+        ("public", "m"): Captured(3, (("org", "name"),), None, plain=False),
+    }
+    p, m = (8).to_bytes(4, "big"), (9).to_bytes(4, "big")
+    decoder = decoder_of(
+        SENT[0][0], relation(8, b"p", b"slug"), relation(9, b"m", b"name", b"org"),
+        b"I" + p + b"N" + row(b"a\\b\tc\nd\re"), b"D" + p + b"K" + row(b"\\N"), b"I" + m + b"N" + row(b"x\ty", b"1"),
+        b"T" + (1).to_bytes(4, "big") + b"\x00" + m, tables=tables,
+    )  # fmt: skip
+    taken, _ = decoder.take()
+    assert taken[2].split(b"\n") == [b"a\\\\b\\tc\\nd\\re\tf\t753", b"\\\\N\tt\t753", b""]
+    assert taken[3].splitlines() == [b"1\tx\\ty\tf\t753", b"\\N\t\\N\tt\t753"]
 
 
 def test_a_change_without_its_key_is_a_defect() -> None:
     """A replica identity that somebody changed; whichever way the message is read."""
     for table, change in ((SENT[1][0], b"D\x00\x00@\x00K\x00\x01n"), (SENT[2][0], b"D\x00\x00@\x08K\x00\x02nt\x00\x00\x00\x01q")):
-        decoder = Decoder(("id",))
-        decoder.feed(envelope(SENT[0][0]))
-        decoder.feed(envelope(table))
+        decoder = decoder_of(SENT[0][0], table)
         with pytest.raises(DefectError, match="without its key"):
             decoder.feed(envelope(change))
+
+
+def test_a_table_that_is_not_captured_is_a_defect() -> None:
+    """Somebody added it to the publication, or took the key out."""
+    for told in (relation(7, b"other", b"id"), relation(7, b"t", b"name")):
+        with pytest.raises(DefectError, match="not captured, or not its key"):
+            decoder_of(told)
 
 
 def test_what_was_not_asked_for_is_refused() -> None:

@@ -118,7 +118,7 @@ def test_what_an_older_version_created(
     )
     m.conn.execute(older)
     assert m.verify().verdict == "identical"
-    assert [s.to_version for s in m.journal.upgrade(current_functions)] == [4]
+    assert [s.to_version for s in m.journal.upgrade(current_functions)] == [4, 5]
     assert admin.execute(GRANTED, {"roles": [0, name_oid(admin, name)]}).fetchall() == []
     (source,) = admin.execute(
         "SELECT prosrc FROM pg_proc WHERE proname = %s", [m.plan.state("capture_forward").name]

@@ -8,23 +8,22 @@ before those of any server that it is restored into.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 import pytest
 from psycopg import errors
 
-from swap.core.advisory_locks import only_operator, only_worker
 from swap.core.connection import Database as Conninfo
-from swap.core.errors import RefusedError
+from swap.core.errors import LockError, RefusedError
 from swap.plan.model import PLAN
-from swap.state import upgrade
+from swap.state import lock_rows, upgrade
 from swap.state.journal import Journal
+from swap.state.locks import Locks
 from swap.state.plan_versions import Document
-from swap.state.upgrade import STEPS, VERSION, UpgradeStep, current_plan, no_statements, read_version
+from swap.state.upgrade import LEGACY_LOCKS, STEPS, VERSION, UpgradeStep, current_plan, no_statements, read_version
 from tests.support.commands import Cli
 from tests.support.fixture_run import TEXT_VERSION
 from tests.support.migration import ROLES
@@ -33,7 +32,7 @@ from tests.support.servers import Connect, Database
 
 HERE = Path(__file__).parent
 PHASES = ["syncing", "cut_over"]
-VERSIONS = [2, 3]
+VERSIONS = [2, 3, 4]
 
 pytestmark = pytest.mark.trigger_only("the dumps are of runs that capture by triggers")
 
@@ -70,12 +69,8 @@ def plans(journal: Journal) -> list[Document]:
     return [row[0] for row in journal.conn.execute("SELECT plan FROM swap.run ORDER BY id")]
 
 
-@contextmanager
-def working(db: Database, lock: Callable[..., AbstractContextManager[None]], journal: Journal) -> Iterator[None]:
-    """Another command, at work on the run."""
-    tag = int(plans(journal)[0]["catalog"]["source"]["oid"])
-    with closing(Conninfo.from_options(db.owner, "sync").connect()) as other, lock(other, tag):
-        yield
+def tag_of(journal: Journal) -> int:
+    return int(plans(journal)[0]["catalog"]["source"]["oid"])
 
 
 def test_a_run_under_way_is_taken_over(
@@ -101,11 +96,21 @@ def test_a_run_under_way_is_taken_over(
     op("finalize" if back == "revert" else "abort", "--yes")
 
 
+def of_both(written: Any, read: Any) -> Any:
+    """What was written, without the fields that were not read."""
+    if isinstance(written, dict) and isinstance(read, dict):
+        return {k: of_both(v, read[k]) for k, v in written.items() if k in read}
+    if isinstance(written, list) and isinstance(read, list) and len(written) == len(read):
+        return [of_both(w, r) for w, r in zip(written, read, strict=True)]
+    return written
+
+
 def test_every_field_of_a_plan_is_taken_over(journal: Journal, version: int) -> None:
-    """A field that is missing has a default, and one that is not known is ignored: so the plan is written again, and compared."""
+    """A field that is missing has a default, and one that is not known is ignored: so the plan is written again, and compared. A
+    field that came since, with a default, changes nothing of it."""
     (old,) = plans(journal)
     new = current_plan(old, version)
-    assert json.loads(PLAN.dump_json(PLAN.validate_python(new))) == new
+    assert of_both(json.loads(PLAN.dump_json(PLAN.validate_python(new))), new) == new
     journal.upgrade()
     assert plans(journal) == [new]
 
@@ -133,17 +138,48 @@ def test_a_step_is_there_whole_or_not_at_all(
     run()
     assert read_version(journal.conn, "swap") == VERSION + 1
     assert plans(journal)[0]["added"] is True
-    with working(left, only_worker, journal):
+    with (
+        closing(Conninfo.from_options(left.owner, "sync").connect()) as other,
+        Locks(other, "swap", tag_of(journal)).only_worker(),
+    ):
         assert journal.upgrade() == []  # what is current needs no lock
+        monkeypatch.setattr(upgrade, "STEPS", (*upgrade.STEPS, UpgradeStep(VERSION + 2, "one more", no_statements, more)))
+        monkeypatch.setattr(upgrade, "VERSION", VERSION + 2)
+        with pytest.raises(RefusedError, match="swap sync, pid"):
+            journal.upgrade()
+    assert [s.to_version for s in journal.upgrade()] == [VERSION + 2]
 
 
-@pytest.mark.parametrize("lock", [only_operator, only_worker])
-def test_not_while_another_command_is_at_work(left: Database, journal: Journal, version: int, lock: Any) -> None:
-    """A process of the older version could not go on with the new layout."""
-    with working(left, lock, journal), pytest.raises(RefusedError, match="swap sync, pid"):
-        journal.upgrade()
+@pytest.mark.parametrize("lock", LEGACY_LOCKS)
+@pytest.mark.parametrize("role", ["owner", "superuser", "app"])
+def test_not_while_another_command_is_at_work(
+    left: Database, journal: Journal, version: int, lock: int, role: Literal["owner", "superuser", "app"]
+) -> None:
+    """A process of the older version could not go on with the new layout. It holds advisory locks, which anybody can take: a role
+    that cannot be such a process is none."""
+    steps = [s.to_version for s in STEPS if s.to_version > version]
+    with closing(Conninfo.from_options(getattr(left, role), "sync").connect()) as other:
+        other.execute("SELECT pg_advisory_lock(%s::int, %s::int)", [lock, tag_of(journal)])
+        if role == "app":
+            assert [s.to_version for s in journal.upgrade()] == steps
+            return
+        with pytest.raises(RefusedError, match="swap sync, pid"):
+            journal.upgrade()
     assert read_version(journal.conn, "swap") == version
-    assert [s.to_version for s in journal.upgrade()] == [s.to_version for s in STEPS if s.to_version > version]
+    assert [s.to_version for s in journal.upgrade()] == steps
+
+
+def test_an_upgrade_waits_for_the_journal_within_a_limit(
+    left: Database, journal: Journal, connect: Connect, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_rows, "TABLE_WAIT_MS", 100)
+    holder = connect(left.superuser, autocommit=False)
+    holder.execute("LOCK TABLE swap.run IN ROW EXCLUSIVE MODE")
+    with pytest.raises(LockError, match=f"swap.run was not free .*pid {holder.info.backend_pid} "):
+        journal.upgrade()
+    holder.rollback()
+    assert read_version(journal.conn, "swap") == version
+    assert journal.upgrade()
 
 
 @pytest.mark.parametrize(("comment", "named"), [(VERSION + 1, str(VERSION + 1)), (1, "version 1"), ("x", "version x")])

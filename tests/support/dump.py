@@ -9,6 +9,7 @@ from tests.support.servers import DatabaseServer
 
 # \restrict and \unrestrict carry a random token; comment lines name versions.
 NOISE = re.compile(r"^(--|\\(un)?restrict\b)")
+FENCE = re.compile(r"^(CREATE TRIGGER|ALTER TABLE .* TRIGGER) swap_fence\b")
 
 
 def schema_dump(server: DatabaseServer, dbname: str) -> str:
@@ -23,3 +24,8 @@ def schema_dump(server: DatabaseServer, dbname: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return "\n".join(line for line in done.stdout.splitlines() if line and not NOISE.match(line)) + "\n"
+
+
+def without_fence(dump: str) -> str:
+    """The dump without the fence. It stands from the first exchange on, so after a revert too; `abort` takes it away."""
+    return "".join(line for line in dump.splitlines(keepends=True) if not FENCE.match(line))

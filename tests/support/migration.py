@@ -25,7 +25,10 @@ from swap.core.config import Config
 from swap.core.connection import Database as Conninfo
 from swap.core.snapshot import Snapshot
 from swap.ddl.change_tables import change_table
+from swap.ddl.key_mapping import resolver_names
+from swap.plan.direction import Direction
 from swap.plan.planning import read_plan
+from swap.plan.row_keys import origin_columns, selected, target_columns, to_key
 from swap.prepare.drift import store_baseline
 from swap.prepare.run import resume_prepare
 from swap.state.journal import Journal
@@ -98,6 +101,21 @@ def allow_replication(db: Database) -> None:
 def configuration(**config: Any) -> Config:
     """The source is public.users, unless `config` says otherwise; captured as this test captures."""
     return Config.model_validate({"source": {"table": "public.users"}, **with_mode(config)})
+
+
+def in_place(table: str, column: str, **more: str) -> dict[str, str]:
+    """The configuration of a reference that gets its uuid column in place."""
+    return {"table": f"public.{table}", "column": column, "strategy": "column", **more}
+
+
+def all_in_place(db: Database, **config: Any) -> dict[str, Any]:
+    """`config` with every reference of the database in place, those of the source apart. `ddl` is installed."""
+    made = configuration(**config)
+    with closing(Conninfo.from_options(db.owner, "test").connect()) as conn:
+        refs = [r for r in read_plan(conn, made).all_references if not r.own]
+    given = {(r["table"], r["column"]): r for r in config.get("reference", ())}
+    entries = [{**given.pop((str(r.table), r.column), {}), **in_place(r.table.name, r.column)} for r in refs]
+    return {**config, "reference": [*entries, *given.values()]}
 
 
 @dataclass
@@ -216,43 +234,48 @@ class Driver(Migration):
         """Every key in the change tables, in the order of capture; None: a TRUNCATE."""
         self.deliver()
         both = sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT xid, seq, key FROM {}").format(change_table(self.plan, n).sql) for n in (0, 1)
+            sql.SQL("SELECT xid, ctid, key FROM {}").format(change_table(self.plan, n).sql) for n in (0, 1)
         )
-        return [r[0] for r in self.conn.execute(sql.SQL("SELECT key FROM ({}) c ORDER BY xid, seq").format(both))]
+        return [r[0] for r in self.conn.execute(sql.SQL("SELECT key FROM ({}) c ORDER BY xid, ctid").format(both))]
 
     def forget(self) -> None:
         """Empty the change tables, to look at what comes next alone."""
         self.deliver()
-        for n in (0, 1):
-            self.conn.execute(sql.SQL("TRUNCATE {}").format(change_table(self.plan, n).sql))
+        for t in self.plan.swapped:
+            for n in (0, 1):
+                self.conn.execute(sql.SQL("TRUNCATE {}").format(change_table(self.plan, n, t.number).sql))
 
-    def differences(self) -> list[Any]:
-        """Keys whose shadow row is not, bit for bit, the source row with its own references mapped to uuids."""
-        p = self.plan
-        own = {r.uuid_column: r.column for r in p.own_references}
-        names = sorted({*(c.name for c in p.source_table.columns), p.identity, *own})
+    def differences(self, number: int = 0) -> list[Any]:
+        """Keys of a swapped table (of the source) whose maintained row is not, bit for bit, the captured row with its references
+        mapped. The functions that answer for applications tell the mapping: a row that is gone keeps its uuid."""
+        d = self.mappings[number]
+        forward = d.direction is Direction.FORWARD
+        resolver = resolver_names(self.plan)[0 if forward else 1].sql
         comma = sql.SQL(", ")
-        uuid_of = sql.SQL("(SELECT p.{} FROM {} p WHERE p.{} = s.{})")
         wanted = comma.join(
-            uuid_of.format(sql.Identifier(p.identity), p.source.sql, sql.Identifier(p.key), sql.Identifier(own[n]))
-            if n in own
-            else sql.Identifier("s", n)
-            for n in names
+            sql.SQL("{}({}){}").format(
+                resolver, sql.Identifier("s", m.origin), sql.SQL("" if m.column is None else f"::{m.column.type}")
+            )
+            if m.lookup
+            else sql.Identifier("s", m.origin)
+            for m in d.columns
         )
-        found = comma.join(sql.Identifier("t", n) for n in names)
-        key = sql.Identifier(p.key)
+        found = comma.join(sql.Identifier("t", m.target) for m in d.columns)
         query = sql.SQL(
-            "SELECT coalesce(w.k, f.k) FROM (SELECT s.{key} AS k, ROW({wanted})::record AS r FROM {source} s) w"
-            " FULL JOIN (SELECT t.{key} AS k, ROW({found})::record AS r FROM {shadow} t) f ON w.k = f.k"
+            "SELECT coalesce(w.k, f.k) FROM (SELECT {origin_key} AS k, ROW({wanted})::record AS r FROM {origin} s) w"
+            " FULL JOIN (SELECT {target_key} AS k, ROW({found})::record AS r FROM {target} t) f ON w.k = f.k"
             " WHERE w.k IS NULL OR f.k IS NULL OR NOT w.r *= f.r ORDER BY 1 LIMIT 20"
-        ).format(key=key, wanted=wanted, found=found, source=p.source.sql, shadow=p.shadow.sql)
-        counts = sql.SQL("SELECT (SELECT count(*) FROM {}) - (SELECT count(*) FROM {})").format(p.source.sql, p.shadow.sql)
+        ).format(
+            origin_key=selected(d, origin_columns(d, "s")), wanted=wanted, origin=d.origin.sql,
+            target_key=selected(d, target_columns(d, "t")), found=found, target=d.target.sql,
+        )  # fmt: skip
+        counts = sql.SQL("SELECT (SELECT count(*) FROM {}) - (SELECT count(*) FROM {})").format(d.origin.sql, d.target.sql)
         with self.conn.transaction():
             self.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            keys = [r[0] for r in self.conn.execute(query)]
+            keys = [to_key(r[0]) for r in self.conn.execute(query)]
             surplus = self.conn.execute(counts).fetchone()
         assert surplus is not None
-        return keys if keys or surplus[0] == 0 else [f"{surplus[0]} rows more in the source"]
+        return keys if keys or surplus[0] == 0 else [f"{surplus[0]} rows more on the captured side"]
 
     def unmapped(self) -> list[tuple[str, Any, Any, Any]]:
         """Rows of references whose uuid is not that of the row their integer names: (table, integer, uuid, expected).
@@ -274,7 +297,9 @@ class Driver(Migration):
         return out
 
     def assert_same(self) -> None:
-        assert self.differences() == []
+        """Of every swapped table, and of every reference in place."""
+        self.reload()
+        assert {d.origin.name: found for d in self.mappings if (found := self.differences(d.number))} == {}
         assert self.unmapped() == []
 
     def hold_chunks(self, part: str, *numbers: int) -> None:
@@ -337,7 +362,7 @@ def synced(stages: Stages) -> Iterator[Synced]:
 
 
 @contextmanager
-def background(work: Callable[[], Any], on_error: Callable[[], None] = lambda: None) -> Iterator[Future[Any]]:
+def background(work: Callable[[], Any], on_error: Callable[[], object] = lambda: None) -> Iterator[Future[Any]]:
     """`work` in a thread; an error in the block calls `on_error` first, so that the thread can end."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work)

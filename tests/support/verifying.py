@@ -150,7 +150,7 @@ def without_triggers(verified: Verified, table: str, statement: sql.SQL | sql.Co
 
 
 def plain(report: Report) -> list[tuple[str, int | str, str, tuple[str, ...]]]:
-    return [(f.table, f.key, f.kind, f.columns) for f in report.findings]
+    return [(f.table, f.shown, f.kind, f.columns) for f in report.findings]
 
 
 def status_of(report: Report, check: str) -> str:

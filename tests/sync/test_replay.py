@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from swap.core.errors import DefectError
-from swap.ddl.backfill import copy_statement
+from swap.ddl.backfill import copy_rows, key_range
 from swap.ddl.change_tables import change_table
 from swap.plan.direction import forward
 from swap.sync import rotate
@@ -63,6 +63,12 @@ def m(synced: Synced, database: Database) -> Driver:
 @pytest.fixture
 def app(connect: Connect, database: Database, m: Driver) -> Session:
     return connect(database.app)
+
+
+@pytest.fixture
+def with_column(synced: Synced, database: Database) -> Driver:
+    """The uuids are in a column: a row that is inserted again under its key has another one."""
+    return synced(database, SCHEMA, identity={"existing": "column"})
 
 
 def shadow(m: Driver, key: int, column: LiteralString) -> Any:
@@ -312,9 +318,10 @@ COMMIT
 
 @pytest.mark.both_modes
 @pytest.mark.parametrize("limit", [0, None])
-def test_a_parent_reborn_with_another_uuid(m: Driver, app: Session, limit: int | None) -> None:
+def test_a_parent_reborn_with_another_uuid(with_column: Driver, connect: Connect, limit: int | None) -> None:
     """I3, H23: given a parent deleted and inserted again under the same key in one transaction, when its children did
     not change, then they have the new uuid once the queue says it is empty."""
+    m, app = with_column, connect(with_column.db.app)
     before = shadow(m, 1, "uuid_id")
     app.execute(REBORN)
     m.drain(limit)
@@ -322,8 +329,9 @@ def test_a_parent_reborn_with_another_uuid(m: Driver, app: Session, limit: int |
     m.assert_same()
 
 
-def test_a_parent_reborn_in_a_batch_with_an_exchange(m: Driver, app: Session) -> None:
+def test_a_parent_reborn_in_a_batch_with_an_exchange(with_column: Driver, connect: Connect) -> None:
     """I3, H3, H23: the same when a unique value on the move makes replay delete every row before it inserts."""
+    m, app = with_column, connect(with_column.db.app)
     app.execute(REBORN)
     for change in EXCHANGES["email"]:
         app.execute(change)
@@ -331,7 +339,8 @@ def test_a_parent_reborn_in_a_batch_with_an_exchange(m: Driver, app: Session) ->
     m.assert_same()
 
 
-def test_a_parent_reborn_after_truncate(m: Driver, app: Session) -> None:
+def test_a_parent_reborn_after_truncate(with_column: Driver, connect: Connect) -> None:
+    m, app = with_column, connect(with_column.db.app)
     app.execute("TRUNCATE users")
     app.execute("INSERT INTO users (id, email, inviter_id) VALUES (1, 'a', NULL), (2, 'b', 1)")
     m.drain()
@@ -355,10 +364,12 @@ INSERT INTO users (email, inviter_id) VALUES ('a', NULL), ('b', 1), ('c', 40);
 """
 
 
-def test_an_own_reference_without_a_foreign_key(migrate: Migrate, database: Database, connect: Connect) -> None:
+@pytest.mark.parametrize("existing", ["column", "derived"])
+def test_an_own_reference_without_a_foreign_key(migrate: Migrate, database: Database, connect: Connect, existing: str) -> None:
     """H19, I3: given a declared self reference that may name nobody, when that row comes or goes, then the rows that
     name it follow."""
-    m = migrate(database, DECLARED, reference=[{"table": "public.users", "column": "inviter_id"}]).synced()
+    references = [{"table": "public.users", "column": "inviter_id"}]
+    m = migrate(database, DECLARED, reference=references, identity={"existing": existing}).synced()
     assert m.differences() == []
     app = connect(database.app)
     app.execute("INSERT INTO users (id, email) VALUES (40, 'came later')")
@@ -461,9 +472,8 @@ def test_on_update_cascade_keeps_the_pair(wide: Driver, connect: Connect, databa
     app.execute("DELETE FROM users WHERE id = 6")
     wide.drain()
     wide.assert_same()
-    assert app.execute("SELECT count(*) FROM sessions WHERE user_id IN (30001, 3) AND user_uuid_id IS NOT NULL").fetchone() == (
-        2,
-    )
+    kept = "SELECT count(*) FROM public.sessions_new WHERE user_id IN (30001, 3) AND user_uuid_id IS NOT NULL"
+    assert wide.conn.execute(kept).fetchone() == (2,)
 
 
 @pytest.mark.both_modes
@@ -543,7 +553,8 @@ def test_a_range_whose_first_owner_commits_late_is_not_copied_twice(wide: Driver
     wide.conn.execute("INSERT INTO swap.chunk (run_id, part, number, low, high) VALUES (%s, 'users', 1, 2, 10000)", [wide.run.id])
     wide.run = wide.journal.get(wide.run.id)
     ghost, watcher = connect(database.owner, autocommit=False), connect(database.superuser)
-    copied = ghost.execute(copy_statement(forward(wide.plan), sql.Literal(2), sql.Literal(10_000))).rowcount
+    d = forward(wide.plan)
+    copied = ghost.execute(copy_rows(wide.plan, d, key_range(d, sql.Literal(2), sql.Literal(10_000)))).rowcount
     ghost.execute("UPDATE swap.chunk SET rows = %s, done_at = now() WHERE number = 1 AND part = 'users'", [copied])
 
     def blocked() -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from swap.core.session_settings import OWN_LOCK
 from tests.support.commands import Cli, RunningCli
 from tests.support.dump import schema_dump
 from tests.support.migration import Driver, install, waiting_for
@@ -21,6 +20,21 @@ from tests.support.watched import HOLD, SCHEMA, WatchedOperator
 @pytest.fixture
 def op(cli: Cli, database: Database, connect: Connect, tmp_path: Path) -> WatchedOperator:
     return WatchedOperator(cli, database, connect(database.superuser), tmp_path)
+
+
+IN_PLACE = """
+[identity]
+existing = "column"
+[[reference]]
+table = "public.sessions"
+column = "user_id"
+strategy = "column"
+"""
+
+
+def in_place(op: WatchedOperator) -> None:
+    """From now on both keys are in the application's tables, which `sync` fills."""
+    op.config.write_text(op.config.read_text(encoding="utf-8") + IN_PLACE, encoding="utf-8")
 
 
 @pytest.fixture
@@ -71,7 +85,7 @@ def test_prepare_killed_while_it_waits_for_a_lock(
 
 
 @pytest.mark.both_modes
-@pytest.mark.parametrize("part", ["identity", "users", "public.sessions.user_uuid_id"])
+@pytest.mark.parametrize("part", ["users", "public.sessions", "identity", "public.sessions.user_uuid_id"])
 def test_sync_killed_in_the_middle_of_a_range(op: WatchedOperator, connect: Connect, part: str) -> None:
     """I4: given SIGKILL with a range's rows written and not committed, and writes meanwhile, when it is run again,
     then nothing is missing and nothing is there twice."""
@@ -81,7 +95,11 @@ def test_sync_killed_in_the_middle_of_a_range(op: WatchedOperator, connect: Conn
         app.execute("DELETE FROM users WHERE id = 11000")
         app.execute("UPDATE users SET n = 1 WHERE id = 11001")
         app.execute("UPDATE users SET id = -1 WHERE id = 11002")
+        if part != "public.sessions.user_uuid_id":  # whose range holds these rows
+            app.execute("DELETE FROM sessions WHERE id = 100; UPDATE sessions SET user_id = 5 WHERE id = 101")
 
+    if part in ("identity", "public.sessions.user_uuid_id"):
+        in_place(op)
     op("prepare")
     op.hold(part, 1)
     running = op.start("sync")
@@ -132,6 +150,7 @@ def test_sync_killed_between_ranges_again_and_again(op: WatchedOperator) -> None
 def test_sync_killed_while_it_builds_an_index_concurrently(op: WatchedOperator, connect: Connect) -> None:
     """I4, H38: given an index of a reference left INVALID, when sync is run again, then it is built anew."""
     reader = connect(op.db.app)
+    in_place(op)
     op("prepare")
     reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
     invalid = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid AND i.indrelid = 'public.sessions'::regclass"
@@ -200,6 +219,7 @@ def test_every_command_twice(op: WatchedOperator, server: DatabaseServer) -> Non
 def test_a_range_waits_for_a_held_row_no_longer_than_a_lock(op: WatchedOperator, connect: Connect, table: str) -> None:
     """I1: given a transaction that holds the last row of a range which is being filled, when it goes on to the first, then it
     gets it, nobody else waits for the range's rows either, and what was held is filled in the end."""
+    in_place(op)
     op("prepare")
     ours, theirs = (connect(op.db.app, options="-c statement_timeout=10s", autocommit=a) for a in (False, True))
     column = sql.Identifier("email" if table == "users" else "user_id")
@@ -234,10 +254,7 @@ def pending(op: WatchedOperator) -> int:
 @pytest.mark.both_modes
 def test_a_second_sync_is_refused(op: WatchedOperator, following: RunningCli) -> None:
     """I11, H42: exit 3 and a line that names the session at work; the first goes on."""
-    holder = op.ask(
-        f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid <> {OWN_LOCK[0]} AND granted AND database = (SELECT oid FROM pg_database"
-        " WHERE datname = current_database())"
-    )
+    holder = op.ask("SELECT pid FROM swap.lock WHERE name = 'worker'")
     for _ in range(2):
         second = op.cli("sync", config=op.config, dsn=op.db.owner, check=False)
         assert second.code == 3

@@ -51,7 +51,7 @@ def verified(m: Driver, method: Method) -> Report:
 
 
 def keys_of(report: Report) -> list[int | str]:
-    return [f.key for f in report.findings]
+    return [f.shown for f in report.findings]
 
 
 @pytest.mark.timeout(240)

@@ -1,4 +1,4 @@
-"""Any schema, any rows: after one change on the maintained side both methods find exactly one difference, without a change none.
+"""Any schema, any key, any rows: after one change on the maintained side both methods find exactly one difference, without a change none.
 
 The functions of `verify` run in this process, on two tables of one database. An independent oracle says what changed: the text
 that PostgreSQL prints of a row.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import os
+import uuid
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -24,7 +25,9 @@ from swap.core.connection import Database as Target
 from swap.core.names import TableName
 from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
-from swap.plan.direction import ColumnMapping, Direction, TableMapping
+from swap.plan.direction import ColumnMapping, Direction, KeyColumn, TableMapping
+from swap.plan.lookups import Lookups
+from swap.plan.row_keys import Key
 from tests.support.servers import Database
 from tests.support.verifying import METHODS
 from verify.checksum import row_hash
@@ -33,7 +36,7 @@ from verify.partial_report import PartialReport
 from verify.report import Method
 from verify.rows import RowComparison
 from verify.settings import VerificationSettings
-from verify.snapshots import ExportedSnapshot, SnapshotSeries
+from verify.snapshots import ExportedSnapshot, PendingKeys, SnapshotSeries, key_numbers
 from verify.workers import Workers
 
 ORIGIN, TARGET = TableName("public", "a"), TableName("public", "a_new")
@@ -114,6 +117,34 @@ Row = tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
+class Shape:
+    """The columns of a key by their types, and their values for a number."""
+
+    types: tuple[str, ...]
+    texts: Callable[[int], tuple[str, ...]]
+
+    def key(self, number: int) -> Key:
+        return number if self.types == ("bigint",) else self.texts(number)
+
+    @property
+    def columns(self) -> list[KeyColumn]:
+        return [KeyColumn(f"k{n}", f"k{n}", t) for n, t in enumerate(self.types)]
+
+
+NO_LOOKUPS = Lookups(
+    to_uuid=True, live=ORIGIN, live_key=None, live_value=None, exceptions=ORIGIN, derivation=None, secrets=ORIGIN, tag=0
+)  # fmt: skip
+SHAPES = {
+    "bigint": Shape(("bigint",), lambda n: (str(n),)),
+    "uuid": Shape(("uuid",), lambda n: (str(uuid.UUID(int=n % 2**128)),)),
+    "text": Shape(("text",), lambda n: (f"{n},'\"\\{{}}é",)),
+    "two columns": Shape(("integer", "text"), lambda n: (str(n % 2), f" {n} ")),
+    "three columns": Shape(("boolean", "character(24)", "bytea"), lambda n: (str(n > 0).lower(), f"{n}", f"\\x{n % 4:02x}")),
+    "an enum and a number": Shape(("public.mood", "numeric(30,2)"), lambda n: ("sad", f"{n}.50")),
+}
+
+
+@dataclass(frozen=True)
 class Mutation:
     """`column` None: delete the row, or insert it if there is none."""
 
@@ -125,11 +156,16 @@ class Mutation:
 
 @dataclass(frozen=True)
 class Example:
+    shape: str
     types: tuple[str, ...]
     rows: Mapping[int, Row]
     order: tuple[int, ...]
     pending: frozenset[int]
     mutation: Mutation | None
+
+    @property
+    def keys(self) -> Shape:
+        return SHAPES[self.shape]
 
 
 @st.composite
@@ -147,7 +183,7 @@ def examples(draw: st.DrawFn) -> Example:
         column = draw(st.none() | st.integers(0, len(types) - 1)) if key in rows else None
         value = draw(values[column]) if column is not None else None
         mutation = Mutation(key, column, value, draw(row))
-    return Example(types, rows, order, pending, mutation)
+    return Example(draw(st.sampled_from(sorted(SHAPES))), types, rows, order, pending, mutation)
 
 
 @pytest.fixture
@@ -187,7 +223,7 @@ def test_one_change_is_one_finding(database: Database, conn: Connection, monkeyp
     target = Target.from_options(database.superuser, "verify")
 
     @settings(
-        max_examples=120, deadline=None, database=None, derandomize="CI" in os.environ,
+        max_examples=200, deadline=None, database=None, derandomize="CI" in os.environ,
         suppress_health_check=[HealthCheck.too_slow],
     )  # fmt: skip
     @given(examples())
@@ -218,19 +254,20 @@ def make(conn: Connection, example: Example) -> None:
     conn.execute("DROP TABLE IF EXISTS a, a_new")
     columns = [sql.SQL("c{} {}").format(sql.SQL(str(n)), sql.SQL(t)) for n, t in enumerate(example.types)]
     comma = sql.SQL(", ")
-    conn.execute(sql.SQL("CREATE TABLE a (k bigint PRIMARY KEY, {})").format(comma.join(columns)))
-    conn.execute(
-        sql.SQL("CREATE TABLE a_new (gone text, {}, k bigint PRIMARY KEY)").format(comma.join(columns[n] for n in example.order))
-    )
+    key = [sql.SQL("{} {}").format(sql.Identifier(k.origin), sql.SQL(k.type)) for k in example.keys.columns]
+    primary = sql.SQL("PRIMARY KEY ({})").format(comma.join(sql.Identifier(k.origin) for k in example.keys.columns))
+    conn.execute(sql.SQL("CREATE TABLE a ({})").format(comma.join([*key, primary, *columns])))
+    ordered = [*(columns[n] for n in example.order), *key, primary]
+    conn.execute(sql.SQL("CREATE TABLE a_new (gone text, {})").format(comma.join(ordered)))
     conn.execute("ALTER TABLE a_new DROP COLUMN gone")
-    for key, row in example.rows.items():
-        insert(conn, "a", key, row)
-        insert(conn, "a_new", key, row)
+    for number, row in example.rows.items():
+        insert(conn, "a", example, number, row)
+        insert(conn, "a_new", example, number, row)
 
 
-def insert(conn: Connection, table: str, key: int, row: Row) -> None:
-    names = [sql.Identifier("k"), *(sql.Identifier(f"c{n}") for n in range(len(row)))]
-    values = [sql.Literal(str(key)), *(sql.Literal(v) for v in row)]
+def insert(conn: Connection, table: str, example: Example, number: int, row: Row) -> None:
+    names = [*(sql.Identifier(k.origin) for k in example.keys.columns), *(sql.Identifier(f"c{n}") for n in range(len(row)))]
+    values = [sql.Literal(v) for v in (*example.keys.texts(number), *row)]
     comma = sql.SQL(", ")
     conn.execute(sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(sql.Identifier(table), comma.join(names), comma.join(values)))
 
@@ -238,29 +275,41 @@ def insert(conn: Connection, table: str, key: int, row: Row) -> None:
 def apply(conn: Connection, example: Example, m: Mutation) -> None:
     if m.column is not None:
         conn.execute(
-            sql.SQL("UPDATE a_new SET {} = {} WHERE k = {}").format(
-                sql.Identifier(f"c{m.column}"), sql.Literal(m.value), sql.Literal(m.key)
+            sql.SQL("UPDATE a_new SET {} = {} WHERE {}").format(
+                sql.Identifier(f"c{m.column}"), sql.Literal(m.value), has_key(example, m.key)
             )
         )
     elif m.key in example.rows:
-        conn.execute(sql.SQL("DELETE FROM a_new WHERE k = {}").format(sql.Literal(m.key)))
+        conn.execute(sql.SQL("DELETE FROM a_new WHERE {}").format(has_key(example, m.key)))
     else:
-        insert(conn, "a_new", m.key, m.row)
+        insert(conn, "a_new", example, m.key, m.row)
 
 
-Printed = dict[int, tuple[str, ...]]
+def has_key(example: Example, number: int) -> sql.Composed:
+    texts = example.keys.texts(number)
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(k.origin), sql.Literal(v))
+        for k, v in zip(example.keys.columns, texts, strict=True)
+    )
+
+
+Printed = dict[Key, tuple[str, ...]]
 
 
 def printed(conn: Connection, example: Example) -> Printed:
     """The maintained rows as the output functions of their types print them, which tells NULL from ''."""
     columns = sql.SQL(", ").join(sql.SQL("ROW({})::text").format(sql.Identifier(f"c{n}")) for n in range(len(example.types)))
-    return {r[0]: r[1:] for r in conn.execute(sql.SQL("SELECT k, {} FROM a_new").format(columns))}
+    key = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(k.origin)) for k in example.keys.columns)
+    rows = conn.execute(sql.SQL("SELECT ARRAY[{}], {} FROM a_new").format(key, columns)).fetchall()
+    integer = example.shape == "bigint"
+    return {int(k[0]) if integer else tuple(k): tuple(row) for k, *row in rows}
 
 
-def expect(before: Printed, after: Printed, example: Example) -> list[tuple[int, str, tuple[str, ...]]]:
-    out: list[tuple[int, str, tuple[str, ...]]] = []
+def expect(before: Printed, after: Printed, example: Example) -> list[tuple[Key, str, tuple[str, ...]]]:
+    out: list[tuple[Key, str, tuple[str, ...]]] = []
+    pending = {example.keys.key(n) for n in example.pending}
     for key in sorted(before.keys() | after.keys()):
-        if key in example.pending or before.get(key) == after.get(key):
+        if key in pending or before.get(key) == after.get(key):
             continue
         if key not in after:
             out.append((key, "missing", ()))
@@ -275,20 +324,23 @@ def expect(before: Printed, after: Printed, example: Example) -> list[tuple[int,
 def compare(target: Target, conn: Connection, example: Example, method: Method) -> PartialReport:
     oids = [conn.execute("SELECT %s::regclass::oid::bigint", [str(t)]).fetchone() or (0,) for t in (ORIGIN, TARGET)]
     origin, maintained = load_tables(conn, [oid for (oid,) in oids])
-    mapped = tuple(ColumnMapping(c.name, c.name, False, True, c) for c in origin.columns if c.name != "k")
-    d = TableMapping(Direction.FORWARD, ORIGIN, TARGET, "k", "k", "k", "k", mapped)
+    mapped = tuple(ColumnMapping(c.name, c.name, False, True, c) for c in origin.columns if c.name.startswith("c"))
+    d = TableMapping(
+        direction=Direction.FORWARD, number=0, origin=ORIGIN, target=TARGET, key=tuple(example.keys.columns), origin_uuid=None,
+        target_uuid=None, columns=mapped, lookups_in=NO_LOOKUPS,
+    )  # fmt: skip
     found = PartialReport()
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         (exported,) = conn.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
-        snapshot = ExportedSnapshot(
-            name=exported, text="", lsn="", watermark=Snapshot(1), pending_keys=array("q", sorted(example.pending))
-        )
-        with Workers(target, 1) as workers:
+        keys = [example.keys.key(n) for n in example.pending]
+        pending = PendingKeys(array("q", sorted(key_numbers(conn, d, keys))))
+        snapshot = ExportedSnapshot(name=exported, text="", lsn="", watermark=Snapshot(1), pending={0: pending})
+        with Workers(target, 2) as workers:
             snapshots = SnapshotSeries(None, workers, math.inf)  # type: ignore[arg-type]  # there is no run, and no next one
             snapshots.taken.append(snapshot)
             workers.use_snapshot(exported)
-            context = ComparisonContext(VerificationSettings(method, 1, limit=100), workers, snapshots, found, Silent())
+            context = ComparisonContext(VerificationSettings(method, 2, limit=100), workers, snapshots, found, Silent())
             RowComparison(context, d, origin, maintained).run()
             found.unfinished += workers.unfinished
     return found

@@ -74,7 +74,7 @@ def in_the_retired_table(
         conn.execute(sql.SQL("UPDATE users_old SET {} = {} WHERE id = 1").format(sql.Identifier(column), sql.SQL(case.planted)))
         digest = digest_range(conn, d, everything, nothing)
         keys = compare_range(conn, d, everything, nothing, 10).keys
-        return [(f.key, f.columns) for f in compare_keys(conn, d, keys)], digest
+        return [(f.shown, f.columns) for f in compare_keys(conn, d, keys)], digest
 
 
 def in_the_shadow(types: Verified, case: TypeCase, column: str) -> dict[Method, Report]:

@@ -18,7 +18,7 @@ from tests.support.verifying import METHODS, OnProgress, Verified, before_range,
 from tests.support.waiting import wait_until
 from verify.checksum import row_hash
 from verify.ranges import KeyRange, key_ranges
-from verify.repair import queue_differences
+from verify.repair import Repaired, repair
 from verify.report import Method
 
 by_both = pytest.mark.parametrize("method", METHODS)
@@ -390,7 +390,7 @@ def test_repair_goes_through_replay(verified: Verified) -> None:
     report = verified()
     assert report.verdict == "different"
     with verified.migration() as migration:
-        assert queue_differences(migration, report) == 3
+        assert repair(migration, report) == Repaired(keys=3, references=0)
         assert verified.owner.execute("SELECT repaired FROM swap.verification").fetchall() == [(True,)]
     assert verified.owner.execute("SELECT count(*) FROM users_new WHERE bio = 'wrong'").fetchone() == (1,)
     verified.op("sync", "--once")

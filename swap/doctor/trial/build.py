@@ -29,11 +29,14 @@ from swap.core.names import derive
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb, script
 from swap.ddl.exchange import exchange
-from swap.ddl.phases import backfill_tasks, build_tasks, prepare_steps, reference_tasks, statements_of
+from swap.ddl.phases import backfill_tasks, build_tasks, prepare_steps, reference_tasks
 from swap.ddl.set_aside import dependents
 from swap.ddl.statistics import build_name
+from swap.ddl.tasks import statements_of
 from swap.doctor.finding import Finding, blocker, ok
 from swap.doctor.trial.functions import review
+from swap.doctor.trial.likeness import compare_tables
+from swap.doctor.trial.meaning import compare_meanings
 from swap.doctor.trial.partitions import some_partitions
 from swap.doctor.trial.remap import SchemaRemap
 from swap.doctor.trial.savepoint import error_in_savepoint
@@ -142,6 +145,9 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
     for definition in _row_type_functions(conn, plan, remap):
         error_in_savepoint(conn, partial(conn.execute, definition))
     builder.run([*rest, *_statements(moved)])
+    trial.findings += compare_meanings(conn, plan, remap)
+    if not trial.failed and not trial.left_out:
+        trial.findings += compare_tables(conn, plan, remap)
     trial.findings += review(conn, plan, remap)
 
 
@@ -151,7 +157,7 @@ def _row_type_functions(conn: Connection, plan: Plan, remap: SchemaRemap) -> lis
     The exchange keeps such a function, as it keeps the type. But a view over the copies finds it only with the copies' types.
     Another signature is another function, so the trial does not touch the real one.
     """
-    oids = [t.oid for t in plan.catalog.tables if t.name != plan.source]
+    oids = [t.oid for t in plan.catalog.tables if plan.swapped_table(t.name) is None]
     dependents = [f.oid for f in plan.catalog.functions]
     query = load_sql("swap.doctor.trial", "row_type_functions.sql")
     rows = conn.execute(query, {"oids": oids, "dependents": dependents}).fetchall()
@@ -177,12 +183,13 @@ class _Builder:
     failed: dict[str, str] = field(default_factory=dict)
 
     def run(self, statements: Iterable[Statement]) -> None:
-        for batch in _batches(s for s in statements if self._inside(s)):
+        inside = (replace(s, path=self.remap.path(s.path)) for s in statements if self._inside(s))
+        for batch in _batches(inside):
             if len(batch) > 1 and self._error(script(batch)) is None:
                 self.trial.built += len(batch)
                 continue
             for statement in batch:
-                error = self._error(statement.sql)
+                error = self._error(statement.whole)
                 if not statement.takes_back:
                     self._note(statement, error)
 
@@ -241,13 +248,14 @@ def _batches(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
 
 
 def _targets(conn: Connection, plan: Plan) -> tuple[Table, ...]:
-    """The tables that the source itself refers to, and those whose policies are created again.
+    """The tables that swapped tables refer to, those that refer to them, and those whose policies are created again.
 
     A statement on either would lock the real table.
     """
     known = {t.name for t in plan.catalog.tables}
-    under_policy = {b.table for b in plan.catalog.policies if b.reads_source} | {n.table for n in plan.new_policies}
-    names = sorted(({fk.target for fk in plan.catalog.outgoing} | under_policy) - known)
+    under_policy = {b.table for b in plan.bound_policies} | {n.table for n in plan.new_policies}
+    ends = {t for fk in plan.catalog.foreign_keys if plan.touches(fk) for t in (fk.target, fk.holder)}
+    names = sorted((ends | under_policy) - known)
     oids = [resolve(conn, n, partitioned=True) for n in names]
     return tuple(replace(t, checks=(), triggers=()) for t in load_tables(conn, oids)) if oids else ()
 
@@ -262,7 +270,8 @@ def _scratch(conn: Connection, plan: Plan, outside: tuple[Table, ...]) -> Schema
 
     Owners of views and functions must be able to create objects there.
     """
-    tables = {plan.shadow, plan.retired, *(x.name for t in (*plan.catalog.tables, *outside) for x in (t, *t.partitions))}
+    tables = {n for t in plan.swapped for n in (t.shadow, t.retired)}
+    tables |= {*(x.name for t in (*plan.catalog.tables, *outside) for x in (t, *t.partitions))}
     tables |= {f.name for f in dependents(plan)} | {build_name(s) for s in plan.catalog.statistics}
     tables |= {s.name for s in plan.catalog.statistics}
     schemas = {s: _schema(conn, str(n)) for n, s in enumerate(sorted({t.schema for t in tables}))}

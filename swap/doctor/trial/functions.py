@@ -68,8 +68,7 @@ def _review(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Routine, 
 
 def _routines(conn: Connection, plan: Plan) -> list[Routine]:
     wanted = [(0, plan.source, ""), (plan.tag, plan.source, _word(plan.key))]
-    wanted += [(r.columns.oid, r.table, _word(r.columns.column)) for r in plan.references]
-    wanted += [(r.oid, r.table, _word(r.column)) for r in plan.own_references]
+    wanted += [(r.oid, r.table, _word(r.column)) for r in plan.all_references]
     params = {
         "state_schema": plan.state_schema,
         "oids": [oid for oid, _, _ in wanted],

@@ -14,7 +14,7 @@ schemas apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import TypeVar
@@ -45,6 +45,17 @@ class SchemaRemap:
         """The relation that is called `table` now, by its own name."""
         was = (t for t, schema in self.schemas.items() if schema == table.schema and t.name == table.name)
         return next(was, table)
+
+    def path(self, schemas: Sequence[str]) -> tuple[str, ...]:
+        """A search_path over the moved relations: where they are now is looked at before where they were."""
+        moved = {t.schema: s for t, s in self.schemas.items()}
+        return tuple(x for s in schemas for x in ((moved[s], s) if s in moved else (s,)))
+
+    def named_back(self, used: str) -> str:
+        """What a moved expression uses (Meaning.uses), by the schema that the reader knows."""
+        for schema, moved in {(t.schema, s) for t, s in self.schemas.items()}:
+            used = used.replace(f" {moved}.", f" {schema}.", 1)
+        return used
 
     def readable(self, message: str) -> str:
         """A message of the server about a moved relation, with the schema that the reader knows."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
+from swap.catalog.meaning import together
 from swap.catalog.model import Column, Index, Table
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import Kind, Statement, Verb, part
@@ -22,7 +23,7 @@ def copies(plan: Plan, others: tuple[Table, ...]) -> tuple[list[Statement], list
     tables = tuple(t for t in (*plan.catalog.tables, *others) if t.name not in parts)
     made = [s for t in tables for s in _copy(t, plan.catalog.server_version)]
     # A constraint trigger may be FROM another table: the tables come first.
-    triggers = [_made(t, verbatim(g.definition), Kind.TRIGGER, g.name) for t in tables for g in t.triggers]
+    triggers = [_made(t, verbatim(g.definition), Kind.TRIGGER, g.name, path=g.meaning.path) for t in tables for g in t.triggers]
     created = [s for s in made if s.kind is Kind.TABLE and s.verb is Verb.CREATE]
     return created, [*(s for s in made if s not in created), *triggers]
 
@@ -38,13 +39,13 @@ def _copy(table: Table, version: int) -> Iterator[Statement]:
     create = sql.SQL("CREATE TABLE {} ({})").format(table.name.sql, columns)
     if _divided(table):
         create += verbatim(f" PARTITION BY {table.partition_key}")
-    yield _made(table, create, Kind.TABLE)
+    yield _made(table, create, Kind.TABLE, path=together(c.meaning for c in table.columns).path)
     for check in table.checks:
         add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(table.name.sql, sql.Identifier(check.name))
-        yield _made(table, add + verbatim(check.definition), Kind.CONSTRAINT, check.name)
+        yield _made(table, add + verbatim(check.definition), Kind.CONSTRAINT, check.name, path=check.meaning.path)
     for index in table.indexes:
         if index.valid:
-            yield from (_made(table, s, kind, index.name) for s, kind in _index(table, index))
+            yield from (_made(table, s, kind, index.name, path=index.meaning.path) for s, kind in _index(table, index))
     for partition in reversed(table.partitions):
         if partition.parent:
             attach = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} ").format(partition.parent.sql, partition.name.sql)
@@ -56,9 +57,11 @@ def _divided(table: Table) -> bool:
     return bool(table.partition_key and (table.partitions or table.parent))
 
 
-def _made(table: Table, text: Query, kind: Kind, name: str = "", verb: Verb = Verb.CREATE) -> Statement:
+def _made(
+    table: Table, text: Query, kind: Kind, name: str = "", verb: Verb = Verb.CREATE, path: tuple[str, ...] = ()
+) -> Statement:  # fmt: skip
     label = part(table.name, name) if name else ""
-    return Statement(text, "an empty copy", table.name, kind=kind, verb=verb, object=label)
+    return Statement(text, "an empty copy", table.name, kind=kind, verb=verb, object=label, path=path)
 
 
 def _column(c: Column, version: int) -> Query:

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 
 from psycopg import sql
 
-from swap.core.advisory_locks import borrowing_worker, worker_wanted
 from swap.core.connection import Connection, Database
 from swap.core.errors import RefusedError
 from swap.plan.model import Plan
 from swap.prepare.slot import read_slot, slot_name
 from swap.state.journal import Run
+from swap.state.locks import Locks
 from swap.sync.logical.decoding import BARRIER, NUDGE
 from swap.sync.logical.stream import Stream
 from swap.sync.replay import Barrier
@@ -119,17 +119,18 @@ class DelegatedBarrier:
     def __init__(self, database: Database, conn: Connection, run: Run, give_up: Callable[[], str]) -> None:
         self.database, self.conn, self.run, self.give_up = database, conn, run, give_up
         self.slot = slot_name(conn, run.plan)
+        self.locks = Locks(conn, run.plan.state_schema, run.plan.tag)
         conn.execute("SET synchronous_commit = local")
 
     def wait_delivered(self) -> Connection:
         """Raises GivenUp, RefusedError after TIMEOUT_S without a delivery, and the errors of the stream."""
-        wanted, tag = emit_barrier(self.conn), self.run.plan.tag
+        wanted = emit_barrier(self.conn)
         at, deadline = self._position(), time.monotonic() + TIMEOUT_S
         nudge = Nudge(self.conn)
         while at < wanted:
             if reason := self.give_up():
                 raise GivenUp(reason)
-            with borrowing_worker(self.conn, tag) as mine:
+            with self.locks.borrowing_worker() as mine:
                 if mine:
                     self._deliver(wanted)
                 elif read_slot(self.conn, self.slot) is None:
@@ -152,7 +153,7 @@ class DelegatedBarrier:
             end = time.monotonic() + TIMEOUT_S
             nudge = Nudge(self.conn)
             while not stream.wait_past(wanted, DELIVERY_S) and time.monotonic() < end:
-                if worker_wanted(self.conn, self.run.plan.tag) or self.give_up():
+                if self.locks.worker_wanted() or self.give_up():
                     return
                 nudge.if_due()
 

@@ -1,7 +1,8 @@
-"""The stream's writes to the database: entries of the change table and the WAL position that they reach, together."""
+"""The stream's writes to the database: entries of the change tables and the WAL position that they reach, together."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,21 +10,28 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.errors import DefectError
-from swap.ddl.change_tables import change_table
+from swap.ddl.capture import capture_key
+from swap.ddl.change_tables import change_table, key_names
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
+from swap.sync.logical.decoding import Captured
+
+# Types (pg_type.typname) whose text has no backslash, tab or end of line.
+NUMBERS = ("int2", "int4", "int8", "oid", "numeric")
+PLAIN = frozenset((*NUMBERS, "uuid", "bool", "date", "time", "timestamp", "timestamptz", "inet", "macaddr"))
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """`rows`: COPY text; `position`: every transaction that committed before it is complete with this chunk."""
+    """`rows`: COPY text, by the number of the swapped table; `position`: every transaction that committed before it is complete with this chunk."""
 
-    rows: bytes
+    rows: Mapping[int, bytes]
     count: int
     position: int
 
 
 class Noted(NamedTuple):
-    """`table_no`: the change table to write to next; `xid`: the next one; `end`: the WAL position behind the note's commit."""
+    """`table_no`: the change tables to write to next; `xid`: the next one; `end`: the WAL position behind the note's commit."""
 
     table_no: int
     xid: int
@@ -43,14 +51,32 @@ def table_in_use(conn: Connection, plan: Plan, run_id: int) -> int:
 def note(conn: Connection, plan: Plan, run_id: int, chunk: Chunk, table_no: int) -> Noted:
     """Entries and position in one transaction."""
     with conn.transaction():
-        if chunk.count:
-            copy = sql.SQL("COPY {} (key, gone, origin) FROM STDIN").format(change_table(plan, table_no).sql)
-            with conn.cursor() as cursor, cursor.copy(copy) as out:
-                out.write(chunk.rows)
+        for number, rows in chunk.rows.items():
+            with conn.cursor() as cursor, cursor.copy(_copy(plan, table_no, number)) as out:
+                out.write(rows)
         row = conn.execute(_position(plan, run_id, chunk)).fetchone()
     if row is None:
         raise DefectError("The journal's row of the stream is gone.")
     return Noted(int(row[0]), *here(conn))
+
+
+def _copy(plan: Plan, table_no: int, number: int) -> sql.Composed:
+    """The columns that the decoder writes, in its order."""
+    names = [*key_names(len(plan.swapped[number].key)), "gone", "origin", *(["uuid"] if number == 0 else [])]
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    return sql.SQL("COPY {} ({}) FROM STDIN").format(change_table(plan, table_no, number).sql, columns)
+
+
+def captured_tables(plan: Plan) -> dict[tuple[str, str], Captured]:
+    """What the decoder has to know of each swapped table, by schema and name."""
+    out = {}
+    for t in plan.swapped:
+        before, after = (tuple(capture_key(plan, t, way)) for way in Direction)
+        columns = {c.name: c for c in plan.table_of(t).columns}
+        plain = all(columns[k].base_type in PLAIN for k in t.key if k in columns)
+        # The source's key takes the uuid's place after the cutover: its later name is looked for first.
+        out[t.name.schema, t.name.name] = Captured(t.number, (after, before), plan.key if t.is_source else None, plain)
+    return out
 
 
 def here(conn: Connection) -> tuple[int, int]:

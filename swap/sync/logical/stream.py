@@ -1,4 +1,4 @@
-"""The stream: committed changes of the captured table become entries of the change table.
+"""The stream: committed changes of the captured tables become entries of the change tables.
 
 Two threads. The reader owns the replication connection: it decodes, and it answers the server in time however slow
 anything else is. The writer owns a session: a chunk of entries and the WAL position they reach are one transaction, and
@@ -34,7 +34,7 @@ from swap.ddl.replication import publication_name
 from swap.plan.model import Plan
 from swap.prepare.slot import read_slot
 from swap.sync.logical.decoding import Decoder
-from swap.sync.logical.entries import Chunk, here, note, table_in_use
+from swap.sync.logical.entries import Chunk, captured_tables, here, note, table_in_use
 from swap.sync.logical.link import Link, LinkError
 from swap.sync.logical.position import check_journalled, check_publication, check_slot, end_reader
 
@@ -67,7 +67,7 @@ class Stream:
         self._bell, self._wake = socket.socketpair()
         self._threads: list[threading.Thread] = []
         self._slot = ""
-        self._decoder = Decoder((plan.legacy_key, plan.key))
+        self._decoder = Decoder(captured_tables(plan))
         self._waiting = 0
 
     def __enter__(self) -> Stream:
@@ -108,7 +108,7 @@ class Stream:
             raise self._error
 
     def wait_past(self, position: int, timeout_s: float) -> bool:
-        """Until everything that committed before `position` is in the change table. Raises the error that ended the stream."""
+        """Until everything that committed before `position` is in the change tables. Raises the error that ended the stream."""
         with self._moved:
             self._waiting += 1
             self._ring()
@@ -175,16 +175,16 @@ class Stream:
         told, noted = 0.0, time.monotonic()
         ends: float | None = None  # the last note is waited for this long after the stop
         while True:
-            while len(decoder.rows) < CHUNK and (data := link.receive()) is not None:
-                if decoder.feed(data):
-                    told = 0.0
+            if self._feed(link):
+                told = 0.0
+            count = decoder.count
             now = time.monotonic()
             if self._stop.is_set():
                 ends = ends or now + LAST_S
                 if now >= ends or (self._idle.is_set() and not self._notes):
                     return
             else:
-                gathered = len(decoder.rows) >= CHUNK or (decoder.rows and now - noted >= GATHER_S)
+                gathered = count >= CHUNK or (count and now - noted >= GATHER_S)
                 due = gathered or decoder.urgent or (decoder.reached > self.position and now - noted > IDLE_POSITION_S)
                 if due and self._idle.is_set():
                     self._idle.clear()
@@ -195,13 +195,24 @@ class Stream:
                 told = now
                 link.confirm(confirmed)
                 self._confirmed = confirmed
-            if len(decoder.rows) >= CHUNK:
+            if count >= CHUNK:
                 self._idle.wait(0.1)
             elif self._waiting or ends:
                 link.wait(NAP_S, self._bell)
             else:
-                link.wait(GATHER_S if decoder.rows else STATUS_S / 2, self._bell, NAP_S)
+                link.wait(GATHER_S if count else STATUS_S / 2, self._bell, NAP_S)
             self._hush()
+
+    def _feed(self, link: Link) -> bool:
+        """Decode what has arrived, up to CHUNK entries. True when the server wants an answer."""
+        answer = False
+        while (room := CHUNK - self._decoder.count) > 0:
+            for _ in range(room):  # a message is one entry, seldom more
+                data = link.receive()
+                if data is None:
+                    return answer
+                answer = self._decoder.feed(data) or answer
+        return answer
 
     def _confirmable(self) -> int:
         """The newest noted position whose note the stream has come past."""

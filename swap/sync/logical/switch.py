@@ -1,6 +1,6 @@
 """Changes the mode of capture of a prepared run: the new one is live before the old one stops (`swap prepare --mode`).
 
-To logical: publication and slot come first. Then, under ACCESS EXCLUSIVE for an instant, one transaction drops the triggers and
+To logical: publication and slot come first. Then, under ACCESS EXCLUSIVE on every swapped table for an instant, one transaction drops the triggers and
 changes the mode. The triggers captured every write before it; every later write commits after the slot began.
 To triggers: they are installed under that lock. Then the stream passes a barrier, so that it has delivered every write before
 them. Then the mode changes, and slot and publication are dropped. After a kill, the same call does it again.
@@ -45,7 +45,8 @@ def _to_logical(migration: Migration) -> None:
     journal.forget_step(run_id, SLOT)
     end_slot(conn, plan)
     with conn.transaction():
-        conn.execute(script([drop_publication(plan), create_publication(plan), *publish(plan, plan.source, Direction.FORWARD)]))
+        published = [s for t in plan.swapped for s in publish(plan, t, Direction.FORWARD)]
+        conn.execute(script([drop_publication(plan), create_publication(plan), *published]))
         journal.event(run_id, "mode", "published")
     make_slot(migration)
 
@@ -53,7 +54,7 @@ def _to_logical(migration: Migration) -> None:
         conn.execute(script(remove_capture(plan)))
         _record_mode(migration, "logical")
 
-    with_locks(conn, [plan.source], AX, migration.budget, change)
+    with_locks(conn, [t.name for t in plan.swapped], AX, migration.budget, change)
 
 
 def _to_triggers(migration: Migration) -> None:
@@ -64,7 +65,7 @@ def _to_triggers(migration: Migration) -> None:
         conn.execute(script(install_capture(plan, table_no)))
         journal.event(run_id, "mode", "triggers installed")
 
-    with_locks(conn, [plan.source], AX, migration.budget, change)
+    with_locks(conn, [t.name for t in plan.swapped], AX, migration.budget, change)
     with streaming(migration.database, plan, run_id) as barrier:
         if barrier is not None:
             barrier.wait_delivered()

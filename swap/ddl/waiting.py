@@ -1,0 +1,182 @@
+"""Rows that wait: a reference of theirs names no row of the source in the snapshot that they were read in (invariant 3).
+
+Where the maintained column may be NULL, the row is there with NULL. Where it may not, the maintained side does not hold the row
+(`held`): a single row must not stop replay. In both cases the table of waiting rows has the row's key and the value that names
+nobody, so the replay that brings the parent finds the row without reading the table with the reference. An entry that is there
+though its row has its parent is harmless: the row is written once more.
+
+After the cutover the table also has the rows whose integer, in the live table, is not the one that the uuid beside it has (its value
+is LEGACY). A trigger fills that integer, and cannot see everything: a parent that another transaction brings, a uuid that moves.
+Nothing relies on it while the uuid leads. A revert makes the integer lead, and the shadow has to have what leads: the exchange
+queues every row that is in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from swap.core.sql_text import verbatim
+from swap.core.statement import Kind, Statement
+from swap.ddl.change_tables import queue_rows, waiting_table
+from swap.plan.direction import ColumnMapping, Direction, TableMapping, table_mappings
+from swap.plan.model import Plan
+from swap.plan.row_keys import COMMA, Key, among, origin_columns, target_columns
+from swap.plan.unresolved import Uncertain, uncertain
+
+LEGACY = "legacy"
+
+
+def key_text(columns: Sequence[sql.Composable]) -> sql.Composed:
+    """A key as the table of waiting rows has it."""
+    return sql.SQL("ARRAY[{}]::text").format(COMMA.join(sql.SQL("{}::text").format(c) for c in columns))
+
+
+def note_waiting(plan: Plan, d: TableMapping, where: sql.Composable) -> sql.Composed:
+    """Note the captured rows `s` that fulfil `where` and have a reference that names nobody."""
+    values = sql.SQL(", ").join(
+        sql.SQL("({}::text, ({}) IS NULL, {})").format(
+            sql.Identifier("s", u.mapped.origin), d.value(u.mapped), sql.Literal(u.required)
+        )
+        for u in uncertain(plan, d)
+    )  # fmt: skip
+    return sql.SQL(
+        "INSERT INTO {} (number, key, value, held) SELECT {}, {}, v.value, bool_or(v.held) FROM ONLY {} s"
+        " CROSS JOIN LATERAL (VALUES {}) v (value, missing, held) WHERE ({}) AND v.value IS NOT NULL AND v.missing"
+        " GROUP BY 2, 3 ON CONFLICT (number, key, value) DO UPDATE SET held = EXCLUDED.held"
+    ).format(
+        waiting_table(plan).sql, sql.Literal(d.number), key_text(origin_columns(d, "s")), d.origin.sql, values, where
+    )  # fmt: skip
+
+
+def resolved(plan: Plan, d: TableMapping) -> sql.Composable:
+    """AND the maintained side can hold the captured row `s`: no required reference names nobody."""
+    return sql.SQL("").join(sql.SQL(" AND {}").format(_found(d, u)) for u in uncertain(plan, d) if u.required)
+
+
+def _found(d: TableMapping, u: Uncertain) -> sql.Composed:
+    return sql.SQL("({} IS NULL OR ({}) IS NOT NULL)").format(sql.Identifier("s", u.mapped.origin), d.value(u.mapped))
+
+
+def may_wait(plan: Plan, d: TableMapping) -> bool:
+    """Whether the table of waiting rows may have rows of this table in this direction."""
+    return bool(uncertain(plan, d)) or (d.direction is Direction.REVERSE and bool(d.lookups))
+
+
+@dataclass(frozen=True)
+class Noting:
+    """How one statement writes rows and notes those that wait. `columns`: expressions over the captured row `s`, for what is called
+    v0, v1, … in `values` (the rows of a VALUES list: value, missing, held) and in `held`, which is true of a row that the
+    maintained side cannot hold."""
+
+    columns: tuple[sql.Composable, ...]
+    values: sql.Composable
+    held: sql.Composable
+
+
+def noting(plan: Plan, d: TableMapping, written: Sequence[ColumnMapping]) -> Noting | None:
+    """None where no row of the table can wait. `written`: the columns that are called c0, c1, …"""
+    places = {m.target: sql.Identifier("v", f"c{n}") for n, m in enumerate(written)}
+    legacy = {} if d.direction is Direction.FORWARD else {r.column: r.legacy_column for r in plan.swapped[d.number].references}
+    unsure = uncertain(plan, d)
+    given = [*(u.mapped.origin for u in unsure), *(legacy[m.target] for m in d.lookups if m.target in legacy)]
+    if not given:
+        return None
+    names = [sql.Identifier("v", f"v{n}") for n in range(len(given))]
+    values, held = list[sql.Composable](), list[sql.Composable]()
+    for u, name in zip(unsure, names, strict=False):
+        missing = sql.SQL("{} IS NOT NULL AND {} IS NULL").format(name, places[u.mapped.target])
+        values.append(sql.SQL("({}::text, {}, {})").format(name, missing, sql.Literal(u.required)))
+        held += [missing] if u.required else []
+    for m, name in zip((m for m in d.lookups if m.target in legacy), names[len(unsure) :], strict=True):
+        other = sql.SQL("{} IS DISTINCT FROM {}").format(name, places[m.target])
+        values.append(sql.SQL("({}, {}, false)").format(sql.Literal(LEGACY), other))
+    return Noting(
+        tuple(sql.Identifier("s", g) for g in given),
+        sql.SQL(", ").join(values),
+        sql.SQL(" OR ").join(held) if held else sql.SQL("false"),
+    )
+
+
+def note_rows(plan: Plan, d: TableMapping, how: Noting) -> sql.Composed:
+    """The INSERT of what waits among the rows `v`, which have their key's text as `key`."""
+    return sql.SQL(
+        "INSERT INTO {} (number, key, value, held) SELECT {}, v.key, w.value, bool_or(w.held) FROM v"
+        " CROSS JOIN LATERAL (VALUES {}) w (value, missing, held) WHERE w.missing GROUP BY 2, 3"
+        " ON CONFLICT (number, key, value) DO NOTHING"
+    ).format(waiting_table(plan).sql, sql.Literal(d.number), how.values)
+
+
+def forget_waiting(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
+    """Forget what is noted of rows, before they are read again."""
+    return sql.SQL("DELETE FROM {} WHERE number = {} AND key = ANY ({})").format(
+        waiting_table(plan).sql, sql.Literal(d.number), _texts(keys)
+    )
+
+
+def forget_all_waiting(plan: Plan, d: TableMapping) -> sql.Composed:
+    """Forget every waiting row of a table, whose copy begins again."""
+    return sql.SQL("DELETE FROM {} WHERE number = {}").format(waiting_table(plan).sql, sql.Literal(d.number))
+
+
+def delete_held(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
+    """Delete the maintained rows of `keys` that wait now and may not be there meanwhile."""
+    target = target_columns(d, "t")
+    rows = sql.SQL("{} w WHERE w.number = {} AND w.held").format(waiting_table(plan).sql, sql.Literal(d.number))
+    return sql.SQL("DELETE FROM ONLY {} t WHERE EXISTS (SELECT FROM {rows}) AND {} AND {} IN (SELECT w.key FROM {rows})").format(
+        d.target.sql, among(d, target, keys), key_text(target), rows=rows
+    )
+
+
+def waiting_for(plan: Plan, d: TableMapping, values: Sequence[int | str]) -> sql.Composed:
+    """SELECT the keys, as arrays of texts, of the rows of a table that wait for one of `values`."""
+    given = sql.SQL("{}::text[]").format(sql.Literal([str(v) for v in values]))
+    return sql.SQL("SELECT DISTINCT key::text[] FROM {} WHERE number = {} AND value = ANY ({})").format(
+        waiting_table(plan).sql, sql.Literal(d.number), given
+    )
+
+
+def queue_waiting(plan: Plan) -> list[Statement]:
+    """In an exchange: queue every row that waits, for the direction that begins, and forget that it waited.
+
+    Its value names no row. The side that is maintained now holds what the application had written; the side that leads has NULL
+    there, so replay has to make the two equal.
+    """
+    out = []
+    for d in table_mappings(plan, Direction.REVERSE):
+        if not d.lookups:
+            continue
+        key = sql.SQL(", ").join(
+            sql.SQL("(w.key::text[])[{}]::").format(sql.Literal(n)) + verbatim("bigint" if d.is_source else k.type)
+            for n, k in enumerate(d.key, 1)
+        )
+        rows = sql.SQL("SELECT {} FROM {} w WHERE w.number = {}").format(key, waiting_table(plan).sql, sql.Literal(d.number))
+        text = queue_rows(plan, d.number, d.key, rows) + sql.SQL("; ") + forget_all_waiting(plan, d)
+        out.append(Statement(text, "rows whose reference names nobody are read again", None, kind=Kind.CAPTURE))
+    return out
+
+
+def held_rows(plan: Plan, d: TableMapping) -> sql.Composed:
+    """SELECT the keys, as arrays of texts, of the rows of a table that the maintained side does not hold."""
+    return sql.SQL("SELECT DISTINCT key::text[] FROM {} WHERE number = {} AND held").format(
+        waiting_table(plan).sql, sql.Literal(d.number)
+    )
+
+
+def count_held(plan: Plan) -> sql.Composed:
+    """SELECT how many rows of all tables the maintained side does not hold."""
+    return sql.SQL("SELECT count(DISTINCT (number, key)) FROM {} WHERE held").format(waiting_table(plan).sql)
+
+
+def _texts(keys: Sequence[Key]) -> sql.Composed:
+    """`key_text` of each key, computed by the server: it quotes an array's elements."""
+    rows = [list(k) if isinstance(k, tuple) else [str(k)] for k in keys]
+    width = len(rows[0]) if rows else 1
+    columns = sql.SQL(", ").join(
+        sql.SQL("{}::text[]").format(sql.Literal([r[n] for r in rows])) for n in range(width)
+    )  # fmt: skip
+    names = sql.SQL(", ").join(sql.Identifier("q", f"c{n}") for n in range(width))
+    aliases = sql.SQL(", ").join(sql.Identifier(f"c{n}") for n in range(width))
+    return sql.SQL("ARRAY(SELECT ARRAY[{}]::text FROM unnest({}) AS q ({}))").format(names, columns, aliases)

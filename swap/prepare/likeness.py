@@ -1,0 +1,28 @@
+"""The shadows as the server has them, compared with the plan (swap.ddl.likeness): at the end of `prepare`, and at the gate."""
+
+from __future__ import annotations
+
+from swap.catalog.load import load_tables
+from swap.catalog.query import find_relation
+from swap.core.connection import Connection
+from swap.core.errors import RefusedError
+from swap.ddl.likeness import Stage, unlike
+from swap.plan.model import Plan
+
+SHOWN = 10
+
+
+def refuse_unlike(conn: Connection, plan: Plan, stage: Stage, state: str) -> None:
+    """Raises RefusedError with what a shadow has other than its source. A shadow that is missing is no matter of this. `state`: what
+    the refused command leaves behind. Takes no lock."""
+    for t in plan.swapped:
+        found = find_relation(conn, t.shadow)
+        lines = unlike(plan, t, load_tables(conn, [found.oid])[0], stage) if found else []
+        if lines:
+            more = f" (and {len(lines) - SHOWN} more)" if len(lines) > SHOWN else ""
+            raise RefusedError(
+                f"{t.shadow} is not as {t.name} was at `prepare`: {'; '.join(lines[:SHOWN])}{more}.",
+                state=state,
+                hint="Does an event trigger add it (`swap doctor` lists them)? ALTER EVENT TRIGGER … DISABLE, then `swap abort --yes` and"
+                " `swap prepare`; or take it away from the shadow and run the command again.",
+            )

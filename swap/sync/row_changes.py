@@ -1,0 +1,82 @@
+"""The statements of replay on the rows of one swapped table. `keys`: those of one slice of a batch.
+
+Every statement names the maintained and the captured table ONLY: a child table that came since `prepare` is not theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from swap.core.sql_text import Query
+from swap.ddl.waiting import key_text, note_rows, noting
+from swap.plan.direction import TableMapping
+from swap.plan.model import Plan
+from swap.plan.row_keys import COMMA, Key, among, equal, origin_columns, target_columns
+
+
+def _captured(d: TableMapping) -> sql.Composed:
+    """The condition that the captured side has the maintained row `t`: of the source, under the same uuid."""
+    same = equal(origin_columns(d, "s"), target_columns(d, "t"))
+    if d.origin_uuid and d.target_uuid:
+        same += sql.SQL(" AND s.{} = t.{}").format(sql.Identifier(d.origin_uuid), sql.Identifier(d.target_uuid))
+    return sql.SQL("EXISTS (SELECT FROM ONLY {} s WHERE {})").format(d.origin.sql, same)
+
+
+def delete_gone(d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
+    """DELETE the rows that the captured side no longer has, or has under another uuid."""
+    return sql.SQL("DELETE FROM ONLY {} t WHERE {} AND NOT {}").format(
+        d.target.sql, among(d, target_columns(d, "t"), keys), _captured(d)
+    )
+
+
+def delete_all_gone(d: TableMapping) -> sql.Composed:
+    """After a TRUNCATE: every maintained row that the captured side does not have."""
+    return sql.SQL("DELETE FROM ONLY {} t WHERE NOT {}").format(d.target.sql, _captured(d))
+
+
+def with_uuids(delete: sql.Composed, d: TableMapping) -> sql.Composed:
+    """`delete`, of rows of the source, returning (key, uuid) of each."""
+    assert d.target_uuid is not None
+    key, uuid = sql.Identifier("t", d.target_key), sql.Identifier("t", d.target_uuid)
+    return delete + sql.SQL(" RETURNING {} AS key, {} AS uuid").format(key, uuid)
+
+
+def delete_keys(d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
+    return sql.SQL("DELETE FROM ONLY {} t WHERE {}").format(d.target.sql, among(d, target_columns(d, "t"), keys))
+
+
+def upsert(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
+    """INSERT … ON CONFLICT (key) DO UPDATE, skipping rows whose image is already equal (1.0 is not 1.00).
+
+    Where rows of the table may have to wait, the same statement notes them (swap.ddl.waiting): each lookup is made once. It runs
+    under the application's settings, so it names every operator and type with its schema."""
+    written = [m for m in d.columns if m.written]
+    names = [sql.Identifier(m.target) for m in written]
+    captured = sql.SQL("FROM ONLY {} s WHERE {}").format(d.origin.sql, among(d, origin_columns(d, "s"), keys))
+    head: Query = sql.SQL("")
+    rows = COMMA.join(d.value(m) for m in written) + sql.SQL(" ") + captured
+    if how := noting(plan, d, written):
+        columns = [*(d.value(m) for m in written), *how.columns, key_text(origin_columns(d, "s"))]
+        aliases = [*(f"c{n}" for n in range(len(written))), *(f"v{n}" for n in range(len(how.columns))), "key"]
+        head = sql.SQL("WITH v ({}) AS MATERIALIZED (SELECT {} {}), noted AS ({}) ").format(
+            COMMA.join(map(sql.Identifier, aliases)), COMMA.join(columns), captured, note_rows(plan, d, how)
+        )
+        rows = sql.SQL("{} FROM v WHERE ({}) IS NOT TRUE").format(
+            COMMA.join(sql.Identifier("v", f"c{n}") for n in range(len(written))), how.held
+        )
+    return sql.SQL(
+        "{head}INSERT INTO {t} AS t ({columns}) SELECT {rows}"
+        " ON CONFLICT ({key}) DO UPDATE SET {sets}"
+        " WHERE ROW({old})::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW({new})::pg_catalog.record"
+    ).format(
+        head=head,
+        t=d.target.sql,
+        columns=COMMA.join(names),
+        rows=rows,
+        key=COMMA.join(sql.Identifier(k.target) for k in d.key),
+        sets=COMMA.join(sql.SQL("{} = EXCLUDED.{}").format(n, n) for n in names),
+        old=COMMA.join(sql.SQL("t.{}").format(n) for n in names),
+        new=COMMA.join(sql.SQL("EXCLUDED.{}").format(n) for n in names),
+    )
