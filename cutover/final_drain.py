@@ -89,10 +89,9 @@ def touched(migration: Migration, todo: Uncompared) -> Touched:
 
 
 def refuse_touched_references(migration: Migration, snapshot: str, since: Snapshot) -> None:
-    """Raises DifferenceError for a reference in place with which the exchange's foreign keys would not validate (I13): one written
+    """Raises DifferenceError for a reference with which the exchange's foreign keys would not validate (I13): one written
     since `snapshot`, that of the verification, or one of a row that went since `since`, its watermark."""
-    keys = ChangeQueue.of(migration).touched(migration.mapping, since)
-    if found := wrong_references(migration, snapshot, [k for k in keys if isinstance(k, int)]):
+    if found := wrong_references(migration, snapshot, since):
         raise DifferenceError(
             f"References written since the verification contradict their foreign key or the mapping: {' '.join(found)}.",
             state="Nothing was changed; syncing goes on.",

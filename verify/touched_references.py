@@ -1,8 +1,9 @@
-"""References that were written since a verification, compared once more. An exchange does it before it asks for its locks.
+"""References that changed since a verification, compared once more. An exchange does it before it asks for its locks.
 
-A reference has no queue: rows written since are known by their xmin, and those of a row that went by its key, which is in the queue of
-the source. So every referring table is read once. The follow-up of the exchange reads it once as well, to validate the foreign key; found only there, an orphan would leave a committed exchange without
-that key.
+A reference in place has no queue: rows written since are known by their xmin, and those of a row that went by its key, which is in the
+queue of the source. So every such table is read once. A table that is rebuilt has a queue: it is read if anything changed. The
+follow-up of the exchange reads both as well, to validate the foreign key; found only there, an orphan would leave a committed exchange
+without that key.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from psycopg import sql
 
 from swap.catalog.load import load_tables
 from swap.core.names import TableName
+from swap.core.rows import fetch_values
+from swap.core.snapshot import Snapshot
 from swap.ddl.pairs import pairs_table
+from swap.plan.row_keys import Key
 from swap.prepare.drift import table_oids
 from swap.state.migration import Migration
 from swap.sync.change_queue import ChangeQueue
@@ -26,22 +30,44 @@ from verify.snapshots import MAX_PENDING, oldest_of
 NAMED = 5
 
 
-def wrong_references(m: Migration, snapshot: str, touched: Collection[int]) -> list[str]:
-    """One line for each reference that holds what its foreign key, or the other column, contradicts, in rows written since `snapshot`
-    or that refer to one of the keys `touched`. In a transaction of its own, with ACCESS SHARE."""
-    conn = m.conn
-    tables = {t.name: t for t in load_tables(conn, table_oids(conn, captured_tables(m.plan)))}
+def wrong_references(m: Migration, snapshot: str, since: Snapshot) -> list[str]:
+    """One line for each reference that its foreign key, or the other column, contradicts: in rows written since `snapshot`, or of rows
+    of the source that changed after `since`. In a transaction of its own, with ACCESS SHARE."""
+    conn, queue = m.conn, ChangeQueue.of(m)
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return [*_in_place(m, snapshot, queue.touched(m.mapping, since)), *_rebuilt(m, queue, since)]
+
+
+def _in_place(m: Migration, snapshot: str, touched: Collection[Key]) -> list[str]:
+    tables = {t.name: t for t in load_tables(m.conn, table_oids(m.conn, captured_tables(m.plan)))}
     pairs = reference_pairs(m.plan, m.direction, tables)
     if not pairs:
         return []
-    since, keys = written_since(oldest_of(snapshot)), bigints(sorted(touched))
-    conditions: dict[TableName, sql.Composable] = dict.fromkeys((p.table for p in pairs), since)
+    written, keys = written_since(oldest_of(snapshot)), bigints(sorted(k for k in touched if isinstance(k, int)))
+    conditions: dict[TableName, sql.Composable] = dict.fromkeys((p.table for p in pairs), written)
     for p in pairs:
         conditions[p.table] = sql.SQL("({} OR s.{} = ANY ({}))").format(conditions[p.table], sql.Identifier(p.integer), keys)
-    with conn.transaction():
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        results = compare_references(conn, pairs, conditions, NAMED, pairs_table(m.plan), _pending(m))
+    results = compare_references(m.conn, pairs, conditions, NAMED, pairs_table(m.plan), _pending(m))
     return [line for r in results if (line := _wrong(r))]
+
+
+def _rebuilt(m: Migration, queue: ChangeQueue, since: Snapshot) -> list[str]:
+    """Of tables that are rebuilt beside: rows whose foreign key to the source names nobody. Only where a row of the table, or of the
+    source, changed since: then the table is read once, as the key's validation would read it."""
+    changed = {d.number: bool(queue.touched(d, since)) for d in m.mappings}
+    found, key = list[str](), sql.Identifier(m.plan.key)
+    for d in m.mappings:
+        if not (changed[0] or changed[d.number]):
+            continue
+        for ref in (r for r in m.plan.swapped[d.number].references if not r.declared):
+            column = sql.Identifier("s", ref.column)
+            query = sql.SQL(
+                "SELECT count(*) FROM ONLY {} s WHERE {} IS NOT NULL AND NOT EXISTS (SELECT FROM ONLY {} p WHERE p.{} = {})"
+            ).format(d.origin.sql, column, m.plan.source.sql, key, column)
+            (orphans,) = fetch_values(m.conn, query)
+            found += [f"{d.origin}.{ref.column}: {orphans} rows refer to a row that does not exist"] if orphans else []
+    return found
 
 
 def _pending(m: Migration) -> list[int]:

@@ -125,9 +125,9 @@ def test_the_words_of_an_abort_that_stops(cli: Cli, connect: Connect, database: 
     cycle.ready()
     op = Operator(cli, database, tmp_path, "[cutover]\nlock_timeout_ms = 50\nmax_attempts = 2")
     reader, app = connect(database.superuser, autocommit=False), connect(database.app)
-    reader.execute("SELECT FROM users LIMIT 1")
+    reader.execute("SELECT FROM sessions LIMIT 1")
     error = op.refused("abort", "--yes", code=4)
-    assert "what was added to public.sessions" in error["state"]
+    assert "what was added to public.users" in error["state"]
     app.execute("INSERT INTO sessions (user_id) VALUES (1)")
     for command in (("sync", "--once"), ("prepare",), ("cutover", "--yes"), ("verify",)):
         assert "`swap abort` of this run has begun" in op.refused(*command, code=3)["message"]
@@ -137,8 +137,10 @@ def test_the_words_of_an_abort_that_stops(cli: Cli, connect: Connect, database: 
     assert cycle.dump() == cycle.original
 
 
-@pytest.mark.parametrize("tag", ["DROP TABLE", "DROP FUNCTION", "ALTER TABLE"])
-@pytest.mark.parametrize("command", ["finalize", "abort"])
+@pytest.mark.parametrize(
+    ("command", "tag"),
+    [(c, t) for c in ("finalize", "abort") for t in ("DROP TABLE", "DROP FUNCTION", "DROP TRIGGER")] + [("finalize", "ALTER TABLE")],
+)
 def test_an_event_trigger_that_forbids_it(start: Start, database: Database, connect: Connect, command: str, tag: str) -> None:
     """H55: it is refused by name, with what is gone, and goes on when the trigger is out of the way."""
     cycle = start(PLAIN)
@@ -156,7 +158,7 @@ def test_an_event_trigger_that_forbids_it(start: Start, database: Database, conn
     with pytest.raises(RefusedError, match="not today") as refused:
         go()
     assert "keep()" in refused.value.hint
-    first = (command, tag) in (("finalize", "DROP TABLE"), ("abort", "ALTER TABLE"))
+    first = (command, tag) in (("finalize", "DROP TABLE"), ("abort", "DROP TRIGGER"))
     assert ("Removed for good" in refused.value.state) is not first
     app.execute("INSERT INTO users (email) VALUES ('meanwhile'); INSERT INTO sessions (user_id) SELECT id FROM users LIMIT 1")
     admin.execute("DROP EVENT TRIGGER keep")
