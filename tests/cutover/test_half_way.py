@@ -139,7 +139,8 @@ def test_the_words_of_an_abort_that_stops(cli: Cli, connect: Connect, database: 
 
 @pytest.mark.parametrize(
     ("command", "tag"),
-    [(c, t) for c in ("finalize", "abort") for t in ("DROP TABLE", "DROP FUNCTION", "DROP TRIGGER")] + [("finalize", "ALTER TABLE")],
+    [(c, t) for c in ("finalize", "abort") for t in ("DROP TABLE", "DROP FUNCTION", "DROP TRIGGER")]
+    + [("finalize", "ALTER TABLE")],
 )
 def test_an_event_trigger_that_forbids_it(start: Start, database: Database, connect: Connect, command: str, tag: str) -> None:
     """H55: it is refused by name, with what is gone, and goes on when the trigger is out of the way."""

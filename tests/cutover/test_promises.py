@@ -70,7 +70,9 @@ def test_revert_possible_means_that_it_would_pass_now(
 
 # A parent goes past its foreign key, as under a subscription, or by hand.
 ORPHANED = "SET session_replication_role = replica; DELETE FROM users WHERE email = 'user{}'"
-MENDED = "SET session_replication_role = origin; DELETE FROM sessions s WHERE NOT EXISTS (SELECT FROM users u WHERE u.id = s.user_id)"
+MENDED = (
+    "SET session_replication_role = origin; DELETE FROM sessions s WHERE NOT EXISTS (SELECT FROM users u WHERE u.id = s.user_id)"
+)
 STRATEGIES = [[], [{"table": "public.sessions", "column": "user_id", "strategy": "column"}]]
 
 
