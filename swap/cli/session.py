@@ -115,9 +115,10 @@ def opened(
             upgraded = journal.upgrade(_functions) if there and writes and command not in READS_ONLY else []
             run = journal.current(config.source.name) if there else None
             if run is not None and active(run) and command not in READS_STATE:
-                from swap.doctor.powers import refuse_powers  # here: `status` loads nothing that it does not need
+                from swap.doctor.accept import refuse  # here: `status` loads nothing that it does not need
+                from swap.doctor.powers import check_powers, tables_of
 
-                refuse_powers(conn, config, run.plan)
+                refuse(check_powers(conn, tables_of(run.plan), run.plan), config)
             with closing(Session(database, config, path, journal, run, stop, standby)) as s:
                 for step in upgraded:
                     s.report.note(f"the state in {journal.schema} is of version {step.to_version} now: {step.why}")

@@ -25,6 +25,8 @@ VALUES = (
     "transform_null_equals", "standard_conforming_strings", "xmloption", "xmlbinary", "lc_monetary", "lc_numeric", "lc_time",
     "timezone_abbreviations", "default_text_search_config",
 )  # fmt: skip
+# How the server reads a text. A text that it printed for swap was printed for swap's own settings of these.
+READ_BY = ("standard_conforming_strings", "backslash_quote", "array_nulls", "transform_null_equals", "xmloption")
 # Those that are swap's to choose: they do not change a value, and a run must not depend on them.
 KEPT = frozenset(
     {
@@ -66,9 +68,10 @@ def execute_as_application(conn: Connection, statement: Query, settings: Setting
     return cursor.rowcount
 
 
-def without_path(settings: Settings) -> Settings:
-    """The settings for a statement that is a text of the server's: that one has a path of its own (Statement.path)."""
-    return tuple((n, v) for n, v in settings if n.lower() != "search_path")
+def for_texts(settings: Settings) -> Settings:
+    """The settings for a statement that is a text of the server's: it has a path of its own (Statement.path), and is read as it was
+    printed. Seen: with `standard_conforming_strings = off` an index over `path <> 'a\\b'` became one over `path <> 'a'`."""
+    return tuple((n, v) for n, v in settings if n.lower() not in ("search_path", *READ_BY))
 
 
 @contextmanager

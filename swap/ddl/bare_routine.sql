@@ -3,7 +3,8 @@
 DECLARE
     who record;
 BEGIN
-    FOR who IN SELECT DISTINCT x.grantee AS oid FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) x
+    FOR who IN SELECT DISTINCT x.grantee AS oid FROM pg_catalog.pg_proc p,
+                    pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) x
                WHERE p.oid = {routine}::pg_catalog.regprocedure AND x.grantee <> p.proowner
     LOOP
         EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM %s', {routine},

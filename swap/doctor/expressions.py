@@ -21,7 +21,7 @@ from psycopg import errors, sql
 
 from swap.catalog.model import Table
 from swap.catalog.scratch import SCRATCH, like, scratch_table
-from swap.core.application_settings import Settings, adopt, without_path
+from swap.core.application_settings import Settings, adopt, for_texts
 from swap.core.connection import Connection, judged
 from swap.core.lock_retries import local_timeout
 from swap.core.names import quote
@@ -183,7 +183,7 @@ def _run(conn: Connection, table: Table, e: Expression, settings: Settings, time
 def _preparing(table: Table, e: Expression, settings: Settings) -> Iterator[Query]:
     """The settings under which `sync` would run it, until the end of the transaction. The printed text itself is read with
     pg_catalog in front, so a function in it that is replaced by its body finds the application's schemas behind."""
-    if others := without_path(settings):
+    if others := for_texts(settings):
         yield adopt(others)
     meanings = {("check", c.name): c.meaning for c in table.checks}
     meanings |= {("generated", c.name): c.meaning for c in table.columns} | {("index", i.name): i.meaning for i in table.indexes}

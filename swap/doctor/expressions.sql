@@ -17,13 +17,20 @@ WITH found AS (
            coalesce(pg_get_expr(i.indpred, i.indrelid), 'true'), concat(i.indexprs::text, i.indpred::text), true
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = ANY (%(oids)s::oid[]) AND i.indisvalid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+), texts AS (  -- an enum's label as text: STABLE to the server, as a label can be renamed, which no row and no setting does
+    SELECT f.rel, f.kind, f.name, count(*) AS number
+    FROM found f, regexp_matches(f.tree, '\{COERCEVIAIO :arg \{VAR [^{}]*:vartype ([0-9]+)[^{}]*\} :resulttype (?:25|1042|1043) ', 'g') m,
+         pg_type t
+    WHERE t.oid = m[1]::oid AND t.typtype = 'e'
+    GROUP BY 1, 2, 3
 ), called AS (
     SELECT f.rel, f.kind, f.name, p.provolatile, l.lanname
     FROM found f, regexp_matches(f.tree, ':(?:funcid|opfuncid) ([0-9]+)', 'g') m, pg_proc p JOIN pg_language l ON l.oid = p.prolang
     WHERE p.oid = m[1]::oid
 )
 SELECT f.rel::bigint AS table_oid, f.kind, f.name, f.expression, f.condition, f.validated,
-       f.tree ~ '\{(SQLVALUEFUNCTION|COERCEVIAIO|NEXTVALUEEXPR)'
+       f.tree ~ '\{(SQLVALUEFUNCTION|NEXTVALUEEXPR)'
+         OR regexp_count(f.tree, '\{COERCEVIAIO ') > coalesce((SELECT number FROM texts t WHERE (t.rel, t.kind, t.name) = (f.rel, f.kind, f.name)), 0)
          OR EXISTS (SELECT FROM called c WHERE (c.rel, c.kind, c.name) = (f.rel, f.kind, f.name) AND c.provolatile <> 'i') AS changeable,
        EXISTS (SELECT FROM called c WHERE (c.rel, c.kind, c.name) = (f.rel, f.kind, f.name)
                AND c.lanname NOT IN ('internal', 'c')) AS own

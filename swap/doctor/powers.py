@@ -14,10 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
-from swap.doctor.accept import refuse
 from swap.doctor.finding import Finding, blocker, read
 from swap.plan.model import Plan
 
@@ -62,11 +60,6 @@ def _finding(name: TableName, powers: list[Power]) -> Finding:
     return blocker(
         NAME, name, detail, f"{hint} Or accept it: {' and '.join(owners)} can become {first.power} then.", acceptable=True
     )
-
-
-def refuse_powers(conn: Connection, config: Config, run: Plan) -> None:
-    """Raises RefusedError where `check_powers` finds what [accept] does not name."""
-    refuse(check_powers(conn, tables_of(run), run), config)
 
 
 def tables_of(run: Plan) -> list[TableName]:

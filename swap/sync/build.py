@@ -13,7 +13,7 @@ from contextlib import nullcontext
 import psycopg
 from psycopg import sql
 
-from swap.core.application_settings import Settings, explained, session_of_application, without_path
+from swap.core.application_settings import Settings, explained, session_of_application, for_texts
 from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection, may_set
 from swap.core.names import TableName
@@ -65,7 +65,7 @@ def ensure_index(conn: Connection, index: IndexPlan, settings: Settings, *, conc
         assert statement.undo is not None
         conn.execute(statement.undo)
     doing = f"The index {index.build_name} could not be built"
-    with explained(doing, RESUMES), session_of_application(conn, without_path(settings)):
+    with explained(doing, RESUMES), session_of_application(conn, for_texts(settings)):
         _send(conn, statement)
 
 

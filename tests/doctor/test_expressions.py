@@ -123,6 +123,18 @@ def test_a_check_that_is_not_immutable_is_refused(database: Database) -> None:
     assert all("is not immutable" in f.detail and f.acceptable for f in found)
 
 
+def test_the_text_of_an_enum_depends_on_no_session(database: Database) -> None:
+    """Its output function is STABLE, but neither time nor a setting changes a label; with another text beside it the server is asked."""
+    columns = "id bigserial PRIMARY KEY, kind kind NOT NULL CHECK (kind::text <> 'c' AND kind::varchar = ANY ('{a,b}'))"
+    install(
+        database, f"CREATE TYPE kind AS ENUM ('a', 'b', 'c'); CREATE TABLE users ({columns}); INSERT INTO users (kind) VALUES ('a')"
+    )
+    assert blockers(tried(database)) == []
+    install(database, "ALTER TABLE users ADD on_day date DEFAULT '2026-01-01', ADD CHECK (kind::text <> on_day::text)")
+    (found,) = blockers(tried(database))
+    assert "is not immutable" in found
+
+
 def test_settings_that_cannot_be_set(database: Database) -> None:
     """I12: said before anything runs under them."""
     install(database, "CREATE TABLE users (id bigserial PRIMARY KEY)")

@@ -91,58 +91,6 @@ def test_a_reader_attaches_none(
         assert phase == "finalized" or m.captured() == before
 
 
-@pytest.mark.trigger_only("it is about the functions of capture")
-def test_what_an_older_version_created(
-    make_role: Callable[[], str], database: Database, connect: Connect, synced: Synced
-) -> None:
-    """Given functions and rights of before, then the first command that writes takes the rights, and replaces the functions."""
-    name = make_role()
-    m = synced(database, SCHEMA)
-    m.forget()
-    admin = connect(database.superuser)
-    m.conn.execute(comment_on("swap", 3))
-    m.conn.execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA swap TO PUBLIC")
-    m.conn.execute(
-        sql.SQL("GRANT ALL ON ALL TABLES IN SCHEMA swap TO {}; GRANT CREATE ON SCHEMA public TO {}").format(
-            *[sql.Identifier(name)] * 2
-        )
-    )
-    body = f"BEGIN INSERT INTO {m.plan.state('changes_0')} (key) VALUES (NEW.id); RETURN NULL; END"
-    older = sql.SQL(
-        "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS {body};"
-        " COMMENT ON FUNCTION {name}() IS {digest}"
-    ).format(
-        name=m.plan.state("capture_forward").sql,
-        body=sql.Literal(body),
-        digest=sql.Literal(DIGEST + hashlib.md5(f"{body}\nt".encode(), usedforsecurity=False).hexdigest()),
-    )
-    m.conn.execute(older)
-    assert m.verify().verdict == "identical"
-    assert [s.to_version for s in m.journal.upgrade(current_functions)] == [4, 5]
-    assert admin.execute(GRANTED, {"roles": [0, name_oid(admin, name)]}).fetchall() == []
-    (source,) = admin.execute(
-        "SELECT prosrc FROM pg_proc WHERE proname = %s", [m.plan.state("capture_forward").name]
-    ).fetchone() or ("",)
-    assert "belongs to" in source
-    m.conn.execute("INSERT INTO public.users (email) VALUES ('more')")
-    assert len(m.captured()) == 1
-    assert m.exchange("cutover").outcome == "committed"
-
-
-GRANTED = """
-SELECT object, grantee::regrole::text, privilege_type FROM (
-    SELECT c.oid::regclass::text AS object, c.relacl AS acl FROM pg_class c WHERE c.relnamespace = 'swap'::regnamespace
-    UNION ALL
-    SELECT p.oid::regprocedure::text, coalesce(p.proacl, acldefault('f', p.proowner)) FROM pg_proc p WHERE p.pronamespace = 'swap'::regnamespace
-) o, aclexplode(o.acl) WHERE grantee = ANY (%(roles)s::oid[])
-"""
-
-
-def name_oid(conn: psycopg.Connection[Any], name: str) -> int:
-    (oid,) = conn.execute("SELECT oid FROM pg_roles WHERE rolname = %s", [name]).fetchone() or (0,)
-    return int(oid)
-
-
 @pytest.mark.trigger_only("a role of the tool's own without REPLICATION")
 def test_the_tables_owner_makes_partitions(
     make_role: Callable[[], str], database: Database, connect: Connect, migrate: Migrate

@@ -18,6 +18,7 @@ from psycopg import errors
 
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import LockError, RefusedError
+from swap.ddl.restore import current_functions
 from swap.plan.model import PLAN
 from swap.state import lock_rows, upgrade
 from swap.state.journal import Journal
@@ -180,6 +181,28 @@ def test_an_upgrade_waits_for_the_journal_within_a_limit(
     holder.rollback()
     assert read_version(journal.conn, "swap") == version
     assert journal.upgrade()
+
+
+GRANTED = """
+SELECT object, grantee::regrole::text, privilege_type FROM (
+    SELECT c.oid::regclass::text AS object, c.relacl AS acl FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'swap'::regnamespace
+    UNION ALL
+    SELECT p.oid::regprocedure::text, coalesce(p.proacl, acldefault('f', p.proowner)) FROM pg_proc p WHERE p.pronamespace = 'swap'::regnamespace
+) o, aclexplode(o.acl) WHERE grantee = ANY (ARRAY[0, 'app'::regrole::oid])
+"""
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_what_an_older_version_granted(left: Database, journal: Journal, connect: Connect) -> None:
+    """Given functions and rights of before version 4, then the first command that writes takes the rights, and replaces the
+    functions by those that work for their own table alone. (The application's view that stands there meanwhile keeps its rights.)"""
+    admin = connect(left.superuser)
+    admin.execute("GRANT ALL ON ALL TABLES IN SCHEMA swap TO app; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA swap TO PUBLIC")
+    journal.upgrade(current_functions)
+    assert admin.execute(GRANTED).fetchall() == []
+    sources = admin.execute("SELECT prosrc FROM pg_proc WHERE proname LIKE '%capture%'").fetchall()
+    assert sources
+    assert all("belongs to" in source for (source,) in sources)
 
 
 @pytest.mark.parametrize(("comment", "named"), [(VERSION + 1, str(VERSION + 1)), (1, "version 1"), ("x", "version x")])
