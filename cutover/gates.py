@@ -13,7 +13,6 @@ from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError, SwapErro
 from swap.core.names import parse_table
 from swap.core.snapshot import Snapshot
 from swap.ddl.likeness import Stage
-from swap.ddl.phases import analyze
 from swap.doctor.subscriptions import refuse_subscriptions
 from swap.plan.direction import Direction
 from swap.plan.model import IndexPlan
@@ -23,7 +22,7 @@ from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
 from swap.sync.build import index_state
 from swap.sync.change_queue import ChangeQueue
-from swap.sync.follow_up import SETTLED
+from swap.sync.follow_up import SETTLED, analyzed
 from swap.sync.logical.position import check_journalled
 from swap.sync.waiting import count_held, held_keys
 from verify.capture import current_faults
@@ -241,16 +240,8 @@ def _indexes(conn: Connection, run: Run) -> None:
 
 
 def _statistics(conn: Connection, run: Run) -> None:
-    """A retired table may never have been analyzed, as the application's own: then it is analyzed here. A table without statistics
-    is an outage."""
+    """A table without statistics is an outage. The follow-up of a cutover analyzes a retired table that never was."""
     for t in run.plan.swapped:
         table = t.shadow if run.direction is Direction.FORWARD else t.retired
-        row = conn.execute(
-            "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = %s AND c.relname = %s",
-            [table.schema, table.name],
-        ).fetchone()
-        if row is not None and not row[0] and run.direction is Direction.REVERSE:
-            conn.execute(analyze(table, "statistics").sql)
-        elif row is None or not row[0]:
+        if not analyzed(conn, table):
             raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")

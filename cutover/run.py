@@ -149,12 +149,15 @@ class ExchangeCommand:
         killer = Killer(cut.kill_blockers)
         met: set[str] = set()  # transactions that held the tables when the last attempt failed
         uncompared = converge(m, Uncompared(verified.watermark), self.barrier)
-        refuse_touched_references(m, verified.snapshot, verified.watermark)
+        compared = False
         for number in range(1, cut.max_attempts + 1):
             if m.stop.is_set():
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
             in_the_way = [*obstacles(m), *map(Reason, no_room(conn, plan))]
             reason = Reason.join([*in_the_way, *self._still_there(met, killer)])
+            if not (reason.text or compared):
+                refuse_touched_references(m, verified.snapshot, verified.watermark)
+                compared = True
             uncompared = converge(m, uncompared, self.barrier)
             self.tried = number
             if not reason.text:

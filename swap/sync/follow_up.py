@@ -1,5 +1,5 @@
-"""The follow-up of an exchange, outside its lock: NOT NULL of the references, validate the foreign keys, rebuild the spare indexes, fill materialized
-views, record the structure.
+"""The follow-up of an exchange, outside its lock: NOT NULL of the references, statistics, validate the foreign keys, rebuild the spare
+indexes, fill materialized views, record the structure.
 
 `cutover` and `revert` do it after their commit, and `sync` when they were killed before. The exchange itself removes the
 journal's `settled` row; the follow-up writes it.
@@ -11,9 +11,12 @@ from __future__ import annotations
 import psycopg
 
 from swap.core.blockers import reporting_waits
+from swap.core.connection import Connection
 from swap.core.errors import DifferenceError
+from swap.core.names import TableName
 from swap.ddl.foreign_keys import validated_keys, validation
 from swap.ddl.indexes import index_attributes
+from swap.ddl.phases import analyze
 from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.state.migration import Migration
@@ -28,6 +31,17 @@ PENDING = (
     "SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s AND NOT k.convalidated"
 )
+
+
+ANALYZED = (
+    "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s"
+)
+
+
+def analyzed(conn: Connection, table: TableName) -> bool:
+    """Whether the table has statistics: VACUUM or ANALYZE has seen it."""
+    row = conn.execute(ANALYZED, [table.schema, table.name]).fetchone()
+    return row is not None and bool(row[0])
 
 
 def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> None:
@@ -47,6 +61,7 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
         if journal.step_done(run.id, SETTLED):
             return
         require_columns(migration)
+        _analyze(migration)
         _validate(migration)
         for fk in (f for f in validated_keys(run.plan) if f.parts):
             join_parts(migration, fk)
@@ -56,6 +71,14 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
             refuse_drift(foreign_drift(migration), "the exchange")
             store_baseline(migration)
             journal.mark_step(run.id, SETTLED)
+
+
+def _analyze(migration: Migration) -> None:
+    """The application may never have analyzed its tables. A revert needs the retired ones' statistics, and gets them here."""
+    if migration.run.direction is Direction.REVERSE:
+        for t in migration.plan.swapped:
+            if not analyzed(migration.conn, t.retired):
+                migration.conn.execute(analyze(t.retired, "statistics").sql)
 
 
 def _rebuild_spares(migration: Migration) -> None:
