@@ -87,7 +87,12 @@ def test_what_builds_is_locked_too() -> None:
 def test_the_image_installs_by_hash_alone() -> None:
     """Every install names a lock and asks for its hashes, but for the wheel that the image itself has built."""
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
-    installs = [command for line in dockerfile.splitlines() for command in line.split("&&") if "pip " in command and " install " in command]
+    installs = [
+        command
+        for line in dockerfile.splitlines()
+        for command in line.split("&&")
+        if "pip " in command and " install " in command
+    ]
     locks = {name for i in installs if "--require-hashes" in i for name in re.findall(r"-r requirements/(\w+)\.lock", i)}
     assert locks == {"build", "image"}
     (own,) = [i for i in installs if "--require-hashes" not in i]

