@@ -114,14 +114,4 @@ def reference_checks(results: Sequence[ReferenceResult]) -> list[CheckResult]:
     return [
         check("references_resolve", wrong, f"{rows} rows of {len(results)} references resolve to the same row"),
         check("no_null_where_none_was", nulls, "every reference that must not be NULL has a uuid"),
-        _no_orphans([r for r in results if r.orphans]),
     ]
-
-
-def _no_orphans(results: Sequence[ReferenceResult]) -> CheckResult:
-    """An orphan is a warning where no foreign key forbids it, and a failure where one does."""
-    if not results:
-        return CheckResult("no_orphans", "ok", "none")
-    forbidden = any(not r.pair.declared for r in results)
-    lines = [f"{r.pair.label}: {r.orphans} rows whose key belongs to no row" for r in results]
-    return CheckResult("no_orphans", "failed" if forbidden else "warning", "; ".join(lines))

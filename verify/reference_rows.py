@@ -23,6 +23,7 @@ from swap.core.sql_text import load_sql
 from verify.block_ranges import BLOCK_SIZE, BlockRange
 from verify.checks import reference_checks
 from verify.context import ComparisonContext
+from verify.orphans import Orphans
 from verify.references import ReferencePair, ReferenceResult, compare_references, merge_results
 from verify.report import TableResult
 from verify.snapshot_pass import unbroken
@@ -52,6 +53,7 @@ class ReferenceRowComparison:
         self.live_blocks = tables[pairs[0].live].heap_bytes // BLOCK_SIZE
         self.counted = dict.fromkeys(self.referring, 0)
         self.noted = noted
+        self.orphans: list[Orphans] = []
 
     def run(self) -> None:
         began = time.monotonic()
@@ -63,6 +65,7 @@ class ReferenceRowComparison:
         for result in results:
             self._record(result, seconds)
         self.found.checks += reference_checks(results)
+        self.orphans = [Orphans(r.pair.label, r.orphans, r.pair.declared) for r in results]
 
     def _parts(self, of: int) -> list[list[ReferenceResult]] | None:
         """The results of every block range, and of the rows written meanwhile. None, with a reason, if a part is unfinished."""

@@ -34,6 +34,7 @@ from verify.compat import compat_differences
 from verify.context import ComparisonContext
 from verify.mapping import key_columns, violations
 from verify.meaning import changed_meanings
+from verify.orphans import Orphans, count_orphans, no_orphans, own_references
 from verify.partial_report import PartialReport
 from verify.record import finish
 from verify.reference_rows import ReferenceRowComparison
@@ -239,5 +240,13 @@ class _Verification:
             absent = [c for c in (pair.integer, pair.uuid) if tables[pair.table].column(c) is None]
             self.found.unfinished += [f"{pair.table} has no column {c}" for c in absent]
             todo += [] if absent else [pair]
+        orphans = list[Orphans]()
         if todo:
-            ReferenceRowComparison(context, todo, tables, pairs_table(self.m.plan)).run()
+            in_place = ReferenceRowComparison(context, todo, tables, pairs_table(self.m.plan))
+            in_place.run()
+            orphans += in_place.orphans
+        own = own_references(self.m.plan, self.m.direction)
+        counted = context.workers.run([Task(f"orphans of {r.label}", partial(count_orphans, ref=r)) for r in own])
+        if any(c is None for c in counted):
+            self.found.unfinished.append("the orphans were not counted")
+        self.found.checks.append(no_orphans([*orphans, *(c for c in counted if c)]))

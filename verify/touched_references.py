@@ -14,7 +14,6 @@ from psycopg import sql
 
 from swap.catalog.load import load_tables
 from swap.core.names import TableName
-from swap.core.rows import fetch_values
 from swap.core.snapshot import Snapshot
 from swap.ddl.pairs import pairs_table
 from swap.plan.row_keys import Key
@@ -22,6 +21,7 @@ from swap.prepare.drift import table_oids
 from swap.state.migration import Migration
 from swap.sync.change_queue import ChangeQueue
 from verify.capture import captured_tables
+from verify.orphans import count_orphans, own_references
 from verify.ranges import bigints
 from verify.reference_rows import written_since
 from verify.references import ReferenceResult, compare_references, reference_pairs
@@ -56,18 +56,9 @@ def _rebuilt(m: Migration, queue: ChangeQueue, since: Snapshot) -> list[str]:
     """Of tables that are rebuilt beside: rows whose foreign key to the source names nobody. Only where a row of the table, or of the
     source, changed since: then the table is read once, as the key's validation would read it."""
     changed = {d.number: bool(queue.touched(d, since)) for d in m.mappings}
-    found, key = list[str](), sql.Identifier(m.plan.key)
-    for d in m.mappings:
-        if not (changed[0] or changed[d.number]):
-            continue
-        for ref in (r for r in m.plan.swapped[d.number].references if not r.declared):
-            column = sql.Identifier("s", ref.column)
-            query = sql.SQL(
-                "SELECT count(*) FROM ONLY {} s WHERE {} IS NOT NULL AND NOT EXISTS (SELECT FROM ONLY {} p WHERE p.{} = {})"
-            ).format(d.origin.sql, column, m.plan.source.sql, key, column)
-            (orphans,) = fetch_values(m.conn, query)
-            found += [f"{d.origin}.{ref.column}: {orphans} rows refer to a row that does not exist"] if orphans else []
-    return found
+    own = [r for r in own_references(m.plan, m.direction) if not r.declared and (changed[0] or changed[r.number])]
+    found = [o for o in (count_orphans(m.conn, r) for r in own) if o.rows]
+    return [f"{o.label}: {o.rows} rows refer to a row that does not exist" for o in found]
 
 
 def _pending(m: Migration) -> list[int]:

@@ -3,6 +3,7 @@ commits only if its foreign keys can be validated afterwards."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ CREATE FUNCTION first_user() RETURNS users LANGUAGE sql STABLE AS 'SELECT * FROM
 INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 40) n;
 INSERT INTO sessions (user_id) SELECT id FROM users WHERE id > 20;
 """
+
+
+def timeless(message: str) -> str:
+    """Without the age of a verification, which grows from one command to the next."""
+    return re.sub(r"\d+ s old", "old", message)
 
 
 @pytest.fixture
@@ -42,7 +48,7 @@ def test_revert_possible_means_that_it_would_pass_now(
         status, error = op.status()["revert"], op.refused("revert", "--yes", code=3)
         assert status["possible"] is False
         assert said in status["reason"]
-        assert error["message"] in status["reason"]
+        assert timeless(error["message"]) in timeless(status["reason"])
 
     def between(change: str, undo: str, said: str) -> None:
         admin.execute(verbatim(change))
