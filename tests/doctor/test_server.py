@@ -107,7 +107,7 @@ def test_a_where_cannot_write(tool: Tool) -> None:
     """The scans are read-only: a condition with a side effect is an error, not a change."""
     tool.run("CREATE TABLE logs (actor_id bigint); INSERT INTO logs VALUES (1); CREATE SEQUENCE seen")
     findings = tool.doctor(reference=[{"table": "public.logs", "column": "actor_id", "where": "nextval('public.seen') > 0"}])
-    assert "read-only" in only(named(findings, "reference-where")).detail
+    assert any("read-only" in f.detail for f in named(findings, "reference-where"))
 
 
 def test_a_locked_table_is_not_waited_for(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
