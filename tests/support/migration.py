@@ -317,7 +317,7 @@ class Driver(Migration):
         self.conn.execute(
             sql.SQL(
                 "CREATE TRIGGER hold BEFORE UPDATE ON {s}.chunk FOR EACH ROW"
-                " WHEN (NEW.part = {part} AND NEW.number IN ({n})) EXECUTE FUNCTION {s}.hold()"
+                " WHEN (split_part(NEW.part, ' of file ', 1) = {part} AND NEW.number IN ({n})) EXECUTE FUNCTION {s}.hold()"
             ).format(s=schema, part=sql.Literal(part), n=sql.SQL(", ").join(map(sql.Literal, numbers)))
         )
 

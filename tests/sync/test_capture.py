@@ -360,7 +360,7 @@ def test_no_function_that_runs_with_the_owners_rights_can_be_hijacked(
             name: oid for name, oid in bound.items() if not name.endswith("_mirror_0_reverse")
         }  # for triggers that change a key
         assert {name for name, oid in bound.items() if oid not in called} == set()
-        assert len(bound) > {"trigger": 8, "logical": 5}[capture_mode]  # fence and guards; capture's own with triggers
+        assert len(bound) >= {"trigger": 8, "logical": 2}[capture_mode]  # fence and guards; capture's own with triggers
 
 
 TEMPORARY = """
