@@ -139,11 +139,11 @@ class _Verification:
             settings=self.settings, workers=workers, snapshots=snapshots, found=self.found, report=self.m.report
         )  # fmt: skip
         reason = snapshots.renew().unusable
+        self._check_mapping(workers, tables)  # first: with a uuid of two rows no row that refers to it can be compared
         if reason:
             self.found.unfinished.append(reason)
         else:
             self._compare_rows(context, tables, structures)
-        self._check_mapping(workers, tables)
         self._check_compat(workers)
         self._compare_references(context, tables)
         self.found.unfinished += workers.unfinished

@@ -122,13 +122,12 @@ def filled(text: str, names: dict[str, str]) -> sql.Composed:
 
 
 @by_both
-def test_an_own_reference_after_the_cutover(verified_after: Verified, planted: Planted, method: Method) -> None:
+def test_an_own_reference_after_the_cutover(verified_after: Verified, method: Method) -> None:
+    """The integer beside the uuid is there for the application: the way back computes it from the uuid, so a wrong one is none of the
+    differences."""
     statement = sql.SQL("UPDATE users SET invited_by_legacy_id = 4 WHERE legacy_id = 23 AND invited_by_legacy_id <> 4")
     without_triggers(verified_after, "users", statement)
-    report = verified_after(method)
-    kinds = [(f.kind, f.columns) for f in report.findings if f.kind == "mapping"]
-    planted(method, len(kinds) == 1)
-    assert kinds == [("mapping", ("invited_by_legacy_id", "invited_by_id"))]
+    assert {f.columns for f in verified_after(method).findings} <= {("updated_at",)}  # which a trigger of the application's sets
 
 
 MAPPING = ("one uuid for two rows", "two uuids exchanged", "a row without a uuid")
@@ -168,8 +167,12 @@ def in_the_mapping(verified: Verified, planted: Planted, method: Method, what: s
     report = verified(method)
     named = {f.key for f in report.findings if (f.table, f.kind) == (USERS, "different") and "uuid_id" in f.columns}
     exchange = what == "two uuids exchanged"
-    right = named == ({27, 24} if exchange else {27}) and ("mapping_one_to_one" in failed(report)) != exchange
+    ambiguous = (
+        what == "one uuid for two rows" and uuid == "id"
+    )  # after the cutover uuids are looked up, and this one gives two integers
+    wanted = {27, 24} if exchange else set() if ambiguous else {27}
+    right = named == wanted and ("mapping_one_to_one" in failed(report)) != exchange
     planted(method, right)
     assert right, (plain(report), failed(report))
-    assert "references_resolve" in failed(report)
+    assert ambiguous or "references_resolve" in failed(report)
     assert report.verdict == "different"
