@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -37,7 +38,8 @@ def by_name(case: Case) -> str:
 def test_carried(cycle: FixtureRun) -> None:
     """The schema is as expected after the cutover, as just before it after the revert, and as before `prepare` after the abort.
 
-    With both captures, the second time after `prepare --mode`; with SWAP_TEST_MODE with that one from `prepare` on.
+    With SWAP_TEST_MODE with that capture from `prepare` on (`make test-modes`). Without it with triggers, and every third schema once
+    more with logical replication, after `prepare --mode`.
     """
     if cycle.refused:
         refused(cycle, cycle.refused)
@@ -58,7 +60,7 @@ def test_carried(cycle: FixtureRun) -> None:
     cycle.run("revert", "--yes")
     assert without_fence(cycle.dump()) == without_fence(before_cutover)
     assert cycle.run("verify")["verdict"] == "identical"
-    if not REQUESTED:
+    if not REQUESTED and crc32(cycle.case.name.encode()) % 3 == 0:
         with_the_other_capture(cycle, before_cutover)
     cycle.run("abort", "--yes")
     assert cycle.dump() == before_prepare

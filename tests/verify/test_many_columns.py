@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.migration import Driver, install
 from tests.support.servers import Database
+from tests.support.verifying import METHODS
 from verify.repair import repair
 from verify.report import Method, Report
 from verify.run import verify
@@ -27,8 +28,7 @@ def verified(m: Driver, method: Method) -> Report:
     return verify(m, VerificationSettings(method=method, jobs=1))
 
 
-@pytest.mark.parametrize("method", ["exact", "checksum"])
-def test_a_table_of_a_thousand_columns(database: Database, method: Method) -> None:
+def test_a_table_of_a_thousand_columns(database: Database) -> None:
     """H68: a join of both sides has more columns than a target list may have; each difference is named all the same."""
     columns = ", ".join(f"c{n} int DEFAULT {n}" for n in range(1200))
     install(
@@ -37,16 +37,17 @@ def test_a_table_of_a_thousand_columns(database: Database, method: Method) -> No
     patient = {"max_lock_hold_ms": 60_000}  # on a machine that does other things
     with closing(Driver.begin(database, cutover=patient)) as m:
         m.synced()
-        assert verified(m, method).verdict == "identical"
+        assert {verified(m, method).verdict for method in METHODS} == {"identical"}
         execute(database, "UPDATE users_new SET c3 = 0, c1199 = 0 WHERE id = 2; DELETE FROM users_new WHERE id = 3")
         execute(database, "UPDATE users_new SET c900 = NULL WHERE id = 4")
-        report = verified(m, method)
-        assert report.verdict == "different"
-        found = [(f.key, f.kind, f.columns) for f in report.findings]
-        assert found == [(2, "different", ("c3", "c1199")), (3, "missing", ()), (4, "different", ("c900",))]
+        for method in METHODS:
+            report = verified(m, method)
+            assert report.verdict == "different"
+            found = [(f.key, f.kind, f.columns) for f in report.findings]
+            assert found == [(2, "different", ("c3", "c1199")), (3, "missing", ()), (4, "different", ("c900",))]
         assert repair(m, report).keys == 3
         m.sync()
-        assert verified(m, method).verdict == "identical"
+        assert {verified(m, method).verdict for method in METHODS} == {"identical"}
         execute(database, "UPDATE users SET c1100 = 5 WHERE id = 1")
         assert m.exchange("cutover").outcome == "committed"
 

@@ -46,11 +46,11 @@ def test_every_type_family(
     present = {r[0] for r in owner.execute("SELECT attname FROM pg_attribute WHERE attrelid = 'users'::regclass AND attnum > 0")}
     cases = [(f"c{n}", case) for n, case in enumerate(TYPES) if f"c{n}" in present]
     missed = []
-    for column, case in cases:
-        for method, report in in_the_shadow(types, case, column).items():
-            caught = plain(report) == [(USERS, 1, "different", (column,))]
-            planted(method, caught)
-            missed += [] if caught else [(method, case.type)]
+    for n, (column, case) in enumerate(cases):
+        method = METHODS[n % len(METHODS)]  # either: the comparison of one range, below, is made with both
+        caught = plain(in_the_shadow(types, case, column, method)) == [(USERS, 1, "different", (column,))]
+        planted(method, caught)
+        missed += [] if caught else [(method, case.type)]
     assert missed == []
     op("verify")
     op("cutover", "--yes", "--no-snapshot")
@@ -77,13 +77,13 @@ def in_the_retired_table(
         return [(f.shown, f.columns) for f in compare_keys(conn, d, keys)], digest
 
 
-def in_the_shadow(types: Verified, case: TypeCase, column: str) -> dict[Method, Report]:
+def in_the_shadow(types: Verified, case: TypeCase, column: str, method: Method) -> Report:
     update = sql.SQL("UPDATE users_new SET {} = {} WHERE id = 1")
     name = sql.Identifier(column)
     types.owner.execute(update.format(name, sql.SQL(case.planted)))
-    reports = {method: types(method, jobs=1) for method in METHODS}
+    report = types(method, jobs=1)
     types.owner.execute(update.format(name, sql.SQL(case.value)))
-    return reports
+    return report
 
 
 def prepare_types(superuser: psycopg.Connection[Any], database: Database, connect: Connect) -> psycopg.Connection[Any]:
