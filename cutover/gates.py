@@ -10,7 +10,7 @@ from cutover.clients import refuse_clients
 from cutover.lock_table import refuse_lock_table
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError, SwapError
-from swap.core.names import parse_table
+from swap.core.names import TableName, parse_table
 from swap.core.snapshot import Snapshot
 from swap.ddl.likeness import Stage
 from swap.ddl.phases import analyze
@@ -21,7 +21,7 @@ from swap.prepare.drift import drift, refuse_drift, watched_tables
 from swap.prepare.likeness import refuse_unlike
 from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
-from swap.sync.build import index_state
+from swap.sync.build import index_states
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED
 from swap.sync.logical.position import check_journalled
@@ -233,8 +233,9 @@ def _indexes(conn: Connection, run: Run) -> None:
             *(t.name.renamed(r.after) for t in plan.swapped for r in t.retired_indexes),
             *(i.table.renamed(i.build_name) for r in plan.references for i in r.spares),
         ]
+    states = index_states(conn, dict.fromkeys(wanted))
     for name in dict.fromkeys(wanted):
-        if not index_state(conn, name):
+        if not states.get(name):
             raise RefusedError(
                 f"The index {name} is missing or invalid.", hint="`swap sync --once` builds it; if not, `swap abort`."
             )
@@ -243,14 +244,17 @@ def _indexes(conn: Connection, run: Run) -> None:
 def _statistics(conn: Connection, run: Run) -> None:
     """A retired table may never have been analyzed, as the application's own: then it is analyzed here. A table without statistics
     is an outage."""
-    for t in run.plan.swapped:
-        table = t.shadow if run.direction is Direction.FORWARD else t.retired
-        row = conn.execute(
-            "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = %s AND c.relname = %s",
-            [table.schema, table.name],
-        ).fetchone()
-        if row is not None and not row[0] and run.direction is Direction.REVERSE:
+    tables = [t.shadow if run.direction is Direction.FORWARD else t.retired for t in run.plan.swapped]
+    analyzed = {
+        TableName(schema, name): done
+        for schema, name, done in conn.execute(
+            "SELECT n.nspname::text, c.relname::text, c.reltuples >= 0 FROM unnest(%s::text[], %s::text[]) w(schema, name)"
+            " JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name",
+            [[t.schema for t in tables], [t.name for t in tables]],
+        )
+    }
+    for table in tables:
+        if analyzed.get(table) is False and run.direction is Direction.REVERSE:
             conn.execute(analyze(table, "statistics").sql)
-        elif row is None or not row[0]:
+        elif not analyzed.get(table):
             raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")

@@ -8,7 +8,7 @@ without that key.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from psycopg import sql
 
@@ -36,7 +36,8 @@ def wrong_references(m: Migration, snapshot: str, since: Snapshot) -> list[str]:
     conn, queue = m.conn, ChangeQueue.of(m)
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        return [*_in_place(m, snapshot, queue.touched(m.mapping, since)), *_rebuilt(m, queue, since)]
+        touched = queue.touched(m.mappings, since)
+        return [*_in_place(m, snapshot, touched[0]), *_rebuilt(m, touched)]
 
 
 def _in_place(m: Migration, snapshot: str, touched: Collection[Key]) -> list[str]:
@@ -52,13 +53,12 @@ def _in_place(m: Migration, snapshot: str, touched: Collection[Key]) -> list[str
     return [line for r in results if (line := _wrong(r))]
 
 
-def _rebuilt(m: Migration, queue: ChangeQueue, since: Snapshot) -> list[str]:
+def _rebuilt(m: Migration, touched: Mapping[int, Collection[Key]]) -> list[str]:
     """Of tables that are rebuilt beside: rows whose foreign key to the source names nobody. Only where a row of the table, or of the
     source, changed since: then the table is read once, as the key's validation would read it."""
-    changed = {d.number: bool(queue.touched(d, since)) for d in m.mappings}
     found, key = list[str](), sql.Identifier(m.plan.key)
     for d in m.mappings:
-        if not (changed[0] or changed[d.number]):
+        if not (touched[0] or touched[d.number]):
             continue
         for ref in (r for r in m.plan.swapped[d.number].references if not r.declared):
             column = sql.Identifier("s", ref.column)
