@@ -81,7 +81,7 @@ def drain(migration: Migration, barrier: Barrier | None) -> int:
 def touched(migration: Migration, todo: Uncompared) -> Touched:
     """Under the lock, before the drain."""
     conn, queue = migration.conn, ChangeQueue.of(migration)
-    keys = united({d.number: queue.touched(d, todo.since) for d in migration.mappings}, todo.also)
+    keys = united(queue.touched(migration.mappings, todo.since), todo.also)
     source = migration.mapping
     can_change = any(map(can_wait, migration.mappings))
     of_source = [k for k in keys.get(0, ()) if isinstance(k, int)] if can_change else []

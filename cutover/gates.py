@@ -20,7 +20,7 @@ from swap.prepare.drift import drift, refuse_drift, watched_tables
 from swap.prepare.likeness import refuse_unlike
 from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
-from swap.sync.build import index_state
+from swap.sync.build import index_states
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED, analyzed
 from swap.sync.logical.position import check_journalled
@@ -232,8 +232,9 @@ def _indexes(conn: Connection, run: Run) -> None:
             *(t.name.renamed(r.after) for t in plan.swapped for r in t.retired_indexes),
             *(i.table.renamed(i.build_name) for r in plan.references for i in r.spares),
         ]
+    states = index_states(conn, dict.fromkeys(wanted))
     for name in dict.fromkeys(wanted):
-        if not index_state(conn, name):
+        if not states.get(name):
             raise RefusedError(
                 f"The index {name} is missing or invalid.", hint="`swap sync --once` builds it; if not, `swap abort`."
             )
@@ -241,7 +242,8 @@ def _indexes(conn: Connection, run: Run) -> None:
 
 def _statistics(conn: Connection, run: Run) -> None:
     """A table without statistics is an outage. The follow-up of a cutover analyzes a retired table that never was."""
-    for t in run.plan.swapped:
-        table = t.shadow if run.direction is Direction.FORWARD else t.retired
-        if not analyzed(conn, table):
+    tables = [t.shadow if run.direction is Direction.FORWARD else t.retired for t in run.plan.swapped]
+    there = analyzed(conn, tables)
+    for table in tables:
+        if table not in there:
             raise RefusedError(f"{table} has no statistics.", hint=f"Run ANALYZE {table}.")

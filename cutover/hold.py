@@ -17,10 +17,12 @@ table again while it was frozen; without the message they waited until it was no
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
@@ -31,6 +33,19 @@ from swap.core.lock_retries import local_timeout, rest
 IDLE = "idle_in_transaction_session_timeout"
 BEFORE_MS = 50.0
 T = TypeVar("T")
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """The block leaves no garbage worth its time: Python's collector would look through every object of a large plan while the
+    application waits (seen: 0.3 s of the 1.3 s of an exchange of a hundred tables)."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 class HoldExceededError(Exception):

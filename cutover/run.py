@@ -15,7 +15,7 @@ from cutover.attempt_monitor import AttemptMonitor, Bystanders
 from cutover.clients import disconnect, refuse_clients
 from cutover.final_drain import Uncompared, converge, refuse_touched_references
 from cutover.gates import Verified, check_gates, check_phase, refuse_forgotten
-from cutover.hold import HoldExceededError
+from cutover.hold import HoldExceededError, without_collector
 from cutover.kill import Killer
 from cutover.lock_table import full, no_room
 from cutover.obstacles import holders, obstacles
@@ -163,7 +163,7 @@ class ExchangeCommand:
             if not reason.text:
                 with AttemptMonitor(self._monitoring(), conn.info.backend_pid, killer) as monitor:
                     try:
-                        with self.pooler.paused():
+                        with self.pooler.paused(), without_collector():
                             done = attempt(m, prepared, verified, uncompared, monitor, self.barrier)
                         self._note_ended(killer)
                         return self._outcome(done, monitor.bystanders)

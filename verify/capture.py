@@ -22,7 +22,7 @@ from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE, capture_function
 from swap.ddl.guards import GUARD, reference_guard_function, source_guard_function
 from swap.ddl.own_triggers import DIGEST
 from swap.plan.direction import Direction
-from swap.plan.model import Plan
+from swap.plan.model import Plan, RefColumns
 from swap.state.journal import Journal, Run
 from verify.published import publication_faults
 from verify.table_files import table_files
@@ -56,9 +56,11 @@ def find_faults(
     `oids`: of the live tables and of those with references in place."""
     rows = fetch(conn, _TriggerRow, load_sql("verify", "triggers.sql"), {"oids": list(oids.values())})
     found = {(row.table_oid, row.name): row for row in rows}
-    bodies = known_bodies(plan, direction)
+    needed = needed_triggers(plan, direction)
+    undated = any(not (row.comment or "").startswith(DIGEST) for row in found.values() if OWN.match(row.name))
+    bodies = known_bodies(plan, direction) if undated else {}
     faults = []
-    for table, name in sorted({*recorded(baseline, oids.keys()), *bodies}):
+    for table, name in sorted({*recorded(baseline, oids.keys()), *needed}):
         detail = _fault(name, found.get((oids.get(table, 0), name)), bodies.get((table, name), ()))
         faults += [CaptureFault(table, f"{table}: {detail}")] if detail else []
     if plan.mode == "logical":
@@ -111,18 +113,36 @@ def own_trigger(line: str) -> str | None:
     return name if OWN.match(name) else None
 
 
+def needed_triggers(plan: Plan, direction: Direction) -> set[TableTrigger]:
+    """The triggers without which nothing would be captured or guarded."""
+    out = set[TableTrigger]()
+    if plan.mode == "trigger":
+        out |= {(t.name, name) for t in plan.swapped for name in (CAPTURE, DELETED, MOVED, TRUNCATE)}
+    guards = [(plan.source, GUARD)] if _source_guarded(plan, direction) else []
+    guards += [(ref.table, f"{GUARD}_{ref.number}") for ref in _guarded(plan, direction)]
+    return out | {(table, f"{guard}_{event}") for table, guard in guards for event in ("insert", "update")}
+
+
+def _source_guarded(plan: Plan, direction: Direction) -> bool:
+    return not (plan.derived and direction is Direction.FORWARD)  # then the source has no second key to guard
+
+
+def _guarded(plan: Plan, direction: Direction) -> list[RefColumns]:
+    """The references with a guard."""
+    swapped = (r for t in plan.swapped for r in t.references) if direction is Direction.REVERSE else ()
+    return [*(r.columns for r in plan.references), *swapped]
+
+
 def known_bodies(plan: Plan, direction: Direction) -> dict[TableTrigger, list[Statement]]:
-    """The triggers without which nothing would be captured or guarded, with their functions as this version makes them. A
-    function that was made before digests were recorded is compared with these."""
+    """`needed_triggers` with their functions as this version makes them. A function that was made before digests were recorded is
+    compared with these."""
     out = dict[TableTrigger, list[Statement]]()
     if plan.mode == "trigger":
         out |= _capture_bodies(plan, direction)
-    if not (plan.derived and direction is Direction.FORWARD):  # then the source has no second key to guard
+    if _source_guarded(plan, direction):
         guard = [source_guard_function(plan, direction)]
         out |= {(plan.source, f"{GUARD}_{event}"): guard for event in ("insert", "update")}
-    refs = [r.columns for r in plan.references]
-    refs += [r for t in plan.swapped for r in t.references] if direction is Direction.REVERSE else ()
-    for ref in refs:
+    for ref in _guarded(plan, direction):
         body = [reference_guard_function(plan, ref, direction)]
         out |= {(ref.table, f"{GUARD}_{ref.number}_{event}"): body for event in ("insert", "update")}
     return out

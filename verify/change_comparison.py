@@ -81,9 +81,9 @@ def compare_changes(m: Migration, since: Snapshot, also: KeySets = NO_KEYS, barr
         lock_change_tables(conn, m.plan)
         watermark = queue.watermark()
         delivered = queue.on(barrier.wait_delivered()) if barrier else queue
-        queued = {d.number: delivered.touched(d, watermark) for d in mappings}
+        queued = delivered.touched(mappings, watermark)
         pending = {d.number: queued[d.number] | held_keys(conn, m.plan, d) for d in mappings}
-        touched = {d.number: queue.touched(d, since) for d in mappings}
+        touched = queue.touched(mappings, since)
         referred = touched[0] - queued[0]
         return ChangeComparison(
             snapshot=current_snapshot(conn),

@@ -7,7 +7,7 @@ are compared with those that the plan recorded: of the shadows before the cutove
 from __future__ import annotations
 
 from swap.catalog.meaning import Meanings
-from swap.catalog.query import find_relation
+from swap.catalog.query import find_relations
 from swap.core.connection import Connection
 from swap.plan.direction import Direction
 from swap.plan.meanings import difference, expected_after, expected_of_shadows, known
@@ -20,7 +20,8 @@ def changed_meanings(conn: Connection, plan: Plan, direction: Direction) -> list
         return []
     expected = list(expected_of_shadows(plan) if direction is Direction.FORWARD else expected_after(plan))
     views = plan.catalog.views if direction is Direction.REVERSE else ()
-    oids = {n: r.oid for n in sorted({e.table for e in expected} | {v.name for v in views}) if (r := find_relation(conn, n))}
+    names = sorted({e.table for e in expected} | {v.name for v in views})
+    oids = {n: r.oid for n, r in find_relations(conn, names).items()}
     found = Meanings(conn, oids.values())
     pairs = [(e.label, e.meaning, found.find(oids[e.table], e.kind, e.name)) for e in expected if e.table in oids]
     pairs += [(str(v.name), v.meaning, found.whole(oids[v.name])) for v in views if v.name in oids]

@@ -151,14 +151,19 @@ def export_snapshot(m: Migration, barrier: Barrier | None = None) -> ExportedSna
     queue = ChangeQueue.of(m)
     watermark = queue.watermark()
     delivered = queue.on(barrier.wait_delivered()) if barrier else queue
-    pending = {d.number: _pending(delivered, d, watermark, held_keys(m.conn, m.plan, d)) for d in m.mappings}
+    filled = set(delivered.filled())
+    pending = {
+        d.number: _pending(delivered, d, watermark, held_keys(m.conn, m.plan, d), empty=d.number not in filled)
+        for d in m.mappings
+    }
     return ExportedSnapshot(
         name=exported.name, text=exported.text, lsn=exported.lsn, watermark=watermark, pending=pending
     )  # fmt: skip
 
 
-def _pending(queue: ChangeQueue, d: TableMapping, watermark: Snapshot, held: set[Key]) -> PendingKeys:
-    keys, truncated = queue.pending(d, watermark, MAX_PENDING + 1)
+def _pending(queue: ChangeQueue, d: TableMapping, watermark: Snapshot, held: set[Key], *, empty: bool) -> PendingKeys:
+    """`empty`: the table's part of the queue is."""
+    keys, truncated = ([], False) if empty else queue.pending(d, watermark, MAX_PENDING + 1)
     known = [*held.union(key for key in keys if key is not None)]
     return PendingKeys(
         numbers=array("q", sorted(key_numbers(queue.conn, d, known))), truncate=truncated, too_many=len(known) > MAX_PENDING

@@ -8,7 +8,7 @@ without that key.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from psycopg import sql
 
@@ -36,7 +36,8 @@ def wrong_references(m: Migration, snapshot: str, since: Snapshot) -> list[str]:
     conn, queue = m.conn, ChangeQueue.of(m)
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        return [*_in_place(m, snapshot, queue.touched(m.mapping, since)), *_rebuilt(m, queue, since)]
+        touched = queue.touched(m.mappings, since)
+        return [*_in_place(m, snapshot, touched[0]), *_rebuilt(m, touched)]
 
 
 def _in_place(m: Migration, snapshot: str, touched: Collection[Key]) -> list[str]:
@@ -52,11 +53,10 @@ def _in_place(m: Migration, snapshot: str, touched: Collection[Key]) -> list[str
     return [line for r in results if (line := _wrong(r))]
 
 
-def _rebuilt(m: Migration, queue: ChangeQueue, since: Snapshot) -> list[str]:
+def _rebuilt(m: Migration, touched: Mapping[int, Collection[Key]]) -> list[str]:
     """Of tables that are rebuilt beside: rows whose foreign key to the source names nobody. Only where a row of the table, or of the
     source, changed since: then the table is read once, as the key's validation would read it."""
-    changed = {d.number: bool(queue.touched(d, since)) for d in m.mappings}
-    own = [r for r in own_references(m.plan, m.direction) if not r.declared and (changed[0] or changed[r.number])]
+    own = [r for r in own_references(m.plan, m.direction) if not r.declared and (touched[0] or touched[r.number])]
     found = [o for o in (count_orphans(m.conn, r) for r in own) if o.rows]
     return [f"{o.label}: {o.rows} rows refer to a row that does not exist" for o in found]
 

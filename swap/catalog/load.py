@@ -10,6 +10,7 @@ session can run it again.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Sequence as Seq
 from dataclasses import replace
 
@@ -34,7 +35,7 @@ from swap.catalog.model import (
     Trigger,
 )
 from swap.catalog.parts import PLAIN
-from swap.catalog.query import PACKAGE, find_relation, query, query_grouped, query_parts
+from swap.catalog.query import PACKAGE, find_relation, find_relations, query, query_grouped, query_parts
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName
@@ -162,6 +163,13 @@ def load_tables(conn: Connection, oids: list[int]) -> tuple[Table, ...]:
         for r in query(conn, "tables.sql", oids=oids)
         for oid in (r["oid"],)
     )  # fmt: skip
+
+
+def find_tables(conn: Connection, names: Iterable[TableName]) -> dict[TableName, Table]:
+    """The tables of these names (`load_tables`), without those that do not exist. A number of round trips that does not depend on
+    theirs."""
+    oids = [found.oid for found in find_relations(conn, names).values()]
+    return {t.name: t for t in load_tables(conn, oids)} if oids else {}
 
 
 def _checks(constraints: list[Row]) -> tuple[Check, ...]:

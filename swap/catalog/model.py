@@ -6,6 +6,7 @@ A run's journal holds this as JSON, with the names of the fields.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from swap.catalog.parts import (
     PLAIN,
@@ -254,7 +255,11 @@ class Catalog:
 
     def table(self, name: TableName) -> Table:
         """The table, or the partition, of that name."""
-        return next(t for listed in self.tables for t in (listed, *listed.partitions) if t.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[TableName, Table]:
+        return {t.name: t for listed in reversed(self.tables) for t in (*reversed(listed.partitions), listed)}
 
     @property
     def incoming(self) -> tuple[ForeignKey, ...]:

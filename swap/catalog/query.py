@@ -6,11 +6,12 @@ A query for parts of objects calls the oid of the object `of_oid`.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 from swap.core.connection import Connection
 from swap.core.names import TableName
-from swap.core.rows import Row, fetch, fetch_rows, from_row
+from swap.core.rows import Row, fetch_rows, from_row
 from swap.core.sql_text import load_sql
 
 PACKAGE = "swap.catalog"
@@ -26,8 +27,15 @@ class Relation(NamedTuple):
 
 def find_relation(conn: Connection, name: TableName) -> Relation | None:
     """The relation of this name; None when there is none. Takes no lock."""
-    found = fetch(conn, Relation, load_sql(PACKAGE, "resolve.sql"), {"schema": name.schema, "name": name.name})
-    return found[0] if found else None
+    return find_relations(conn, [name]).get(name)
+
+
+def find_relations(conn: Connection, names: Iterable[TableName]) -> dict[TableName, Relation]:
+    """The relations of these names, in their order, without those that do not exist. One round trip. Takes no lock."""
+    wanted = list(dict.fromkeys(names))
+    rows = query(conn, "resolve.sql", schemas=[n.schema for n in wanted], names=[n.name for n in wanted])
+    found = {TableName(r["schema"], r["name"]): from_row(Relation, r) for r in rows}
+    return {n: found[n] for n in wanted if n in found}
 
 
 def query(conn: Connection, file: str, **params: object) -> list[Row]:

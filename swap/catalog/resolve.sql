@@ -1,3 +1,5 @@
--- The relation of this name.
-SELECT c.oid::bigint, c.relkind::text AS kind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %(schema)s AND c.relname = %(name)s
+-- The relations of these names.
+SELECT w.schema, w.name, c.oid::bigint, c.relkind::text AS kind
+FROM unnest(%(schemas)s::text[], %(names)s::text[]) w(schema, name)
+JOIN pg_namespace n ON n.nspname = w.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name

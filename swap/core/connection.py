@@ -61,13 +61,16 @@ class Database:
         unsaid = {k: v for k, v in NETWORK.items() if k not in said}
         return cls(make_conninfo("", **(unsaid | params)), command)
 
+    def application_name(self, purpose: str = "") -> str:
+        """What pg_stat_activity shows of a session."""
+        return f"swap {self.command}" + (f" ({purpose})" if purpose else "")
+
     def connect(self, purpose: str = "") -> Connection:
         """A new autocommit session with every setting of this module. Raises UnreachableError and RefusedError."""
-        name = f"swap {self.command}" + (f" ({purpose})" if purpose else "")
         try:
             conn = psycopg.connect(
-                self.conninfo, autocommit=True, application_name=name, prepare_threshold=None, cursor_factory=cursor_factory(),
-                client_encoding="UTF8",  # else the driver returns bytes in a SQL_ASCII database
+                self.conninfo, autocommit=True, application_name=self.application_name(purpose), prepare_threshold=None,
+                cursor_factory=cursor_factory(), client_encoding="UTF8",  # else the driver returns bytes in a SQL_ASCII database
             )  # fmt: skip
         except psycopg.OperationalError as e:
             raise UnreachableError(self._said(e)) from None

@@ -135,14 +135,19 @@ def lock_statements(plan: Plan, kind: str) -> list[Query]:
     return [*views, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names)]
 
 
-def closing_statements(plan: Plan, after: Direction, table_no: int, generation: int) -> list[Statement]:
-    """Change the capture functions and the fence in the state schema, in the same script."""
+def opening_statements(plan: Plan, after: Direction, table_no: int, generation: int) -> list[Statement]:
+    """Make the functions of the direction `after` as exchange number `generation` needs them. They run before the locks are asked
+    for: no trigger calls these functions yet. The fence is such a function until the first exchange."""
+    return [*capture_functions(plan, after, table_no), *(fence_functions(plan, generation) if generation == 1 else ())]
+
+
+def closing_statements(plan: Plan, after: Direction, generation: int) -> list[Statement]:
+    """Change the fence and the resolvers in the state schema, in the same script."""
     fence = sql.SQL("UPDATE {} SET generation = {} WHERE tag = {}").format(
         sql.Identifier(plan.state_schema, "fence"), sql.Literal(generation), sql.Literal(plan.tag)
     )
     return [
-        *capture_functions(plan, after, table_no),
-        *fence_functions(plan, generation),
+        *(fence_functions(plan, generation) if generation > 1 else ()),
         *resolver_functions(plan, after),
         *queue_waiting(plan, after),
         Statement(fence, "snapshots of before the exchange are told to retry", kind=Kind.CAPTURE),

@@ -15,7 +15,7 @@ from swap.ddl import capture, change_tables, fence, guards, shadow
 from swap.ddl.backfill import block_range, copy_rows, drop_queued, fill_compat, fill_identity, fill_reference, key_range
 from swap.ddl.columns import add_compat_column, add_identity, add_reference_column
 from swap.ddl.compat import compat_functions, reference_triggers
-from swap.ddl.exchange import closing_statements, exchange, lock_statements
+from swap.ddl.exchange import closing_statements, exchange, lock_statements, opening_statements
 from swap.ddl.foreign_keys import validations
 from swap.ddl.functions import plan_again
 from swap.ddl.indexes import (
@@ -206,16 +206,17 @@ def analyze(table: TableName, why: str) -> Statement:
 
 
 def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: int = 1) -> list[Statement]:
-    """The locks and the script of a cutover or a revert.
+    """What comes right before the locks, the locks, and the script of a cutover or a revert.
 
-    Between the two run the drain, the comparison, and the journal's rows.
+    Between the two last run the drain, the comparison, and the journal's rows.
     """
     ahead = kind == "cutover"
     script = exchange(plan) if ahead else undo_all(exchange(plan))
     locks = sql.SQL("; ").join(lock_statements(plan, kind))
     lock = Statement(locks, "everything involved, at once", plan.source, AX, kind=Kind.LOCK)
     after = Direction.REVERSE if ahead else Direction.FORWARD
-    return [lock, *script, *closing_statements(plan, after, table_no, generation), plan_again(plan)]
+    opening = opening_statements(plan, after, table_no, generation)
+    return [*opening, lock, *script, *closing_statements(plan, after, generation), plan_again(plan)]
 
 
 def before_exchange(plan: Plan, direction: Direction) -> list[Statement]:

@@ -7,7 +7,7 @@ from collections.abc import Container
 
 from swap.catalog.load import load_catalog
 from swap.catalog.model import Catalog
-from swap.catalog.query import find_relation
+from swap.catalog.query import find_relations
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import UsageError
@@ -21,8 +21,10 @@ CORRECT = "Correct or remove this [[reference]]."
 def check_kinds(conn: Connection, config: Config) -> list[Finding]:
     """The source and every declared table must be ordinary tables. Raises UsageError when the source does not exist."""
     found = []
-    for name in dict.fromkeys([config.source.name, *(parse_table(r.table) for r in config.reference)]):
-        relation = find_relation(conn, name)
+    names = dict.fromkeys([config.source.name, *(parse_table(r.table) for r in config.reference)])
+    relations = find_relations(conn, names)
+    for name in names:
+        relation = relations.get(name)
         if relation is not None:
             found += check_kind(name, relation.kind, source=name == config.source.name)
         elif name == config.source.name:

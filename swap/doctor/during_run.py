@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swap.catalog.query import find_relation
+from swap.catalog.query import find_relations
 from swap.core.connection import Connection
 from swap.doctor.disk import check_locks
 from swap.doctor.finding import Finding, subject_of
@@ -23,7 +23,7 @@ def check_during_run(conn: Connection, server: Server, run: Run) -> list[Finding
     """The checks that hold in every phase. Reads the catalog only."""
     plan = run.plan
     names = {n for t in plan.swapped for n in (t.name, t.shadow, t.retired)} | {r.table for r in plan.references}
-    found = {n: relation for n in sorted(names) if (relation := find_relation(conn, n))}
+    found = find_relations(conn, sorted(names))
     relations = read_relations(conn, [relation.oid for relation in found.values()])
     columns = read_targets(conn, [found[t.name].oid for t in plan.swapped if t.name in found])
     targets = read_relations(conn, sorted({c.target_oid for c in columns}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from swap.catalog.query import find_relation
+from swap.catalog.query import find_relations
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.doctor.finding import Finding, Subject, blocker, or_ok, qualified, read, read_values
@@ -169,7 +169,7 @@ def _neighbours(conn: Connection, subject: Subject) -> list[int]:
     known = {t.name for t in subject.catalog.tables}
     rebuilt = {t.name for t in subject.rebuilt}
     names = sorted({fk.holder for fk in subject.catalog.foreign_keys if fk.target in rebuilt} - known)
-    return [found.oid for n in names if (found := find_relation(conn, n))]
+    return [found.oid for found in find_relations(conn, names).values()]
 
 
 def check_privileges(conn: Connection, subject: Subject, server: Server) -> list[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from pydantic import TypeAdapter
@@ -228,7 +229,11 @@ class Plan:
 
     def swapped_table(self, name: TableName) -> SwappedTable | None:
         """The swapped table of that name, or None."""
-        return next((t for t in self.swapped if t.name == name), None)
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[TableName, SwappedTable]:
+        return {t.name: t for t in self.swapped}
 
     def table_of(self, t: SwappedTable) -> Table:
         """The swapped table as the catalog has it."""
@@ -286,7 +291,7 @@ class Plan:
 
     def touches(self, fk: ForeignKey) -> bool:
         """Whether the exchange adds the foreign key anew: it goes into or out of a swapped table, or to a reference (a chain)."""
-        if any(t.name in (fk.table, fk.target) for t in self.swapped):
+        if self.swapped_table(fk.table) or self.swapped_table(fk.target):
             return True
         refs = {r.columns.column for r in self.references if r.table == fk.target}
         return not refs.isdisjoint(fk.target_columns)

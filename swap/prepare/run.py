@@ -27,8 +27,9 @@ def resume_prepare(migration: Migration) -> Run:
     run, journal = migration.run, migration.journal
     if run.phase is not Phase.PREPARING:
         raise PhaseError(f"The run is {run.phase.value}; there is nothing to prepare.")
+    done = journal.steps_done(run.id)
     for step in prepare_steps(run.plan):
-        if journal.step_done(run.id, step.name):
+        if step.name in done:
             continue
         migration.report.note(f"prepare: {step.name}")
         if step.name == SLOT:

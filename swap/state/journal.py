@@ -267,6 +267,11 @@ class Journal(Store):
         s = self.t["step"]
         return self.value(sa.select(s.c.name).where(s.c.run_id == run_id, s.c.name == name)) is not None
 
+    def steps_done(self, run_id: int) -> set[str]:
+        """The names of every step that is done."""
+        s = self.t["step"]
+        return set(self.rows(sa.select(s.c.name).where(s.c.run_id == run_id), lambda name: name))
+
     def mark_step(self, run_id: int, name: str) -> None:
         s = self.t["step"]
         self.execute(postgresql.insert(s).values(run_id=run_id, name=name).on_conflict_do_nothing())

@@ -13,7 +13,7 @@ from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.lock_budget import LockBudget
 from swap.core.report import Reporter, Silent
-from swap.plan.direction import Direction, TableMapping, table_mapping, table_mappings
+from swap.plan.direction import Direction, TableMapping, table_mappings
 from swap.plan.model import Plan
 from swap.state.journal import Journal, Run
 from swap.state.locks import Locks
@@ -30,6 +30,7 @@ class Migration:
     config: Config
     report: Reporter = field(default_factory=Silent)
     stop: threading.Event = field(default_factory=threading.Event)
+    _mapped: tuple[Run, tuple[TableMapping, ...]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def plan(self) -> Plan:
@@ -42,12 +43,14 @@ class Migration:
     @property
     def mapping(self) -> TableMapping:
         """The source's tables and columns in the run's direction."""
-        return table_mapping(self.run.plan, self.run.direction)
+        return self.mappings[0]
 
     @property
     def mappings(self) -> tuple[TableMapping, ...]:
-        """Those of all swapped tables, the source's first."""
-        return table_mappings(self.run.plan, self.run.direction)
+        """Those of all swapped tables, the source's first. Made once for each row of the run that was read."""
+        if self._mapped is None or self._mapped[0] is not self.run:
+            self._mapped = self.run, table_mappings(self.run.plan, self.run.direction)
+        return self._mapped[1]
 
     @property
     def budget(self) -> LockBudget:

@@ -36,6 +36,7 @@ from swap.core.sql_text import Query, verbatim
 from swap.state.chunks import OF_FILE, Chunk
 from swap.state.migration import Migration
 from swap.sync.control import Control, Interrupted
+from swap.sync.worker_sessions import WorkerSessions
 
 PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
 RESUMES = "What was committed before stays; `swap sync` goes on from there."
@@ -126,10 +127,10 @@ def tid(block: sql.Composable, *, after: bool = False) -> sql.Composable:
 
 
 class Backfill:
-    """Works one task through with `jobs` workers. Claims are serialised here; ranges run in parallel."""
+    """Works one task through with `jobs` workers, in `sessions`. Claims are serialised here; ranges run in parallel."""
 
-    def __init__(self, migration: Migration, task: BackfillTask, control: Control) -> None:
-        self.migration, self.task, self.control = migration, task, control
+    def __init__(self, migration: Migration, task: BackfillTask, control: Control, sessions: WorkerSessions) -> None:
+        self.migration, self.task, self.control, self.sessions = migration, task, control, sessions
         self.wait_ms = migration.config.cutover.lock_timeout_ms
         self.held_up = ""
         self.moved = False  # another session moved the rows: nothing that was copied can be relied on
@@ -149,12 +150,11 @@ class Backfill:
         itself. Raises Interrupted between ranges."""
         while True:
             self.moved = False
-            with self.migration.database.session(f"{self.task.name} planner") as conn:
-                if self.task.heap is not None:
-                    self.file = file_number(conn, self.task.heap)
-                    self.part = f"{self.task.name}{OF_FILE}{self.file}"
-                if not self._plan(conn):
-                    return self.rows
+            if self.task.heap is not None:
+                self.file = file_number(self.migration.conn, self.task.heap)
+                self.part = f"{self.task.name}{OF_FILE}{self.file}"
+            if not self._plan():
+                return self.rows
             self._say()
             with ThreadPoolExecutor(jobs, thread_name_prefix="backfill") as pool:
                 futures = {pool.submit(self._worker) for _ in range(jobs)}
@@ -181,10 +181,10 @@ class Backfill:
         if error is not None:
             raise error
 
-    def _plan(self, conn: Connection) -> bool:
+    def _plan(self) -> bool:
         """Read what earlier calls did; False when the task is complete or empty."""
-        claimed = self.migration.on(conn).journal.chunks.of(self.migration.run.id, self.part)
-        bound = self.task.bound(conn)
+        claimed = self.migration.journal.chunks.of(self.migration.run.id, self.part)
+        bound = self.task.bound(self.migration.conn)
         self.rows = sum(c.rows or 0 for c in claimed)
         self.covered = sum(c.width for c in claimed if c.done)
         self.todo = [c for c in claimed if not c.done]
@@ -212,7 +212,7 @@ class Backfill:
             return claim
 
     def _worker(self) -> None:
-        with self.migration.database.session(self.task.name) as conn:
+        with self.sessions.session(self.task.name) as conn:
             conn.execute("SET synchronous_commit = off")  # data and its journal row are lost or kept together
             migration = self.migration.on(conn)
             refused = 0

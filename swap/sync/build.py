@@ -6,7 +6,7 @@ that was killed goes on at the first task that is not done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
@@ -42,22 +42,26 @@ from swap.state.migration import Migration
 from swap.sync.backfill import RESUMES, Backfill, BackfillTask, block_bound, file_number, key_bound
 from swap.sync.backfill_tasks import blocks_task, compat_task, identity_task, reference_task, rows_task
 from swap.sync.control import Control
+from swap.sync.worker_sessions import WorkerSessions
 
 VALID = (
-    "SELECT i.indisvalid AND i.indisready FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s"
+    "SELECT n.nspname::text, c.relname::text, i.indisvalid AND i.indisready FROM unnest(%s::text[], %s::text[]) w(schema, name)"
+    " JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name"
+    " JOIN pg_index i ON i.indexrelid = c.oid"
 )
 
 
-def index_state(conn: Connection, name: TableName) -> bool | None:
-    """True: valid; False: left behind invalid; None: missing."""
-    row = conn.execute(VALID, [name.schema, name.name]).fetchone()
-    return None if row is None else bool(row[0])
+def index_states(conn: Connection, names: Iterable[TableName]) -> dict[TableName, bool]:
+    """True: valid; False: left behind invalid. What is missing is not in it."""
+    wanted = list(names)
+    rows = conn.execute(VALID, [[n.schema for n in wanted], [n.name for n in wanted]])
+    return {TableName(schema, name): valid for schema, name, valid in rows}
 
 
 def ensure_index(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
     """Build the index unless it is there; drop first what an interrupted build left invalid (H38)."""
-    state = index_state(conn, index.table.renamed(index.build_name))
+    name = index.table.renamed(index.build_name)
+    state = index_states(conn, [name]).get(name)
     if state:
         return
     statement = create_index(index, concurrently=concurrently)
@@ -90,12 +94,19 @@ class Builder:
         self.migration, self.jobs, self.control, self.drain, self.deliver = migration, jobs, control, drain, deliver
         # Where the role may not keep the application's triggers quiet, `doctor` has refused what would fire (H14).
         self.quiet = SUPPRESS if may_set(migration.conn, "session_replication_role") else "SELECT"
+        self.sessions = WorkerSessions(migration.database)
+        self.done: set[str] = set()
 
     def run(self) -> None:
-        """Every task in order. Raises what a task raises; `Interrupted` between two of them."""
+        """Every task in order. Raises what a task raises; `Interrupted` between two of them. While it holds `worker`, no other
+        session does a step."""
         plan = self.migration.plan
-        for task in (*backfill_tasks(plan), *build_tasks(plan), *reference_tasks(plan)):
-            self._perform(task)
+        self.done = self.migration.journal.steps_done(self.migration.run.id)
+        try:
+            for task in (*backfill_tasks(plan), *build_tasks(plan), *reference_tasks(plan)):
+                self._perform(task)
+        finally:
+            self.sessions.close()
 
     def _perform(self, task: Task) -> None:
         plan = self.migration.plan
@@ -127,17 +138,19 @@ class Builder:
                     self._maintain(task)
 
     def _done(self, name: str | None) -> bool:
-        return name is not None and self.migration.journal.step_done(self.migration.run.id, name)
+        return name is not None and name in self.done
 
     def _mark(self, name: str | None) -> None:
         if name is not None:
             self.migration.journal.mark_step(self.migration.run.id, name)
+            self.done.add(name)
 
     def _step(self, step: Step) -> None:
         m = self.migration
         if not self._done(step.name):
             with nullcontext() if step.tables else reporting_waits(m.database, m.conn, step.name, m.report):
                 run_step(m, step)
+            self.done.add(step.name)
 
     def _copy(self, task: CopyRows) -> None:
         """Up to the largest key or the last heap block at the beginning: later rows are in the queue, so the copy ends (H12)."""
@@ -201,7 +214,7 @@ class Builder:
             self.migration.conn.execute(statement.sql)
 
     def _fill(self, task: BackfillTask) -> Backfill:
-        backfill = Backfill(self.migration, task, self.control)
+        backfill = Backfill(self.migration, task, self.control, self.sessions)
         backfill.run(self.jobs)
         return backfill
 
@@ -230,10 +243,11 @@ class Builder:
         def one(index: IndexPlan) -> None:
             nonlocal done
             self.control.check()
-            with m.database.session(f"index {index.build_name}") as own:
+            with self.sessions.session(f"index {index.build_name}") as own:
                 with reporting_waits(m.database, own, f"CREATE INDEX {index.build_name}", m.report):
                     ensure_index(own, index, m.plan.settings, concurrently=False)
                 Journal(own, m.journal.schema).mark_step(m.run.id, f"index {index.build_name}")
+            self.done.add(f"index {index.build_name}")
             done += 1
             m.report.progress("indexes", done, total, "indexes")
 

@@ -17,7 +17,7 @@ visible. To replay a key once too often is harmless, because the row is read aga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,8 @@ from swap.plan.direction import TableMapping
 from swap.plan.model import Plan
 from swap.plan.row_keys import COMMA, Key, among, selected, to_key
 from swap.state.migration import Migration
+
+FEW = 8  # tables whose change tables are read without a look at their files first
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,25 @@ class ChangeQueue:
         )
 
     def _due_in_all(self, since: Snapshot, columns: Callable[[int], sql.Composable], below: int | None = None) -> sql.Composed:
-        """The same of every swapped table. `columns(number)`: of the same types for each."""
-        return sql.SQL(" UNION ALL ").join(
-            self.due(since, columns(t.number), below, t.number) for t in self.plan.swapped
-        )  # fmt: skip
+        """The same of every swapped table with entries (`filled`). `columns(number)`: of the same types for each."""
+        return sql.SQL(" UNION ALL ").join(self.due(since, columns(number), below, number) for number in self.filled())
+
+    def filled(self) -> list[int]:
+        """The numbers of the swapped tables whose change tables are not empty files; the source's is always among them.
+
+        Of many tables few are written to at a time. A statement over all change tables of two hundred takes 0.1 s to plan
+        (seen), whether they have entries or not. So they are looked at first, which takes 0.01 s. An entry that a snapshot
+        sees is in a file that is not empty by then, unless it was consumed and truncated."""
+        numbers = [t.number for t in self.plan.swapped]
+        if len(numbers) <= FEW:
+            return numbers
+        names = [change_table(self.plan, n, number).sql.as_string(None) for number in numbers for n in (0, 1)]
+        rows = self.conn.execute(  # NULL: no such table, which the statement over it will say
+            "SELECT DISTINCT (u.i - 1) / 2 FROM unnest(%s::text[]) WITH ORDINALITY u (name, i)"
+            " WHERE pg_relation_size(to_regclass(u.name)) IS DISTINCT FROM 0 ORDER BY 1",
+            [names],
+        )
+        return list(dict.fromkeys([0, *(int(number) for (number,) in rows)]))
 
     def count_due(self, since: Snapshot | None = None, limit: int = 1_000_000) -> int:
         """How many entries are due since a snapshot (the watermark), counted up to `limit`."""
@@ -109,12 +126,20 @@ class ChangeQueue:
         count = sql.SQL("SELECT count(*) FROM (SELECT 1 FROM ({}) d LIMIT {}) l").format(entries, sql.Literal(limit))
         return int(self.rows_by_xid(count)[0][0])
 
-    def touched(self, mapping: TableMapping, since: Snapshot) -> set[Key]:
-        """Keys of a table with an entry that `since` does not see."""
-        keys = sql.SQL("SELECT {} FROM (SELECT DISTINCT {} FROM ({}) d WHERE d.key IS NOT NULL) k").format(
-            selected(mapping, _key(mapping, "k")), COMMA.join(_key(mapping, "d")), self._keys_due(mapping, since)
-        )
-        return {to_key(key) for (key,) in self.rows_by_xid(keys)}
+    def touched(self, mappings: Iterable[TableMapping], since: Snapshot) -> dict[int, set[Key]]:
+        """By the number of each table: its keys with an entry that `since` does not see. One statement, whatever their number:
+        an exchange asks under its locks."""
+        by_number = {d.number: d for d in mappings}
+        keys = sql.SQL("SELECT {}, ARRAY[{}] FROM (SELECT DISTINCT {} FROM ({}) d WHERE d.key IS NOT NULL) k")
+        queries = []
+        for number in by_number.keys() & self.filled():
+            d = by_number[number]
+            text = COMMA.join(sql.SQL("{}::text").format(column) for column in _key(d, "k"))
+            queries.append(keys.format(sql.Literal(number), text, COMMA.join(_key(d, "d")), self._keys_due(d, since)))
+        out: dict[int, set[Key]] = {number: set() for number in by_number}
+        for number, texts in self.rows_by_xid(sql.SQL(" UNION ALL ").join(queries)) if queries else ():
+            out[number].add(int(texts[0]) if by_number[number].integer_key else tuple(texts))
+        return out
 
     def pending(self, mapping: TableMapping, since: Snapshot, limit: int) -> tuple[list[Key | None], bool]:
         """The first `limit` keys of a table with an entry that `since` does not see, in order (None, the last: a TRUNCATE); and

@@ -8,6 +8,8 @@ Locks: SHARE UPDATE EXCLUSIVE on one table at a time; readers and writers go on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import psycopg
 
 from swap.core.blockers import reporting_waits
@@ -31,15 +33,17 @@ PENDING = (
     "SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s AND NOT k.convalidated"
 )
+ANALYZED = (
+    "SELECT n.nspname::text, c.relname::text FROM unnest(%s::text[], %s::text[]) w(schema, name)"
+    " JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name"
+    " WHERE c.reltuples >= 0"
+)
 
 
-ANALYZED = "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s"
-
-
-def analyzed(conn: Connection, table: TableName) -> bool:
-    """Whether the table has statistics: VACUUM or ANALYZE has seen it."""
-    row = conn.execute(ANALYZED, [table.schema, table.name]).fetchone()
-    return row is not None and bool(row[0])
+def analyzed(conn: Connection, tables: Sequence[TableName]) -> set[TableName]:
+    """Those of the tables that have statistics: VACUUM or ANALYZE has seen them."""
+    rows = conn.execute(ANALYZED, [[t.schema for t in tables], [t.name for t in tables]])
+    return {TableName(schema, name) for schema, name in rows}
 
 
 def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> None:
@@ -74,9 +78,10 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
 def _analyze(migration: Migration) -> None:
     """The application may never have analyzed its tables. A revert needs the retired ones' statistics, and gets them here."""
     if migration.run.direction is Direction.REVERSE:
-        for t in migration.plan.swapped:
-            if not analyzed(migration.conn, t.retired):
-                migration.conn.execute(analyze(t.retired, "statistics").sql)
+        retired = [t.retired for t in migration.plan.swapped]
+        there = analyzed(migration.conn, retired)
+        for table in (t for t in retired if t not in there):
+            migration.conn.execute(analyze(table, "statistics").sql)
 
 
 def _rebuild_spares(migration: Migration) -> None:

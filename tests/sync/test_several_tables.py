@@ -167,9 +167,9 @@ def test_what_is_due_of_one_table(m: Driver, app: Session) -> None:
     app.execute(r"UPDATE profiles SET bio = 'x' WHERE slug IN ('NULL', E'two\nlines', '')")
     app.execute("UPDATE users SET email = email || '!' WHERE id IN (3, 4)")
     profiles, users, grants = (m.mappings[TABLES[t]] for t in ("profiles", "users", "grants"))
-    assert m.queue.touched(profiles, since) == {("NULL",), ("two\nlines",), ("",)}
-    assert m.queue.touched(users, since) == {3, 4}
-    assert m.queue.touched(grants, since) == set()
+    assert m.queue.touched(m.mappings, since)[profiles.number] == {("NULL",), ("two\nlines",), ("",)}
+    assert m.queue.touched(m.mappings, since)[users.number] == {3, 4}
+    assert m.queue.touched(m.mappings, since)[grants.number] == set()
     assert m.queue.pending(profiles, since, 2) == ([("",), ("NULL",)], False)
     app.execute("TRUNCATE grants")
     assert m.queue.pending(grants, since, 5) == ([None], True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from swap.catalog.load import load_tables
-from swap.catalog.query import find_relation
+from swap.catalog.load import find_tables
 from swap.core.connection import Connection
 from swap.ddl.likeness import Stage, unlike
 from swap.doctor.finding import Finding, blocker
@@ -16,8 +15,9 @@ HINT = "An event trigger, perhaps (`event-triggers`): ALTER EVENT TRIGGER … DI
 def compare_tables(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[Finding]:
     """A blocker for everything that a new table has, or has not, other than its source."""
     out = []
+    tables = find_tables(conn, (remap.name(t.name) for t in plan.swapped))
     for t in plan.swapped:
-        found = find_relation(conn, remap.name(t.name))
-        lines = unlike(plan, t, load_tables(conn, [found.oid])[0], Stage.LIVE) if found else []
+        table = tables.get(remap.name(t.name))
+        lines = unlike(plan, t, table, Stage.LIVE) if table else []
         out += [blocker("shadow", t.name, f"its new table would not be like it: {line}", HINT) for line in lines]
     return out

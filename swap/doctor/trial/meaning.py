@@ -9,7 +9,7 @@ better than that of pg_catalog which is meant. Then the object is refused here b
 from __future__ import annotations
 
 from swap.catalog.meaning import Meanings
-from swap.catalog.query import find_relation
+from swap.catalog.query import find_relations
 from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.rows import fetch_values
@@ -29,8 +29,10 @@ HINT = (
 def compare_meanings(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[Finding]:
     """A blocker for each object that the trial has built with other operators or functions than the application's has."""
     expected = list(expected_after(plan))
-    oids = {t: r.oid for t in sorted({e.table for e in expected}) if (r := find_relation(conn, remap.name(t)))}
-    views = {v.name: r.oid for v in plan.catalog.views if (r := find_relation(conn, remap.name(v.name)))}
+    tables = sorted({e.table for e in expected})
+    found_by_name = find_relations(conn, map(remap.name, [*tables, *(v.name for v in plan.catalog.views)]))
+    oids = {t: r.oid for t in tables if (r := found_by_name.get(remap.name(t)))}
+    views = {v.name: r.oid for v in plan.catalog.views if (r := found_by_name.get(remap.name(v.name)))}
     functions = {f.oid: oid for f in plan.catalog.functions for oid in _moved_function(conn, remap, f.name, f.arguments)}
     found = Meanings(conn, {*oids.values(), *views.values()}, functions.values())
     called = {s.name.name: build_name(s).name for s in plan.catalog.statistics}  # the trial exchanges no names of them
