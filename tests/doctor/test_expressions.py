@@ -127,7 +127,8 @@ def test_the_text_of_an_enum_depends_on_no_session(database: Database) -> None:
     """Its output function is STABLE, but neither time nor a setting changes a label; with another text beside it the server is asked."""
     columns = "id bigserial PRIMARY KEY, kind kind NOT NULL CHECK (kind::text <> 'c' AND kind::varchar = ANY ('{a,b}'))"
     install(
-        database, f"CREATE TYPE kind AS ENUM ('a', 'b', 'c'); CREATE TABLE users ({columns}); INSERT INTO users (kind) VALUES ('a')"
+        database,
+        f"CREATE TYPE kind AS ENUM ('a', 'b', 'c'); CREATE TABLE users ({columns}); INSERT INTO users (kind) VALUES ('a')",
     )
     assert blockers(tried(database)) == []
     install(database, "ALTER TABLE users ADD on_day date DEFAULT '2026-01-01', ADD CHECK (kind::text <> on_day::text)")
@@ -172,6 +173,18 @@ def test_a_function_that_was_replaced_is_noticed(database: Database) -> None:
     install(database, ddl + "CREATE OR REPLACE FUNCTION h(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper($1)'")
     (found,) = blockers(tried(database))
     assert found.startswith("generated:public.users.h: 1 rows hold another value")
+
+
+def test_code_that_depends_on_the_role_is_noticed(database: Database) -> None:
+    """H54: what the application's role has written is another value, or is no value, for the role that copies it."""
+    ddl = "CREATE FUNCTION whose() RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN current_user; END';"
+    ddl += "CREATE TABLE users (id bigserial PRIMARY KEY, email text CONSTRAINT mine CHECK (whose() <> 'swap_owner'),"
+    install(database, ddl + " who text GENERATED ALWAYS AS (whose() || ' ' || email) STORED)")
+    execute(database.app, "INSERT INTO users (email) VALUES ('a'), ('b')")
+    assert sorted(b.partition(" hold")[0] for b in blockers(tried(database))) == [
+        "check:public.users.mine: 2 rows fail it now: they could not be copied",
+        "generated:public.users.who: 2 rows",
+    ]
 
 
 def test_an_index_whose_function_names_no_schema(database: Database) -> None:
