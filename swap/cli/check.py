@@ -20,7 +20,13 @@ def work(dsn: str | None, config: Path | None, *, as_json: bool) -> int:
     with opened("check", dsn, config, writes=False) as s:
         status = read_status(s)
     found = list(problems(status))
-    document = {"healthy": not found, "problems": found, "phase": status["phase"], "run_id": status["run_id"]}
+    document = {
+        "healthy": not found,
+        "problems": found,
+        "phase": status["phase"],
+        "run_id": status["run_id"],
+        "next": status["next"],
+    }
     if found:
         error = RefusedError("; ".join(found) + ".", hint="`swap status` shows all of it; RUNBOOK.md says what to do.")
         return conclude(document, error, as_json=as_json)

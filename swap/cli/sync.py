@@ -23,6 +23,7 @@ def work(dsn: str | None, config: Path | None, *, once: bool, jobs: int | None, 
     document = {
         "reason": result.reason, "phase": result.phase.public, "direction": result.direction,
         "replayed": result.replayed, "pending_changes": result.pending,
+        "next": {"caught_up": "swap verify", "stopped": "swap sync"}.get(result.reason),
     }  # fmt: skip
     text = f"{SAID[result.reason]}: {result.phase.public}, {result.replayed:,} changes replayed, {result.pending:,} pending"
     done(as_json, document, text)
