@@ -13,7 +13,7 @@ from contextlib import nullcontext
 import psycopg
 from psycopg import sql
 
-from swap.core.application_settings import Settings, explained, session_of_application, for_texts
+from swap.core.application_settings import Settings, explained, for_texts, session_of_application
 from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection, may_set
 from swap.core.names import TableName

@@ -33,9 +33,7 @@ PENDING = (
 )
 
 
-ANALYZED = (
-    "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s"
-)
+ANALYZED = "SELECT c.reltuples >= 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s"
 
 
 def analyzed(conn: Connection, table: TableName) -> bool:

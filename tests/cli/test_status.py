@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -203,14 +204,15 @@ def test_one_screen_whatever_its_size() -> None:
         }
         for n in range(40)
     ]  # fmt: skip
-    worker = {"running": False, "command": None, "pid": None, "host": None, "since": None, "doing": []}
+    worker: dict[str, Any] = {"running": False, "command": None, "pid": None, "host": None, "since": None, "doing": []}
     drift = [{"change": "+", "table": "public.users", "line": f"column c{n} integer", "undo": f"DROP {n}"} for n in range(9)]
     d = EMPTY | WHERE | {
         "server": SERVER, "run_id": "1", "phase": "backfilling", "mode": "trigger", "tables": tables, "worker": worker, "drift": drift,
         "backfill": {"percent": 50.0, "rows_per_s": 10.0, "eta_s": 60}, "indexes": {"built": 1, "total": 80}, "replay": {},
     }  # fmt: skip
     for size in (Size(80, 24), Size(40, 20), Size(120, 50)):
-        assert size.columns and size.rows
+        assert size.columns is not None
+        assert size.rows is not None
         shown = fitted(d, size)
         assert max(map(len, shown)) <= size.columns
         assert len(shown) < size.rows

@@ -3,6 +3,7 @@ commits only if its foreign keys can be validated afterwards."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_revert_possible_means_that_it_would_pass_now(
         status, error = op.status()["revert"], op.refused("revert", "--yes", code=3)
         assert status["possible"] is False
         assert said in status["reason"]
-        assert error["message"] in status["reason"]
+        assert AGE.sub("", error["message"]) in AGE.sub("", status["reason"])
 
     def between(change: str, undo: str, said: str) -> None:
         admin.execute(verbatim(change))
@@ -68,6 +69,7 @@ def test_revert_possible_means_that_it_would_pass_now(
     assert op("revert", "--yes").json["outcome"] == "committed"
 
 
+AGE = re.compile(r"\d+ s old")  # of the two commands, a moment apart
 # A parent goes past its foreign key, as under a subscription, or by hand.
 ORPHANED = "SET session_replication_role = replica; DELETE FROM users WHERE email = 'user{}'"
 MENDED = (
