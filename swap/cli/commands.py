@@ -108,11 +108,11 @@ def sync(
     once: Annotated[bool, typer.Option("--once", help="Exit as soon as it has caught up.")] = False,
     jobs: Jobs = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Backfill what is missing, build indexes, then replay changes until stopped. After a cutover: in reverse."""
     from swap.cli.sync import work
 
-    work(dsn, config, once=once, jobs=jobs, as_json=as_json)
+    return work(dsn, config, once=once, jobs=jobs, as_json=as_json)
 
 
 @command("swap status --watch", "Show phase, progress, lag, and whether a revert is possible.")

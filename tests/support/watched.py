@@ -59,7 +59,7 @@ class WatchedOperator(Operator):
                 "CREATE FUNCTION swap.hold() RETURNS trigger LANGUAGE plpgsql AS"
                 " 'BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared({hold}); RETURN NEW; END';"
                 "CREATE TRIGGER hold BEFORE UPDATE ON swap.chunk FOR EACH ROW"
-                " WHEN (NEW.part = {part} AND NEW.number >= {number}) EXECUTE FUNCTION swap.hold();"
+                " WHEN (split_part(NEW.part, ' of file ', 1) = {part} AND NEW.number >= {number}) EXECUTE FUNCTION swap.hold();"
                 "ALTER TABLE swap.chunk ENABLE ALWAYS TRIGGER hold;"
                 "SELECT pg_advisory_lock({hold})"
             ).format(hold=sql.Literal(HOLD), part=sql.Literal(part), number=sql.Literal(number))
