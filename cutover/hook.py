@@ -11,6 +11,7 @@ import selectors
 import signal
 import subprocess
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from swap.core.errors import StoppedError
 from swap.core.libpq_environment import connection_variables
 from swap.core.printable import printable
 from swap.core.process import uninterrupted
+from swap.core.report import Reporter, Silent
 from swap.core.secrets import mask
 from swap.hooks import resolve
 
@@ -29,6 +31,8 @@ SNAPSHOT_CHARS = 500
 HINT_CHARS = 300
 KILL_AFTER_S = 5.0
 POLL_S = 0.1
+TELL_EVERY_S, TIME_EVERY_S = 1.0, 5.0
+TOLD_LINES, TOLD_CHARS = 5, 200  # of one second, and of one line
 AFTERWARDS_S = 1.0  # to read the pipes empty when the program has ended
 INHERITED = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SWAP_SNAPSHOT_DIR")
 INHERITED_PREFIXES = ("LC_", "PG")  # PGTZ, PGDATESTYLE, PGBACKREST_…; where to connect comes from the caller
@@ -46,6 +50,15 @@ class HookResult:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Audience:
+    """Who hears the hook while it runs: `report` gets its newest lines and how long it has been running. `secrets` are masked in all
+    that it prints, in every form."""
+
+    report: Reporter = field(default_factory=Silent)
+    secrets: Sequence[str] = ()
+
+
 class HookError(StoppedError):
     """The hook ran and did not do its work; `result`: its exit code and output, for the journal."""
 
@@ -61,10 +74,15 @@ class _Output:
     tail: bytearray = field(default_factory=bytearray)
     line: bytearray = field(default_factory=bytearray)
     last: bytes = b""
+    lines: int = 0  # that were read
+    newest: deque[bytes] = field(default_factory=lambda: deque(maxlen=TOLD_LINES))
 
     def add(self, data: bytes, *, stdout: bool) -> None:
         self.tail += data
         del self.tail[:-TAIL_BYTES]
+        found = [line[:TOLD_CHARS] for line in data.splitlines() if line.strip()]
+        self.lines += len(found)
+        self.newest.extend(found)
         if not stdout:
             return
         *complete, rest = data.split(b"\n")
@@ -82,30 +100,65 @@ class _Output:
         self.line.clear()
 
 
+@dataclass
+class _Teller:
+    """Tells the audience: the newest lines once a second, however many there are, and the time."""
+
+    program: str
+    report: Reporter
+    hidden: Sequence[str]
+    output: _Output
+    began: float
+    told: int = 0
+    told_at: float = 0.0
+    time_at: float = 0.0
+
+    def tell(self, *, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if now - self.time_at >= TIME_EVERY_S:
+            self.time_at = now
+            self.report.waiting(f"the snapshot hook {self.program} has been running for {now - self.began:.0f} s")
+        if self.output.lines == self.told or (now - self.told_at < TELL_EVERY_S and not at_once):
+            return
+        more = self.output.lines - self.told - len(self.output.newest)
+        if more > 0:
+            self.report.note(f"hook: … {more} more lines")
+        for line in self.output.newest:
+            self.report.note(f"hook: {_text(line, self.hidden)}")
+        self.output.newest.clear()
+        self.told, self.told_at = self.output.lines, now
+
+    def end(self) -> None:
+        self.tell(at_once=True)
+        self.report.waiting("")
+
+
 def run_hook(
-    argv: Sequence[str], *, env: Mapping[str, str], timeout_s: float, cwd: Path, secrets: Sequence[str] = ()
+    argv: Sequence[str], *, env: Mapping[str, str], timeout_s: float, cwd: Path, audience: Audience | None = None
 ) -> HookResult:
-    """Run `argv` in `cwd` with `env` on top of a minimal environment, for `timeout_s` seconds at most. `secrets` are masked in its
-    output, in every form.
+    """Run `argv` in `cwd` with `env` on top of a minimal environment, for `timeout_s` seconds at most. `audience`: who hears it
+    meanwhile.
 
     A program with a slash in its name is looked up from `cwd`. Raises StoppedError when it cannot be started, fails,
     takes too long, or succeeds without naming a snapshot. KeyboardInterrupt ends it too, and propagates.
     """
-    variables = hook_environment(env)
+    variables, heard = hook_environment(env), audience or Audience()
+    hidden = [*heard.secrets, *(v for k, v in variables.items() if k in SECRETS)]
     started = time.monotonic()
     output = _Output()
+    teller = _Teller(argv[0], heard.report, hidden, output, started)
     process: subprocess.Popen[bytes] | None = None
     finished = False
     try:
         with uninterrupted():  # between the fork and the assignment nobody would know what to kill
             process = _start(argv, variables, cwd)
-        finished = _follow(process, output, started + timeout_s)
+        finished = _follow(process, teller, started + timeout_s)
     finally:
         if process is not None:
             if not finished:
                 _kill(process, output)
             _close(process)
-    hidden = [*secrets, *(v for k, v in variables.items() if k in SECRETS)]
+        teller.end()
     result = HookResult(
         process.returncode,
         _text(output.last, hidden)[:SNAPSHOT_CHARS],
@@ -156,13 +209,15 @@ def _refuse(program: str, reason: str) -> NoReturn:
     raise StoppedError(f"The snapshot hook {program} could not be started: {reason}.", hint=hint)
 
 
-def _follow(process: subprocess.Popen[bytes], output: _Output, deadline: float) -> bool:
+def _follow(process: subprocess.Popen[bytes], teller: _Teller, deadline: float) -> bool:
     """Read both streams until the program has ended. False: the deadline came first.
 
     A process that it left in the background may hold the streams open. So its own end counts, not theirs.
     """
+    output = teller.output
     with _streams(process) as selector:
         while True:
+            teller.tell()
             left = deadline - time.monotonic()
             if ended := process.poll() is not None:
                 deadline = min(deadline, time.monotonic() + AFTERWARDS_S)

@@ -27,6 +27,7 @@ class Killer:
     log: list[str] = field(default_factory=list)
     _done: dict[int, tuple[str, float]] = field(default_factory=dict)
     _refused: set[int] = field(default_factory=set)
+    _said: set[tuple[int, str]] = field(default_factory=set)
 
     def take_log(self) -> list[str]:
         """The sessions that were ended since the last call."""
@@ -36,14 +37,25 @@ class Killer:
     def consider(self, conn: Connection, b: Blocker) -> None:
         """`b` is in the way: end it if that is allowed, and its time is up."""
         idle = b.state.startswith("idle in transaction")
-        if self.mode == "never" or b.privileged or b.backend_type != "client backend" or b.own:
+        if self.mode == "never" or b.backend_type != "client backend" or b.own or b.pid in self._refused:
             return
-        if b.pid in self._refused or (self.mode == "idle-in-transaction" and not idle):
+        if why := self._why_not(b, idle=idle):
+            if (b.pid, why) not in self._said:
+                self._said.add((b.pid, why))
+                self.log.append(f"not ended ({why}): {b}")
             return
         how, since_s = self._last(b)
         if how and since_s < GRACE_S:
             return
         self._end(conn, b, "terminated" if idle or how else "cancelled")
+
+    def _why_not(self, b: Blocker, *, idle: bool) -> str:
+        """Why the configuration says to end sessions, and not this one."""
+        if b.privileged:
+            return "its role is a superuser or may replicate, or the server hides it"
+        if self.mode == "idle-in-transaction" and not idle:
+            return "kill_blockers = idle-in-transaction leaves a session at work"
+        return ""
 
     def _last(self, b: Blocker) -> tuple[str, float]:
         """How this transaction was ended, and how long ago; a session may be in another one by now."""
@@ -57,6 +69,6 @@ class Killer:
             conn.execute(sql.SQL("SELECT {}(%s)").format(sql.Identifier("pg_catalog", function)), [b.pid])
         except psycopg.errors.InsufficientPrivilege:
             self._refused.add(b.pid)
-            how = "not ended (GRANT pg_signal_backend):"
+            how = "not ended (kill_blockers needs GRANT pg_signal_backend):"
         self._done[b.pid] = (how, time.monotonic())
         self.log.append(f"{how} {b}")

@@ -120,6 +120,7 @@ class ExchangeCommand:
                         self.monitoring.close()
             try:
                 with after_commit(self.kind):
+                    self._measured(outcome)
                     m.reload()
                     clients = disconnect(m, roles)
                     outcome = replace(outcome, disconnected=clients.ended, clients_left=clients.left)
@@ -129,6 +130,13 @@ class ExchangeCommand:
                 attach(e, asdict(outcome))
                 raise
         return outcome
+
+    def _measured(self, outcome: Outcome) -> None:
+        """Journal the times of the exchange, for `swap status`."""
+        if outcome.xid is not None and outcome.locked_ms:
+            m = self.migration
+            times = {"locked_ms": outcome.locked_ms, "lock_wait_ms": outcome.lock_wait_ms}
+            m.journal.attempts.measured(m.run.id, outcome.xid, **times)
 
     def _follow_up(self, first: Connection) -> None:
         """The exchange is committed: a lock that is not free here is no failure of it, and `sync` finishes the rest.

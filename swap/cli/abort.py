@@ -19,9 +19,13 @@ def work(dsn: str | None, config: Path | None, *, dry_run: bool, yes: bool, as_j
         if run.phase in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(f"An abort is not possible: the run is {run.phase.public}.", hint=way_back(run.phase))
         if dry_run:
-            print_statements([st for step in abort_steps(run.plan) for st in step.statements], as_json=as_json)
+            print_statements([st for step in abort_steps(run.plan) for st in step.statements], "swap abort", as_json=as_json)
             return
         if run.phase is not Phase.ABORTED:
             confirm(f"Remove {run.plan.shadow} and everything else swap added?", yes=yes)
             abort(s.migration(run))
-    done(as_json, {"phase": "aborted"}, f"aborted: {run.source} and its references are as they were before prepare")
+    done(
+        as_json,
+        {"phase": "aborted", "next": "swap prepare"},
+        f"aborted: {run.source} and its references are as they were before prepare",
+    )

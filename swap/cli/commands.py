@@ -108,11 +108,11 @@ def sync(
     once: Annotated[bool, typer.Option("--once", help="Exit as soon as it has caught up.")] = False,
     jobs: Jobs = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Backfill what is missing, build indexes, then replay changes until stopped. After a cutover: in reverse."""
     from swap.cli.sync import work
 
-    work(dsn, config, once=once, jobs=jobs, as_json=as_json)
+    return work(dsn, config, once=once, jobs=jobs, as_json=as_json)
 
 
 @command("swap status --watch", "Show phase, progress, lag, and whether a revert is possible.")
@@ -126,12 +126,15 @@ def status(
     work(dsn, config, watch=watch, as_json=as_json)
 
 
-@command("swap check", "Say whether the run needs a person: an exit code.")
-def check(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> int:
+@command("swap check --nagios", "Say whether the run needs a person: an exit code.")
+def check(
+    nagios: Annotated[bool, typer.Option("--nagios", help="As a monitoring plugin: exit code 0, 1 (warning), 2 (critical), 3 (unknown).")] = False,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> int:  # fmt: skip
     """Whether the run needs a person, for a container's health and for monitoring. Exit code 3 names what is wrong."""
     from swap.cli.check import work
 
-    return work(dsn, config, as_json=as_json)
+    return work(dsn, config, nagios=nagios, as_json=as_json)
 
 
 @command("swap pause", "Stop a running sync after the batch in hand.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cutover.gates import check_phase
-from cutover.hook import HookError, run_hook
+from cutover.hook import Audience, HookError, run_hook
 from cutover.run import no_snapshot as without_hook
 from swap.cli.exchange import Hook, execute, override, print_exchange
 from swap.cli.session import Session, confirm, opened
@@ -57,7 +57,7 @@ def _snapshot_hook(s: Session) -> Hook:
             with libpq_environment(migration.conn) as connection:
                 result = run_hook(
                     argv, env=connection | env, timeout_s=s.config.hooks.timeout_s, cwd=_directory(s.config_path),
-                    secrets=secrets_of(migration.conn),
+                    audience=Audience(s.report, secrets_of(migration.conn)),
                 )  # fmt: skip
         except StoppedError as e:
             code, output = (e.result.exit_code, e.result.output) if isinstance(e, HookError) else (-1, "")

@@ -27,7 +27,7 @@ def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
     """Print the statements of the exchange, and run none."""
     turn = s.journal.capture.after_exchange(run.id, run.plan.tag)
     statements = [*before_exchange(run.plan, run.direction), *exchange_statements(run.plan, kind, *turn)]
-    print_statements(statements, as_json=as_json)
+    print_statements(statements, f"swap {kind}", as_json=as_json)
 
 
 def execute(s: Session, run: Run, kind: str, hook: Hook, *, show_queries: bool, as_json: bool) -> None:
@@ -36,7 +36,7 @@ def execute(s: Session, run: Run, kind: str, hook: Hook, *, show_queries: bool, 
     s.close()
     if as_json:
         document = asdict(outcome)
-        document["snapshot"] = outcome.snapshot
+        document |= {"snapshot": outcome.snapshot, "next": "swap sync"}
         emit_json(document, result=True)
         return
     behind = f"at most {outcome.blocked_sessions_max} sessions waited, {outcome.blocked_ms_max:.0f} ms at the longest"

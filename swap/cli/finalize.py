@@ -27,7 +27,8 @@ def work(dsn: str | None, config: Path | None, *, drop_legacy: bool, dry_run: bo
         found = check_finalize(s.migration(run), drop_legacy=drop_legacy, compat=first)
         if dry_run:
             steps = finalize_steps(run.plan, drop_legacy=drop_legacy, compat=first)
-            print_statements([st for step in steps for st in step.statements], as_json=as_json)
+            command = f"swap finalize{' --drop-legacy' if drop_legacy else ''}"
+            print_statements([st for step in steps for st in step.statements], command, as_json=as_json)
             return
         if yes:
             s.report.note("; ".join(found.lines()))

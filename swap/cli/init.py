@@ -21,6 +21,6 @@ def work(table: str, out: Path, *, force: bool, dsn: str | None, as_json: bool) 
         text = render(conn, name)
     write(out, text, force=force)
     if as_json:
-        emit_json({"path": str(out), "table": str(name)})
+        emit_json({"path": str(out), "table": str(name), "next": "swap doctor"})
     else:
         print_lines([f"Wrote {out}. Read it, declare or ignore the look-alikes, then run `swap doctor`."])

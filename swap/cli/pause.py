@@ -18,4 +18,8 @@ def work(command: Literal["pause", "resume"], dsn: str | None, config: Path | No
             raise PhaseError(f"There is nothing to {command}: the run is {run.phase.public}.")
         s.journal.update_run(run.id, paused=paused)
         s.journal.event(run.id, command, "by the operator")
-    done(as_json, {"paused": paused}, "paused: `swap resume` goes on" if paused else "resumed")
+    done(
+        as_json,
+        {"paused": paused, "next": "swap resume" if paused else "swap status --watch"},
+        "paused: `swap resume` goes on" if paused else "resumed",
+    )

@@ -20,6 +20,7 @@ from swap.plan.planning import read_plan
 def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool) -> None:
     with opened("plan", dsn, config) as s:
         the_plan = plan_of(s)
+        then = "swap status" if s.run and active(s.run) else "swap prepare"
         met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
     phases = phases_of(the_plan)
     found = costs(the_plan.catalog, the_plan.all_references)
@@ -38,6 +39,7 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
                 "estimate": estimate,
                 "tables": [_cost_as_json(c) for c in found],
                 "backfill_triggers": listing.triggers_as_json(met),
+                "next": then,
             }
         )
         return

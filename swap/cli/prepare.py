@@ -34,11 +34,11 @@ def work(dsn: str | None, config: Path | None, *, mode: str | None, dry_run: boo
             s.config = s.config.model_copy(update={"sync": s.config.sync.model_copy(update={"mode": mode})})
         if dry_run:
             the_plan = plan_of(s)
-            print_statements([*statements_of(prepare_steps(the_plan))], as_json=as_json)
+            print_statements([*statements_of(prepare_steps(the_plan))], "swap prepare", as_json=as_json)
             return
         run = _prepare(s, mode)
     said = f"prepared: capture is live on {run.source}, {run.plan.shadow} is being kept. Next: swap sync"
-    done(as_json, {"phase": run.phase.public, "run_id": str(run.id)}, said)
+    done(as_json, {"phase": run.phase.public, "run_id": str(run.id), "next": "swap sync"}, said)
 
 
 def _prepare(s: Session, mode: str | None) -> Run:

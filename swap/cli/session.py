@@ -69,6 +69,10 @@ class Session:
         """Make the argument of the functions that act on the run."""
         return Migration(self.database, self.journal.conn, self.journal, run, self.config, self.report, self.stop)
 
+    def reading(self, run: Run) -> Migration:
+        """The same for functions that only read, and report nothing."""
+        return Migration(self.database, self.journal.conn, self.journal, run, self.config)
+
     def need_run(self, command: str) -> Run:
         """Return the run. Raises PhaseError without one, RefusedError where a table that `command` needs is missing."""
         if self.run is None:

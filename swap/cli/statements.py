@@ -7,8 +7,9 @@ from swap.cli.output import emit_json, print_sql
 from swap.core.statement import Statement
 
 
-def print_statements(statements: list[Statement], *, as_json: bool) -> None:
+def print_statements(statements: list[Statement], command: str, *, as_json: bool) -> None:
+    """`command`: what runs them."""
     if as_json:
-        emit_json({"statements": listing.as_json(statements)})
+        emit_json({"statements": listing.as_json(statements), "next": command})
     else:
         print_sql(listing.as_text(statements))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swap.cli.results import done
+from swap.cli.results import conclude, done
 from swap.cli.session import active, opened
 from swap.core.blockers import reporting_all_waits
-from swap.core.errors import PhaseError
+from swap.core.errors import PhaseError, StoppedError
 from swap.sync.loop import Sync
 
 SAID = {"caught_up": "caught up", "stopped": "stopped after the batch in hand", "finished": "the run has ended"}
 
+KEPT = "what was committed stays, and capture goes on."
 
-def work(dsn: str | None, config: Path | None, *, once: bool, jobs: int | None, as_json: bool) -> None:
+
+def work(dsn: str | None, config: Path | None, *, once: bool, jobs: int | None, as_json: bool) -> int:
     with opened("sync", dsn, config, graceful=True) as s:
         run = s.need_run("sync")
         if not active(run):
@@ -23,6 +25,14 @@ def work(dsn: str | None, config: Path | None, *, once: bool, jobs: int | None, 
     document = {
         "reason": result.reason, "phase": result.phase.public, "direction": result.direction,
         "replayed": result.replayed, "pending_changes": result.pending,
+        "next": {"caught_up": "swap verify", "stopped": "swap sync"}.get(result.reason),
     }  # fmt: skip
     text = f"{SAID[result.reason]}: {result.phase.public}, {result.replayed:,} changes replayed, {result.pending:,} pending"
+    if once and result.reason == "stopped":
+        error = StoppedError(
+            f"Stopped before it had caught up: {result.pending:,} changes wait.", state=f"The run is {result.phase.public}; {KEPT}",
+            hint="`swap sync --once` goes on from there.",
+        )  # fmt: skip
+        return conclude(document, error, as_json=as_json)
     done(as_json, document, text)
+    return 0

@@ -16,6 +16,7 @@ from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
 from swap.core.files import check_writable
 from swap.core.sql_text import Query
+from swap.plan.direction import Direction
 from swap.state.journal import Phase, Run
 from verify.continuous import ContinuousSettings, ContinuousVerification
 from verify.evidence import evidence_files, write_evidence
@@ -57,7 +58,7 @@ def work(
     with opened("verify", dsn, config) as s:
         run = _verifiable(s)
         result = run_verification(s.migration(run), _settings(s, method, jobs, reader))
-        document = result.to_json()
+        document = result.to_json() | {"next": _then(result, repair=repair)}
         if repair:
             document |= _repair(s, run, result, dry_run=dry_run)
     if report is not None:
@@ -148,6 +149,12 @@ def _write(result: Report, path: Path) -> None:
             state=f"Verification {result.id} says {result.verdict}; it is journalled.",
             hint="Name a file that can be written with --report.",
         ) from None
+
+
+def _then(result: Report, *, repair: bool) -> str:
+    if result.verdict != "identical":
+        return "swap sync" if repair else "swap verify --repair" if result.findings else "swap verify"
+    return "swap cutover" if result.direction is Direction.FORWARD else "swap status"
 
 
 def _failure(result: Report, *, repaired: bool) -> SwapError | None:

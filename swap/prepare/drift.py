@@ -36,6 +36,7 @@ SUBJECT = re.compile(
 )
 # Lines that version 0.1.0 did not record. Every table has an `attribute` line, so a recorded structure without one is that old.
 LATER = ("attribute ", "storage ", "rule ", "child ", "parent ", "comment ")
+Line = tuple[str, str, str]
 VALID = re.compile(r"( NOT VALID)?( valid=[tf])?$")
 
 
@@ -91,12 +92,27 @@ def drift(migration: Migration) -> list[str]:
     return difference(baseline or (), now, migration.direction)
 
 
+def drift_lines(migration: Migration) -> list[Line]:
+    """The same as (sign, table, line)."""
+    baseline = migration.journal.baseline(migration.run.id)
+    return _changed(
+        *comparable(baseline or (), migration.conn.execute(structure_now(migration.plan)).fetchall(), migration.direction)
+    )
+
+
 def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]], direction: Direction) -> list[str]:
     """The lines of either that the other has not, as text (`+`: new, `-`: gone). What says most comes first: a new column has a line
     of its own before that of its attributes."""
-    before, after = comparable(was, now, direction)
+    return _as_text(_changed(*comparable(was, now, direction)))
+
+
+def _changed(before: set[tuple[str, str]], after: set[tuple[str, str]]) -> list[Line]:
     changed = [("+", t, line) for t, line in sorted(after - before)] + [("-", t, line) for t, line in sorted(before - after)]
-    return [f"{sign} {t}: {line}" for sign, t, line in sorted(changed, key=lambda x: x[2].startswith(LATER))]
+    return sorted(changed, key=lambda x: x[2].startswith(LATER))
+
+
+def _as_text(changed: Iterable[Line]) -> list[str]:
+    return [f"{sign} {t}: {line}" for sign, t, line in changed]
 
 
 def comparable(
@@ -111,15 +127,18 @@ def comparable(
 
 def foreign_drift(migration: Migration) -> list[str]:
     """`drift` without the objects that `prepare` and `sync` add, and without constraints that became validated."""
+    return _as_text(foreign_drift_lines(migration))
+
+
+def foreign_drift_lines(migration: Migration) -> list[Line]:
+    """The same as (sign, table, line)."""
     conn, plan = migration.conn, migration.plan
     mine = own_names(plan)
     recorded, found = migration.journal.baseline(migration.run.id) or [], conn.execute(structure_now(plan)).fetchall()
     was, now = ({(t, VALID.sub("", line)) for t, line in lines} for lines in comparable(recorded, found, migration.direction))
     names = [t.shadow.sql.as_string(conn) for t in plan.swapped]
     shadows = {r[0] for r in conn.execute("SELECT to_regclass(n)::text FROM unnest(%s::text[]) n", [names]).fetchall()}
-    changed = [("+", *x) for x in sorted(now - was)] + [("-", *x) for x in sorted(was - now)]
-    changed.sort(key=lambda x: x[2].startswith(LATER))
-    return [f"{sign} {table}: {line}" for sign, table, line in changed if table not in shadows and _subject(line) not in mine]
+    return [c for c in _changed(was, now) if c[1] not in shadows and _subject(c[2]) not in mine]
 
 
 def own_names(plan: Plan) -> set[str]:

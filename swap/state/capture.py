@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from swap.core.snapshot import Snapshot
 from swap.state.store import Store
+
+
+@dataclass(frozen=True)
+class ReplayPosition:
+    """How many changes were replayed since the run began; when the last batch was, and when this was read."""
+
+    replayed: int
+    replayed_at: datetime | None
+    now: datetime
 
 
 class Capture:
@@ -22,6 +34,12 @@ class Capture:
         """Everything that commits after `watermark` is due, and nothing before it."""
         c = self._store.t["capture"]
         self._store.execute(sa.update(c).where(c.c.run_id == run_id).values(watermark=str(watermark)))
+
+    def position(self, run_id: int) -> ReplayPosition | None:
+        """None before capture began."""
+        c = self._store.t["capture"]
+        query = sa.select(c.c.replayed, c.c.replayed_at, sa.func.clock_timestamp().label("now")).where(c.c.run_id == run_id)
+        return self._store.first(query, ReplayPosition)
 
     def table_no(self, run_id: int) -> int:
         """The number of the change table that writers add to: 0 or 1."""

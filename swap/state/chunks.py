@@ -31,6 +31,21 @@ class Chunk:
         return self.high - self.low + 1
 
 
+@dataclass(frozen=True)
+class PartProgress:
+    """How far a part is: `rows` written and `width` (keys or blocks) passed by its finished ranges; `high`: the last that was claimed;
+    `unfinished`: claimed ranges that are not done. `recent_rows`, `recent_width`: of the last `recent_s` seconds."""
+
+    part: str
+    rows: int
+    width: int
+    high: int
+    unfinished: int
+    recent_rows: int
+    recent_width: int
+    recent_s: float
+
+
 class Chunks:
     """The ranges of one run's parts."""
 
@@ -86,3 +101,24 @@ class Chunks:
             name = part.partition(OF_FILE)[0]
             out[name] = out.get(name, 0) + count
         return out
+
+    def progress(self, run_id: int, window_s: float) -> dict[str, PartProgress]:
+        """Each part by its name, the number of its file in it. Rates are those of the last `window_s` seconds, or since the part
+        began, by the server's clock."""
+        c = self._table
+        now = sa.func.clock_timestamp()
+        width = c.c.high - c.c.low + 1
+        recent = c.c.done_at > now - sa.func.make_interval(0, 0, 0, 0, 0, 0, window_s)
+        since_s = sa.cast(sa.func.extract("epoch", now - sa.func.min(c.c.done_at)), sa.Double)
+
+        def total(value: sa.ColumnElement[int], where: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+            return sa.cast(sa.func.coalesce(sa.func.sum(value).filter(where), 0), sa.BigInteger)
+
+        done = c.c.rows.is_not(None)
+        query = sa.select(
+            c.c.part, total(c.c.rows, done).label("rows"), total(width, done).label("width"), sa.func.max(c.c.high).label("high"),
+            sa.func.count().filter(c.c.rows.is_(None)).label("unfinished"), total(c.c.rows, recent).label("recent_rows"),
+            total(width, recent).label("recent_width"), sa.func.least(since_s, window_s).label("recent_s"),
+        )  # fmt: skip
+        found = self._store.rows(query.where(c.c.run_id == run_id).group_by(c.c.part), PartProgress)
+        return {p.part: p for p in found}

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from swap.state.migration import Migration
+from swap.state.worker import GOING_ON, HELD
 
-ASK_EVERY_S = 0.1
+ASK_EVERY_S, TELL_EVERY_S = 0.1, 10.0
 
 
 class Interrupted(Exception):
@@ -28,6 +29,8 @@ class Control:
     lag: Callable[[], str] = lambda: ""
     alive: Callable[[], None] = lambda: None
     _asked: float = 0.0
+    _told: str | None = None
+    _told_at: float = 0.0
     _hold: str = ""
     _failed: threading.Event = field(default_factory=threading.Event)
 
@@ -45,6 +48,20 @@ class Control:
             self._hold = "paused (`swap resume` goes on)"
         else:
             self._hold = self.lag()
+        self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        """Journal why this waits and that it goes on, for `swap status`: at once, and every TELL_EVERY_S while the reason's numbers change."""
+        hold = "" if self._hold == "handover" else self._hold
+        if self._told is None:  # a killed `sync` may have left its reason
+            last = self.migration.journal.last_event(self.migration.run.id, HELD, GOING_ON)
+            self._told = last.message if last and last.kind == HELD else ""
+        if hold == self._told or (hold and self._told and now - self._told_at < TELL_EVERY_S):
+            return
+        journal, run = self.migration.journal, self.migration.run
+        if hold or self._told:
+            journal.event(run.id, HELD if hold else GOING_ON, hold or "sync goes on")
+        self._told, self._told_at = hold, now
 
     @property
     def hold(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,13 +12,16 @@ from swap.cli.status import EMPTY
 from tests.support.commands import Cli
 from tests.support.operator import MakeOperator
 from tests.support.servers import Connect
+from tests.support.waiting import wait_until
 
-NOTHING: dict[str, Any] = EMPTY | {"missing": [], "left_over": None}
+NOTHING: dict[str, Any] = EMPTY
 
 
 def test_healthy_from_before_prepare_to_the_end(operator: MakeOperator) -> None:
     op = operator()
-    assert op("check").json == {"healthy": True, "problems": [], "phase": "none", "run_id": None}
+    assert op("check").json == {
+        "healthy": True, "problems": [], "warnings": [], "phase": "none", "run_id": None, "next": "swap doctor",
+    }  # fmt: skip
     op("prepare")
     assert op("check").json["healthy"]
     op("sync", "--once")
@@ -74,3 +78,29 @@ def test_each_thing_that_needs_a_person(status: dict[str, Any], said: str) -> No
 )  # fmt: skip
 def test_what_needs_nobody(status: dict[str, Any]) -> None:
     assert list(problems(NOTHING | status)) == []
+
+
+def test_a_monitoring_plugin(ready_operator: MakeOperator, connect: Connect, cli: Cli) -> None:
+    """0, 1, 2 and 3 are OK, WARNING, CRITICAL and UNKNOWN, on one line with what was measured."""
+    op = ready_operator()
+
+    def plugin(dsn: str = op.db.owner) -> tuple[int, str]:
+        result = cli("check", "--nagios", config=op.config, dsn=dsn, check=False)
+        (line,) = result.stdout.splitlines()
+        assert result.stderr == ""
+        return result.code, line
+
+    code, line = plugin()
+    assert (code, line.split(" | ")[0]) == (1, "SWAP WARNING - no `swap sync` runs: nothing is copied or replayed")
+    assert re.search(r"\| pending_changes=\d+ .*verification_age=[\d.]+s$", line)
+    running = op.start("sync")
+    wait_until(lambda: plugin()[0] == 0, what="a worker")
+    op("pause")
+    assert plugin()[0] == 1
+    running.interrupt()
+    connect(op.db.owner).execute("DROP TABLE public.users_new CASCADE")
+    code, line = plugin()
+    assert (code, line.startswith("SWAP CRITICAL - public.users_new is missing")) == (2, True)
+    code, line = plugin("host=127.0.0.1 port=1")
+    assert (code, line.startswith("SWAP UNKNOWN - ")) == (3, True)
+    assert op("check", "--nagios", check=False).json["level"] == "CRITICAL"

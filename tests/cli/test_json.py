@@ -14,7 +14,7 @@ from tests.support.operator import MakeOperator
 DOCS = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 NAMED = {name.removesuffix("[]") for name in re.findall(r"`([a-z_\[\].]+)`", DOCS) for name in [name.rsplit(".", 1)[-1]]}
 CONTRACT = {
-    "status": "phase direction mode run_id pending_changes lag_bytes tables revert verification paused",
+    "status": "phase direction mode run_id worker drift next pending_changes lag_bytes tables revert verification paused",
     "verify": "verdict tables findings checks",
     "cutover": "outcome attempts lock_wait_ms locked_ms drained_changes blocked_sessions_max snapshot",
     "revert": "outcome attempts lock_wait_ms locked_ms drained_changes blocked_sessions_max snapshot",
@@ -50,6 +50,7 @@ def test_every_field_is_documented(ready_operator: MakeOperator) -> None:
     for command in commands:
         document = op(*command.split()).json
         assert set(fields(document)) <= NAMED, command
+        assert "next" in document, command
         if "dry-run" not in command:
             assert set(CONTRACT.get(command.split()[0], "").split()) <= set(document), command
 

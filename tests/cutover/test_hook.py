@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,30 @@ import psycopg
 import pytest
 
 from cutover import hook
-from cutover.hook import HookResult, run_hook
+from cutover.hook import Audience, HookResult, run_hook
 from swap import hooks as ready
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import ExitCode, StoppedError
 from swap.core.libpq_environment import libpq_environment
+from swap.core.report import Silent
 from tests.support.commands import ROOT, Cli
 from tests.support.servers import DatabaseServer, ExampleFactory
 from tests.support.waiting import wait_until
 
 PG_DUMP, RESTORE_POINT = ["swap", "hook", "pg_dump"], ["swap", "hook", "restore_point"]
 Script = Callable[[str], str]
+
+
+@dataclass
+class Told(Silent):
+    notes: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def waiting(self, reason: str) -> None:
+        self.reasons.append(reason)
 
 
 @pytest.fixture
@@ -59,6 +73,21 @@ def test_the_last_line_of_stdout_is_the_snapshot(script: Script, tmp_path: Path)
     assert (result.exit_code, result.snapshot) == (0, "two")
     assert {"one", "two", "warning"} == set(result.output.split())
     assert 0 < result.seconds < 20
+
+
+def test_its_lines_are_told_while_it_runs(script: Script, tmp_path: Path) -> None:
+    """With the time that it has been running; of a flood the newest lines, and how many there were; a password is masked."""
+    told = Told()
+    body = "echo begins; echo the secret is s3cr3t >&2; [ $1 = many ] && seq 10000; echo snap"
+    run_hook([script(body), "few"], env={}, timeout_s=20, cwd=tmp_path, audience=Audience(told, ["s3cr3t"]))
+    assert {"hook: begins", "hook: the secret is ********", "hook: snap"} == set(told.notes)
+    assert told.reasons[0].startswith("the snapshot hook ./hook.sh has been running for ")
+    assert told.reasons[-1] == ""
+    told = Told()
+    run_hook([script(body), "many"], env={}, timeout_s=20, cwd=tmp_path, audience=Audience(told))
+    assert told.notes[-1] == "hook: snap"
+    assert len(told.notes) < 100
+    assert any("more lines" in note for note in told.notes)
 
 
 def test_a_line_without_newline_counts_and_a_long_one_is_cut(script: Script, tmp_path: Path) -> None:
@@ -315,5 +344,5 @@ def test_printed_it_is_a_script(cli: Cli, name: str) -> None:
     printed = cli("hook", name, "--print").stdout
     assert printed == ready.script(name)
     assert printed.startswith("#!/bin/sh\n")
-    assert cli("hook", name, "--json").json == {"name": name, "script": printed}
+    assert cli("hook", name, "--json").json == {"name": name, "script": printed, "next": None}
     subprocess.run(["sh", "-n"], input=printed, text=True, check=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from swap.cli.status import status_lines
+from swap.cli.status_lines import status_lines
 from swap.sync.legacy_keys import read_legacy_keys
 from tests.support.operator import MakeOperator
 from tests.support.whole import MakeWhole, Whole

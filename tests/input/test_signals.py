@@ -110,6 +110,17 @@ def test_each_signal_stops_a_sync_in_order(ready_operator: MakeOperator, number:
     assert result.json["reason"] == "stopped"
 
 
+def test_a_sync_that_had_not_caught_up(ready_operator: MakeOperator) -> None:
+    """`sync --once` that a signal ends has not done what it was asked: 6, with its report."""
+    op = ready_operator()
+    op("pause")
+    running = op.start("sync", "--once", "--json")
+    wait_until(lambda: op.status()["throttle"], what="sync waits")
+    result = running.interrupt()
+    assert (result.code, result.json["reason"], result.json["error"]["code"]) == (6, "stopped", 6)
+    assert "swap sync --once" in result.json["error"]["hint"]
+
+
 def sessions(op: Operator, command: str, *, waiting: bool = False) -> list[int]:
     """The server processes of a command: all, or those that wait for a lock."""
     with psycopg.connect(op.db.superuser, autocommit=True) as conn:

@@ -12,7 +12,7 @@ import pytest
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from cutover.hook import hook_environment, run_hook
+from cutover.hook import Audience, hook_environment, run_hook
 from swap.core.connection import Database as Conninfo
 from swap.core.libpq_environment import OWN, SERVICE, libpq_environment, secrets_of
 from tests.support.migration import ROLES
@@ -117,7 +117,7 @@ def test_no_secret_in_what_the_hook_says(database: Database, tmp_path: Path) -> 
     """A key's passphrase is as secret as the password, and either may be printed percent-encoded."""
     secrets = ["s3cret p@ss", "hush/it's me"]
     body = "s3cret%20p%40ss s3cret+p@ss hush%2fit%27s%20me s3cret p@ss; hush/it''s me"
-    said = run_hook(["echo", body], env={}, timeout_s=60, cwd=tmp_path, secrets=secrets)
+    said = run_hook(["echo", body], env={}, timeout_s=60, cwd=tmp_path, audience=Audience(secrets=secrets))
     assert "s3cret" not in said.output + said.snapshot
     assert "hush" not in said.output + said.snapshot
     with psycopg.connect(database.owner) as conn:

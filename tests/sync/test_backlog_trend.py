@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from swap.cli.status import status_lines
+from swap.cli.status_lines import status_lines
 from swap.core.report import Silent
 from swap.state.migration import Migration
 from swap.sync import backlog_trend as pace
@@ -74,7 +74,7 @@ def test_status_shows_it_as_long_as_something_waits(operator: MakeOperator, conn
     op("verify")  # which has the stream deliver it, where that is how it comes
     status = op.status()
     assert status["falling_behind"] == "too slow"
-    assert "           too slow" in status_lines(status)
+    assert "BEHIND     too slow" in status_lines(status)
     conn.execute("INSERT INTO swap.event (run_id, kind, message) SELECT id, %s, 'done' FROM swap.run", [CAUGHT_UP])
     assert op.status()["falling_behind"] is None
 

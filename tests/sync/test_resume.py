@@ -319,13 +319,13 @@ def test_a_signal_during_backfill_ends_it_after_the_range(op: WatchedOperator) -
 def test_pause_and_resume_from_another_terminal(op: WatchedOperator, following: RunningCli, connect: Connect) -> None:
     """Given a sync that follows, when it is paused, then nothing is replayed, it says why, and `resume` lets it go on."""
     app = connect(op.db.app)
-    assert op("pause").json == {"paused": True}
+    assert op("pause").json == {"paused": True, "next": "swap resume"}
     following.wait_line("waiting: paused")
     app.execute("UPDATE users SET n = 7 WHERE id = 7")
     status = op("status").json
     assert (status["paused"], status["pending_changes"]) == (True, 1)
     assert op.ask("SELECT n FROM users_new WHERE id = 7") == 0
-    assert op("resume").json == {"paused": False}
+    assert op("resume").json == {"paused": False, "next": "swap status --watch"}
     wait_until(lambda: op.ask("SELECT n FROM users_new WHERE id = 7") == 7, 20, "replay goes on")
     assert following.terminate().code == 0
 

@@ -1,13 +1,14 @@
 from contextlib import closing
+
 import psycopg
 from psycopg import sql
-from tests.support.migration import *
-from tests.support.servers import Database
+
 from swap.core.connection import Database as Conninfo
 from swap.ddl.backfill import copy_rows
-from swap.plan.direction import forward
-from swap.plan.planning import read_plan
 from swap.doctor.examine import examine
+from swap.plan.direction import forward
+from tests.support.migration import *
+from tests.support.servers import Database
 
 SCHEMA = """
 CREATE FUNCTION whose() RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN current_user; END';
@@ -16,6 +17,7 @@ CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFEREN
 INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 9) n;
 INSERT INTO sessions (user_id) SELECT id FROM users;
 """
+
 
 def test_it(database: Database) -> None:
     install(database, SCHEMA)
@@ -28,7 +30,8 @@ def test_it(database: Database) -> None:
     db = Database(database.dbname, database.superuser, dba, database.app)
     with closing(Conninfo.from_options(db.owner, "doctor").connect()) as conn:
         for f in examine(conn, configuration()):
-            if f.status != "ok": print(f.status, f.name, f.object, f.detail[:300])
+            if f.status != "ok":
+                print(f.status, f.name, f.object, f.detail[:300])
     with closing(psycopg.connect(database.owner, autocommit=True)) as c:
         c.execute("ALTER TABLE users DROP seen")
     m = Driver.begin(db)
@@ -44,7 +47,12 @@ def test_it(database: Database) -> None:
             print("ok as owner")
     except psycopg.Error as e:
         print("AS OWNER:", e)
-    m.sync(); print(m.verify().verdict); print(m.exchange("cutover").outcome)
+    m.sync()
+    print(m.verify().verdict)
+    print(m.exchange("cutover").outcome)
     with closing(psycopg.connect(database.superuser, autocommit=True)) as c:
-        print(c.execute("SELECT nspowner::regrole, nspacl FROM pg_namespace WHERE nspname='swap'").fetchall(), c.execute("SELECT relname, relowner::regrole FROM pg_class WHERE relname ~ '^(users|sessions)'").fetchall())
+        print(
+            c.execute("SELECT nspowner::regrole, nspacl FROM pg_namespace WHERE nspname='swap'").fetchall(),
+            c.execute("SELECT relname, relowner::regrole FROM pg_class WHERE relname ~ '^(users|sessions)'").fetchall(),
+        )
     m.close()
