@@ -20,8 +20,9 @@ from swap.plan.planning import read_plan
 def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool) -> None:
     with opened("plan", dsn, config) as s:
         the_plan = plan_of(s)
+        exact = s.config.cutover.reads == "exact"
         met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
-    phases = phases_of(the_plan)
+    phases = phases_of(the_plan, exact=exact)
     found = costs(the_plan.catalog, the_plan.all_references)
     estimate = {
         "rows": the_plan.source_table.rows_estimate,

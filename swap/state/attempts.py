@@ -57,6 +57,13 @@ class Attempts:
         query = sa.select(a.c.kind, a.c.outcome, a.c.at, a.c.detail, a.c.xid).where(a.c.run_id == run_id)
         return self._store.first(query.order_by(a.c.id.desc()).limit(1), Attempt)
 
+    def exchanged_xid(self, run_id: int) -> str | None:
+        """The transaction of the last exchange. None where its id is another server's."""
+        a = self._table
+        query = sa.select(a.c.xid).where(a.c.run_id == run_id, a.c.outcome == "committed")
+        found = self._store.value(query.order_by(a.c.id.desc()).limit(1))
+        return None if found is None else str(found)
+
     def exchanged_s(self, run_id: int) -> float | None:
         """How long ago that was, by the server's clock."""
         a = self._table
