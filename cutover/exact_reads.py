@@ -19,8 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from psycopg import sql
-
 from swap.core.blockers import Blocker, sessions
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, RefusedError
@@ -28,6 +26,7 @@ from swap.core.rows import fetch_values
 from swap.core.sql_text import load_sql
 from swap.core.statement import script
 from swap.ddl.exact_reads import TRAPPED, drop_trap, raise_generation, set_trap
+from swap.doctor.exact_reads import check_exact_reads
 from swap.state.migration import Migration
 
 
@@ -45,16 +44,9 @@ def is_exact(migration: Migration) -> bool:
 
 def refuse_unseen(migration: Migration) -> None:
     """Raises RefusedError where the server does not show other sessions' snapshots."""
-    if is_exact(migration) and not shows_snapshots(migration.conn):
-        raise RefusedError(
-            '[cutover] reads = "exact" needs to see other sessions\' snapshots, and this role may not.',
-            state=NOTHING_CHANGED,
-            hint='GRANT pg_monitor to the role, or set reads = "fast" (docs/limits.md says what it reads).',
-        )
-
-
-def shows_snapshots(conn: Connection) -> bool:
-    return fetch_values(conn, sql.SQL("SELECT pg_has_role('pg_read_all_stats', 'USAGE')")) == [True]
+    for f in check_exact_reads(migration.conn, migration.config.cutover.reads):
+        if f.status == "blocker":
+            raise RefusedError(f"[cutover] {f.detail}.", state=NOTHING_CHANGED, hint=f.hint)
 
 
 def unplanned_readers(conn: Connection, own: Sequence[int] = (), before: str | None = None) -> list[Blocker]:

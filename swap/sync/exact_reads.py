@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg import sql
-
+from swap.core.blockers import shows_snapshots
 from swap.core.errors import LockError
 from swap.core.lock_budget import LockBudget
 from swap.core.lock_retries import with_locks
@@ -47,7 +46,7 @@ def drop(migration: Migration, budget: LockBudget) -> None:
 def _older(migration: Migration) -> str:
     """Who still holds a snapshot of before the last exchange."""
     conn = migration.conn
-    if fetch_values(conn, sql.SQL("SELECT pg_has_role('pg_read_all_stats', 'USAGE')")) != [True]:
+    if not shows_snapshots(conn):
         return "this role may not see other sessions' snapshots (GRANT pg_monitor)"
     xid = migration.journal.attempts.exchanged_xid(migration.run.id)
     found = fetch_values(conn, load_sql("swap.sync", "older_readers.sql"), {"xid": xid})

@@ -17,8 +17,8 @@ import pytest
 from cutover.run import Outcome
 from swap.core.errors import LockError, RefusedError
 from swap.ddl.exact_reads import TRAPPED
-from tests.support.cycling import Cycle, Start
-from tests.support.migration import Session, background
+from tests.support.cycling import Cycle, Start, doctor
+from tests.support.migration import ROLES, Session, background
 from tests.support.servers import Connect, Database
 from tests.support.waiting import wait_for_lock_wait
 
@@ -99,9 +99,7 @@ def tried(reader: Reader, session: Session) -> int | str | None:
 def sees(connect: Connect, database: Database) -> Iterator[None]:
     """swap_owner sees other sessions' snapshots."""
     conn = connect(database.superuser)
-    conn.execute(
-        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'swap_owner') THEN CREATE ROLE swap_owner LOGIN; END IF; END $$"
-    )
+    conn.execute(ROLES)
     conn.execute("GRANT pg_monitor TO swap_owner")
     yield
     conn.execute("REVOKE pg_monitor FROM swap_owner")
@@ -153,6 +151,12 @@ class Held:
         for session in made.values() if old else ():
             session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         return made
+
+    def keeper(self) -> Session:
+        """Keeps the trap of every later exchange in place."""
+        session = self.connect(self.database.app)
+        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        return session
 
     def trap(self) -> int:
         row = self.look.execute("SELECT count(*) FROM pg_statistic_ext WHERE stxnamespace = 'swap'::regnamespace").fetchone()
@@ -231,13 +235,12 @@ def test_a_copy_that_waits_rolls_the_exchange_back(held: MakeHeld, copies: tuple
     before, text = copies
     session = h.connect(h.database.app)
     pid = session.info.backend_pid
-    if before:
-        session.execute(before.encode())
 
     def read() -> int | str | None:
         try:
-            if text.startswith("COPY"):
+            if not before:
                 return tried(copy(text), session)
+            session.execute(before.encode())
             session.execute(text.encode())
             return tried(READERS["plain"], session)
         finally:
@@ -268,31 +271,49 @@ def test_no_attempt_is_made_beside_a_dump(held: MakeHeld) -> None:
 
 
 def test_what_remains(held: MakeHeld) -> None:
-    """A session in a REPEATABLE READ transaction that shows no COPY yet may copy the table afterwards: docs/limits.md says so."""
+    """A session in a REPEATABLE READ transaction that shows no COPY yet may copy the table afterwards: docs/limits.md says so.
+    `finalize` takes the trap away, whatever snapshot keeps it."""
     h = held()
+    h.keeper()
     session = h.connect(h.database.app)
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
     with h.exchange("cutover"):
         session.execute("SELECT 1")
     assert tried(copy("COPY users TO STDOUT"), session) == 0
-
-
-def test_fast_takes_the_trap_of_an_earlier_exchange_away(held: MakeHeld) -> None:
-    h = held()
-    session = h.connect(h.database.app)
-    session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
-    h.cycle.cutover()
+    session.execute("ROLLBACK")
     assert h.trap() == 2
-    m = h.cycle.m
-    m.config = m.config.model_copy(update={"cutover": m.config.cutover.model_copy(update={"reads": "fast"})})
-    h.cycle.exchange("revert")
+    h.cycle.m.finalize()
     assert h.trap() == 0
-    assert tried(READERS["plain"], session) == 0
 
 
-def test_a_role_that_sees_no_snapshots_is_refused(start: Start) -> None:
-    cycle = start(SCHEMA, cutover={"reads": "exact"})
-    cycle.ready()
-    with pytest.raises(RefusedError, match="snapshots, and this role may not") as e:
-        cycle.exchange("cutover")
+def test_whatever_comes_next_takes_the_trap_away(held: MakeHeld) -> None:
+    """I4, H46: an exchange with `fast`, and `abort`, while a snapshot of before still keeps the trap in place."""
+    h = held()
+    m, session = h.cycle.m, h.keeper()
+
+    def exchange(kind: str, reads: str) -> None:
+        m.config = m.config.model_copy(update={"cutover": m.config.cutover.model_copy(update={"reads": reads})})
+        h.cycle.exchange(kind)
+        h.cycle.caught_up()
+        assert h.trap() == (2 if reads == "exact" else 0)
+
+    exchange("cutover", "exact")
+    exchange("revert", "fast")
+    exchange("cutover", "exact")
+    exchange("revert", "exact")
+    assert tried(READERS["plain"], session) == RETRY
+    h.keeper()
+    exchange("cutover", "exact")
+    exchange("revert", "exact")
+    h.cycle.abort()
+
+
+def test_a_role_that_sees_no_snapshots_is_refused(held: MakeHeld) -> None:
+    """I13: `doctor` says so before anything is built; the gate, where the right was taken away since."""
+    h = held()
+    h.look.execute("REVOKE pg_monitor FROM swap_owner")
+    assert [f.status for f in doctor(h.database, cutover={"reads": "exact"}) if f.name == "exact-reads"] == ["blocker"]
+    assert [f for f in doctor(h.database) if f.name == "exact-reads"] == []
+    with pytest.raises(RefusedError, match="snapshots of other sessions, and this role may not") as e:
+        h.cycle.exchange("cutover")
     assert "GRANT pg_monitor" in e.value.hint
