@@ -118,7 +118,8 @@ class Sync:
         take_over(m)
         release_keys(m)
         finish_exchange(m, wait=False)
-        release_reads(m)
+        if left := release_reads(m):
+            m.report.note(f"reads of older snapshots are told to retry for now: {left}")
         return self._follow()
 
     def _build(self) -> None:

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from statistics import median
 
 import psycopg
 import pytest
@@ -280,19 +281,24 @@ def test_readers_around_exchanges(
     cycle: Cycle = start(SCHEMA, cutover={"reads": reads, "max_attempts": 200, "lock_timeout_ms": 500})
     cycle.m.synced()
     standby = standby_of(server)
-    around, attempts = Around(Readers(server, database), reads), Counter[int]()
+    around, attempts, locked_ms = Around(Readers(server, database), reads), Counter[int](), list[float]()
     try:
         there = standby.conninfo(database.dbname)
         wait_until(lambda: _answers(there), what="the standby answers")
         with around.running(there):
             for n in range(EXCHANGES):
                 cycle.caught_up()
-                attempts[cycle.exchange("revert" if n % 2 else "cutover").attempts] += 1
+                outcome = cycle.exchange("revert" if n % 2 else "cutover")
+                attempts[outcome.attempts] += 1
+                locked_ms.append(outcome.locked_ms)
     finally:
         standby.stop()
         admin.execute("REVOKE pg_monitor FROM swap_owner")
     counts = "; ".join(f"{name} {dict(sorted(c.items()))}" for name, c in around.counts.items())
-    tell(f"reads = {reads}: {EXCHANGES} exchanges, attempts {dict(sorted(attempts.items()))}; {counts}")
+    tell(
+        f"reads = {reads}: {EXCHANGES} exchanges, attempts {dict(sorted(attempts.items()))},"
+        f" writes held {median(locked_ms):.0f} ms (median); {counts}"
+    )
     if reads == "exact":
         assert around.wrong == []
 
