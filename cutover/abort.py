@@ -10,6 +10,7 @@ from swap.ddl.teardown import abort_steps
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.state.missing import Begun
+from swap.sync.exact_reads import drop
 from swap.sync.logical.switch import forget_logical
 
 
@@ -30,6 +31,7 @@ def abort(migration: Migration) -> None:
         if run.phase is Phase.ABORTED:
             return
         older = drop_completing(run.plan, migration.journal.baseline(run.id) or ())
+        drop(migration, migration.budget)
         remove(migration, [*older, *abort_steps(run.plan)], Begun.ABORT)
         forget_logical(migration)
         with conn.transaction():

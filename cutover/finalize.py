@@ -12,6 +12,7 @@ from swap.ddl.teardown import finalize_steps
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.state.missing import Begun
+from swap.sync.exact_reads import drop
 from swap.sync.logical.switch import forget_logical
 
 
@@ -25,6 +26,7 @@ def finalize(migration: Migration, *, drop_legacy: bool) -> WhatGoes:
         first = run.phase is Phase.CUT_OVER  # afterwards a column of an old name is not ours
         found = check_finalize(migration, drop_legacy=drop_legacy, compat=first)
         older = drop_completing(run.plan, migration.journal.baseline(run.id) or ())
+        drop(migration, migration.budget)
         retired, *rest = finalize_steps(run.plan, drop_legacy=drop_legacy, compat=first)
         remove(migration, [retired, *older, *rest], Begun.FINALIZE)
         forget_logical(migration)

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from swap.core.blockers import HIDDEN, OWN, Blocker, Reason, query_of
+from swap.core.blockers import HIDDEN, OWN, Blocker, Reason, query_of, shows_snapshots
 from swap.core.connection import Connection
 from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName
@@ -106,8 +106,7 @@ def old_snapshots(migration: Migration) -> list[str]:
     conn, journal, run = migration.conn, migration.journal, migration.run
     if journal.step_done(run.id, SNAPSHOTS_GONE):
         return []
-    row = conn.execute("SELECT pg_has_role('pg_read_all_stats', 'USAGE')").fetchone()
-    if row and row[0]:
+    if shows_snapshots(conn):
         complete = {"complete": run.complete_xid or "0"}
         found = conn.cursor(row_factory=scalar_row).execute(load_sql("cutover", "old_snapshots.sql"), complete).fetchall()
     else:

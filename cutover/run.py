@@ -13,6 +13,7 @@ import psycopg
 from cutover.after_commit import after_commit
 from cutover.attempt_monitor import AttemptMonitor, Bystanders
 from cutover.clients import disconnect, refuse_clients
+from cutover.exact_reads import UnplannedReadersError, is_exact, refuse_unseen, unplanned_readers
 from cutover.final_drain import Uncompared, converge, refuse_touched_references
 from cutover.gates import Verified, check_gates, check_phase, refuse_forgotten
 from cutover.hold import HoldExceededError, without_collector
@@ -27,10 +28,13 @@ from swap.core.connection import Connection
 from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError, attach
 from swap.prepare.drift import redeployed, structure_now
 from swap.state.migration import Migration
+from swap.sync.exact_reads import release_reads
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
 from swap.sync.required_columns import required_keys
 from swap.sync.take_over import take_over
+
+OLDER = "; a COPY or a dump, whose snapshot is older than the exchange would be"
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class ExchangeCommand:
                 finish_exchange(m, wait=True, fill=False)
             roles = config.cutover.disconnect_clients
             refuse_clients(conn, roles)
+            refuse_unseen(m)
             check_gates(m)
             began = time.monotonic()
             taken = self.snapshot(m)
@@ -148,6 +153,8 @@ class ExchangeCommand:
                 return
             try:
                 finish_exchange(m, wait=True)
+                if left := release_reads(m):
+                    m.report.note(f"reads of older snapshots are still told to retry, until `swap sync` finds none: {left}")
             except LockError as e:
                 m.report.note(f"the follow-up is not finished: {e.message} `swap sync` finishes it")
 
@@ -161,7 +168,7 @@ class ExchangeCommand:
         for number in range(1, cut.max_attempts + 1):
             if m.stop.is_set():
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
-            in_the_way = [*obstacles(m), *map(Reason, no_room(conn, plan))]
+            in_the_way = [*obstacles(m), *map(Reason, no_room(conn, plan)), *self._unplanned(killer)]
             reason = Reason.join([*in_the_way, *self._still_there(met, killer)])
             if not (reason.text or compared):
                 refuse_touched_references(m, verified.snapshot, verified.watermark)
@@ -174,6 +181,7 @@ class ExchangeCommand:
                         with self.pooler.paused(), without_collector():
                             done = attempt(m, prepared, verified, uncompared, monitor, self.barrier)
                         self._note_ended(killer)
+                        self._tell_unplanned(done.xid)
                         return self._outcome(done, monitor.bystanders)
                     except UnknownOutcomeError as e:
                         return self._resolved(e.message, monitor.bystanders)
@@ -189,6 +197,8 @@ class ExchangeCommand:
                     except NotPausedError as e:
                         met = {h.transaction for h in holders(conn, plan)}
                         reason = Reason.join([Reason(str(e)), *Reason.of(sessions(conn, e.pids))])
+                    except UnplannedReadersError as e:
+                        reason = Reason.join(Reason.of(e.readers, OLDER))
                     except HoldExceededError:
                         reason = Reason(f"it would have held its locks longer than {cut.max_lock_hold_ms} ms")
                     finally:
@@ -212,6 +222,20 @@ class ExchangeCommand:
         for h in there:
             killer.consider(self._monitoring(), h.who)
         return Reason.of((h.who for h in there), "; still there, so no lock was asked for")
+
+    def _unplanned(self, killer: Killer) -> list[Reason]:
+        """Sessions that would read across the exchange without a plan, where reads are exact."""
+        readers = unplanned_readers(self.migration.conn) if is_exact(self.migration) else []
+        for reader in readers:
+            killer.consider(self._monitoring(), reader)
+        return Reason.of(readers, OLDER)
+
+    def _tell_unplanned(self, xid: str) -> None:
+        """Name those that began in the moment before the COMMIT."""
+        for reader in unplanned_readers(self.migration.conn, before=xid) if is_exact(self.migration) else []:
+            line = f"{reader} began in the moment of the {self.kind}: what it copies is of no one moment, so run it again"
+            self.migration.report.note(line)
+            self.migration.journal.event(self.migration.run.id, "unplanned", line)
 
     def _note_ended(self, killer: Killer) -> None:
         """Report and journal every session that was cancelled or terminated."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import psycopg
 
 from cutover.attempt_monitor import AttemptMonitor
+from cutover.exact_reads import UnplannedReadersError, is_exact, note_trap, raise_before, trap_script, unplanned_readers
 from cutover.final_drain import Uncompared, compare_touched, touched
 from cutover.gates import Verified, refuse_changed, refuse_rewritten, refuse_waiting
 from cutover.hold import Hold, HoldExceededError
@@ -48,14 +49,16 @@ def attempt(
     migration: Migration, prepared: PreparedExchange, verified: Verified, todo: Uncompared, monitor: AttemptMonitor,
     barrier: StreamBarrier | None = None,
 ) -> Exchanged:  # fmt: skip
-    """One attempt. Raises psycopg's lock errors, HoldExceededError, RefusedError (drift), DifferenceError,
+    """One attempt. Raises psycopg's lock errors, HoldExceededError, UnplannedReadersError, RefusedError (drift), DifferenceError,
     UnknownOutcomeError. After any of them nothing was changed; only after the last it is not known."""
     conn, config = migration.conn, migration.config
     wait_ms, hold_ms = config.cutover.lock_timeout_ms, config.cutover.max_lock_hold_ms
+    generation = raise_before(migration)
     conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
     hold: Hold | None = None
     try:
         xid = _journal(migration, prepared.exchange)
+        trapped = note_trap(migration)
         asked = time.monotonic()
         acquire(conn, prepared.locks, wait_ms, Hold.timers(hold_ms))
         hold = Hold(hold_ms)
@@ -69,11 +72,14 @@ def attempt(
             raise HoldExceededError
         to_compare = touched(migration, todo)
         drained = _drain(migration)
-        settle_locked(migration)
+        settled = settle_locked(migration)
         refuse_waiting(migration)
         compared = compare_touched(migration, to_compare)
-        conn.execute(hold.renewed(prepared.script))
+        trap = trap_script(migration, generation, drained=drained + settled > 0, trapped=trapped)
+        conn.execute(hold.renewed(b";\n".join(filter(None, [prepared.script, trap]))))
         hold.wait_for(monitor.flush)
+        if is_exact(migration):
+            _refuse_unplanned(conn, monitor)
         hold.check()
     except psycopg.errors.QueryCanceled:
         _rollback(conn)
@@ -101,6 +107,12 @@ def attempt(
         lock_wait_ms=(hold.granted - asked) * 1000, locked_ms=(done - hold.granted) * 1000, drained=drained, compared=compared,
         xid=xid,
     )  # fmt: skip
+
+
+def _refuse_unplanned(conn: Connection, monitor: AttemptMonitor) -> None:
+    """Raises UnplannedReadersError. Asked last, so that next to no time is left in which another one may come."""
+    if readers := unplanned_readers(conn, [monitor.session.info.backend_pid]):
+        raise UnplannedReadersError(readers)
 
 
 def _drain(migration: Migration) -> int:

@@ -11,4 +11,8 @@ SELECT s.stxrelid::bigint AS of_oid, n.nspname::text AS schema, s.stxname::text 
                  AND d.refclassid = 'pg_class'::regclass AND d.refobjid = s.stxrelid)) AND a.attnum > 0 ORDER BY a.attnum) AS columns
 FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
 WHERE s.stxrelid = ANY (%(oids)s::oid[])
+-- without the trap of an exchange (swap/ddl/exact_reads.py)
+AND NOT (s.stxname ~ '_reads_[0-9]+$' AND EXISTS (
+        SELECT FROM pg_depend xd JOIN pg_proc xp ON xp.oid = xd.refobjid AND xp.pronamespace = s.stxnamespace AND xp.proname ~ '_reads$'
+        WHERE xd.classid = 'pg_statistic_ext'::regclass AND xd.objid = s.oid AND xd.refclassid = 'pg_proc'::regclass))
 ORDER BY n.nspname, s.stxname

@@ -87,6 +87,10 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     UNION ALL
     SELECT format('statistics %I target=%s %s', xs.stxname, coalesce(xs.stxstattarget, -1), pg_get_statisticsobjdef(xs.oid))
     FROM pg_statistic_ext xs WHERE xs.stxrelid = c.oid
+    -- The trap of an exchange (swap/ddl/exact_reads.py) comes and goes.
+    AND NOT (xs.stxname ~ '_reads_[0-9]+$' AND EXISTS (
+        SELECT FROM pg_depend xd JOIN pg_proc xp ON xp.oid = xd.refobjid AND xp.pronamespace = xs.stxnamespace AND xp.proname ~ '_reads$'
+        WHERE xd.classid = 'pg_statistic_ext'::regclass AND xd.objid = xs.oid AND xd.refclassid = 'pg_proc'::regclass))
 ) x
 WHERE c.oid = ANY ({oids}::oid[])
 UNION ALL

@@ -7,7 +7,7 @@ from pathlib import Path
 from cutover.abort import abort, way_back
 from swap.cli.results import done
 from swap.cli.session import confirm, opened
-from swap.cli.statements import print_statements
+from swap.cli.statements import print_statements, trap
 from swap.core.errors import PhaseError
 from swap.ddl.teardown import abort_steps
 from swap.state.journal import Phase
@@ -19,7 +19,8 @@ def work(dsn: str | None, config: Path | None, *, dry_run: bool, yes: bool, as_j
         if run.phase in (Phase.CUT_OVER, Phase.FINALIZED):
             raise PhaseError(f"An abort is not possible: the run is {run.phase.public}.", hint=way_back(run.phase))
         if dry_run:
-            print_statements([st for step in abort_steps(run.plan) for st in step.statements], "swap abort", as_json=as_json)
+            statements = [*trap(s, run), *(st for step in abort_steps(run.plan) for st in step.statements)]
+            print_statements(statements, "swap abort", as_json=as_json)
             return
         if run.phase is not Phase.ABORTED:
             confirm(f"Remove {run.plan.shadow} and everything else swap added?", yes=yes)

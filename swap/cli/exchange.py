@@ -26,7 +26,8 @@ def override(s: Session, options: Mapping[str, object]) -> None:
 def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
     """Print the statements of the exchange, and run none."""
     turn = s.journal.capture.after_exchange(run.id, run.plan.tag)
-    statements = [*before_exchange(run.plan, run.direction), *exchange_statements(run.plan, kind, *turn)]
+    exact = s.config.cutover.reads == "exact"
+    statements = [*before_exchange(run.plan, run.direction), *exchange_statements(run.plan, kind, *turn, exact=exact)]
     print_statements(statements, f"swap {kind}", as_json=as_json)
 
 

@@ -8,7 +8,7 @@ from cutover.finalize import finalize
 from cutover.finalize_checks import check_finalize
 from swap.cli.results import done
 from swap.cli.session import confirm, opened
-from swap.cli.statements import print_statements
+from swap.cli.statements import print_statements, trap
 from swap.core.errors import PhaseError
 from swap.ddl.teardown import finalize_steps
 from swap.plan.model import Plan
@@ -28,7 +28,8 @@ def work(dsn: str | None, config: Path | None, *, drop_legacy: bool, dry_run: bo
         if dry_run:
             steps = finalize_steps(run.plan, drop_legacy=drop_legacy, compat=first)
             command = f"swap finalize{' --drop-legacy' if drop_legacy else ''}"
-            print_statements([st for step in steps for st in step.statements], command, as_json=as_json)
+            statements = [*trap(s, run), *(st for step in steps for st in step.statements)]
+            print_statements(statements, command, as_json=as_json)
             return
         if yes:
             s.report.note("; ".join(found.lines()))

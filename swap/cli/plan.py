@@ -21,8 +21,9 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
     with opened("plan", dsn, config) as s:
         the_plan = plan_of(s)
         then = "swap status" if s.run and active(s.run) else "swap prepare"
+        exact = s.config.cutover.reads == "exact"
         met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
-    phases = phases_of(the_plan)
+    phases = phases_of(the_plan, exact=exact)
     found = costs(the_plan.catalog, the_plan.all_references)
     estimate = {
         "rows": the_plan.source_table.rows_estimate,

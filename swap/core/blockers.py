@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import sql
 
 from swap.core.connection import Connection, Database
 from swap.core.errors import SwapError
 from swap.core.open_sessions import active
 from swap.core.printable import one_line
 from swap.core.report import Reporter
-from swap.core.rows import fetch, fetch_rows
+from swap.core.rows import fetch, fetch_rows, fetch_values
 from swap.core.session_settings import OWN_CLASS
 from swap.core.sql_text import load_sql
 
@@ -89,6 +90,11 @@ def blockers(conn: Connection, pid: int) -> list[Blocker]:
 def sessions(conn: Connection, pids: Sequence[int]) -> list[Blocker]:
     """The sessions of these processes; without those that are gone."""
     return fetch(conn, Blocker, load_sql("swap.core", "sessions.sql"), OWN | {"pids": list(pids)})
+
+
+def shows_snapshots(conn: Connection) -> bool:
+    """Whether the server shows this role which snapshots other sessions hold."""
+    return fetch_values(conn, sql.SQL("SELECT pg_has_role('pg_read_all_stats', 'USAGE')")) == [True]
 
 
 def progress(conn: Connection, pid: int) -> str:

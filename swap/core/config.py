@@ -137,6 +137,7 @@ class Cutover(_Section):
     max_lock_hold_ms: int = Field(2000, ge=50, le=600_000)
     kill_blockers: Literal["never", "idle-in-transaction", "all"] = "never"
     disconnect_clients: list[Name] = []
+    reads: Literal["exact", "fast"] = "fast"
 
 
 class Finalize(_Section):

@@ -15,6 +15,7 @@ from swap.ddl import capture, change_tables, fence, guards, shadow
 from swap.ddl.backfill import block_range, copy_rows, drop_queued, fill_compat, fill_identity, fill_reference, key_range
 from swap.ddl.columns import add_compat_column, add_identity, add_reference_column
 from swap.ddl.compat import compat_functions, reference_triggers
+from swap.ddl.exact_reads import drop_trap, set_trap
 from swap.ddl.exchange import closing_statements, exchange, lock_statements, opening_statements
 from swap.ddl.foreign_keys import validations
 from swap.ddl.functions import plan_again
@@ -205,8 +206,9 @@ def analyze(table: TableName, why: str) -> Statement:
     return Statement(sql.SQL("ANALYZE {}").format(table.sql), why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.MAINTENANCE)
 
 
-def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: int = 1) -> list[Statement]:
-    """What comes right before the locks, the locks, and the script of a cutover or a revert.
+def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: int = 1, *, exact: bool = False) -> list[Statement]:
+    """What comes right before the locks, the locks, and the script of a cutover or a revert. `exact`: with the trap for reads of older
+    snapshots.
 
     Between the two last run the drain, the comparison, and the journal's rows.
     """
@@ -215,8 +217,9 @@ def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: in
     locks = sql.SQL("; ").join(lock_statements(plan, kind))
     lock = Statement(locks, "everything involved, at once", plan.source, AX, kind=Kind.LOCK)
     after = Direction.REVERSE if ahead else Direction.FORWARD
+    trap = set_trap(plan, generation, raised=True) if exact else []
     opening = opening_statements(plan, after, table_no, generation)
-    return [*opening, lock, *script, *closing_statements(plan, after, generation), plan_again(plan)]
+    return [*opening, lock, *script, *closing_statements(plan, after, generation), plan_again(plan), *trap]
 
 
 def before_exchange(plan: Plan, direction: Direction) -> list[Statement]:
@@ -230,16 +233,17 @@ def _not_null(plan: Plan) -> list[Statement]:
     return [s for both in pending for s in both if s is not None]
 
 
-def phases(plan: Plan) -> list[tuple[str, list[Statement]]]:
-    """Every statement that will run or may run, phase by phase."""
+def phases(plan: Plan, *, exact: bool = False) -> list[tuple[str, list[Statement]]]:
+    """Every statement that will run or may run, phase by phase. `exact`: where reads across an exchange are."""
+    released = drop_trap(plan) if exact else []
     return [
         ("prepare", [*statements_of(prepare_steps(plan))]),
         ("backfill", [*statements_of(backfill_tasks(plan))]),
         ("build", [*statements_of(build_tasks(plan))]),
         ("references", [*statements_of(reference_tasks(plan))]),
-        ("cutover", [*before_exchange(plan, Direction.FORWARD), *exchange_statements(plan, "cutover")]),
-        ("validate", [*_not_null(plan), *validations(plan)]),
-        ("revert", [*before_exchange(plan, Direction.REVERSE), *exchange_statements(plan, "revert")]),
+        ("cutover", [*before_exchange(plan, Direction.FORWARD), *exchange_statements(plan, "cutover", exact=exact)]),
+        ("validate", [*_not_null(plan), *validations(plan), *released]),
+        ("revert", [*before_exchange(plan, Direction.REVERSE), *exchange_statements(plan, "revert", exact=exact)]),
         ("finalize", [*statements_of(finalize_steps(plan, drop_legacy=False))]),
         ("abort", [*statements_of(abort_steps(plan))]),
     ]

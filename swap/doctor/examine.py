@@ -20,6 +20,7 @@ from swap.doctor.accept import refuse, with_accepted
 from swap.doctor.before_run import SCAN_TIMEOUT_MS, Options, TrialBuild, check_before_run
 from swap.doctor.clients import check_clients
 from swap.doctor.during_run import check_during_run
+from swap.doctor.exact_reads import check_exact_reads
 from swap.doctor.finding import Finding
 from swap.doctor.pooler import check_pooler
 from swap.doctor.replication import check_slots
@@ -70,6 +71,7 @@ def _examine(conn: Connection, config: Config, options: Options) -> list[Finding
         *state.findings,
         *check_pooler(config, conn),
         *check_clients(conn, config.cutover.disconnect_clients),
+        *check_exact_reads(conn, config.cutover.reads),
     ]
     if run is None:
         found += check_before_run(conn, config, server, options, state)

@@ -44,6 +44,7 @@ COMMENTS = {
     "max_lock_hold_ms": "past this a cutover rolls back and is tried again",
     "kill_blockers": "never | idle-in-transaction | all: sessions that `cutover` may end",
     "disconnect_clients": "roles whose idle sessions end after the exchange",
+    "reads": "fast | exact: reads whose snapshot is older than the exchange are told to retry",
 }
 
 

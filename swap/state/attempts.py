@@ -75,6 +75,13 @@ class Attempts:
             return found
         return replace(found, locked_ms=times["locked_ms"], lock_wait_ms=times["lock_wait_ms"])
 
+    def exchanged_xid(self, run_id: int) -> str | None:
+        """The transaction of the last exchange. None where its id is another server's."""
+        a = self._table
+        query = sa.select(a.c.xid).where(a.c.run_id == run_id, a.c.outcome == "committed")
+        found = self._store.value(query.order_by(a.c.id.desc()).limit(1))
+        return None if found is None else str(found)
+
     def exchanged_s(self, run_id: int) -> float | None:
         """How long ago that was, by the server's clock."""
         a = self._table

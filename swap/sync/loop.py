@@ -17,6 +17,7 @@ from swap.sync.backlog_trend import BacklogTrend
 from swap.sync.build import Builder
 from swap.sync.change_queue import ChangeQueue, current_snapshot
 from swap.sync.control import Control, Interrupted
+from swap.sync.exact_reads import release_reads
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
 from swap.sync.replay import BATCH, Replayed, replay, replay_all
@@ -27,6 +28,7 @@ from swap.sync.throttle import replica_lag
 
 IDLE_S = 0.1
 HOUSEKEEPING_S = 1.0
+RELEASE_S = 10.0  # readers queue behind each try
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ class Sync:
         take_over(m)
         release_keys(m)
         finish_exchange(m, wait=False)
+        if left := release_reads(m):
+            m.report.note(f"reads of older snapshots are told to retry for now: {left}")
         return self._follow()
 
     def _build(self) -> None:
@@ -149,7 +153,7 @@ class Sync:
             self.migration.report.progress("replay", taken, None, f"changes ({rate:,.0f}/s)")
 
     def _follow(self) -> SyncResult:
-        m, kept_house = self.migration, 0.0
+        m, kept_house, released = self.migration, 0.0, time.monotonic()
         while True:
             self.control.gate()
             result = self._replay()
@@ -164,6 +168,9 @@ class Sync:
                     refuse_missing(m.journal, m.run)  # without a write nothing else would notice
                     rotate(m)
                     m.reload()
+                    if time.monotonic() - released > RELEASE_S:
+                        release_reads(m)
+                        released = time.monotonic()
                 m.stop.wait(IDLE_S)
 
     def _watch_backlog(self, *, complete: bool) -> None:

@@ -1,0 +1,93 @@
+"""The trap that makes a read retry if its snapshot is older than the last exchange: `[cutover] reads = "exact"` (H70).
+
+A table has no trigger for reads. But the planner folds a function that is labelled IMMUTABLE wherever it meets one, also in the
+extended statistics of the tables that it plans for. So statistics over such a function are a trigger for planning: catalog
+only, and no statement of the application changes.
+
+Statistics are created and dropped under ACCESS EXCLUSIVE. DROP STATISTICS itself takes less, and then a session that plans for
+the table at that moment may fail (seen on 18: "cache lookup failed for statistics object", 8 of 225 new sessions, with 183 drops).
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from swap.core.names import TableName
+from swap.core.sql_text import Query, anonymous, load_sql
+from swap.core.statement import Kind, Statement, Verb
+from swap.plan.model import Plan
+
+TRAPPED = "reads of older snapshots are told to retry"
+"""The journal's row that says that the trap is there."""
+
+
+def trapped_tables(plan: Plan) -> dict[TableName, str]:
+    """The tables of the application that change at an exchange, each with a column that it has before and after."""
+    columns = {r.table: r.columns.column for r in reversed(plan.references)}
+    return {t.name: plan.key if t.is_source else t.key[0] for t in plan.swapped} | columns
+
+
+def raise_generation(plan: Plan) -> Query:
+    """Raise the generation of reads by one. Returns it. A snapshot that shows it shows everything that replay had committed."""
+    return sql.SQL(
+        "INSERT INTO {fence} AS f (tag, generation) VALUES ({tag}, 1)"
+        " ON CONFLICT (tag) DO UPDATE SET generation = f.generation + 1 RETURNING generation"
+    ).format(fence=_fence(plan), tag=_tag(plan))
+
+
+def set_trap(plan: Plan, generation: int, *, raised: bool) -> list[Statement]:
+    """From now on a read whose snapshot does not show `generation` is told to retry. `raised`: this transaction raises it.
+
+    Under the exchange's lock, when the tables have their new names."""
+    name = _name(plan)
+    function = sql.SQL(
+        "CREATE OR REPLACE FUNCTION {name}() RETURNS boolean LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER AS {body};"
+        " REVOKE ALL ON FUNCTION {name}() FROM PUBLIC; {bare}; GRANT EXECUTE ON FUNCTION {name}() TO PUBLIC"
+    ).format(
+        name=name.sql, body=sql.Literal(_body(plan, generation)),
+        bare=anonymous(load_sql("swap.ddl", "bare_routine.sql").format(routine=sql.Literal(name.sql.as_string(None) + "()"))),
+    )  # fmt: skip
+    why = "reads of older snapshots are told to retry"
+    out = [Statement(raise_generation(plan), "snapshots of before the exchange are older", kind=Kind.CAPTURE)] if raised else []
+    out += [*_drop_statistics(plan), Statement(function, why, kind=Kind.CAPTURE, verb=Verb.CREATE)]
+    create = sql.SQL("CREATE STATISTICS {} ON (({} IS NULL) OPERATOR(pg_catalog.=) {}()) FROM {}")
+    for number, (table, column) in enumerate(trapped_tables(plan).items()):
+        text = create.format(_statistics(plan, number), sql.Identifier(column), name.sql, table.sql)
+        out.append(Statement(text, why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.CAPTURE, verb=Verb.CREATE))
+    return out
+
+
+def drop_trap(plan: Plan) -> list[Statement]:
+    """Under ACCESS EXCLUSIVE on every trapped table."""
+    drop = sql.SQL("DROP FUNCTION IF EXISTS {}()").format(_name(plan).sql)
+    return [*_drop_statistics(plan), Statement(drop, "nothing calls it any more", kind=Kind.CAPTURE, verb=Verb.DROP)]
+
+
+def _drop_statistics(plan: Plan) -> list[Statement]:
+    drop, why = sql.SQL("DROP STATISTICS IF EXISTS {}"), "the trap of an exchange"
+    return [
+        Statement(drop.format(_statistics(plan, number)), why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.CAPTURE, verb=Verb.DROP)
+        for number, table in enumerate(trapped_tables(plan))
+    ]
+
+
+def _body(plan: Plan, generation: int) -> str:
+    body = load_sql("swap.ddl", "exact_reads.sql")
+    return body.format(generation=sql.Literal(generation), fence=_fence(plan), tag=_tag(plan)).as_string(None)
+
+
+def _fence(plan: Plan) -> sql.Identifier:
+    return sql.Identifier(plan.state_schema, "fence")
+
+
+def _tag(plan: Plan) -> sql.Literal:
+    """Of the row beside the fence's own: the generation of writes is under the tag itself."""
+    return sql.Literal(-plan.tag)
+
+
+def _name(plan: Plan) -> TableName:
+    return plan.state("reads")
+
+
+def _statistics(plan: Plan, number: int) -> sql.Identifier:
+    return plan.state(f"reads_{number}").sql

@@ -1,0 +1,53 @@
+"""Takes the trap of an exchange away when no snapshot of before it is left (swap/ddl/exact_reads.py)."""
+
+from __future__ import annotations
+
+from swap.core.blockers import shows_snapshots
+from swap.core.errors import LockError
+from swap.core.lock_budget import LockBudget
+from swap.core.lock_retries import with_locks
+from swap.core.rows import fetch_values
+from swap.core.sql_text import load_sql
+from swap.core.statement import AX, script
+from swap.ddl.exact_reads import TRAPPED, drop_trap, trapped_tables
+from swap.prepare.drift import table_oids
+from swap.state.migration import Migration
+
+
+def release_reads(migration: Migration) -> str:
+    """Try once. Returns why the trap is still there; empty when it is gone.
+
+    ACCESS EXCLUSIVE on the tables for an instant, and `lock_timeout_ms` at most until then."""
+    journal, run = migration.journal, migration.run
+    if not journal.step_done(run.id, TRAPPED):
+        return ""
+    if older := _older(migration):
+        return older
+    try:
+        drop(migration, LockBudget(migration.budget.lock_timeout_ms, 1))
+    except LockError as e:
+        return e.message
+    return ""
+
+
+def drop(migration: Migration, budget: LockBudget) -> None:
+    """Drop the trap, whatever snapshots there are. Does nothing where there is none. Raises LockError."""
+    conn, plan = migration.conn, migration.plan
+    if not migration.journal.step_done(migration.run.id, TRAPPED):
+        return
+
+    def body() -> None:
+        conn.execute(script(drop_trap(plan)))
+        migration.journal.forget_step(migration.run.id, TRAPPED)
+
+    with_locks(conn, [t for t in trapped_tables(plan) if table_oids(conn, [t])], AX, budget, body)
+
+
+def _older(migration: Migration) -> str:
+    """Who still holds a snapshot of before the last exchange."""
+    conn = migration.conn
+    if not shows_snapshots(conn):
+        return "this role may not see other sessions' snapshots (GRANT pg_monitor)"
+    xid = migration.journal.attempts.exchanged_xid(migration.run.id)
+    found = fetch_values(conn, load_sql("swap.sync", "older_readers.sql"), {"xid": xid})
+    return "; ".join(found)
