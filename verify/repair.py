@@ -17,6 +17,7 @@ from psycopg import sql
 from swap.catalog.load import load_tables
 from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import may_set
+from swap.core.errors import LockError
 from swap.core.lock_retries import with_lock_retries
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.ddl.change_tables import queue_keys, queue_rows
@@ -31,6 +32,7 @@ from verify.references import ReferencePair, reference_pairs
 from verify.report import Report, RowDifference
 from verify.table_files import table_files
 
+ROWS = 5000  # of one transaction
 KEPT = "What was mended before stays, and the journal does not know of it: another verification does."
 
 
@@ -71,7 +73,16 @@ def repairable(plan: Plan, differences: Iterable[RowDifference]) -> Repairable:
     return keys
 
 
-def reference_repairs(m: Migration, report: Report) -> list[tuple[ReferencePair, Query]]:
+@dataclass(frozen=True)
+class Mend:
+    """`update`: mends some rows of one reference, those that no other session holds; `left`: counts them."""
+
+    pair: ReferencePair
+    update: Query
+    left: Query
+
+
+def reference_repairs(m: Migration, report: Report) -> list[Mend]:
     """The statements that mend the references of which the report lists a row. A dry run prints them."""
     wrong = {(d.table, d.columns) for d in report.findings if d.kind == "mapping"}
     heaps = [h.name for r in m.plan.references for h in m.plan.catalog.table(r.table).heaps]
@@ -81,10 +92,10 @@ def reference_repairs(m: Migration, report: Report) -> list[tuple[ReferencePair,
         return []
     pairs = reference_pairs(m.plan, m.direction, tables)
     named = [p for p in pairs if (str(p.table), (p.integer, p.uuid)) in wrong]
-    return [(p, s) for p in named for s in _mend(p, m.direction)]
+    return [mend for p in named for mend in _mends(p, m.direction)]
 
 
-def _mend(pair: ReferencePair, direction: Direction) -> list[Query]:
+def _mends(pair: ReferencePair, direction: Direction) -> list[Mend]:
     """First what the leading side says; then, where that is NULL, what the other says."""
     integer, uuid = (pair.integer, pair.live_integer), (pair.uuid, pair.live_uuid)
     leading, following = (integer, uuid) if direction is Direction.FORWARD else (uuid, integer)
@@ -95,18 +106,28 @@ def _mend(pair: ReferencePair, direction: Direction) -> list[Query]:
     ]
 
 
-def _statement(pair: ReferencePair, leader: tuple[str, str], follower: tuple[str, str], applies: sql.Composable) -> Query:
-    return load_sql("verify", "repair_reference.sql").format(
+def _statement(pair: ReferencePair, leader: tuple[str, str], follower: tuple[str, str], applies: sql.Composable) -> Mend:
+    live_leader, live_follower = sql.Identifier("l", leader[1]), sql.Identifier("l", follower[1])
+    names = {
+        n: sql.Identifier(pair.table.schema, pair.table.name, c) for n, c in (("leader", leader[0]), ("follower", follower[0]))
+    }
+    # Over the bare table, so that no column name in the reference's `where` is ambiguous.
+    wrong = sql.SQL(
+        "({applies}) AND EXISTS (SELECT FROM ONLY {live} l WHERE {live_leader} OPERATOR(pg_catalog.=) {leader}"
+        " AND ({follower} OPERATOR(pg_catalog.=) {live_follower}) IS NOT TRUE)"
+    ).format(applies=applies, live=pair.live.sql, live_leader=live_leader, live_follower=live_follower, **names)
+    update = load_sql("verify", "repair_reference.sql").format(
         table=pair.table.sql, live=pair.live.sql, leader=sql.Identifier(leader[0]), live_leader=sql.Identifier(leader[1]),
-        follower=sql.Identifier(follower[0]), live_follower=sql.Identifier(follower[1]), applies=applies,
+        follower=sql.Identifier(follower[0]), live_follower=sql.Identifier(follower[1]), wrong=wrong, limit=sql.Literal(ROWS),
     )  # fmt: skip
+    return Mend(pair, update, sql.SQL("SELECT count(*) FROM ONLY {} WHERE {}").format(pair.table.sql, wrong))
 
 
 def repair(m: Migration, report: Report) -> Repaired:
     """Queue the keys that differ, mend the references, and note it on the verification's row.
 
     Replay cannot tell the two rows of a key that is there twice apart. Such a key differs until the surplus row is gone. The rows of
-    a reference are locked as the backfill locks them: an attempt waits no longer than `lock_timeout_ms`. Raises LockError.
+    a reference are mended in small transactions, none of which waits for a row (H62). Raises LockError where others keep some.
     """
     keys = repairable(m.plan, report.findings)
     number = sum(map(len, keys.values()))
@@ -114,22 +135,41 @@ def repair(m: Migration, report: Report) -> Repaired:
         with m.conn.transaction():
             m.conn.execute(repair_statement(m.plan, keys))
             _note(m, report, f"{number} keys queued for replay")
-    rows = sum(_mended(m, report, pair, statement) for pair, statement in reference_repairs(m, report))
-    return Repaired(number, rows)
+    return Repaired(number, sum(_mended(m, report, mend) for mend in reference_repairs(m, report)))
 
 
-def _mended(m: Migration, report: Report, pair: ReferencePair, statement: Query) -> int:
-    quiet = SUPPRESS if may_set(m.conn, "session_replication_role") else "SELECT"
+def _mended(m: Migration, report: Report, mend: Mend) -> int:
+    rows, left = 0, _count(m, mend)
+    for tried in range(m.budget.max_attempts + 1):
+        if tried and left:
+            m.report.waiting(f"{mend.pair.label}: others hold rows that are to be mended")
+            m.stop.wait(m.budget.lock_timeout_ms / 1000)
+        while left > 0 and (
+            some := with_lock_retries(m.conn, [], f"lock on {mend.pair.table}", m.budget, lambda: _some(m, report, mend))
+        ):
+            rows, left = rows + some, left - some
+        left = _count(m, mend)
+        m.report.waiting("")
+        if not left:
+            return rows
+    raise LockError(
+        f"{left} rows of {mend.pair.table} are still to be mended: other sessions hold them, or a trigger changes them back.",
+        state=KEPT,
+    )
 
-    def body() -> int:
-        m.conn.execute(verbatim(quiet))
-        with explained(f"Rows of {pair.table} could not be mended", KEPT):
-            count = execute_as_application(m.conn, statement, m.plan.settings)
-        if count:
-            _note(m, report, f"{count} rows of {pair.label} mended")
-        return count
 
-    return with_lock_retries(m.conn, [], f"lock on rows of {pair.table}", m.budget, body)
+def _count(m: Migration, mend: Mend) -> int:
+    row = m.conn.execute(mend.left).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _some(m: Migration, report: Report, mend: Mend) -> int:
+    m.conn.execute(verbatim(SUPPRESS if may_set(m.conn, "session_replication_role") else "SELECT"))
+    with explained(f"Rows of {mend.pair.table} could not be mended", KEPT):
+        count = execute_as_application(m.conn, mend.update, m.plan.settings)
+    if count:
+        _note(m, report, f"{count} rows of {mend.pair.label} mended")
+    return count
 
 
 def _note(m: Migration, report: Report, what: str) -> None:

@@ -122,7 +122,7 @@ def _repair(s: Session, run: Run, result: Report, *, dry_run: bool) -> dict[str,
     keys = repairable(run.plan, result.findings)
     why = "the keys are replayed like any changed key"
     found: list[tuple[Query, str]] = [(repair_statement(run.plan, keys), why)] if keys else []
-    found += [(text, f"the other side of {pair.label} follows the one that leads") for pair, text in reference_repairs(m, result)]
+    found += [(r.update, f"the other side of {r.pair.label} follows the one that leads") for r in reference_repairs(m, result)]
     statements = [{"sql": text.as_string(s.journal.conn).strip() + ";", "why": reason} for text, reason in found]
     return {"repaired": 0, "references_repaired": 0, "statements": statements}
 

@@ -167,7 +167,7 @@ def reference_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
             why = "per range of heap blocks: rows without their uuid"
             tasks.append(FillReference(ref, heap.name, (Statement(fill, why, heap.name, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
         if ref.columns.compat_column:
-            fill = fill_compat(ref.columns, LOW, HIGH)
+            fill = fill_compat(plan, ref, LOW, HIGH)
             why = "per range of heap blocks: the uuid's second name"
             tasks.append(FillCompat(ref, (Statement(fill, why, ref.table, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
         indexes = tuple(reference_indexes(ref))

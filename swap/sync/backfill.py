@@ -10,10 +10,10 @@ another file, so each range looks at the file's number under the lock that it ho
 a column by blocks (`BackfillTask.heap`): with another file it begins again, and the file's number is in the name of its ranges in the
 journal.
 
-Tasks that fill a column of an application's table do lock its rows. So they wait for a row that another session holds no
-longer than `lock_timeout_ms`; then they give the range back and try it again after a pause. Without that, an application's
-transaction that stays open would keep every row of the range from all others for as long. And of two that wait for each
-other, the server ends the one that notices first, which may be the application's (I1): after deadlock_timeout, a second.
+Tasks that fill a column of an application's table do lock its rows. So a range passes by a row that another session holds,
+commits, and is tried again after a pause, when all others are done: it never waits for a row while it holds some (H62). If it
+waited, the application's transactions would queue for its rows; and of two that wait for each other, the server ends the one
+that notices first, which may be the application's (I1): after deadlock_timeout, a second.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from swap.core.sql_text import Query, verbatim
 from swap.state.chunks import OF_FILE, Chunk
 from swap.state.migration import Migration
 from swap.sync.control import Control, Interrupted
+from swap.sync.range_bounds import file_number
 
 PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
 RESUMES = "What was committed before stays; `swap sync` goes on from there."
@@ -46,7 +47,8 @@ class BackfillTask:
     """A table to work through in ranges. `unit`: what a range counts, keys or heap blocks. `name`: of its journal rows.
 
     `bound(conn)`: (first, last) of the whole task or None when empty; `cut(conn, low, size)`: the last of the
-    range that begins at `low`; `statement(low, high)`: the SQL of a range; `first(low, high)`: what runs before it.
+    range that begins at `low`; `statement(low, high)`: the SQL of a range; `first(low, high)`: what runs before it; `left(low, high)`:
+    whether it has passed rows by.
     `unmoved(conn)`: whether the rows are still where they were when the task began. `heap`: of a task that begins again by itself where
     they are not.
     """
@@ -60,69 +62,9 @@ class BackfillTask:
     setup: str = "SELECT"
     total_rows: int | None = None
     first: Callable[[sql.Composable, sql.Composable], Query] | None = None
+    left: Callable[[sql.Composable, sql.Composable], Query] | None = None
     unmoved: Callable[[Connection], bool] | None = None
     heap: TableName | None = None
-
-
-def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, int] | None]:
-    """Smallest and largest key: two index probes."""
-
-    def bound(conn: Connection) -> tuple[int, int] | None:
-        k = sql.Identifier(key)
-        ((first, last),) = conn.execute(sql.SQL("SELECT min({}), max({}) FROM ONLY {}").format(k, k, table.sql)).fetchall()
-        return None if first is None else (first, last)
-
-    return bound
-
-
-def key_cut(table: TableName, key: str) -> Callable[[Connection, int, int, int], int]:
-    """The key that ends a range of about `size` rows: an index-only scan of that many entries."""
-
-    def cut(conn: Connection, low: int, size: int, last: int) -> int:
-        k = sql.Identifier(key)
-        row = conn.execute(
-            sql.SQL("SELECT {k} FROM ONLY {t} WHERE {k} >= {low} AND {k} <= {last} ORDER BY {k} OFFSET {n} LIMIT 1").format(
-                k=k, t=table.sql, low=sql.Literal(low), last=sql.Literal(last), n=sql.Literal(size - 1)
-            )
-        ).fetchone()
-        return last if row is None else int(row[0])
-
-    return cut
-
-
-def block_bound(table: TableName) -> Callable[[Connection], tuple[int, int] | None]:
-    """All heap blocks the table has now; later ones hold only rows the guard has filled."""
-
-    def bound(conn: Connection) -> tuple[int, int] | None:
-        row = conn.execute(
-            "SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint FROM pg_class c"
-            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
-            [table.schema, table.name],
-        ).fetchone()
-        return (0, int(row[0]) - 1) if row and row[0] else None
-
-    return bound
-
-
-def file_number(conn: Connection, table: TableName) -> int:
-    """The number of the file that holds the rows. A command that moves rows without changing them writes another file."""
-    row = conn.execute(
-        "SELECT pg_relation_filenode(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relname = %s",
-        [table.schema, table.name],
-    ).fetchone()
-    return int(row[0]) if row and row[0] else 0
-
-
-def block_cut(_conn: Connection, low: int, size: int, last: int) -> int:
-    return min(last, low + size - 1)
-
-
-def tid(block: sql.Composable, *, after: bool = False) -> sql.Composable:
-    """The first tid of a heap block (or of the one after it), for a range over ctid."""
-    plus = sql.SQL(" OPERATOR(pg_catalog.+) 1" if after else "")
-    text = "('(' OPERATOR(pg_catalog.||) ({}{})::pg_catalog.text OPERATOR(pg_catalog.||) ',0)')"
-    return sql.SQL(text).format(block, plus)
 
 
 class Backfill:
@@ -141,6 +83,9 @@ class Backfill:
         self.next_low: int | None = None
         self.number = 0
         self.todo: list[Chunk] = []
+        self.again: list[Chunk] = []  # ranges of which other sessions held rows
+        self.tried: dict[int, int] = {}  # how often, by the range's number
+        self.written: dict[int, int] = {}  # rows that such a range has written so far
         self.part = task.name  # of the journal's rows
         self.file: int | None = None
 
@@ -202,7 +147,7 @@ class Backfill:
             if self.todo:
                 return self.todo.pop()
             if self.last is None or self.next_low is None or self.next_low > self.last:
-                return None
+                return self.again.pop(0) if self.again else None
             low = self.next_low
             high = self.task.cut(migration.conn, low, self.size, self.last)
             self.number += 1
@@ -215,7 +160,6 @@ class Backfill:
         with self.migration.database.session(self.task.name) as conn:
             conn.execute("SET synchronous_commit = off")  # data and its journal row are lost or kept together
             migration = self.migration.on(conn)
-            refused = 0
             while True:
                 while self.control.hold and self.control.hold != "handover" and not self.migration.stop.is_set():
                     self.migration.stop.wait(0.1)
@@ -226,18 +170,30 @@ class Backfill:
                 claim = self._claim(migration)
                 if claim is None:
                     return
+                self._pause(claim)
                 try:
-                    self._range(migration, claim)
-                    refused, self.held_up = 0, ""
-                except RETRIED:
-                    refused += 1
-                    with self.lock:
-                        self.todo.append(claim)
-                    self.held_up = f"{self.task.name}: others hold rows of a range for longer than {self.wait_ms} ms"
-                    self.migration.stop.wait(min(MAX_PAUSE_S, PAUSE_S * 2**refused) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                    held = self._range(migration, claim)
+                except RETRIED:  # of what the application's own triggers ask for
+                    held = True
+                self._done(claim, held=held)
 
-    def _range(self, migration: Migration, claim: Chunk) -> None:
-        conn = migration.conn
+    def _pause(self, claim: Chunk) -> None:
+        """Before a range is tried again."""
+        if tried := self.tried.get(claim.number, 0):
+            self.held_up = f"{self.task.name}: others hold rows of a range"
+            self.migration.stop.wait(min(MAX_PAUSE_S, PAUSE_S * 2**tried) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+    def _done(self, claim: Chunk, *, held: bool) -> None:
+        with self.lock:
+            if held:
+                self.tried[claim.number] = self.tried.get(claim.number, 0) + 1
+                self.again.append(claim)
+            else:
+                self.held_up = ""
+
+    def _range(self, migration: Migration, claim: Chunk) -> bool:
+        """Returns whether other sessions hold rows of it: then what was written is committed, and the range is not done."""
+        conn, held = migration.conn, False
         began = time.monotonic()
         with conn.transaction():
             conn.execute(sql.SQL("; ").join([local_timeout("lock_timeout", self.wait_ms), verbatim(self.task.setup)]))
@@ -250,17 +206,27 @@ class Backfill:
             if self._has_moved(conn):
                 self.moved = True
                 raise psycopg.Rollback
+            held = self._passed_by(conn, low, high)
+            count += self.written.get(claim.number, 0)
             conn.execute(local_timeout("lock_timeout", 0))  # a killed worker's session may still hold the journal's row
-            if not migration.journal.chunks.finish(migration.run.id, self.part, claim.number, count):
+            if not held and not migration.journal.chunks.finish(migration.run.id, self.part, claim.number, count):
                 raise psycopg.Rollback
         if self.moved:
-            return
+            return False
         elapsed_ms = (time.monotonic() - began) * 1000
+        if held:
+            self.written[claim.number] = count
+            return True
         with self.lock:
             self.rows += count
             self.size = next_size(self.size, elapsed_ms, migration.config.sync.chunk_target_ms, self.task.first_size)
             self.covered += claim.width
         self._say()
+        return False
+
+    def _passed_by(self, conn: Connection, low: sql.Composable, high: sql.Composable) -> bool:
+        row = conn.execute(self.task.left(low, high)).fetchone() if self.task.left else None
+        return bool(row and row[0])
 
     def _has_moved(self, conn: Connection) -> bool:
         if self.task.heap is not None:

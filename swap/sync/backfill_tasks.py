@@ -15,13 +15,24 @@ from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.planner_settings import NESTED_LOOPS
 from swap.core.sql_text import Query
-from swap.ddl.backfill import block_range, copy_rows, fill_compat, fill_identity, fill_reference, key_range
+from swap.ddl.backfill import (
+    block_range,
+    compat_left,
+    copy_rows,
+    fill_compat,
+    fill_identity,
+    fill_reference,
+    identity_left,
+    key_range,
+    reference_left,
+)
 from swap.ddl.pairs import note_orphans
 from swap.ddl.waiting import note_waiting
 from swap.plan.direction import TableMapping, forward
 from swap.plan.model import Plan, ReferencePlan, SwappedTable
 from swap.plan.unresolved import certain, uncertain
-from swap.sync.backfill import BackfillTask, block_bound, block_cut, file_number, key_bound, key_cut, tid
+from swap.sync.backfill import BackfillTask
+from swap.sync.range_bounds import block_bound, block_cut, file_number, key_bound, key_cut, tid
 
 ROWS, BLOCKS = 5_000, 500
 RangeStatement = Callable[[sql.Composable, sql.Composable], Query]
@@ -80,33 +91,48 @@ def _waiting(plan: Plan, mapping: TableMapping, within: RangeStatement) -> Range
 
 def identity_task(plan: Plan, setup: str) -> BackfillTask:
     """The uuid that the source keeps beside its key."""
-    return _of_blocks("identity", plan.source, lambda low, high: fill_identity(plan, low, high), setup)
+
+    def fill(low: sql.Composable, high: sql.Composable) -> Query:
+        return fill_identity(plan, low, high)
+
+    return _of_blocks("identity", plan.source, fill, lambda low, high: identity_left(plan, low, high), setup)
 
 
 def reference_task(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) -> BackfillTask:
     """A reference's uuid, in one of its heaps: a partitioned table has several. Rows whose parent is not there are noted, where no
     foreign key says that there are none."""
-    name = f"{heap}.{ref.columns.uuid_column}"
-    task = _of_blocks(name, heap, lambda low, high: fill_reference(plan, ref, low, high, heap), f"{setup}; {NESTED_LOOPS}")
+
+    def fill(low: sql.Composable, high: sql.Composable) -> Query:
+        return fill_reference(plan, ref, low, high, heap)
+
+    def left(low: sql.Composable, high: sql.Composable) -> Query:
+        return reference_left(plan, ref, low, high, heap)
+
+    task = _of_blocks(f"{heap}.{ref.columns.uuid_column}", heap, fill, left, f"{setup}; {NESTED_LOOPS}")
     if certain(plan, ref.table, ref.columns.column):
         return task
     return replace(task, first=lambda low, high: note_orphans(plan, ref.columns, heap, tid(low), tid(high, after=True)))
 
 
-def compat_task(ref: ReferencePlan, setup: str) -> BackfillTask:
+def compat_task(plan: Plan, ref: ReferencePlan, setup: str) -> BackfillTask:
     """The compat column of a reference."""
+
+    def fill(low: sql.Composable, high: sql.Composable) -> Query:
+        return fill_compat(plan, ref, low, high)
+
     name = f"{ref.table}.{ref.columns.compat_column}"
-    return _of_blocks(name, ref.table, lambda low, high: fill_compat(ref.columns, low, high), setup)
+    return _of_blocks(name, ref.table, fill, lambda low, high: compat_left(ref, low, high), setup)
 
 
-def _of_blocks(name: str, heap: TableName, fill: RangeStatement, setup: str) -> BackfillTask:
-    """Range by range of heap blocks. `fill(low, high)`: from the tid `low` to before `high`."""
+def _of_blocks(name: str, heap: TableName, fill: RangeStatement, left: RangeStatement, setup: str) -> BackfillTask:
+    """Range by range of heap blocks. `fill(low, high)`, `left(low, high)`: from the tid `low` to before `high`."""
     return BackfillTask(
         name=name,
         unit="blocks",
         bound=block_bound(heap),
         cut=block_cut,
         statement=lambda low, high: fill(tid(low), tid(high, after=True)),
+        left=lambda low, high: left(tid(low), tid(high, after=True)),
         first_size=BLOCKS,
         setup=setup,
         heap=heap,

@@ -39,9 +39,10 @@ from swap.prepare.drift import foreign_drift, refuse_drift
 from swap.prepare.run import run_step
 from swap.state.journal import Journal
 from swap.state.migration import Migration
-from swap.sync.backfill import RESUMES, Backfill, BackfillTask, block_bound, file_number, key_bound
+from swap.sync.backfill import RESUMES, Backfill, BackfillTask
 from swap.sync.backfill_tasks import blocks_task, compat_task, identity_task, reference_task, rows_task
 from swap.sync.control import Control
+from swap.sync.range_bounds import block_bound, file_number, key_bound
 
 VALID = (
     "SELECT i.indisvalid AND i.indisready FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
@@ -112,7 +113,7 @@ class Builder:
                     refuse_drift(foreign_drift(self.migration), "`prepare`")
                 self._fill(reference_task(plan, ref, task.heap, self.quiet))
             case FillCompat():
-                self._fill(compat_task(task.reference, self.quiet))
+                self._fill(compat_task(plan, task.reference, self.quiet))
             case DropQueued():
                 if not self._done(task.until):
                     self._drop_queued(task)
