@@ -29,7 +29,7 @@ from swap.ddl.key_mapping import resolver_functions
 from swap.ddl.policies import bind_policies, release_policies, replace_policies
 from swap.ddl.publications import release_publications, take_publications
 from swap.ddl.rename import rename_table
-from swap.ddl.sequences import release_sequences, take_sequences
+from swap.ddl.sequences import lock_sequences, release_sequences, take_sequences
 from swap.ddl.set_aside import WORDS, dependents, set_aside
 from swap.ddl.statistics import exchange_statistics
 from swap.ddl.triggers import bind_triggers, quiet_triggers, release_triggers, user_triggers
@@ -124,6 +124,9 @@ def lock_statements(plan: Plan, kind: str) -> list[Query]:
     The source comes next. Applications reach its children through it, in the same transaction, far more often than the other
     way round. A lock order that opposes theirs is refused again and again (seen under load: seconds of attempts with the
     source last, well under one second with it first).
+
+    Sequences come last, without a wait: a session that has taken a value, and not its table yet, is about to ask for it. While this
+    waited for the sequence, the two would wait for each other (H62).
     """
     views = [
         sql.SQL("ALTER {} {} OWNER TO {}").format(verbatim(WORDS[v.kind]), v.name.sql, sql.Identifier(v.owner))
@@ -132,7 +135,7 @@ def lock_statements(plan: Plan, kind: str) -> list[Query]:
     others = [t.sql for t in plan.locked_tables if t != plan.source]
     maintained = [(t.shadow if kind == "cutover" else t.retired).sql for t in plan.swapped]
     names = sql.SQL(", ").join([plan.source.sql, *others, *maintained])
-    return [*views, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names)]
+    return [*views, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names), *lock_sequences(plan)]
 
 
 def closing_statements(plan: Plan, after: Direction, table_no: int, generation: int) -> list[Statement]:

@@ -3,8 +3,7 @@
 A serial's sequence changes its owner column. An identity's sequence cannot (ALTER SEQUENCE … OWNED BY: "cannot change
 ownership of identity sequence"). So the old column gives its identity up, which drops the sequence, and the new column
 gets a sequence of the same name, options, privileges, comment and position. swap reads the position once the sequence is
-locked: nextval holds ROW EXCLUSIVE to the end of its transaction, and ALTER SEQUENCE takes SHARE ROW EXCLUSIVE, so no
-value is given between the two. A maintained table has no identity column: replay writes every column.
+locked: nextval holds ROW EXCLUSIVE to the end of its transaction, so no value is given between the two. A maintained table has no identity column: replay writes every column.
 """
 
 from __future__ import annotations
@@ -38,6 +37,20 @@ def take_sequences(plan: Plan) -> list[Statement]:
         plain = t.is_source and s.column == plan.key and has_spare_keys(plan)
         out.append(make_identity(t.name, column, s, n, plain=plain) if s.identity else _own(t, s, column))
     return out
+
+
+def lock_sequences(plan: Plan) -> list[Query]:
+    """Lock the sequences at once, or fail with LockNotAvailable: one statement, or none where there is no sequence. LOCK TABLE takes
+    no sequence; ALTER … OWNER TO the owner that it has takes the lock, and changes nothing."""
+    alter = [
+        sql.SQL("ALTER SEQUENCE {} OWNER TO {}").format(s.name.sql, sql.Identifier(plan.table_of(t).owner))
+        for _, t, s in _owned(plan)
+    ]
+    keep = verbatim(
+        "SELECT set_config('swap.lock_timeout', current_setting('lock_timeout'), true), set_config('lock_timeout', '1ms', true)"
+    )
+    back = verbatim("SELECT set_config('lock_timeout', current_setting('swap.lock_timeout'), true)")
+    return [SEMICOLON.join([keep, *alter, back])] if alter else []
 
 
 def _owned(plan: Plan) -> list[tuple[int, SwappedTable, Sequence]]:

@@ -216,9 +216,10 @@ def test_every_command_twice(op: WatchedOperator, server: DatabaseServer) -> Non
 
 
 @pytest.mark.parametrize("table", ["users", "sessions"])
-def test_a_range_waits_for_a_held_row_no_longer_than_a_lock(op: WatchedOperator, connect: Connect, table: str) -> None:
-    """I1: given a transaction that holds the last row of a range which is being filled, when it goes on to the first, then it
-    gets it, nobody else waits for the range's rows either, and what was held is filled in the end."""
+def test_a_range_holds_no_row_while_others_hold_some(op: WatchedOperator, connect: Connect, table: str) -> None:
+    """I1, H62: given a transaction that holds the last row of a range which is being filled, when it goes on to the first, then it
+    gets it, and no session waits for the range's rows, nor `sync` for another's. All other rows are filled meanwhile, and what was
+    held is filled in the end."""
     in_place(op)
     op("prepare")
     ours, theirs = (connect(op.db.app, options="-c statement_timeout=10s", autocommit=a) for a in (False, True))
@@ -228,11 +229,19 @@ def test_a_range_waits_for_a_held_row_no_longer_than_a_lock(op: WatchedOperator,
     ours.execute(hold.format(t=sql.Identifier(table), k=sql.Literal(last)))
     running = op.start("sync", "--once")
     running.wait_line("waiting.*others hold rows of a range", 30)
+    assert op.ask("SELECT count(*) FROM pg_locks WHERE NOT granted") == 0
+    uuid = "uuid_id" if table == "users" else "user_uuid_id"
+    assert op.ask(f"SELECT array_agg(id) FROM {table} WHERE {uuid} IS NULL") == [last]
     theirs.execute(update.format(t=sql.Identifier(table), c=column, k=sql.Literal(first + 1)))
     ours.execute(update.format(t=sql.Identifier(table), c=column, k=sql.Literal(first)))
     ours.commit()
     assert running.wait().code == 0
     op.assert_finished()
+    assert op.ask(f"SELECT sum(rows) FROM swap.chunk WHERE part ~ '^{part(table)}'") == op.ask(f"SELECT count(*) FROM {table}")
+
+
+def part(table: str) -> str:
+    return "identity" if table == "users" else "public.sessions.user_uuid_id"
 
 
 # One worker; orderly stops; pause and resume.
