@@ -175,6 +175,18 @@ def test_a_function_that_was_replaced_is_noticed(database: Database) -> None:
     assert found.startswith("generated:public.users.h: 1 rows hold another value")
 
 
+def test_code_that_depends_on_the_role_is_noticed(database: Database) -> None:
+    """H54: what the application's role has written is another value, or is no value, for the role that copies it."""
+    ddl = "CREATE FUNCTION whose() RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN current_user; END';"
+    ddl += "CREATE TABLE users (id bigserial PRIMARY KEY, email text CONSTRAINT mine CHECK (whose() <> 'swap_owner'),"
+    install(database, ddl + " who text GENERATED ALWAYS AS (whose() || ' ' || email) STORED)")
+    execute(database.app, "INSERT INTO users (email) VALUES ('a'), ('b')")
+    assert sorted(b.partition(" hold")[0] for b in blockers(tried(database))) == [
+        "check:public.users.mine: 2 rows fail it now: they could not be copied",
+        "generated:public.users.who: 2 rows",
+    ]
+
+
 def test_an_index_whose_function_names_no_schema(database: Database) -> None:
     """H54: since 17 indexes are built under `pg_catalog, pg_temp`, so `sync` could not; before that the application's path serves."""
     install(
