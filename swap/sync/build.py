@@ -44,6 +44,7 @@ from swap.sync.backfill_tasks import blocks_task, compat_task, identity_task, re
 from swap.sync.control import Control
 from swap.sync.range_bounds import block_bound, file_number, key_bound
 
+TRIES = 10  # of an index that maintenance of others gets in the way of
 VALID = (
     "SELECT i.indisvalid AND i.indisready FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s"
@@ -57,7 +58,22 @@ def index_state(conn: Connection, name: TableName) -> bool | None:
 
 
 def ensure_index(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
-    """Build the index unless it is there; drop first what an interrupted build left invalid (H38)."""
+    """Build the index unless it is there; drop first what an interrupted build left invalid (H38).
+
+    CREATE INDEX CONCURRENTLY waits for older snapshots while it holds its lock. A REINDEX, VACUUM FULL or CLUSTER that waits for that
+    lock has such a snapshot, so the server ends one of the two (seen). If it is this one, the index is built after the other (H59).
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            _build(conn, index, settings, concurrently=concurrently)
+        except psycopg.errors.DeadlockDetected:
+            if not left:
+                raise
+        else:
+            return
+
+
+def _build(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
     state = index_state(conn, index.table.renamed(index.build_name))
     if state:
         return
