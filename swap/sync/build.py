@@ -45,6 +45,7 @@ from swap.sync.control import Control
 from swap.sync.range_bounds import block_bound, file_number, key_bound
 from swap.sync.worker_sessions import WorkerSessions
 
+TRIES = 10  # of an index that maintenance of others gets in the way of
 VALID = (
     "SELECT n.nspname::text, c.relname::text, i.indisvalid AND i.indisready FROM unnest(%s::text[], %s::text[]) w(schema, name)"
     " JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name"
@@ -60,7 +61,22 @@ def index_states(conn: Connection, names: Iterable[TableName]) -> dict[TableName
 
 
 def ensure_index(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
-    """Build the index unless it is there; drop first what an interrupted build left invalid (H38)."""
+    """Build the index unless it is there; drop first what an interrupted build left invalid (H38).
+
+    CREATE INDEX CONCURRENTLY waits for older snapshots while it holds its lock. A REINDEX, VACUUM FULL or CLUSTER that waits for that
+    lock has such a snapshot, so the server ends one of the two (seen). If it is this one, the index is built after the other (H59).
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            _build(conn, index, settings, concurrently=concurrently)
+        except psycopg.errors.DeadlockDetected:
+            if not left:
+                raise
+        else:
+            return
+
+
+def _build(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
     name = index.table.renamed(index.build_name)
     state = index_states(conn, [name]).get(name)
     if state:

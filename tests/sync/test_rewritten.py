@@ -1,4 +1,4 @@
-"""Rows that CLUSTER, VACUUM FULL or pg_repack move while a column is filled by blocks (H59, I3)."""
+"""Rows that CLUSTER, VACUUM FULL or pg_repack move while a column is filled by blocks, and REINDEX, at any time (H59, I3)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 from swap.sync import backfill_tasks
 from swap.sync.backfill import Backfill
-from tests.support.migration import Driver, install
-from tests.support.servers import Database
+from tests.support.migration import Driver, background, install
+from tests.support.servers import Connect, Database
+from tests.support.waiting import wait_until
 
 SCHEMA = """
 CREATE TABLE users (id bigserial PRIMARY KEY, uuid_id uuid UNIQUE, turn int, pad text);
@@ -50,4 +51,53 @@ def test_a_table_that_is_rewritten_between_two_ranges(
         assert len(set(done)) == 2  # both files have ranges in the journal
         assert m.verify().verdict == "identical"
         assert m.exchange("cutover").outcome == "committed"
+        assert m.verify().verdict == "identical"
+
+
+@pytest.mark.parametrize("command", ["REINDEX TABLE sessions", "REINDEX TABLE CONCURRENTLY sessions", "VACUUM FULL sessions"])
+def test_maintenance_of_a_table_whose_index_is_being_built(database: Database, connect: Connect, command: str) -> None:
+    """H59: given a command that waits for the build's lock while the build waits for its snapshot, then the server ends the build,
+    and it is made again."""
+    install(database, SCHEMA + "CREATE INDEX sessions_user ON sessions (user_id);")
+    holder, other, seeing = (connect(database.superuser, autocommit=a) for a in (False, True, True))
+    other.execute("SET deadlock_timeout = '60s'")  # so that the build notices first
+    waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ %s AND datname = current_database()"
+    with closing(Driver.begin(database)) as m:
+        m.prepare()
+        holder.execute("LOCK TABLE sessions IN ROW EXCLUSIVE MODE")
+        with background(m.sync, holder.rollback) as build:
+            wait_until(lambda: seeing.execute(waits, ["^CREATE INDEX CONCURRENTLY"]).fetchone(), 30, "the build to wait")
+            with background(lambda: other.execute(command.encode()), holder.rollback) as maintained:
+                wait_until(lambda: seeing.execute(waits, [f"^{command}"]).fetchone(), 30, "the command to wait")
+                holder.rollback()
+                maintained.result(30)
+            assert build.result(60).reason == "caught_up"
+        assert m.verify().verdict == "identical"
+
+
+@pytest.mark.parametrize("how", ["", "CONCURRENTLY"])
+def test_reindex_at_any_time(database: Database, connect: Connect, how: str) -> None:
+    """H59: the indexes have other oids and files then; each exchange goes on, and what comes of it is the same."""
+    install(database, SCHEMA + "CREATE TABLE visits (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users);")
+    owner = connect(database.owner)
+
+    def reindexed() -> None:
+        for (table,) in owner.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        ):
+            owner.execute(f"REINDEX TABLE {how} {table}".encode())
+
+    with closing(Driver.begin(database)) as m:
+        for step in (
+            m.prepare,
+            m.sync,
+            m.verify,
+            lambda: m.exchange("cutover"),
+            m.sync,
+            m.verify,
+            lambda: m.exchange("revert"),
+            m.sync,
+        ):
+            step()
+            reindexed()
         assert m.verify().verdict == "identical"
