@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, LiteralString
 
-import psycopg
 import pytest
 from psycopg import sql
 
