@@ -68,16 +68,17 @@ def init(
     work(table, out, force=force, dsn=dsn, as_json=as_json)
 
 
-@command("swap doctor --trial --json", "Run every preflight check; say what mends each problem.")
+@command("swap doctor --json", "Run every preflight check; say what mends each problem.")
 def doctor(
-    trial: Annotated[bool, typer.Option("--trial", help="Build the whole target schema, empty, and roll it back.")] = False,
+    trial: Annotated[bool, typer.Option("--trial/--no-trial", help="Build the whole target schema, empty, and roll it back.")] = True,
+    show_all: Annotated[bool, typer.Option("--all", help="Every check that is ok too, with what it found.")] = False,
     show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Every preflight check: ok, warning or blocker, with why it matters and what mends it."""
     from swap.cli.doctor import work
 
-    return work(dsn, config, trial=trial, show_queries=show_queries, as_json=as_json)
+    return work(dsn, config, trial=trial, show_all=show_all, show_queries=show_queries, as_json=as_json)
 
 
 @command("swap plan --sql > plan.sql", "Show what will happen: objects, locks, rows and bytes.")

@@ -88,13 +88,6 @@ def wrapped(text: str, columns: int | None, indent: int = 0) -> list[str]:
     return textwrap.wrap(text, columns, subsequent_indent=hang, break_on_hyphens=False, drop_whitespace=True, tabsize=1) or [""]
 
 
-def duration(seconds: float) -> str:
-    s = round(seconds)
-    if s < 60:
-        return f"{s} s"
-    return f"{s // 60} min {s % 60:02d} s" if s < 3600 else f"{s // 3600} h {s % 3600 // 60:02d} min"
-
-
 class Size(NamedTuple):
     """Columns and rows of a screen; None: no limit, as where the output is no terminal."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from swap.cli import listing
-from swap.cli.output import emit_json, print_lines, print_sql
+from swap.cli.output import columns_of, emit_json, print_lines, print_sql, wrapped
 from swap.cli.session import Session, active, opened
 from swap.core.connection import may_set
+from swap.core.units import about, counted, size
 from swap.ddl.phases import phases as phases_of
 from swap.doctor.examine import examine, refuse
 from swap.doctor.trial.build import trial_findings
@@ -44,17 +46,18 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
             }
         )
         return
+    columns = columns_of(sys.stdout)
     print_lines([f"plan for {the_plan.source}, fingerprint {the_plan.fingerprint}"])
-    print_lines([f"  {k}: {v:,}" for k, v in estimate.items()])
-    print_lines([_cost_as_text(c) for c in found])
-    print_lines(listing.triggers_as_text(met))
+    told = [f"  {label:9} {text}" for label, text in _summary(found, estimate)]
+    told += [*(_cost_as_text(c) for c in found), *listing.triggers_as_text(met)]
+    print_lines([piece for line in told for piece in wrapped(line, columns, 12)])
     for name, statements in phases:
         strongest = sorted({f"{st.lock} on {st.table}" for st in statements if st.lock})
-        print_lines([f"\n== {name}: {len(statements)} statements"])
+        print_lines([f"\n== {name}: {counted(len(statements), 'statement')}"])
         if show_sql:
             print_sql(listing.as_text(statements))
         else:
-            print_lines([f"  {line}" for line in strongest])
+            print_lines([piece for line in strongest for piece in wrapped(f"  {line}", columns, 4)])
 
 
 def _cost_as_json(c: Cost) -> dict[str, object]:
@@ -64,10 +67,23 @@ def _cost_as_json(c: Cost) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _summary(found: list[Cost], estimate: dict[str, int]) -> list[tuple[str, str]]:
+    """What it takes in all, in units."""
+    seconds = sum(c.seconds for c in found)
+    free = f"{size(estimate['disk_bytes'])} free, for all of that, its WAL and the queue"
+    return [
+        ("source", f"about {estimate['rows']:,} rows"),
+        ("build", f"{size(estimate['shadow_bytes'])} beside, {size(estimate['reference_bytes'])} in place"),
+        ("WAL", size(estimate["wal_bytes"])),
+        ("disk", free),
+        ("time", f"{about(seconds)} with one session; a rehearsal on a clone tells the truth"),
+    ]  # fmt: skip
+
+
 def _cost_as_text(c: Cost) -> str:
     how = "rebuilt beside" if c.strategy == TABLE else "a uuid column in place"
-    size = f"{c.bytes / 1024**2:,.0f} MB, {c.wal_bytes / 1024**2:,.0f} MB of WAL"
-    return f"  {c.table}: {how}; about {c.rows:,} rows, {size}, {c.minutes:,} min with one session"
+    sizes = f"{size(c.bytes)}, {size(c.wal_bytes)} of WAL"
+    return f"  table     {c.table}: {how}; about {c.rows:,} rows, {sizes}, {about(c.seconds)}"
 
 
 def plan_of(s: Session) -> Plan:

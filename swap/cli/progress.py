@@ -11,8 +11,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from swap.cli.output import PLAIN_EVERY_S, duration, for_people
+from swap.cli.output import PLAIN_EVERY_S, for_people
 from swap.core.report import Reporter
+from swap.core.units import duration
 
 MIN_SAMPLE_S = 1.0
 

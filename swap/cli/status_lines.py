@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from swap.cli.output import Size, columns_of, duration, for_people, wrapped
+from swap.cli.output import Size, columns_of, for_people, wrapped
 from swap.core.pgbouncer import by_hand
+from swap.core.units import duration
 from swap.state.missing import RUNBOOK
 
 LABEL = 11  # columns

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swap.cli.output import for_people
+from swap.cli.output import columns_of, for_people, wrapped
 from swap.core.printable import one_line
+from swap.core.units import counted
 
 INDENT = " " * 9  # a line feed in a text begins no line of its own
 STATUS_STYLE = {"ok": "green", "warning": "yellow", "blocker": "bold red", "failed": "bold red"}
@@ -20,19 +22,41 @@ def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
     return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=soft_wrap)
 
 
-def print_checks(rows: list[dict[str, Any]]) -> None:
-    """Print the checks of `doctor` or `verify`, the worst last so that they stay on the screen."""
+def show(out: Console, text: str, *, indent: int = 0, label: str = "", style: str = "", bold: str = "") -> None:
+    """Print `label` and `text`, cut between words to the width of the terminal; the lines after the first are indented. `style`: of the
+    label, `bold`: a part of the text."""
+    columns = columns_of(sys.stderr if out.stderr else sys.stdout)
+    lines = [piece for line in f"{label}{text}".split("\n") for piece in wrapped(line, columns, indent)]
+    for n, line in enumerate(lines):
+        shown = Text(line)
+        if not n:
+            shown.stylize(style, 0, len(label))
+            if bold and bold in line:
+                at = line.index(bold)
+                shown.stylize("bold", at, at + len(bold))
+        out.print(shown)
+
+
+def print_checks(rows: list[dict[str, Any]], *, fold: bool = False) -> None:
+    """Print the checks of `doctor` or `verify`, the worst first. `fold`: those that are ok in one line."""
     out = console()
-    order = {"ok": 0, "warning": 1, "blocker": 2, "failed": 2}
+    order = {"failed": 0, "blocker": 0, "warning": 1, "ok": 2}
     for row in sorted(rows, key=lambda r: order.get(r["status"], 3)):
-        line = Text(f"{row['status']:8} ", style=STATUS_STYLE.get(row["status"], ""))
-        line.append(row["name"], style="bold")
-        if row.get("object"):
-            line.append(f" {one_line(row['object'])}")
-        out.print(line)
+        if fold and row["status"] == "ok":
+            continue
+        subject = f" {one_line(row['object'])}" if row.get("object") else ""
+        show(
+            out, f"{row['name']}{subject}", indent=len(INDENT), label=f"{row['status']:8} ", style=STATUS_STYLE.get(row["status"], ""),
+            bold=row["name"],
+        )  # fmt: skip
         for key in ("detail", "hint"):
             if row.get(key) and (row["status"] != "ok" or key == "detail"):
-                out.print(Text(INDENT + for_people(str(row[key])).replace("\n", f"\n{INDENT}")))
+                for line in for_people(str(row[key])).split("\n"):
+                    show(out, INDENT + line, indent=len(INDENT))
+    if fold and (fine := [r for r in rows if r["status"] == "ok"]):
+        names = ", ".join(dict.fromkeys(r["name"] for r in fine))
+        said = f"{counted(len(fine), 'check')} ({names}); --all shows them"
+        show(out, said, indent=len(INDENT), label=f"{'ok':8} ", style=STATUS_STYLE["ok"])
 
 
 def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
@@ -47,6 +71,5 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
 def print_error(message: str, state: str, hint: str) -> None:
     """Print the three lines of every failure."""
     err = console(stderr=True)
-    err.print(Text("error: ", style="bold red") + Text(for_people(message)))
-    err.print(Text("state: ", style="bold") + Text(for_people(state)))
-    err.print(Text("next:  ", style="bold") + Text(for_people(hint)))
+    for label, style, text in (("error: ", "bold red", message), ("state: ", "bold", state), ("next:  ", "bold", hint)):
+        show(err, for_people(text), indent=len(label), label=label, style=style)

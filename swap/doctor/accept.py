@@ -44,6 +44,5 @@ def refuse(findings: Sequence[Finding], config: Config) -> None:
         return
     first, more = blockers[0], len(blockers) - 1
     others = f" And {more} more blocker{'s' if more > 1 else ''}: {', '.join(f.label for f in blockers[1:])}." if more else ""
-    flag = " --trial" if any(f.name == "trial" for f in blockers) else ""
-    hint = f"{first.hint} `swap doctor{flag}` lists every finding with its remedy."
+    hint = f"{first.hint} `swap doctor` lists every finding with its remedy."
     raise RefusedError(f"{first.name}: {first.object}: {first.detail}.{others}", hint=hint.strip())

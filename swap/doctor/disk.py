@@ -7,6 +7,7 @@ from pathlib import Path
 
 from swap.catalog.model import Table
 from swap.core.connection import Connection
+from swap.core.units import size
 from swap.doctor.finding import Finding, Subject, blocker, ok, warning
 from swap.doctor.server import Server
 from swap.plan import estimate
@@ -31,15 +32,15 @@ def free_bytes(conn: Connection, data_directory: str | None, source: Table) -> i
 
 
 def check_disk(needed: int, free: int | None) -> Finding:
-    about = f"about {pretty(needed)} needed for the shadow, indexes, references and WAL"
+    about = f"about {size(needed)} needed for the shadow, indexes, references and WAL"
     if free is None:
         hint = "Compare with the free space on the server (df), the WAL volume included."
         return warning("disk", "server", f"{about}; this session cannot see how much is free", hint)
     if free < needed:
-        return blocker("disk", "server", f"{about}, {pretty(free)} are free", "Make room, or move to a larger volume.")
+        return blocker("disk", "server", f"{about}, {size(free)} are free", "Make room, or move to a larger volume.")
     if free < 2 * needed:
-        return warning("disk", "server", f"{about}, {pretty(free)} are free: tight", "Make room before `prepare`.")
-    return ok("disk", "server", f"{about}, {pretty(free)} are free")
+        return warning("disk", "server", f"{about}, {size(free)} are free: tight", "Make room before `prepare`.")
+    return ok("disk", "server", f"{about}, {size(free)} are free")
 
 
 def locks_needed(subject: Subject) -> int:
@@ -60,12 +61,3 @@ def check_locks(subject: Subject, server: Server) -> Finding:
         status = blocker if objects > server.lock_slots else warning
         return status("lock-table", "server", detail, hint)
     return ok("lock-table", "server", detail)
-
-
-def pretty(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TB"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swap.cli.output import duration
 from swap.cli.progress import Meter
+from swap.core.units import duration
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9), st.one_of(st.none(), st.integers(0, 10**9)), st.floats(0, 10**6))

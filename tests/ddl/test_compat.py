@@ -221,7 +221,7 @@ def test_verify_finds_two_names_that_differ(start: Start, database: Database, co
 
 def test_the_example_under_the_real_commands(operator: MakeOperator, connect: Connect) -> None:
     op = operator("adopt", users=60, settings="[names]\ncompat = true\n")
-    op("doctor", "--trial")
+    op("doctor")
     op.ready()
     app = connect(op.db.superuser)
     query = sql.SQL("SELECT count(*) FROM users u JOIN sessions s ON s.user_uuid_id = u.uuid_id")

@@ -190,7 +190,7 @@ def run_as_superuser(database: Database, statements: str) -> None:
 
 
 def tried(database: Database, **config: Any) -> list[Finding]:
-    """What `swap doctor --trial` finds."""
+    """What `swap doctor` finds."""
     with closing(Conninfo.from_options(database.owner, "doctor").connect()) as conn:
         return examine(conn, configuration(**config), trial=trial_findings)
 

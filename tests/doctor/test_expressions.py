@@ -60,7 +60,7 @@ def execute(conninfo: str, statements: str) -> list[tuple[Any, ...]]:
 
 
 def tried(database: Database, **config: Any) -> list[Finding]:
-    """What `swap doctor --trial` finds."""
+    """What `swap doctor` finds."""
     with closing(Conninfo.from_options(database.owner, "doctor").connect()) as conn:
         return examine(conn, configuration(**config), trial=trial_findings)
 

@@ -250,12 +250,12 @@ def test_functions_with_plpgsql_check(database: Database, connect: Connect) -> N
 
 
 def test_the_commands(cli: Cli, database: Database, tmp_path: Any) -> None:
-    """`doctor --trial`, `plan` and `prepare` refuse with every name; [accept] takes on what may be, and no view."""
+    """`doctor`, `plan` and `prepare` refuse with every name; [accept] takes on what may be, and no view."""
     install(database, BASE + BAD_VIEWS + FUNCTIONS)
     config = tmp_path / "swap.toml"
     config.write_text(toml_with_mode('[source]\ntable = "public.users"\n'))
-    assert cli("doctor", "--json", dsn=database.owner, config=config, check=False).code == 0
-    result = cli("doctor", "--trial", "--json", dsn=database.owner, config=config, check=False)
+    assert cli("doctor", "--no-trial", "--json", dsn=database.owner, config=config, check=False).code == 0
+    result = cli("doctor", "--json", dsn=database.owner, config=config, check=False)
     assert result.code == 3
     blocked = {c["object"] for c in result.json["checks"] if c["status"] == "blocker"}
     assert {"public.active", "public.above", "public.higher", "public.find(bigint)"} <= blocked
@@ -267,7 +267,7 @@ def test_the_commands(cli: Cli, database: Database, tmp_path: Any) -> None:
         conn.execute("DROP VIEW above, active, higher, sentinel, called, arithmetic, ranged")
     accepted = ["trial:public.find(bigint)", "trial:public.newest()"]
     config.write_text(toml_with_mode(f'[source]\ntable = "public.users"\n[accept]\nfindings = {accepted}\n'))
-    result = cli("doctor", "--trial", "--json", dsn=database.owner, config=config)
+    result = cli("doctor", "--json", dsn=database.owner, config=config)
     assert {c["object"] for c in result.json["checks"] if c["name"] == "trial" and c["status"] == "ok"} == {"public.users"}
     cli("prepare", dsn=database.owner, config=config)
 

@@ -53,7 +53,7 @@ BAITS = {
     "policy": "ALTER TABLE users ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON users USING (trap(email))",
 }
 CONFIG = '[source]\ntable = "public.users"\n'
-BEFORE = (["doctor"], ["doctor", "--trial"], ["plan"], ["prepare", "--dry-run"], ["prepare"])
+BEFORE = (["doctor", "--no-trial"], ["doctor"], ["plan"], ["prepare", "--dry-run"], ["prepare"])
 DURING = (
     ["doctor"], ["prepare"], ["sync", "--once"], ["verify"], ["cutover", "--yes", "--no-snapshot"], ["verify", "--repair"], ["abort", "--yes"],
 )  # fmt: skip

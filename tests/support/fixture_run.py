@@ -5,7 +5,7 @@ longer than its work. What is compared is text: the server's own schema dump, an
                    so that a case may RESET it. `-- requires: 17` in it skips the case on older servers.
     swap.toml      the configuration
     expected.sql   the schema after the cutover, or
-    refused.txt    what `doctor --trial` stops on: `check:object: detail`, and below it what to do
+    refused.txt    what `doctor` stops on: `check:object: detail`, and below it what to do
     warned.txt     optional: what `doctor` warns of in a schema that is not refused
     refused_logical.txt   optional: the same with logical capture, where that refuses what triggers do not
     after.sql      optional: run as `app` after the cutover, as one transaction
@@ -181,7 +181,7 @@ class FixtureRun:
         """`doctor`'s findings of that status, as refused.txt and warned.txt hold them; without the texts, which quote
         the server's, where the version is another one.
         """
-        trial = ["--trial"] if code else []  # a schema that is refused is tried out as far as it can be
+        trial = [] if code else ["--no-trial"]  # one that is not refused is tried out by `prepare`
         checks = self.run("doctor", *trial, code=code)["checks"]
         found = [c for c in checks if c["status"] == status and c["name"] not in ENVIRONMENT]
         whole = self.major == TEXT_VERSION
