@@ -107,6 +107,18 @@ class Side:
         assert report.verdict == "identical", (report.findings, [c for c in report.checks if c.status != "ok"])
 
 
+class RebuiltSide(Side):
+    """The same application, with `sessions` and `audit` rebuilt beside: they have no second key that could be another row's."""
+
+    def settled(self) -> None:
+        self.m.drain()
+
+    def wrong(self) -> list[tuple[Any, ...]]:
+        """Rows that refer to a user who is not there; one of `audit` was there before."""
+        query = "SELECT 'sessions', user_id::text FROM sessions c WHERE NOT EXISTS (SELECT FROM users u WHERE u.id = c.user_id)"
+        return self.look.execute(query.encode()).fetchall()
+
+
 def committed(outcome: Outcome) -> None:
     assert outcome.outcome == "committed"
 
