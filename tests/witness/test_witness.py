@@ -17,6 +17,7 @@ import pytest
 from psycopg import sql
 
 from tests.support.fixture_run import FixtureRun, cases
+from tests.support.mode import REQUESTED
 from tests.support.servers import Database, DatabaseServer, Execute
 from tests.support.witnessed import Witnessed
 from tests.witness.promise import zero_touch
@@ -71,8 +72,15 @@ def no_autovacuum(admin: Execute) -> Iterator[None]:
     admin(sql.SQL("SELECT pg_reload_conf()"))
 
 
-@pytest.mark.both_modes
-@pytest.mark.parametrize("name", sorted(CASES) if WHOLE else SAMPLE)
+def looks() -> list[tuple[str, str]]:
+    """Schemas and captures. A sample is looked at with triggers, and every fourth of it with logical capture too."""
+    names = sorted(CASES) if WHOLE else SAMPLE
+    if REQUESTED:
+        return [(name, REQUESTED) for name in names]
+    return [(name, "trigger") for name in names] + [(name, "logical") for name in (names if WHOLE else names[::4])]
+
+
+@pytest.mark.parametrize(("name", "capture_mode"), looks(), indirect=["capture_mode"])
 def test_nothing_is_noticed(name: str, database: Database, server: DatabaseServer, tmp_path: Path, witnessed: Witnessed) -> None:
     case = CASES[name]
     run = FixtureRun(case, database, server, tmp_path / "swap.toml")
