@@ -11,7 +11,7 @@ from swap.catalog.key_sequence import key_sequence
 from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import TableName
-from swap.core.rows import fetch, fetch_values
+from swap.core.rows import fetch, fetch_rows
 from swap.core.sql_text import load_sql
 from swap.plan.direction import Direction, TableMapping
 from swap.plan.model import Plan
@@ -94,15 +94,14 @@ def sequences_ahead(conn: Connection, plan: Plan, mapping: TableMapping, *, was_
 def no_direct_writer(conn: Connection, plan: Plan, targets: Sequence[Table]) -> CheckResult:
     """Only replay writes to the maintained tables: no other role may write to them, and no other session is doing so. The
     comparison of the rows finds everything that the owner or a superuser wrote and did not undo."""
-    problems = []
-    for target in targets:
-        query = load_sql("verify", "writers.sql").format(
-            oid=sql.Literal(target.oid),
-            lock=sql.Identifier(plan.state_schema, "lock"),
-            worker=sql.Literal(WORKER),
-            tag=sql.Literal(plan.tag),
-        )
-        problems += [f"{target.name}: {w}" for w in fetch_values(conn, query)]
+    query = load_sql("verify", "writers.sql").format(
+        oids=sql.Literal([t.oid for t in targets]),
+        lock=sql.Identifier(plan.state_schema, "lock"),
+        worker=sql.Literal(WORKER),
+        tag=sql.Literal(plan.tag),
+    )
+    found = fetch_rows(conn, query)
+    problems = [f"{t.name}: {row['writer']}" for t in targets for row in found if row["oid"] == t.oid]
     return check("no_direct_writer", problems, f"only replay writes to {', '.join(str(t.name) for t in targets)}")
 
 
