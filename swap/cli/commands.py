@@ -5,12 +5,12 @@ driver nor anything that a single command needs (tests/cli/test_start.py). Annot
 import annotations`): typer would evaluate each text twice, which took longer than everything else in this module.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from swap.cli.app import app, command
 from swap.cli.options import (
     Clients,
     ConfigFile,
@@ -28,31 +28,7 @@ from swap.cli.options import (
     Yes,
 )  # fmt: skip
 
-app = typer.Typer(
-    name="swap",
-    help="Change a live PostgreSQL table's primary key from bigint to uuid: verified, and with a way back at every stage.",
-    epilog="`swap help COMMAND` shows the options of a command, and an example.",
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    # Defaults for the options before the command: for one without a value typer loads pydantic, to validate None.
-    context_settings={
-        "default_map": {"help": False, "install_completion": False, "show_completion": False, "show_version": False},
-        "help_option_names": ["-h", "--help"],
-    },
-)
-
-
-@app.callback()
-def top(
-    show_version: Annotated[bool, typer.Option("--version", help="Show the versions of swap, its state layout, Python and libpq.")] = False,
-) -> None:  # fmt: skip
-    """Hold the options before the command. `swap.cli.run` turns `--version` into the command `version`, which takes --json too."""
-
-
-def command(example: str, does: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`does`: the command's line in the list of all. typer would cut the docstring in the middle of it."""
-    return app.command(epilog=f"Example: {example}", short_help=does)
+__all__ = ["app"]
 
 
 @command("swap init public.users --out swap.toml", "Inspect a table and what refers to it; write a swap.toml.")

@@ -8,13 +8,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Column
 from rich.text import Text
 
 from swap.cli.output import for_people
 from swap.cli.progress import Meter, metered
 from swap.cli.terminal import console
+
+
+class Bar(BarColumn):
+    """A bar where a total is known. rich's own colours are red for work that goes on, and it moves for ever without a total."""
+
+    def render(self, task: Task) -> ProgressBar | Text:  # type: ignore[override]
+        return super().render(task) if task.total else Text("")
 
 
 class LiveReporter:
@@ -25,7 +33,7 @@ class LiveReporter:
     def __init__(self) -> None:
         self.progress_bars = Progress(
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),  # a long reason wraps, the name stays
-            BarColumn(bar_width=30),
+            Bar(bar_width=30, complete_style="cyan", finished_style="green"),
             TextColumn("{task.fields[said]}", table_column=Column(overflow="fold")),
             console=console(stderr=True, soft_wrap=False),
             transient=False,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from swap.cli.log import Color, Form, Level
+
 Dsn = Annotated[str | None, typer.Option("--dsn", help="libpq URI or conninfo string. Else SWAP_DSN, else the PG* variables.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Else SWAP_CONFIG, else ./swap.toml.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; progress goes to stderr.")]
@@ -18,6 +20,15 @@ Clients = Annotated[
     list[str] | None,
     typer.Option("--disconnect-clients", metavar="ROLE", help="End its idle sessions after the commit. May be repeated."),
 ]
+
+
+LogFile = Annotated[
+    Path | None, typer.Option("--log-file", metavar="FILE", help="Progress, notes and errors also go to this file (0600).")
+]
+LogFormat = Annotated[Form, typer.Option("--log-format", help="Of the log file, and of stderr.")]
+LogLevel = Annotated[Level, typer.Option("--log-level", help="What is at least logged.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr, only warnings and errors.")]
+Colors = Annotated[Color, typer.Option("--color", help="auto: on a terminal, unless NO_COLOR is set.")]
 
 
 class Shell(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from swap.cli.log import log
 from swap.cli.output import emit_json, error_document, print_lines, print_result
 from swap.core import process
 from swap.core.errors import StoppedError, SwapError
@@ -14,7 +15,8 @@ def conclude(document: dict[str, Any], error: SwapError | None, *, as_json: bool
     """End a command that reports and may fail: print the document with `error` in it or the three lines. Return its code."""
     if as_json:
         emit_json(document | ({"error": error_document(error)} if error else {}))
-    elif error:
+    logged = error is not None and log.error(error)
+    if error and not as_json and not logged:
         from swap.cli.terminal import print_error
 
         print_error(error.message, error.state, error.hint)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from swap.cli.log import Color, log
 from swap.cli.output import columns_of, for_people, wrapped
 from swap.core.printable import one_line
 from swap.core.units import counted
@@ -19,7 +20,9 @@ STATUS_STYLE = {"ok": "green", "warning": "yellow", "blocker": "bold red", "fail
 
 def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
     """Make a console that shows a text as it is: it highlights nothing, and `:key:` stays `:key:`."""
-    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=soft_wrap)
+    forced = {Color.always: True, Color.never: None, Color.auto: None}[log.color]
+    never = True if log.color is Color.never else None
+    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=soft_wrap, force_terminal=forced, no_color=never)
 
 
 def show(out: Console, text: str, *, indent: int = 0, label: str = "", style: str = "", bold: str = "") -> None:

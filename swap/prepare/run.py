@@ -31,7 +31,8 @@ def resume_prepare(migration: Migration) -> Run:
     for step in prepare_steps(run.plan):
         if step.name in done:
             continue
-        migration.report.note(f"prepare: {step.name}")
+        on = f" on {step.tables[0]}" if step.tables and step.name[-1:].isdigit() else ""
+        migration.report.note(f"prepare: {step.name.rstrip('0123456789 ') if on else step.name}{on}")
         if step.name == SLOT:
             make_slot(migration)
         elif step.name == "capture":

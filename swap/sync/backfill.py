@@ -105,6 +105,10 @@ class Backfill:
                 futures = {pool.submit(self._worker) for _ in range(jobs)}
                 self._supervise(futures)
             self.control.check()
+            if not self.moved and self.task.total_rows is not None:
+                self.migration.report.progress(
+                    self.task.name, self.rows, self.rows
+                )  # the total was an estimate: the bar ends full
             if not self.moved or self.task.heap is None:
                 return self.rows
             self.migration.report.note(

@@ -140,7 +140,7 @@ class Sync:
 
     def _drain(self) -> None:
         """Replay until one snapshot holds nothing more: the shadow equals the source in it."""
-        began, taken = time.monotonic(), 0
+        taken = 0
         while True:
             self.control.gate()
             result = self._replay()
@@ -149,8 +149,7 @@ class Sync:
             if result.complete:
                 self._wait_delivered()
                 return
-            rate = taken / max(time.monotonic() - began, 0.001)
-            self.migration.report.progress("replay", taken, None, f"changes ({rate:,.0f}/s)")
+            self.migration.report.progress("replay", taken, None, "changes")
 
     def _follow(self) -> SyncResult:
         m, kept_house, released = self.migration, 0.0, time.monotonic()
