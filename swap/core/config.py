@@ -137,6 +137,8 @@ class Cutover(_Section):
     max_lock_hold_ms: int = Field(2000, ge=50, le=600_000)
     kill_blockers: Literal["never", "idle-in-transaction", "all"] = "never"
     disconnect_clients: list[Name] = []
+    require_rehearsal: bool = False
+    max_rehearsal_age_s: int = Field(7 * 86_400, ge=1, le=LONGEST_S)
 
 
 class Finalize(_Section):

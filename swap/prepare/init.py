@@ -44,6 +44,8 @@ COMMENTS = {
     "max_lock_hold_ms": "past this a cutover rolls back and is tried again",
     "kill_blockers": "never | idle-in-transaction | all: sessions that `cutover` may end",
     "disconnect_clients": "roles whose idle sessions end after the exchange",
+    "require_rehearsal": "`cutover` refuses without the report of a rehearsal (--require-rehearsal FILE)",
+    "max_rehearsal_age_s": "`cutover` refuses a rehearsal older than this",
 }
 
 
