@@ -111,7 +111,7 @@ lock:  ## requirements/*.lock from pyproject.toml: what is missing or no longer 
 	$(LOCK) --generate-hashes $(INPUT) --constraint requirements/test.lock --output-file requirements/run.lock
 	$(LOCK) --resolution lowest-direct --extra demo $(INPUT) --output-file .venv-lock/lowest.txt
 	$(LOCK) --generate-hashes --extra test $(INPUT) --constraint .venv-lock/lowest.txt --output-file requirements/lowest.lock
-	$(LOCK) --generate-hashes --extra demo pyproject.toml --constraint requirements/test.lock --output-file requirements/demo.lock
+	$(LOCK) --generate-hashes --extra demo --extra report pyproject.toml --constraint requirements/test.lock --output-file requirements/demo.lock
 	$(LOCK) --generate-hashes requirements/build.in --output-file requirements/build.lock
 	$(LOCK) --generate-hashes requirements/docs.in --output-file requirements/docs.lock
 

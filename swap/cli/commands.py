@@ -13,10 +13,12 @@ import typer
 from swap.cli.app import app, command
 from swap.cli.options import (
     Clients,
+    CloneKind,
     ConfigFile,
     DryRun,
     Dsn,
     Hook,
+    Inherited,
     Jobs,
     Json,
     Method,
@@ -160,6 +162,7 @@ def cutover(
     max_attempts: Annotated[int | None, typer.Option("--max-attempts", min=1, max=10_000, help="Else [cutover] max_attempts.")] = None,
     lock_timeout: Annotated[int | None, typer.Option("--lock-timeout", min=1, max=60_000, metavar="MS", help="Per attempt.")] = None,
     max_lock_hold: Annotated[int | None, typer.Option("--max-lock-hold", min=50, max=600_000, metavar="MS", help="Else it rolls back.")] = None,
+    rehearsal: Annotated[Path | None, typer.Option("--require-rehearsal", metavar="FILE", help="Refuse what differs from this report of `rehearse`.")] = None,
     disconnect_clients: Clients = None, show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
@@ -170,7 +173,10 @@ def cutover(
         "max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold,
         "disconnect_clients": disconnect_clients,
     }  # fmt: skip
-    work(dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, show_queries=show_queries, as_json=as_json)
+    work(
+        dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, rehearsal=rehearsal, show_queries=show_queries,
+        as_json=as_json,
+    )  # fmt: skip
 
 
 @command("swap revert --yes", "Exchange them back; keep every write since the cutover.")
@@ -216,6 +222,35 @@ def adopt_clone(
     from swap.cli.adopt_clone import work
 
     work(dsn, config, yes=yes, as_json=as_json)
+
+
+@command(
+    "swap rehearse --clone dump --check './suite.sh' --report rehearsal.html",
+    "Run the whole cycle on a clone under load; say go or no-go.",
+)
+def rehearse(
+    on: Annotated[str | None, typer.Option("--on", metavar="DSN", help="A clone that exists. --dsn names production, which is only read.")] = None,
+    clone: Annotated[CloneKind | None, typer.Option("--clone", help="Make a clone, and remove it at the end.")] = None,
+    clone_dsn: Annotated[str | None, typer.Option("--clone-dsn", metavar="DSN", help="Who makes the clone (template, basebackup), or the server that takes the dump.")] = None,
+    hook: Annotated[str | None, typer.Option("--hook", metavar="CMD", help="With --clone hook: makes a clone and prints its DSN.")] = None,
+    schema_only: Annotated[bool, typer.Option("--schema-only", help="With --clone dump: no rows.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Do not remove the clone.")] = False,
+    inherited: Annotated[Inherited, typer.Option("--inherited", help="A run that the clone has from its original.")] = Inherited.refuse,
+    load: Annotated[str, typer.Option("--load", metavar="CMD", help="mix: made from the catalog. none. A command, or a .sql file for pgbench.")] = "mix",
+    dwell: Annotated[float, typer.Option("--dwell", min=0, max=86_400, metavar="SECONDS", help="How long the load runs before and after each exchange.")] = 10.0,
+    check: Annotated[list[str] | None, typer.Option("--check", metavar="CMD", help="Run in each state, with the clone in DATABASE_URL and PG*. May be repeated.")] = None,
+    statements: Annotated[Path | None, typer.Option("--statements", metavar="FILE", help="Statements to plan on both shapes. Else the top of pg_stat_statements.")] = None,
+    report: Annotated[Path, typer.Option("--report", metavar="FILE", help="HTML; JSON and Markdown beside it.")] = Path("rehearsal.html"),
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> int:  # fmt: skip
+    """The whole cycle on a clone of production: cutover, revert and finalize, under load, with a report to decide by."""
+    from swap.cli.rehearse import Options, work
+
+    options = Options(
+        on=on, clone=clone.value if clone else None, clone_dsn=clone_dsn, hook=hook, schema_only=schema_only, keep=keep,
+        inherited=inherited.value, load=load, dwell_s=dwell, checks=check or [], statements=statements, report=report,
+    )  # fmt: skip
+    return work(dsn, config, options, as_json=as_json)
 
 
 @command("swap demo --variant fresh --users 20000", "Run the whole cycle on a private PostgreSQL under load.")

@@ -18,7 +18,7 @@ from swap.state.migration import Migration
 
 def work(
     dsn: str | None, config: Path | None, overrides: Mapping[str, object], *,
-    dry_run: bool, yes: bool, no_snapshot: bool, show_queries: bool, as_json: bool,
+    dry_run: bool, yes: bool, no_snapshot: bool, rehearsal: Path | None, show_queries: bool, as_json: bool,
 ) -> None:  # fmt: skip
     with opened("cutover", dsn, config, graceful=True, writes=not dry_run) as s:
         override(s, overrides)
@@ -28,6 +28,10 @@ def work(
         if dry_run:
             print_exchange(s, run, "cutover", as_json=as_json)
             return
+        if rehearsal is not None or s.config.cutover.require_rehearsal:
+            from swap.rehearse.require import refuse_unrehearsed
+
+            refuse_unrehearsed(s.migration(run), rehearsal)
         if s.config.hooks.pre_swap_snapshot is None and not no_snapshot:
             raise RefusedError(
                 "No snapshot hook is configured.",

@@ -65,3 +65,20 @@ class Variant(StrEnum):
 
     adopt = "adopt"
     fresh = "fresh"
+
+
+class CloneKind(StrEnum):
+    """How `rehearse` makes a clone."""
+
+    template = "template"
+    dump = "dump"
+    basebackup = "basebackup"
+    hook = "hook"
+
+
+class Inherited(StrEnum):
+    """What becomes of a run that a clone has from its original."""
+
+    refuse = "refuse"
+    clear = "clear"
+    take_over = "take-over"

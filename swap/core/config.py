@@ -138,6 +138,8 @@ class Cutover(_Section):
     kill_blockers: Literal["never", "idle-in-transaction", "all"] = "never"
     disconnect_clients: list[Name] = []
     reads: Literal["exact", "fast"] = "fast"
+    require_rehearsal: bool = False
+    max_rehearsal_age_s: int = Field(7 * 86_400, ge=1, le=LONGEST_S)
 
 
 class Finalize(_Section):

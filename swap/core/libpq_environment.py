@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from psycopg import pq
+from psycopg.conninfo import make_conninfo
 
 from swap.core.connection import Connection
 from swap.core.session_settings import NETWORK
@@ -64,6 +65,13 @@ def libpq_environment(conn: Connection) -> Iterator[dict[str, str]]:
         path.touch(mode=0o600)
         path.write_text(f"[{SERVICE_NAME}]\n" + "".join(f"{k}={v}\n" for k, v in rest.items()), encoding="utf-8")
         yield variables | {"PGSERVICE": SERVICE_NAME, "PGSERVICEFILE": str(path)}
+
+
+def conninfo_of(conn: Connection, **instead: str) -> str:
+    """A conninfo that leads where the connection leads, whatever the environment says, with the values of `instead`. It holds the
+    password: do not print it."""
+    names = {o.keyword.decode() for o in conn.pgconn.info} - OWN - SERVICE
+    return make_conninfo("", **({k: v for k, v in _in_use(conn).items() if k in names and v} | instead))
 
 
 def secrets_of(conn: Connection) -> list[str]:

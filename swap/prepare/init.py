@@ -45,6 +45,8 @@ COMMENTS = {
     "kill_blockers": "never | idle-in-transaction | all: sessions that `cutover` may end",
     "disconnect_clients": "roles whose idle sessions end after the exchange",
     "reads": "fast | exact: reads whose snapshot is older than the exchange are told to retry",
+    "require_rehearsal": "`cutover` refuses without the report of a rehearsal (--require-rehearsal FILE)",
+    "max_rehearsal_age_s": "`cutover` refuses a rehearsal older than this",
 }
 
 

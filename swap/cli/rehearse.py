@@ -1,0 +1,96 @@
+"""`swap rehearse`: the whole cycle on a clone, and a report."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from swap.cli.output import print_lines
+from swap.cli.results import conclude
+from swap.core import process
+from swap.core.config import Config, find_config, load_config
+from swap.core.connection import Database
+from swap.core.errors import DifferenceError, RefusedError, SwapError, UsageError
+from swap.core.files import read_regular
+from swap.rehearse.clones import CloneOptions, Production
+from swap.rehearse.markdown import first_screen
+from swap.rehearse.programs import split
+from swap.rehearse.record import Rehearsal
+from swap.rehearse.report import refuse_report, write_report
+from swap.rehearse.run import Rehearser, Settings
+
+MAX_STATEMENTS_BYTES = 10 << 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command line, as they were given."""
+
+    on: str | None
+    clone: str | None
+    clone_dsn: str | None
+    hook: str | None
+    schema_only: bool
+    keep: bool
+    inherited: str
+    load: str
+    dwell_s: float
+    checks: list[str]
+    statements: Path | None
+    report: Path
+
+
+def work(dsn: str | None, config_file: Path | None, options: Options, *, as_json: bool) -> int:
+    """0: go. 5: the rehearsal met what must not happen. 3: a check or a gate refused."""
+    path = find_config(config_file)
+    config = load_config(path)
+    settings = _settings(config, options)
+    refuse_report(options.report)
+    process.begin()  # a signal interrupts; the clone is removed on the way out
+    rehearsal = Rehearser(settings, Production.reached(Database.from_options(dsn, "rehearse")), _note).run()
+    document = rehearsal.to_json()
+    files = write_report(document, options.report)
+    document["report"] = [str(f) for f in files]
+    if not as_json:
+        print_lines([*first_screen(document), f"report: {files[0]} (and {files[1].name}, {files[2].name})"])
+    return conclude(document, _error(rehearsal, files[0]), as_json=as_json)
+
+
+def _note(text: str) -> None:
+    print_lines([text], sys.stderr)
+
+
+def _settings(config: Config, options: Options) -> Settings:
+    if (options.on is None) == (options.clone is None):
+        raise UsageError("Name the clone: either --on DSN or --clone, and not both.")
+    if (options.clone == "hook") != (options.hook is not None):
+        raise UsageError("--clone hook and --hook CMD belong together.")
+    if options.schema_only and options.clone != "dump":
+        raise UsageError("--schema-only is about --clone dump.")
+    clone = CloneOptions(
+        kind=options.clone or "on", on=options.on, maker=options.clone_dsn, hook=tuple(split(options.hook)) if options.hook else (),
+        schema_only=options.schema_only, keep=options.keep, jobs=config.sync.jobs, timeout_s=config.hooks.timeout_s, directory=Path.cwd(),
+    )  # fmt: skip
+    return Settings(
+        config, clone, Path.cwd(), options.inherited, options.load, options.dwell_s, tuple(options.checks),
+        statements=_read(options.statements) if options.statements else None,
+    )  # fmt: skip
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_regular(path, MAX_STATEMENTS_BYTES).decode()
+    except (OSError, ValueError) as e:
+        raise UsageError(f"Cannot read the statements {str(path)[:200]}: {getattr(e, 'strerror', None) or e}.") from None
+
+
+def _error(rehearsal: Rehearsal, report: Path) -> SwapError | None:
+    if not rehearsal.reasons:
+        return None
+    more = f" (and {len(rehearsal.reasons) - 1} more)" if len(rehearsal.reasons) > 1 else ""
+    kind = RefusedError if rehearsal.refused else DifferenceError
+    state = "Production was only read." + (" The clone is kept." if rehearsal.clone["kept"] else " The clone is removed.")
+    return kind(
+        f"No-go: {rehearsal.reasons[0].text}{more}.", state=state, hint=f"Read {report}; mend it, and rehearse again.",
+    )  # fmt: skip

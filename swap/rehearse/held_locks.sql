@@ -1,0 +1,13 @@
+-- The table locks that sessions of swap hold or wait for now, and how many sessions wait behind each table.
+SELECT a.application_name::text AS application, n.nspname::text AS schema, c.relname::text AS "table", l.mode::text AS mode,
+       pg_catalog.bool_or(l.granted) AS granted,
+       (SELECT pg_catalog.count(DISTINCT w.pid) FROM pg_catalog.pg_locks w
+          JOIN pg_catalog.pg_stat_activity o ON o.pid = w.pid AND o.application_name NOT LIKE 'swap %%'
+         WHERE w.relation = l.relation AND w.database = l.database AND NOT w.granted)::int AS waiting
+  FROM pg_catalog.pg_locks l
+  JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid AND a.application_name LIKE 'swap %%' AND a.application_name NOT LIKE 'swap rehearse%%'
+  JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p', 'm')
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')
+ WHERE l.locktype = 'relation' AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+   AND n.nspname !~ '^pg_temp' AND n.nspname <> %(state)s
+ GROUP BY 1, 2, 3, 4, l.relation, l.database

@@ -1,0 +1,107 @@
+"""What is looked at while the cycle runs: the schema as dumps, the operator's checks, the statements on both shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from swap.core.connection import Connection
+from swap.plan.model import Plan
+from swap.rehearse.cycle import BEFORE, CUT_OVER, PREPARED, REVERTED
+from swap.rehearse.environment import clean_environment, find_client
+from swap.rehearse.programs import Programs
+from swap.rehearse.record import CheckRun, Reason
+from swap.rehearse.schema_dump import Line, SchemaComparison, compare, dump_schema, lines_of
+from swap.rehearse.server_log import errors_since, mark
+from swap.rehearse.statements import Planned, explain
+from swap.rehearse.statements import compare as compare_plans
+
+SHOWN = 5
+
+
+@dataclass
+class SchemaObserver:
+    """Dumps before `prepare`, before the first cutover and after the revert."""
+
+    conn: Connection
+    programs: Programs
+    state_schema: str
+    dumps: dict[str, list[Line]] = field(default_factory=dict)
+
+    def at(self, state: str, plan: Plan) -> None:
+        if state not in (BEFORE, PREPARED, REVERTED):
+            return
+        own = [name for t in plan.swapped for name in (t.shadow, t.retired)]
+        pg_dump = find_client("pg_dump", self.conn.info.server_version)
+        text = dump_schema(pg_dump, clean_environment(**self.programs.variables), self.state_schema)
+        self.dumps[state] = lines_of(text, own, self.state_schema)
+
+    def result(self) -> SchemaComparison | None:
+        if REVERTED not in self.dumps:
+            return None
+        return compare(self.dumps[BEFORE], self.dumps[PREPARED], self.dumps[REVERTED])
+
+
+def schema_reasons(found: SchemaComparison | None) -> list[Reason]:
+    out = []
+    for name, lines in (
+        ("lost by the cycle", found.lost if found else ()),
+        ("not put back by the revert", found.changed if found else ()),
+    ):
+        if lines:
+            more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+            out.append(Reason("schema", f"{name}: {lines[0]}{more}"))
+    return out
+
+
+@dataclass
+class CheckObserver:
+    """The operator's checks, one after the other, in every state."""
+
+    conn: Connection
+    programs: Programs
+    commands: Sequence[str]
+    timeout_s: float
+    note: Callable[[str], None]
+    runs: list[CheckRun] = field(default_factory=list)
+
+    def at(self, state: str) -> None:
+        for command in self.commands:
+            since = mark(self.conn)
+            done = self.programs.run(command, state, self.timeout_s)
+            errors = errors_since(self.conn, since, self.conn.info.dbname)
+            self.note(f"check {command!r} {state}: {'passed' if done.code == 0 else f'failed with {done.code}'}")
+            self.runs.append(CheckRun(command, state, done.code, round(done.seconds, 2), done.output, errors))
+
+    def reasons(self) -> list[Reason]:
+        return [Reason("check", f"{r.check!r} failed with {r.code}, {r.state}") for r in self.runs if r.code != 0]
+
+
+@dataclass
+class StatementObserver:
+    """Plans right before the cutover and right after it: in between, the load has added few rows."""
+
+    conninfo: str
+    statements: Sequence[str]
+    plans: dict[str, dict[str, Planned]] = field(default_factory=dict)
+
+    def at(self, state: str) -> None:
+        if self.statements and state in (PREPARED, CUT_OVER):
+            self.plans[state] = explain(self.conninfo, self.statements)
+
+    def result(self, key: str) -> list[dict[str, Any]]:
+        if CUT_OVER not in self.plans:
+            return []
+        before, after = self.plans[PREPARED], self.plans[CUT_OVER]
+        order = {"fails": 0, "worse": 1, "changed": 2, "same": 3, "not comparable": 4}
+        rows = [compare_plans(text, before[text], after[text], key) for text in self.statements]
+        return sorted(rows, key=lambda r: order[r["verdict"]])
+
+
+def statement_reasons(rows: Sequence[dict[str, Any]]) -> list[Reason]:
+    failing = [r for r in rows if r["verdict"] == "fails"]
+    return [
+        Reason("statement", f"fails after the cutover: {' '.join(r['sql'].split())[:200]}: {r['after']['error']}")
+        for r in failing
+    ]

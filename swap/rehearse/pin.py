@@ -1,0 +1,62 @@
+"""What was rehearsed, as digests: of the plan's statements, phase by phase, and of the structure, table by table.
+
+The journalled fingerprint of a plan holds oids and estimates of rows, which differ between a database and its copy. So a pin is made
+of what will run. The source's oid, which is part of the names of swap's own objects, counts as one word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+from swap import __version__
+from swap.core.connection import Connection
+from swap.ddl.phases import phases
+from swap.plan.model import Plan
+from swap.prepare.drift import structure_now
+from swap.rehearse.record import Pin
+
+# Numbers that a copy does not share: of a column behind one that was dropped, and oids.
+ELSEWHERE = re.compile(r"\b(number|attached|tablespace)=\d+")
+
+
+def make_pin(conn: Connection, plan: Plan) -> Pin:
+    """The pin of a plan and of the structure as it is now: both sides are compared in the same state, right before a cutover."""
+    lines: dict[str, list[str]] = {}
+    for table, line in conn.execute(structure_now(plan)):
+        lines.setdefault(str(table), []).append(ELSEWHERE.sub(r"\1", str(line)))
+    return Pin(
+        plan={name: _digest(plan, (s.text for s in statements)) for name, statements in phases(plan)},
+        structure={table: _digest(plan, sorted(found)) for table, found in sorted(lines.items())},
+        tool=__version__,
+        server_version=conn.info.server_version,
+    )
+
+
+def _digest(plan: Plan, texts: Iterable[str]) -> str:
+    return hashlib.sha256(re.sub(rf"(?<!\d){plan.tag}(?!\d)", "OID", "\n".join(texts)).encode()).hexdigest()[:16]
+
+
+def differences(rehearsed: Pin, here: Pin) -> Sequence[str]:
+    """What is not as it was rehearsed, one line each; empty when all is."""
+    out = []
+    for what, was, now in (
+        ("the plan's phase", rehearsed.plan, here.plan),
+        ("the structure of", rehearsed.structure, here.structure),
+    ):
+        for name in sorted({*was, *now}):
+            if was.get(name) != now.get(name):
+                state = "is new" if name not in was else "is gone" if name not in now else "differs"
+                out.append(f"{what} {name} {state}")
+    if rehearsed.tool != here.tool:
+        out.append(f"swap {rehearsed.tool} was rehearsed, this is {here.tool}")
+    if rehearsed.server_version != here.server_version:
+        out.append(
+            f"PostgreSQL {_version(rehearsed.server_version)} was rehearsed, this server is {_version(here.server_version)}"
+        )
+    return out
+
+
+def _version(number: int) -> str:
+    return f"{number // 10000}.{number % 10000}"

@@ -1,0 +1,153 @@
+"""Programs of the operator's, on the clone: checks, and a load of their own. Without a shell, with the clone's connection in the
+environment (`DATABASE_URL` and libpq's `PG*`), and in a process group of their own, which is ended as a whole."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from swap.core.errors import UsageError
+from swap.core.printable import printable
+from swap.core.secrets import mask
+from swap.rehearse.environment import clean_environment, find_client
+
+TAIL_BYTES = 4000
+STOP_S = 10.0
+STATE, URL = "SWAP_REHEARSAL_STATE", "DATABASE_URL"
+SCRIPT_CLIENTS, SCRIPT_RATE = 3, 90
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended. `output`: the end of stdout and stderr."""
+
+    code: int
+    seconds: float
+    output: str
+
+
+@dataclass(frozen=True)
+class Programs:
+    """`variables`: libpq's, of the clone; `url`: the same as one DSN; `secrets`: what no output may show. `directory`: where paths
+    of the operator begin."""
+
+    variables: Mapping[str, str]
+    url: str
+    secrets: Sequence[str]
+    directory: Path
+
+    def run(self, command: str, state: str, timeout_s: float) -> Ended:
+        """One program to its end, or until its time is up: then its code is that of the signal that ended it."""
+        began = time.monotonic()
+        with tempfile.TemporaryFile() as output:
+            process = self._start(split(command), state, output)
+            try:
+                process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                _end(process)
+            except BaseException:
+                _end(process)
+                raise
+            return Ended(process.returncode, time.monotonic() - began, self._tail(output))
+
+    @contextmanager
+    def running(self, argv: list[str]) -> Iterator[Background]:
+        """A program beside the block, started again when it ends."""
+        with tempfile.TemporaryFile() as output:
+            background = Background(self, argv, output)
+            background.look()
+            try:
+                yield background
+            finally:
+                background.stop()
+                background.said = self._tail(output)
+
+    def _start(self, argv: list[str], state: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        environment = clean_environment(**self.variables, **{URL: self.url, STATE: state})
+        try:
+            return subprocess.Popen(
+                argv, cwd=self.directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as e:
+            raise UsageError(
+                f"{argv[0]} could not be started: {e.strerror}.",
+                state="The cycle was ended; a clone that this command made is removed.",
+                hint="Name a program and its arguments; there is no shell in between (write sh -c '…' for one).",
+            ) from None
+
+    def _tail(self, output: IO[bytes]) -> str:
+        size = output.seek(0, os.SEEK_END)
+        output.seek(max(0, size - TAIL_BYTES))
+        return printable(mask(output.read().decode(errors="replace"), self.secrets)).strip()
+
+
+@dataclass
+class Background:
+    """`ends`: the codes with which it ended by itself."""
+
+    programs: Programs
+    argv: list[str]
+    output: IO[bytes]
+    ends: list[int] = field(default_factory=list)
+    said: str = ""
+    process: subprocess.Popen[bytes] | None = None
+
+    def look(self) -> None:
+        """Start it, again where it has ended."""
+        if self.process is not None:
+            if self.process.poll() is None:
+                return
+            self.ends.append(self.process.returncode)
+        self.process = self.programs._start(self.argv, "load", self.output)
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is not None:
+            self.ends.append(self.process.returncode)
+        _end(self.process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to the group, SIGKILL after STOP_S."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_S)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def split(command: str) -> list[str]:
+    """The words of a command. Raises UsageError."""
+    try:
+        words = shlex.split(command)
+    except ValueError as e:
+        raise UsageError(f"{command[:100]!r} is no command: {e}.", hint="Close its quotes.") from None
+    if not words:
+        raise UsageError("A command is empty.", hint="Name a program with --check, --load or --hook.")
+    return words
+
+
+def load_argv(load: str, directory: Path, server_version: int) -> list[str]:
+    """`--load`: the words of a command; or, for the name of a .sql file, pgbench with that script."""
+    script = directory / load
+    if not (load.endswith(".sql") and script.is_file()):
+        return split(load)
+    pgbench = find_client("pgbench", server_version)
+    return [
+        str(pgbench), "--no-vacuum", f"--file={script.resolve()}", f"--client={SCRIPT_CLIENTS}", f"--rate={SCRIPT_RATE}", "--time=864000",
+        "--max-tries=100",
+    ]  # fmt: skip

@@ -1,0 +1,202 @@
+"""One rehearsal: a clone, the proof that it is one, the cycle with everything that watches it, the verdict."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from swap import __version__
+from swap.core.config import Config
+from swap.core.connection import Connection, Database
+from swap.core.libpq_environment import libpq_environment, secrets_of
+from swap.plan.model import Plan
+from swap.plan.planning import read_plan
+from swap.rehearse.clone_config import for_clone, left_out, to_toml
+from swap.rehearse.clones import Clone, CloneOptions, Production, open_clone
+from swap.rehearse.commands import Commands
+from swap.rehearse.cycle import BEFORE, PREPARED, Cycle, CycleStoppedError
+from swap.rehearse.inherited import REFUSE, settle_inherited
+from swap.rehearse.load_beside import BuiltInLoad, LoadBeside, ProgramLoad
+from swap.rehearse.locks import assess, holds_ms
+from swap.rehearse.observers import CheckObserver, SchemaObserver, StatementObserver, schema_reasons, statement_reasons
+from swap.rehearse.pin import make_pin
+from swap.rehearse.prediction import Size, predict, sizes
+from swap.rehearse.programs import Programs, load_argv
+from swap.rehearse.proof import prove_not_production
+from swap.rehearse.record import Pin, Reason, Rehearsal
+from swap.rehearse.sampler import Sampler
+from swap.rehearse.statements import from_file, from_production
+
+BUILT_IN = "mix"
+NO_LOAD = "none"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator asked for. `load`: BUILT_IN, NO_LOAD, a command, or a .sql file for pgbench. `dwell_s`: how long it runs
+    before and after each exchange. `statements`: those of a file; None: production's own. `directory`: where programs run."""
+
+    config: Config
+    clone: CloneOptions
+    directory: Path
+    inherited: str = REFUSE
+    load: str = BUILT_IN
+    dwell_s: float = 10.0
+    checks: tuple[str, ...] = ()
+    check_timeout_s: float = 1800.0
+    statements: str | None = None
+
+
+@dataclass
+class Rehearser:
+    """Runs one rehearsal. `note`: what happens, for people."""
+
+    settings: Settings
+    production: Production
+    note: Callable[[str], None]
+    reasons: list[Reason] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    pin: Pin | None = None
+    plan: Plan | None = None
+    here: dict[str, Size] = field(default_factory=dict)
+    there: dict[str, Size] = field(default_factory=dict)
+
+    def run(self) -> Rehearsal:
+        """Raises SwapError where nothing could be rehearsed. What the cycle met is in the result."""
+        with ExitStack() as held:
+            directory = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="swap-rehearsal-")))
+            clone = held.enter_context(open_clone(self.production, self.settings.clone, self.note))
+            conn = held.enter_context(Database.from_options(clone.conninfo, "rehearse").session())
+            with self.production.database.session("proof") as original:
+                proof = prove_not_production(original, conn, self.settings.config.names.state_schema)
+            self.note(f"the clone: {clone.said}; {proof}")
+            config = for_clone(self.settings.config)
+            (directory / "swap.toml").write_text(to_toml(config), encoding="utf-8")
+            commands = Commands(clone.conninfo, directory / "swap.toml", directory)
+            if inherited := settle_inherited(conn, config, commands, self.settings.inherited):
+                self.warnings.append(inherited)
+            variables = held.enter_context(libpq_environment(conn))
+            programs = Programs(variables, clone.conninfo, secrets_of(conn), self.settings.directory)
+            admin = held.enter_context(Database.from_options(clone.admin, "rehearse").session("log")) if clone.private else conn
+            return Watched(self, clone, conn, admin, commands, programs).run(proof)
+
+
+@dataclass
+class Watched:
+    """The cycle on one clone, and what watches it. `admin`: may read the server's log, where any session here may."""
+
+    rehearser: Rehearser
+    clone: Clone
+    conn: Connection
+    admin: Connection
+    commands: Commands
+    programs: Programs
+    schema: SchemaObserver = field(init=False)
+    checks: CheckObserver = field(init=False)
+    statements: StatementObserver = field(init=False)
+    load: LoadBeside | None = None
+
+    def __post_init__(self) -> None:
+        r = self.rehearser
+        self.schema = SchemaObserver(self.conn, self.programs, r.settings.config.names.state_schema)
+        self.checks = CheckObserver(self.admin, self.programs, r.settings.checks, r.settings.check_timeout_s, r.note)
+        self.statements = StatementObserver(self.clone.conninfo, ())
+
+    def run(self, proof: str) -> Rehearsal:
+        r, at = self.rehearser, datetime.now(UTC).isoformat(timespec="seconds")
+        config = for_clone(r.settings.config)
+        with ExitStack() as held, Sampler(Database.from_options(self.clone.conninfo, "rehearse"), config) as sampler:
+            cycle = Cycle(self.commands, self.conn, lambda name: self._at(name, held), self._dwell, r.note)
+            try:
+                cycle.run()
+            except CycleStoppedError as e:
+                r.reasons.append(e.reason)
+            if self.load is not None:
+                self.load.stop()
+            return self._result(cycle, sampler, at, proof)
+
+    def _at(self, state: str, held: ExitStack) -> None:
+        if state == BEFORE:
+            self._begin()
+        plan = self.rehearser.plan
+        assert plan is not None
+        if state == PREPARED:
+            self.rehearser.pin = make_pin(self.conn, plan)
+        self.schema.at(state, plan)
+        self.statements.at(state)
+        self.checks.at(state)
+        if state == BEFORE and (load := self._load(plan)) is not None:
+            self.load = held.enter_context(load)
+
+    def _begin(self) -> None:
+        """The plan; what production alone can tell: its sizes and its statements."""
+        r = self.rehearser
+        r.plan = plan = read_plan(self.conn, for_clone(r.settings.config))
+        tables = [*(t.name for t in plan.swapped), *dict.fromkeys(ref.table for ref in plan.references)]
+        r.here = sizes(self.conn, tables)
+        with r.production.database.session("sizes") as original:
+            r.there = sizes(original, tables)
+            found = from_file(r.settings.statements) if r.settings.statements is not None else from_production(original, plan)
+        if found is None:
+            r.warnings.append(
+                "no statements were planned: production has no pg_stat_statements that this role reads; name a file with --statements"
+            )
+        self.statements.statements = found or ()
+
+    def _load(self, plan: Plan) -> LoadBeside | None:
+        settings = self.rehearser.settings
+        if settings.load == NO_LOAD:
+            return None
+        if settings.load == BUILT_IN:
+            return BuiltInLoad(self.clone.conninfo, plan)
+        return ProgramLoad(self.programs, load_argv(settings.load, settings.directory, self.conn.info.server_version))
+
+    def _dwell(self) -> None:
+        if self.load is not None:
+            self.load.dwell(self.rehearser.settings.dwell_s)
+
+    def _result(self, cycle: Cycle, sampler: Sampler, at: str, proof: str) -> Rehearsal:
+        r, schema, plan = self.rehearser, self.schema.result(), self.rehearser.plan
+        locked = [str(t) for t in plan.locked_tables] if plan else []
+        locks = assess(cycle.documents.get("plan", {}).get("phases", ()), locked, sampler.seen)
+        statements = self.statements.result(plan.key if plan else "id")
+        load = self.load.result(self.conn, cycle.steps, cycle.started) if self.load else None
+        reasons = [
+            *r.reasons, *schema_reasons(schema), *self.checks.reasons(), *statement_reasons(statements),
+            *(Reason("load", text) for text in (load or {}).get("reasons", ())),
+            *(Reason("lock", f"{x['command']} took {x['seen']} on {x['table']}; the plan says {x['predicted']}") for x in locks if x["verdict"] == "mismatch"),
+        ]  # fmt: skip
+        about: dict[str, Any] = {
+            "kind": self.clone.kind, "said": self.clone.said, "proof": proof, "kept": r.settings.clone.keep or self.clone.kind == "on",
+        }  # fmt: skip
+        return Rehearsal(
+            source=str(r.settings.config.source.name), mode=r.settings.config.sync.mode, began_at=at, seconds=round(time.time() - cycle.started, 1),
+            clone=about, server_version=self.conn.info.server_version, tool_version=__version__, reasons=tuple(reasons),
+            warnings=tuple(r.warnings), left_out=tuple(left_out(r.settings.config)), states=cycle.states, steps=tuple(cycle.steps),
+            findings=tuple(c for c in cycle.documents.get("doctor", {}).get("checks", ()) if c["status"] != "ok"),
+            schema=schema, checks=tuple(self.checks.runs), load=load, locks=tuple(locks), statements=tuple(statements),
+            samples={
+                "holds_ms": holds_ms(sampler.seen),
+                "backlog": [(round(t - cycle.started, 2), n) for t, n in sampler.backlog],
+                "copied": _copied(self.conn, r.settings.config, cycle.started),
+            },
+            prediction=predict(cycle.steps, r.here, r.there) if cycle.steps and r.there else None, pin=r.pin,
+        )  # fmt: skip
+
+
+def _copied(conn: Connection, config: Config, started: float) -> list[tuple[float, int]]:
+    """(seconds, rows) of each chunk of the backfill, from the journal."""
+    from swap.state.account import chunk_times  # noqa: PLC0415 - with the journal's tables, which take a while to describe
+
+    try:
+        return [(round(at - started, 2), rows) for at, rows in chunk_times(conn, config.names.state_schema, config.source.name)]
+    except psycopg.Error:
+        return []  # the clone's connection was lost; the rest of the report stands

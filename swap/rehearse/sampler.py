@@ -1,0 +1,108 @@
+"""Looks at the clone every few milliseconds: which locks `swap` holds, who waits, and how many changes wait for replay.
+
+A lock that is shorter than the interval may be missed: then the report says that it was not seen, and that is no failure.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import psycopg
+
+from swap.core.config import Config
+from swap.core.connection import Connection, Database
+from swap.core.errors import SwapError
+from swap.core.rows import fetch
+from swap.core.sql_text import load_sql
+from swap.state.journal import Journal
+from swap.sync.change_queue import ChangeQueue
+
+INTERVAL_S = 0.02
+BACKLOG_EVERY_S = 0.5
+RELEASED_S = 0.25  # a lock that was not seen for so long was let go in between
+
+
+class Held(NamedTuple):
+    """A row of held_locks.sql."""
+
+    application: str
+    schema: str
+    table: str
+    mode: str
+    granted: bool
+    waiting: int
+
+
+@dataclass
+class Seen:
+    """A lock as it was seen. `longest_ms`: the longest time between two looks that both saw it, one after the other."""
+
+    since: float
+    last: float
+    times: int = 0
+    longest_ms: float = 0.0
+    waiting_max: int = 0
+    holds_ms: list[float] = field(default_factory=list)
+
+    def look(self, now: float, waiting: int) -> None:
+        if now - self.last > RELEASED_S or not self.times:
+            self.holds_ms.append(0.0)
+            self.since = now
+        self.last = now
+        self.times += 1
+        self.holds_ms[-1] = (now - self.since) * 1000
+        self.longest_ms = max(self.longest_ms, self.holds_ms[-1])
+        self.waiting_max = max(self.waiting_max, waiting)
+
+
+@dataclass
+class Sampler:
+    """A thread with a session of its own on the clone. A context manager."""
+
+    database: Database
+    config: Config
+    seen: dict[tuple[str, str, str], Seen] = field(default_factory=dict)
+    backlog: list[tuple[float, int]] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Sampler:
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(10.0)
+
+    def _run(self) -> None:
+        with suppress(psycopg.Error, SwapError), self.database.session("sampler") as conn:
+            next_backlog = 0.0
+            while not self._stop.wait(INTERVAL_S):
+                now = time.time()
+                state = self.config.names.state_schema
+                for held in fetch(conn, Held, load_sql("swap.rehearse", "held_locks.sql"), {"state": state}):
+                    if held.granted:
+                        key = (_command(held.application), f"{held.schema}.{held.table}", held.mode)
+                        self.seen.setdefault(key, Seen(now, now)).look(now, held.waiting)
+                if now >= next_backlog:
+                    next_backlog = now + BACKLOG_EVERY_S
+                    self._backlog(conn, now)
+
+    def _backlog(self, conn: Connection, now: float) -> None:
+        """While a run is there. Its tables come and go beside this: what is not there is no number."""
+        with suppress(psycopg.Error, SwapError):
+            journal = Journal(conn, self.config.names.state_schema, self.config.source.name)
+            run = journal.current(self.config.source.name) if journal.exists() else None
+            if run is not None:
+                self.backlog.append((now, ChangeQueue(conn, run.plan, run.id).count_due()))
+
+
+def _command(application: str) -> str:
+    """`swap cutover (monitor)` is of the command cutover."""
+    return application.removeprefix("swap ").split(" ", 1)[0]

@@ -1,0 +1,1 @@
+"""`swap rehearse`, `swap report` and the pin."""

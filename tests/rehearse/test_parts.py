@@ -1,0 +1,196 @@
+"""Parts of a rehearsal that need no cycle: a planted mismatch of locks, the clone's configuration, dumps, flags, arithmetic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swap.core.config import Config, load_config
+from swap.core.names import TableName
+from swap.rehearse.clone_config import for_clone, left_out, to_toml
+from swap.rehearse.latency import around, points
+from swap.rehearse.locks import assess, holds_ms
+from swap.rehearse.markdown import first_screen
+from swap.rehearse.prediction import Size, predict
+from swap.rehearse.record import Reason, Rehearsal, Step
+from swap.rehearse.sampler import Seen
+from swap.rehearse.schema_dump import compare, lines_of
+from swap.rehearse.statements import Planned, flags, from_file
+from swap.rehearse.statements import compare as compare_plans
+
+
+def seen(*looks: float) -> Seen:
+    made = Seen(looks[0], looks[0])
+    for at in looks:
+        made.look(at, 2)
+    return made
+
+
+def phase(name: str, lock: str, table: str) -> dict[str, Any]:
+    return {"name": name, "statements": [{"lock": lock, "table": table, "sql": "…"}]}
+
+
+def test_a_lock_that_is_stronger_than_the_plan_says() -> None:
+    phases = [phase("prepare", "SHARE ROW EXCLUSIVE", "public.users"), phase("finalize", "ACCESS EXCLUSIVE", "public.users_old")]
+    found = assess(
+        phases,
+        ["public.users"],
+        {
+            ("prepare", "public.users", "AccessShareLock"): seen(1.0),
+            ("prepare", "public.users", "AccessExclusiveLock"): seen(1.0, 1.02, 1.05),
+            ("prepare", "public.roles", "ShareLock"): seen(1.0),
+            ("sync", "public.users", "RowExclusiveLock"): seen(1.0),
+            ("cutover", "public.users", "AccessExclusiveLock"): seen(1.0),
+        },
+    )
+    verdicts = {(x["command"], x["table"]): x["verdict"] for x in found}
+    assert verdicts == {
+        ("prepare", "public.users"): "mismatch", ("prepare", "public.roles"): "seen only", ("cutover", "public.users"): "confirmed",
+        ("revert", "public.users"): "not seen", ("finalize", "public.users_old"): "not seen", ("sync", "public.users"): "confirmed",
+    }  # fmt: skip
+    (mismatch,) = [x for x in found if x["verdict"] == "mismatch"]
+    assert (mismatch["predicted"], mismatch["seen"], mismatch["longest_ms"], mismatch["waiting_max"]) == (
+        "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE", 50.0, 2,
+    )  # fmt: skip
+
+
+def test_holds_are_told_apart() -> None:
+    twice = seen(1.0, 1.1, 5.0, 5.2)
+    assert holds_ms({("sync", "t", "ShareRowExclusiveLock"): twice, ("sync", "t", "AccessShareLock"): seen(1.0)}) == [
+        100.0,
+        200.0,
+    ]
+
+
+HOSTILE = 'a "quoted" \\ name\n\t\x7fé'
+
+
+def test_the_clone_s_configuration_is_production_s(tmp_path: Path) -> None:
+    """Read back it is the same, and what reaches beyond the database is not in it."""
+    config = Config.model_validate(
+        {
+            "source": {"table": "public.users", "key": HOSTILE}, "ignore": ["public.a.b"], "application": {"settings": {"app.x": HOSTILE}},
+            "reference": [{"table": "public.a", "column": "x", "where": HOSTILE}, {"table": "public.b", "column": "y"}],
+            "policy": [{"table": "public.a", "name": "p", "using": "true"}], "names": {"resolver_roles": ["r"]},
+            "hooks": {"pre_swap_snapshot": ["x"]}, "pgbouncer": {"admin_dsn": ["host=x dbname=pgbouncer"]},
+            "cutover": {"disconnect_clients": ["app"], "require_rehearsal": True, "max_attempts": 7},
+        }
+    )  # fmt: skip
+    path = tmp_path / "swap.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    assert load_config(path) == config
+    clone = for_clone(config)
+    path.write_text(to_toml(clone), encoding="utf-8")
+    assert load_config(path) == clone
+    assert (clone.pgbouncer.admin_dsn, clone.hooks.pre_swap_snapshot, clone.cutover.disconnect_clients) == ([], None, [])
+    assert (clone.cutover.require_rehearsal, clone.cutover.max_attempts) == (False, 7)
+    assert len(left_out(config)) == 3
+
+
+DUMP = """--
+-- Name: users; Type: TABLE
+--
+
+CREATE TABLE public.users (
+    id bigint NOT NULL,
+    name text
+);
+
+--
+-- Name: users_new; Type: TABLE
+--
+
+CREATE TABLE public.users_new (
+    id bigint
+);
+
+CREATE TRIGGER swap_capture AFTER INSERT ON public.users FOR EACH ROW EXECUTE FUNCTION swap.users_1_capture();
+
+CREATE INDEX users_new_idea ON public.users_newer USING btree (id);
+"""
+
+
+def test_dumps() -> None:
+    own = [TableName("public", "users_new")]
+    before = lines_of(DUMP, own, "swap")
+    assert [line.statement.split("(", maxsplit=1)[0] for line in before] == ["CREATE TABLE public.users "] * 4 + [
+        "CREATE INDEX users_new_idea ON public.users_newer USING btree "
+    ]
+    widened = lines_of(DUMP.replace("    name text\n", "    name text,\n    uuid_id uuid\n"), own, "swap")
+    assert compare(before, widened, widened).same
+    narrowed = compare(before, widened, before)
+    assert (narrowed.lost, narrowed.changed) == ((), ("- CREATE TABLE public.users ( … uuid_id uuid",))
+    assert compare(before, before, before[:-1]).lost == ("CREATE INDEX users_new_idea ON public.users_newer USING btree (id);",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("SELECT * FROM users ORDER BY id DESC LIMIT 5", "ORDER BY"), ("SELECT * FROM users u ORDER BY u.name, u.id", "ORDER BY"),
+        ('SELECT max("id") FROM users', "max or min"), ("SELECT * FROM users WHERE users.id > $1 LIMIT 10", "a page after"),
+        ("SELECT * FROM users WHERE id IN (1, 2)", "an integer literal"), ("SELECT * FROM users WHERE id = $1 AND age > 3", None),
+        ("SELECT * FROM users WHERE org_id = 3 ORDER BY org_id", None), ("SELECT max(paid) FROM users", None),
+    ],
+)  # fmt: skip
+def test_flags(text: str, said: str | None) -> None:
+    assert [f.startswith(said or "") for f in flags(text, "id")] == ([True] if said else [])
+
+
+def test_plans() -> None:
+    index, scan, broken = (
+        Planned(8.3, ("Index Scan on users",)),
+        Planned(90.0, ("Seq Scan on users",)),
+        Planned(None, (), "42883: …"),
+    )
+    told = [
+        compare_plans("x", a, b, "id")["verdict"]
+        for a, b in ((index, index), (index, scan), (scan, index), (index, broken), (broken, index))
+    ]
+    assert told == ["same", "worse", "changed", "fails", "not comparable"]
+    assert from_file("SELECT 1;\nSELECT ';' ,\n2 ;\n\n") == ["SELECT 1", "SELECT ';' ,\n2"]
+
+
+def step(number: int, command: str, began: float, seconds: float, **facts: Any) -> Step:
+    return Step(number, command, 0, began, seconds, 1000, 5000 + number, facts)
+
+
+STEPS = [
+    step(1, "doctor", 0, 1), step(2, "sync --once", 1, 11), step(3, "cutover --yes --no-snapshot", 20, 2, locked_ms=50.0),
+    step(4, "cutover --yes --no-snapshot", 30, 3, locked_ms=70.0),
+]  # fmt: skip
+
+
+def test_the_prediction_grows_with_the_rows_alone() -> None:
+    here, there = ({"t": Size("t", None, rows, 0, rows * 100)} for rows in (1000, 10_000))
+    found = predict(STEPS, here, there)
+    assert found["factor"] == 10
+    sync, cutover = found["phases"]
+    assert (sync["command"], sync["seconds"], sync["wal_bytes"]) == ("swap sync --once", 101.0, 10_000)
+    assert sync["low_s"] < 101 < sync["high_s"]
+    assert (cutover["command"], cutover["seconds"]) == ("swap cutover --require-rehearsal rehearsal.json", 2)
+    assert found["locked_ms"] == {"low": 50.0, "high": 70.0}
+
+
+def test_latency_beside_the_exchanges() -> None:
+    latencies = [(n / 10, float(n % 7), "update") for n in range(400)] + [(20.5, 900.0, "insert"), (21.0, 5000.0, "read")]
+    first, second, rest = around(STEPS, sorted(latencies))
+    assert (first["writes"], first["max_ms"], first["p50_ms"]) == (42, 900.0, 3.0)
+    assert second["max_ms"] == 6.0
+    assert rest["writes"] == 400 + 1 - 42 - second["writes"]
+    many = [(n / 1000, 1.0, "update") for n in range(20_000)] + [(20.0, 77.0, "insert")]
+    assert len(points(many)) <= 1501
+    assert max(ms for _, ms in points(many)) == 77.0
+
+
+def test_the_verdict() -> None:
+    made = Rehearsal("public.users", "trigger", "2026-01-01T00:00:00+00:00", 60, {"said": "a clone"}, 180001, "1")
+    assert (made.verdict, made.refused, first_screen(made.to_json())) == (
+        "go",
+        False,
+        ["GO: public.users, on a clone, 1 min 00 s"],
+    )
+    for kinds, refused in ((["refused"], True), (["refused", "check"], False), (["command"], False)):
+        stopped = Rehearsal("t", "trigger", "", 1, {"said": "x"}, 1, "1", reasons=tuple(Reason(k, "why") for k in kinds))
+        assert (stopped.verdict, stopped.refused) == ("no-go", refused)

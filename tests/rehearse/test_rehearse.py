@@ -1,0 +1,140 @@
+"""`swap rehearse` as an operator runs it: one cycle that must not go, and the pin."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from swap.core.config import load_config
+from swap.core.connection import Database as Conninfo
+from swap.rehearse.commands import Commands
+from swap.rehearse.inherited import CLEAR, REFUSE, settle_inherited
+from tests.rehearse.conftest import NewClone
+from tests.support.commands import Cli, CliResult
+from tests.support.operator import MakeOperator, Operator
+
+SUITE = """
+import os, psycopg
+with psycopg.connect(os.environ["DATABASE_URL"]) as conn:
+    print("state", os.environ["SWAP_REHEARSAL_STATE"], "database", os.environ["PGDATABASE"])
+    conn.execute("SELECT id + 1 FROM public.users LIMIT 1")
+"""
+STATEMENTS = """
+SELECT * FROM public.users WHERE id = $1;
+SELECT count(*) FROM public.sessions s JOIN public.users u ON u.id = s.user_id;
+SELECT email FROM public.users WHERE id = 17;
+"""
+STATES = ["before", "prepared", "cut over", "reverted", "finalized"]
+
+
+def rehearse(op: Operator, cli: Cli, *args: str) -> CliResult:
+    return cli("rehearse", *args, "--dwell", "0", "--json", config=op.config, dsn=op.db.owner, check=False)
+
+
+def test_a_suite_and_a_statement_that_only_know_integers(operator: MakeOperator, cli: Cli, tmp_path: Path) -> None:
+    """No-go, with the reasons. Production is not touched; pooler and hooks of its configuration are left out."""
+    op = operator(
+        settings='[hooks]\npre_swap_snapshot = ["/nonexistent"]\n[pgbouncer]\nadmin_dsn = "host=nowhere.invalid dbname=pgbouncer"'
+    )
+    (tmp_path / "suite.py").write_text(SUITE)
+    (tmp_path / "statements.sql").write_text(STATEMENTS)
+    result = rehearse(
+        op, cli, "--clone", "dump", "--check", f"{sys.executable} suite.py", "--check", "true", "--statements", "statements.sql", "--report", "night.html"
+    )  # fmt: skip
+    assert result.code == 5, result
+    document = result.json
+    assert document["verdict"] == "no-go"
+    assert {r["kind"] for r in document["reasons"]} == {"check", "statement"}, document["reasons"]
+    assert [s["code"] for s in document["steps"]] == [0] * 12
+    checks = [c for c in document["checks"] if "suite.py" in c["check"]]
+    assert [(c["state"], c["code"]) for c in checks] == list(zip(STATES, [0, 0, 1, 0, 1], strict=True))
+    assert "state before" in checks[0]["output"]
+    assert checks[0]["errors"] == []
+    assert [(e["sqlstate"], e["statement"]) for e in checks[2]["errors"]] == [
+        ("42883", "SELECT id + 1 FROM public.users LIMIT 1")
+    ]
+    verdicts = {s["sql"]: s["verdict"] for s in document["statements"]}
+    assert [verdicts[s.strip().removesuffix(";")] for s in STATEMENTS.strip().splitlines()] == ["same", "same", "fails"]
+    assert document["statements"][0]["flags"] == ["an integer literal against id"]
+    assert document["schema"] == {"lost": [], "changed": []}
+    assert document["load"]["writes"] > 0
+    assert [document["load"][k] for k in ("lost", "unexpected", "misplaced", "errors")] == [[], [], [], {}]
+    assert document["left_out"] == [
+        "[pgbouncer]: 1 poolers are not paused", "[hooks] pre_swap_snapshot is not run: no snapshot is made",
+    ]  # fmt: skip
+    assert {x["verdict"] for x in document["locks"]} >= {"confirmed"}
+    assert not [x for x in document["locks"] if x["verdict"] == "mismatch"]
+    assert 0.8 < document["prediction"]["factor"] < 1.25  # bytes: production has some bloat
+    with psycopg.connect(op.db.owner) as conn:
+        assert conn.execute("SELECT to_regnamespace('swap'), to_regclass('public.users_new')").fetchone() == (None, None)
+    _reports(tmp_path / "night.html", document)
+    _the_pin(op, tmp_path / "night.json")
+
+
+def _reports(html: Path, document: dict[str, Any]) -> None:
+    page = html.read_text(encoding="utf-8")
+    assert '<span class="verdict no-go">' in page
+    assert "<script" not in page
+    assert not re.search(r"(?:src|href)=\"(?!#|data:)", page)
+    assert page.count("<svg") >= 4
+    assert json.loads(html.with_suffix(".json").read_text()) == {
+        k: v for k, v in document.items() if k not in ("report", "error")
+    }
+    assert html.with_suffix(".md").read_text().startswith("# Rehearsal of public.users: no-go\n\n- **check**: ")
+    assert html.stat().st_mode & 0o077 == 0
+
+
+def _the_pin(op: Operator, report: Path) -> None:
+    """What was rehearsed is what may be cut over, and nothing else. The clone was a dump: its oids are others."""
+    document = {**json.loads(report.read_text()), "verdict": "go", "reasons": []}
+    report.write_text(json.dumps(document))
+    other = report.with_name("other.json")
+    op.config.write_text('[source]\ntable = "public.users"\n')
+    op.ready()
+    op.config.write_text(op.config.read_text() + "[cutover]\nrequire_rehearsal = true\n")
+    assert "no rehearsal was named" in op.refused("cutover", "--yes", "--no-snapshot", code=3)["message"]
+    document = json.loads(report.read_text())
+    for change, said in (
+        ({"began_at": "2020-01-01T00:00:00+00:00"}, "s old"),
+        ({"verdict": "no-go"}, "says no-go"),
+        ({"pin": {**document["pin"], "server_version": 150001}}, "PostgreSQL 15.1 was rehearsed"),
+        ({"pin": {**document["pin"], "tool": "0.0.1"}}, "swap 0.0.1 was rehearsed"),
+        ({"pin": {**document["pin"], "plan": {**document["pin"]["plan"], "cutover": "x"}}}, "the plan's phase cutover differs"),
+    ):
+        other.write_text(json.dumps(document | change))
+        assert said in op.refused("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(other), code=3)["message"]
+    op.refused("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(op.config), code=2)
+    with psycopg.connect(op.db.owner) as conn:
+        conn.execute("ALTER TABLE public.users ADD COLUMN later text")
+    told = op.refused("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(report), code=3)["message"]
+    assert told == "This is not what was rehearsed: the structure of public.users differs."
+    with psycopg.connect(op.db.owner) as conn:
+        conn.execute("ALTER TABLE public.users DROP COLUMN later")
+    done = op("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(report.with_suffix(".html")), check=False)
+    assert done.code == 0, done
+
+
+def test_an_inherited_run(ready_operator: MakeOperator, cli: Cli, tmp_path: Path, new_clone: NewClone) -> None:
+    """A clone with production's own run in it: refused, unless it is said what becomes of that."""
+    op = ready_operator()
+    clone = new_clone(op.db)
+    refused = rehearse(op, cli, "--on", clone.owner)
+    assert refused.code == 3
+    assert "--inherited clear" in refused.json["error"]["hint"]
+    config = load_config(op.config)
+    commands = Commands(clone.owner, op.config, tmp_path)
+    with Conninfo.from_options(clone.owner, "test").session() as conn:
+        assert settle_inherited(conn, config, commands, CLEAR) == "an inherited run (syncing) was cleared in the clone"
+        assert settle_inherited(conn, config, commands, REFUSE) is None
+        assert conn.execute("SELECT to_regclass('public.users_new')").fetchone() == (None,)
+
+
+def test_options_that_do_not_fit(operator: MakeOperator, cli: Cli) -> None:
+    op = operator(settings="\n")
+    for args in ((), ("--clone", "hook"), ("--clone", "dump", "--report", "/nowhere/x.html")):
+        assert rehearse(op, cli, *args).code == 2, args
