@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
-from psycopg import pq
+from psycopg import pq, sql
 
 from swap.core.connection import Connection, Database
 
@@ -40,7 +40,8 @@ class WorkerSessions:
         except Empty:
             return self.database.connect(purpose)
         try:
-            conn.execute("SELECT set_config('application_name', %s, false)", [self.database.application_name(purpose)])
+            name = sql.Literal(self.database.application_name(purpose))
+            conn.execute(sql.SQL("SELECT pg_catalog.set_config('application_name', {}, false)").format(name))
         except BaseException:
             conn.close()
             raise

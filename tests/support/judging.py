@@ -7,6 +7,7 @@ import re
 from tests.support.commands import CliResult
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+WRAPPED = re.compile(r"\r?\n +")  # a line that goes on, indented, where the terminal ends
 SECRET = "s3cret-pass-word"
 FORBIDDEN = ("Traceback", "psycopg", SECRET, "OperationalError", "sqlalchemy", "Exception ignored", "Unforeseen")
 
@@ -22,7 +23,8 @@ def judge(result: CliResult, *codes: int) -> str:
 
 def judge_lines(text: str) -> str:
     """The first of the three lines. They come once, in their order, and each says something."""
-    lines = [line for line in COLOUR.sub("", text).splitlines() if line.startswith(("error:", "state:", "next:"))]
+    whole = WRAPPED.sub(" ", COLOUR.sub("", text))
+    lines = [line for line in whole.splitlines() if line.startswith(("error:", "state:", "next:"))]
     assert [line.split(":")[0] for line in lines] == ["error", "state", "next"], text
     assert all(line.split(":", 1)[1].strip() for line in lines), text
     return lines[0]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import re
 import socket
 import struct
 import threading
@@ -21,6 +22,10 @@ from tests.support.servers import DatabaseServer
 Cut = Literal["before", "after"]
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 NEGOTIATION = (80877103, 80877104)  # SSLRequest, GSSENCRequest: sent before the start-up packet
+
+
+# A session that goes on under another name.
+RENAMED = re.compile(rb"set_config\('application_name', '([^']*)'")
 
 
 class Proxy:
@@ -81,6 +86,8 @@ class Proxy:
             back.start()
             while True:
                 kind, body = _message(client)
+                if renamed := RENAMED.search(body):
+                    matches = renamed[1] == self.application
                 commits = kind == b"Q" and body.rstrip(b"\0").upper() == b"COMMIT"
                 if matches and self.cut and marked and commits:
                     cut, self.cut = self.cut, None
