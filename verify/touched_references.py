@@ -41,6 +41,8 @@ def wrong_references(m: Migration, snapshot: str, since: Snapshot) -> list[str]:
 
 
 def _in_place(m: Migration, snapshot: str, touched: Collection[Key]) -> list[str]:
+    if not m.plan.references:
+        return []
     tables = {t.name: t for t in load_tables(m.conn, table_oids(m.conn, captured_tables(m.plan)))}
     pairs = reference_pairs(m.plan, m.direction, tables)
     if not pairs:

@@ -13,7 +13,7 @@ from psycopg import sql
 from swap.core.names import TableName
 from swap.ddl.change_tables import change_table
 from swap.prepare.slot import slot_name
-from swap.sync import rotate
+from swap.sync import change_queue, rotate
 from swap.sync.logical.position import CaptureLostError
 from swap.sync.logical.restart import restart_capture
 from swap.sync.waiting import count_held, held_keys
@@ -159,6 +159,23 @@ def test_slices_of_a_key_of_several_columns(m: Driver, app: Session, monkeypatch
     assert keys == sorted(keys)
     m.drain()
     m.assert_same()
+
+
+def test_many_tables_are_read_by_their_files(m: Driver, app: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I3: where there are more tables than FEW, empty change tables are left out of the statements, and no entry is."""
+    monkeypatch.setattr(change_queue, "FEW", 0)
+    since = m.watermark()
+    assert m.queue.filled() == [0]
+    assert m.queue.count_due() == 0
+    app.execute("UPDATE profiles SET bio = 'x' WHERE slug = ''; UPDATE notes SET what = 'x' WHERE id = 2")
+    assert m.queue.filled() == [0, TABLES["notes"], TABLES["profiles"]]
+    assert m.queue.count_due() == 2
+    touched = m.queue.touched(m.mappings, since)
+    assert {n: keys for n, keys in touched.items() if keys} == {TABLES["notes"]: {2}, TABLES["profiles"]: {("",)}}
+    assert touched.keys() == set(TABLES.values())
+    m.drain()
+    m.assert_same()
+    assert m.queue.count_due() == 0
 
 
 def test_what_is_due_of_one_table(m: Driver, app: Session) -> None:
