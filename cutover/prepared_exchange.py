@@ -22,6 +22,7 @@ from swap.prepare.drift import record_structure, structure_now
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 
+EVENT_TRIGGERS = "SELECT 1 FROM pg_event_trigger WHERE evtenabled <> 'D' LIMIT 1"
 STRUCTURE, RECORD = "EXECUTE swap_structure", "EXECUTE swap_record"
 # Deferred constraints are checked now, not at COMMIT; and a materialized view is filled as its query is planned best.
 AFTER_THE_DRAIN = sql.SQL("SET CONSTRAINTS ALL IMMEDIATE; " + ANY_PLAN)
@@ -55,12 +56,13 @@ def revert_exchange(plan: Plan) -> Exchange:
 @dataclass(frozen=True)
 class PreparedExchange:
     """`script`: the text of every statement, two hundred references are 400 kB of it, and then what records the structure
-    that they leave. `structure`: as it was recorded last, and as STRUCTURE must find it."""
+    that they leave. `structure`: as it was recorded last, and as STRUCTURE must find it. `watched`: event triggers are enabled."""
 
     exchange: Exchange
     locks: tuple[Query, ...]
     script: bytes
     structure: tuple[tuple[str, str], ...]
+    watched: bool
 
 
 def prepare_exchange(migration: Migration, exchange: Exchange) -> PreparedExchange:
@@ -83,4 +85,5 @@ def prepare_exchange(migration: Migration, exchange: Exchange) -> PreparedExchan
         locks=tuple(lock_statements(plan, exchange.kind)),
         script=sql.SQL(";\n").join(steps).as_bytes(conn),
         structure=tuple(migration.journal.baseline(run_id) or ()),
+        watched=bool(conn.execute(EVENT_TRIGGERS).fetchall()),
     )

@@ -24,9 +24,11 @@ from cutover.gates import Verified, refuse_changed, refuse_rewritten, refuse_wai
 from cutover.hold import Hold, HoldExceededError
 from cutover.prepared_exchange import STRUCTURE, Exchange, PreparedExchange
 from swap.core.connection import Connection
-from swap.core.errors import NOTHING_CHANGED, UnknownOutcomeError, UnreachableError
+from swap.core.errors import NOTHING_CHANGED, RefusedError, UnknownOutcomeError, UnreachableError
 from swap.core.lock_retries import acquire, local_timeout
+from swap.plan.direction import Direction
 from swap.prepare.drift import difference, refuse_drift
+from swap.prepare.made_again import unlike_before
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED, UNFILLED
 from swap.sync.logical.barrier import StreamBarrier, emit_barrier
@@ -77,6 +79,7 @@ def attempt(
         compared = compare_touched(migration, to_compare)
         trap = trap_script(migration, generation, drained=drained + settled > 0, trapped=trapped)
         conn.execute(hold.renewed(b";\n".join(filter(None, [prepared.script, trap]))))
+        _refuse_added(conn, prepared)
         hold.wait_for(monitor.flush)
         if is_exact(migration):
             _refuse_unplanned(conn, monitor)
@@ -113,6 +116,18 @@ def _refuse_unplanned(conn: Connection, monitor: AttemptMonitor) -> None:
     """Raises UnplannedReadersError. Asked last, so that next to no time is left in which another one may come."""
     if readers := unplanned_readers(conn, [monitor.session.info.backend_pid]):
         raise UnplannedReadersError(readers)
+
+
+def _refuse_added(conn: Connection, prepared: PreparedExchange) -> None:
+    """Raises RefusedError where an event trigger has changed what the script made (H55)."""
+    if not prepared.watched or prepared.exchange.next_direction is not Direction.REVERSE:
+        return
+    if lines := unlike_before(prepared.structure, conn.execute(STRUCTURE).fetchall()):
+        raise RefusedError(
+            f"What the cutover made again is not as it was: {'; '.join(lines)}.",
+            state=NOTHING_CHANGED,
+            hint="An event trigger, perhaps (`swap doctor`, `event-triggers`): ALTER EVENT TRIGGER … DISABLE; while `swap cutover` runs.",
+        )
 
 
 def _drain(migration: Migration) -> int:

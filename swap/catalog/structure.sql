@@ -59,6 +59,11 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     SELECT format('storage persistence=%s tablespace=%s method=%s toast=%s type=%s', c.relpersistence, c.reltablespace, c.relam,
                   (SELECT o.reloptions FROM pg_class o WHERE o.oid = c.reltoastrelid), nullif(c.reloftype, 0)::regtype)
     UNION ALL
+    SELECT format('indexed %I cluster=%s replident=%s tablespace=%s targets=%s', ic.relname, i.indisclustered, i.indisreplident, ic.reltablespace,
+                  (SELECT array_agg(a.attnum || ':' || a.attstattarget ORDER BY a.attnum) FROM pg_attribute a
+                   WHERE a.attrelid = ic.oid AND coalesce(a.attstattarget, -1) >= 0))
+    FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid WHERE i.indrelid = c.oid
+    UNION ALL
     SELECT format('rule enabled=%s %s', r.ev_enabled, pg_get_ruledef(r.oid)) FROM pg_rewrite r WHERE r.ev_class = c.oid AND c.relkind IN ('r', 'p')
     UNION ALL
     SELECT format('child %s', h.inhrelid::regclass) FROM pg_inherits h JOIN pg_class hc ON hc.oid = h.inhrelid

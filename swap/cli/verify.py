@@ -12,6 +12,7 @@ from swap.cli.output import emit_json, print_lines, print_sql
 from swap.cli.results import conclude
 from swap.cli.session import Session, active, opened
 from swap.cli.terminal import print_checks, print_table
+from swap.core.blockers import reporting_all_waits
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
 from swap.core.files import check_writable
@@ -57,7 +58,8 @@ def work(
         raise UsageError("--dry-run says what --repair would do.", hint="Add --repair; without it `verify` changes nothing.")
     with opened("verify", dsn, config) as s:
         run = _verifiable(s)
-        result = run_verification(s.migration(run), _settings(s, method, jobs, reader))
+        with reporting_all_waits(s.database, s.report):
+            result = run_verification(s.migration(run), _settings(s, method, jobs, reader))
         document = result.to_json() | {"next": _then(result, repair=repair)}
         if repair:
             document |= _repair(s, run, result, dry_run=dry_run)

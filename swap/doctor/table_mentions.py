@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from swap.catalog.model import Table
+from swap.catalog.model import Table, View
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.names import TableName, expand, quote
@@ -53,20 +53,21 @@ class Expression(NamedTuple):
 
 
 def check_table_mentions(conn: Connection, subject: Subject) -> list[Finding]:
-    """A warning, with the count, for each column that holds a table that is rebuilt, and is not in `ignore`. Each scan takes SCAN_MS at
-    most, under ACCESS SHARE; all of them ALL_S. Names in text are looked for of the source alone."""
+    """A warning, with the count, for each column that holds a table that is rebuilt, or a view that is made again, and is not in
+    `ignore`. Each scan takes SCAN_MS at most, under ACCESS SHARE; all of them ALL_S. Names in text are looked for of the source alone."""
+    made_again: tuple[Table | View, ...] = (*subject.rebuilt, *subject.catalog.views)
     until, found = time.monotonic() + ALL_S, list(_expressions(conn, subject))
     for c in read(conn, Column, "table_mentions_columns.sql", state_schema=subject.config.names.state_schema):
         if {c.label, f"{c.schema}.{c.relation}.{c.column}"} & set(subject.config.ignore):
             continue
-        for table in subject.rebuilt[:1] if c.kind in TEXT else subject.rebuilt:
+        for table in subject.rebuilt[:1] if c.kind in TEXT else made_again:
             late = time.monotonic() > until
             rows = NotChecked("not checked: there are too many") if late else scan(conn, Count, _statement(c, table), SCAN_MS)
             if isinstance(rows, NotChecked):
                 detail = f"holds tables; whether {table.name} is one was {rows.reason}"
                 found += [warning("table-mention", c.label, detail, "Look for it.")] if c.kind not in TEXT else []
             elif rows[0].rows:
-                found.append(_finding(c, rows[0].rows, table.name, subject.config))
+                found.append(_finding(c, rows[0].rows, table, subject.config))
     return or_ok(found, "table-mention", subject.source.name, "no column holds it by its oid or its name")
 
 
@@ -82,14 +83,16 @@ def _expressions(conn: Connection, subject: Subject) -> Iterator[Finding]:
         yield blocker("table-mention", e.object, detail, hint, acceptable=True)
 
 
-def _finding(c: Column, rows: int, table: TableName, config: Config) -> Finding:
+def _finding(c: Column, rows: int, held: Table | View, config: Config) -> Finding:
+    table = held.name
     if c.kind == "name":
         detail = f"holds the name of {table} in {rows:,} rows. The name goes on meaning the live table"
         hint = "If a column beside it holds keys of that table, the application converts them. Then list this one in `ignore`."
         return warning("table-mention", c.label, detail, hint)
-    retired = table.renamed(expand(config.names.retired, table.name))
+    is_view = isinstance(held, View)
+    retired = "the view that is set aside" if is_view else table.renamed(expand(config.names.retired, table.name))
     detail = f"holds {table} by its oid in {rows:,} rows: after the cutover they mean {retired}, and after `finalize` nothing"
-    if c.many or c.kind != "oid":
+    if c.many or c.kind != "oid" or is_view:
         hint = f"Bring them to the new {table} after the cutover, and back after a revert; or list the column in `ignore`."
     else:
         name = quote(c.column)
@@ -100,7 +103,7 @@ def _finding(c: Column, rows: int, table: TableName, config: Config) -> Finding:
     return warning("table-mention", c.label, detail, hint)
 
 
-def _statement(c: Column, held: Table) -> sql.Composed:
+def _statement(c: Column, held: Table | View) -> sql.Composed:
     table, relation = held.name, sql.SQL("{}::oid").format(sql.Literal(held.oid))
     row_type = sql.SQL("(SELECT t.reltype FROM pg_class t WHERE t.oid = {})").format(relation)
     names = sorted({table.name, str(table), f"{table.schema}.{table.name}", quote(table.name)})

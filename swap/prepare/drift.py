@@ -32,9 +32,11 @@ from swap.state.migration import Migration
 
 NAME = r'("(?:[^"]|"")+"|[^\s]+)'
 SUBJECT = re.compile(
-    rf"^(?:column|attribute|comment|constraint|statistics|publication) {NAME}|^index CREATE (?:UNIQUE )?INDEX {NAME} ON|^trigger CREATE (?:CONSTRAINT )?TRIGGER {NAME}"
+    rf"^(?:column|attribute|indexed|comment|constraint|statistics|publication) {NAME}|^index CREATE (?:UNIQUE )?INDEX {NAME} ON|^trigger CREATE (?:CONSTRAINT )?TRIGGER {NAME}"
 )
 # Lines that version 0.1.0 did not record. Every table has an `attribute` line, so a recorded structure without one is that old.
+# Nor did a later one record what `indexed` says of an index.
+INDEXED = "indexed "
 LATER = ("attribute ", "storage ", "rule ", "child ", "parent ", "comment ")
 Line = tuple[str, str, str]
 VALID = re.compile(r"( NOT VALID)?( valid=[tf])?$")
@@ -108,7 +110,7 @@ def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]], direc
 
 def _changed(before: set[tuple[str, str]], after: set[tuple[str, str]]) -> list[Line]:
     changed = [("+", t, line) for t, line in sorted(after - before)] + [("-", t, line) for t, line in sorted(before - after)]
-    return sorted(changed, key=lambda x: x[2].startswith(LATER))
+    return sorted(changed, key=lambda x: x[2].startswith((*LATER, INDEXED)))
 
 
 def _as_text(changed: Iterable[Line]) -> list[str]:
@@ -120,6 +122,8 @@ def comparable(
 ) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
     """Both as sets, without the kinds of lines that were not recorded yet when `was` was."""
     before, after = (_counted(lines, direction) for lines in (was, now))
+    if not any(line.startswith(INDEXED) for _, line in before):
+        after = {(tab, line) for tab, line in after if not line.startswith(INDEXED)}
     if not any(line.startswith(LATER[0]) for _, line in before):
         after = {(tab, line) for tab, line in after if not line.startswith(LATER)}
     return before, after

@@ -104,7 +104,7 @@ def _prove(migration: Migration, table: TableName, name: str, validate: Statemen
     for left in reversed(range(TRIES)):
         settle(migration)
         try:
-            with conn.transaction():
+            with reporting_waits(migration.database, conn, f"VALIDATE {name}", migration.report), conn.transaction():
                 refuse_drift(foreign_drift(migration), "it was last recorded")
                 conn.execute(validate.sql)
                 store_baseline(migration)

@@ -135,3 +135,47 @@ def test_verify_finds_it_on_the_new_table(database: Database) -> None:
         detail = next(c.detail for c in m.verify().checks if c.name == "structure")
         assert "public.users: row security is on, and off on public.users" in detail
         assert "statistics target of email is 7" in detail
+
+
+DEPENDENTS = """
+CREATE VIEW emails WITH (security_barrier) AS SELECT id, email FROM users;
+CREATE VIEW of_owner AS SELECT id FROM users;
+CREATE FUNCTION everybody() RETURNS SETOF users LANGUAGE sql STABLE AS 'SELECT * FROM public.users';
+CREATE FUNCTION nobodys() RETURNS SETOF users LANGUAGE sql STABLE AS 'SELECT * FROM public.users';
+REVOKE ALL ON FUNCTION nobodys() FROM PUBLIC;
+GRANT SELECT ON of_owner TO app; REVOKE ALL ON of_owner FROM app;
+"""
+ON_VIEWS = """
+CREATE FUNCTION public.opens() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF to_regclass('public.emails') IS NOT NULL AND to_regclass('public.of_owner') IS NOT NULL AND to_regprocedure('public.nobodys()') IS NOT NULL THEN
+        {what};
+    END IF;
+END $$;
+CREATE EVENT TRIGGER opens ON ddl_command_end WHEN TAG IN ('CREATE VIEW', 'CREATE FUNCTION') EXECUTE FUNCTION public.opens()
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("GRANT SELECT ON public.of_owner TO PUBLIC", "public.of_owner: the right =r/swap_owner is new"),
+        ("GRANT EXECUTE ON FUNCTION public.nobodys() TO PUBLIC", "public.nobodys(): the right =X/swap_owner is new"),
+        (
+            "ALTER VIEW public.emails SET (security_invoker)",
+            "public.emails: options={security_barrier=true,security_invoker=true} is new",
+        ),
+    ],
+)
+def test_what_it_adds_to_what_is_made_again(database: Database, what: str, said: str) -> None:
+    """H55: views and functions are made anew in the cutover, with the owner, options and rights that they had, or it rolls back."""
+    install(database, SCHEMA + DEPENDENTS)
+    with closing(Driver.begin(database)) as m:
+        m.synced()
+        assert m.verify().verdict == "identical"
+        as_superuser(database, ON_VIEWS.format(what=what))
+        with pytest.raises(RefusedError) as refused:
+            m.exchange("cutover")
+        assert said in refused.value.message
+        as_superuser(database, "DROP EVENT TRIGGER opens")
+        assert m.exchange("cutover").outcome == "committed"

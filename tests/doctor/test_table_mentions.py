@@ -56,6 +56,17 @@ def test_what_holds_the_table_is_counted(database: Database, column: str) -> Non
     assert [f.status for f in mentions(database, ignore=[f"public.notes.{name}"]).values()] == ["ok"]
 
 
+def test_a_view_that_is_made_again_is_counted(database: Database) -> None:
+    install(
+        database,
+        SCHEMA + "CREATE VIEW emails AS SELECT id FROM users; UPDATE acl SET rel = 'emails'::regclass WHERE row_id = '2'",
+    )
+    with closing(psycopg.connect(database.owner, autocommit=True)) as conn:
+        conn.execute("DELETE FROM acl WHERE rel = 'users'::regclass")
+    (found,) = mentions(database).values()
+    assert "holds public.emails by its oid in 1 rows: after the cutover they mean the view that is set aside" in found.detail
+
+
 def test_the_statement_of_the_hint_mends_it(start: Start, database: Database, connect: Connect) -> None:
     """Given the rows mean the retired table after the cutover, then the statement of the hint brings them to the live one."""
     cycle = start(SCHEMA)

@@ -54,3 +54,14 @@ def test_two_commands_keep_each_other_out_all_the_same(ready_operator: MakeOpera
     assert "Another swap is already at work" in op.refused("sync", "--once", code=3)["message"]
     assert op("cutover", "--yes", "--no-snapshot").json["outcome"] == "committed"
     assert running.process.poll() is None
+
+
+def test_a_verification_names_what_it_waits_for(ready_operator: MakeOperator, connect: Connect) -> None:
+    """H63: another session keeps a table from every reader."""
+    op = ready_operator()
+    holder = connect(op.db.owner, autocommit=False)
+    holder.execute("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE")
+    running = op.start("verify")
+    running.wait_line(f"waiting: a lock that is not free: pid {holder.info.backend_pid} ", 30)
+    holder.rollback()
+    assert running.wait().code == 0

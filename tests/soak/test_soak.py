@@ -117,7 +117,7 @@ class Soak:
         """A dump of this moment, restored in a database of its own and taken over: the run goes on there."""
         name, here = f"soak_restored_{self.tally.restores}", self.op.db
         command: list[str | Path] = [self.server.bindir / "pg_dump", "--inserts", "--encoding=UTF8", here.superuser]
-        text = re.sub(r"(?m)^\\.*$", "", subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        text = re.sub(r"(?m)^\\(un)?restrict .*$", "", subprocess.run(command, capture_output=True, text=True, check=True).stdout)
         self.admin(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
         there = Database(name, *(self.server.conninfo(name, u) for u in ("postgres", "swap_owner", "app")))
         try:
