@@ -24,17 +24,14 @@ import pytest
 from swap import __version__, hooks
 from tests.support.commands import ROOT
 from tools import dist
+from tools.dist import tracked
 
 pytestmark = pytest.mark.package
 PACKAGES = ("swap/", "verify/", "cutover/")
 LOWEST = ROOT / "requirements" / "lowest.lock"
 LOCKED = ROOT / "requirements" / "test.lock"
+REPOSITORY = "https://example.org/made/swap"
 MODULES = "import swap, verify, cutover; print(*(m.__file__ for m in (swap, verify, cutover)))"
-
-
-def tracked() -> list[str]:
-    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return [f for f in done.stdout.split("\0") if f]
 
 
 def run(*argv: object, cwd: Path, env: Mapping[str, str] | None = None) -> str:
@@ -56,9 +53,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with sdist, wheel and zipapp, made from a copy of the tracked files."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
-    for name in tracked():
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, source / name, follow_symlinks=False)
+    dist.copy(source, REPOSITORY)
     sdist, wheel = dist.build(tools, source, out)
     assert sdist.name == f"pg_uuid_swap-{__version__}.tar.gz"
     dist.zipapp(tools, wheel, out)
@@ -83,7 +78,8 @@ def test_the_metadata(wheel: Path) -> None:
         text = archive.read(f"pg_uuid_swap-{__version__}.dist-info/METADATA").decode()
     metadata = HeaderParser().parsestr(text)
     assert (metadata["Name"], metadata["Version"]) == ("pg-uuid-swap", __version__)
-    assert {u.split(",")[0] for u in metadata.get_all("Project-URL", [])} >= {"Documentation", "Source", "Changelog", "Issues"}
+    urls = dict(u.split(", ") for u in metadata.get_all("Project-URL", []))
+    assert (set(urls), urls["Issues"]) == (set(dist.URLS), f"{REPOSITORY}/issues")
     assert "Typing :: Typed" in metadata.get_all("Classifier", [])
     assert metadata["License-Expression"] == "MIT"
 
