@@ -71,7 +71,8 @@ test-package: venv  ## sdist, wheel, zipapp, pipx and uvx, each installed into a
 	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m package --timeout 0 tests/package
 
 image:  ## the image pg-uuid-swap, by Docker
-	docker build --file docker/Dockerfile --tag pg-uuid-swap $(IMAGE_ARGS) .
+	docker build --file docker/Dockerfile --tag pg-uuid-swap --build-arg REVISION="$$(git describe --always --abbrev=40 --dirty --exclude='*')" \
+	    --build-arg SOURCE=$(REPOSITORY) $(IMAGE_ARGS) .
 
 test-docker: venv  ## image and services on a base made by debootstrap, with a dockerd of its own; root, Docker and debootstrap
 	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m docker --timeout 0 tests/docker

@@ -20,6 +20,8 @@ import tempfile
 import venv
 from pathlib import Path
 
+from swap.core.commit import NAME, commit
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "build.lock"
 ZIPAPP = "swap.pyz"
@@ -47,10 +49,11 @@ def tracked() -> list[str]:
 
 
 def copy(directory: Path, repository: str | None) -> None:
-    """The tracked files, as they are now. With `repository` the package names it."""
+    """The tracked files, as they are now, and the commit. With `repository` the package names it."""
     for name in tracked():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, directory / name, follow_symlinks=False)
+    (directory / "swap" / NAME).write_text(f"{commit() or ''}\n", encoding="utf-8")
     if repository:
         with (directory / "pyproject.toml").open("a", encoding="utf-8") as file:
             file.write(urls(repository))

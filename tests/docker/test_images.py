@@ -103,7 +103,7 @@ def test_it_runs_hardened(images: Images) -> None:
     def run(*command: str, entrypoint: str = "swap", check: bool = True) -> str:
         return images.docker("run", *HARDENED, "--entrypoint", entrypoint, images.swap, *command, check=check)
 
-    assert run("--version").startswith(f"swap {__version__}\n")
+    assert run("--version").startswith(f"swap {__version__}\ncommit        abc\n")
     assert run("hook", "pg_dump", "--print") == hooks.script("pg_dump")
     assert run("-u", entrypoint="id").strip() == "10001"
     for program in ("pg_dump", "pg_restore", "psql"):

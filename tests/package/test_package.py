@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from swap import __version__, hooks
+from swap.core.commit import NAME, commit
 from tests.support.commands import ROOT
 from tools import dist
 from tools.dist import tracked
@@ -69,7 +70,8 @@ def wheel(built: Path) -> Path:
 def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     info = f"pg_uuid_swap-{__version__}.dist-info/"
-    assert {n for n in names if not n.startswith(info)} == {f for f in tracked() if f.startswith(PACKAGES)}
+    ours = {f for f in tracked() if f.startswith(PACKAGES)}
+    assert {n for n in names if not n.startswith(info)} == ours | {f"swap/{NAME}"}
     assert {"swap/hooks/pg_dump.sh", "swap/hooks/restore_point.sh", "swap/py.typed"} <= set(names)
 
 
@@ -118,7 +120,7 @@ def test_the_wheel_works_with(lock: Path, install: Callable[[Path], Path], tmp_p
     programs = install(lock)
     places = run(programs / "python", "-c", MODULES, cwd=tmp_path).split()
     assert all(str(programs.parent) in place for place in places)
-    assert run(programs / "swap", "--version", cwd=tmp_path).startswith(f"swap {__version__}\n")
+    assert run(programs / "swap", "--version", cwd=tmp_path).startswith(f"swap {__version__}\ncommit        {commit()}\n")
     assert run(programs / "swap", "hook", "pg_dump", "--print", cwd=tmp_path) == hooks.script("pg_dump")
     assert "TH" in run(programs / "swap", "man", "verify", cwd=tmp_path)
     assert_the_cycle(programs / "swap", cwd=tmp_path)
