@@ -24,6 +24,7 @@ from swap.core.commit import NAME, commit
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "build.lock"
+CONTENT = ROOT / "requirements" / "image.lock"  # of the zipapp
 ZIPAPP = "swap.pyz"
 # Of a repository: below its address, as GitHub, GitLab and Gitea have them.
 URLS = {
@@ -72,21 +73,15 @@ def build(programs: Path, source: Path, out: Path) -> list[Path]:
 
 
 def zipapp(programs: Path, wheel: Path, out: Path) -> Path:
-    """One executable file for this platform and Python, with everything but `swap demo`'s PostgreSQL."""
+    """One executable file for this platform and Python, with everything but `swap demo`'s PostgreSQL: what the image has."""
     made = out / ZIPAPP
-    interpreter = "/usr/bin/env python3"
-    run(
-        programs / "shiv",
-        "--console-script",
-        "swap",
-        "--python",
-        interpreter,
-        "--output-file",
-        made,
-        "--extend-pythonpath",
-        "--reproducible",
-        wheel,
-    )
+    pip = [programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    with tempfile.TemporaryDirectory(prefix="swap-zipapp-") as place:
+        into = ["--no-compile", "--target", place]
+        run(*pip, *into, "--require-hashes", "--only-binary", ":all:", "-r", CONTENT)
+        run(*pip, *into, "--no-deps", "--no-index", wheel)
+        shiv = [programs / "shiv", "--site-packages", place, "--console-script", "swap", "--python", "/usr/bin/env python3"]
+        run(*shiv, "--output-file", made, "--extend-pythonpath", "--reproducible")
     return made
 
 
