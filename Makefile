@@ -112,7 +112,7 @@ lock:  ## requirements/*.lock from pyproject.toml: what is missing or no longer 
 	$(PYTHON) -m venv .venv-lock
 	$(LOCKING)/python $(INSTALL) uv==0.13.8
 	$(LOCK) --generate-hashes --extra test --extra lint $(INPUT) --output-file requirements/test.lock
-	$(LOCK) --generate-hashes pyproject.toml --constraint requirements/test.lock --output-file requirements/image.lock
+	$(LOCK) --generate-hashes --extra report pyproject.toml --constraint requirements/test.lock --output-file requirements/image.lock
 	$(LOCK) --resolution lowest-direct --extra demo $(INPUT) --output-file .venv-lock/lowest.txt
 	$(LOCK) --generate-hashes --extra test $(INPUT) --constraint .venv-lock/lowest.txt --output-file requirements/lowest.lock
 	$(LOCK) --generate-hashes --extra demo --extra report pyproject.toml --constraint requirements/test.lock --output-file requirements/demo.lock

@@ -106,6 +106,7 @@ def test_it_runs_hardened(images: Images) -> None:
     assert run("--version").startswith(f"swap {__version__}\ncommit        abc\n")
     assert run("hook", "pg_dump", "--print") == hooks.script("pg_dump")
     assert run("-u", entrypoint="id").strip() == "10001"
+    assert run("-c", "import jinja2, pygal", entrypoint="/opt/swap/bin/python") == "", "the HTML of `rehearse` and `report`"
     for program in ("pg_dump", "pg_restore", "psql"):
         assert "(PostgreSQL)" in run("--version", entrypoint=program)
     assert "Read-only file system" in run("-c", "touch /opt/swap/x /usr/x /work/x", entrypoint="sh", check=False)

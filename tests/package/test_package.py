@@ -157,6 +157,10 @@ def test_the_zipapp(built: Path, tmp_path: Path) -> None:
     }
     assert run(file, "--version", cwd=tmp_path, env=env).startswith(f"swap {__version__}\n")
     assert run(file, "hook", "restore_point", "--print", cwd=tmp_path, env=env) == hooks.script("restore_point")
+    held = zipfile.ZipFile(file).namelist()
+    assert {"site-packages/jinja2/__init__.py", "site-packages/pygal/__init__.py"} <= set(held), (
+        "the HTML of `rehearse` and `report`"
+    )
     # It holds no PostgreSQL: the demo takes one that is installed.
     bindir = find_binaries("18")
     wheel_of_postgres = bindir.parents[2]
