@@ -3,6 +3,9 @@ PYTHON ?= python3
 WORKERS ?= 2
 PYTEST_ARGS ?=
 IMAGE_ARGS ?=
+# Where it is published: no file says so.
+REPOSITORY ?=
+SITE_URL ?=
 VARIANT ?=
 MODE ?=
 SLICE ?= 1/1
@@ -68,19 +71,20 @@ test-package: venv  ## sdist, wheel, zipapp, pipx and uvx, each installed into a
 	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m package --timeout 0 tests/package
 
 image:  ## the image pg-uuid-swap, by Docker
-	docker build --file docker/Dockerfile --tag pg-uuid-swap $(IMAGE_ARGS) .
+	docker build --file docker/Dockerfile --tag pg-uuid-swap --build-arg REVISION="$$(git describe --always --abbrev=40 --dirty --exclude='*')" \
+	    --build-arg SOURCE=$(REPOSITORY) $(IMAGE_ARGS) .
 
 test-docker: venv  ## image and services on a base made by debootstrap, with a dockerd of its own; root, Docker and debootstrap
 	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m docker --timeout 0 tests/docker
 
-dist: venv  ## sdist, wheel and zipapp, in dist/
-	$(BIN)/python -m tools.dist
+dist: venv  ## sdist, wheel and zipapp, in dist/; REPOSITORY=https://… for the URLs in the package
+	$(BIN)/python -m tools.dist $(if $(REPOSITORY),--repository $(REPOSITORY))
 
 release-notes:  ## the changelog of one version: VERSION=0.2.0
 	@$(PYTHON) -m tools.release_notes $(VERSION)
 
-docs: $(DOCS)/installed  ## the site, in build/site; a broken link or an orphan page is an error
-	$(DOCS)/bin/python -m tools.site build
+docs: $(DOCS)/installed  ## the site, in build/site; a broken link or an orphan page is an error; REPOSITORY, SITE_URL: its addresses
+	REPOSITORY=$(REPOSITORY) SITE_URL=$(SITE_URL) $(DOCS)/bin/python -m tools.site build
 
 captures: venv  ## the pictures of terminal and report in docs/, from a real run
 	$(BIN)/python -m tools.captures
@@ -108,7 +112,7 @@ lock:  ## requirements/*.lock from pyproject.toml: what is missing or no longer 
 	$(PYTHON) -m venv .venv-lock
 	$(LOCKING)/python $(INSTALL) uv==0.13.8
 	$(LOCK) --generate-hashes --extra test --extra lint $(INPUT) --output-file requirements/test.lock
-	$(LOCK) --generate-hashes $(INPUT) --constraint requirements/test.lock --output-file requirements/run.lock
+	$(LOCK) --generate-hashes --extra report pyproject.toml --constraint requirements/test.lock --output-file requirements/image.lock
 	$(LOCK) --resolution lowest-direct --extra demo $(INPUT) --output-file .venv-lock/lowest.txt
 	$(LOCK) --generate-hashes --extra test $(INPUT) --constraint .venv-lock/lowest.txt --output-file requirements/lowest.lock
 	$(LOCK) --generate-hashes --extra demo --extra report pyproject.toml --constraint requirements/test.lock --output-file requirements/demo.lock

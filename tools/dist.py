@@ -1,4 +1,7 @@
-"""Build what is published: sdist, wheel and zipapp. `python -m tools.dist [DIRECTORY]`, by default dist/.
+"""Build what is published: sdist, wheel and zipapp. `python -m tools.dist [--out DIRECTORY] [--repository URL]`, by default dist/.
+
+They are made from a copy of what git tracks, so nothing that lies about comes along. No file of the repository says where it is
+published, as that would be wrong in every copy. Who publishes gives the address, and the copy gets its URLs.
 
 The tools that build come into an environment of their own, with the versions of requirements/build.lock: they are no part of
 `.venv`, which runs the tests.
@@ -9,15 +12,28 @@ them once, below ~/.shiv. It has to pass the place on to the processes that `swa
 
 from __future__ import annotations
 
+import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
 import venv
 from pathlib import Path
 
+from swap.core.commit import NAME, commit
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "build.lock"
+CONTENT = ROOT / "requirements" / "image.lock"  # of the zipapp
 ZIPAPP = "swap.pyz"
+# Of a repository: below its address, as GitHub, GitLab and Gitea have them.
+URLS = {
+    "Homepage": "",
+    "Source": "",
+    "Documentation": "/blob/main/README.md",
+    "Changelog": "/blob/main/CHANGELOG.md",
+    "Issues": "/issues",
+}
 
 
 def tools(directory: Path) -> Path:
@@ -28,6 +44,28 @@ def tools(directory: Path) -> Path:
     return programs
 
 
+def tracked() -> list[str]:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [f for f in done.stdout.split("\0") if f]
+
+
+def copy(directory: Path, repository: str | None) -> None:
+    """The tracked files, as they are now, and the commit. With `repository` the package names it."""
+    for name in tracked():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, directory / name, follow_symlinks=False)
+    (directory / "swap" / NAME).write_text(f"{commit() or ''}\n", encoding="utf-8")
+    if repository:
+        with (directory / "pyproject.toml").open("a", encoding="utf-8") as file:
+            file.write(urls(repository))
+
+
+def urls(repository: str) -> str:
+    """The table of pyproject.toml."""
+    lines = [f'{name} = "{repository.rstrip("/")}{path}"' for name, path in URLS.items()]
+    return "\n".join(["", "[project.urls]", *lines, ""])
+
+
 def build(programs: Path, source: Path, out: Path) -> list[Path]:
     """sdist, and from the sdist the wheel: so the wheel holds what the sdist holds. Returns both."""
     run(programs / "python", "-m", "build", "--outdir", out, source)
@@ -35,21 +73,15 @@ def build(programs: Path, source: Path, out: Path) -> list[Path]:
 
 
 def zipapp(programs: Path, wheel: Path, out: Path) -> Path:
-    """One executable file for this platform and Python, with everything but `swap demo`'s PostgreSQL."""
+    """One executable file for this platform and Python, with everything but `swap demo`'s PostgreSQL: what the image has."""
     made = out / ZIPAPP
-    interpreter = "/usr/bin/env python3"
-    run(
-        programs / "shiv",
-        "--console-script",
-        "swap",
-        "--python",
-        interpreter,
-        "--output-file",
-        made,
-        "--extend-pythonpath",
-        "--reproducible",
-        wheel,
-    )
+    pip = [programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    with tempfile.TemporaryDirectory(prefix="swap-zipapp-") as place:
+        into = ["--no-compile", "--target", place]
+        run(*pip, *into, "--require-hashes", "--only-binary", ":all:", "-r", CONTENT)
+        run(*pip, *into, "--no-deps", "--no-index", wheel)
+        shiv = [programs / "shiv", "--site-packages", place, "--console-script", "swap", "--python", "/usr/bin/env python3"]
+        run(*shiv, "--output-file", made, "--extend-pythonpath", "--reproducible")
     return made
 
 
@@ -58,10 +90,15 @@ def run(*argv: object) -> None:
 
 
 def main(args: list[str]) -> None:
-    out = Path(args[0] if args else ROOT / "dist").absolute()
+    parser = argparse.ArgumentParser(prog="python -m tools.dist")
+    parser.add_argument("--out", type=Path, default=ROOT / "dist")
+    parser.add_argument("--repository", help="where it is published: https://…")
+    given = parser.parse_args(args)
+    out = given.out.absolute()
     with tempfile.TemporaryDirectory(prefix="swap-build-") as directory:
-        programs = tools(Path(directory))
-        _, wheel = build(programs, ROOT, out)
+        programs, source = tools(Path(directory) / "tools"), Path(directory) / "source"
+        copy(source, given.repository)
+        _, wheel = build(programs, source, out)
         zipapp(programs, wheel, out)
 
 

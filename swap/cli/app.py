@@ -27,7 +27,7 @@ app = typer.Typer(
 
 @app.callback()
 def top(
-    show_version: Annotated[bool, typer.Option("--version", help="Show the versions of swap, its state layout, Python and libpq.")] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the versions of swap, its state layout, Python and libpq, and the commit.")] = False,
 ) -> None:  # fmt: skip
     """Hold the options before the command. `swap.cli.run` turns `--version` into the command `version`, which takes --json too."""
 

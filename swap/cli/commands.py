@@ -304,7 +304,7 @@ def man(
 
 @command("swap version --json", "Show the versions of swap and of what it stands on.")
 def version(as_json: Json = False, verbose: Verbose = False) -> None:
-    """The versions of swap, its state layout, Python, libpq and psycopg: for a report of a defect. Also: swap --version."""
+    """The versions of swap, its state layout, Python, libpq and psycopg, and the commit: for a report of a defect. Also: swap --version."""
     from swap.cli.version import work
 
     work(as_json=as_json)

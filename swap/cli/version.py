@@ -9,6 +9,7 @@ from psycopg import pq
 
 from swap import __version__
 from swap.cli.output import emit_json, print_lines
+from swap.core.commit import commit
 from swap.state.upgrade import FIRST, VERSION
 
 
@@ -17,7 +18,7 @@ def work(*, as_json: bool) -> None:
     if as_json:
         emit_json(
             {
-                "version": __version__, "state_layout": VERSION, "state_layouts_read": [FIRST, VERSION],
+                "version": __version__, "commit": commit(), "state_layout": VERSION, "state_layouts_read": [FIRST, VERSION],
                 "python": platform.python_version(), "libpq": libpq, "psycopg": psycopg.__version__,
             }
         )  # fmt: skip
@@ -25,6 +26,7 @@ def work(*, as_json: bool) -> None:
     print_lines(
         [
             f"swap {__version__}",
+            f"commit        {commit() or 'unknown'}",
             f"state layout  {VERSION} (takes over {FIRST} and newer)",
             f"Python        {platform.python_version()}",
             f"libpq         {libpq} (psycopg {psycopg.__version__}, {pq.__impl__})",

@@ -11,6 +11,7 @@ import pytest
 from tests.deploy.files import assert_a_command_of_swap, documents, words
 from tests.deploy.test_workflows import check
 from tests.support.commands import ROOT
+from tools import dist
 
 DOCKER = ROOT / "docker"
 COMPOSE = DOCKER / "compose.yaml"
@@ -88,14 +89,21 @@ def test_the_image_installs_what_its_lock_names_and_nothing_else() -> None:
     wanted = {re.split(r"[\[<>=!~; ]", d)[0].lower().replace("_", "-") for d in project["dependencies"]}
     lock = (ROOT / "requirements" / "image.lock").read_text(encoding="utf-8")
     assert wanted <= {n.lower().replace("_", "-") for n in re.findall(r"^([A-Za-z0-9_.-]+)==", lock, re.MULTILINE)}
+    tested = (ROOT / "requirements" / "test.lock").read_text(encoding="utf-8")
+    assert pins(lock) <= pins(tested), "the image has versions that the suite does not try: make lock"
 
 
-def test_the_labels_and_urls_are_those_of_the_package() -> None:
-    urls = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"].values())
-    labels = re.findall(
-        r'org\.opencontainers\.image\.(?:url|source|documentation)="([^"]+)"', (DOCKER / "Dockerfile").read_text()
-    )
-    assert len(labels) == 3
-    assert set(labels) <= urls
+def pins(lock: str) -> set[str]:
+    return set(re.findall(r"^\S+==[^\s;]+", lock, re.MULTILINE))
+
+
+def test_no_file_says_where_it_is_published_and_a_publisher_can() -> None:
+    """An address that is not there misleads. So package, image and site get it from those who publish."""
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert "urls" not in tomllib.loads(pyproject)["project"]
+    named = tomllib.loads(pyproject + dist.urls("https://example.org/a/"))["project"]["urls"]
+    assert {"https://example.org/a", "https://example.org/a/issues"} <= set(named.values())
+    assert "https://" not in (DOCKER / "Dockerfile").read_text(encoding="utf-8").partition("LABEL")[2]
     site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    assert set(re.findall(r"^(?:site|repo)_url: (\S+)$", site, re.MULTILINE)) <= urls
+    assert re.findall(r"^(?:site|repo)_url: (\S+)", site, re.MULTILINE) == ["!ENV", "!ENV"]
+    assert 'make dist REPOSITORY="$GITHUB_SERVER_URL/$GITHUB_REPOSITORY"' in (ROOT / ".github/workflows/release.yml").read_text()

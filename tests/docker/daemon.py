@@ -24,6 +24,9 @@ SUITE = "bookworm"  # of the official images that docker/Dockerfile names
 NETWORK = "host"  # for builds: apt and pip
 PREFIX = "swap-test"
 START_S = 60.0
+BRIDGE = "docker0"
+FORWARDS = Path("/proc/sys/net/ipv4/ip_forward")
+CHAINS = {"filter": ("INPUT", "FORWARD", "OUTPUT"), "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")}
 # The newest client is not always one that can build: it may lack its plugin.
 CLIENTS = [c for c in (shutil.which("docker"), "/usr/bin/docker") if c is not None and Path(c).exists()]
 
@@ -98,7 +101,7 @@ def daemon(directory: Path) -> Iterator[str | None]:
     if program is None or os.geteuid() != 0:
         pytest.skip("no Docker daemon answers, and none can be started: that takes root and dockerd")
     host = f"unix://{directory}/socket"
-    with (directory / "log").open("w") as log:
+    with network_as_before(), (directory / "log").open("w") as log:
         process = subprocess.Popen(
             [program, "--host", host, "--data-root", directory / "data", "--exec-root", directory / "exec", "--pidfile", directory / "pid"],
             stdout=log, stderr=log, start_new_session=True,
@@ -113,6 +116,32 @@ def daemon(directory: Path) -> Iterator[str | None]:
         finally:
             process.terminate()
             process.wait(60)
+
+
+@contextmanager
+def network_as_before() -> Iterator[None]:
+    """dockerd leaves its bridge behind, its chains, and a machine that forwards packets: put back what was there."""
+    if Path("/sys/class/net", BRIDGE).exists():  # another dockerd's
+        yield
+        return
+    rules = {program: rules_of(program) for program in ("iptables", "ip6tables") if shutil.which(f"{program}-save")}
+    forwards = FORWARDS.read_text()
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False)
+        for program, text in rules.items():
+            subprocess.run([f"{program}-restore"], input=text, text=True, check=True)
+        FORWARDS.write_text(forwards)
+
+
+def rules_of(program: str) -> str:
+    """For iptables-restore, which leaves a table alone that the text does not name."""
+    text = subprocess.run([f"{program}-save"], capture_output=True, text=True, check=True).stdout
+    for table, chains in CHAINS.items():
+        if f"*{table}\n" not in text:
+            text += "\n".join([f"*{table}", *(f":{chain} ACCEPT" for chain in chains), "COMMIT", ""])
+    return text
 
 
 def answers(host: str) -> bool:

@@ -41,6 +41,7 @@ HARDENED = [
     "none",
 ]
 PASSWORD = "swap"
+SOURCE = "https://example.org/made/swap"
 WITHOUT = {"grafana", "swap"}  # not in Debian; for use by hand
 HEALTHY = {"db", "standby", "pgbouncer", "load", "sync", "watch", "prometheus"}
 PATIENCE_S = 600.0
@@ -66,7 +67,9 @@ def images() -> Iterator[Images]:
             base = import_base(docker, directory)
             python, postgres, prometheus = (docker.build(n, HERE / n, BASE=base) for n in ("python", "postgres", "prometheus"))
             bases = {"PYTHON_IMAGE": python, "POSTGRES_IMAGE": postgres}
-            swap = docker.build("swap", ROOT, ROOT / "docker/Dockerfile", **bases, VERSION=__version__, REVISION="abc")
+            swap = docker.build(
+                "swap", ROOT, ROOT / "docker/Dockerfile", **bases, VERSION=__version__, REVISION="abc", SOURCE=SOURCE
+            )
             pgbouncer = docker.build("pgbouncer", ROOT, ROOT / "docker/pgbouncer/Dockerfile", POSTGRES_IMAGE=postgres)
             made = Images(docker, python, postgres, prometheus, swap, pgbouncer)
             try:
@@ -89,7 +92,7 @@ def test_what_the_image_says_of_itself(images: Images) -> None:
     config = inspect(images)["Config"]
     labels = {k.removeprefix("org.opencontainers.image."): v for k, v in config["Labels"].items()}
     assert (labels["version"], labels["revision"], labels["licenses"]) == (__version__, "abc", "MIT")
-    assert labels["source"].startswith("https://")
+    assert labels["source"] == SOURCE
     assert config["Healthcheck"]["Test"] == ["CMD", "swap", "check"]
     assert (config["User"], config["Entrypoint"], config["WorkingDir"]) == ("10001:10001", ["swap"], "/work")
 
@@ -100,9 +103,10 @@ def test_it_runs_hardened(images: Images) -> None:
     def run(*command: str, entrypoint: str = "swap", check: bool = True) -> str:
         return images.docker("run", *HARDENED, "--entrypoint", entrypoint, images.swap, *command, check=check)
 
-    assert run("--version").startswith(f"swap {__version__}\n")
+    assert run("--version").startswith(f"swap {__version__}\ncommit        abc\n")
     assert run("hook", "pg_dump", "--print") == hooks.script("pg_dump")
     assert run("-u", entrypoint="id").strip() == "10001"
+    assert run("-c", "import jinja2, pygal", entrypoint="/opt/swap/bin/python") == "", "the HTML of `rehearse` and `report`"
     for program in ("pg_dump", "pg_restore", "psql"):
         assert "(PostgreSQL)" in run("--version", entrypoint=program)
     assert "Read-only file system" in run("-c", "touch /opt/swap/x /usr/x /work/x", entrypoint="sh", check=False)

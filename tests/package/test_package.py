@@ -22,19 +22,17 @@ from pathlib import Path
 import pytest
 
 from swap import __version__, hooks
+from swap.core.commit import NAME, commit
 from tests.support.commands import ROOT
 from tools import dist
+from tools.dist import tracked
 
 pytestmark = pytest.mark.package
 PACKAGES = ("swap/", "verify/", "cutover/")
 LOWEST = ROOT / "requirements" / "lowest.lock"
 LOCKED = ROOT / "requirements" / "test.lock"
+REPOSITORY = "https://example.org/made/swap"
 MODULES = "import swap, verify, cutover; print(*(m.__file__ for m in (swap, verify, cutover)))"
-
-
-def tracked() -> list[str]:
-    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return [f for f in done.stdout.split("\0") if f]
 
 
 def run(*argv: object, cwd: Path, env: Mapping[str, str] | None = None) -> str:
@@ -56,9 +54,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with sdist, wheel and zipapp, made from a copy of the tracked files."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
-    for name in tracked():
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, source / name, follow_symlinks=False)
+    dist.copy(source, REPOSITORY)
     sdist, wheel = dist.build(tools, source, out)
     assert sdist.name == f"pg_uuid_swap-{__version__}.tar.gz"
     dist.zipapp(tools, wheel, out)
@@ -74,7 +70,8 @@ def wheel(built: Path) -> Path:
 def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     info = f"pg_uuid_swap-{__version__}.dist-info/"
-    assert {n for n in names if not n.startswith(info)} == {f for f in tracked() if f.startswith(PACKAGES)}
+    ours = {f for f in tracked() if f.startswith(PACKAGES)}
+    assert {n for n in names if not n.startswith(info)} == ours | {f"swap/{NAME}"}
     assert {"swap/hooks/pg_dump.sh", "swap/hooks/restore_point.sh", "swap/py.typed"} <= set(names)
 
 
@@ -83,7 +80,8 @@ def test_the_metadata(wheel: Path) -> None:
         text = archive.read(f"pg_uuid_swap-{__version__}.dist-info/METADATA").decode()
     metadata = HeaderParser().parsestr(text)
     assert (metadata["Name"], metadata["Version"]) == ("pg-uuid-swap", __version__)
-    assert {u.split(",")[0] for u in metadata.get_all("Project-URL", [])} >= {"Documentation", "Source", "Changelog", "Issues"}
+    urls = dict(u.split(", ") for u in metadata.get_all("Project-URL", []))
+    assert (set(urls), urls["Issues"]) == (set(dist.URLS), f"{REPOSITORY}/issues")
     assert "Typing :: Typed" in metadata.get_all("Classifier", [])
     assert metadata["License-Expression"] == "MIT"
 
@@ -122,7 +120,7 @@ def test_the_wheel_works_with(lock: Path, install: Callable[[Path], Path], tmp_p
     programs = install(lock)
     places = run(programs / "python", "-c", MODULES, cwd=tmp_path).split()
     assert all(str(programs.parent) in place for place in places)
-    assert run(programs / "swap", "--version", cwd=tmp_path).startswith(f"swap {__version__}\n")
+    assert run(programs / "swap", "--version", cwd=tmp_path).startswith(f"swap {__version__}\ncommit        {commit()}\n")
     assert run(programs / "swap", "hook", "pg_dump", "--print", cwd=tmp_path) == hooks.script("pg_dump")
     assert "TH" in run(programs / "swap", "man", "verify", cwd=tmp_path)
     assert_the_cycle(programs / "swap", cwd=tmp_path)
@@ -159,6 +157,10 @@ def test_the_zipapp(built: Path, tmp_path: Path) -> None:
     }
     assert run(file, "--version", cwd=tmp_path, env=env).startswith(f"swap {__version__}\n")
     assert run(file, "hook", "restore_point", "--print", cwd=tmp_path, env=env) == hooks.script("restore_point")
+    held = zipfile.ZipFile(file).namelist()
+    assert {"site-packages/jinja2/__init__.py", "site-packages/pygal/__init__.py"} <= set(held), (
+        "the HTML of `rehearse` and `report`"
+    )
     # It holds no PostgreSQL: the demo takes one that is installed.
     bindir = find_binaries("18")
     wheel_of_postgres = bindir.parents[2]

@@ -56,7 +56,7 @@ def test_a_link_that_leads_nowhere_is_found() -> None:
 
 
 def config() -> Any:
-    text = re.sub(r"!!python/\S+", "", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    text = re.sub(r"!(?:!python/\S+|ENV)", "", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     return yaml.safe_load(text)
 
 
