@@ -10,6 +10,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from swap.catalog.model import Table
 from swap.core.names import TableName
 from swap.core.sql_text import verbatim
 from swap.ddl.change_tables import change_table, key_names
@@ -68,7 +69,10 @@ def fill_identity(plan: Plan, low: sql.Composable, high: sql.Composable) -> sql.
     generate = sql.SQL("DEFAULT") if has_default else sql.SQL("pg_catalog.") + generator(plan)
     empty = _empty_identity(plan, low, high)
     return sql.SQL("UPDATE ONLY {t} SET {c} = {generate} WHERE ctid {free}").format(
-        t=plan.source.sql, c=sql.Identifier(plan.identity), generate=generate, free=_free(plan.source, empty, unique=True)
+        t=plan.source.sql,
+        c=sql.Identifier(plan.identity),
+        generate=generate,
+        free=_free(plan.source, empty, unique=_in_unique_index(plan.source_table, plan.identity)),
     )
 
 
@@ -110,7 +114,7 @@ def fill_reference(
     Ranges of ctid work for any table, whatever its key is. A row that is updated meanwhile moves behind the bound, and its
     guard fills it as it moves.
     """
-    table, unique = heap or ref.table, _in_unique_index(plan, ref, ref.columns.uuid_column)
+    table, unique = heap or ref.table, _in_unique_index(plan.catalog.table(ref.table), ref.columns.uuid_column)
     return sql.SQL(
         "UPDATE ONLY {t} r SET {u} = s.{identity} FROM {rows} s WHERE s.{key} OPERATOR(pg_catalog.=) r.{c} AND r.ctid {free}"
     ).format(
@@ -148,8 +152,9 @@ def _empty_reference(ref: ReferencePlan, low: sql.Composable, high: sql.Composab
     return empty if c.where is None else sql.SQL("{} AND ({})").format(empty, verbatim(c.where))
 
 
-def _in_unique_index(plan: Plan, ref: ReferencePlan, column: str) -> bool:
-    return any(i.unique and column in i.columns for i in plan.catalog.table(ref.table).indexes)
+def _in_unique_index(table: Table, column: str) -> bool:
+    """Of the application's. Those that swap builds come after the fill."""
+    return any(i.unique and column in i.columns for i in table.indexes)
 
 
 def _only_by_uuid(plan: Plan, ref: RefColumns) -> bool:
@@ -179,7 +184,7 @@ def fill_compat(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.C
     other session holds."""
     c = ref.columns
     assert c.compat_column is not None
-    free = _free(ref.table, _stale_compat(c, low, high), unique=_in_unique_index(plan, ref, c.compat_column))
+    free = _free(ref.table, _stale_compat(c, low, high), unique=_in_unique_index(plan.catalog.table(ref.table), c.compat_column))
     return sql.SQL("UPDATE ONLY {t} r SET {o} = r.{u} WHERE r.ctid {free}").format(
         t=ref.table.sql, o=sql.Identifier(c.compat_column), u=sql.Identifier(c.uuid_column), free=free
     )

@@ -142,13 +142,15 @@ CREATE VIEW emails WITH (security_barrier) AS SELECT id, email FROM users;
 CREATE VIEW of_owner AS SELECT id FROM users;
 CREATE FUNCTION everybody() RETURNS SETOF users LANGUAGE sql STABLE AS 'SELECT * FROM public.users';
 CREATE FUNCTION nobodys() RETURNS SETOF users LANGUAGE sql STABLE AS 'SELECT * FROM public.users';
+CREATE FUNCTION last_of_all() RETURNS SETOF users LANGUAGE sql STABLE AS 'SELECT * FROM public.users';
 REVOKE ALL ON FUNCTION nobodys() FROM PUBLIC;
 GRANT SELECT ON of_owner TO app; REVOKE ALL ON of_owner FROM app;
 """
 ON_VIEWS = """
 CREATE FUNCTION public.opens() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    IF to_regclass('public.emails') IS NOT NULL AND to_regclass('public.of_owner') IS NOT NULL AND to_regprocedure('public.nobodys()') IS NOT NULL THEN
+    IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE schema_name = 'public') AND to_regclass('public.emails') IS NOT NULL
+       AND to_regclass('public.of_owner') IS NOT NULL AND to_regprocedure('public.nobodys()') IS NOT NULL THEN
         {what};
     END IF;
 END $$;

@@ -10,7 +10,7 @@ import pytest
 
 from swap.sync import backfill_tasks
 from swap.sync.backfill import Backfill
-from tests.support.migration import Driver, background, install
+from tests.support.migration import Driver, background, in_place, install
 from tests.support.servers import Connect, Database
 from tests.support.waiting import wait_until
 
@@ -54,15 +54,24 @@ def test_a_table_that_is_rewritten_between_two_ranges(
         assert m.verify().verdict == "identical"
 
 
+IN_PLACE = """
+CREATE TABLE users (id bigserial PRIMARY KEY, email text);
+CREATE TABLE sessions (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users);
+CREATE INDEX sessions_user ON sessions (user_id);
+INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 9) n;
+INSERT INTO sessions (user_id) SELECT id FROM users;
+"""
+
+
 @pytest.mark.parametrize("command", ["REINDEX TABLE sessions", "REINDEX TABLE CONCURRENTLY sessions", "VACUUM FULL sessions"])
 def test_maintenance_of_a_table_whose_index_is_being_built(database: Database, connect: Connect, command: str) -> None:
     """H59: given a command that waits for the build's lock while the build waits for its snapshot, then the server ends the build,
     and it is made again."""
-    install(database, SCHEMA + "CREATE INDEX sessions_user ON sessions (user_id);")
+    install(database, IN_PLACE)
     holder, other, seeing = (connect(database.superuser, autocommit=a) for a in (False, True, True))
     other.execute("SET deadlock_timeout = '60s'")  # so that the build notices first
     waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ %s AND datname = current_database()"
-    with closing(Driver.begin(database)) as m:
+    with closing(Driver.begin(database, reference=[in_place("sessions", "user_id")])) as m:
         m.prepare()
         holder.execute("LOCK TABLE sessions IN ROW EXCLUSIVE MODE")
         with background(m.sync, holder.rollback) as build:
