@@ -70,7 +70,7 @@ def test_maintenance_of_a_table_whose_index_is_being_built(database: Database, c
     install(database, IN_PLACE)
     holder, other, seeing = (connect(database.superuser, autocommit=a) for a in (False, True, True))
     other.execute("SET deadlock_timeout = '60s'")  # so that the build notices first
-    waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ %s AND datname = current_database()"
+    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ %s AND datname = current_database()"
     with closing(Driver.begin(database, reference=[in_place("sessions", "user_id")])) as m:
         m.prepare()
         holder.execute("LOCK TABLE sessions IN ROW EXCLUSIVE MODE")
