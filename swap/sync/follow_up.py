@@ -30,8 +30,9 @@ from swap.sync.required_columns import require_columns
 SETTLED = "settled"
 UNFILLED = "materialized views to fill"
 PENDING = (
-    "SELECT 1 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s AND NOT k.convalidated"
+    "SELECT w.number FROM unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY w(schema, name, key, number)"
+    " JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name"
+    " JOIN pg_constraint k ON k.conrelid = c.oid AND k.conname = w.key WHERE NOT k.convalidated ORDER BY w.number"
 )
 ANALYZED = (
     "SELECT n.nspname::text, c.relname::text FROM unnest(%s::text[], %s::text[]) w(schema, name)"
@@ -97,9 +98,9 @@ def _rebuild_spares(migration: Migration) -> None:
 
 def _validate(migration: Migration) -> None:
     conn, report = migration.conn, migration.report
-    for table, name in ((t, n) for fk in validated_keys(migration.plan) for t, n in (fk.parts or ((fk.table, fk.name),))):
-        if not conn.execute(PENDING, [table.schema, table.name, name]).fetchone():
-            continue
+    keys = [key for fk in validated_keys(migration.plan) for key in (fk.parts or ((fk.table, fk.name),))]
+    columns = [t.schema for t, _ in keys], [t.name for t, _ in keys], [n for _, n in keys]
+    for table, name in [keys[int(number) - 1] for (number,) in conn.execute(PENDING, columns)]:
         report.note(f"validating {name} on {table}")
         try:
             with reporting_waits(migration.database, conn, f"VALIDATE {name}", report):

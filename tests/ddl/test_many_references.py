@@ -110,6 +110,5 @@ def test_two_hundred_references(
     assert sessions[1] <= sessions[0] + 1
     if not in_place:  # there each column becomes NOT NULL in a transaction of its own
         assert around[1] - around[0] <= 198 * PER_TABLE
-    assert exchanged[1] - exchanged[0] <= 198 * (
-        9 if in_place else 25
-    )  # for each of them the server rebuilds its cached description of a table
+    # For each of them the server rebuilds its cached description of a table.
+    assert exchanged[1] - exchanged[0] <= 198 * (9 if in_place else 25)
