@@ -119,8 +119,9 @@ lock:  ## requirements/*.lock from pyproject.toml: what is missing or no longer 
 	$(LOCK) --generate-hashes requirements/build.in --output-file requirements/build.lock
 	$(LOCK) --generate-hashes requirements/docs.in --output-file requirements/docs.lock
 
-demo: $(DEMO)/installed  ## the whole cycle on a private server; VARIANT=adopt or fresh, MODE=trigger or logical
-	@PYTHONPATH=$(CURDIR) $(DEMO)/bin/python -P -m swap demo $(if $(VARIANT),--variant $(VARIANT)) $(if $(MODE),--mode $(MODE))
+demo: $(DEMO)/installed  ## the whole cycle on a private server; VARIANT=adopt or fresh, MODE=trigger, logical or rehearse
+	@mkdir -p build
+	@PYTHONPATH=$(CURDIR) $(DEMO)/bin/python -P -m swap demo $(if $(VARIANT),--variant $(VARIANT)) $(if $(filter rehearse,$(MODE)),--rehearse build/rehearsal.html,$(if $(MODE),--mode $(MODE)))
 
 $(DEMO)/installed: requirements/demo.lock
 	@$(PYTHON) -m tools.environment $(DEMO) $<

@@ -253,18 +253,33 @@ def rehearse(
     return work(dsn, config, options, as_json=as_json)
 
 
+@command("swap report --out run.html", "Write the report of a run, from its journal.")
+def report(
+    run: Annotated[int | None, typer.Argument(help="The run's number (`run_id` of status). Else the newest.")] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML; JSON and Markdown beside it.")] = Path("run.html"),
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> int:  # fmt: skip
+    """The report of a real run: its copy, verifications, hooks, exchanges and events, from the journal. Changes nothing."""
+    from swap.cli.report import work
+
+    return work(run, out, dsn, config, as_json=as_json)
+
+
 @command("swap demo --variant fresh --users 20000", "Run the whole cycle on a private PostgreSQL under load.")
 def demo(
     variant: Annotated[Variant, typer.Option("--variant", help="adopt: uuid columns half there; fresh: none.")] = Variant.adopt,
     users: Annotated[int, typer.Option("--users", min=100, max=10_000_000, help="Rows in the example's users table.")] = 50_000,
     mode: Annotated[Mode, typer.Option("--mode", help="How changes are captured.")] = Mode.trigger,
+    rehearsal: Annotated[
+        Path | None, typer.Option("--rehearse", metavar="FILE", help="Rehearse on a clone instead, and write the report there.")
+    ] = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
     """A private PostgreSQL, the example application under live load, the whole cycle, a summary."""
     from swap.cli.demo import work
 
-    return work(variant=variant.value, users=users, mode=mode.value, as_json=as_json)
+    return work(variant=variant.value, users=users, mode=mode.value, rehearsal=rehearsal, as_json=as_json)
 
 
 @command("swap hook pg_dump --print > snapshot.sh", "Run or print one of the two ready snapshot hooks.")

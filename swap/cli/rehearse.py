@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from swap.cli.output import print_lines
+from swap.cli.progress import make_reporter
 from swap.cli.results import conclude
 from swap.core import process
 from swap.core.config import Config, find_config, load_config
@@ -48,17 +49,14 @@ def work(dsn: str | None, config_file: Path | None, options: Options, *, as_json
     settings = _settings(config, options)
     refuse_report(options.report)
     process.begin()  # a signal interrupts; the clone is removed on the way out
-    rehearsal = Rehearser(settings, Production.reached(Database.from_options(dsn, "rehearse")), _note).run()
+    with closing(make_reporter()) as reporter:
+        rehearsal = Rehearser(settings, Production.reached(Database.from_options(dsn, "rehearse")), reporter.note).run()
     document = rehearsal.to_json()
     files = write_report(document, options.report)
     document["report"] = [str(f) for f in files]
     if not as_json:
         print_lines([*first_screen(document), f"report: {files[0]} (and {files[1].name}, {files[2].name})"])
     return conclude(document, _error(rehearsal, files[0]), as_json=as_json)
-
-
-def _note(text: str) -> None:
-    print_lines([text], sys.stderr)
 
 
 def _settings(config: Config, options: Options) -> Settings:

@@ -29,7 +29,7 @@ from swap.state.migration import Migration
 from swap.state.missing import left_over, refuse_begun, refuse_half_built, refuse_missing
 from swap.state.tables import ENDED
 
-ON_STANDBY = ("status", "check", "doctor")  # the commands that a standby can answer
+ON_STANDBY = ("status", "check", "doctor", "report")  # the commands that a standby can answer
 READS_ONLY = (*ON_STANDBY, "plan")
 READS_STATE = (*READS_ONLY, "pause", "resume")  # nothing of the tables with a run
 GRACE_S = 5.0  # for the work in hand

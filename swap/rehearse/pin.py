@@ -1,7 +1,7 @@
 """What was rehearsed, as digests: of the plan's statements, phase by phase, and of the structure, table by table.
 
 The journalled fingerprint of a plan holds oids and estimates of rows, which differ between a database and its copy. So a pin is made
-of what will run. The source's oid, which is part of the names of swap's own objects, counts as one word.
+of what will run, and the oids in it count as one word.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from swap.rehearse.record import Pin
 # Numbers that a copy does not share: of a column behind one that was dropped, and oids.
 ELSEWHERE = re.compile(r"\b(number|attached|tablespace)=\d+")
 
+BODY = re.compile(r"swap, digest [0-9a-f]{32}")
+OWN_NAME = re.compile(r'"(?:[^"]|"")*_OID_\d{5,}(?:[^"]|"")*"')
+
 
 def make_pin(conn: Connection, plan: Plan) -> Pin:
     """The pin of a plan and of the structure as it is now: both sides are compared in the same state, right before a cutover."""
@@ -35,7 +38,15 @@ def make_pin(conn: Connection, plan: Plan) -> Pin:
 
 
 def _digest(plan: Plan, texts: Iterable[str]) -> str:
-    return hashlib.sha256(re.sub(rf"(?<!\d){plan.tag}(?!\d)", "OID", "\n".join(texts)).encode()).hexdigest()[:16]
+    """Of the texts whatever their order is: foreign keys come in that of their oids."""
+    return hashlib.sha256("\n".join(sorted(_without_oids(plan, text) for text in texts)).encode()).hexdigest()[:16]
+
+
+def _without_oids(plan: Plan, text: str) -> str:
+    """The source's oid is in the names of swap's own objects and in the digests of their bodies; those of views and functions are in
+    the names under which they are set aside."""
+    text = re.sub(rf"(?<!\d){plan.tag}(?!\d)", "OID", text)
+    return OWN_NAME.sub(lambda found: re.sub(r"\d{5,}", "OID", found[0]), BODY.sub("swap, digest", text))
 
 
 def differences(rehearsed: Pin, here: Pin) -> Sequence[str]:

@@ -19,6 +19,7 @@ from swap.core.errors import SwapError
 from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 from swap.state.journal import Journal
+from swap.state.tables import ENDED
 from swap.sync.change_queue import ChangeQueue
 
 INTERVAL_S = 0.02
@@ -99,7 +100,7 @@ class Sampler:
         with suppress(psycopg.Error, SwapError):
             journal = Journal(conn, self.config.names.state_schema, self.config.source.name)
             run = journal.current(self.config.source.name) if journal.exists() else None
-            if run is not None:
+            if run is not None and run.phase not in ENDED and journal.step_done(run.id, "capture"):
                 self.backlog.append((now, ChangeQueue(conn, run.plan, run.id).count_due()))
 
 

@@ -186,6 +186,11 @@ class Journal(Store):
         found = self._runs(self.t["run"].c.id == run_id)
         return found[0]
 
+    def find(self, run_id: int) -> Run | None:
+        """The run of that number, or None."""
+        found = self._runs(self.t["run"].c.id == run_id)
+        return found[0] if found else None
+
     def current(self, source: TableName) -> Run | None:
         """The newest run of this source, whatever its phase."""
         run = self.t["run"]

@@ -151,7 +151,7 @@ def test_whatever_ends_it_the_clone_is_removed(
     running = cli.start(
         "rehearse", "--clone", "template", "--clone-dsn", op.db.superuser, "--json", config=op.config, dsn=op.db.owner
     )  # fmt: skip
-    running.wait_line(r"^\$ swap doctor")
+    running.wait_line(r"\$ swap doctor")
     assert len(databases() - before) == 1
     os.kill(running.pid, how)
     ended = running.wait()

@@ -82,9 +82,8 @@ def _reports(html: Path, document: dict[str, Any]) -> None:
     assert "<script" not in page
     assert not re.search(r"(?:src|href)=\"(?!#|data:)", page)
     assert page.count("<svg") >= 4
-    assert json.loads(html.with_suffix(".json").read_text()) == {
-        k: v for k, v in document.items() if k not in ("report", "error")
-    }
+    stored = json.loads(html.with_suffix(".json").read_text())
+    assert stored == {k: document[k] for k in stored}
     assert html.with_suffix(".md").read_text().startswith("# Rehearsal of public.users: no-go\n\n- **check**: ")
     assert html.stat().st_mode & 0o077 == 0
 
@@ -117,6 +116,12 @@ def _the_pin(op: Operator, report: Path) -> None:
         conn.execute("ALTER TABLE public.users DROP COLUMN later")
     done = op("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(report.with_suffix(".html")), check=False)
     assert done.code == 0, done
+    run = op("report", str(op.status()["run_id"]), "--out", str(report.with_name("run.html"))).json
+    assert (run["kind"], run["verdict"], run["reasons"]) == ("run", "cut over", [])
+    assert [s["command"].split(" ")[0] for s in run["steps"]] == ["copy", "verify"]
+    assert ("cutover", "committed") in {(e["kind"], e["message"]) for e in run["events"]}
+    assert "<svg" in report.with_name("run.html").read_text()
+    op.refused("report", "77", code=2)
 
 
 def test_an_inherited_run(ready_operator: MakeOperator, cli: Cli, tmp_path: Path, new_clone: NewClone) -> None:
