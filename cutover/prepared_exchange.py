@@ -75,7 +75,9 @@ def prepare_exchange(migration: Migration, exchange: Exchange) -> PreparedExchan
     closing = closing_statements(plan, exchange.next_direction, generation)
     steps = [AFTER_THE_DRAIN, script([*exchange.statements, *closing]), sql.SQL(RECORD), plan_again(plan).sql]
     prepare = sql.SQL("{}; DEALLOCATE ALL; PREPARE swap_structure AS {}; PREPARE swap_record AS {}")
-    conn.execute(script(opening))  # its own transaction: it changes so much that the server would forget the plans made in it
+    with conn.transaction():  # of its own: it changes so much that the server would forget the plans made in it
+        conn.execute(script(opening))
+        migration.journal.event(run_id, exchange.kind, "its functions are made")
     with conn.transaction():
         conn.execute(prepare.format(sql.SQL(NESTED_LOOPS), structure_now(plan), record_structure(plan, run_id)))
         conn.execute(STRUCTURE)

@@ -110,7 +110,10 @@ STRUCTURE = {
     "a statistics target": ("ALTER TABLE users ALTER note SET STATISTICS 7", "attribute note number=3"),
     "storage": ("ALTER TABLE users ALTER note SET STORAGE EXTERNAL", "attribute note number=3"),
     "options of a column": ("ALTER TABLE users ALTER note SET (n_distinct = 5)", "attribute note number=3"),
-    "a CLUSTER mark": ("ALTER TABLE sessions CLUSTER ON sessions_pkey", "indexed sessions_pkey cluster=t"),
+    "an index's mark": (
+        "ALTER TABLE sessions REPLICA IDENTITY USING INDEX sessions_pkey",
+        "table owner=swap_owner kind=r rls=f/f options= replident=i",
+    ),
     "a collation": ('ALTER TABLE users ALTER note TYPE text COLLATE "C"', "attribute note number=3"),
     "persistence": ("ALTER TABLE sessions SET UNLOGGED", "storage persistence=u"),
 }

@@ -42,6 +42,7 @@ def test_a_clone_with_the_configuration_of_production(
         found = told_by_doctor(op, dsn)
         assert [c["status"] for c in found] == ["blocker"]
         assert "another postmaster" in found[0]["detail"]
+        assert op.cli("adopt-clone", "--yes", config=op.config, dsn=dsn).code == 0
         refused = op.cli(*EXCHANGE, "--json", config=op.config, dsn=dsn, check=False)
     assert refused.code == 3, refused
     assert refused.json["error"]["state"] == "Nothing was changed."
