@@ -91,7 +91,7 @@ def _pair(plan: Plan, ref: RefColumns, direction: Direction, table: Table) -> Re
         number=ref.number,
         table=table.name,
         integer=ref.column if forward else ref.legacy_column,
-        uuid=ref.uuid_column if forward else ref.column,
+        uuid=ref.uuid_column if forward else ref.uuid_after,
         live=plan.source,
         live_integer=plan.key if forward else plan.legacy_key,
         live_uuid=plan.identity if forward else plan.key,

@@ -42,6 +42,8 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
         if col is None:
             raise RefusedError(f"The reference {table}.{column} of the configuration has no such column.")
         uuid_column = (override and override.uuid_column) or adopted_by_fk.get(table) or with_part(column, "uuid")
+        companion = bool(override and override.companion)
+        legacy_column = (override and override.legacy_column) or with_part(column, "legacy")
         out.append(
             RefColumns(
                 number=number,
@@ -49,13 +51,14 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
                 oid=info.oid,
                 column=column,
                 uuid_column=uuid_column,
-                legacy_column=(override and override.legacy_column) or with_part(column, "legacy"),
+                legacy_column=column if companion else legacy_column,
                 adopted=info.column(uuid_column) is not None,
                 declared=bool(unvouched(catalog, info, column, fks)),
                 own=table == source.name,
                 not_null=col.not_null and not (override and override.where),
                 where=override.where if override else None,
-                compat_column=derive(uuid_column, "_compat") if config.names.compat else None,
+                compat_column=derive(uuid_column, "_compat") if config.names.compat and not companion else None,
+                companion=companion,
             )
         )
     return with_strategies(tuple(out), strategies(catalog, config, out))

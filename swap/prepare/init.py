@@ -24,6 +24,7 @@ from swap.plan.model import COLUMN, RefColumns, is_identity_index
 from swap.plan.references import reference_columns
 from swap.plan.strategy import Strategy, existing, strategies
 
+COMPANION = '# as = "companion"  # the integer stays for rows of every type, the uuid stands beside it'
 OTHER_PLACE = "Name another place with --out FILE."
 COMMENTS = {
     "shadow": "the table that is built beside the source",
@@ -221,7 +222,7 @@ def _look_alikes(found: list[LookAlike]) -> list[str]:
             "# [[reference]]",
             f"# table = {text(x.table)}",
             f"# column = {text(x.column)}",
-            *([f"# where = {text(x.where)}"] if x.where else []),
+            *([f"# where = {text(x.where)}", COMPANION] if x.where else []),
             "",
         ]
     return out

@@ -33,6 +33,7 @@ from swap.ddl.pairs import (
     note_stale,
     settled_references,
     wake,
+    wake_companions,
 )
 from swap.plan.backfill_triggers import SUPPRESS
 from swap.plan.direction import Direction, TableMapping
@@ -124,6 +125,8 @@ def settle_locked(migration: Migration) -> int:
     plan, conn = migration.plan, migration.conn
     if not plan.references:
         return 0
+    if migration.run.direction is Direction.REVERSE:
+        conn.execute(wake_companions(plan))
     if not _due(conn, plan):
         return 0
     numbers = [r.columns.number for r in plan.references]
