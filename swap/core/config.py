@@ -164,6 +164,7 @@ class Finalize(_Section):
 
 class Hooks(_Section):
     pre_swap_snapshot: list[str] | None = Field(None, min_length=1)
+    post_swap_check: list[str] | None = Field(None, min_length=1)
     timeout_s: int = Field(3600, ge=1, le=LONGEST_S)
 
 

@@ -269,6 +269,7 @@ def _tail() -> list[str]:
         "",
         "# [hooks]",
         '# pre_swap_snapshot = ["swap", "hook", "pg_dump"]  # or "restore_point", or an argv of your own; docs/hooks.md. Else --no-snapshot',
+        '# post_swap_check = ["./smoke.sh"]  # the application\'s own check, right after the commit; `cutover --revert-on-failure`',
         "# timeout_s = 3600",
         "",
         "# [pgbouncer]",
