@@ -15,7 +15,7 @@ from verify.run import verify
 from verify.settings import VerificationSettings
 
 
-def check_andprint_outcome(s: Session, command: ExchangeCommand, *, revert: bool, as_json: bool) -> None:
+def check_and_print(s: Session, command: ExchangeCommand, *, revert: bool, as_json: bool) -> None:
     """Run the cutover, and from its commit on the check and the reverse verification side by side. `revert`: go back if the check
     fails. Raises StoppedError when it fails, with the account of the cutover; the cutover itself stays or was reverted."""
     m = command.migration

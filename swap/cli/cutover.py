@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cutover.gates import check_phase
-from cutover.hook import Audience, HookError, run_hook
+from cutover.hook import HookError, run_hook
+from cutover.hook_output import Audience
 from cutover.run import ExchangeCommand
 from cutover.run import no_snapshot as without_hook
 from swap.cli.after_cutover import check_and_print

@@ -99,7 +99,7 @@ class Reference(_Section):
     column: Name
     strategy: Literal["table", "column"] | None = None
     where: str | None = None
-    as_: Literal["companion", "uuid"] | None = Field(None, alias="as")
+    as_: Literal["companion", "text", "uuid"] | None = Field(None, alias="as")
     uuid_column: Name | None = None
     legacy_column: Name | None = None
 
@@ -108,7 +108,7 @@ class Reference(_Section):
         if self.as_ and not self.where:
             raise ValueError("`as` needs `where`: without it every row of the column is a reference")
         if self.companion and self.legacy_column:
-            raise ValueError('`legacy_column` needs as = "uuid": the integer of a companion keeps its name')
+            raise ValueError("`legacy_column` needs another `as`: the integer of a companion keeps its name")
         if self.companion and self.strategy == "table":
             raise ValueError('strategy = "table" cannot be together with `where`: the companion stands in the table')
         return self
@@ -116,7 +116,7 @@ class Reference(_Section):
     @property
     def companion(self) -> bool:
         """Whether the integer stays as it is, and the uuid stands beside it."""
-        return self.where is not None and self.as_ != "uuid"
+        return self.where is not None and self.as_ in (None, "companion")
 
 
 class PolicyText(_Section):

@@ -77,7 +77,7 @@ def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
         return []
     alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
     column = sql.Identifier(ref.columns.uuid_column)
-    add = alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid").format(column)
+    add = alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} ").format(column) + verbatim(ref.columns.uuid_type)
     integer = plan.catalog.table(ref.table).column(ref.columns.column)
     if integer is not None and integer.statistics is not None:
         target = verbatim(str(integer.statistics))

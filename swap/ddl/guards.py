@@ -17,6 +17,7 @@ from swap.core.statement import Kind, Statement
 from swap.ddl.keys import generator, give_legacy_key, legacy_generator
 from swap.ddl.own_triggers import trigger, trigger_function
 from swap.ddl.pairs import pairs_table
+from swap.ddl.text_references import text_guard_function
 from swap.plan.direction import Direction
 from swap.plan.key_columns import vouches
 from swap.plan.model import Plan, RefColumns, SwappedTable
@@ -50,6 +51,8 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction, 
     side, its own error is the one that the application knows (I1), so the guard leaves it to that key. `noted` False: after
     `finalize` nobody fills what the guard did not see.
     """
+    if ref.text:
+        return text_guard_function(plan, ref, direction, noted=noted, applies=applies(ref), applied=applies(ref, "OLD"))
     ahead = direction is Direction.FORWARD
     integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.uuid_after)
     live_integer, live_uuid = (plan.key, plan.identity) if ahead else (plan.legacy_key, plan.key)

@@ -204,9 +204,9 @@ def wake(plan: Plan, values: Query) -> sql.Composed:
     return sql.SQL("UPDATE {} SET stage = 'now' WHERE stage = 'waits' AND value IN ({})").format(pairs_table(plan).sql, values)
 
 
-def wake_companions(plan: Plan) -> sql.Composed:
-    """Companions wait for a parent that is gone for good, and the mapping knows its integer meanwhile."""
-    numbers = [r.columns.number for r in plan.references if r.columns.companion]
+def wake_gone(plan: Plan) -> sql.Composed:
+    """Columns with keys of several types may wait for a parent that is gone for good, and the mapping knows its integer meanwhile."""
+    numbers = [r.columns.number for r in plan.references if r.columns.companion or r.columns.text]
     return sql.SQL(
         "UPDATE {} p SET stage = 'now' WHERE stage = 'waits' AND number = ANY ({}::integer[])"
         " AND EXISTS (SELECT FROM {} e WHERE e.uuid::text = p.value)"

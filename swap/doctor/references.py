@@ -52,7 +52,7 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
     where = qualified(ref.table, ref.column)
     drop = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP NOT NULL;"
     found = []
-    if ref.not_null and ref.declared:
+    if ref.not_null and ref.declared and not ref.text:
         bare = [t.name for t in unvouched(subject.catalog, subject.catalog.table(ref.table), ref.column)]
         which = "" if bare == [ref.table] else f" of {', '.join(map(str, bare))}"
         detail = (
@@ -63,7 +63,7 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
         hint = f"{drop} or " + (" ".join(f"ALTER TABLE {t} {add};" for t in bare) if which else f"{add}.")
         found.append(blocker("not-null-reference", where, detail, hint))
     primary = subject.catalog.table(ref.table).primary_key
-    if ref.where is not None and not ref.companion and primary and ref.column in primary.columns:
+    if ref.where is not None and not (ref.companion or ref.text) and primary and ref.column in primary.columns:
         detail = "is part of the primary key, but only some rows (`where`) refer to the source: the others would have no uuid"
         found.append(blocker("not-null-reference", where, detail, "Only whole columns can be part of a primary key."))
     return found

@@ -40,8 +40,9 @@ def _check(conn: Connection, subject: Subject, ref: RefColumns, timeout_ms: int)
         return warning("reference-types", at, found.reason, "`verify` compares every row before a cutover.")
     others = [t for t in found if not t.applies]
     said = f"rows that refer to {subject.source.name}: {_listed([t for t in found if t.applies])}; others: {_listed(others)}"
-    if ref.companion or not ref.declared:
-        return ok("reference-types", at, said + ("; the others keep their integers" if ref.companion and others else ""))
+    if ref.companion or ref.text or not ref.declared:
+        kept = "; the others keep their values" if others and (ref.companion or ref.text) else ""
+        return ok("reference-types", at, said + kept)
     if others or not _only(conn, subject, ref):
         why = "others are there" if others else "no CHECK of the table excludes others"
         companion = 'rite as = "companion" in this [[reference]]: the integer stays, and the uuid stands beside it.'

@@ -51,12 +51,13 @@ class Rename:
 class ColumnPair(NamedTuple):
     """Two columns of one table that exchange their roles, by their names before the cutover.
 
-    After it the uuid has the integer's name, and the integer is called `legacy`.
+    After it the uuid has the integer's name, and the integer is called `legacy`. `type`: of the uuid's column.
     """
 
     integer: str
     uuid: str
     legacy: str
+    type: str = "uuid"
 
     @property
     def renames(self) -> tuple[Rename, Rename]:
@@ -73,7 +74,8 @@ class RefColumns:
     `adopted`: the application has the uuid column. `declared`: no foreign key vouches for every row, so a row may refer to no
     row of the source. `not_null`: each row has a key. It is False where only some rows (`where`) are references at all.
     `companion`: the column holds keys of other types too, so it stays as it is, and the uuid stands beside it under its own name.
-    `types`: the columns that `where` looks at.
+    `types`: the columns that `where` looks at. `uuid_type`: of the uuid's column. It is a text where the column goes on holding
+    keys of other types (`text`).
     """
 
     number: int
@@ -91,10 +93,16 @@ class RefColumns:
     strategy: str = COLUMN
     companion: bool = False
     types: tuple[str, ...] = ()
+    uuid_type: str = "uuid"
 
     @property
     def pair(self) -> ColumnPair:
-        return ColumnPair(self.column, self.uuid_column, self.legacy_column)
+        return ColumnPair(self.column, self.uuid_column, self.legacy_column, self.uuid_type)
+
+    @property
+    def text(self) -> bool:
+        """Whether the column after the cutover is a text: a uuid's where `where` holds, the value itself elsewhere."""
+        return self.uuid_type != "uuid"
 
     @property
     def uuid_after(self) -> str:

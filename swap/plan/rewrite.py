@@ -149,9 +149,9 @@ def _statistics(
 
 
 def _columns(table: Table, pairs: list[ColumnPair]) -> list[ScratchColumn]:
-    """The table's columns by their names after the cutover, with type uuid where a uuid takes an integer's name."""
+    """The table's columns by their names after the cutover, with the uuid's type where a uuid takes an integer's name."""
     after = {r.before: r.after for p in pairs for r in p.renames}
-    uuids = {p.integer for p in pairs}  # the names that uuids take
+    types = {p.integer: p.type for p in pairs}  # of the names that uuids take
     named = {after.get(c.name, c.name): like(c) for c in table.columns}
-    columns = [ScratchColumn(n, "uuid" if n in uuids else c.type, c.collation) for n, c in named.items()]
-    return [*columns, *(ScratchColumn(u, "uuid") for u in sorted(uuids - set(named)))]
+    columns = [ScratchColumn(n, types.get(n, c.type), c.collation) for n, c in named.items()]
+    return [*columns, *(ScratchColumn(u, types[u]) for u in sorted(types.keys() - set(named)))]
