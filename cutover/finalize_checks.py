@@ -65,7 +65,7 @@ def legacy_columns(plan: Plan) -> list[tuple[TableName, str]]:
     return [
         (plan.source, plan.legacy_key),
         *((r.table, r.legacy_column) for t in plan.swapped for r in t.references),
-        *((r.table, r.columns.legacy_column) for r in plan.references),
+        *((r.table, r.columns.legacy_column) for r in plan.references if not r.columns.companion),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The snapshot hook: an operator's program, run before a cutover (and a revert) outside any transaction.
+"""Hooks: an operator's program, run before a cutover (the snapshot) or right after its commit (the check), outside any transaction.
 
 It runs without a shell, in a session and process group of its own, which is killed whole when its time is up. Its output is
 read as it comes and kept in bounded memory. Its environment is minimal, so it holds no secret that it does not need (H41).
@@ -10,34 +10,30 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from cutover.hook_output import SNAPSHOT_CHARS, Audience, Output, Teller, as_text
 from swap.core.errors import StoppedError
 from swap.core.libpq_environment import connection_variables
-from swap.core.printable import printable
 from swap.core.process import uninterrupted
-from swap.core.report import Reporter, Silent
-from swap.core.secrets import mask
 from swap.hooks import resolve
 
-TAIL_BYTES = 8192
-SNAPSHOT_CHARS = 500
 HINT_CHARS = 300
 KILL_AFTER_S = 5.0
 POLL_S = 0.1
-TELL_EVERY_S, TIME_EVERY_S = 1.0, 5.0
-TOLD_LINES, TOLD_CHARS = 5, 200  # of one second, and of one line
 AFTERWARDS_S = 1.0  # to read the pipes empty when the program has ended
 INHERITED = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SWAP_SNAPSHOT_DIR")
 INHERITED_PREFIXES = ("LC_", "PG")  # PGTZ, PGDATESTYLE, PGBACKREST_…; where to connect comes from the caller
 SECRETS = ("PGPASSWORD",)
 WITHHELD = ("SWAP_DSN",)
+SNAPSHOT, CHECK = "pre_swap_snapshot", "post_swap_check"
+NAMES = {SNAPSHOT: "snapshot hook", CHECK: "check after the cutover"}
 
 
 @dataclass(frozen=True)
@@ -51,12 +47,21 @@ class HookResult:
 
 
 @dataclass(frozen=True)
-class Audience:
-    """Who hears the hook while it runs: `report` gets its newest lines and how long it has been running. `secrets` are masked in all
-    that it prints, in every form."""
+class HookCall:
+    """What runs: `argv` in `cwd`, with `env` on top of a minimal environment, for `timeout_s` seconds or until `stop` is set.
+    `audience`: who hears it meanwhile. `setting`: its name in [hooks]."""
 
-    report: Reporter = field(default_factory=Silent)
-    secrets: Sequence[str] = ()
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    timeout_s: float
+    cwd: Path
+    audience: Audience = field(default_factory=Audience)
+    setting: str = SNAPSHOT
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def name(self) -> str:
+        return f"{NAMES[self.setting]} {self.argv[0]}"
 
 
 class HookError(StoppedError):
@@ -67,92 +72,28 @@ class HookError(StoppedError):
         self.result = result
 
 
-@dataclass
-class _Output:
-    """The tail of everything, and the last non-empty line of stdout: bounded, however much is printed."""
-
-    tail: bytearray = field(default_factory=bytearray)
-    line: bytearray = field(default_factory=bytearray)
-    last: bytes = b""
-    lines: int = 0  # that were read
-    newest: deque[bytes] = field(default_factory=lambda: deque(maxlen=TOLD_LINES))
-
-    def add(self, data: bytes, *, stdout: bool) -> None:
-        self.tail += data
-        del self.tail[:-TAIL_BYTES]
-        found = [line[:TOLD_CHARS] for line in data.splitlines() if line.strip()]
-        self.lines += len(found)
-        self.newest.extend(found)
-        if not stdout:
-            return
-        *complete, rest = data.split(b"\n")
-        for part in complete:
-            self._extend(part)
-            self.end_line()
-        self._extend(rest)
-
-    def _extend(self, part: bytes) -> None:
-        self.line += part[: 4 * SNAPSHOT_CHARS - len(self.line)] if len(self.line) < 4 * SNAPSHOT_CHARS else b""
-
-    def end_line(self) -> None:
-        if self.line.strip():
-            self.last = bytes(self.line)
-        self.line.clear()
-
-
-@dataclass
-class _Teller:
-    """Tells the audience: the newest lines once a second, however many there are, and the time."""
-
-    program: str
-    report: Reporter
-    hidden: Sequence[str]
-    output: _Output
-    began: float
-    told: int = 0
-    told_at: float = 0.0
-    time_at: float = 0.0
-
-    def tell(self, *, at_once: bool = False) -> None:
-        now = time.monotonic()
-        if now - self.time_at >= TIME_EVERY_S:
-            self.time_at = now
-            self.report.waiting(f"the snapshot hook {self.program} has been running for {now - self.began:.0f} s")
-        if self.output.lines == self.told or (now - self.told_at < TELL_EVERY_S and not at_once):
-            return
-        more = self.output.lines - self.told - len(self.output.newest)
-        if more > 0:
-            self.report.note(f"hook: … {more} more lines")
-        for line in self.output.newest:
-            self.report.note(f"hook: {_text(line, self.hidden)}")
-        self.output.newest.clear()
-        self.told, self.told_at = self.output.lines, now
-
-    def end(self) -> None:
-        self.tell(at_once=True)
-        self.report.waiting("")
-
-
 def run_hook(
     argv: Sequence[str], *, env: Mapping[str, str], timeout_s: float, cwd: Path, audience: Audience | None = None
 ) -> HookResult:
-    """Run `argv` in `cwd` with `env` on top of a minimal environment, for `timeout_s` seconds at most. `audience`: who hears it
-    meanwhile.
+    """Run the snapshot hook: see HookCall and `run_call`."""
+    return run_call(HookCall(argv, env, timeout_s, cwd, audience or Audience()))
 
-    A program with a slash in its name is looked up from `cwd`. Raises StoppedError when it cannot be started, fails,
-    takes too long, or succeeds without naming a snapshot. KeyboardInterrupt ends it too, and propagates.
+
+def run_call(call: HookCall) -> HookResult:
+    """A program with a slash in its name is looked up from `cwd`. Raises StoppedError when it cannot be started, fails,
+    takes too long, or is the snapshot's and succeeds without naming one. KeyboardInterrupt ends it too, and propagates.
     """
-    variables, heard = hook_environment(env), audience or Audience()
+    variables, heard = hook_environment(call.env), call.audience
     hidden = [*heard.secrets, *(v for k, v in variables.items() if k in SECRETS)]
     started = time.monotonic()
-    output = _Output()
-    teller = _Teller(argv[0], heard.report, hidden, output, started)
+    output = Output()
+    teller = Teller(call.name, heard.report, hidden, output, started)
     process: subprocess.Popen[bytes] | None = None
     finished = False
     try:
         with uninterrupted():  # between the fork and the assignment nobody would know what to kill
-            process = _start(argv, variables, cwd)
-        finished = _follow(process, teller, started + timeout_s)
+            process = _start(call, variables)
+        finished = _follow(process, teller, started + call.timeout_s, call.stop)
     finally:
         if process is not None:
             if not finished:
@@ -161,11 +102,11 @@ def run_hook(
         teller.end()
     result = HookResult(
         process.returncode,
-        _text(output.last, hidden)[:SNAPSHOT_CHARS],
-        _text(output.tail, hidden),
+        as_text(output.last, hidden)[:SNAPSHOT_CHARS],
+        as_text(output.tail, hidden),
         time.monotonic() - started,
     )
-    return _judge(argv[0], result, None if finished else timeout_s)
+    return _judge(call, result, finished=finished)
 
 
 def hook_environment(env: Mapping[str, str]) -> dict[str, str]:
@@ -180,8 +121,8 @@ def hook_environment(env: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in {**inherited, **env}.items() if k not in WITHHELD}
 
 
-def _start(argv: Sequence[str], env: dict[str, str], cwd: Path) -> subprocess.Popen[bytes]:
-    started = resolve(argv)
+def _start(call: HookCall, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    started, cwd = resolve(call.argv), call.cwd
     program = str((cwd / started[0]).absolute()) if "/" in started[0] else started[0]
     try:
         return subprocess.Popen(
@@ -196,21 +137,21 @@ def _start(argv: Sequence[str], env: dict[str, str], cwd: Path) -> subprocess.Po
         )
     except FileNotFoundError:
         reason = "there is no such program" if cwd.is_dir() else f"its directory {cwd} does not exist"
-        _refuse(argv[0], reason)
+        _refuse(call, reason)
     except PermissionError:
-        _refuse(argv[0], "it is not executable for this user (chmod +x)")
+        _refuse(call, "it is not executable for this user (chmod +x)")
     except (OSError, ValueError) as e:
         reason = e.strerror or str(e) if isinstance(e, OSError) else str(e)
-        _refuse(argv[0], f"{reason} (a script needs a #! line)")
+        _refuse(call, f"{reason} (a script needs a #! line)")
 
 
-def _refuse(program: str, reason: str) -> NoReturn:
-    hint = "Correct [hooks] pre_swap_snapshot: argv without a shell, paths relative to the configuration file."
-    raise StoppedError(f"The snapshot hook {program} could not be started: {reason}.", hint=hint)
+def _refuse(call: HookCall, reason: str) -> NoReturn:
+    hint = f"Correct [hooks] {call.setting}: argv without a shell, paths relative to the configuration file."
+    raise StoppedError(f"The {call.name} could not be started: {reason}.", hint=hint)
 
 
-def _follow(process: subprocess.Popen[bytes], teller: _Teller, deadline: float) -> bool:
-    """Read both streams until the program has ended. False: the deadline came first.
+def _follow(process: subprocess.Popen[bytes], teller: Teller, deadline: float, stop: threading.Event) -> bool:
+    """Read both streams until the program has ended. False: the deadline came first, or `stop` was set.
 
     A process that it left in the background may hold the streams open. So its own end counts, not theirs.
     """
@@ -221,7 +162,7 @@ def _follow(process: subprocess.Popen[bytes], teller: _Teller, deadline: float) 
             left = deadline - time.monotonic()
             if ended := process.poll() is not None:
                 deadline = min(deadline, time.monotonic() + AFTERWARDS_S)
-            elif left <= 0:
+            elif left <= 0 or stop.is_set():
                 return False
             busy = _read(selector, output, 0 if ended else min(left, POLL_S))
             if ended and (not busy or left <= 0):
@@ -241,7 +182,7 @@ def _streams(process: subprocess.Popen[bytes]) -> selectors.BaseSelector:
     return selector
 
 
-def _read(selector: selectors.BaseSelector, output: _Output, timeout_s: float) -> bool:
+def _read(selector: selectors.BaseSelector, output: Output, timeout_s: float) -> bool:
     """Read once from each stream that is ready. Returns whether anything came."""
     came = False
     for key, _ in selector.select(timeout_s):
@@ -254,7 +195,7 @@ def _read(selector: selectors.BaseSelector, output: _Output, timeout_s: float) -
     return came
 
 
-def _kill(process: subprocess.Popen[bytes], output: _Output) -> None:
+def _kill(process: subprocess.Popen[bytes], output: Output) -> None:
     """SIGTERM to the whole group, SIGKILL after `KILL_AFTER_S`. The leader is not reaped in between: its group id stays ours."""
     _signal(process, signal.SIGTERM)
     deadline = time.monotonic() + KILL_AFTER_S
@@ -278,23 +219,16 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
             os.killpg(process.pid, number)
 
 
-def _judge(program: str, result: HookResult, timeout_s: float | None) -> HookResult:
+def _judge(call: HookCall, result: HookResult, *, finished: bool) -> HookResult:
     said = " ".join(result.output.split())[-HINT_CHARS:]
     hint = f"Its output ends: {said}" if said else "It printed nothing."
-    if timeout_s is not None:
-        raise HookError(f"The snapshot hook {program} was still running after {timeout_s:g} s and was stopped.", hint, result)
+    if not finished:
+        raise HookError(f"The {call.name} was still running after {call.timeout_s:g} s and was stopped.", hint, result)
     if result.exit_code < 0:
-        raise HookError(f"The snapshot hook {program} was killed by signal {-result.exit_code}.", hint, result)
+        raise HookError(f"The {call.name} was killed by signal {-result.exit_code}.", hint, result)
     if result.exit_code:
-        raise HookError(f"The snapshot hook {program} failed with exit code {result.exit_code}.", hint, result)
-    if not result.snapshot:
+        raise HookError(f"The {call.name} failed with exit code {result.exit_code}.", hint, result)
+    if call.setting == SNAPSHOT and not result.snapshot:
         hint += " A hook must print the snapshot's id or path as its last line on stdout."
-        raise HookError(f"The snapshot hook {program} succeeded without naming a snapshot.", hint, result)
+        raise HookError(f"The {call.name} succeeded without naming a snapshot.", hint, result)
     return result
-
-
-def _text(data: bytes | bytearray, secrets: Sequence[str]) -> str:
-    """Printable text without control codes, and without a password the hook may have printed. A progress bar's carriage returns
-    are line feeds."""
-    text = data.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-    return printable(mask(text, secrets)).strip().encode()[-TAIL_BYTES:].decode(errors="ignore")

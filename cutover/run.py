@@ -64,15 +64,20 @@ def no_snapshot(_: Migration) -> str | None:
     return None
 
 
+def no_check(_: Migration) -> None:
+    """Nothing begins at the commit."""
+
+
 @dataclass
 class ExchangeCommand:
     """One cutover or revert. `snapshot` runs the hook and returns what it printed (None: no hook asked for). `show_queries`: tell
-    what the sessions in the way run; the journal does not get it."""
+    what the sessions in the way run; the journal does not get it. `committed` is called right after the commit, and returns at once."""
 
     migration: Migration
     kind: str
     snapshot: Callable[[Migration], str | None] = no_snapshot
     show_queries: bool = False
+    committed: Callable[[Migration], None] = no_check
     barrier: StreamBarrier | None = None
     monitoring: Connection | None = None
     pooler: Pooler = field(init=False)
@@ -127,6 +132,7 @@ class ExchangeCommand:
                 with after_commit(self.kind):
                     self._measured(outcome)
                     m.reload()
+                    self.committed(m)
                     clients = disconnect(m, roles)
                     outcome = replace(outcome, disconnected=clients.ended, clients_left=clients.left)
                     self._follow_up(conn)

@@ -137,7 +137,7 @@ class _Values(NamedTuple):
 def _columns(conn: Connection, plan: Plan) -> list[Goes]:
     """Every integer column that is still there."""
     pairs = [(plan.source, plan.legacy_key, plan.key)]
-    pairs += [(r.table, r.legacy_column, r.column) for r in plan.all_references]
+    pairs += [(r.table, r.legacy_column, r.column) for r in plan.all_references if not r.companion]
     there = {TableName(t.schema, t.name): t.columns for t in _read(conn, [table for table, _, _ in pairs])}
     out = []
     for table, integer, uuid in pairs:

@@ -18,6 +18,7 @@ from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.core.rows import fetch, fetch_values
 from swap.core.sql_text import load_sql, verbatim
+from swap.ddl.text_references import INTEGER, UUID
 from swap.plan.direction import Direction
 from swap.plan.key_columns import unvouched
 from swap.plan.model import INTEGERS, Plan, RefColumns
@@ -27,7 +28,7 @@ from verify.report import RowDifference
 @dataclass(frozen=True)
 class ReferencePair:
     """One reference as it is in this direction: its two columns, `integer` and `uuid`, and the two keys of the live table.
-    `number`: of the reference. `declared`: no foreign key forbids orphans. `key`: the primary key of the referring table."""
+    `number`: of the reference. `text`: the column called `uuid` is a text, and holds keys of other types too. `declared`: no foreign key forbids orphans. `key`: the primary key of the referring table."""
 
     number: int
     table: TableName
@@ -41,6 +42,8 @@ class ReferencePair:
     not_null: bool
     key: tuple[str, ...]
     key_is_integer: bool
+    text: bool = False
+    forward: bool = True
 
     @property
     def label(self) -> str:
@@ -91,15 +94,17 @@ def _pair(plan: Plan, ref: RefColumns, direction: Direction, table: Table) -> Re
         number=ref.number,
         table=table.name,
         integer=ref.column if forward else ref.legacy_column,
-        uuid=ref.uuid_column if forward else ref.column,
+        uuid=ref.uuid_column if forward else ref.uuid_after,
         live=plan.source,
         live_integer=plan.key if forward else plan.legacy_key,
         live_uuid=plan.identity if forward else plan.key,
         where=ref.where,
         declared=_declared(plan, ref, table.name),
-        not_null=ref.not_null,
+        not_null=ref.not_null and not ref.text,
         key=key,
         key_is_integer=len(types) == 1 and types[0] in INTEGERS,
+        text=ref.text,
+        forward=forward,
     )
 
 
@@ -126,7 +131,7 @@ def compare_references(
     rows of each. `noted`: the table of incomplete pairs. `pending`: the integers of the source's rows that are pending."""
     live = pairs[0]
     rows = [
-        load_sql("verify", "reference_rows.sql").format(
+        load_sql("verify", "reference_rows_text.sql" if pair.text else "reference_rows.sql").format(
             n=sql.Literal(n),
             number=sql.Literal(pair.number),
             table=pair.table.sql,
@@ -134,6 +139,9 @@ def compare_references(
             uuid=sql.Identifier(pair.uuid),
             applies=verbatim(pair.where or "true"),
             blocks=conditions[pair.table],
+            is_integer=sql.Literal(INTEGER),
+            is_uuid=sql.Literal(UUID),
+            either=sql.SQL("false" if pair.forward else "true"),
         )
         for n, pair in enumerate(pairs)
     ]

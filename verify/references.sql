@@ -11,7 +11,10 @@ SELECT v.n, count(*) AS seen, count(*) FILTER (WHERE v.applies) AS rows, count(*
        ((array_agg(v.place) FILTER (WHERE v.verdict = 'wrong'))[:{limit}])::text[] AS places
 FROM (
     SELECT r.n, r.place, r.applies, r.u,
-           CASE WHEN NOT r.applies OR (r.i IS NULL AND r.u IS NULL) OR l.u = r.u THEN NULL
+           CASE WHEN NOT r.same AND r.applies AND EXISTS (SELECT FROM {noted} p WHERE p.number = r.number AND p.value IN (r.i::text, r.u::text))
+                THEN 'pending'
+                WHEN NOT r.same THEN 'wrong'
+                WHEN NOT r.applies OR (r.i IS NULL AND r.u IS NULL) OR l.u = r.u THEN NULL
                 WHEN l.i IS NULL AND (r.u IS NULL OR NOT EXISTS (SELECT FROM ONLY {live} x WHERE x.{live_uuid} = r.u)) THEN 'orphan'
                 WHEN r.i = ANY ({pending}::bigint[])
                      OR (SELECT x.{live_integer}::bigint FROM ONLY {live} x WHERE x.{live_uuid} = r.u) = ANY ({pending}::bigint[])

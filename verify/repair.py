@@ -21,10 +21,11 @@ from swap.core.errors import LockError
 from swap.core.lock_retries import with_lock_retries
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.ddl.change_tables import queue_keys, queue_rows
+from swap.ddl.text_references import TextPair
 from swap.plan import row_keys
 from swap.plan.backfill_triggers import SUPPRESS
 from swap.plan.direction import Direction, table_mappings
-from swap.plan.model import Plan
+from swap.plan.model import Plan, RefColumns
 from swap.plan.row_keys import Key
 from swap.state.migration import Migration
 from verify.ranges import bigints
@@ -92,11 +93,14 @@ def reference_repairs(m: Migration, report: Report) -> list[Mend]:
         return []
     pairs = reference_pairs(m.plan, m.direction, tables)
     named = [p for p in pairs if (str(p.table), (p.integer, p.uuid)) in wrong]
-    return [mend for p in named for mend in _mends(p, m.direction)]
+    refs = {r.columns.number: r.columns for r in m.plan.references}
+    return [mend for p in named for mend in _mends(p, m.direction, m.plan, refs[p.number])]
 
 
-def _mends(pair: ReferencePair, direction: Direction) -> list[Mend]:
+def _mends(pair: ReferencePair, direction: Direction, plan: Plan, ref: RefColumns) -> list[Mend]:
     """First what the leading side says; then, where that is NULL, what the other says."""
+    if ref.text:
+        return [Mend(pair, *TextPair(plan, ref, direction).repair(pair.table, ROWS))]
     integer, uuid = (pair.integer, pair.live_integer), (pair.uuid, pair.live_uuid)
     leading, following = (integer, uuid) if direction is Direction.FORWARD else (uuid, integer)
     empty = sql.SQL("({}) AND {} IS NULL").format(verbatim(pair.where or "true"), sql.Identifier(leading[0]))

@@ -50,7 +50,8 @@ def _in_place(m: Migration, snapshot: str, touched: Collection[Key]) -> list[str
     written, keys = written_since(oldest_of(snapshot)), bigints(sorted(k for k in touched if isinstance(k, int)))
     conditions: dict[TableName, sql.Composable] = dict.fromkeys((p.table for p in pairs), written)
     for p in pairs:
-        conditions[p.table] = sql.SQL("({} OR s.{} = ANY ({}))").format(conditions[p.table], sql.Identifier(p.integer), keys)
+        named = sql.SQL("s.{}::text = ANY ({}::text[])" if p.text else "s.{} = ANY ({})").format(sql.Identifier(p.integer), keys)
+        conditions[p.table] = sql.SQL("({} OR {})").format(conditions[p.table], named)
     results = compare_references(m.conn, pairs, conditions, NAMED, pairs_table(m.plan), _pending(m))
     return [line for r in results if (line := _wrong(r))]
 

@@ -159,6 +159,7 @@ def verify(
 def cutover(
     dry_run: DryRun = False, yes: Yes = False,
     no_snapshot: Annotated[bool, typer.Option("--no-snapshot", help="Cut over without the snapshot hook.")] = False,
+    revert_on_failure: Annotated[bool, typer.Option("--revert-on-failure", help="Go back if [hooks] post_swap_check fails.")] = False,
     max_attempts: Annotated[int | None, typer.Option("--max-attempts", min=1, max=10_000, help="Else [cutover] max_attempts.")] = None,
     lock_timeout: Annotated[int | None, typer.Option("--lock-timeout", min=1, max=60_000, metavar="MS", help="Per attempt.")] = None,
     max_lock_hold: Annotated[int | None, typer.Option("--max-lock-hold", min=50, max=600_000, metavar="MS", help="Else it rolls back.")] = None,
@@ -174,8 +175,8 @@ def cutover(
         "disconnect_clients": disconnect_clients,
     }  # fmt: skip
     work(
-        dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, rehearsal=rehearsal, show_queries=show_queries,
-        as_json=as_json,
+        dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, revert_on_failure=revert_on_failure,
+        rehearsal=rehearsal, show_queries=show_queries, as_json=as_json,
     )  # fmt: skip
 
 

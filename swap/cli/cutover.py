@@ -1,4 +1,4 @@
-"""`swap cutover`: pass the gates, run the snapshot hook, exchange the tables."""
+"""`swap cutover`: pass the gates, run the snapshot hook, exchange the tables, and check the application."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cutover.gates import check_phase
-from cutover.hook import Audience, HookError, run_hook
+from cutover.hook import HookError, run_hook
+from cutover.hook_output import Audience
+from cutover.run import ExchangeCommand
 from cutover.run import no_snapshot as without_hook
+from swap.cli.after_cutover import check_and_print
 from swap.cli.exchange import Hook, execute, override, print_exchange
 from swap.cli.session import Session, confirm, opened
-from swap.core.errors import RefusedError, StoppedError
+from swap.core.errors import RefusedError, StoppedError, UsageError
 from swap.core.libpq_environment import libpq_environment, secrets_of
 from swap.state.journal import Phase
 from swap.state.migration import Migration
@@ -18,7 +21,8 @@ from swap.state.migration import Migration
 
 def work(
     dsn: str | None, config: Path | None, overrides: Mapping[str, object], *,
-    dry_run: bool, yes: bool, no_snapshot: bool, rehearsal: Path | None, show_queries: bool, as_json: bool,
+    dry_run: bool, yes: bool, no_snapshot: bool, revert_on_failure: bool, rehearsal: Path | None,
+    show_queries: bool, as_json: bool,
 ) -> None:  # fmt: skip
     with opened("cutover", dsn, config, graceful=True, writes=not dry_run) as s:
         override(s, overrides)
@@ -37,9 +41,19 @@ def work(
                 "No snapshot hook is configured.",
                 hint="Set [hooks] pre_swap_snapshot (docs/hooks.md), or say --no-snapshot.",
             )
+        checked = s.config.hooks.post_swap_check is not None
+        if revert_on_failure and not checked:
+            raise UsageError(
+                "--revert-on-failure goes back when the check after the cutover fails, and none is configured.",
+                hint="Set [hooks] post_swap_check (docs/hooks.md).",
+            )
         confirm(f"Exchange {run.source} with {run.plan.shadow} now?", yes=yes)
         hook = without_hook if no_snapshot else _snapshot_hook(s)
-        execute(s, run, "cutover", hook, show_queries=show_queries, as_json=as_json)
+        command = ExchangeCommand(s.migration(run), "cutover", hook, show_queries)
+        if checked:
+            check_and_print(s, command, revert=revert_on_failure, as_json=as_json)
+        else:
+            execute(s, command, as_json=as_json)
 
 
 def _snapshot_hook(s: Session) -> Hook:

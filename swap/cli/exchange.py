@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from cutover.run import ExchangeCommand
+from cutover.run import ExchangeCommand, Outcome
 from swap.cli.output import emit_json, print_result
 from swap.cli.session import Session
 from swap.cli.statements import print_statements
@@ -31,34 +31,38 @@ def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
     print_statements(statements, f"swap {kind}", as_json=as_json)
 
 
-def execute(s: Session, run: Run, kind: str, hook: Hook, *, show_queries: bool, as_json: bool) -> None:
+def execute(s: Session, command: ExchangeCommand, *, as_json: bool) -> None:
     """Run the exchange and print how it ended."""
-    outcome = ExchangeCommand(s.migration(run), kind, hook, show_queries).execute()
+    outcome = command.execute()
     s.close()
+    print_outcome(asdict(outcome), outcome_lines(command.kind, outcome), as_json=as_json)
+
+
+def print_outcome(document: dict[str, object], lines: list[str], *, as_json: bool) -> None:
+    """Print an exchange that is committed, as a document or for people."""
     if as_json:
-        document = asdict(outcome)
-        document |= {"snapshot": outcome.snapshot, "next": "swap sync"}
-        emit_json(document, result=True)
-        return
+        emit_json(document | {"next": "swap sync"}, result=True)
+    else:
+        print_result(lines)
+
+
+def outcome_lines(kind: str, outcome: Outcome) -> list[str]:
+    """How the exchange ended, for people."""
     behind = f"at most {outcome.blocked_sessions_max} sessions waited, {outcome.blocked_ms_max:.0f} ms at the longest"
-    print_result(
-        [
-            f"{kind} {outcome.outcome} in attempt {outcome.attempts}: writes were held {outcome.locked_ms:.0f} ms",
-            f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; {behind}",
-            f"{outcome.drained_changes:,} changes drained and {outcome.compared_keys:,} keys compared under the lock",
-            *([_quoted(outcome.verification)] if outcome.verification else []),
-            *([f"PgBouncer held its clients for {outcome.paused_ms:.0f} ms"] if outcome.paused_ms is not None else []),
-            *([f"{outcome.disconnected} sessions of before were ended"] if outcome.disconnected or outcome.clients_left else []),
-            *(f"left, in a transaction: {who}" for who in outcome.clients_left),
-            *([f"snapshot: {outcome.snapshot}"] if outcome.snapshot else []),
-            "foreign keys are validated; `swap sync` now keeps the "
-            + (
-                "retired table in sync; `swap verify` opens the way to `swap revert`"
-                if kind == "cutover"
-                else "shadow in sync again"
-            ),
-        ]
-    )
+    return [
+        f"{kind} {outcome.outcome} in attempt {outcome.attempts}: writes were held {outcome.locked_ms:.0f} ms",
+        f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; {behind}",
+        f"{outcome.drained_changes:,} changes drained and {outcome.compared_keys:,} keys compared under the lock",
+        *([_quoted(outcome.verification)] if outcome.verification else []),
+        *([f"PgBouncer held its clients for {outcome.paused_ms:.0f} ms"] if outcome.paused_ms is not None else []),
+        *([f"{outcome.disconnected} sessions of before were ended"] if outcome.disconnected or outcome.clients_left else []),
+        *(f"left, in a transaction: {who}" for who in outcome.clients_left),
+        *([f"snapshot: {outcome.snapshot}"] if outcome.snapshot else []),
+        "foreign keys are validated; `swap sync` now keeps the "
+        + (
+            "retired table in sync; `swap verify` opens the way to `swap revert`" if kind == "cutover" else "shadow in sync again"
+        ),
+    ]
 
 
 def _quoted(v: dict[str, object]) -> str:

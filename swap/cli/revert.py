@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cutover.gates import check_phase
-from cutover.run import no_snapshot
+from cutover.run import ExchangeCommand
 from swap.cli.exchange import execute, override, print_exchange
 from swap.cli.session import confirm, opened
 
@@ -23,4 +23,4 @@ def work(
             print_exchange(s, run, "revert", as_json=as_json)
             return
         confirm(f"Exchange {run.source} back with {run.plan.retired} now?", yes=yes)
-        execute(s, run, "revert", no_snapshot, show_queries=show_queries, as_json=as_json)
+        execute(s, ExchangeCommand(s.migration(run), "revert", show_queries=show_queries), as_json=as_json)

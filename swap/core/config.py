@@ -99,8 +99,24 @@ class Reference(_Section):
     column: Name
     strategy: Literal["table", "column"] | None = None
     where: str | None = None
+    as_: Literal["companion", "text", "uuid"] | None = Field(None, alias="as")
     uuid_column: Name | None = None
     legacy_column: Name | None = None
+
+    @model_validator(mode="after")
+    def _of_several_types(self) -> Reference:
+        if self.as_ and not self.where:
+            raise ValueError("`as` needs `where`: without it every row of the column is a reference")
+        if self.companion and self.legacy_column:
+            raise ValueError("`legacy_column` needs another `as`: the integer of a companion keeps its name")
+        if self.companion and self.strategy == "table":
+            raise ValueError('strategy = "table" cannot be together with `where`: the companion stands in the table')
+        return self
+
+    @property
+    def companion(self) -> bool:
+        """Whether the integer stays as it is, and the uuid stands beside it."""
+        return self.where is not None and self.as_ in (None, "companion")
 
 
 class PolicyText(_Section):
@@ -148,6 +164,7 @@ class Finalize(_Section):
 
 class Hooks(_Section):
     pre_swap_snapshot: list[str] | None = Field(None, min_length=1)
+    post_swap_check: list[str] | None = Field(None, min_length=1)
     timeout_s: int = Field(3600, ge=1, le=LONGEST_S)
 
 
@@ -277,7 +294,7 @@ def _allowed(loc: list[str]) -> list[str]:
         for candidate in (annotation, *get_args(annotation)):  # a section, or the elements of a list of sections
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 model = candidate
-    return sorted(model.model_fields)
+    return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
 def _line_of(text: str, loc: list[str]) -> int | None:

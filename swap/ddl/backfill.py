@@ -15,6 +15,7 @@ from swap.core.names import TableName
 from swap.core.sql_text import verbatim
 from swap.ddl.change_tables import change_table, key_names
 from swap.ddl.keys import generator
+from swap.ddl.text_references import fill_text
 from swap.ddl.waiting import resolved
 from swap.plan.direction import TableMapping
 from swap.plan.model import Plan, RefColumns, ReferencePlan
@@ -115,6 +116,9 @@ def fill_reference(
     guard fills it as it moves.
     """
     table, unique = heap or ref.table, _in_unique_index(plan.catalog.table(ref.table), ref.columns.uuid_column)
+    free = _free(table, _empty_reference(ref, low, high), unique=unique)
+    if ref.columns.text:
+        return fill_text(plan, ref.columns, table, free)
     return sql.SQL(
         "UPDATE ONLY {t} r SET {u} = s.{identity} FROM {rows} s WHERE s.{key} OPERATOR(pg_catalog.=) r.{c} AND r.ctid {free}"
     ).format(
@@ -124,7 +128,7 @@ def fill_reference(
         c=sql.Identifier(ref.columns.column),
         identity=sql.Identifier(plan.identity),
         key=sql.Identifier(plan.key),
-        free=_free(table, _empty_reference(ref, low, high), unique=unique),
+        free=free,
     )
 
 
@@ -133,6 +137,8 @@ def reference_left(
 ) -> sql.Composed:
     """SELECT whether rows of the range were passed by. One whose parent is not there yet was not: it is noted."""
     table = (heap or ref.table).sql
+    if ref.columns.text:
+        return sql.SQL("SELECT EXISTS (SELECT FROM ONLY {} WHERE {})").format(table, _empty_reference(ref, low, high))
     return sql.SQL(
         "SELECT EXISTS (SELECT FROM ONLY {t} r WHERE r.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT ctid FROM ONLY {t} WHERE {empty}))"
         " AND EXISTS (SELECT FROM ONLY {source} s WHERE s.{key} OPERATOR(pg_catalog.=) r.{c} AND s.{identity} IS NOT NULL))"
@@ -149,7 +155,7 @@ def _empty_reference(ref: ReferencePlan, low: sql.Composable, high: sql.Composab
     empty = sql.SQL("{} IS NULL AND {} IS NOT NULL AND {}").format(
         sql.Identifier(c.uuid_column), sql.Identifier(c.column), _blocks("ctid", low, high)
     )
-    return empty if c.where is None else sql.SQL("{} AND ({})").format(empty, verbatim(c.where))
+    return empty if c.where is None or c.text else sql.SQL("{} AND ({})").format(empty, verbatim(c.where))
 
 
 def _in_unique_index(table: Table, column: str) -> bool:

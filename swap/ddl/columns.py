@@ -77,7 +77,7 @@ def add_reference_column(plan: Plan, ref: ReferencePlan) -> list[Statement]:
         return []
     alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
     column = sql.Identifier(ref.columns.uuid_column)
-    add = alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} uuid").format(column)
+    add = alter + sql.SQL("ADD COLUMN IF NOT EXISTS {} ").format(column) + verbatim(ref.columns.uuid_type)
     integer = plan.catalog.table(ref.table).column(ref.columns.column)
     if integer is not None and integer.statistics is not None:
         target = verbatim(str(integer.statistics))
@@ -110,11 +110,15 @@ def rename_column(table: TableName, before: str, after: str) -> Statement:
 
 
 def exchange_column(plan: Plan, ref: RefColumns) -> list[Statement]:
-    """Give the uuid, now called `ref.column`, the grants, comment and labels of the integer. Run after the rename.
+    """Give the uuid, now called `ref.column`, the grants, comment and labels of the integer. Run after the rename. A companion gets
+    the grants only: the integer keeps its name and what is said of it.
 
     What an adopted column has already is not given, so the undo does not take it away.
     """
     table = plan.catalog.table(ref.table)
+    if ref.companion:
+        beside = (replace(g, column=ref.uuid_column) for g in table.grants if g.column == ref.column)
+        return grants(ref.table, tuple(g for g in beside if g not in table.grants), table.owner)
     column, uuid = table.column(ref.column), table.column(ref.uuid_column)
     has = {replace(g, column=ref.column) for g in table.grants if g.column == ref.uuid_column}
     out = grants(ref.table, tuple(g for g in table.grants if g.column == ref.column and g not in has), table.owner)

@@ -28,6 +28,7 @@ def exchange_references(plan: Plan) -> list[Statement]:
     refs = plan.references
     keys = [(r, i, r.spare_primary) for r in refs for i in r.indexes if i.is_primary and r.spare_primary]
     marked = [i for r in refs for i in (*r.indexes, *r.parts) if i.attributes.marked]
+    renamed = [r for r in refs if not r.columns.companion]
     new = [r for r in refs if plan.catalog.table(r.table).kind == "p"]  # the server copies a trigger to each partition
     compat = [(r.table, r.columns.compat_column, r.columns.uuid_column) for r in refs]
     return [
@@ -37,12 +38,12 @@ def exchange_references(plan: Plan) -> list[Statement]:
         *(drop_primary_key(r, index, spare) for r, index, spare in keys),
         *(s for r in refs for s in integer_not_required(plan, r)),
         *(s for r in refs for s in uuid_required(plan, r)),
-        *(rename_column(r.table, n.before, n.after) for r in refs for n in r.columns.pair.renames),
+        *(rename_column(r.table, n.before, n.after) for r in renamed for n in r.columns.pair.renames),
         *(rename_column(table, before, name) for table, before, name in compat if before),
         *(s for r in refs for s in exchange_column(plan, r.columns)),
-        *(s for r in refs for i in r.indexes for s in exchange_index(r, i)),
-        *(s for r in refs for i in r.indexes for s in index_comments(i, comment_before(plan, i))),
-        *(s for r in refs for i in r.parts for s in (*exchange_part(i), *index_comments(i, None))),
+        *(s for r in refs for i in r.indexes if i.final_name for s in exchange_index(r, i)),
+        *(s for r in refs for i in r.indexes if i.final_name for s in index_comments(i, comment_before(plan, i))),
+        *(s for r in refs for i in r.parts if i.final_name for s in (*exchange_part(i), *index_comments(i, None))),
         *(s for i in marked for s in exchange_marks(i, off=False)),
         *(turned_guards(plan, r.columns, r.table) for r in refs if r not in new),
         *(s for r in new for s in reference_guards(plan, r.columns, r.table, Direction.REVERSE)),

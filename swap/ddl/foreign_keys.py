@@ -47,7 +47,7 @@ HEAD = re.compile(rf'FOREIGN KEY {COLUMNS} REFERENCES ((?:[^"(]|"(?:[^"]|"")*")+
 
 def _after(plan: Plan, fk: ForeignKey) -> ForeignKey:
     """The foreign key with the names that uuid columns have after the exchange, otherwise with the same text."""
-    uuids = {(r.table, r.uuid_column): r.column for r in plan.all_references} | {(plan.source, plan.identity): plan.key}
+    uuids = {(r.table, r.uuid_column): r.uuid_after for r in plan.all_references} | {(plan.source, plan.identity): plan.key}
     columns = tuple(uuids.get((fk.holder, c), c) for c in fk.columns)
     targets = tuple(uuids.get((fk.target, c), c) for c in fk.target_columns)
     found = HEAD.match(fk.definition)

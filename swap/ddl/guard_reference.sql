@@ -11,13 +11,15 @@ DECLARE
     swap_wrong boolean := false;
 BEGIN
 {fired_by}    IF NOT ({applies}) THEN
-        RETURN NEW;
+{another_type}        RETURN NEW;
     END IF;
     IF TG_OP = 'UPDATE' THEN
         swap_leader_changed := NEW.{leader} IS DISTINCT FROM OLD.{leader};
         swap_follower_changed := NEW.{follower} IS DISTINCT FROM OLD.{follower};
         IF NOT swap_leader_changed AND NOT swap_follower_changed AND NOT ({applied}) THEN
-            swap_leader_changed := true; -- the row was not a reference before: its other side may be of another time
+            -- The row was not a reference before: the side that follows may be of another time.
+            swap_leader_changed := NEW.{leader} IS NOT NULL;
+            swap_follower_changed := NOT swap_leader_changed;
         END IF;
         IF NOT swap_leader_changed AND NOT swap_follower_changed AND NEW.{leader} IS NOT NULL AND NEW.{follower} IS NOT NULL THEN
             RETURN NEW;
@@ -27,7 +29,7 @@ BEGIN
             NEW.{leader} := NULL;
         ELSIF swap_follower_changed AND NOT swap_leader_changed AND current_setting('swap.settling', true) = 'on' THEN
             RETURN NEW; -- rows that exchange a unique value: all of them give theirs up first
-        END IF;
+{cleared}        END IF;
     END IF;
     IF {is_itself} THEN
 {own_key}        NEW.{integer} := {self_integer};
@@ -38,7 +40,7 @@ BEGIN
         SELECT t.{live_leader} INTO NEW.{leader} FROM {live} t WHERE t.{live_follower} = NEW.{follower};
         swap_known := FOUND;
         IF NOT swap_known AND TG_OP = 'UPDATE' THEN -- the changed side names nobody: does the other one name a row?
-            NEW.{leader} := OLD.{leader};
+            NEW.{leader} := {leader_before};
             swap_judged := {follower_judged};
         END IF;
     END IF;

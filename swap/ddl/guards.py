@@ -17,6 +17,7 @@ from swap.core.statement import Kind, Statement
 from swap.ddl.keys import generator, give_legacy_key, legacy_generator
 from swap.ddl.own_triggers import trigger, trigger_function
 from swap.ddl.pairs import pairs_table
+from swap.ddl.text_references import text_guard_function
 from swap.plan.direction import Direction
 from swap.plan.key_columns import vouches
 from swap.plan.model import Plan, RefColumns, SwappedTable
@@ -50,8 +51,10 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction, 
     side, its own error is the one that the application knows (I1), so the guard leaves it to that key. `noted` False: after
     `finalize` nobody fills what the guard did not see.
     """
+    if ref.text:
+        return text_guard_function(plan, ref, direction, noted=noted, applies=applies(ref), applied=applies(ref, "OLD"))
     ahead = direction is Direction.FORWARD
-    integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.column)
+    integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.uuid_after)
     live_integer, live_uuid = (plan.key, plan.identity) if ahead else (plan.legacy_key, plan.key)
     leader, follower = (integer, uuid) if ahead else (uuid, integer)
     live_leader, live_follower = (live_integer, live_uuid) if ahead else (live_uuid, live_integer)
@@ -66,6 +69,9 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction, 
         plan, ref.table, plan.state(f"guard_{ref.number}_{direction}"), load_sql("swap.ddl", "guard_reference.sql"), row_security=True,
         applies=applies(ref),
         applied=applies(ref, "OLD"),
+        another_type=_another_type(ref, uuid),
+        cleared=_cleared(leader) if ref.companion and not ahead else sql.SQL(""),
+        leader_before=_leader_before(leader, follower if ref.companion and not ahead else None),
         integer=sql.Identifier(integer),
         uuid=sql.Identifier(uuid),
         leader=sql.Identifier(leader),
@@ -85,6 +91,33 @@ def reference_guard_function(plan: Plan, ref: RefColumns, direction: Direction, 
         live_label=sql.Literal(plan.source.name),
         noted=note if noted else sql.SQL(""),
     )  # fmt: skip
+
+
+def _another_type(ref: RefColumns, uuid: str) -> Query:
+    """A companion is empty beside the key of another type. What the application itself has written there stays."""
+    if not ref.companion:
+        return sql.SQL("")
+    return sql.SQL(
+        "        IF TG_OP = 'UPDATE' AND NEW.{u} IS NOT DISTINCT FROM OLD.{u} AND ({applied}) THEN\n"
+        "            NEW.{u} := NULL;\n"
+        "        END IF;\n"
+    ).format(u=sql.Identifier(uuid), applied=applies(ref, "OLD"))
+
+
+def _cleared(leader: str) -> Query:
+    """After the cutover the integer of a companion is still a column of the application's: whoever empties it means it."""
+    return sql.SQL("        ELSIF swap_follower_changed AND NOT swap_leader_changed THEN\n            NEW.{} := NULL;\n").format(
+        sql.Identifier(leader)
+    )
+
+
+def _leader_before(leader: str, integer: str | None) -> Query:
+    """What the leading side says again where the changed one names nobody. `integer`: of a companion, after the cutover. An integer
+    that the application puts in the place of another one may name nobody, as before; the uuid of the other one is gone then."""
+    before = sql.SQL("OLD.{}").format(sql.Identifier(leader))
+    if integer is None:
+        return before
+    return sql.SQL("CASE WHEN OLD.{} IS NULL THEN {} END").format(sql.Identifier(integer), before)
 
 
 def _judged(plan: Plan, ref: RefColumns, column: str) -> Query:
@@ -149,7 +182,7 @@ def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[St
 def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: Direction) -> list[Statement]:
     """Create the triggers of a reference's guard: for every INSERT with a key, and for every UPDATE that touches the pair or could
     complete it."""
-    names = (ref.column, ref.uuid_column) if direction is Direction.FORWARD else (ref.legacy_column, ref.column)
+    names = (ref.column, ref.uuid_column) if direction is Direction.FORWARD else (ref.legacy_column, ref.uuid_after)
     guards = _reference_guards(plan, ref, table, direction, *names)
     return [trigger(table, g.name, g.events, g.procedure, g.why) for g in guards]
 
@@ -164,10 +197,10 @@ def turned_guards(plan: Plan, ref: RefColumns, table: TableName) -> Statement:
     With two hundred references that was a third of the time under the exchange's lock.
     """
     turned, back = (
-        _replaced(table, _reference_guards(plan, ref, table, d, ref.legacy_column, ref.column))
+        _replaced(table, _reference_guards(plan, ref, table, d, ref.legacy_column, ref.uuid_after))
         for d in (Direction.REVERSE, Direction.FORWARD)
     )
-    why = f"guard: {quote(ref.column)} leads now"
+    why = f"guard: {quote(ref.uuid_after)} leads now"
     return Statement(turned, why, table, "SHARE ROW EXCLUSIVE", back, kind=Kind.CAPTURE)
 
 

@@ -13,6 +13,7 @@ from psycopg import sql
 from swap.catalog.meaning import together
 from swap.catalog.model import Table
 from swap.core.names import TableName, derive
+from swap.core.sql_text import verbatim
 from swap.core.statement import AX, Kind, Statement, Step, Verb, part
 from swap.ddl.columns import NAMED_NOT_NULL
 from swap.ddl.rename import rename_constraint
@@ -85,8 +86,33 @@ def key_checks(plan: Plan, direction: Direction) -> list[tuple[ReferencePlan, st
     return out
 
 
+def either_name(ref: ReferencePlan) -> str:
+    """The name of the CHECK that takes the place of a companion's NOT NULL."""
+    return derive(f"{ref.table.name}_{ref.columns.column}", "_or_uuid")
+
+
+def may_be_empty(plan: Plan, ref: ReferencePlan) -> bool:
+    """Whether the integer of a companion, which is NOT NULL, may be NULL after the exchange, beside a uuid."""
+    column = plan.catalog.table(ref.table).column(ref.columns.column)
+    return ref.columns.companion and column is not None and column.not_null and not required_by_index(plan, ref)
+
+
+def _either(ref: ReferencePlan) -> Statement:
+    """A row whose uuid names nobody that the guard sees has no integer. Any other row needs one, as before."""
+    alter, name = sql.SQL("ALTER TABLE {} ").format(ref.table.sql), sql.Identifier(either_name(ref))
+    add = sql.SQL("ADD CONSTRAINT {} CHECK ({c} IS NOT NULL OR {u} IS NOT NULL AND ({where}) IS TRUE) NOT VALID").format(
+        name, c=sql.Identifier(ref.columns.column), u=sql.Identifier(ref.columns.uuid_column),
+        where=verbatim(ref.columns.where or "true"),
+    )  # fmt: skip
+    drop = alter + sql.SQL("DROP CONSTRAINT {}").format(name)
+    why, label = "the integer may be empty beside a uuid, and nowhere else", part(ref.table, either_name(ref))
+    return Statement(alter + add, why, ref.table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label)
+
+
 def integer_not_required(plan: Plan, ref: ReferencePlan) -> list[Statement]:
     """The integer follows after the exchange, so it may be NULL until its row is there. The way back requires it again."""
+    if may_be_empty(plan, ref):
+        return [*_required(plan, ref, ref.columns.column, integer_check_name(ref), reverse=True), _either(ref)]
     if not ref.columns.not_null:
         return []
     if _key_stays(plan, ref):
@@ -157,12 +183,15 @@ def pending_not_null(plan: Plan) -> list[tuple[ReferencePlan, str, Statement, St
     and after a revert the column has the same name; the check's says which one it is."""
     out = []
     for ref in plan.references:
-        if not ref.columns.not_null or required_by_index(plan, ref):
+        companion = may_be_empty(plan, ref)
+        if not companion and (not ref.columns.not_null or required_by_index(plan, ref)):
             continue
         alter = sql.SQL("ALTER TABLE {} ").format(ref.table.sql)
         path = _path(plan.catalog.table(ref.table))
         named = plan.catalog.server_version >= NAMED_NOT_NULL and ref.not_null_name
-        for name in (ref.not_null_name,) if named else (ref.check_name, integer_check_name(ref)):
+        back = ref.not_null_name if named else integer_check_name(ref)
+        there = [either_name(ref)] if companion else [] if named else [ref.check_name]
+        for name in (*there, back):
             assert name is not None
             label = part(ref.table, name)
             validate = Statement(
@@ -170,7 +199,7 @@ def pending_not_null(plan: Plan) -> list[tuple[ReferencePlan, str, Statement, St
                 "every row, beside running writers", ref.table, "SHARE UPDATE EXCLUSIVE", kind=Kind.CONSTRAINT, object=label,
             )  # fmt: skip
             set_ = None
-            if not named:
+            if not named and name != either_name(ref):
                 text = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL, DROP CONSTRAINT {}").format(
                     sql.Identifier(ref.columns.column), sql.Identifier(name)
                 )

@@ -13,7 +13,8 @@ from psycopg import sql
 from swap.core.names import TableName
 from swap.core.statement import AX, Kind, Statement, Step, Verb
 from swap.ddl.guards import COMPLETE, reference_guard_function
-from swap.ddl.pairs import CONSOLIDATED, Pair, pairs_table, row_applies
+from swap.ddl.pairs import CONSOLIDATED, pairs_table, row_applies
+from swap.ddl.text_references import pair_of
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
@@ -62,7 +63,7 @@ def renew_guards(plan: Plan, table: TableName, direction: Direction) -> list[Sta
 
 def note_older_rows(plan: Plan, ref: RefColumns, direction: Direction) -> list[Statement]:
     """Note the rows of a reference with a placeholder, or without the side that follows. Reads the table once."""
-    pair = Pair(plan, ref, direction)
+    pair = pair_of(plan, ref, direction)
     leader, follower = (pair.integer, pair.uuid) if pair.ahead else (pair.uuid, pair.integer)
     placeholder = sql.SQL("'00000000-0000-0000-0000-000000000000'" if pair.ahead else "0")
     insert = sql.SQL(

@@ -9,6 +9,6 @@ LEFT JOIN LATERAL (SELECT t.{live_leader} AS leader, t.{live_follower} AS follow
 LEFT JOIN LATERAL (SELECT t.{live_leader} AS leader FROM ONLY {live} t WHERE t.{live_follower} = r.{follower}) f ON true
 CROSS JOIN LATERAL (
     SELECT CASE WHEN r.{leader} IS NULL THEN f.leader ELSE r.{leader} END AS {new_leader},
-           CASE WHEN l.leader IS NOT NULL THEN l.follower WHEN r.{leader} IS NULL OR f.leader IS NULL THEN r.{follower} END AS {new_follower}
+           CASE WHEN l.leader IS NOT NULL THEN l.follower WHEN r.{leader} IS NULL OR f.leader IS NULL THEN {kept} END AS {new_follower}
 ) n
 WHERE {among} AND {row_applies}{more}

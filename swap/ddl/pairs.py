@@ -28,6 +28,7 @@ from swap.core.names import TableName, derive
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
+from swap.ddl.key_mapping import resolver_names
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, RefColumns
 
@@ -72,7 +73,7 @@ class Pair:
     def __init__(self, plan: Plan, ref: RefColumns, direction: Direction) -> None:
         ahead = direction is Direction.FORWARD
         self.plan, self.ref = plan, ref
-        integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.column)
+        integer, uuid = (ref.column, ref.uuid_column) if ahead else (ref.legacy_column, ref.uuid_after)
         live_integer, live_uuid = (plan.key, plan.identity) if ahead else (plan.legacy_key, plan.key)
         self.integer, self.uuid = sql.Identifier(integer), sql.Identifier(uuid)
         self.live_integer, self.live_uuid = sql.Identifier(live_integer), sql.Identifier(live_uuid)
@@ -92,8 +93,17 @@ class Pair:
         return load_sql("swap.ddl", "pair_rows.sql").format(
             heap=heap.sql, live=self.plan.source.sql, integer=self.integer, uuid=self.uuid, leader=leader, follower=follower,
             live_leader=live_leader, live_follower=live_follower, new_leader=verbatim(new_leader), new_follower=verbatim(new_follower),
-            among=self._among(values), row_applies=row_applies(self.ref), more=more,
+            among=self._among(values), row_applies=row_applies(self.ref), more=more, kept=self._kept(follower),
         )  # fmt: skip
+
+    def _kept(self, follower: sql.Identifier) -> sql.Composed:
+        """The side that follows where the leading one names nobody. A revert needs the integer of a companion, and the mapping knows
+        the one of a row that is gone."""
+        kept = sql.SQL("r.{}").format(follower)
+        if self.ahead or not self.ref.companion:
+            return kept
+        _, to_key = resolver_names(self.plan)
+        return sql.SQL("coalesce({}, {}(r.{}))").format(kept, to_key.sql, self.uuid)
 
     def _among(self, values: Sequence[str]) -> sql.Composed:
         """A condition for the values of either kind, each served by its own index."""
@@ -192,6 +202,15 @@ def has_notes(plan: Plan) -> sql.Composed:
 def wake(plan: Plan, values: Query) -> sql.Composed:
     """The parents with one of `values` (a query of texts) are there: what waits for them is to be made right."""
     return sql.SQL("UPDATE {} SET stage = 'now' WHERE stage = 'waits' AND value IN ({})").format(pairs_table(plan).sql, values)
+
+
+def wake_gone(plan: Plan) -> sql.Composed:
+    """Columns with keys of several types may wait for a parent that is gone for good, and the mapping knows its integer meanwhile."""
+    numbers = [r.columns.number for r in plan.references if r.columns.companion or r.columns.text]
+    return sql.SQL(
+        "UPDATE {} p SET stage = 'now' WHERE stage = 'waits' AND number = ANY ({}::integer[])"
+        " AND EXISTS (SELECT FROM {} e WHERE e.uuid::text = p.value)"
+    ).format(pairs_table(plan).sql, sql.Literal(numbers), plan.exceptions.sql)
 
 
 def note_stale(plan: Plan, numbers: Sequence[int], values: Query) -> sql.Composed:

@@ -30,7 +30,7 @@ from swap.ddl.indexes import (
 )
 from swap.ddl.key_mapping import create_mapping, resolver_functions
 from swap.ddl.keys import create_uuidv7
-from swap.ddl.not_null import identity_not_null, key_checks, pending_not_null
+from swap.ddl.not_null import either_name, identity_not_null, key_checks, pending_not_null
 from swap.ddl.replication import SLOT, create_publication, create_slot, publish
 from swap.ddl.statistics import statistics_of
 from swap.ddl.tasks import (
@@ -229,7 +229,11 @@ def before_exchange(plan: Plan, direction: Direction) -> list[Statement]:
 
 def _not_null(plan: Plan) -> list[Statement]:
     """After a cutover."""
-    pending = [(validate, set_) for ref, name, validate, set_ in pending_not_null(plan) if set_ is None or name == ref.check_name]
+    pending = [
+        (validate, set_)
+        for ref, name, validate, set_ in pending_not_null(plan)
+        if (name == either_name(ref) if ref.columns.companion else set_ is None or name == ref.check_name)
+    ]
     return [s for both in pending for s in both if s is not None]
 
 

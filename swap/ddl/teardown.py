@@ -182,6 +182,9 @@ def _drop_legacy(plan: Plan) -> list[Step]:
     drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
     for ref in plan.references:
         guards = [s.reversed() for s in reference_guards(plan, ref.columns, ref.table, Direction.REVERSE)]
+        if ref.columns.companion:  # it holds the keys of other types: they exist nowhere else
+            steps.append(Step(f"the guard of {ref.table}.{ref.columns.column}", tuple(guards), (ref.table,), AX))
+            continue
         column = drop.format(ref.table.sql, sql.Identifier(ref.columns.legacy_column))
         gone = Statement(column, "the integer reference", ref.table, AX, kind=Kind.COLUMN, verb=Verb.DROP)
         steps.append(Step(f"{ref.table}.{ref.columns.legacy_column}", (*guards, gone), (ref.table,), AX))

@@ -37,6 +37,7 @@ from swap.doctor.publications import check_publications
 from swap.doctor.references import check_references, printed_conditions
 from swap.doctor.replication import check_logical
 from swap.doctor.server import Server
+from swap.doctor.several_types import check_types
 from swap.doctor.state import State, check_other_runs
 from swap.doctor.subscriptions import check_subscriptions
 from swap.doctor.table_mentions import check_table_mentions
@@ -192,6 +193,7 @@ def _check_rows(
         *check_key_sequence(conn, subject, timeout_ms),
         *check_identity_data(conn, subject, timeout_ms),
         *check_data(conn, subject, timeout_ms),
+        *check_types(conn, subject, timeout_ms),
         *check_not_valid(conn, subject, timeout_ms),
         *expressions,
         *check_look_alikes(found, declared, config.ignore),

@@ -51,6 +51,8 @@ def worth_a_scan(ref: RefColumns, subject: Subject) -> tuple[TableName, ...]:
     """The table, or those of its partitions, whose rows have to be read. A validated foreign key guarantees the integers, and only
     an adopted uuid column can contradict them."""
     table = subject.catalog.table(ref.table)
+    if ref.text:  # a text that names nobody stays a text
+        return ()
     if ref.adopted or ref.where is not None:
         return tuple(t.name for t in table.heaps)
     valid = (f for f in subject.catalog.foreign_keys if f.validated)

@@ -39,7 +39,7 @@ def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
     """Views, functions, triggers, policies, grants, and every dependency that no rule claims. Reads the catalog only."""
     config, source = subject.config, subject.source
     columns = [(source.oid, config.source.key), (source.oid, config.identity.column)]
-    columns += [(r.oid, c) for r in subject.references for c in (r.column, r.uuid_column)]
+    columns += [(r.oid, c) for r in subject.references if not r.companion for c in (r.column, r.uuid_column)]
     bound = read(conn, BoundColumn, "bound.sql", oids=[o for o, _ in columns], columns=[c for _, c in columns])
     found = [
         *(_dependent(d) for d in subject.catalog.dependents),

@@ -70,7 +70,7 @@ class Subject:
     def pairs_of(self, table: TableName) -> tuple[ColumnPair, ...]:
         """The exchanged columns of the source, its key first, or of a table with references."""
         key = [key_pair(self.config)] if table == self.source.name else []
-        return (*key, *(r.pair for r in self.references if r.table == table))
+        return (*key, *(r.pair for r in self.references if r.table == table and not r.companion))
 
     @property
     def others(self) -> tuple[RefColumns, ...]:

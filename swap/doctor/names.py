@@ -93,7 +93,7 @@ def _columns(subject: Subject) -> Iterator[Finding]:
     if config.names.compat:
         wanted[source.name].append(derive(config.identity.column, "_compat"))
     for r in subject.references:
-        wanted.setdefault(r.table, []).append(r.legacy_column)
+        wanted.setdefault(r.table, []).extend([] if r.companion else [r.legacy_column])
         if r.compat_column:
             wanted[r.table].append(r.compat_column)
         if r.uuid_column == config.identity.column and r.own:

@@ -33,7 +33,7 @@ def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
     refs = [(t, r) for t in tables for r in subject.others if r.table == t.name]
     if not refs:
         return []
-    columns = [(t.oid, name) for t, r in refs for name in (r.column, r.uuid_column)]
+    columns = [(t.oid, name) for t, r in refs if not r.companion for name in (r.column, r.uuid_column)]
     rows = read(
         conn, OfItsOwn, "partitions.sql", tables=[c[0] for c in columns], columns=[c[1] for c in columns],
         targets=[t.oid for t in subject.catalog.tables],
@@ -65,7 +65,9 @@ def _foreign_keys(subject: Subject, mine: list[ForeignKey]) -> list[Finding]:
     """`mine`: the foreign keys of one partitioned table and of its partitions. The own key of a partition that holds rows is like any
     other table's."""
     found = []
-    names = {(r.table, r.uuid_column): r.column for r in subject.references}  # to find keys that say the same after the cutover
+    names = {
+        (r.table, r.uuid_column): r.uuid_after for r in subject.references
+    }  # to find keys that say the same after the cutover
     names[subject.source.name, subject.config.identity.column] = subject.config.source.key
     for fk in mine:
         at, drop = qualified(fk.table, fk.name), f"ALTER TABLE {fk.table} DROP CONSTRAINT {quote(fk.name)};"
@@ -92,6 +94,8 @@ def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]
     if not table.heaps:
         detail = "the partitioned table has no partition: there is nothing to build a foreign key or an index of"
         found.append(blocker("partition", at, detail, "Give it a partition first."))
+    if ref.companion:
+        return found
     if ref.compat_column:
         detail = "a second name needs indexes of its own, which a partitioned table does not get"
         found.append(blocker("partition", at, detail, "[names] compat = false."))

@@ -34,9 +34,7 @@ def _publication(subject: Subject, table: Table, listed: Table, p: Publication) 
         )
         yield blocker("publication", at, detail, hint)
         return
-    changed = {c for r in subject.references if r.table == table.name for c in (r.column, r.uuid_column)}
-    if table.name == subject.source.name:
-        changed |= {subject.config.source.key, subject.config.identity.column}
+    changed = {c for p in subject.pairs_of(table.name) for c in (p.integer, p.uuid)}
     if bound := changed.intersection(p.filter_columns):
         names = ", ".join(map(quote, sorted(bound)))
         hint = f"ALTER PUBLICATION {quote(p.name)} DROP TABLE {listed.name}; and ADD TABLE with a filter over a uuid afterwards."

@@ -11,7 +11,13 @@ from swap.core.errors import UsageError
 from swap.core.names import TableName, quote
 from swap.doctor.finding import Finding, Subject, blocker, ok, qualified
 from swap.doctor.tables import check_columns
-from swap.plan.conditions import UnnamedOperatorError, UnstableConditionError, condition_path, with_condition
+from swap.plan.conditions import (
+    OwnConditionError,
+    UnnamedOperatorError,
+    UnstableConditionError,
+    condition_path,
+    with_condition,
+)
 from swap.plan.key_columns import unvouched
 from swap.plan.model import TABLE, RefColumns
 
@@ -32,6 +38,7 @@ def check_references(subject: Subject, definitions: Definitions) -> list[Finding
         if not found:
             how = "declared in the configuration" if ref.declared else "a foreign key"
             made = f"its uuid column {quote(ref.uuid_column)} is {'adopted' if ref.adopted else 'added'}"
+            made += ", and its integer stays as it is" if ref.companion else ""
             made = "its table is rebuilt beside" if ref.strategy == TABLE and not ref.own else made
             found = [ok("reference", where, f"{how}; {made}")]
         out += found
@@ -45,7 +52,7 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
     where = qualified(ref.table, ref.column)
     drop = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP NOT NULL;"
     found = []
-    if ref.not_null and ref.declared:
+    if ref.not_null and ref.declared and not ref.text:
         bare = [t.name for t in unvouched(subject.catalog, subject.catalog.table(ref.table), ref.column)]
         which = "" if bare == [ref.table] else f" of {', '.join(map(str, bare))}"
         detail = (
@@ -56,7 +63,7 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
         hint = f"{drop} or " + (" ".join(f"ALTER TABLE {t} {add};" for t in bare) if which else f"{add}.")
         found.append(blocker("not-null-reference", where, detail, hint))
     primary = subject.catalog.table(ref.table).primary_key
-    if ref.where is not None and primary and ref.column in primary.columns:
+    if ref.where is not None and not (ref.companion or ref.text) and primary and ref.column in primary.columns:
         detail = "is part of the primary key, but only some rows (`where`) refer to the source: the others would have no uuid"
         found.append(blocker("not-null-reference", where, detail, "Only whole columns can be part of a primary key."))
     return found
@@ -119,13 +126,15 @@ def printed_conditions(
 ) -> tuple[tuple[RefColumns, ...], list[Finding]]:
     """The references with each `where` as the server prints it, and a blocker for one that its text does not say.
 
-    One that is no condition stays as it is: the check of the rows runs it, and says so.
+    One that is no condition stays as it is: the check of the rows runs it, and says so. One that cannot be is left out.
     """
     path = condition_path(conn, catalog, config) if any(r.where is not None for r in references) else ()
     out, found = [], []
     for ref in references:
         try:
             out.append(with_condition(conn, catalog.table(ref.table), ref, path))
+        except OwnConditionError as e:
+            found.append(blocker("reference-where", qualified(ref.table, ref.column), e.message, e.hint))
         except (UnnamedOperatorError, UnstableConditionError) as e:
             found.append(blocker("reference-where", qualified(ref.table, ref.column), e.message, e.hint))
             out.append(ref)

@@ -8,6 +8,8 @@ from swap.doctor.finding import Finding, Subject, blocker, in_schema, or_ok, qua
 from swap.plan.model import INTEGERS, RefColumns
 from swap.plan.planning import Planned
 
+TEXTS = ("text", "varchar")
+
 KINDS = {"p": "partitioned table", "f": "foreign table", "v": "view", "m": "materialized view"}
 
 
@@ -94,9 +96,12 @@ def check_columns(ref: RefColumns, table: Table) -> list[Finding]:
     column = table.column(ref.column)
     assert column is not None
     found = []
-    if column.type not in INTEGERS:
+    if column.type not in INTEGERS and not (ref.text and column.base_type in TEXTS):
         hint = "Only integer columns hold keys; remove the [[reference]] or change the column's type."
-        found.append(blocker("reference", where, f"is {column.type}, not smallint, integer or bigint", hint))
+        detail = f"is {column.type}, not smallint, integer or bigint{', text or character varying' if ref.text else ''}"
+        if column.base_type in TEXTS and ref.where:
+            hint = f'as = "text": the column stays a text, and holds the uuid\'s text in the rows of its `where`. Or: {hint}'
+        found.append(blocker("reference", where, detail, hint))
     if column.generated or column.identity:
         detail = "is a generated column: a guard cannot write it"
         found.append(blocker("reference", where, detail, "Make it an ordinary column, with a trigger if need be."))
@@ -114,7 +119,11 @@ def check_columns(ref: RefColumns, table: Table) -> list[Finding]:
             )
         found.append(blocker("reference", where, detail, hint))
     uuid = table.column(ref.uuid_column)
-    if uuid is not None and uuid.type != "uuid":
+    if uuid is not None and ref.text:
+        hint = "[[reference]] uuid_column: name one that is free."
+        detail = 'exists, and as = "text" needs a column of its own'
+        found.append(blocker("reference", qualified(ref.table, ref.uuid_column), detail, hint))
+    elif uuid is not None and uuid.type != "uuid":
         hint = "[[reference]] uuid_column: name a uuid column, or a name that is free."
         found.append(blocker("reference", qualified(ref.table, ref.uuid_column), f"exists and is {uuid.type}, not uuid", hint))
     elif uuid is not None and uuid.generated:

@@ -108,7 +108,7 @@ def _gone_names(subject: Subject, bound: Sequence[BoundColumn]) -> Iterator[Find
     if subject.config.names.compat:
         return  # a compatibility column has that name
     renamed = {(subject.source.oid, subject.config.identity.column)}
-    renamed |= {(r.oid, r.uuid_column) for r in subject.references}
+    renamed |= {(r.oid, r.uuid_column) for r in subject.references if not r.companion}
     names = {t.oid: t.name for t in subject.tables}
     for b in bound:
         if (b.table_oid, b.column) in renamed:

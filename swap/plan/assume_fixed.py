@@ -52,7 +52,7 @@ def assume_fixed(catalog: Catalog, config: Config, references: tuple[RefColumns,
         if (r.table, uuid) in used or not _usable(catalog.table(r.table).column(uuid)):
             uuid = _free(uuid, taken[r.table])
         used.add((r.table, uuid))
-        legacy = _free(r.legacy_column, taken[r.table] | {uuid})
+        legacy = r.column if r.companion else _free(r.legacy_column, taken[r.table] | {uuid})
         taken[r.table] |= {uuid, legacy}
         adopted = catalog.table(r.table).column(uuid) is not None
         changed = (uuid, legacy) != (r.uuid_column, r.legacy_column)

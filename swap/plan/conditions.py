@@ -23,6 +23,10 @@ class UnstableConditionError(UsageError):
     """A `where` that depends on more than the row."""
 
 
+class OwnConditionError(UsageError):
+    """A `where` of a reference in the source itself."""
+
+
 def with_conditions(
     conn: Connection, catalog: Catalog, config: Config, references: tuple[RefColumns, ...]
 ) -> tuple[RefColumns, ...]:
@@ -44,6 +48,12 @@ def with_condition(conn: Connection, table: Table, ref: RefColumns, path: tuple[
     """
     if ref.where is None:
         return ref
+    if ref.own:
+        raise OwnConditionError(
+            f"{ref.table}.{ref.column} holds keys of several types (`where`), and is in the source itself, which is rebuilt beside.",
+            hint=f'Remove this [[reference]], and write ignore = ["{ref.table}.{ref.column}"]: the column keeps its integers, and'
+            " the application resolves them (docs/limits.md).",
+        )
     try:
         with scratch_table(conn, map(like, table.columns)) as scratch:
             scratch.add_check(ref.where, path)
@@ -55,7 +65,7 @@ def with_condition(conn: Connection, table: Table, ref: RefColumns, path: tuple[
         ) from None
     if {ref.column, ref.uuid_column} & printed.columns:
         raise UsageError(
-            f"The `where` of the reference {ref.table}.{ref.column} uses the reference itself, which is a uuid afterwards.",
+            f"The `where` of the reference {ref.table}.{ref.column} uses the reference itself, whose columns change.",
             hint="Write it over the other columns of the table, such as the type column of a polymorphic pair.",
         )
     if printed.path:
@@ -66,7 +76,7 @@ def with_condition(conn: Connection, table: Table, ref: RefColumns, path: tuple[
         )
     if why := unstable(conn, table, ref.where, path):
         raise UnstableConditionError(f"The `where` of the reference {ref.table}.{ref.column} {why}.", hint=STABLE)
-    return replace(ref, where=printed.text)
+    return replace(ref, where=printed.text, types=tuple(sorted(printed.columns)))
 
 
 def unstable(conn: Connection, table: Table, where: str, path: tuple[str, ...]) -> str | None:

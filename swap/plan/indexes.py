@@ -6,7 +6,7 @@ An index of a partitioned table is made of the indexes of its partitions, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from swap.catalog.model import Catalog, Index, Table
 from swap.core.names import TableName, derive
@@ -21,7 +21,7 @@ from swap.plan.model import (
     is_identity_index,
 )
 
-Definitions = dict[tuple[TableName, str], str]
+Definitions = Mapping[tuple[TableName, str], str]
 """Index definitions over the uuid columns, by table and name, as the server prints them (swap.plan.rewrite)."""
 
 
@@ -79,9 +79,55 @@ def reference_plan(
     )
 
 
+def companion_plan(catalog: Catalog, ref: RefColumns, references: tuple[RefColumns, ...], beside: Definitions) -> ReferencePlan:
+    """A reference whose integer stays as it is, with an index over its uuid for each index over the integer. These are no part of the
+    exchange: they keep the names that they are built under."""
+    table = catalog.table(ref.table)
+    mine = [
+        i
+        for i in table.indexes
+        if (ref.table, i.name) in beside and ref.column in i.columns and not _is_earlier(i, ref, references)
+    ]
+    existing = {i.definition: i.name for i in table.indexes if i.constraint is None}
+    tops = {
+        i.name: _beside(table, i, beside, existing.get(beside[ref.table, i.name]) if table.kind != "p" else None) for i in mine
+    }
+    above = {(table.name.schema, name): plan for name, plan in tops.items()}
+    parts = []
+    for p in table.partitions:
+        for i in p.indexes:
+            parent = above.get((i.parent[0], i.parent[1])) if i.parent else None
+            if parent is not None and (p.name, i.name) in beside:
+                plan = _beside(p, i, beside, part_of=PartOf(parent.table, parent.build_name))
+                above[p.name.schema, i.name] = plan
+                parts.append(plan)
+    column = table.column(ref.column)
+    not_null_name = column.not_null_name if column else None
+    return ReferencePlan(columns=ref, indexes=tuple(tops.values()), not_null_name=not_null_name, parts=tuple(parts))
+
+
+def _beside(
+    table: Table, index: Index, beside: Definitions, adopted: str | None = None, part_of: PartOf | None = None
+) -> IndexPlan:
+    """Where rows of other types have no uuid, an index tells two of them apart only by plain columns and by NULLs that differ. So it is
+    unique only then, and never a constraint: the index over the integers goes on refusing what it refuses."""
+    plain = not index.expressions and " NULLS NOT DISTINCT" not in index.recipe
+    return IndexPlan(
+        table=table.name,
+        build_name=adopted or derive(index.name, "_uuid"),
+        unique=index.unique and plain and not index.deferrable and table.kind != "p" and part_of is None,
+        definition=beside[table.name, index.name],
+        adopted=adopted is not None,
+        on_only=table.kind == "p",
+        part_of=part_of,
+        path=index.meaning.path,
+    )
+
+
 def _is_earlier(index: Index, ref: RefColumns, references: tuple[RefColumns, ...]) -> bool:
-    """Whether a reference of the table with a lower number has the index."""
-    return any(r.table == ref.table and r.number < ref.number and r.column in index.columns for r in references)
+    """Whether a reference of the same kind with a lower number has the index."""
+    alike = (r for r in references if r.table == ref.table and r.companion == ref.companion)
+    return any(r.number < ref.number and r.column in index.columns for r in alike)
 
 
 def _equivalent(

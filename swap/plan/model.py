@@ -51,12 +51,13 @@ class Rename:
 class ColumnPair(NamedTuple):
     """Two columns of one table that exchange their roles, by their names before the cutover.
 
-    After it the uuid has the integer's name, and the integer is called `legacy`.
+    After it the uuid has the integer's name, and the integer is called `legacy`. `type`: of the uuid's column.
     """
 
     integer: str
     uuid: str
     legacy: str
+    type: str = "uuid"
 
     @property
     def renames(self) -> tuple[Rename, Rename]:
@@ -72,6 +73,9 @@ class RefColumns:
     uuid is in the shadow only, and is looked up when a row is copied.
     `adopted`: the application has the uuid column. `declared`: no foreign key vouches for every row, so a row may refer to no
     row of the source. `not_null`: each row has a key. It is False where only some rows (`where`) are references at all.
+    `companion`: the column holds keys of other types too, so it stays as it is, and the uuid stands beside it under its own name.
+    `types`: the columns that `where` looks at. `uuid_type`: of the uuid's column. It is a text where the column goes on holding
+    keys of other types (`text`).
     """
 
     number: int
@@ -87,10 +91,23 @@ class RefColumns:
     where: str | None
     compat_column: str | None = None  # takes the name of `uuid_column` in the cutover, with `[names] compat`
     strategy: str = COLUMN
+    companion: bool = False
+    types: tuple[str, ...] = ()
+    uuid_type: str = "uuid"
 
     @property
     def pair(self) -> ColumnPair:
-        return ColumnPair(self.column, self.uuid_column, self.legacy_column)
+        return ColumnPair(self.column, self.uuid_column, self.legacy_column, self.uuid_type)
+
+    @property
+    def text(self) -> bool:
+        """Whether the column after the cutover is a text: a uuid's where `where` holds, the value itself elsewhere."""
+        return self.uuid_type != "uuid"
+
+    @property
+    def uuid_after(self) -> str:
+        """What the uuid column is called after the cutover."""
+        return self.uuid_column if self.companion else self.column
 
 
 @dataclass(frozen=True)
@@ -252,7 +269,7 @@ class Plan:
     def pairs_of(self, table: TableName) -> tuple[ColumnPair, ...]:
         """The exchanged columns of a swapped table (of the source its key first), or of a table with references."""
         key = (ColumnPair(self.key, self.identity, self.legacy_key),) if table == self.source else ()
-        return (*key, *(r.pair for r in self.references_of(table)))
+        return (*key, *(r.pair for r in self.references_of(table) if not r.companion))
 
     def references_of(self, table: TableName) -> tuple[RefColumns, ...]:
         """The references in a table, whatever their strategy is."""
@@ -293,7 +310,7 @@ class Plan:
         """Whether the exchange adds the foreign key anew: it goes into or out of a swapped table, or to a reference (a chain)."""
         if self.swapped_table(fk.table) or self.swapped_table(fk.target):
             return True
-        refs = {r.columns.column for r in self.references if r.table == fk.target}
+        refs = {r.columns.column for r in self.references if r.table == fk.target and not r.columns.companion}
         return not refs.isdisjoint(fk.target_columns)
 
     @property

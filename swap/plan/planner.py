@@ -6,10 +6,12 @@ rewrite from swap.plan.rewrite.
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from swap.catalog.model import Catalog, Table
 from swap.core.config import Config
 from swap.core.names import TableName, derive
-from swap.plan.indexes import plain_unique, reference_plan, shadow_indexes
+from swap.plan.indexes import Definitions, companion_plan, plain_unique, reference_plan, shadow_indexes
 from swap.plan.model import COLUMN, DERIVED, TABLE, IndexPlan, Plan, RefColumns, Rename, SwappedTable, is_identity_index
 from swap.plan.policies import new_policies
 from swap.plan.strategy import existing
@@ -17,10 +19,14 @@ from swap.plan.table_names import retired_name, shadow_name
 
 
 def make_plan(
-    catalog: Catalog, config: Config, references: tuple[RefColumns, ...], rewritten: dict[tuple[TableName, str], str]
+    catalog: Catalog,
+    config: Config,
+    references: tuple[RefColumns, ...],
+    rewritten: Definitions,
+    beside: Definitions = MappingProxyType({}),
 ) -> Plan:
-    """`references`: with their strategies. `rewritten`: index definitions over the uuid columns, as the server prints them
-    (swap.plan.rewrite). Raises UsageError where [identity] cannot be as it is configured."""
+    """`references`: with their strategies. `rewritten`: index definitions over the uuid columns, as the server prints them;
+    `beside`: of those that stay (swap.plan.rewrite). Raises UsageError where [identity] cannot be as it is configured."""
     source = catalog.source
     table, identity = source.name, config.identity.column
     where_from = existing(catalog, config, references)
@@ -38,7 +44,11 @@ def make_plan(
         identity=identity,
         existing=where_from,
         generate=config.identity.generate,
-        references=tuple(reference_plan(catalog, r, references, rewritten) for r in references if r.strategy == COLUMN),
+        references=tuple(
+            companion_plan(catalog, r, references, beside) if r.companion else reference_plan(catalog, r, references, rewritten)
+            for r in references
+            if r.strategy == COLUMN
+        ),
         identity_index=None
         if has_identity_index or where_from == DERIVED
         else plain_unique(table, f"{table.name}_{identity}", (identity,)),
@@ -51,7 +61,7 @@ def make_plan(
 
 
 def _swapped(
-    number: int, table: Table, config: Config, references: tuple[RefColumns, ...], rewritten: dict[tuple[TableName, str], str]
+    number: int, table: Table, config: Config, references: tuple[RefColumns, ...], rewritten: Definitions
 ) -> SwappedTable:
     """The source (number 0), or a table that is rebuilt for its references."""
     name = table.name

@@ -59,7 +59,8 @@ def plan_for(
         if may_try:
             rewritten = rewrite(conn, catalog, references, key_pair(config))
             catalog = replace(catalog, statistics=rewritten.statistics)
-        plan = with_application(make_plan(catalog, config, references, rewritten.definitions), settings, schemas)
+        made = make_plan(catalog, config, references, rewritten.definitions, rewritten.beside)
+        plan = with_application(made, settings, schemas)
         what = "the compatibility columns could not be tried out"
         plan = with_compat_indexes(conn, plan) if may_try else plan
     except CannotBuildError as e:
@@ -102,6 +103,7 @@ def with_dependents(conn: Connection, catalog: Catalog, references: tuple[RefCol
     rebuilt = {catalog.source.oid, *(r.oid for r in references if r.strategy == TABLE)}
     for r in references:
         table = catalog.table(r.table)
-        columns += [(table.oid, c.attnum) for c in table.columns if r.oid not in rebuilt and c.name in (r.column, r.uuid_column)]
+        exchanged = () if r.oid in rebuilt or r.companion else (r.column, r.uuid_column)
+        columns += [(table.oid, c.attnum) for c in table.columns if c.name in exchanged]
     found = load_dependents(conn, rebuilt, columns, {t.oid: t.name for t in catalog.tables})
     return replace(catalog, views=found.views, functions=found.functions, unclaimed=found.unclaimed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from swap.catalog.model import Catalog
+from swap.catalog.model import Catalog, Column
 from swap.core.config import Config
 from swap.core.errors import RefusedError
 from swap.core.names import TableName, derive, parse_table, with_part
@@ -17,6 +17,7 @@ from swap.plan.key_columns import key_columns, unvouched
 from swap.plan.model import ColumnPair, RefColumns
 from swap.plan.strategy import strategies, with_strategies
 
+UUID_LENGTH = 36
 EARLIER_GUARD = re.compile(r"^~swap_guard_(\d+)_")
 
 
@@ -42,6 +43,9 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
         if col is None:
             raise RefusedError(f"The reference {table}.{column} of the configuration has no such column.")
         uuid_column = (override and override.uuid_column) or adopted_by_fk.get(table) or with_part(column, "uuid")
+        companion = bool(override and override.companion)
+        as_text = bool(override and override.as_ == "text")
+        legacy_column = (override and override.legacy_column) or with_part(column, "legacy")
         out.append(
             RefColumns(
                 number=number,
@@ -49,16 +53,25 @@ def reference_columns(catalog: Catalog, config: Config) -> tuple[RefColumns, ...
                 oid=info.oid,
                 column=column,
                 uuid_column=uuid_column,
-                legacy_column=(override and override.legacy_column) or with_part(column, "legacy"),
+                legacy_column=column if companion else legacy_column,
                 adopted=info.column(uuid_column) is not None,
                 declared=bool(unvouched(catalog, info, column, fks)),
                 own=table == source.name,
-                not_null=col.not_null and not (override and override.where),
+                not_null=col.not_null and (as_text or not (override and override.where)),
                 where=override.where if override else None,
-                compat_column=derive(uuid_column, "_compat") if config.names.compat else None,
+                compat_column=derive(uuid_column, "_compat") if config.names.compat and not companion and not as_text else None,
+                companion=companion,
+                uuid_type=text_type(col) if as_text else "uuid",
             )
         )
     return with_strategies(tuple(out), strategies(catalog, config, out))
+
+
+def text_type(column: Column) -> str:
+    """The type of a column that holds the texts of uuids beside what `column` holds: its own, if that is a text and long enough."""
+    length = re.fullmatch(r"character varying(?:\((\d+)\))?|text", column.type)
+    own = length is not None and (length[1] is None or int(length[1]) >= UUID_LENGTH)
+    return (column.type if own else "text") + (f" COLLATE {column.collation}" if column.collation else "")
 
 
 def key_pair(config: Config) -> ColumnPair:

@@ -5,6 +5,7 @@ and a column that only looks like a reference becomes a comment, to uncomment or
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -16,7 +17,7 @@ from swap.core.errors import RefusedError, UsageError
 from swap.core.files import check_writable
 from swap.core.names import TableName, quote
 from swap.doctor.key import check_key
-from swap.doctor.look_alike_names import singular
+from swap.doctor.look_alike_names import singular, snake
 from swap.doctor.look_alikes import LookAlike
 from swap.doctor.look_alikes_nested import look_alikes
 from swap.plan.estimate import both
@@ -24,6 +25,7 @@ from swap.plan.model import COLUMN, RefColumns, is_identity_index
 from swap.plan.references import reference_columns
 from swap.plan.strategy import Strategy, existing, strategies
 
+COMPANION = '# as = "companion"'
 OTHER_PLACE = "Name another place with --out FILE."
 COMMENTS = {
     "shadow": "the table that is built beside the source",
@@ -59,7 +61,8 @@ def render(conn: Connection, table: TableName) -> str:
     source = catalog.source
     primary = source.primary_key
     key = primary.key_columns[0] if primary and len(primary.key_columns) == 1 else "id"
-    config = Config.model_validate({"source": {"table": str(table), "key": key}, "identity": {"column": identity_of(source)}})
+    chosen = identity_of(catalog, key)
+    config = Config.model_validate({"source": {"table": str(table), "key": key}, "identity": {"column": chosen.column}})
     for finding in check_key(source, config):
         if finding.status == "blocker":
             raise RefusedError(f"{finding.object}: {finding.detail}.", hint=finding.hint)
@@ -70,6 +73,7 @@ def render(conn: Connection, table: TableName) -> str:
             *_head(found),
             *_source(config, source),
             *_identity(config, source, existing(catalog, config, references)),
+            *_candidates(config, chosen),
             *_section("names", Names()),
             *_references(catalog, references, strategies(catalog, config, references)),
             *_look_alikes(found),
@@ -102,19 +106,35 @@ def refuse_place(path: Path, *, force: bool = False) -> None:
         raise UsageError(f"{path} exists already.", hint="Overwrite it with --force, or write elsewhere with --out FILE.")
 
 
-def identity_of(source: Table) -> str:
-    """The one column that can hold the uuids already: uuid, unique, preferably NOT NULL; else a name for a new one."""
-    columns = [
+class Chosen(NamedTuple):
+    """The identity column, and the columns that may be one: only their owner can tell."""
+
+    column: str
+    candidates: tuple[str, ...] = ()
+
+
+def identity_of(catalog: Catalog, key: str) -> Chosen:
+    """The one column that surely holds the uuids already: unique, and called so, or other tables refer to it. Else a new name.
+
+    A unique uuid may be anything (a token, the key of another system). Adopted, it would become the key that every client sees.
+    """
+    source = catalog.source
+    unique = [
         c
         for c in source.columns
         if c.type == "uuid" and not c.generated and any(i.valid and is_identity_index(i, c.name) for i in source.indexes)
     ]
-    candidates = [c.name for c in columns if c.not_null] or [c.name for c in columns]
-    if len(candidates) == 1:
-        return candidates[0]
+    one = singular(source.name.name)
+    called = {Identity().column, "uuid", "guid", f"{one}_uuid", f"{source.name.name}_uuid", f"{key}_uuid", f"uuid_{key}"}
+    referred = {fk.target_columns for fk in catalog.incoming}
+    sure = [c for c in unique if snake(c.name) in called or (c.name,) in referred]
+    best = [c.name for c in sure if (c.name,) in referred] or [c.name for c in sure if c.not_null] or [c.name for c in sure]
+    if len(best) == 1:
+        return Chosen(best[0])
     usual = Identity().column
-    free = (n for n in (usual, "uuid", f"{singular(source.name.name)}_uuid") if n in candidates or source.column(n) is None)
-    return next(free, usual)
+    free = (n for n in (usual, "uuid", f"{one}_uuid", f"{one}_uuid_id") if source.column(n) is None)
+    chosen = next(free, usual)
+    return Chosen(chosen, tuple(c.name for c in unique if c.name != chosen))
 
 
 def text(value: object) -> str:
@@ -160,13 +180,27 @@ def _source(config: Config, source: Table) -> list[str]:
 
 def _identity(config: Config, source: Table, where_from: str) -> list[str]:
     column = source.column(config.identity.column)
-    how = "exists: it is adopted, and its NULLs are filled" if column else "does not exist yet"
+    gone = f"; after the cutover its values are in {plain(quote(config.source.key))}, and this name is gone"
+    how = f"exists: it is adopted, and its NULLs are filled{gone}" if column else "does not exist yet"
     default = f"; its own default {plain(column.default)} goes first" if column and column.default else ""
     return [
         "[identity]",
         f"column = {text(config.identity.column)}  # holds each row's uuid before the cutover; {how}",
         f"# existing = {text(where_from)}  # adopted | derived (a keyed function of the integer: the table gets no column) | column (added)",
         f"# generate = {text(config.identity.generate)}  # uuidv4 | uuidv7: how a row without one gets it{default}",
+        "",
+    ]
+
+
+def _candidates(config: Config, chosen: Chosen) -> list[str]:
+    """What the operator alone can answer."""
+    if not chosen.candidates:
+        return []
+    key, names = plain(quote(config.source.key)), ", ".join(plain(quote(c)) for c in chosen.candidates)
+    return [
+        f"# Is one of these the uuid by which others know the row: {names}? Then name it above, as `column`: its values become the key",
+        f"# {key}, and its own name is gone after the cutover. Any other uuid (a token, a key of another system) stays as it is.",
+        *(f"#   column = {text(c)}" for c in chosen.candidates),
         "",
     ]
 
@@ -210,6 +244,7 @@ def _look_alikes(found: list[LookAlike]) -> list[str]:
         return []
     out = [
         "# Look-alikes: no foreign key, but perhaps a reference. Uncomment each that is one; list the others in `ignore` above.",
+        "# Where a column holds keys of other types too (`where`), its integers stay, and the uuid stands beside them (companion).",
         "",
     ]
     for x in found:
@@ -221,7 +256,7 @@ def _look_alikes(found: list[LookAlike]) -> list[str]:
             "# [[reference]]",
             f"# table = {text(x.table)}",
             f"# column = {text(x.column)}",
-            *([f"# where = {text(x.where)}"] if x.where else []),
+            *([f"# where = {text(x.where)}", COMPANION] if x.where else []),
             "",
         ]
     return out
@@ -234,6 +269,7 @@ def _tail() -> list[str]:
         "",
         "# [hooks]",
         '# pre_swap_snapshot = ["swap", "hook", "pg_dump"]  # or "restore_point", or an argv of your own; docs/hooks.md. Else --no-snapshot',
+        '# post_swap_check = ["./smoke.sh"]  # the application\'s own check, right after the commit; `cutover --revert-on-failure`',
         "# timeout_s = 3600",
         "",
         "# [pgbouncer]",

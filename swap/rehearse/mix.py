@@ -158,8 +158,10 @@ def read_mix(conn: Connection, plan: Plan) -> Mix:
 def _table(conn: Connection, plan: Plan, name: TableName, columns: tuple[Column, ...]) -> TableMix:
     refs = [r for r in plan.all_references if r.table == name and not r.own]
     names = {c.name for c in columns}
-    pairs = [(r.column, {r.uuid_column, r.legacy_column}) for r in refs]
+    pairs = [(r.column, {r.uuid_column, r.legacy_column}) for r in refs if not (r.companion or r.text)]
     others = {other for _, both in pairs for other in both}
+    # A column with keys of several types is copied like any other.
+    others |= {n for r in refs if r.companion or r.text for n in (r.uuid_column, r.legacy_column) if n != r.column}
     if name == plan.source:
         others |= {plan.identity, plan.legacy_key}
         others |= {n for r in plan.own_references for n in (r.uuid_column, r.legacy_column)}

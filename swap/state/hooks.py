@@ -36,6 +36,7 @@ class Hooks:
     def last_snapshot(self, run_id: int) -> str | None:
         """The snapshot that the last successful hook named."""
         h = self._table
-        query = sa.select(h.c.snapshot).where(h.c.run_id == run_id, h.c.exit_code == 0).order_by(h.c.id.desc()).limit(1)
+        named = (h.c.run_id == run_id, h.c.exit_code == 0, h.c.snapshot.is_not(None))
+        query = sa.select(h.c.snapshot).where(*named).order_by(h.c.id.desc()).limit(1)
         found = self._store.value(query)
         return None if found is None else str(found)

@@ -27,6 +27,7 @@ from swap.ddl.backfill import (
     reference_left,
 )
 from swap.ddl.pairs import note_orphans
+from swap.ddl.text_references import note_text_orphans
 from swap.ddl.waiting import note_waiting
 from swap.plan.direction import TableMapping, forward
 from swap.plan.model import Plan, ReferencePlan, SwappedTable
@@ -111,7 +112,8 @@ def reference_task(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) 
     task = _of_blocks(f"{heap}.{ref.columns.uuid_column}", heap, fill, left, f"{setup}; {NESTED_LOOPS}")
     if certain(plan, ref.table, ref.columns.column):
         return task
-    return replace(task, first=lambda low, high: note_orphans(plan, ref.columns, heap, tid(low), tid(high, after=True)))
+    note = note_text_orphans if ref.columns.text else note_orphans
+    return replace(task, first=lambda low, high: note(plan, ref.columns, heap, tid(low), tid(high, after=True)))
 
 
 def compat_task(plan: Plan, ref: ReferencePlan, setup: str) -> BackfillTask:

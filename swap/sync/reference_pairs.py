@@ -33,7 +33,9 @@ from swap.ddl.pairs import (
     note_stale,
     settled_references,
     wake,
+    wake_gone,
 )
+from swap.ddl.text_references import pair_of
 from swap.plan.backfill_triggers import SUPPRESS
 from swap.plan.direction import Direction, TableMapping
 from swap.plan.model import Plan
@@ -116,7 +118,7 @@ def settle(migration: Migration) -> int:
     if not refs or not _due(conn, plan):
         return 0
     conn.execute(advance_horizons(plan))
-    return sum(_Settling(migration, Pair(plan, ref, migration.run.direction)).run() for ref in refs)
+    return sum(_Settling(migration, pair_of(plan, ref, migration.run.direction)).run() for ref in refs)
 
 
 def settle_locked(migration: Migration) -> int:
@@ -124,12 +126,14 @@ def settle_locked(migration: Migration) -> int:
     plan, conn = migration.plan, migration.conn
     if not plan.references:
         return 0
+    if migration.run.direction is Direction.REVERSE:
+        conn.execute(wake_gone(plan))
     if not _due(conn, plan):
         return 0
     numbers = [r.columns.number for r in plan.references]
     conn.execute(forget_horizons(plan))
     conn.execute(forget_others(plan, numbers))
-    pairs = [Pair(plan, r.columns, migration.run.direction) for r in plan.references]
+    pairs = [pair_of(plan, r.columns, migration.run.direction) for r in plan.references]
     changed = sum(_Settling(migration, pair, skip_locked=False).run() for pair in pairs)
     if left := unsettled(conn, plan):
         raise DifferenceError(

@@ -41,6 +41,8 @@ def explained(tmp_path: Path, text: str) -> str:
         ("[source]\ntable = 'a.b.c'\n", 2, "source.table", ["schema.table"]),
         (GOOD + "[[reference]]\ntable = 'a'\ncolumn = 'b'\n\n[[reference]]\ntable = 'c'\ncolumn = 'd'\nwhen = 'x'\n",
          10, "reference.1.when", ["where", "uuid_column", "legacy_column"]),
+        (GOOD + "[[reference]]\ntable = 'a'\ncolumn = 'b'\nwhere = 'c'\nas = 'both'\n", 7, "reference.0.as", ["'companion'", "'uuid'"]),
+        (GOOD + "[[reference]]\ntable = 'a'\ncolumn = 'b'\nsa = 'uuid'\n", 6, "reference.0.sa", ["as,", "where"]),
         (GOOD + "[[reference]]\ntable = 'a'\ncolumn = 'b'\n[[reference]]\ntable = 'a'\ncolumn = 7\n", 8, "reference.1.column", ["string"]),
     ],
 )  # fmt: skip

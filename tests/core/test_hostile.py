@@ -68,7 +68,8 @@ CONFIG = {
     "names": {"shadow": PLAIN + "sh", "retired": PLAIN + "rt", "legacy_key": evil("lk")},
     "reference": [
         {"table": f'{q("sc")}.{q("re")}', "column": evil("of"), "uuid_column": evil("ou"), "legacy_column": evil("ol")},
-        {"table": f'public.{q("po")}', "column": evil("ab"), "where": "kind LIKE 'us%' AND kind <> '{}' AND known AND mapped IS NULL"},
+        {"table": f'public.{q("po")}', "column": evil("ab"), "where": "kind LIKE 'us%' AND kind <> '{}' AND known AND mapped IS NULL",
+         "uuid_column": evil("au")},
     ],
     "policy": [{"table": f'public.{q("us")}', "name": evil("pl"), "using": f"{q('em')} <> '%s {{}} $swap$ '' %%'"}],
     "accept": {"findings": [f'publication:{q("pb")} of public.{q("us")}']},
@@ -82,7 +83,7 @@ def test_names_that_would_end_whatever_they_stand_in(whole: MakeWhole, capture_m
     one.exchange("cutover")
     one.query(
         f"INSERT INTO {q('us')} ({q('em')}) VALUES ('born'); WITH u AS (INSERT INTO {q('us')} ({q('em')}, {q('id')}) VALUES ('late',"
-        f" '00000000-0000-0000-0000-000000000001')) INSERT INTO {q('po')} (kind, {q('ab')}, known) VALUES"
+        f" '00000000-0000-0000-0000-000000000001')) INSERT INTO {q('po')} (kind, {q('au')}, known) VALUES"
         f" ('us', '00000000-0000-0000-0000-000000000001', true);"
         f"INSERT INTO {q('sc')}.{q('re')} ({q('of')}, mapped) SELECT {q('id')}, 'x' FROM {q('us')}",
     )

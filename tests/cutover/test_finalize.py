@@ -186,28 +186,49 @@ INSERT INTO audits (auditable_type, auditable_id) SELECT 'User', id FROM users;
 INSERT INTO audits (auditable_type, auditable_id) SELECT 'Order', n FROM generate_series(1, 50) n;
 INSERT INTO audits (auditable_type, auditable_id) VALUES ('User', 77), ('User', 78);
 """
+ONLY_USERS = "DELETE FROM audits WHERE auditable_type = 'Order'; ALTER TABLE audits ADD CHECK (auditable_type = 'User');"
 AUDITS = [{"table": "public.audits", "column": "auditable_id", "where": "auditable_type = 'User'"}]
 
 
 def test_an_integer_without_a_uuid_is_not_dropped(start: Start) -> None:
-    """H65, I8: keys of another type in a polymorphic column, and orphans, exist nowhere else. Kept elsewhere, or taken on by name,
-    the column goes."""
-    cycle = start(POLYMORPHIC, reference=AUDITS)
+    """H65, I8: orphans in a column that became a uuid exist nowhere else. Kept elsewhere, or taken on by name, the column goes."""
+    reference = [{**AUDITS[0], "as": "uuid"}]
+    cycle = start(POLYMORPHIC + ONLY_USERS, reference=reference)
     cycle.ready()
     cycle.cutover()
     before = cycle.dump()
     with pytest.raises(RefusedError) as refused:
-        drop(cycle, reference=AUDITS)
+        drop(cycle, reference=reference)
     label = "public.audits.auditable_legacy_id"
-    assert refused.value.message == f"Integers without a uuid beside them would be lost: {label} holds 52 of 61 integers."
+    assert refused.value.message == f"Integers without a uuid beside them would be lost: {label} holds 2 of 11 integers."
     assert f'findings = ["legacy-values:{label}"]' in refused.value.hint
     assert cycle.dump() == before
     run(
         cycle.db,
         "ALTER TABLE audits ADD order_id bigint; UPDATE audits SET order_id = auditable_legacy_id WHERE auditable_id IS NULL",
     )
-    drop(cycle, reference=AUDITS, accept={"findings": [f"legacy-values:{label}"]})
-    assert cycle.m.conn.execute("SELECT count(*) FROM public.audits WHERE order_id > 0").fetchone() == (52,)
+    drop(cycle, reference=reference, accept={"findings": [f"legacy-values:{label}"]})
+    assert cycle.m.conn.execute("SELECT count(*) FROM public.audits WHERE order_id > 0").fetchone() == (2,)
+
+
+def test_a_companion_outlives_the_integers(start: Start) -> None:
+    """H65, I8: without the guard too, rows of every type are written and changed, and no integer of any type is gone."""
+    cycle = start(POLYMORPHIC, reference=AUDITS)
+    cycle.ready()
+    cycle.cutover()
+    drop(cycle, reference=AUDITS)
+    run(
+        cycle.db,
+        "INSERT INTO audits (auditable_type, auditable_id) VALUES ('Order', 51);"
+        "INSERT INTO audits (auditable_type, auditable_uuid_id) SELECT 'User', id FROM users LIMIT 1;"
+        "UPDATE audits SET auditable_type = 'Item' WHERE auditable_id = 50",
+    )
+    counted = (
+        "SELECT auditable_type, count(*), count(auditable_id), count(auditable_uuid_id) FROM public.audits GROUP BY 1 ORDER BY 1"
+    )
+    assert cycle.m.conn.execute(counted).fetchall() == [("Item", 1, 1, 0), ("Order", 50, 50, 0), ("User", 12, 11, 10)]
+    with pytest.raises(psycopg.errors.CheckViolation):
+        run(cycle.db, "INSERT INTO audits (auditable_type) VALUES ('Order')")
 
 
 def test_a_cutover_that_is_too_young_is_not_finalized(cut: Cycle) -> None:

@@ -18,7 +18,8 @@ import psycopg
 import pytest
 
 from cutover import hook
-from cutover.hook import Audience, HookResult, run_hook
+from cutover.hook import HookResult, run_hook
+from cutover.hook_output import TAIL_BYTES, Audience
 from swap import hooks as ready
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import ExitCode, StoppedError
@@ -174,7 +175,7 @@ def test_megabytes_of_output_are_read_in_bounded_memory(script: Script, tmp_path
     finally:
         tracemalloc.stop()
     assert result.snapshot == "the-snapshot"
-    assert len(result.output.encode()) <= hook.TAIL_BYTES
+    assert len(result.output.encode()) <= TAIL_BYTES
     assert peak < 2_000_000
 
 

@@ -185,10 +185,10 @@ INSERT INTO sessions (user_id, note) SELECT id, email FROM users WHERE email ~ '
 INSERT INTO members (user_id, org, note) SELECT id, 2, email FROM users WHERE email ~ 'n|u2';
 INSERT INTO grants (user_id, org, note) SELECT id, 2, email FROM users WHERE email ~ 'n|u2';
 INSERT INTO places (tenant, keeper_id, note) SELECT tenant, id, email FROM users WHERE email ~ 'n|u2';
-INSERT INTO logs (actor_type, actor_id, note) SELECT 'User', id, email FROM users WHERE email ~ 'n|u2';
+INSERT INTO logs (actor_type, actor_uuid_id, note) SELECT 'User', id, email FROM users WHERE email ~ 'n|u2';
 UPDATE sessions SET user_id = (SELECT id FROM users WHERE email = 'n1'), note = 'n1' WHERE note = 'u2';
 UPDATE places SET keeper_id = NULL, note = NULL WHERE note = 'n2';
-DELETE FROM logs l USING users u WHERE u.id = l.actor_id AND u.email IN ('u3', 'n3');
+DELETE FROM logs l USING users u WHERE u.id = l.actor_uuid_id AND u.email IN ('u3', 'n3');
 DELETE FROM users WHERE email IN ('u3', 'n3');
 """
 WHOSE = """
@@ -196,7 +196,8 @@ SELECT 'sessions', t.note, u.email FROM sessions t JOIN users u ON u.id = t.user
 UNION ALL SELECT 'members', t.note, u.email FROM members t JOIN users u ON u.id = t.user_id
 UNION ALL SELECT 'grants', t.note, u.email FROM grants t JOIN users u ON u.id = t.user_id
 UNION ALL SELECT 'places', t.note, u.email FROM places t JOIN users u ON u.id = t.keeper_id
-UNION ALL SELECT 'logs', t.note, u.email FROM logs t JOIN users u ON u.id = t.actor_id AND t.actor_type = 'User'
+UNION ALL SELECT 'logs', t.note, u.email FROM logs t JOIN users u
+    ON u.id::text IN (t.actor_id::text, to_jsonb(t) ->> 'actor_uuid_id') AND t.actor_type = 'User'
 UNION ALL SELECT 'users', u.email, b.email FROM users u JOIN users b ON b.id = u.boss_id
 UNION ALL SELECT 'everybody', email, NULL FROM users
 ORDER BY 1, 2, 3

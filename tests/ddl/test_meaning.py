@@ -227,7 +227,7 @@ def test_the_where_of_a_reference_is_read_as_the_application_would(whole: MakeWh
     reference = [{"table": "public.audits", "column": "actor_id", "where": "kind = 'USER'"}]
     w = whole(WHERE, superuser=EXTENSION, reference=reference)
     w.exchange("cutover")
-    assert w.query("SELECT kind::text, actor_id IS NULL FROM audits ORDER BY actor_legacy_id") == [
+    assert w.query("SELECT kind::text, actor_uuid_id IS NULL FROM audits ORDER BY actor_id") == [
         ("User", False), ("user", False), ("Order", True),
     ]  # fmt: skip
 

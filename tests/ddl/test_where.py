@@ -55,8 +55,8 @@ def test_the_writers_settings_do_not_change_a_condition(
     assert cycle.verify().verdict == "identical"
     cycle.cutover()
     user = "(SELECT id FROM users WHERE legacy_id = 4)"
-    (row,) = app.execute(made.format(user).encode()).fetchone() or (None,)
-    assert app.execute("SELECT actor_legacy_id FROM logs WHERE id = %s", [row]).fetchone() == (4,)
+    (row,) = app.execute(made.replace("actor_id", "actor_uuid_id").format(user).encode()).fetchone() or (None,)
+    assert app.execute("SELECT actor_id FROM logs WHERE id = %s", [row]).fetchone() == (4,)
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ REFERENCES = [
     blocked(
         "where-in-primary-key", "CREATE TABLE k (kind text, ref bigint, PRIMARY KEY (kind, ref))",
         "not-null-reference", "k.ref", "primary key",
-        reference=[{"table": "public.k", "column": "ref", "where": "kind = 'User'"}],
+        reference=[{"table": "public.k", "column": "ref", "where": "kind = 'User'", "as": "uuid"}],
     ),
     fine(
         "chain", "CREATE TABLE roles (user_id bigint REFERENCES users PRIMARY KEY);"

@@ -103,7 +103,10 @@ def test_references_are_listed_with_what_becomes_of_them(example: ExampleFactory
         ("", "uuid_id"),
         ("guid uuid NOT NULL UNIQUE", "guid"),
         ("guid uuid UNIQUE", "guid"),
-        ("a uuid UNIQUE, b uuid NOT NULL UNIQUE", "b"),
+        ("a uuid UNIQUE, b uuid NOT NULL UNIQUE", "uuid_id"),
+        ("token uuid NOT NULL UNIQUE", "uuid_id"),
+        ("uuid uuid UNIQUE, thing_uuid uuid UNIQUE", "uuid_id"),
+        ("token uuid UNIQUE, uuid uuid UNIQUE); CREATE TABLE others (of uuid REFERENCES things (token)", "token"),
         ("a uuid NOT NULL UNIQUE, b uuid NOT NULL UNIQUE", "uuid_id"),
         ("a uuid NOT NULL UNIQUE, uuid uuid NOT NULL UNIQUE, uuid_id text", "uuid"),
         ("not_unique uuid NOT NULL", "uuid_id"),
@@ -115,6 +118,23 @@ def test_the_identity_column(columns: str, chosen: str, database: Database, sess
     build(database, f"CREATE TABLE things (nr bigserial PRIMARY KEY{', ' + columns if columns else ''})")
     config = load(tmp_path, render(session(database.superuser), TableName("public", "things")))
     assert (config.source.key, config.identity.column) == ("nr", chosen)
+
+
+def test_a_uuid_that_may_be_a_token_is_asked_about(database: Database, session: Session) -> None:
+    """Adopted, it would become the key that every client sees. What is adopted loses its name, and the file says so."""
+    build(
+        database,
+        "CREATE TABLE things (id serial PRIMARY KEY, reset_token uuid NOT NULL UNIQUE, a uuid); CREATE TABLE users (id serial PRIMARY"
+        " KEY, uuid uuid UNIQUE)",
+    )
+    conn = session(database.superuser)
+    content = render(conn, TableName("public", "things"))
+    assert "by which others know the row: reset_token? Then name it above" in content
+    assert '#   column = "reset_token"' in content
+    assert tomllib.loads(content)["identity"] == {"column": "uuid_id"}
+    adopted = render(conn, TableName("public", "users"))
+    assert "after the cutover its values are in id, and this name is gone" in adopted
+    assert "by which others know the row" not in adopted
 
 
 @pytest.mark.parametrize(

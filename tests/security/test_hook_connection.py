@@ -12,7 +12,8 @@ import pytest
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from cutover.hook import Audience, hook_environment, run_hook
+from cutover.hook import hook_environment, run_hook
+from cutover.hook_output import Audience
 from swap.core.connection import Database as Conninfo
 from swap.core.libpq_environment import OWN, SERVICE, libpq_environment, secrets_of
 from tests.support.migration import ROLES
