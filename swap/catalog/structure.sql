@@ -59,7 +59,7 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     SELECT format('storage persistence=%s tablespace=%s method=%s toast=%s type=%s', c.relpersistence, c.reltablespace, c.relam,
                   (SELECT o.reloptions FROM pg_class o WHERE o.oid = c.reltoastrelid), nullif(c.reloftype, 0)::regtype)
     UNION ALL
-    -- Without the CLUSTER mark: CLUSTER … USING sets it, and the rows that it moves are followed.
+    -- Without the CLUSTER mark: CLUSTER with USING sets it, and the rows that it moves are followed.
     SELECT format('indexed %I replident=%s tablespace=%s targets=%s', ic.relname, i.indisreplident, ic.reltablespace,
                   (SELECT array_agg(a.attnum || ':' || a.attstattarget ORDER BY a.attnum) FROM pg_attribute a
                    WHERE a.attrelid = ic.oid AND coalesce(a.attstattarget, -1) >= 0))
