@@ -14,7 +14,19 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench import a_backfill, b_capture, c_replay, d_verify, e_exchange, f_memory, l_logical, s_start
+from bench import (
+    a_backfill,
+    b_capture,
+    c_replay,
+    d_verify,
+    e_exchange,
+    f_memory,
+    l_logical,
+    m_tables,
+    p_writers,
+    q_repack,
+    s_start,
+)
 from bench.result import Row, markdown
 from bench.setting import SETTINGS, Setting
 from swap.demo.server import Server
@@ -27,6 +39,9 @@ MEASUREMENTS: dict[str, Callable[[Setting], Iterable[Row]]] = {
     "e": e_exchange.measure,
     "f": f_memory.measure,
     "l": l_logical.measure,
+    "m": m_tables.measure,  # and n, o
+    "p": p_writers.measure,
+    "q": q_repack.measure,
     "s": s_start.measure,
 }
 QUICK_USERS = 100_000
@@ -55,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--users", type=int, help=f"rows in users (default {DEFAULT_USERS:,}; with --quick {QUICK_USERS:,})")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, fewer rows: to see that it works")
-    parser.add_argument("--only", type=_letters, default=list(MEASUREMENTS), help="some of a,b,c,d,e,f,l,s")
+    parser.add_argument("--only", type=_letters, default=list(MEASUREMENTS), help="some of a,b,c,d,e,f,l,m (and n, o),p,q,s")
     parser.add_argument("--out", type=Path, default=Path("bench-results.md"), help="the Markdown table")
     return parser.parse_args()
 

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from bench.result import Row, Target, pairwise_ratio, series
 from bench.setting import SETTINGS, STATE, USERS, CommandFailedError, Example, Setting
+from swap.core.names import parse_table
 from swap.demo.server import Server
 
 CLIENTS, THREADS = 4, 2
@@ -29,13 +30,13 @@ UPDATE users SET login_count = login_count + 1 WHERE id = :id;
 def measure(setting: Setting) -> list[Row]:
     target = Target("at least", 0.90)
     rows = [_compare(setting, "fsync = off", target)]
-    with _durable(setting) as durable:
-        rows.append(_compare(durable, "fsync and synchronous_commit on", target))
+    with durable(setting) as slow:
+        rows.append(_compare(slow, "fsync and synchronous_commit on", target))
     return rows
 
 
 @contextmanager
-def _durable(setting: Setting) -> Iterator[Setting]:
+def durable(setting: Setting) -> Iterator[Setting]:
     """The same on a server that waits for its disk. The disk is the limit there, so a tenth of the rows is enough."""
     settings = SETTINGS | {"synchronous_commit": "on"}
     with Server.start("18", settings, durable=True, tcp=True) as server:
@@ -49,10 +50,10 @@ def _compare(setting: Setting, durability: str, target: Target) -> Row:
     script.write_text(SCRIPT.replace(":users", str(setting.users)), encoding="utf-8")
     with setting.example("b", setting.users, references=False) as example:
         example.swap("prepare")
-        triggers = _swap_triggers(example)
+        triggers = [(table, name) for table, name in swap_triggers(example) if table == str(USERS)]
         for n in range(-1, repetitions):  # the first pair warms up and is not counted
             for on in (True, False) if n % 2 == 0 else (False, True):
-                _switch(example, triggers, on=on)
+                switch(example, triggers, on=on)
                 rate = pgbench(setting, example, script)
                 if n >= 0:
                     rates[on].append(rate)
@@ -62,31 +63,33 @@ def _compare(setting: Setting, durability: str, target: Target) -> Row:
     return Row("b", what, pairwise_ratio(rates[True], rates[False]), raw, target)
 
 
-def _swap_triggers(example: Example) -> list[str]:
+def swap_triggers(example: Example) -> list[tuple[str, str]]:
+    """The tool's triggers on the application's tables: (table, trigger)."""
     rows = example.execute(
         sql.SQL(
-            "SELECT t.tgname::text FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
-            " WHERE t.tgrelid = {}::regclass AND p.pronamespace = {}::regnamespace"
-        ).format(sql.Literal(str(USERS)), sql.Literal(STATE))
+            "SELECT n.nspname || '.' || c.relname, t.tgname::text FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
+            " JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE p.pronamespace = {s}::regnamespace AND n.nspname <> {s}"
+        ).format(s=sql.Literal(STATE))
     )
     if not rows:
-        raise CommandFailedError("prepare left no trigger on users: there is nothing to measure")
-    return [name for (name,) in rows]
+        raise CommandFailedError("prepare left no trigger: there is nothing to measure")
+    return [(table, name) for table, name in rows]
 
 
-def _switch(example: Example, triggers: list[str], *, on: bool) -> None:
+def switch(example: Example, triggers: list[tuple[str, str]], *, on: bool) -> None:
     """Enable or disable the triggers; then make the same start for both sides: no dead rows, an empty queue, nothing to flush."""
     alter = sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}" if on else "ALTER TABLE {} DISABLE TRIGGER {}")
     queues = example.execute(
         sql.SQL(
             "SELECT relname::text FROM pg_class WHERE relnamespace = {}::regnamespace AND relkind = 'r'"
-            " AND relname ~ '_changes_[01]$'"
+            " AND relname ~ '_changes_([0-9]+_)?[01]$'"
         ).format(sql.Literal(STATE))
     )
     example.execute(
-        *(alter.format(USERS.sql, sql.Identifier(t)) for t in triggers),
+        *(alter.format(parse_table(table).sql, sql.Identifier(t)) for table, t in triggers),
         sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(sql.Identifier(STATE, q) for (q,) in queues)),
-        sql.SQL("VACUUM {}").format(USERS.sql),
+        sql.SQL("VACUUM {}").format(sql.SQL(", ").join(parse_table(t).sql for t in sorted({table for table, _ in triggers}))),
         sql.SQL("CHECKPOINT"),
     )
 

@@ -1,5 +1,5 @@
 """(e) Time under lock: cutovers and reverts of the whole example under load, with a tenth of the rows by either capture, and with all of
-them by triggers.
+them by triggers; then by the number of references (bench.e_tables).
 
 A verification comes before each, since its gate needs one, and `swap sync` runs beside it, as in production. At the end every
 acknowledged write must be there.
@@ -13,6 +13,7 @@ from statistics import median
 
 from psycopg import sql
 
+from bench import e_tables
 from bench.result import Row, Target, series
 from bench.setting import CommandFailedError, Example, Setting, sizes
 from swap.demo.app import OWNER
@@ -56,6 +57,7 @@ def measure(setting: Setting) -> Iterator[Row]:
         medians.append(median(x.all_ms))
     raw = f"{medians[2]:.1f} ms / {medians[0]:.1f} ms; up to {SAME:g} counts as the same"
     yield Row("e", "locked_ms at all rows / at a tenth of them", medians[2] / medians[0], raw, Target("at most", SAME))
+    yield from e_tables.measure(setting)
 
 
 def _exchanges(setting: Setting, users: int, mode: str) -> Exchanges:

@@ -21,7 +21,7 @@ from psycopg import sql
 from swap.core.config import load_config
 from swap.core.connection import Database
 from swap.core.names import TableName
-from swap.demo.app import OWNER, install
+from swap.demo.app import OWNER, Variant, install
 from swap.demo.server import Server
 from swap.state.journal import Journal, Run
 from swap.state.migration import Migration
@@ -187,10 +187,10 @@ class Setting:
         return quick if self.quick else full
 
     @contextmanager
-    def example(self, name: str, users: int, *, references: bool) -> Iterator[Example]:
-        """A database with the example, variant adopt, which is dropped at the end. Without `references` only users is large; the other
-        tables keep SMALL rows each."""
-        template = self._template(users, references=references)
+    def example(self, name: str, users: int, *, references: bool, variant: Variant = "adopt") -> Iterator[Example]:
+        """A database with the example, which is dropped at the end. Without `references` only users is large; the other tables keep
+        SMALL rows each."""
+        template = self._template(users, references=references, variant=variant)
         made = self.clone(template, name)
         try:
             made.swap("init", str(USERS), "--out", str(made.config), "--force")
@@ -216,19 +216,34 @@ class Setting:
     def _admin(self) -> Example:
         return Example(self.server, "postgres", self.directory)
 
-    def _template(self, users: int, *, references: bool) -> str:
+    @contextmanager
+    def schema(self, name: str, ddl: sql.SQL | sql.Composed) -> Iterator[Example]:
+        """A database with the tables that `ddl` makes, as their owner; dropped at the end. The roles come with the example."""
+        self.template_ready()
+        made = self.clone("template0", name)
+        try:
+            made.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(OWNER)))
+            with psycopg.connect(made.owner, autocommit=True) as conn:
+                conn.execute(ddl)
+            made.execute(sql.SQL("VACUUM (ANALYZE)"))
+            made.swap("init", str(USERS), "--out", str(made.config), "--force")
+            yield made
+        finally:
+            self.drop(made)
+
+    def _template(self, users: int, *, references: bool, variant: Variant = "adopt") -> str:
         """The template of a size, made once. It is vacuumed, so that no reader has to set hint bits."""
-        name = f"example_{users}" if references else f"users_{users}"
+        name = f"{'example' if references else 'users'}_{variant}_{users}"
         if name in self._made:
             return name
         if references:
             self.say(f"  installing the example with {users:,} users")
             self._admin().execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             template = Example(self.server, name, self.directory)
-            install(template.superuser, "adopt", users=users)
+            install(template.superuser, variant, users=users)
             template.execute(sql.SQL("VACUUM (ANALYZE)"))
         else:
-            template = self.clone(self._template(users, references=True), name)
+            template = self.clone(self._template(users, references=True, variant=variant), name)
             for table in REFERENCES:
                 column = "user_id" if table == "user_roles" else "id"
                 template.execute(

@@ -1,4 +1,5 @@
-"""Tables of three shapes, each prepared and in sync: rows that are narrow, wide, or mostly out of line."""
+"""Databases for some of the measurements: the example with every reference rebuilt beside, and tables of three shapes, each prepared
+and in sync: rows that are narrow, wide, or mostly out of line."""
 
 from __future__ import annotations
 
@@ -66,3 +67,13 @@ def shaped(setting: Setting, shape: Shape) -> Iterator[Example]:
         yield example
     finally:
         setting.drop(example)
+
+
+@contextmanager
+def all_rebuilt(setting: Setting, name: str, users: int) -> Iterator[Example]:
+    """The fresh example with computed uuids and every reference rebuilt beside: so without user_roles, which has a reference in its
+    primary key and gets a column in place."""
+    with setting.example(name, users, references=True, variant="fresh") as example:
+        example.execute(sql.SQL("DROP TABLE public.user_roles"))
+        example.swap("init", str(USERS), "--out", str(example.config), "--force")
+        yield example
