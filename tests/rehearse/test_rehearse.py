@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from swap.core.config import load_config
 from swap.core.connection import Database as Conninfo
@@ -33,9 +34,10 @@ STATES = ["before", "prepared", "cut over", "reverted", "finalized"]
 
 
 def rehearse(op: Operator, cli: Cli, *args: str) -> CliResult:
-    return cli("rehearse", *args, "--dwell", "0", "--json", config=op.config, dsn=op.db.owner, check=False)
+    return cli("rehearse", *args, "--dwell", "0", "--json", config=op.config, dsn=op.db.owner, check=False, timeout_s=240)
 
 
+@pytest.mark.timeout(300)  # a whole cycle, of processes that each import everything
 def test_a_suite_and_a_statement_that_only_know_integers(operator: MakeOperator, cli: Cli, tmp_path: Path) -> None:
     """No-go, with the reasons. Production is not touched; pooler and hooks of its configuration are left out."""
     op = operator(
