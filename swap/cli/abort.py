@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from cutover.abort import abort, way_back
+from swap.cli.left_behind import left_behind, left_lines
+from swap.cli.question import added, ask_removal
 from swap.cli.results import done
 from swap.cli.session import confirm, opened
 from swap.cli.statements import print_statements, trap
@@ -23,10 +26,13 @@ def work(dsn: str | None, config: Path | None, *, dry_run: bool, yes: bool, as_j
             print_statements(statements, "swap abort", as_json=as_json)
             return
         if run.phase is not Phase.ABORTED:
-            confirm(f"Remove {run.plan.shadow} and everything else swap added?", yes=yes)
+            question = f"Remove {run.plan.shadow} and everything else swap added?"
+            if yes or not sys.stdin.isatty():
+                confirm(question, yes=yes)
+            else:
+                ask_removal(s, run, question, added(run.plan))
             abort(s.migration(run))
-    done(
-        as_json,
-        {"phase": "aborted", "next": "swap prepare"},
-        f"aborted: {run.source} and its references are as they were before prepare",
-    )
+        left = left_behind(s.journal, run)
+    document = {"phase": "aborted", "left": [{"column": c, "rows": n} for c, n in left], "next": "swap prepare"}
+    said = [f"aborted: {run.source} and its references are as they were before prepare", *left_lines(left)]
+    done(as_json, document, "\n".join(said))

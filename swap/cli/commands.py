@@ -116,6 +116,17 @@ def check(
     return work(dsn, config, nagios=nagios, as_json=as_json)
 
 
+@command("swap history --limit 20", "Show who did what to the run, and what happened.")
+def history(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="How many commands and events, the newest.")] = 100,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Who did what to the runs of the source: command, options, role, machine, version, when, how it ended; and what happened."""
+    from swap.cli.history import work
+
+    work(dsn, config, limit=limit, as_json=as_json)
+
+
 @command("swap pause", "Stop a running sync after the batch in hand.")
 def pause(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False) -> None:
     """Stop backfill and replay of a running sync after the batch in hand, from any other terminal."""

@@ -12,7 +12,8 @@ from cutover.run import ExchangeCommand
 from cutover.run import no_snapshot as without_hook
 from swap.cli.after_cutover import check_and_print
 from swap.cli.exchange import Hook, execute, override, print_exchange
-from swap.cli.session import Session, confirm, opened
+from swap.cli.question import ask_exchange
+from swap.cli.session import Session, opened
 from swap.core.errors import RefusedError, StoppedError, UsageError
 from swap.core.libpq_environment import libpq_environment, secrets_of
 from swap.state.journal import Phase
@@ -47,7 +48,8 @@ def work(
                 "--revert-on-failure goes back when the check after the cutover fails, and none is configured.",
                 hint="Set [hooks] post_swap_check (docs/hooks.md).",
             )
-        confirm(f"Exchange {run.source} with {run.plan.shadow} now?", yes=yes)
+        argv = s.config.hooks.pre_swap_snapshot
+        ask_exchange(s, run, "cutover", hook="none (--no-snapshot)" if no_snapshot or not argv else " ".join(argv), yes=yes)
         hook = without_hook if no_snapshot else _snapshot_hook(s)
         command = ExchangeCommand(s.migration(run), "cutover", hook, show_queries)
         if checked:

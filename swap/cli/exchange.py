@@ -35,6 +35,7 @@ def execute(s: Session, command: ExchangeCommand, *, as_json: bool) -> None:
     """Run the exchange and print how it ended."""
     outcome = command.execute()
     s.close()
+    s.ending.set(f"{outcome.outcome} in attempt {outcome.attempts}, writes were held {outcome.locked_ms:.0f} ms")
     print_outcome(asdict(outcome), outcome_lines(command.kind, outcome), as_json=as_json)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from cutover.finalize import finalize
 from cutover.finalize_checks import check_finalize
+from swap.cli.left_behind import left_behind, left_lines
+from swap.cli.question import ask_removal
 from swap.cli.results import done
 from swap.cli.session import confirm, opened
 from swap.cli.statements import print_statements, trap
@@ -33,10 +36,19 @@ def work(dsn: str | None, config: Path | None, *, drop_legacy: bool, dry_run: bo
             return
         if yes:
             s.report.note("; ".join(found.lines()))
-        confirm(_question(run.plan, drop_legacy=drop_legacy, first=first), yes=yes, first=found.lines())
+        question = _question(run.plan, drop_legacy=drop_legacy, first=first)
+        if yes or not sys.stdin.isatty():
+            confirm(question, yes=yes)
+        else:
+            ask_removal(s, run, question, found.lines(), word=str(run.source) if drop_legacy else None)
         found = finalize(s.migration(run), drop_legacy=drop_legacy)
+        left = left_behind(s.journal, run)
     integers = ", and the integer columns" if drop_legacy else ""
-    done(as_json, {"phase": "finalized", **found.document()}, f"finalized: {run.plan.retired} and capture are gone{integers}")
+    document = {"phase": "finalized", **found.document(), "left": [{"column": c, "rows": n} for c, n in left]}
+    said = [f"finalized: {run.plan.retired} and capture are gone{integers}", *left_lines(left)]
+    if drop_legacy:
+        said.append("the space of the dropped columns comes back as rows are written anew, or with VACUUM FULL or pg_repack")
+    done(as_json, document, "\n".join(said))
 
 
 def _question(plan: Plan, *, drop_legacy: bool, first: bool) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from cutover.gates import check_phase
 from cutover.run import ExchangeCommand
 from swap.cli.exchange import execute, override, print_exchange
-from swap.cli.session import confirm, opened
+from swap.cli.question import ask_exchange
+from swap.cli.session import opened
 
 
 def work(
@@ -22,5 +23,5 @@ def work(
         if dry_run:
             print_exchange(s, run, "revert", as_json=as_json)
             return
-        confirm(f"Exchange {run.source} back with {run.plan.retired} now?", yes=yes)
+        ask_exchange(s, run, "revert", hook="", yes=yes)
         execute(s, ExchangeCommand(s.migration(run), "revert", show_queries=show_queries), as_json=as_json)

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -16,6 +16,7 @@ import psycopg
 from swap.cli.explain import MISSING, explain_missing, explain_privilege
 from swap.cli.output import print_lines
 from swap.cli.progress import Progress, make_reporter
+from swap.cli.recorded import Ending, recorded
 from swap.cli.results import stopped
 from swap.core import process
 from swap.core.config import Config, find_config, load_config
@@ -29,7 +30,7 @@ from swap.state.migration import Migration
 from swap.state.missing import left_over, refuse_begun, refuse_half_built, refuse_missing
 from swap.state.tables import ENDED
 
-ON_STANDBY = ("status", "check", "doctor", "report")  # the commands that a standby can answer
+ON_STANDBY = ("status", "check", "doctor", "report", "history")  # the commands that a standby can answer
 READS_ONLY = (*ON_STANDBY, "plan")
 READS_STATE = (*READS_ONLY, "pause", "resume")  # nothing of the tables with a run
 GRACE_S = 5.0  # for the work in hand
@@ -51,6 +52,7 @@ class Session:
     run: Run | None
     stop: threading.Event
     standby: bool
+    ending: Ending = field(default_factory=Ending)
     _report: Progress | None = None
 
     @property
@@ -126,7 +128,11 @@ def opened(
             with closing(Session(database, config, path, journal, run, stop, standby)) as s:
                 for step in upgraded:
                     s.report.note(f"the state in {journal.schema} is of version {step.to_version} now: {step.why}")
-                yield s
+                if writes and command not in READS_ONLY:
+                    with recorded(journal, run, command) as s.ending:
+                        yield s
+                else:
+                    yield s
         except KeyboardInterrupt:
             raise stopped() from None
         except MISSING:
@@ -197,8 +203,9 @@ def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
             signal.signal(s, old)
 
 
-def confirm(question: str, *, yes: bool, first: Sequence[str] = ()) -> None:
-    """Ask on a terminal; `first`: lines that belong to the question. Without one and without `yes`: UsageError. Any answer but a yes: StoppedError."""
+def confirm(question: str, *, yes: bool, first: Sequence[str] = (), word: str | None = None) -> None:
+    """Ask on a terminal; `first`: lines that belong to the question. Without one and without `yes`: UsageError. Any answer but a yes, or
+    but `word`: StoppedError."""
     if yes:
         return
     if not sys.stdin.isatty():
@@ -207,10 +214,13 @@ def confirm(question: str, *, yes: bool, first: Sequence[str] = ()) -> None:
     said = ""
     print_lines(list(first), sys.stderr)
     try:
-        sys.stderr.write(f"{printable(question)} [y/N]: ")
+        wanted = "[y/N]" if word is None else f"Type {printable(word)} to go on"
+        sys.stderr.write(f"{printable(question)} {wanted}: ")
         sys.stderr.flush()
         said = sys.stdin.buffer.readline().decode(errors="replace")
-        answer = said.strip().lower() if said.endswith("\n") else ""  # else the terminal was closed in the middle of a word
+        answer = (
+            (said.strip().lower() if word is None else said.strip()) if said.endswith("\n") else ""
+        )  # else the terminal was closed in the middle of a word
     except (KeyboardInterrupt, OSError):  # OSError: the terminal has gone away
         answer = "a signal"
     finally:
@@ -218,7 +228,8 @@ def confirm(question: str, *, yes: bool, first: Sequence[str] = ()) -> None:
             signal.signal(number, handler)
     if not said.endswith("\n"):
         sys.stderr.write("\n")
-    if answer not in ("y", "yes"):
+    if answer not in (("y", "yes") if word is None else (word,)):
+        neither = "is neither yes nor no" if word is None else f"is not {word}"
         why = {
             "": "the answer was not yes",
             "n": "the answer was no",
@@ -226,6 +237,6 @@ def confirm(question: str, *, yes: bool, first: Sequence[str] = ()) -> None:
             "a signal": "a signal came in place of an answer",
         }
         raise StoppedError(
-            f"Stopped by the operator: {why.get(answer, f'{answer[:40]!r} is neither yes nor no')}.",
+            f"Stopped by the operator: {why.get(answer, f'{answer[:40]!r} {neither}')}.",
             hint="Run the command again when ready.",
         )

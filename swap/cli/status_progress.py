@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from swap.core.names import TableName
 from swap.ddl.phases import backfill_tasks, build_tasks, reference_tasks
 from swap.ddl.tasks import BuildIndexes, CopyRows, FillCompat, FillIdentity, FillReference
+from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.state.chunks import OF_FILE, PartProgress
 from swap.state.journal import Journal, Phase, Run
@@ -70,6 +71,14 @@ def tables(journal: Journal, run: Run) -> list[dict[str, Any]]:
     """`tables[]` of the document."""
     found, rows = journal.chunks.progress(run.id, WINDOW_S), journal.chunks.rows_by_part(run.id)
     return [_table(journal, run, part, found, rows.get(part.part, 0)) for part in _parts(run.plan)]
+
+
+def filled(journal: Journal, run: Run) -> list[tuple[str, int]]:
+    """The columns of application tables that the backfill wrote to, and in how many rows. A copy into a shadow is not among them, and
+    after a cutover neither are columns of a table that was exchanged: that one is the retired table."""
+    rows = journal.chunks.rows_by_part(run.id)
+    gone = {t.name for t in run.plan.swapped} if run.direction is Direction.REVERSE else set()
+    return [(p.name, rows[p.part]) for p in _parts(run.plan) if p.step is None and p.table not in gone and rows.get(p.part)]
 
 
 def _table(journal: Journal, run: Run, part: _Part, found: dict[str, PartProgress], copied: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from swap.cli.results import conclude, done
 from swap.cli.session import active, opened
 from swap.core.blockers import reporting_all_waits
-from swap.core.errors import PhaseError, StoppedError
+from swap.core.errors import ExitCode, PhaseError, StoppedError
 from swap.sync.loop import Sync
 
 SAID = {"caught_up": "caught up", "stopped": "stopped after the batch in hand", "finished": "the run has ended"}
@@ -22,13 +22,15 @@ def work(dsn: str | None, config: Path | None, *, once: bool, jobs: int | None, 
             raise PhaseError(f"There is nothing to sync: the run is {run.phase.public}.")
         with reporting_all_waits(s.database, s.report):
             result = Sync(s.migration(run), jobs=jobs or s.config.sync.jobs, once=once).run()
+        text = f"{SAID[result.reason]}: {result.phase.public}, {result.replayed:,} changes replayed, {result.pending:,} pending"
+        early = once and result.reason == "stopped"
+        s.ending.set(text, ExitCode.STOPPED if early else ExitCode.DONE)
     document = {
         "reason": result.reason, "phase": result.phase.public, "direction": result.direction,
         "replayed": result.replayed, "pending_changes": result.pending,
         "next": {"caught_up": "swap verify", "stopped": "swap sync"}.get(result.reason),
     }  # fmt: skip
-    text = f"{SAID[result.reason]}: {result.phase.public}, {result.replayed:,} changes replayed, {result.pending:,} pending"
-    if once and result.reason == "stopped":
+    if early:
         error = StoppedError(
             f"Stopped before it had caught up: {result.pending:,} changes wait.", state=f"The run is {result.phase.public}; {KEPT}",
             hint="`swap sync --once` goes on from there.",

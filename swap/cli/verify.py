@@ -14,7 +14,7 @@ from swap.cli.session import Session, active, opened
 from swap.cli.terminal import print_checks, print_table
 from swap.core.blockers import reporting_all_waits
 from swap.core.connection import Database
-from swap.core.errors import DifferenceError, PhaseError, SwapError, UsageError
+from swap.core.errors import DifferenceError, ExitCode, PhaseError, SwapError, UsageError
 from swap.core.files import check_writable
 from swap.core.sql_text import Query
 from swap.plan.direction import Direction
@@ -60,6 +60,7 @@ def work(
         run = _verifiable(s)
         with reporting_all_waits(s.database, s.report):
             result = run_verification(s.migration(run), _settings(s, method, jobs, reader))
+        s.ending.set(result.verdict, ExitCode.DONE if result.verdict == "identical" else ExitCode.DIFFERENT)
         document = result.to_json() | {"next": _then(result, repair=repair)}
         if repair:
             document |= _repair(s, run, result, dry_run=dry_run)

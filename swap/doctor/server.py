@@ -185,6 +185,15 @@ def check_hook(config: Config) -> Finding:
     return warning("snapshot-hook", "[hooks]", "no snapshot hook is configured: `cutover` will refuse", hint)
 
 
+def check_ages(config: Config) -> list[Finding]:
+    """A continuous verification opens the gates for as long as its last full pass counts."""
+    every, counts = config.verify.full_pass_s, config.verify.max_age_s
+    if every < counts:
+        return []
+    detail = f"`verify --watch` compares everything every {every} s, and a verification counts for {counts} s: between two passes no cutover and no revert is possible"
+    return [warning("settings", "[verify]", detail, "Set [verify] full_pass_s below [verify] max_age_s.")]
+
+
 def check_server(
     conn: Connection, server: Server, config: Config, *, state_exists: bool, running: bool, show_queries: bool = False
 ) -> list[Finding]:
@@ -202,4 +211,5 @@ def check_server(
         *check_event_triggers(read(conn, EventTrigger, "event_triggers.sql")),
         check_overrides(read_values(conn, "overrides.sql", names=sorted(OVERRIDDEN))),
         check_hook(config),
+        *check_ages(config),
     ]

@@ -28,6 +28,7 @@ from swap.plan.model import PLAN, Plan
 from swap.state.attempts import Attempts
 from swap.state.capture import Capture
 from swap.state.chunks import Chunks
+from swap.state.history import History
 from swap.state.hooks import Hooks
 from swap.state.lock_rows import TABLE_WAIT_MS
 from swap.state.origin import Copied, find_copied, record_origin, refuse_copied
@@ -66,6 +67,10 @@ class Event:
     message: str
 
 
+def _number(number: int) -> int:
+    return number
+
+
 class Journal(Store):
     """The state schema on one connection. `take_over`: the state of a copy is read too; `copied` says why it is one."""
 
@@ -77,6 +82,7 @@ class Journal(Store):
         self.attempts = Attempts(self)
         self.capture = Capture(self)
         self.chunks = Chunks(self)
+        self.history = History(self)
         self.hooks = Hooks(self)
         self.verifications = Verifications(self)
 
@@ -196,6 +202,12 @@ class Journal(Store):
         run = self.t["run"]
         found = self._runs((run.c.source_schema == source.schema) & (run.c.source_table == source.name))
         return found[-1] if found else None
+
+    def runs_of(self, source: TableName) -> list[int]:
+        """The numbers of all its runs, the oldest first."""
+        run = self.t["run"]
+        where = (run.c.source_schema == source.schema) & (run.c.source_table == source.name)
+        return self.rows(sa.select(run.c.id.label("number")).where(where).order_by(run.c.id), _number)
 
     def unfinished(self) -> list[Run]:
         """Every run that is neither finalized nor aborted."""

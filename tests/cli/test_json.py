@@ -46,7 +46,19 @@ def test_every_field_is_documented(ready_operator: MakeOperator) -> None:
         "cutover --dry-run",
         "cutover --yes --no-snapshot",
     ]
-    commands += ["sync --once", "status", "verify", "revert --yes", "pause", "resume", "abort --dry-run", "abort --yes", "status"]
+    commands += [
+        "history",
+        "check",
+        "sync --once",
+        "status",
+        "verify",
+        "revert --yes",
+        "pause",
+        "resume",
+        "abort --dry-run",
+        "abort --yes",
+        "status",
+    ]
     for command in commands:
         document = op(*command.split()).json
         assert set(fields(document)) <= NAMED, command

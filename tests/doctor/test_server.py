@@ -7,10 +7,11 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from swap.core.config import Config
 from swap.core.errors import LockError
 from swap.doctor.disk import check_disk
 from swap.doctor.examine import examine
-from swap.doctor.server import check_session, check_version, check_wal, read_server
+from swap.doctor.server import check_ages, check_session, check_version, check_wal, read_server
 from tests.support.doctoring import Tool, blockers, configured, named, only
 
 
@@ -123,3 +124,11 @@ def test_a_locked_table_is_not_waited_for(tool: Tool, monkeypatch: pytest.Monkey
 def test_a_hook_is_missed(tool: Tool) -> None:
     assert only(named(tool.doctor(), "snapshot-hook")).status == "warning"
     assert only(named(tool.doctor(hooks={"pre_swap_snapshot": ["./x.sh"]}), "snapshot-hook")).status == "ok"
+
+
+def test_full_passes_that_are_rarer_than_a_verification_counts() -> None:
+    for full_pass_s, said in ((1800, []), (3600, ["warning"]), (7200, ["warning"])):
+        config = Config.model_validate(
+            {"source": {"table": "public.users"}, "verify": {"full_pass_s": full_pass_s, "max_age_s": 3600}}
+        )
+        assert [f.status for f in check_ages(config)] == said

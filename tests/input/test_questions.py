@@ -9,7 +9,7 @@ import pytest
 from tests.support.dump import schema_dump
 from tests.support.judging import judge_lines
 from tests.support.operator import MakeOperator
-from tests.support.servers import DatabaseServer
+from tests.support.servers import Connect, DatabaseServer
 from tests.support.terminal import OnTerminal
 
 NO = {
@@ -53,6 +53,9 @@ def test_a_yes_acts(ready_operator: MakeOperator, on_terminal: OnTerminal) -> No
     terminal.answer(" YES ")
     assert terminal.end() == 0, terminal.shown
     assert op.status()["phase"] == "aborted"
+    left = op("abort", "--yes").json["left"]
+    assert left
+    assert all(f"{x['column']}: {x['rows']} row" in terminal.shown for x in left)
 
 
 def test_without_a_terminal_nothing_is_asked(ready_operator: MakeOperator) -> None:
@@ -64,3 +67,35 @@ def test_without_a_terminal_nothing_is_asked(ready_operator: MakeOperator) -> No
             assert "[y/N]" not in result.stderr
             judge_lines(result.stderr)
     assert op.status()["phase"] == "syncing"
+
+
+def test_what_is_asked(ready_operator: MakeOperator, on_terminal: OnTerminal, connect: Connect) -> None:
+    """Where, which tables, what goes, on what trust, who is in the way; the gates come before the question; a table's name for what
+    nothing brings back."""
+    op = ready_operator()
+    holder = connect(op.db.app, autocommit=False)
+    holder.execute("SELECT FROM users")
+
+    def asked(*args: str, answer: str) -> str:
+        terminal = on_terminal(*args, config=op.config, dsn=op.db.owner)
+        terminal.until(lambda s: "?" in s and s.rstrip(" ").endswith(":"))
+        question = " ".join(terminal.shown.split())
+        terminal.answer(answer)
+        assert terminal.end() == (0 if answer in ("y", "public.users") else 6), terminal.shown
+        return question
+
+    said = asked("cutover", "--no-snapshot", answer="n")
+    for part in (f"database {op.db.dbname}, as swap_owner", "tables public.users", "goes nothing", "verified identical", "to replay first",
+                 "hook none (--no-snapshot)", f"in the way pid {holder.info.backend_pid} app"):  # fmt: skip
+        assert part in said, part
+    holder.rollback()
+    said = asked("abort", answer="n")
+    assert "goes: public.users_new" in said
+    assert "in the way nobody" in said
+    assert asked("cutover", "--no-snapshot", answer="y")
+    terminal = on_terminal("revert", config=op.config, dsn=op.db.owner)
+    assert terminal.end() == 3, "no verification of this direction: not worth a question"
+    assert "?" not in terminal.shown.split("error:")[0]
+    assert "Type public.users to go on" in asked("finalize", "--drop-legacy", answer="y ")
+    said = asked("finalize", "--drop-legacy", answer="public.users")
+    assert "goes for good: table public.users_old" in said

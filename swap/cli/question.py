@@ -1,0 +1,91 @@
+"""What an operator is told before a command asks whether it may act: where, what, on what trust, and who is in the way now."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from cutover.clients import refuse_clients
+from cutover.gates import check_gates
+from cutover.obstacles import holders
+from swap.cli.output import columns_of, wrapped
+from swap.cli.session import Session, confirm
+from swap.cli.status_lines import LABEL, Line
+from swap.core.units import counted, duration
+from swap.plan.model import COLUMN, Plan
+from swap.state.journal import Run
+from swap.sync.change_queue import ChangeQueue
+from swap.sync.follow_up import SETTLED
+
+SHOWN = 5  # sessions in the way, tables
+
+
+def ask_exchange(s: Session, run: Run, kind: str, *, hook: str, yes: bool) -> None:
+    """Ask before a cutover or a revert. On a terminal the gates come before the question: an exchange that they would refuse is not
+    worth one. Raises what they raise, and what `confirm` raises."""
+    plan = run.plan
+    cutover = kind == "cutover"
+    question = (
+        f"Exchange {run.source} with {plan.shadow} now?" if cutover else f"Exchange {run.source} back with {plan.retired} now?"
+    )
+    if yes or not sys.stdin.isatty():
+        confirm(question, yes=yes)
+        return
+    m = s.reading(run)
+    refuse_clients(m.conn, s.config.cutover.disconnect_clients)
+    if s.journal.step_done(run.id, SETTLED):  # else the command finishes the follow-up of the last exchange first
+        check_gates(m)
+    confirm(question, yes=False, first=_cut([*_where(s), *_exchange(s, run, hook), *_in_the_way(s, plan)]))
+
+
+def ask_removal(s: Session, run: Run, question: str, goes: list[str], *, word: str | None = None) -> None:
+    """Ask before `finalize` or `abort`. `goes`: what they remove, in words. `word`: what has to be typed in place of a yes."""
+    lines = [*_where(s), *(Line("", text) for text in goes), *_in_the_way(s, run.plan)]
+    confirm(question, yes=False, first=_cut(lines), word=word)
+
+
+def added(plan: Plan) -> list[str]:
+    """What `abort` removes, one text for each kind of thing."""
+    shadows = ", ".join(str(t.shadow) for t in plan.swapped)
+    columns = [f"{r.table}.{r.columns.uuid_column}" for r in plan.references if not r.columns.adopted]
+    columns += [f"{plan.source}.{plan.identity}"] if plan.identity_added else []
+    out = [f"goes: {shadows}, capture and its queue"]
+    out += [f"goes: the columns {', '.join(columns)}"] if columns else []
+    kept = [f"{r.table}.{r.columns.uuid_column}" for r in plan.references if r.columns.adopted]
+    return [*out, *([f"stays: {', '.join(kept)}, with what was filled in"] if kept else [])]
+
+
+def _where(s: Session) -> list[Line]:
+    info = s.journal.conn.info
+    place = info.host if info.host.startswith("/") else f"{info.host}:{info.port}"
+    return [
+        Line("server", f"{place} (PostgreSQL {info.parameter_status('server_version')}), database {info.dbname}, as {info.user}")
+    ]
+
+
+def _exchange(s: Session, run: Run, hook: str) -> Iterator[Line]:
+    plan, journal = run.plan, s.journal
+    tables = [str(t.name) for t in plan.swapped] + sorted({str(r.table) for r in plan.all_references if r.strategy == COLUMN})
+    more = f" and {len(tables) - SHOWN} more" if len(tables) > SHOWN else ""
+    yield Line("tables", f"{', '.join(tables[:SHOWN])}{more}")
+    yield Line("goes", "nothing: the old table stays, and is kept in sync, until `swap finalize`")
+    v = journal.verifications.last(run.id)
+    if v is not None:
+        yield Line("verified", f"{v.verdict}, {duration(v.age_s)} ago ({v.method}, {counted(v.rows, 'row')})")
+    yield Line("queue", f"{counted(ChangeQueue(journal.conn, plan, run.id).count_due(), 'change')} to replay first")
+    if hook:
+        yield Line("hook", hook)
+
+
+def _in_the_way(s: Session, plan: Plan) -> Iterator[Line]:
+    there = [h.who for h in holders(s.journal.conn, plan) if not h.who.own]
+    if not there:
+        yield Line("in the way", "nobody: no other session holds a lock on these tables at this moment")
+    yield from (Line("in the way", str(who)) for who in there[:SHOWN])
+    if len(there) > SHOWN:
+        yield Line("", f"and {len(there) - SHOWN} more sessions")
+
+
+def _cut(lines: list[Line]) -> list[str]:
+    columns = columns_of(sys.stderr)
+    return [piece for line in lines for piece in wrapped(str(line), columns, LABEL)]
