@@ -35,6 +35,7 @@ class LookAlike:
     """A column that may hold keys of the source. `where`: of a polymorphic pair, the condition for `[[reference]]`.
 
     `nested`: the keys are inside its values, so it cannot be a reference. `path`: the keys of the document that lead to them.
+    `text`: the keys are texts.
     """
 
     table: TableName
@@ -43,6 +44,7 @@ class LookAlike:
     evidence: str
     nested: bool = False
     path: tuple[str, ...] = ()
+    text: bool = False
 
     @property
     def label(self) -> str:
@@ -200,7 +202,9 @@ def check_look_alikes(found: Iterable[LookAlike], declared: set[tuple[TableName,
 def _remedy(x: LookAlike) -> str:
     if x.nested:
         return "Have the application convert it (`legacy_id` finds the uuid), and list it in `ignore`."
-    return f"Declare it with [[reference]]{f' and the condition ({x.where})' if x.where else ''}, or list it in `ignore`."
+    how = f" and the condition ({x.where})" if x.where else ""
+    how += ' and as = "text"' if x.text else ""
+    return f"Declare it with [[reference]]{how}, or list it in `ignore`."
 
 
 def _ignored(x: LookAlike, ignore: list[str]) -> bool:

@@ -15,6 +15,7 @@ from swap.core.names import TableName
 from swap.doctor.finding import NotChecked, read
 from swap.doctor.look_alike_names import singular
 from swap.doctor.look_alikes import Candidate, LookAlike, Sample, Search, whole_columns
+from swap.doctor.look_alikes_texts import text_columns
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class PathSample(NamedTuple):
 def look_alikes(conn: Connection, source: TableName, key: str, state_schema: str = "swap") -> list[LookAlike]:
     """Every look-alike in the database. Reads samples: each holds ACCESS SHARE for 2 s at most, all of them take a minute."""
     search = Search.begin(conn, source, key, state_schema)
-    return [*whole_columns(search), *inside_values(search)]
+    return [*whole_columns(search), *text_columns(search), *inside_values(search)]
 
 
 def inside_values(search: Search) -> list[LookAlike]:

@@ -256,7 +256,7 @@ def _look_alikes(found: list[LookAlike]) -> list[str]:
             "# [[reference]]",
             f"# table = {text(x.table)}",
             f"# column = {text(x.column)}",
-            *([f"# where = {text(x.where)}", COMPANION] if x.where else []),
+            *([f"# where = {text(x.where)}", '# as = "text"' if x.text else COMPANION] if x.where else []),
             "",
         ]
     return out

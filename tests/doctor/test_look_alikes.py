@@ -49,3 +49,20 @@ def test_names_after_a_table() -> None:
     assert names_class("user", "users")
     assert not names_class("SuperUser", "users")
     assert names_source("person_no", "people", "no")
+
+
+def test_keys_in_texts_beside_a_type(tool: Tool) -> None:
+    """H24: named by a text, or by a key of a table of types. Not where no value is a key."""
+    tool.run(
+        """CREATE TABLE types (id serial PRIMARY KEY, app_label text, model text); CREATE TABLE kinds (id serial PRIMARY KEY, name text);
+        INSERT INTO types (app_label, model) VALUES ('shop', 'order'), ('auth', 'user'); INSERT INTO kinds (name) VALUES ('other');
+        CREATE TABLE admin_log (content_type_id int REFERENCES types, object_id text);
+        INSERT INTO admin_log VALUES (1, '2'), (2, '1'), (2, 'slug'), (2, '99999');
+        CREATE TABLE perms (owner_type text, owner_pk text, content_type_id int REFERENCES kinds, object_pk varchar(255));
+        INSERT INTO perms VALUES ('User', 'name', 1, '1'), ('Group', '1', 1, '1')"""
+    )
+    found = {f.object: (f.detail, f.hint) for f in named(tool.doctor(), "look-alike")}
+    assert list(found) == ["public.admin_log.object_id"]
+    detail, hint = found["public.admin_log.object_id"]
+    assert "content_type_id + object_id holds keys of several types as text; 1 of 2 sampled values are keys" in detail
+    assert 'the condition (content_type_id = 2) and as = "text"' in hint
