@@ -7,7 +7,7 @@ SELECT a.attrelid::bigint AS of_oid, a.attname AS name, a.attnum::int, format_ty
        CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END AS storage,
        nullif(a.attcompression::text, '') AS compression,
        nullif(coalesce(a.attstattarget, -1)::int, -1) AS statistics,
-       coalesce(a.attoptions, '{}'::text[]) AS options,
+       coalesce((SELECT array_agg(o ORDER BY n) FROM unnest(a.attoptions) WITH ORDINALITY u(o, n) WHERE o !~ '^pg_'), '{}'::text[]) AS options,  -- without the server's own mark of a column (15.20: pg_attver)
        col_description(a.attrelid, a.attnum) AS comment,
        nn.conname AS not_null_name,
        bt.typname AS base_type, bt.typtype::text AS base_kind,

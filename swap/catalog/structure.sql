@@ -53,7 +53,8 @@ SELECT c.oid::regclass::text AS tab, x.line FROM pg_class c, LATERAL (
     -- one that was dropped and added again, which took its values along.
     SELECT format('attribute %I number=%s collation=%s storage=%s compression=%s statistics=%s options=%s', a.attname, a.attnum,
                   CASE WHEN a.attcollation <> 0 THEN a.attcollation::regcollation END, a.attstorage, nullif(a.attcompression::text, ''),
-                  nullif(coalesce(a.attstattarget, -1), -1), a.attoptions)
+                  nullif(coalesce(a.attstattarget, -1), -1),
+                  (SELECT array_agg(o ORDER BY n) FROM unnest(a.attoptions) WITH ORDINALITY u(o, n) WHERE o !~ '^pg_'))
     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
     SELECT format('storage persistence=%s tablespace=%s method=%s toast=%s type=%s', c.relpersistence, c.reltablespace, c.relam,

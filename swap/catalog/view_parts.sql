@@ -11,7 +11,7 @@ SELECT x.rel::bigint AS of_oid, x.kind, x.name, x.text, x.more, x.num AS number,
          LATERAL (VALUES ('statistics', CASE WHEN coalesce(a.attstattarget, -1) >= 0 THEN a.attstattarget::text END),
                          ('storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END),
                          ('compression', nullif(a.attcompression::text, '')),
-                         ('options', (SELECT string_agg(o, ', ') FROM unnest(a.attoptions) o))) x(kind, text)
+                         ('options', (SELECT string_agg(o, ', ') FROM unnest(a.attoptions) o WHERE o !~ '^pg_'))) x(kind, text)
     WHERE a.attnum > 0 AND NOT a.attisdropped AND x.text IS NOT NULL AND a.attrelid = ANY (%(oids)s::oid[])
     UNION ALL
     SELECT i.indrelid, 3, 'index', ic.relname::text, pg_get_indexdef(i.indexrelid),

@@ -8,8 +8,8 @@ WITH tree AS (
 ), wanted AS (
     SELECT r.root, r.name FROM unnest(%(tables)s::oid[], %(columns)s::text[]) r(root, name)
 ), held AS (
-    SELECT p.root, p.oid, p.level, a.attnum, a.attname, a.attacl, a.attoptions, coalesce(a.attstattarget, -1) AS target,
-           coalesce(o.attstattarget, -1) AS target_above, o.attoptions AS options_above
+    SELECT p.root, p.oid, p.level, a.attnum, a.attname, a.attacl, (SELECT array_agg(o ORDER BY n) FROM unnest(a.attoptions) WITH ORDINALITY u(o, n) WHERE o !~ '^pg_') AS attoptions, coalesce(a.attstattarget, -1) AS target,
+           coalesce(o.attstattarget, -1) AS target_above, (SELECT array_agg(o ORDER BY n) FROM unnest(o.attoptions) WITH ORDINALITY u(o, n) WHERE o !~ '^pg_') AS options_above
     FROM part p JOIN wanted w ON w.root = p.root JOIN pg_attribute a ON a.attrelid = p.oid AND a.attname = w.name
     JOIN pg_attribute o ON o.attrelid = p.root AND o.attname = w.name
 ), found(root, oid, what) AS (

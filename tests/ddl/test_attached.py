@@ -72,7 +72,7 @@ LEFT JOIN pg_constraint k ON k.conindid = i.oid AND k.conrelid = c.oid AND k.con
 WHERE c.relname IN ('users', 'sessions', 'roles') AND i.relname !~ '(_legacy|_new|uuid_id_key|legacy_id_key)$'
 UNION ALL
 SELECT format('%s.%s comment=%s statistics=%s options=%s grants=%s', c.relname, a.attname, col_description(c.oid, a.attnum),
-              a.attstattarget, a.attoptions, (SELECT array_agg(i::text ORDER BY i::text) FROM unnest(a.attacl) i))
+              a.attstattarget, array(SELECT o FROM unnest(a.attoptions) o WHERE o !~ '^pg_'), (SELECT array_agg(i::text ORDER BY i::text) FROM unnest(a.attacl) i))
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 WHERE c.relname IN ('users', 'sessions', 'roles') AND a.attnum > 0 AND NOT a.attisdropped AND a.attname !~ '(uuid|legacy)'
 ORDER BY 1
