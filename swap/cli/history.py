@@ -14,7 +14,7 @@ from swap.state.history import Command, Entry
 
 def work(dsn: str | None, config: Path | None, *, limit: int, as_json: bool) -> None:
     with opened("history", dsn, config, writes=False) as s:
-        runs = s.journal.runs_of(s.config.source.name) if s.run is not None else []
+        runs = s.journal.history.runs_of(s.config.source.name) if s.run is not None else []
         commands = s.journal.history.commands(runs)[-limit:] if runs else []
         events = s.journal.history.events(runs)[-limit:] if runs else []
     if as_json:

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from swap.core.names import TableName
 from swap.core.printable import printable_document
 from swap.state.attempts import MEASURED
 from swap.state.store import Store, kept
@@ -46,6 +47,10 @@ class Entry:
     message: str
 
 
+def _number(number: int) -> int:
+    return number
+
+
 class History:
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -64,6 +69,13 @@ class History:
         clean = printable_document(document, lambda text: kept(conn, text))
         insert = sa.insert(self._store.t["event"]).values(run_id=run_id, kind=kind, message=json.dumps(clean))
         self._store.execute(insert)
+
+    def runs_of(self, source: TableName) -> list[int]:
+        """The numbers of all its runs, the oldest first."""
+        run = self._store.t["run"]
+        where = (run.c.source_schema == source.schema) & (run.c.source_table == source.name)
+        query = sa.select(run.c.id.label("number")).where(where).order_by(run.c.id)
+        return self._store.rows(query, _number)
 
     def commands(self, run_ids: list[int]) -> list[Command]:
         """Of these runs, in the order in which they began."""

@@ -67,10 +67,6 @@ class Event:
     message: str
 
 
-def _number(number: int) -> int:
-    return number
-
-
 class Journal(Store):
     """The state schema on one connection. `take_over`: the state of a copy is read too; `copied` says why it is one."""
 
@@ -202,12 +198,6 @@ class Journal(Store):
         run = self.t["run"]
         found = self._runs((run.c.source_schema == source.schema) & (run.c.source_table == source.name))
         return found[-1] if found else None
-
-    def runs_of(self, source: TableName) -> list[int]:
-        """The numbers of all its runs, the oldest first."""
-        run = self.t["run"]
-        where = (run.c.source_schema == source.schema) & (run.c.source_table == source.name)
-        return self.rows(sa.select(run.c.id.label("number")).where(where).order_by(run.c.id), _number)
 
     def unfinished(self) -> list[Run]:
         """Every run that is neither finalized nor aborted."""
