@@ -217,10 +217,17 @@ class ExchangeCommand:
             m.report.waiting(f"attempt {number} of {cut.max_attempts}: {told}")
             if number < cut.max_attempts:
                 m.stop.wait(self._pause_s(number))
-        raise LockError(
-            f"No lock within {cut.max_attempts} attempts of {cut.lock_timeout_ms} ms; {self.behind}. Last in the way: {self.waited[-1]}",
+        raise self._no_lock(reason)
+
+    def _no_lock(self, last: Reason) -> LockError:
+        cut = self.migration.config.cutover
+        said = f"No lock within {cut.max_attempts} attempts of {cut.lock_timeout_ms} ms; {self.behind}. Last in the way: "
+        error = LockError(
+            said + self.waited[-1],
             hint="End or wait for the sessions named, or set [cutover] kill_blockers; then run it again.",
         )
+        error.journalled = said + last.text
+        return error
 
     def _still_there(self, met: set[str], killer: Killer) -> list[Reason]:
         """Sessions that would be in the way of the next attempt too: they blocked the last one, or their transaction is long."""

@@ -97,6 +97,6 @@ def _failed(error: BaseException) -> tuple[int, str]:
     if isinstance(error, psycopg.Error):
         error = translate(error)
     if isinstance(error, SwapError):
-        return int(error.exit_code), error.message
+        return int(error.exit_code), error.journalled
     stopped = isinstance(error, KeyboardInterrupt)
     return (int(ExitCode.STOPPED), "stopped") if stopped else (int(ExitCode.DEFECT), type(error).__name__)

@@ -38,7 +38,7 @@ NOTHING_CHANGED = "Nothing was changed."
 
 class SwapError(Exception):
     """Base of the tree. `state`: the state of the database now; `hint`: what to do next; `document`: what --json prints beside the
-    error."""
+    error; `journalled`: the message as the journal may hold it, without texts of other sessions' queries."""
 
     exit_code = ExitCode.DEFECT
     default_state = "Whatever was committed before stays; every command can be run again."
@@ -50,6 +50,7 @@ class SwapError(Exception):
         self.state = state or self.default_state
         self.hint = hint or self.default_hint
         self.document: dict[str, object] = {}
+        self.journalled = self.message
 
 
 def attach(error: Exception, document: dict[str, object]) -> None:

@@ -255,10 +255,10 @@ def test_what_goes_is_listed_before_it_asks(cli: Cli, on_terminal: OnTerminal, c
     config = tmp_path / "swap.toml"
     config.write_text('[source]\ntable = "public.users"\n', encoding="utf-8")
     asked: dict[tuple[str, ...], str] = {}
-    for options in ((), ("--drop-legacy",)):
+    for options, prompt, answer in (((), "[y/N]", "n"), (("--drop-legacy",), "Type public.users to go on:", "y")):
         terminal = on_terminal("finalize", *options, config=config, dsn=cut.db.owner)
-        asked[options] = terminal.until(lambda shown: "[y/N]" in shown)
-        terminal.answer("n")
+        asked[options] = " ".join(terminal.until_shown(prompt).split())  # lines are cut where the terminal ends
+        terminal.answer(answer)
         assert terminal.end() == 6
         assert "cut over: " in asked[options]
         assert "verified: identical (exact, reverse)" in asked[options]
@@ -268,7 +268,14 @@ def test_what_goes_is_listed_before_it_asks(cli: Cli, on_terminal: OnTerminal, c
     for column in ("users.legacy_id", "sessions.user_legacy_id", "members.user_legacy_id"):
         assert f"goes for good: column public.{column}, 9 integers" in asked["--drop-legacy",]
         assert column not in asked[()]
-    done = Operator(cli, cut.db, tmp_path, "\n")("finalize", "--yes", "--drop-legacy")
-    assert {"table": "public.sessions", "column": "user_legacy_id", "rows": 9} in done.json["dropped"]
+    done = Operator(cli, cut.db, tmp_path, "\n")("finalize", "--yes")
+    assert "public.users_old" in {d["table"] for d in done.json["dropped"]}
     assert done.json["verification"]["verdict"] == "identical"
-    assert "goes for good: column public.sessions.user_legacy_id" in done.stderr
+    assert "goes for good: table public.users_old" in done.stderr
+    terminal = on_terminal("finalize", "--drop-legacy", config=config, dsn=cut.db.owner)
+    terminal.until(lambda shown: "to go on:" in shown)
+    terminal.answer("public.users")
+    assert terminal.end() == 0
+    left = "SELECT 1 FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname = 'legacy_id' AND NOT attisdropped"
+    with closing(psycopg.connect(cut.db.owner)) as conn:
+        assert conn.execute(left).fetchone() is None

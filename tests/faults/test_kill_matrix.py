@@ -213,6 +213,9 @@ def test_the_server_crashes_after_any_statement(matrix: Matrix, tell: Tell, name
     tried = points(last, CRASH_EVERY)
     for n in tried:
         db = matrix.copy(command.stage)
+        # A sequence writes 32 numbers ahead into the WAL, and CREATE DATABASE copies its page without them: a crash before the next
+        # checkpoint would take it back behind rows that are there (seen on 18: duplicate keys of the journal).
+        matrix.stages.admin(sql.SQL("CHECKPOINT"))
         running = matrix.cli.start(
             *command.args, "--json", config=matrix.config, dsn=db.owner, env={"SWAP_FAILPOINT": f"hold:{n}:{matrix.held}"}
         )

@@ -44,6 +44,9 @@ class Terminal:
             self._read()
         return self.shown
 
+    def until_shown(self, text: str) -> str:
+        return self.until(lambda shown: text in shown)
+
     def answer(self, text: str) -> None:
         self.type(text.encode() + b"\n")
 
