@@ -254,8 +254,12 @@ def hook_env(server: DatabaseServer, conninfo: str) -> dict[str, str]:
     return {**env, "PATH": path, "SWAP_RUN_ID": "7", "SWAP_PHASE": "syncing", "SWAP_TABLE": "public.users"}
 
 
-def test_an_interrupt_while_it_starts(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_while_it_starts(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """Between the fork and the moment when there is a process to kill."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     start, started = hook._start, list[int]()
 
     def interrupted(*args: Any) -> subprocess.Popen[bytes]:

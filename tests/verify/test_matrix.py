@@ -112,9 +112,11 @@ def caught_in_reference(verified: Verified, planted: Planted, method: Method, ca
 
 def columns(verified: Verified, ref: RefColumns) -> dict[str, str]:
     plan = verified.run().plan
-    if verified.run().direction is Direction.FORWARD:
-        return {"int": ref.column, "uuid": ref.uuid_column, "live_int": plan.key, "live_uuid": plan.identity}
-    return {"int": ref.legacy_column, "uuid": ref.column, "live_int": plan.legacy_key, "live_uuid": plan.key}
+    forward = verified.run().direction is Direction.FORWARD
+    live = {"live_int": plan.key, "live_uuid": plan.identity} if forward else {"live_int": plan.legacy_key, "live_uuid": plan.key}
+    if forward or ref.companion:
+        return {"int": ref.column, "uuid": ref.uuid_column, **live}
+    return {"int": ref.legacy_column, "uuid": ref.column, **live}
 
 
 def filled(text: str, names: dict[str, str]) -> sql.Composed:
