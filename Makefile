@@ -1,6 +1,6 @@
 PYTHON ?= python3
-# Test processes, each with a server of its own: `make test WORKERS=0` runs in one process, for a debugger.
-WORKERS ?= 2
+# Test processes, each with a server of its own, one more than processors as tests wait for locks and time: `make test WORKERS=0` runs in one process, for a debugger.
+WORKERS ?= 3
 PYTEST_ARGS ?=
 IMAGE_ARGS ?=
 # Where it is published: no file says so.
