@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from swap.core.errors import RefusedError
+from swap.core.errors import SwapError
 from swap.core.snapshot import Snapshot
 from swap.plan.row_keys import Key
 from swap.state.journal import Phase, Run
@@ -117,10 +117,10 @@ class ContinuousVerification:
                 report = verify(m, self.settings.full_pass, self._reason_to_give_up)
             except GivenUp as e:
                 reason = str(e)
-            except RefusedError:
-                if not self._overtaken():
+            except (psycopg.Error, SwapError):
+                if m.conn.closed or not self._overtaken():
                     raise
-                reason = "another command changes how changes are captured"
+                reason = "another command changes what is compared"
         if reason:
             m.report.waiting(reason)
             return
@@ -174,10 +174,10 @@ class ContinuousVerification:
                 compared = compare_changes(m, since, self._also(), barrier)
         except GivenUp:
             return
-        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, RefusedError):
-            if self._overtaken():
-                return
-            raise
+        except (psycopg.Error, SwapError):  # what another command drops may be missed anywhere
+            if m.conn.closed or not self._overtaken():
+                raise
+            return
         self.summary.comparisons += 1
         self.summary.keys += compared.compared
         self.metrics.keys.inc(compared.compared)
