@@ -1,5 +1,5 @@
 PYTHON ?= python3
-# Test processes, each with a server of its own, one more than processors as tests wait for locks and time: `make test WORKERS=0` runs in one process, for a debugger.
+# Test processes, each with a server of its own: one more than processors, as tests wait for locks and for time. WORKERS=0: in one process, for a debugger.
 WORKERS ?= 3
 PYTEST_ARGS ?=
 IMAGE_ARGS ?=
