@@ -144,12 +144,13 @@ def test_production_is_no_clone(operator: MakeOperator, cli: Cli) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_whatever_ends_it_the_clone_is_removed(
-    operator: MakeOperator, cli: Cli, databases: Databases, how: signal.Signals
+    operator: MakeOperator, cli: Cli, databases: Databases, tmp_path: Path, how: signal.Signals
 ) -> None:
     op = operator(settings="\n")
     before = databases()
     running = cli.start(
-        "rehearse", "--clone", "template", "--clone-dsn", op.db.superuser, "--json", config=op.config, dsn=op.db.owner
+        "rehearse", "--clone", "template", "--clone-dsn", op.db.superuser, "--json", config=op.config, dsn=op.db.owner,
+        env={"TMPDIR": str(tmp_path)},  # the directory of its configuration stays after a SIGKILL
     )  # fmt: skip
     running.wait_line(r"\$ swap doctor")
     assert len(databases() - before) == 1
