@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from swap.core.files import write_private
 from swap.core.printable import json_safe, printable, printable_document
 from verify.report import Report
 
@@ -22,17 +21,9 @@ def write_evidence(report: Report, path: Path) -> tuple[Path, Path]:
     file has the other suffix. Their owner alone can read them. Returns the JSON and the Markdown. Raises OSError."""
     data, text = evidence_files(path)
     document = json.dumps(printable_document(report.evidence()), indent=2, ensure_ascii=False)
-    _write(data, json_safe(document) + "\n")
-    _write(text, printable(markdown(report)))
+    write_private(data, json_safe(document) + "\n")
+    write_private(text, printable(markdown(report)))
     return data, text
-
-
-def _write(path: Path, text: str) -> None:
-    """For its owner alone: keys and names of the tables are in it. An existing file's mode is changed, a device's is not."""
-    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            os.fchmod(file.fileno(), 0o600)
-        file.write(text)
 
 
 def markdown(r: Report) -> str:

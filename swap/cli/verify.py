@@ -15,7 +15,7 @@ from swap.cli.terminal import print_checks, print_table
 from swap.core.blockers import reporting_all_waits
 from swap.core.connection import Database
 from swap.core.errors import DifferenceError, ExitCode, PhaseError, SwapError, UsageError
-from swap.core.files import check_writable
+from swap.core.files import refuse_unwritable
 from swap.core.sql_text import Query
 from swap.plan.direction import Direction
 from swap.state.journal import Phase, Run
@@ -46,7 +46,7 @@ def work(
     if metrics_bind is not None and metrics_port is None:
         raise UsageError("--metrics-bind says where --metrics-port listens.", hint="Add --metrics-port PORT.")
     if report is not None:
-        _refuse_report(report)
+        refuse_unwritable(lambda: evidence_files(report))
     reader = Database.from_options(on, "verify") if on is not None else None
     if watch is not None:
         if repair:
@@ -129,18 +129,6 @@ def _repair(s: Session, run: Run, result: Report, *, dry_run: bool) -> dict[str,
     found += [(r.update, f"the other side of {r.pair.label} follows the one that leads") for r in reference_repairs(m, result)]
     statements = [{"sql": text.as_string(s.journal.conn).strip() + ";", "why": reason} for text, reason in found]
     return {"repaired": 0, "references_repaired": 0, "statements": statements}
-
-
-def _refuse_report(path: Path) -> None:
-    """Raises UsageError before the verification where its report could not be written after it."""
-    try:
-        for file in evidence_files(path):
-            check_writable(file)
-    except (OSError, ValueError) as e:
-        why = f"{e.strerror}: {e.filename}" if isinstance(e, OSError) else "the name is empty"
-        raise UsageError(
-            f"The report could not be written: {why}.", hint="Name a file that can be written with --report."
-        ) from None
 
 
 def _write(result: Report, path: Path) -> None:

@@ -6,7 +6,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from swap.core.errors import UsageError
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:
@@ -44,6 +47,27 @@ def check_writable(path: Path) -> None:
         writable = os.access(path, os.W_OK)
     if not writable:
         raise _error(errno.EACCES, path)
+
+
+def refuse_unwritable(files: Callable[[], Iterable[Path]]) -> None:
+    """Raises UsageError before the work where its report could not be written after it. `files`: its files; it may raise ValueError
+    for a path without a name."""
+    try:
+        for file in files():
+            check_writable(file)
+    except (OSError, ValueError) as e:
+        why = f"{e.strerror}: {e.filename}" if isinstance(e, OSError) else "the name is empty"
+        raise UsageError(
+            f"The report could not be written: {why}.", hint="Name a file that can be written with --report."
+        ) from None
+
+
+def write_private(path: Path, text: str) -> None:
+    """For its owner alone: keys, names and errors may be in it. An existing file's mode is changed, a device's is not."""
+    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            os.fchmod(file.fileno(), 0o600)
+        file.write(text)
 
 
 def _error(number: int, path: Path, why: str = "") -> OSError:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 from collections.abc import Mapping
 from importlib import resources
 from importlib.util import find_spec
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from swap.core.errors import UsageError
-from swap.core.files import check_writable
+from swap.core.files import refuse_unwritable, write_private
 from swap.core.printable import json_safe, printable, printable_document
 from swap.rehearse.markdown import markdown
 from swap.rehearse.words import WORDS
@@ -33,14 +31,7 @@ def refuse_report(path: Path) -> None:
             f"The report needs {' and '.join(missing)}, which are not installed.",
             hint="pip install 'pg-uuid-swap[report]' installs them; then run the command again.",
         )
-    try:
-        for file in report_files(path):
-            check_writable(file)
-    except (OSError, ValueError) as e:
-        why = f"{e.strerror}: {e.filename}" if isinstance(e, OSError) else "the name is empty"
-        raise UsageError(
-            f"The report could not be written: {why}.", hint="Name a file that can be written with --report."
-        ) from None
+    refuse_unwritable(lambda: report_files(path))
 
 
 def write_report(document: Mapping[str, Any], path: Path) -> tuple[Path, Path, Path]:
@@ -50,7 +41,7 @@ def write_report(document: Mapping[str, Any], path: Path) -> tuple[Path, Path, P
     data = json_safe(json.dumps(shown, indent=2, ensure_ascii=False, default=str)) + "\n"
     try:
         for file, text in zip(files, (html(shown), data, printable(markdown(shown))), strict=True):
-            _write(file, text)
+            write_private(file, text)
     except OSError as e:
         raise UsageError(
             f"The report was not written: {e.strerror}: {e.filename}.", hint="Name a file that can be written with --report."
@@ -69,10 +60,3 @@ def html(document: Mapping[str, Any]) -> str:
     text = resources.files("swap.rehearse").joinpath("report.html.j2").read_text(encoding="utf-8")
     css = resources.files("swap.rehearse").joinpath("report.css").read_text(encoding="utf-8")
     return environment.from_string(text).render(r=document, css=css, plots=all_plots(document))
-
-
-def _write(path: Path, text: str) -> None:
-    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            os.fchmod(file.fileno(), 0o600)
-        file.write(text)
