@@ -79,7 +79,7 @@ def _put_back(migration: Migration, tables: set[TableName]) -> None:
         conn.execute(script(again))
         if any(plan.swapped_table(t) for t in tables):
             journal.mark_step(run.id, MISSED)
-        journal.update_run(run.id, verified=None)
+        journal.unverify(run.id)
         journal.event(run.id, "capture", f"put back on {', '.join(map(str, sorted(tables)))}")
         _record_own(migration)
 

@@ -1,5 +1,9 @@
 """`verify --watch`: compares the changed keys every few seconds, and everything on a schedule.
 
+The first full pass is made at once. From then on it rolls: the oldest range is compared whenever it is due, so that every range is
+compared once in `full_every_s`, and the load is spread over that time. When the last one is, references and structure follow, and
+that is the next full pass. One that is cut off goes on where it was (verify.kept_ranges), by this command or another one.
+
 A clean full pass opens the gate of a cutover. Clean comparisons of changed keys after it keep it open: they move the watermark
 from which the cutover compares once more. A difference among the changed keys closes the gate at once, by a verification of its
 own in the journal. The gate stays closed until a full pass is clean again (invariant 7).
@@ -12,8 +16,9 @@ ends.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,7 +34,7 @@ from swap.sync.logical.barrier import GivenUp, delivered
 from verify.change_comparison import NO_KEYS, ChangeComparison, KeySets, compare_changes, united
 from verify.record import tool_version, write_report
 from verify.report import CheckResult, Report, RowDifference, TableResult
-from verify.run import verify
+from verify.run import verify_share
 from verify.settings import MAX_DIFFERENCES, VerificationSettings
 
 if TYPE_CHECKING:
@@ -76,6 +81,8 @@ class ContinuousVerification:
     _direction: str = ""
     _clean: bool = False
     _full_pass_at: float = 0.0
+    _planned: Counter[str] = field(default_factory=Counter)  # ranges of each table, in the last full pass
+    _rolled: int = 0  # ranges that were due since then
     _known: dict[RowKey, RowDifference] = field(default_factory=dict)
     _again: KeySets = field(default_factory=dict)  # rows that referred to a pending row when they were compared
     _other_differences: int = 0
@@ -99,6 +106,7 @@ class ContinuousVerification:
                 self._full_pass()
             else:
                 self._compare_changes(self._compared_to)
+                self._roll()
             self.m.stop.wait(self.settings.every_s)
         self.summary.differences = len(self._known) + self._other_differences
         return self.summary
@@ -110,11 +118,20 @@ class ContinuousVerification:
         if age_s is not None:
             self.metrics.clean(age_s)
 
-    def _full_pass(self) -> None:
-        m, reason = self.m, self._reason_to_give_up()
+    def _roll(self) -> None:
+        """Compare the ranges that are due since the last full pass; small tables have none before the next one."""
+        share = 1.0 - (self._full_pass_at - time.monotonic()) / self.settings.full_every_s
+        due = sum(int(share * planned) for planned in self._planned.values())
+        if self._clean and 0.0 < share < 1.0 and due > self._rolled:
+            self._rolled = due
+            self._full_pass(share)
+
+    def _full_pass(self, share: float = 1.0) -> None:
+        """Everything that is left of a full pass, or as much of it as is due."""
+        m, reason, report = self.m, self._reason_to_give_up(), None
         if not reason:
             try:
-                report = verify(m, self.settings.full_pass, self._reason_to_give_up)
+                report = verify_share(m, replace(self.settings.full_pass, share=share), self._reason_to_give_up)
             except GivenUp as e:
                 reason = str(e)
             except (psycopg.Error, SwapError):
@@ -125,6 +142,9 @@ class ContinuousVerification:
             m.report.waiting(reason)
             return
         m.report.waiting("")
+        if report is None:
+            return
+        self._planned, self._rolled = Counter(r.table for r in report.ranges), 0
         self._full_pass_at = time.monotonic() + self.settings.full_every_s
         self._clean = report.verdict == "identical"
         self._compared_to = Snapshot.parse(report.covered) if report.covered else None

@@ -63,6 +63,17 @@ def key_ranges(cuts: Iterable[int], within: KeyRange = EVERY_KEY) -> tuple[KeyRa
     return tuple(KeyRange(n, *ends) for n, ends in enumerate(pairwise([low, *sorted(inside), high]), 1))
 
 
+def joined(ranges: Sequence[KeyRange]) -> tuple[KeyRange, ...]:
+    """As few ranges as hold the same keys. `ranges`: in order."""
+    out: list[KeyRange] = []
+    for r in ranges:
+        if out and r.low is not None and out[-1].high == r.low:
+            out[-1] = KeyRange(out[-1].number, out[-1].low, r.high)
+        else:
+            out.append(r)
+    return tuple(out)
+
+
 def cover_every_key(ranges: Sequence[KeyRange]) -> bool:
     """Whether the first range is open below, the last is open above, and each begins where the one before ends."""
     ends = [None, *(r.high for r in ranges)]

@@ -22,11 +22,14 @@ from verify.settings import VerificationSettings
 from verify.table_files import table_files
 
 
-def finish(migration: Migration, settings: VerificationSettings, started_at: datetime, found: PartialReport) -> Report:
+def finish(
+    migration: Migration, settings: VerificationSettings, started_at: datetime, found: PartialReport, *, keeps: bool
+) -> Report:
     """Make the report and write it, in a session of its own. Locks the run's row for the length of that transaction.
 
     `run.verified` becomes the watermark up to which every key was compared. The pending keys, which were left out, changed after
-    it, so a cutover compares them together with the keys that changed later.
+    it, so a cutover compares them together with the keys that changed later. `keeps`: the ranges in the journal are this
+    verification's, and go, unless it did not finish.
     """
     with migration.database.session("report") as conn, conn.transaction():
         m = migration.on(conn)
@@ -37,6 +40,8 @@ def finish(migration: Migration, settings: VerificationSettings, started_at: dat
         report = replace(report, id=_write(m, report, found))
         if report.verdict == "identical":
             m.journal.update_run(m.run.id, verified=report.covered)
+        if keeps and report.verdict != "incomplete":
+            m.journal.comparisons.forget(m.run.id)
         m.journal.event(m.run.id, "verified", f"{report.verdict} ({settings.method})")
         return report
 
@@ -54,10 +59,15 @@ def _changed_since(m: Migration, found: PartialReport) -> list[str]:
 
 
 def _report(m: Migration, settings: VerificationSettings, started_at: datetime, found: PartialReport) -> Report:
-    first = found.snapshots[0] if found.snapshots else None
+    snapshots_of = [
+        *found.earlier, *(SnapshotRecord(snapshot=s.text, lsn=s.lsn, watermark=str(s.watermark)) for s in found.snapshots)
+    ]  # fmt: skip
+    first = snapshots_of[0] if snapshots_of else None
     reasons = list(dict.fromkeys(found.unfinished))
-    snapshots = "one snapshot" if len(found.snapshots) == 1 else f"{len(found.snapshots)} snapshots, one after the other"
+    snapshots = "one snapshot" if len(snapshots_of) == 1 else f"{len(snapshots_of)} snapshots, one after the other"
     good = f"{found.ranges_done} of {found.ranges_planned} ranges, every row of both sides, in {snapshots}"
+    if found.resumed and found.began_at:
+        good += f"; {found.resumed} of them before an interruption (it began {found.began_at:%Y-%m-%d %H:%M:%S %Z})"
     coverage = CheckResult("coverage", "failed" if reasons else "ok", "; ".join(reasons) or good)
     checks = (coverage, *found.checks)
     return Report(
@@ -65,20 +75,21 @@ def _report(m: Migration, settings: VerificationSettings, started_at: datetime, 
         verdict=verdict(reasons, found.tables, checks),
         method=settings.method,
         direction=m.direction,
-        snapshot=first.text if first else None,
-        covered=str(first.watermark) if first else None,
-        lsn=first.lsn if first else None,
-        started_at=started_at,
+        snapshot=first.snapshot if first else None,
+        covered=found.covered or (first.watermark if first else None),
+        lsn=first.lsn or None if first else None,
+        started_at=found.began_at or started_at,
         finished_at=datetime.now(UTC),
         fingerprint=found.fingerprint,
         server_version=m.conn.info.server_version,
         tables=tuple(found.tables),
         findings=tuple(found.differences[: settings.limit]),
         checks=checks,
-        snapshots=tuple(SnapshotRecord(snapshot=s.text, lsn=s.lsn, watermark=str(s.watermark)) for s in found.snapshots),
+        snapshots=tuple(snapshots_of),
         ranges=_ranges(found),
         tool_version=tool_version(),
         plan_fingerprint=m.plan.fingerprint,
+        resumed=found.resumed,
         files=tuple(FileRecord(str(t), f.oid, f.filenode) for t, f in sorted(found.table_files.items())),
     )
 

@@ -116,7 +116,8 @@ class Report:
     """The whole verification. `id`: its row in the journal. `snapshot`: the first of its snapshots (the text of
     pg_snapshot), taken at WAL position `lsn`. `covered`: every key was compared up to these changes (the watermark in the
     first snapshot, the oldest one; pending keys changed later). `findings`: the rows that differ. `plan_fingerprint`: the
-    fingerprint of the plan that the run follows. `files`: of the tables that were compared; an exchange asks for the same ones."""
+    fingerprint of the plan that the run follows. `files`: of the tables that were compared; an exchange asks for the same ones.
+    `resumed`: how many ranges a verification that was interrupted had compared; `started_at` is when that one began."""
 
     id: int
     verdict: Verdict
@@ -137,6 +138,7 @@ class Report:
     tool_version: str = ""
     plan_fingerprint: str = ""
     files: tuple[FileRecord, ...] = ()
+    resumed: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: the document of `swap verify --json`, which the journal keeps too."""

@@ -32,11 +32,13 @@ from verify import checks as named
 from verify.capture import captured_tables
 from verify.compat import compat_differences
 from verify.context import ComparisonContext
+from verify.kept_ranges import KeptRanges, conditions_of
 from verify.mapping import key_columns, violations
 from verify.meaning import changed_meanings
 from verify.orphans import Orphans, count_orphans, no_orphans, own_references
 from verify.partial_report import PartialReport
-from verify.record import finish
+from verify.pressure import Pressure
+from verify.record import finish, tool_version
 from verify.reference_rows import ReferenceRowComparison
 from verify.references import reference_pairs
 from verify.report import CheckResult, Report
@@ -58,13 +60,21 @@ FOLLOW_UP_UNFINISHED = (
 
 def verify(migration: Migration, settings: VerificationSettings, give_up: GiveUp = no_reason) -> Report:
     """Compare both sides, the references and the objects that keep them equal, and write the result to the journal. Opens
-    sessions of its own.
+    sessions of its own. Goes on behind what an interrupted verification has compared, where that still counts (verify.kept_ranges).
 
     Calls `give_up` again and again; a reason ends the verification with GivenUp, and nothing is journalled. Raises
     UnreachableError if the server cannot be reached at the beginning or when the result is written, and UsageError or
     RefusedError if the `standby` is none of this server. Any other failure is a reason in an `incomplete` report, except that of
     logical capture: it raises what `DelegatedBarrier.wait_delivered` raises.
     """
+    report = verify_share(migration, replace(settings, share=1.0), give_up)
+    assert report is not None
+    return report
+
+
+def verify_share(migration: Migration, settings: VerificationSettings, give_up: GiveUp = no_reason) -> Report | None:
+    """The same; of each table up to `settings.share` of its ranges. None while ranges are left for another time, and nothing differs: the
+    journal keeps those that were compared."""
     started_at, found = datetime.now(UTC), PartialReport()
     compared = settings.standby or migration.database
     with (
@@ -74,21 +84,32 @@ def verify(migration: Migration, settings: VerificationSettings, give_up: GiveUp
     ):
         if settings.standby is not None:
             check_standby(conn, holder)
-        try:
-            with Workers(compared, max(1, settings.jobs), give_up) as workers:  # they connect while the catalog is read
-                _Verification(migration.on(conn), settings, give_up, found).run(queue, holder, workers)
-        except psycopg.Error as e:
-            found.unfinished.append(f"the session was lost or refused: {first_line(e)}")
-        # The session `queue` keeps the queue's entries until the result is journalled.
-        return finish(migration, settings, started_at, found)
+        m = migration.on(conn)
+        with m.locks.verifying() as alone:
+            one = _Verification(m, settings, give_up, found, alone=alone)
+            try:
+                with Workers(compared, max(1, settings.jobs), give_up) as workers:  # they connect while the catalog is read
+                    one.run(queue, holder, workers)
+            except psycopg.Error as e:
+                found.unfinished.append(f"the session was lost or refused: {first_line(e)}")
+            if one.partly and not found.unfinished and not found.differences:
+                return None
+            # The session `queue` keeps the queue's entries until the result is journalled.
+            if not one.partly or found.unfinished:
+                return finish(migration, settings, started_at, found, keeps=alone)
+    return verify(migration, settings, give_up)  # a row differs: everything else is compared at once
 
 
 class _Verification:
-    """One verification. `m`: on the session that reads the catalog as it is now."""
+    """One verification. `m`: on the session that reads the catalog as it is now. `alone`: what it compares may be kept in the journal.
+    `partly`: ranges are left for another time."""
 
-    def __init__(self, m: Migration, settings: VerificationSettings, give_up: GiveUp, found: PartialReport) -> None:
-        self.m, self.settings, self.give_up, self.found = m, settings, give_up, found
+    def __init__(
+        self, m: Migration, settings: VerificationSettings, give_up: GiveUp, found: PartialReport, *, alone: bool
+    ) -> None:
+        self.m, self.settings, self.give_up, self.found, self.alone = m, settings, give_up, found, alone
         self.mappings = m.mappings
+        self.partly = False
 
     def run(self, queue: Connection, holder: Connection, workers: Workers) -> None:
         """`queue` keeps the queue's entries, `holder` exports the snapshots."""
@@ -105,6 +126,7 @@ class _Verification:
         more = [*changed_meanings(m.conn, m.plan, m.direction), *self._unlike(tables)]
         self._check_catalog(structure_check([*structures.values()], more), tables, finished=finished)
         pin_change_tables(queue, m.plan)
+        kept = self._kept(queue, holder, tables)
         if self.settings.standby is not None:
             late = await_replay(m, holder, self.give_up)
             if late and late == self.give_up():
@@ -113,10 +135,19 @@ class _Verification:
                 found.unfinished.append(late)
                 return
         with delivered(m.database, m.run, self.give_up) as barrier:
-            snapshots = self._compare(m.on(holder), workers, barrier, tables, structures)
+            snapshots = self._compare(m.on(holder), workers, barrier, tables, structures, kept)
         if workers.given_up:
             raise GivenUp(workers.given_up)
         found.unfinished += [reason for reason in (snapshots.why_lost(), why_unpinned(queue)) if reason]
+
+    def _kept(self, queue: Connection, holder: Connection, tables: Tables) -> KeptRanges:
+        """What an interrupted verification has compared; after the queue's entries are held."""
+        settings = self.settings
+        standby = f"{holder.info.host}:{holder.info.port}" if settings.standby else None
+        more = {"method": settings.method, "tool": tool_version(), "standby": standby}
+        kept = KeptRanges(self.m, queue, self.alone, conditions_of(self.m, self.found.fingerprint, tables, **more))
+        kept.take_up(afresh=settings.afresh)
+        return kept
 
     def _unlike(self, tables: Tables) -> list[str]:
         """What the tables that swap made have other than their sources. Before the build is complete they have less."""
@@ -130,24 +161,35 @@ class _Verification:
         return out
 
     def _compare(
-        self, holder: Migration, workers: Workers, barrier: Barrier | None, tables: Tables, structures: dict[int, Structure]
-    ) -> SnapshotSeries:
+        self, holder: Migration, workers: Workers, barrier: Barrier | None, tables: Tables, structures: dict[int, Structure],
+        kept: KeptRanges,
+    ) -> SnapshotSeries:  # fmt: skip
         """Compare everything in the snapshots that it returns."""
         snapshots = SnapshotSeries(holder, workers, self.settings.snapshot_max_s, barrier)
         self.found.snapshots = snapshots.taken
         context = ComparisonContext(
-            settings=self.settings, workers=workers, snapshots=snapshots, found=self.found, report=self.m.report
+            settings=self.settings, workers=workers, snapshots=snapshots, found=self.found, report=self.m.report, kept=kept
         )  # fmt: skip
         reason = snapshots.renew().unusable
         self._check_mapping(workers, tables)  # first: with a uuid of two rows no row that refers to it can be compared
         if reason:
             self.found.unfinished.append(reason)
         else:
+            kept.begin(snapshots.current)
+            if kept.keeps and workers.jobs > 1:
+                workers.adapt = Pressure(self.m, workers.jobs).allowed
             self._compare_rows(context, tables, structures)
+        self._say_what_counts(kept)
+        if self.partly:
+            return snapshots
         self._check_compat(workers)
         self._compare_references(context, tables)
         self.found.unfinished += workers.unfinished
         return snapshots
+
+    def _say_what_counts(self, kept: KeptRanges) -> None:
+        found = self.found
+        found.earlier, found.resumed, found.began_at, found.covered = kept.earlier, kept.resumed, kept.began_at, kept.covered
 
     def _compare_rows(self, context: ComparisonContext, tables: Tables, structures: dict[int, Structure]) -> None:
         """Compare every swapped table whose two sides have the same columns."""
@@ -161,6 +203,7 @@ class _Verification:
                 continue
             rows = RowComparison(context, d, tables[d.origin], tables[d.target])
             rows.run()
+            self.partly |= rows.partly
             empty += [f"{d.origin} and {d.target} are both empty: there was nothing to compare"] if rows.empty else []
         if empty:
             self.found.checks.append(CheckResult("rows", "warning", "; ".join(empty)))

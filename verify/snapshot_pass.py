@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
@@ -31,14 +31,16 @@ from verify.changed_keys import compare_keys
 from verify.checksum import HeapBlocks, HeapPart, RangeDigest, digest_range
 from verify.context import ComparisonContext
 from verify.exact import RangeResult, SurplusKey, compare_range, find_surplus_keys
+from verify.kept_ranges import KeptPart
 from verify.pending_references import can_wait, refer_to_pending
-from verify.ranges import MAX_SHARED_RANGES, KeyRange, bigints, cut_points, hash_cuts, key_ranges, wanted_ranges
+from verify.ranges import MAX_SHARED_RANGES, KeyRange, bigints, cut_points, hash_cuts, joined, key_ranges, wanted_ranges
 from verify.report import Method, RangeRecord, RowDifference
 from verify.snapshots import ExportedSnapshot
 from verify.workers import Task, never
 
 T = TypeVar("T")
 KEYS_PER_TASK = 1_000
+INDEX_FIRST = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on"
 HEAP_ONLY = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off"
 
 
@@ -55,13 +57,15 @@ class Counts:
 @dataclass(frozen=True)
 class PassSettings:
     """The settings that all passes of one comparison share. `indexed`: an index can read ranges of the key on both sides.
-    `planned`: the number of ranges. `progress` takes the number of rows of each range or part that is done."""
+    `planned`: the number of ranges. `progress` takes the number of rows of each range or part that is done. `kept`: takes each range
+    whose sides are equal."""
 
     context: ComparisonContext
     mapping: TableMapping
     heaps: HeapBlocks
     indexed: bool
     progress: Callable[[int], None]
+    kept: KeptPart
     planned: int = 0
 
     def parts(self) -> list[HeapPart | None]:
@@ -87,21 +91,47 @@ class SnapshotPass:
         self.digests: list[RangeDigest] = []
         self.pending = 0
         self.over_limit = False
+        self.kept_numbers: set[int] = set()
 
-    def run(self, ranges: tuple[KeyRange, ...], low: int | None, until: Callable[[], bool], counts_of_all: Counts | None) -> int:
+    def run(self, ranges: tuple[KeyRange, ...], until: Callable[[], bool], counts_of_all: Counts | None) -> int:
         """Compare `ranges` in order until `until` is true. Returns how many were compared.
 
-        `low`: the end of the pass before, where the count begins. `counts_of_all`: the counts to use if `ranges` are all the
-        ranges and all of them are compared."""
+        `counts_of_all`: the counts to use if `ranges` are all the ranges and all of them are compared."""
         done = self._exact(ranges, until) if self.method == "exact" else self._checksum(ranges, until)
         if done:
-            whole = KeyRange(0, low, ranges[done - 1].high if done < len(ranges) else None)
+            whole = joined(ranges[:done])
             counts = counts_of_all if done == len(ranges) and counts_of_all else self.count(whole)
-            self.pending = len(whole.of(self.pending_keys))
-            if counts is not None:
-                self._check_counts(whole, counts)
+            self.pending = sum(len(r.of(self.pending_keys)) for r in whole)
+            counted = counts is not None and self._check_counts(whole, counts)
             self._name_differences()
+            if counted and not self.total:
+                self._keep_all(ranges[:done])
         return done
+
+    def _keep_all(self, ranges: tuple[KeyRange, ...]) -> None:
+        """The pass is over, and no row of it differs: keep what was not kept range by range, and that the rows were counted."""
+        numbers = {r.number for r in ranges}
+        mine = [x for x in self.found.range_records if x.table == self.name and x.number in numbers]
+        for record in mine:
+            if record.number not in self.kept_numbers:
+                self._keep(record)
+        self.settings.kept.mark_counted(ranges)
+
+    def _keep(self, record: RangeRecord) -> None:
+        pending = len(KeyRange(record.number, record.low, record.high).of(self.pending_keys))
+        self.settings.kept.finish(record, self.snapshot, pending)
+        self.kept_numbers.add(record.number)
+
+    def recount(self, ranges: Sequence[KeyRange]) -> bool:
+        """Whether an index returns every row of ranges that were compared in an earlier snapshot, and no key is there twice: what their
+        own count would have shown. False, too, when that did not finish."""
+        whole = joined(ranges)
+        if not whole:
+            return True
+        tasks = [Task(f"counting {t} again", partial(count_both, table=t, key=k, parts=whole)) for t, k in self._sides()]
+        counts = self.workers.run(tasks)
+        twice = self._surplus_keys(whole) if self.method == "exact" else []
+        return not twice and all(c is not None and c[0] == c[1] for c in counts) and not self.workers.unfinished
 
     def ranges(self, within: KeyRange, rows: int, method: Method) -> tuple[KeyRange, ...]:
         """Divide `within`, where about `rows` rows are expected, into ranges that `method` compares one by one."""
@@ -115,15 +145,19 @@ class SnapshotPass:
         (cuts,) = self.workers.run([Task("choosing ranges", work)])
         return key_ranges(cuts or (), within)
 
-    def count(self, r: KeyRange) -> Counts | None:
-        """Count the rows of both sides with a key in `r`, by the heap. None, with a reason, if that did not finish."""
+    def _sides(self) -> tuple[tuple[TableName, sql.Composable], ...]:
+        """Both tables, with the numbers of their keys."""
         d = self.mapping
-        sides = (
+        return (
             (d.origin, row_keys.number(d, row_keys.origin_columns(d, "s"))),
             (d.target, row_keys.number(d, row_keys.target_columns(d, "s"))),
         )
-        pending = r.of(self.pending_keys)
-        tasks = [Task(f"counting {t}", partial(count_rows, table=t, key=k, r=r)) for t, k in sides]
+
+    def count(self, parts: Sequence[KeyRange]) -> Counts | None:
+        """Count the rows of both sides with a key in one of `parts`, by the heap. None, with a reason, if that did not finish."""
+        sides = self._sides()
+        pending = [key for r in parts for key in r.of(self.pending_keys)]
+        tasks = [Task(f"counting {t}", partial(count_rows, table=t, key=k, parts=parts)) for t, k in sides]
         if pending:
             work = partial(count_keys, keys=bigints(pending))
             tasks += [Task(f"counting pending rows of {t}", partial(work, table=t, key=k)) for t, k in sides]
@@ -136,27 +170,39 @@ class SnapshotPass:
         return Counts(origin=origin, target=target, origin_pending=origin_pending, target_pending=target_pending)
 
     def _exact(self, ranges: tuple[KeyRange, ...], until: Callable[[], bool]) -> int:
-        done = self._join(ranges, until, self.settings.progress)
+        def finished(r: RangeResult) -> None:
+            self.settings.progress(r.origin_rows)
+            if not (r.missing or r.extra or r.different):
+                self._keep(self._joined_record(r))
+
+        done = self._join(ranges, until, finished)
         for r in done:
             self.seen.update(origin=r.origin_rows, target=r.target_rows)
-            self.found.range_records.append(
-                RangeRecord(
-                    table=self.name, number=r.range.number, low=r.range.low, high=r.range.high, snapshot=self.number,
-                    origin_rows=r.origin_rows, target_rows=r.target_rows, origin_digest=None, target_digest=None,
-                )
-            )  # fmt: skip
+            self.found.range_records.append(self._joined_record(r))
         return len(done)
+
+    def _joined_record(self, r: RangeResult) -> RangeRecord:
+        return RangeRecord(
+            table=self.name, number=r.range.number, low=r.range.low, high=r.range.high, snapshot=self.number,
+            origin_rows=r.origin_rows, target_rows=r.target_rows, origin_digest=None, target_digest=None,
+        )  # fmt: skip
+
+    def _digest_record(self, x: RangeDigest) -> RangeRecord:
+        return RangeRecord(
+            table=self.name, number=x.range.number, low=x.range.low, high=x.range.high, snapshot=self.number,
+            origin_rows=x.origin.rows, target_rows=x.target.rows, origin_digest=x.origin.digest, target_digest=x.target.digest,
+        )  # fmt: skip
 
     def _join(
         self,
         ranges: tuple[KeyRange, ...],
         until: Callable[[], bool] = never,
-        progress: Callable[[int], None] = lambda _: None,
+        finished: Callable[[RangeResult], None] = lambda _: None,
     ) -> list[RangeResult]:
         """Compare the ranges row by row, and keep the keys that differ and their number."""
         work = partial(compare_range, mapping=self.mapping, pending=self.pending_keys, limit=self.limit)
         tasks = [Task(f"range {r.number} of {self.name}", partial(work, r=r)) for r in ranges]
-        done = unbroken(self.workers.run(tasks, lambda r: progress(r.origin_rows), until))
+        done = unbroken(self.workers.run(tasks, finished, until))
         for r in done:
             self.total.update(missing=r.missing, extra=r.extra, different=r.different)
             self.keys.update(r.keys)
@@ -167,21 +213,23 @@ class SnapshotPass:
         work = partial(digest_range, mapping=self.mapping, pending=self.pending_keys)
         parts = self.settings.parts()
         tasks = [Task(f"range {r.number} of {self.name}", partial(work, r=r, part=p)) for r in ranges for p in parts]
-        progress = self.settings.progress
-        results = unbroken(self.workers.run(tasks, lambda x: progress(x.origin.rows), until, at_least=len(parts)))
+        found: dict[int, list[RangeDigest]] = {}
+
+        def finished(x: RangeDigest) -> None:
+            self.settings.progress(x.origin.rows)
+            found.setdefault(x.range.number, []).append(x)
+            whole = found[x.range.number]
+            if len(whole) == len(parts) and (digest := reduce(add, whole)).equal:
+                self._keep(self._digest_record(digest))
+
+        results = unbroken(self.workers.run(tasks, finished, until, at_least=len(parts)))
         done = len(results) // len(parts)
         digests = [reduce(add, results[n * len(parts) : (n + 1) * len(parts)]) for n in range(done)]
         self.digests += digests
         self.found.digests += [(self.mapping, x) for x in digests]
         for x in digests:
             self.seen.update(origin=x.origin.rows, target=x.target.rows)
-            self.found.range_records.append(
-                RangeRecord(
-                    table=self.name, number=x.range.number, low=x.range.low, high=x.range.high, snapshot=self.number,
-                    origin_rows=x.origin.rows, target_rows=x.target.rows,
-                    origin_digest=x.origin.digest, target_digest=x.target.digest,
-                )
-            )  # fmt: skip
+            self.found.range_records.append(self._digest_record(x))
         for x in digests:
             if not x.equal:
                 self._join_unequal(x)
@@ -194,19 +242,20 @@ class SnapshotPass:
         joined = self._join(ranges)
         if len(joined) != len(ranges):
             self.found.unfinished.append(f"the digests of range {x.range.number} differ, and its rows were not compared")
-        elif not self._surplus_keys(x.range) and not any(r.keys for r in joined):
+        elif not self._surplus_keys((x.range,)) and not any(r.keys for r in joined):
             self.found.unfinished.append(f"the digests of range {x.range.number} differ, and none of its rows does")
 
-    def _surplus_keys(self, r: KeyRange) -> list[SurplusKey]:
+    def _surplus_keys(self, parts: Sequence[KeyRange]) -> list[SurplusKey]:
         """Find the keys that are there too often, and count them as extra (on the maintained side) or missing."""
-        work = partial(find_surplus_keys, mapping=self.mapping, r=r, pending=self.pending_keys, limit=self.limit)
-        (found,) = self.workers.run([Task("looking for keys that are there twice", work)])
-        for surplus in found or ():
+        work = partial(find_surplus_keys, mapping=self.mapping, pending=self.pending_keys, limit=self.limit)
+        results = self.workers.run([Task("looking for keys that are there twice", partial(work, r=r)) for r in parts])
+        found = [surplus for result in results for surplus in result or ()]
+        for surplus in found:
             self.total["extra" if surplus.target else "missing"] += surplus.rows
             self.keys.add(surplus.key)
-        return found or []
+        return found
 
-    def _check_counts(self, whole: KeyRange, counts: Counts) -> None:
+    def _check_counts(self, whole: Sequence[KeyRange], counts: Counts) -> bool:
         """The rows seen in the ranges, plus the rows of pending keys, are all rows of `whole`."""
         pending = {"origin": counts.origin_pending, "target": counts.target_pending}
         total = {"origin": counts.origin, "target": counts.target}
@@ -222,6 +271,7 @@ class SnapshotPass:
                 f"the ranges of {self.name} held {seen['origin']} and {seen['target']} rows,"
                 f" the tables hold {total['origin']} and {total['target']}"
             )
+        return seen == total
 
     def _name_differences(self) -> None:
         """List the rows that differ with their columns, up to the limit, in the same snapshot."""
@@ -258,12 +308,21 @@ def unbroken(results: list[T | None]) -> list[T]:
     return [r for r in itertools.takewhile(lambda r: r is not None, results) if r is not None]
 
 
-def count_rows(conn: Connection, table: TableName, key: sql.Composable, r: KeyRange) -> int:
-    """Count the rows whose key's number `key` is in `r`, by the heap: an index that lost entries must not vouch for itself."""
+def count_rows(conn: Connection, table: TableName, key: sql.Composable, parts: Sequence[KeyRange]) -> int:
+    """Count the rows whose key's number `key` is in one of `parts`, by the heap: an index that lost entries must not vouch for itself."""
     conn.execute(HEAP_ONLY)
-    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {}").format(table.sql, r.where(key))
+    where = sql.SQL(" OR ").join(sql.SQL("({})").format(r.where(key)) for r in parts)
+    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {}").format(table.sql, where)
     (count,) = fetch_values(conn, query)
     return int(count)
+
+
+def count_both(conn: Connection, table: TableName, key: sql.Composable, parts: Sequence[KeyRange]) -> tuple[int, int]:
+    """Count the rows by the heap, and by an index where one serves."""
+    by_heap = count_rows(conn, table, key, parts)
+    conn.execute(INDEX_FIRST)
+    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {}")
+    return by_heap, sum(int(n) for r in parts for n in fetch_values(conn, query.format(table.sql, r.where(key))))
 
 
 def count_keys(conn: Connection, table: TableName, key: sql.Composable, keys: sql.Composable) -> int:

@@ -56,7 +56,8 @@ def no_reason() -> str:
 class Workers:
     """The sessions. After the first failure no further task starts: `unfinished` says why, and results stay None.
 
-    `run` asks `give_up` again and again. A reason ends the work at once, and `given_up` keeps it.
+    `run` asks `give_up` again and again. A reason ends the work at once, and `given_up` keeps it. It asks `adapt` too, if there is one,
+    how many sessions may work from now on.
     """
 
     def __init__(self, database: Database, jobs: int, give_up: GiveUp = no_reason) -> None:
@@ -64,7 +65,9 @@ class Workers:
         self.unfinished: list[str] = []
         self.given_up = ""
         self._set_snapshot: sql.Composed | None = None
+        self.adapt: Callable[[int], int] | None = None
         self._ask = give_up
+        self._allowed, self._busy, self._turn = jobs, 0, threading.Condition()
         self._stop = threading.Event()
         self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._all: list[Connection] = []
@@ -125,11 +128,18 @@ class Workers:
                 if result is not None:
                     done(result)
             reason = "" if self._stop.is_set() else self._ask()
+            if self.adapt is not None and waiting:
+                self._allow(self.adapt(self._allowed))
             if reason:
                 self.given_up = reason
                 self._give_up(reason)
                 self._cancel()
         return [self._result(future) for future in futures]
+
+    def _allow(self, number: int) -> None:
+        with self._turn:
+            self._allowed = number
+            self._turn.notify_all()
 
     def _result(self, future: Future[T]) -> T | None:
         try:
@@ -142,10 +152,22 @@ class Workers:
 
     def _give_up(self, reason: str) -> None:
         self._stop.set()
+        self._allow(self.jobs)
         if reason and reason not in self.unfinished:
             self.unfinished.append(reason)
 
     def _one(self, task: Task[T], until: Callable[[], bool]) -> T:
+        with self._turn:
+            self._turn.wait_for(lambda: self._busy < self._allowed or self._stop.is_set())
+            self._busy += 1
+        try:
+            return self._in_turn(task, until)
+        finally:
+            with self._turn:
+                self._busy -= 1
+                self._turn.notify_all()
+
+    def _in_turn(self, task: Task[T], until: Callable[[], bool]) -> T:
         if self._stop.is_set():
             raise _UnfinishedError("")
         if until():

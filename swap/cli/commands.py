@@ -154,6 +154,7 @@ def verify(
     metrics_port: Annotated[int | None, typer.Option("--metrics-port", min=0, max=65535, help="With --watch: metrics for Prometheus.")] = None,
     metrics_bind: Annotated[str | None, typer.Option("--metrics-bind", metavar="ADDRESS", help="Where --metrics-port listens. Else 127.0.0.1: this machine only.")] = None,
     on: Annotated[str | None, typer.Option("--on", metavar="DSN", help="Compare on this physical standby: the primary does no scan.")] = None,
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Compare everything, even what an interrupted verification has compared.")] = False,
     against_dsn: Annotated[str | None, typer.Option("--against", metavar="DSN", help="Compare with the same tables of another database, by digests.")] = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
@@ -162,7 +163,7 @@ def verify(
 
     return work(
         dsn, config, method=method.value, jobs=jobs, repair=repair, dry_run=dry_run, report=report, watch=watch,
-        metrics_port=metrics_port, metrics_bind=metrics_bind, on=on, against_dsn=against_dsn, as_json=as_json,
+        metrics_port=metrics_port, metrics_bind=metrics_bind, on=on, no_resume=no_resume, against_dsn=against_dsn, as_json=as_json,
     )  # fmt: skip
 
 

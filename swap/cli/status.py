@@ -35,7 +35,7 @@ NOT_CUT_OVER = {"possible": False, "reason": "nothing is cut over"}
 EMPTY: dict[str, Any] = {
     "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "waiting_rows": 0, "lag_bytes": None, "slot": None,
     "tables": [], "backfill": None, "indexes": None, "replay": None, "worker": None, "throttle": None, "drift": [],
-    "cutover": NOT_YET, "revert": NOT_CUT_OVER, "verification": None,
+    "cutover": NOT_YET, "revert": NOT_CUT_OVER, "verification": None, "verifying": None,
     "paused": False, "last_attempt": None, "snapshot": None, "legacy_keys": None, "falling_behind": None,
     "pooler": [], "capture_problem": None, "unfinished": None, "missing": [], "left_over": None,
     "source": "", "source_exists": True, "database": "", "server": None, "time": None,
@@ -119,6 +119,7 @@ def _of_run(s: Session, run: Run) -> dict[str, Any]:
         "revert": _exchange(s, run, Phase.CUT_OVER, missing, ending),
         "unfinished": ending.command if ending else None,
         "verification": _verification(s, run),
+        "verifying": status_progress.verifying(journal, run) if whole and journal.version == VERSION else None,
         "paused": run.paused,
         "last_attempt": _attempt(journal, run),
         "snapshot": journal.hooks.last_snapshot(run.id),

@@ -152,6 +152,8 @@ def _possible(d: dict[str, Any]) -> Iterator[Line]:
     v = d["verification"]
     if d["phase"] not in ("none", "prepared", "backfilling") or v:
         yield Line("verified", _verified(v) if v else "never")
+    if d["verifying"]:
+        yield Line("verifying", _verifying(d["verifying"]), 1)
     for name, phases in (("cutover", ("syncing",)), ("revert", ("cut_over", "finalized", "aborted"))):
         gate = d[name]
         if d["phase"] in phases:
@@ -163,6 +165,15 @@ def _verified(v: dict[str, Any]) -> str:
     old = v["verdict"] == "identical" and v["age_s"] > v["max_age_s"]
     too_old = f"; too old for an exchange: [verify] max_age_s = {v['max_age_s']}" if old else ""
     return f"{v['verdict']}, {duration(v['age_s'])} ago ({v['method']}, {v['direction']}, {v['rows']:,} rows){too_old}"
+
+
+def _verifying(v: dict[str, Any]) -> str:
+    """How far, and how old: an interrupted one goes on there."""
+    key = f" through key {v['through_key']:,}" if v["through_key"] is not None else ""
+    where = f", {v['table']}{key}" if v["table"] else ""
+    age = f"; the oldest range {duration(v['oldest_s'])} ago" if v["ranges"] else ""
+    end = "" if v["running"] else "; not running: `swap verify` goes on there"
+    return f"{v['percent']:.0f} % verified ({v['ranges']} of {v['planned']} ranges{where}){age}{end}"
 
 
 def _past(d: dict[str, Any]) -> Iterator[Line]:

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 from swap.core.names import TableName
 from swap.ddl.phases import backfill_tasks, build_tasks, reference_tasks
 from swap.ddl.tasks import BuildIndexes, CopyRows, FillCompat, FillIdentity, FillReference
-from swap.plan.direction import Direction
+from swap.plan.direction import Direction, table_mappings
 from swap.plan.model import Plan
 from swap.state.chunks import OF_FILE, PartProgress
 from swap.state.journal import Journal, Phase, Run
+from swap.state.lock_rows import find_holder
+from swap.state.locks import VERIFYING
 from swap.state.tables import SINCE
 from swap.state.worker import GOING_ON, HELD, Worker, doing, find_worker
 
@@ -179,6 +181,28 @@ def _doing(journal: Journal, run: Run, found: Worker) -> list[str]:
     if run.paused:
         return ["paused"]
     return doing(journal.conn, found) or ["building" if run.phase is Phase.BACKFILLING else "replaying changes"]
+
+
+def verifying(journal: Journal, run: Run) -> dict[str, Any] | None:
+    """The verification that has begun and not ended: how far it is, and how old its oldest comparison. It goes on where it is, with
+    `swap verify` if no session is at it."""
+    found = journal.comparisons.find(run.id)
+    if found is None:
+        return None
+    mappings = table_mappings(run.plan, run.direction)
+    names = [str(d.origin) for d in mappings]
+    parts = sorted(journal.comparisons.progress(run.id), key=lambda p: names.index(p.part))
+    last = next((p for p in reversed(parts) if p.ranges), None)
+    done, planned = sum(p.ranges for p in parts), sum(p.planned for p in parts)
+    # A table that it has not come to is not planned: it counts like those that are.
+    percent = 100.0 * sum(p.ranges / p.planned for p in parts if p.planned) / len(names)
+    return {
+        "method": found.conditions.get("method"),
+        "running": find_holder(journal.conn, journal.schema, run.plan.tag, VERIFYING) is not None,
+        "ranges": done, "planned": planned, "percent": round(percent, 1), "table": last.part if last else None,
+        "through_key": last.up_to - 1 if last and last.up_to is not None and mappings[names.index(last.part)].integer_key else None,
+        "began_at": found.began_at.isoformat(), "oldest_s": max((p.oldest_s or 0.0 for p in parts), default=0.0),
+    }  # fmt: skip
 
 
 def throttle(journal: Journal, run: Run) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,12 @@ REPAIRED = "Differing keys are queued for replay; nothing else was changed."
 def work(
     dsn: str | None, config: Path | None, *,
     method: Method, jobs: int | None, repair: bool, dry_run: bool, report: Path | None, watch: float | None,
-    metrics_port: int | None, metrics_bind: str | None, on: str | None, against_dsn: str | None, as_json: bool,
+    metrics_port: int | None, metrics_bind: str | None, on: str | None, no_resume: bool, against_dsn: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     if watch is not None and not math.isfinite(watch):  # no limit of an option refuses a NaN
         raise UsageError("--watch is a number of seconds.")
     if against_dsn is not None:
-        if repair or watch is not None or on is not None or report is not None:
+        if repair or watch is not None or on is not None or report is not None or no_resume:
             raise UsageError("--against compares two databases and goes with --jobs only.")
         other = Database.from_options(against_dsn, "verify")
         with opened("verify", dsn, config) as s:
@@ -51,6 +52,8 @@ def work(
     if watch is not None:
         if repair:
             raise UsageError("--watch only looks: it repairs nothing.", hint="Run `swap verify --repair` beside it.")
+        if no_resume:
+            raise UsageError("--watch compares everything again and again.", hint="Leave --no-resume out.")
         return _watch(watch, metrics_port, metrics_bind, method, jobs, report, reader, dsn, config, as_json=as_json)
     if metrics_port is not None:
         raise UsageError("--metrics-port belongs to --watch.")
@@ -59,7 +62,8 @@ def work(
     with opened("verify", dsn, config) as s:
         run = _verifiable(s)
         with reporting_all_waits(s.database, s.report):
-            result = run_verification(s.migration(run), _settings(s, method, jobs, reader))
+            settings = replace(_settings(s, method, jobs, reader), afresh=no_resume)
+            result = run_verification(s.migration(run), settings)
         s.ending.set(result.verdict, ExitCode.DONE if result.verdict == "identical" else ExitCode.DIFFERENT)
         document = result.to_json() | {"next": _then(result, repair=repair)}
         if repair:

@@ -37,6 +37,10 @@ class Snapshot:
     def sees(self, xid: int) -> bool:
         return xid < self.xmax and xid not in self.xip
 
+    def within(self, other: Snapshot) -> bool:
+        """Whether `other` sees every transaction that this one sees."""
+        return self.xmax <= other.xmax and not any(self.sees(x) for x in other.xip)
+
     def bounded(self, xmax: int) -> Snapshot:
         """This snapshot as if it had been taken when `xmax` was the next id: the end of a batch within it."""
         if xmax >= self.xmax:

@@ -1,4 +1,4 @@
-"""The state schema: the run, its phase and steps, events; and, each a class of its own, chunks, verifications, attempts, hooks
+"""The state schema: the run, its phase and steps, events; and, each a class of its own, chunks, comparisons, verifications, attempts, hooks
 and where capture stands.
 
 Methods are single statements where they can be; the caller owns the transaction.
@@ -28,6 +28,7 @@ from swap.plan.model import PLAN, Plan
 from swap.state.attempts import Attempts
 from swap.state.capture import Capture
 from swap.state.chunks import Chunks
+from swap.state.comparisons import Comparisons
 from swap.state.history import History
 from swap.state.hooks import Hooks
 from swap.state.lock_rows import TABLE_WAIT_MS
@@ -78,6 +79,7 @@ class Journal(Store):
         self.attempts = Attempts(self)
         self.capture = Capture(self)
         self.chunks = Chunks(self)
+        self.comparisons = Comparisons(self)
         self.history = History(self)
         self.hooks = Hooks(self)
         self.verifications = Verifications(self)
@@ -234,17 +236,24 @@ class Journal(Store):
         )
         if moved is None:
             raise PhaseError(f"The run is no longer {run.phase.value}: another session moved it.")
+        self.comparisons.forget(run.id)
 
     def move_verified(self, run: Run, since: Snapshot, to: Snapshot) -> None:
         """Every key is equal up to `to`. Nothing happens when the run is in another phase, or no longer verified `since`."""
         r = self.t["run"]
         update = sa.update(r).where(r.c.id == run.id, r.c.phase == run.phase.value, r.c.verified == str(since))
         self.execute(update.values(verified=str(to)))
+        self.comparisons.move(run.id, since, to)
 
     def forget_verified(self, run_id: int, why: str) -> None:
         """No cutover relies on the last clean verification any more."""
         self.update_run(run_id, verified=None)
         self.event(run_id, "unverified", f"the last verification is forgotten: {why}")
+
+    def unverify(self, run_id: int) -> None:
+        """Nothing that was compared until now counts."""
+        self.update_run(run_id, verified=None)
+        self.comparisons.forget(run_id)
 
     def update_run(self, run_id: int, **values: object) -> None:
         r = self.t["run"]
@@ -258,7 +267,8 @@ class Journal(Store):
         self.attempts.forget_ids(run_id)
         r = self.t["run"]
         complete = sa.case((r.c.complete_xid.is_not(None), str(now.xmax)), else_=None)
-        self.update_run(run_id, verified=None, complete_xid=complete)
+        self.update_run(run_id, complete_xid=complete)
+        self.unverify(run_id)
 
     def paused(self, run_id: int) -> bool:
         r = self.t["run"]

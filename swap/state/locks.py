@@ -1,6 +1,6 @@
 """One worker at a time: the locks of a source, which only the owner of the state schema can take.
 
-There are six for each source (`tag`: the source's number in this database):
+There are seven for each source (`tag`: the source's number in this database):
 
 - `worker`: held by the session that moves data.
 - `operator`: keeps cutover, revert, finalize and abort apart, from their begin to their end.
@@ -11,6 +11,7 @@ There are six for each source (`tag`: the source's number in this database):
 - `borrowed`: held beside `worker` by a verification until the stream has delivered the changes that it needs, or until another
   session wants to work. A command that finds `worker` borrowed waits for it. If it refused instead, a `sync` would sometimes not
   begin because `verify --watch` looked at that moment.
+- `verifying`: one verification at a time keeps what it has compared in the journal; another one beside it keeps nothing.
 - `wanted`: held by a session that waits for a borrowed `worker`, where the borrower sees it.
 
 Each wait has a limit, names the session that it waits for, and ends when the command is told to stop.
@@ -33,10 +34,12 @@ from swap.core.errors import LockError, RefusedError, StoppedError
 from swap.state.lock_rows import Holder, find_holder, release, take
 
 WORKER, HANDOVER, OPERATOR, SETTLE, BORROWED, WANTED = "worker", "handover", "operator", "settle", "borrowed", "wanted"
+VERIFYING = "verifying"
 POLL_S = 0.05
 RETURN_S = 30.0
 HANDOVER_S = 60.0
 SETTLE_S = 60.0
+VERIFYING_S = 1.0
 
 
 def refusal(holder: Holder | None, said: str, hint: str) -> RefusedError:
@@ -202,3 +205,14 @@ class Locks:
             yield True
         finally:
             self._release(SETTLE)
+
+    @contextmanager
+    def verifying(self) -> Iterator[bool]:
+        """Hold `verifying` inside the block. Yields False when another verification has it: waits for VERIFYING_S, because the server may
+        not know yet that the session of a killed one is gone."""
+        mine = self._wait_for(VERIFYING, VERIFYING_S, "{} verifies too")
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._release(VERIFYING)

@@ -51,7 +51,7 @@ def create_table(table: sa.Table) -> Query:
 
 
 # Tables that the layouts before these versions do not have. What reads an older layout as it is has to do without them.
-SINCE = {"lock": 5, "secret": 6, "bound": 6, "origin": 7}
+SINCE = {"lock": 5, "secret": 6, "bound": 6, "origin": 7, "comparison": 8, "compared_range": 8}
 
 
 @cache
@@ -145,6 +145,23 @@ def tables(schema: str) -> Mapping[str, sa.Table]:
             sa.Column("part", sa.Text, primary_key=True), sa.Column("number", sa.Integer, primary_key=True),
             sa.Column("low", sa.BigInteger), sa.Column("high", sa.BigInteger),
             sa.Column("rows", sa.BigInteger, nullable=False), sa.Column("digest", sa.Text, nullable=False),
+        ),
+        sa.Table(  # the verification under way: swap.state.comparisons
+            "comparison", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("conditions", JSONB, nullable=False), sa.Column("snapshot", sa.Text, nullable=False),
+            sa.Column("watermark", sa.Text, nullable=False), sa.Column("began_at", stamp, nullable=False, server_default=now),
+            sa.Column("compared_at", stamp, nullable=False, server_default=now),
+        ),
+        sa.Table(  # its key ranges, all of which are planned when it begins with a table
+            "compared_range", md, sa.Column("run_id", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("part", sa.Text, primary_key=True), sa.Column("number", sa.Integer, primary_key=True),
+            sa.Column("low", sa.BigInteger), sa.Column("high", sa.BigInteger),
+            sa.Column("snapshot", sa.Text), sa.Column("lsn", sa.Text), sa.Column("watermark", sa.Text),
+            sa.Column("origin_rows", sa.BigInteger, nullable=False, server_default="0"),
+            sa.Column("target_rows", sa.BigInteger, nullable=False, server_default="0"),
+            sa.Column("origin_digest", sa.Text), sa.Column("target_digest", sa.Text),
+            sa.Column("pending", sa.BigInteger, nullable=False, server_default="0"),
+            sa.Column("counted", sa.Boolean, nullable=False, server_default="false"), sa.Column("compared_at", stamp),
         ),
         sa.Table(
             "attempt", md, ident(), run(),

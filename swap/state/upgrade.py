@@ -75,12 +75,18 @@ def origin_table(schema: str) -> list[Query]:
     return [create_table(tables(schema)["origin"]), bare_state(schema)]
 
 
+def comparison_tables(schema: str) -> list[Query]:
+    """The tables of the verification under way, in which there is none yet."""
+    return [*(create_table(tables(schema)[name]) for name in ("comparison", "compared_range")), bare_state(schema)]
+
+
 STEPS = (
     UpgradeStep(3, "the plan of an index has other fields", no_statements, to_3),
     UpgradeStep(4, "only its owner has a right on what is in it", owners_only, same_plan),
     UpgradeStep(5, "only its owner can take the locks", create_lock_table, same_plan),
     UpgradeStep(6, "a run has several swapped tables, and a mapping that outlives rows", swapped_tables, to_6),
     UpgradeStep(7, "it says on which server and in which database it was recorded", origin_table, same_plan),
+    UpgradeStep(8, "an interrupted verification goes on", comparison_tables, same_plan),
 )
 VERSION = STEPS[-1].to_version
 

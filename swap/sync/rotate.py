@@ -7,7 +7,8 @@ A cutover compares the keys that changed after the last clean verification once 
 it. Which verification that is, is read under the lock: a running one keeps ACCESS SHARE on the change tables until its result is
 committed. Read a moment earlier, the result could be missing, and entries newer than it be dropped. Entries of a verification that
 is too old are dropped together with its mark, in one transaction. So whatever the clock or another configuration says of its age,
-no cutover relies on a mark whose entries are gone.
+no cutover relies on a mark whose entries are gone. A verification that was interrupted relies on entries in the same way, by its row
+in the journal: it goes on, or its row goes with the entries, and its ranges are due again.
 """
 
 from __future__ import annotations
@@ -67,20 +68,33 @@ def _truncate(migration: Migration, names: list[TableName]) -> bool:
             last = max((int(xid) for (xid,) in found), default=-1)
             if last >= ChangeQueue.of(migration).watermark().xmin:
                 return False
-            verified = migration.journal.get(migration.run.id).verified
-            if verified is not None and last >= Snapshot.parse(verified).xmin:
-                if _relied_on(migration):
-                    return False
-                conn.execute(local_timeout("lock_timeout", ROW_MS))
-                migration.journal.forget_verified(migration.run.id, "it is too old, and the changes since then are dropped")
+            if not _let_go(migration, last):
+                return False
             conn.execute(sql.SQL("TRUNCATE {}").format(tables))
     except psycopg.errors.LockNotAvailable:
         return False
     return True
 
 
-def _relied_on(migration: Migration) -> bool:
-    """Whether a cutover may still rely on the last clean verification."""
+def _let_go(migration: Migration, last: int) -> bool:
+    """Whether nothing relies on the entries up to the transaction `last` any more. What relied on them, and is too old, is forgotten."""
+    journal, run_id = migration.journal, migration.run.id
+    verified, interrupted = journal.get(run_id).verified, journal.comparisons.find(run_id)
+    needed = verified is not None and last >= Snapshot.parse(verified).xmin
+    if needed and _recent(migration, journal.verifications.clean_age_s(run_id)):
+        return False
+    going_on = interrupted is not None and last >= Snapshot.parse(interrupted.watermark).xmin
+    if interrupted is not None and going_on and _recent(migration, interrupted.idle_s):
+        return False
+    migration.conn.execute(local_timeout("lock_timeout", ROW_MS))
+    if needed:
+        journal.forget_verified(run_id, "it is too old, and the changes since then are dropped")
+    if going_on:
+        journal.comparisons.forget(run_id)
+    return True
+
+
+def _recent(migration: Migration, age_s: float | None) -> bool:
+    """Whether a cutover may still rely on what is so old, or a verification go on with it."""
     config = migration.config
-    age_s = migration.journal.verifications.clean_age_s(migration.run.id)
     return age_s is not None and age_s < config.verify.max_age_s + config.hooks.timeout_s + SPARE_S

@@ -32,6 +32,7 @@ from tests.support.servers import Database
 from tests.support.verifying import METHODS
 from verify.checksum import row_hash
 from verify.context import ComparisonContext
+from verify.kept_ranges import KeptRanges
 from verify.partial_report import PartialReport
 from verify.report import Method
 from verify.rows import RowComparison
@@ -340,7 +341,8 @@ def compare(target: Target, conn: Connection, example: Example, method: Method) 
             snapshots = SnapshotSeries(None, workers, math.inf)  # type: ignore[arg-type]  # there is no run, and no next one
             snapshots.taken.append(snapshot)
             workers.use_snapshot(exported)
-            context = ComparisonContext(VerificationSettings(method, 2, limit=100), workers, snapshots, found, Silent())
+            kept = KeptRanges(None, None, False, {})  # type: ignore[arg-type]  # there is no run to keep anything for
+            context = ComparisonContext(VerificationSettings(method, 2, limit=100), workers, snapshots, found, kept, Silent())
             RowComparison(context, d, origin, maintained).run()
             found.unfinished += workers.unfinished
     return found

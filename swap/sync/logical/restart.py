@@ -55,7 +55,7 @@ def restart_capture(migration: Migration) -> int:
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         count = sum(conn.execute(queue_differing(run.plan, d)).rowcount for d in migration.mappings)
-        journal.update_run(run.id, verified=None)
+        journal.unverify(run.id)
         journal.mark_step(run.id, SLOT)
         journal.event(run.id, "capture", f"began again after its slot was lost; {count} keys differ and are queued")
     return count
