@@ -90,7 +90,8 @@ def _foreign_keys(subject: Subject, mine: list[ForeignKey]) -> list[Finding]:
 
 
 def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]:
-    at, found = qualified(table.name, ref.column), []
+    at, found, column = qualified(table.name, ref.column), [], table.column(ref.column)
+    assert column is not None
     if not table.heaps:
         detail = "the partitioned table has no partition: there is nothing to build a foreign key or an index of"
         found.append(blocker("partition", at, detail, "Give it a partition first."))
@@ -99,6 +100,11 @@ def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]
     if ref.compat_column:
         detail = "a second name needs indexes of its own, which a partitioned table does not get"
         found.append(blocker("partition", at, detail, "[names] compat = false."))
+    if (primary := table.primary_key) and primary.exclusion and ref.column in primary.columns:
+        names = {(p.name, c.not_null_name) for p in (table, *table.partitions) if (c := p.column(ref.column)) is not None}
+        for name in sorted(p for p, constraint in names if constraint != column.not_null_name):
+            detail = "its NOT NULL has a name of its own, and stays in a primary key WITHOUT OVERLAPS: it cannot be renamed"
+            found.append(blocker("partition", qualified(name, ref.column), detail, WITHOUT))
     for t in (table, *(p for p in table.partitions if p.kind == "p")):
         for i in (x for x in t.indexes if x.constraint_definition and ref.column in x.columns):
             if i.tablespace or " WITH (" in i.definition:

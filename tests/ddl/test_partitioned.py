@@ -235,17 +235,22 @@ LATER = "ALTER TABLE ev ADD user_uuid_id uuid; ALTER TABLE ev1 ADD CONSTRAINT mi
 EMPTY = "CREATE TABLE ev5 PARTITION OF ev FOR VALUES FROM (500) TO (600) PARTITION BY LIST (at)"
 REFUSALS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "trigger": (MINE, "ev1", "mine", {}),
-    "index": ("CREATE INDEX mine ON ev2a (user_id)", "ev2a", "index public.mine", {}),
+    "exclusion": ("ALTER TABLE ev2a ADD CONSTRAINT mine EXCLUDE (user_id WITH =, id WITH =)", "ev2a", "constraint mine", {}),
     "check": ("ALTER TABLE ev1 ADD CONSTRAINT mine CHECK (user_id > 0)", "ev1", "constraint mine", {}),
     "view": ("CREATE VIEW mine AS SELECT user_id FROM ev2b", "ev2b", "view public.mine", {}),
     "row-type": ("CREATE TABLE mine (x ev1)", "ev1", "column x of table public.mine", {}),
     "comment": ("COMMENT ON COLUMN ev1.user_id IS 'mine'", "ev1", "comment", {}),
     "unlogged": ("ALTER TABLE ev1 SET UNLOGGED", "ev1", "not logged", {}),
     "options": ("ALTER TABLE ev ADD CONSTRAINT mine UNIQUE (user_id, id, at) WITH (fillfactor = 70)", "mine", "options", {}),
-    "unique-below": ("CREATE UNIQUE INDEX mine ON ev2a (user_id, id, at)", "ev2a", "index public.mine", {}),
+    "primary-key-below": ("ALTER TABLE ev1 ADD CONSTRAINT mine PRIMARY KEY (user_id, id)", "ev1", "constraint mine", {}),
     "statistics": ("CREATE STATISTICS mine ON user_id, id FROM ev", "mine", "not carried over", {}),
     "key-below": (BELOW, "ev5", "partition key", {}),
-    "adopted": ("ALTER TABLE ev ADD user_uuid_id uuid; CREATE INDEX mine ON ev1 (user_uuid_id)", "ev1", "index public.mine", {}),
+    "adopted": (
+        "ALTER TABLE ev ADD user_uuid_id uuid; CREATE VIEW mine AS SELECT user_uuid_id FROM ev1",
+        "ev1",
+        "view public.mine",
+        {},
+    ),
     "compat": ("SELECT 1", "ev.user_id", "second name", {"names": {"compat": True}}),
     "foreign-key-twice": (TWICE, "ev2.mine", "ev.ev_user says of the whole", {}),
     "foreign-key-twice-then": (LATER, "ev1.mine", "ev.ev_user says of the whole", {}),
@@ -265,7 +270,7 @@ REFUSALS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
 def test_what_a_partition_has_of_its_own_is_refused(database: Database, case: str) -> None:
     """I10: by name, before anything is built."""
     ddl, name, said, config = REFUSALS[case]
-    setup = EVENTS.replace(", PRIMARY KEY (id, at)", "") if case == "key-below" else EVENTS
+    setup = EVENTS.replace(", PRIMARY KEY (id, at)", "") if case in ("key-below", "primary-key-below") else EVENTS
     other = "CREATE TABLE other (id bigint PRIMARY KEY);" if "elsewhere" in case else ""
     install(database, USERS + other + setup + ddl)
     found = [f for f in doctor(database, **config) if f.status == "blocker" and f.object == f"public.{name}"]
