@@ -34,12 +34,8 @@ def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
     if not refs:
         return []
     columns = [(t.oid, name) for t, r in refs if not r.companion for name in (r.column, r.uuid_column)]
-    rows = read(
-        conn, OfItsOwn, "partitions.sql", tables=[c[0] for c in columns], columns=[c[1] for c in columns],
-        targets=[t.oid for t in subject.catalog.tables],
-    )  # fmt: skip
     found = []
-    for r in rows:
+    for r in of_their_own(conn, columns, [t.oid for t in subject.catalog.tables]):
         hint = WITHOUT if "partition key" in r.detail else "Give it to the whole table, drop it, or detach this partition."
         above = next(t.name for t in tables if t.oid == r.table_oid)
         at = in_schema(above, r.relation) if r.schema == above.schema else f"{r.schema}.{r.relation}"
@@ -49,6 +45,13 @@ def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
     for name in dict.fromkeys(t.name for t, _ in refs):
         found += _foreign_keys(subject, [fk for fk in subject.catalog.foreign_keys if fk.holder == name])
     return found
+
+
+def of_their_own(conn: Connection, columns: list[tuple[int, str]], targets: list[int]) -> list[OfItsOwn]:
+    """What partitions have of their own that is not carried over. `columns`: those of references, by the oid of the partitioned table.
+    `targets`: the oids of the run's tables. Reads the catalog only."""
+    tables, names = [c[0] for c in columns], [c[1] for c in columns]
+    return read(conn, OfItsOwn, "partitions.sql", tables=tables, columns=names, targets=targets)
 
 
 def _same(one: ForeignKey, other: ForeignKey, names: dict[tuple[TableName, str], str]) -> bool:
