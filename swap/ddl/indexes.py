@@ -76,7 +76,9 @@ def attach_indexes(ref: ReferencePlan) -> list[Statement]:
     first: an index is valid as soon as all its parts are.
     """
     out = []
-    everything = [i for i in (*ref.indexes, *ref.parts) if not i.is_primary]  # the exchange makes the primary key
+    everything = [
+        i for i in (*ref.indexes, *ref.parts, *ref.compat_indexes) if not i.is_primary
+    ]  # the exchange makes the primary key
     for above in reversed([i for i in everything if i.on_only]):
         name = above.build_name
         out.append(add_constraint(above, name, name) if above.constraint else create_index(above, concurrently=False))

@@ -100,9 +100,6 @@ def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]
         found.append(blocker("partition", at, detail, "Give it a partition first."))
     if ref.companion:
         return found
-    if ref.compat_column:
-        detail = "a second name needs indexes of its own, which a partitioned table does not get"
-        found.append(blocker("partition", at, detail, "[names] compat = false."))
     if (primary := table.primary_key) and primary.exclusion and ref.column in primary.columns:
         names = {(p.name, c.not_null_name) for p in (table, *table.partitions) if (c := p.column(ref.column)) is not None}
         for name in sorted(p for p, constraint in names if constraint != column.not_null_name):

@@ -59,9 +59,11 @@ def with_partitions(plan: Plan, root: TableName, come: Sequence[NewPartition], d
     before = tuple(_as_before(table, p.table, above) for p in come)
     tables = tuple(replace(t, partitions=(*t.partitions, *before)) if t.name == root else t for t in plan.catalog.tables)
     catalog = replace(plan.catalog, tables=tables, foreign_keys=_with_keys(plan.catalog, root, come))
-    now = [p.table for p in come]
-    references = tuple(_with_parts(r, now, direction) if r.table == root else r for r in plan.references)
-    return replace(plan, catalog=catalog, references=references)
+    made = replace(plan, catalog=catalog)
+    for p in come:
+        references = tuple(_with_parts(r, p.table, direction) if r.table == root else r for r in made.references)
+        made = replace(made, references=references)
+    return made
 
 
 def _as_before(root: Table, now: Table, above: dict[IndexName, Index]) -> Table:
@@ -103,37 +105,29 @@ def _ancestors(name: TableName, above: Mapping[TableName, TableName | None]) -> 
     return found
 
 
-def _with_parts(ref: ReferencePlan, come: Sequence[Table], direction: Direction) -> ReferencePlan:
-    parts, spares = list(ref.parts), list(ref.spare_parts)
-    tops = {i.table.renamed(i.build_name): i for i in ref.indexes}
-    live: dict[IndexName, IndexPlan] = {}
-    for i in (*ref.indexes, *ref.parts):
-        if i.part_of:
-            tops[i.table.renamed(i.build_name)] = tops.get(i.part_of.table.renamed(i.part_of.index), i)
-        if i.final_name:
-            live[i.table.schema, i.final_name] = i
-    for table in come:
-        for index in table.indexes:
-            above = live.get((index.parent[0], index.parent[1])) if index.parent else None
-            if above is None:
-                continue
-            top = tops[above.table.renamed(above.build_name)]
-            made = _part(ref, table, index, above, top, direction)
-            parts.append(made)
-            tops[made.table.renamed(made.build_name)], live[table.name.schema, index.name] = top, made
-            if top.is_primary and ref.spare_primary:
+def _with_parts(ref: ReferencePlan, table: Table, direction: Direction) -> ReferencePlan:
+    """With the indexes of one more partition."""
+    live = {(i.table.schema, i.final_name): i for i in (*ref.indexes, *ref.parts) if i.final_name}
+    parts, spares = [], []
+    for index in table.indexes:
+        above = live.get((index.parent[0], index.parent[1])) if index.parent else None
+        if above is not None:
+            parts.append(_part(ref, table, index, above, direction))
+            if above.is_primary and ref.spare_primary:
                 spares.append(_spare(ref, table, index))
-    return replace(ref, parts=tuple(parts), spare_parts=tuple(spares))
+    compat = [_compat_part(ref, table, i) for i in ref.compat_indexes if i.on_only and i.table == table.parent]
+    return replace(
+        ref,
+        parts=(*ref.parts, *parts),
+        spare_parts=(*ref.spare_parts, *spares),
+        compat_indexes=(*ref.compat_indexes, *compat),
+    )
 
 
-def _part(ref: ReferencePlan, table: Table, index: Index, above: IndexPlan, top: IndexPlan, direction: Direction) -> IndexPlan:
+def _part(ref: ReferencePlan, table: Table, index: Index, above: IndexPlan, direction: Direction) -> IndexPlan:
     """The part of `above` on a new partition. `index`: what has the application's name there. The text is that of a sibling."""
-    divided = table.kind == "p"
-    alike = (i for i in (top, *ref.parts) if i.on_only == divided and _of(ref, i, top))
-    model = next(alike)
-    ahead = direction is Direction.FORWARD
-    other = (above.table.schema, above.build_name if ahead else above.names[1])
-    there = next((i.name for i in table.indexes if (i.parent[:1], i.parent[1:]) == ((other[0],), (other[1],))), None)
+    model, ahead = _sibling(ref, (*ref.indexes, *ref.parts), table, above), direction is Direction.FORWARD
+    there = _part_of(table, above.table.schema, above.build_name if ahead else above.names[1])
     return replace(
         model,
         table=table.name,
@@ -146,13 +140,27 @@ def _part(ref: ReferencePlan, table: Table, index: Index, above: IndexPlan, top:
     )
 
 
-def _of(ref: ReferencePlan, index: IndexPlan, top: IndexPlan) -> bool:
-    """Whether an index is `top`, or a part of it on any level."""
-    by_name = {(i.table, i.build_name): i for i in (*ref.indexes, *ref.parts)}
-    at: IndexPlan | None = index
-    while at is not None and at is not top:
-        at = by_name.get((at.part_of.table, at.part_of.index)) if at.part_of else None
-    return at is top
+def _compat_part(ref: ReferencePlan, table: Table, above: IndexPlan) -> IndexPlan:
+    """The part of a compat index. The server has made one where the index above it is there already."""
+    number = ref.compat_indexes.index(ref.top_of(above))
+    there = _part_of(table, above.table.schema, above.build_name)
+    return replace(
+        _sibling(ref, ref.compat_indexes, table, above),
+        table=table.name,
+        build_name=there or derive(f"{table.name.name}_{number}", f"_{ref.columns.number}_compat"),
+        part_of=PartOf(above.table, above.build_name),
+    )
+
+
+def _sibling(ref: ReferencePlan, among: Sequence[IndexPlan], table: Table, above: IndexPlan) -> IndexPlan:
+    """Another part of the same index of the partitioned table, on a table of the same kind."""
+    top, divided = ref.top_of(above), table.kind == "p"
+    return next(i for i in among if i.on_only == divided and ref.is_part(i, top))
+
+
+def _part_of(table: Table, schema: str, index: str) -> str | None:
+    """What the table's part of an index is called; None where it has none."""
+    return next((i.name for i in table.indexes if i.parent and (i.parent[0], i.parent[1]) == (schema, index)), None)
 
 
 def _spare(ref: ReferencePlan, table: Table, index: Index) -> IndexPlan:

@@ -92,7 +92,7 @@ class Builder:
                     refuse_drift(foreign_drift(self.migration), "`prepare`")
                 self._fill(reference_task(plan, ref, task.heap, self.quiet))
             case FillCompat():
-                self._fill(compat_task(plan, task.reference, self.quiet))
+                self._fill(compat_task(plan, task.reference, task.heap, self.quiet))
             case DropQueued():
                 if not self._done(task.until):
                     self._drop_queued(task)

@@ -213,7 +213,6 @@ REFUSALS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         "view public.mine",
         {},
     ),
-    "compat": ("SELECT 1", "ev.user_id", "second name", {"names": {"compat": True}}),
     "foreign-key-twice": (TWICE, "ev2.mine", "ev.ev_user says of the whole", {}),
     "foreign-key-twice-then": (LATER, "ev1.mine", "ev.ev_user says of the whole", {}),
     "foreign-key-of-none": (f"{EMPTY}; {TWICE.replace('ev2', 'ev5')}", "ev5.mine", "has no partition", {}),
