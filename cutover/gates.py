@@ -20,9 +20,9 @@ from swap.prepare.drift import drift, refuse_drift, watched_tables
 from swap.prepare.likeness import refuse_unlike
 from swap.state.journal import Phase, Run
 from swap.state.migration import Migration
-from swap.sync.build import index_states
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED, analyzed
+from swap.sync.indexes import index_states
 from swap.sync.logical.position import check_journalled
 from swap.sync.waiting import count_held, held_keys
 from verify.capture import current_faults

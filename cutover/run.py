@@ -31,6 +31,7 @@ from swap.state.migration import Migration
 from swap.sync.exact_reads import release_reads
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
+from swap.sync.partitions import follow_partitions
 from swap.sync.required_columns import required_keys
 from swap.sync.take_over import take_over
 
@@ -95,6 +96,7 @@ class ExchangeCommand:
         with locks.only_operator(), Pooler(m) as self.pooler:
             check_phase(m.reload(), self.kind)
             take_over(m)
+            follow_partitions(m, returned=True)
             if not m.journal.step_done(m.run.id, SETTLED):
                 finish_exchange(m, wait=True, fill=False)
             roles = config.cutover.disconnect_clients
@@ -104,6 +106,7 @@ class ExchangeCommand:
             began = time.monotonic()
             taken = self.snapshot(m)
             m.reload()
+            follow_partitions(m, returned=True)
             verified = check_gates(m, grace_s=time.monotonic() - began)
             if self.kind == "revert" and (
                 anew := redeployed(m.journal.baseline(m.run.id) or [], m.conn.execute(structure_now(m.plan)))

@@ -96,7 +96,7 @@ def _load(conn: Connection, source: TableName, declared: Seq[tuple[TableName, st
         role=session["role"],
         source=by_oid[source_oid],
         tables=tables,
-        foreign_keys=_foreign_keys(conn, tables),
+        foreign_keys=load_foreign_keys(conn, tables),
         views=(),
         dependents=tuple(from_row(Dependent, r, table=by_oid[r["table_oid"]].name) for r in query(conn, "census.sql", oids=oids)),
         policies=load_policies(conn, source_oid, oids),
@@ -104,7 +104,7 @@ def _load(conn: Connection, source: TableName, declared: Seq[tuple[TableName, st
     )
 
 
-def _foreign_keys(conn: Connection, tables: tuple[Table, ...]) -> tuple[ForeignKey, ...]:
+def load_foreign_keys(conn: Connection, tables: tuple[Table, ...]) -> tuple[ForeignKey, ...]:
     """Every foreign key into or out of the tables, in the order in which they were made."""
     partitioned = [t.oid for listed in tables for t in (listed, *listed.partitions) if t.kind == "p"]
     parts = query_grouped(conn, "partition_keys.sql", partitioned)

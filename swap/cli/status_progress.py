@@ -63,8 +63,8 @@ def _parts(plan: Plan) -> Iterator[_Part]:
                 name = f"{task.heap}.{ref.columns.uuid_column}"
                 yield _Part(name, task.heap, name, task.heap, None)
             case FillCompat(reference=ref):
-                name = f"{ref.table}.{ref.columns.compat_column}"
-                yield _Part(name, ref.table, name, ref.table, None)
+                name = f"{task.heap}.{ref.columns.compat_column}"
+                yield _Part(name, task.heap, name, task.heap, None)
             case _:
                 pass
 

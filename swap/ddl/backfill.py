@@ -185,20 +185,20 @@ def _held_rows(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Co
     )  # fmt: skip
 
 
-def fill_compat(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
-    """Fill a reference's compat column in heap blocks [low, high), in rows that the reference's own backfill did not touch and that no
-    other session holds."""
+def fill_compat(plan: Plan, ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName) -> sql.Composed:
+    """Fill a reference's compat column in heap blocks [low, high) of `heap`, in rows that the reference's own backfill did not touch and
+    that no other session holds."""
     c = ref.columns
     assert c.compat_column is not None
-    free = _free(ref.table, _stale_compat(c, low, high), unique=_in_unique_index(plan.catalog.table(ref.table), c.compat_column))
+    free = _free(heap, _stale_compat(c, low, high), unique=_in_unique_index(plan.catalog.table(ref.table), c.compat_column))
     return sql.SQL("UPDATE ONLY {t} r SET {o} = r.{u} WHERE r.ctid {free}").format(
-        t=ref.table.sql, o=sql.Identifier(c.compat_column), u=sql.Identifier(c.uuid_column), free=free
+        t=heap.sql, o=sql.Identifier(c.compat_column), u=sql.Identifier(c.uuid_column), free=free
     )
 
 
-def compat_left(ref: ReferencePlan, low: sql.Composable, high: sql.Composable) -> sql.Composed:
+def compat_left(ref: ReferencePlan, low: sql.Composable, high: sql.Composable, heap: TableName) -> sql.Composed:
     """SELECT whether rows of the range were passed by."""
-    return sql.SQL("SELECT EXISTS (SELECT FROM ONLY {} WHERE {})").format(ref.table.sql, _stale_compat(ref.columns, low, high))
+    return sql.SQL("SELECT EXISTS (SELECT FROM ONLY {} WHERE {})").format(heap.sql, _stale_compat(ref.columns, low, high))
 
 
 def _stale_compat(c: RefColumns, low: sql.Composable, high: sql.Composable) -> sql.Composed:

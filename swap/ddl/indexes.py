@@ -69,13 +69,16 @@ def reference_indexes(ref: ReferencePlan) -> list[IndexPlan]:
 
 
 def attach_indexes(ref: ReferencePlan) -> list[Statement]:
-    """Make the indexes and unique constraints of a partitioned table out of those of its partitions.
+    """Make the indexes and unique constraints of a partitioned table out of those of its partitions, and those that a partition has of
+    its own.
 
     Instant: the server reads nothing. A partitioned table has no CREATE INDEX CONCURRENTLY of its own. Lower levels come
     first: an index is valid as soon as all its parts are.
     """
     out = []
-    everything = [i for i in (*ref.indexes, *ref.parts) if not i.is_primary]  # the exchange makes the primary key
+    everything = [
+        i for i in (*ref.indexes, *ref.parts, *ref.compat_indexes) if not i.is_primary
+    ]  # the exchange makes the primary key
     for above in reversed([i for i in everything if i.on_only]):
         name = above.build_name
         out.append(add_constraint(above, name, name) if above.constraint else create_index(above, concurrently=False))
@@ -84,7 +87,8 @@ def attach_indexes(ref: ReferencePlan) -> list[Statement]:
                 if i.constraint and not i.on_only:
                     out.append(add_constraint(i, i.build_name, i.build_name))
                 out.append(attach((above.table.schema, above.build_name), i, i.build_name))
-    return out
+    own = (i for i in ref.parts if not i.part_of and not i.on_only and i.is_unique_constraint)
+    return [*out, *(add_constraint(i, i.build_name, i.build_name) for i in own)]
 
 
 def shadow_indexes(plan: Plan, t: SwappedTable) -> list[IndexPlan]:

@@ -140,6 +140,9 @@ def uuid_required(plan: Plan, ref: ReferencePlan) -> list[Statement]:
         return []
     if existing is not None and existing.not_null:
         named = existing.not_null_name and ref.not_null_name and plan.catalog.server_version >= NAMED_NOT_NULL
+        named = named and not _own_names(
+            plan, ref, columns.uuid_column
+        )  # the server renames a table's and its partitions' together
         return [rename_constraint(table, str(existing.not_null_name), str(ref.not_null_name))] if named else []
     return _required(plan, ref, columns.uuid_column, ref.check_name)
 
@@ -152,8 +155,12 @@ def _required(plan: Plan, ref: ReferencePlan, column: str, check: str, *, revers
     drop_check = alter + sql.SQL("DROP CONSTRAINT IF EXISTS {}").format(name)
     proved = required_by_index(plan, ref)
     if plan.catalog.server_version >= NAMED_NOT_NULL and ref.not_null_name:
-        add = alter + sql.SQL("ADD CONSTRAINT {} NOT NULL {}").format(sql.Identifier(ref.not_null_name), ident)
-        add += sql.SQL("" if proved else " NOT VALID") + _as_before(plan, ref, ref.not_null_name)
+        # A partition's own comes first: the table's then takes it over under its name. (A dump of 17 restored has one for each.)
+        own = _own_names(plan, ref, ref.columns.column)
+        add = sql.SQL("; ").join(
+            _named(on, name, ident, proved=proved) for on, name in [*reversed(own.items()), (table, ref.not_null_name)]
+        )
+        add += _as_before(plan, ref, ref.not_null_name)
         label = part(table, ref.not_null_name)
     elif proved:
         add, label = alter + sql.SQL("ALTER COLUMN {} SET NOT NULL").format(ident), None
@@ -162,8 +169,8 @@ def _required(plan: Plan, ref: ReferencePlan, column: str, check: str, *, revers
     if proved:
         add += sql.SQL("; ") + drop_check
     # From 18 on a primary key gives each partition a NOT NULL of its own, which DROP NOT NULL on the table leaves.
-    own = (p.name for p in plan.catalog.table(table).partitions)
-    dropped = (sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(t.sql, ident) for t in (table, *own))
+    below = (p.name for p in plan.catalog.table(table).partitions)
+    dropped = (sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(t.sql, ident) for t in (table, *below))
     drop = sql.SQL("; ").join([drop_check, *dropped])
     why = (
         "NOT NULL, proved by the validated check" if proved else "required from now on; the rows that are there are checked later"
@@ -175,6 +182,19 @@ def _required(plan: Plan, ref: ReferencePlan, column: str, check: str, *, revers
     if label is None:
         return [Statement(add, why, table, AX, drop, kind=Kind.NOT_NULL, path=path)]
     return [Statement(add, why, table, AX, drop, kind=Kind.CONSTRAINT, verb=Verb.CREATE, object=label, path=path)]
+
+
+def _own_names(plan: Plan, ref: ReferencePlan, column: str) -> dict[TableName, str]:
+    """The partitions whose NOT NULL of `column` has another name than the table's, upper levels first (18 and later)."""
+    table = plan.catalog.table(ref.table)
+    whole = table.column(column)
+    own = ((p.name, c.not_null_name) for p in table.partitions if (c := p.column(column)) is not None)
+    return {on: name for on, name in own if name and whole is not None and name != whole.not_null_name}
+
+
+def _named(table: TableName, name: str, column: sql.Identifier, *, proved: bool) -> sql.Composed:
+    add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} NOT NULL {}").format(table.sql, sql.Identifier(name), column)
+    return add + sql.SQL("" if proved else " NOT VALID")
 
 
 def pending_not_null(plan: Plan) -> list[tuple[ReferencePlan, str, Statement, Statement | None]]:
@@ -219,6 +239,11 @@ def _as_before(plan: Plan, ref: ReferencePlan, constraint: str) -> sql.Composed:
     name = sql.Identifier(constraint)
     if old is not None and old.not_null_comment:
         text += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(name, ref.table.sql, sql.Literal(old.not_null_comment))
+    for p in plan.catalog.table(ref.table).partitions:
+        own = p.column(ref.columns.column)
+        if own is not None and own.not_null_comment and own.not_null_name:
+            on = sql.Identifier(own.not_null_name)
+            text += sql.SQL("; COMMENT ON CONSTRAINT {} ON {} IS {}").format(on, p.name.sql, sql.Literal(own.not_null_comment))
     if old is not None and not old.not_null_inherited:
         text += sql.SQL("; ALTER TABLE {} ALTER CONSTRAINT {} NO INHERIT").format(ref.table.sql, name)
     return text

@@ -237,6 +237,22 @@ def note_orphans(plan: Plan, ref: RefColumns, heap: TableName, low: sql.Composab
     )  # fmt: skip
 
 
+def note_unguarded(plan: Plan, ref: RefColumns, heap: TableName, direction: Direction) -> sql.Composed:
+    """Note the rows of a partition that came with its rows whose pair is not right: no guard has seen them."""
+    pair = Pair(plan, ref, direction)
+    sides = (pair.integer, pair.uuid, pair.live_integer, pair.live_uuid)
+    leader, follower, live_leader, live_follower = sides if pair.ahead else (sides[1], sides[0], sides[3], sides[2])
+    same = sql.SQL("s.{}::text = r.{}::text" if ref.text else "s.{} = r.{}").format(live_leader, leader)
+    return sql.SQL(
+        "INSERT INTO {} (number, value, noted, stage) SELECT DISTINCT {}, coalesce(r.{l}::text, r.{f}::text), {}, 'now' FROM {} r"
+        " LEFT JOIN {} s ON {} WHERE coalesce(r.{l}::text, r.{f}::text) IS NOT NULL AND {}"
+        " AND r.{f}::text IS DISTINCT FROM s.{}::text ORDER BY 2 ON CONFLICT (value, number, noted) DO UPDATE SET stage = 'now'"
+    ).format(
+        pairs_table(plan).sql, sql.Literal(ref.number), sql.Literal(CONSOLIDATED), heap.sql, plan.source.sql, same, row_applies(ref),
+        live_follower, l=leader, f=follower,
+    )  # fmt: skip
+
+
 def row_applies(ref: RefColumns) -> sql.Composed:
     """Whether the reference's `where` holds for the row `r`. Its own columns are named without the alias, so it gets a row to itself."""
     if ref.where is None:

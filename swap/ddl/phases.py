@@ -167,10 +167,10 @@ def reference_tasks(plan: Plan, *, concurrently: bool = True) -> list[Task]:
             fill = fill_reference(plan, ref, LOW, HIGH, heap.name)
             why = "per range of heap blocks: rows without their uuid"
             tasks.append(FillReference(ref, heap.name, (Statement(fill, why, heap.name, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
-        if ref.columns.compat_column:
-            fill = fill_compat(plan, ref, LOW, HIGH)
+        for heap in plan.catalog.table(ref.table).heaps if ref.columns.compat_column else ():
+            fill = fill_compat(plan, ref, LOW, HIGH, heap.name)
             why = "per range of heap blocks: the uuid's second name"
-            tasks.append(FillCompat(ref, (Statement(fill, why, ref.table, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
+            tasks.append(FillCompat(ref, heap.name, (Statement(fill, why, heap.name, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
         indexes = tuple(reference_indexes(ref))
         attributes = tuple(s for i in indexes for s in index_attributes(i))
         tasks += [BuildIndexes(None, indexes, attributes, concurrently), *reference_steps(ref)]

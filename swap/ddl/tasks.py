@@ -50,9 +50,10 @@ class FillReference:
 
 @dataclass(frozen=True)
 class FillCompat:
-    """Fill the compat column of a reference, range by range of heap blocks."""
+    """Fill the compat column of a reference, range by range of heap blocks of `heap`, one of its tables with rows."""
 
     reference: ReferencePlan
+    heap: TableName
     statements: tuple[Statement, ...]
 
 

@@ -132,7 +132,9 @@ def _drop_indexes(ref: ReferencePlan) -> list[Statement]:
         if i.is_unique_constraint:
             drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(i.table.sql, sql.Identifier(i.build_name))
             out.append(Statement(drop, "the prepared constraint", ref.table, AX, kind=Kind.CONSTRAINT, verb=Verb.DROP))
-    above = [i for i in (*ref.indexes, *ref.parts) if i.on_only]  # dropping it drops the parts that are attached to it
+    above = [
+        i for i in (*ref.indexes, *ref.parts, *ref.compat_indexes) if i.on_only
+    ]  # dropping it drops the parts that are attached to it
     for i in (*above, *reference_indexes(ref)):
         drop = sql.SQL("DROP INDEX IF EXISTS {}").format(i.table.renamed(i.build_name).sql)
         out.append(Statement(drop, "a prepared index", ref.table, AX, kind=Kind.INDEX, verb=Verb.DROP))

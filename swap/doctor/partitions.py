@@ -34,12 +34,8 @@ def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
     if not refs:
         return []
     columns = [(t.oid, name) for t, r in refs if not r.companion for name in (r.column, r.uuid_column)]
-    rows = read(
-        conn, OfItsOwn, "partitions.sql", tables=[c[0] for c in columns], columns=[c[1] for c in columns],
-        targets=[t.oid for t in subject.catalog.tables],
-    )  # fmt: skip
     found = []
-    for r in rows:
+    for r in of_their_own(conn, columns, [t.oid for t in subject.catalog.tables]):
         hint = WITHOUT if "partition key" in r.detail else "Give it to the whole table, drop it, or detach this partition."
         above = next(t.name for t in tables if t.oid == r.table_oid)
         at = in_schema(above, r.relation) if r.schema == above.schema else f"{r.schema}.{r.relation}"
@@ -49,6 +45,13 @@ def check_partitions(conn: Connection, subject: Subject) -> list[Finding]:
     for name in dict.fromkeys(t.name for t, _ in refs):
         found += _foreign_keys(subject, [fk for fk in subject.catalog.foreign_keys if fk.holder == name])
     return found
+
+
+def of_their_own(conn: Connection, columns: list[tuple[int, str]], targets: list[int]) -> list[OfItsOwn]:
+    """What partitions have of their own that is not carried over. `columns`: those of references, by the oid of the partitioned table.
+    `targets`: the oids of the run's tables. Reads the catalog only."""
+    tables, names = [c[0] for c in columns], [c[1] for c in columns]
+    return read(conn, OfItsOwn, "partitions.sql", tables=tables, columns=names, targets=targets)
 
 
 def _same(one: ForeignKey, other: ForeignKey, names: dict[tuple[TableName, str], str]) -> bool:
@@ -90,15 +93,18 @@ def _foreign_keys(subject: Subject, mine: list[ForeignKey]) -> list[Finding]:
 
 
 def _reference(subject: Subject, table: Table, ref: RefColumns) -> list[Finding]:
-    at, found = qualified(table.name, ref.column), []
+    at, found, column = qualified(table.name, ref.column), [], table.column(ref.column)
+    assert column is not None
     if not table.heaps:
         detail = "the partitioned table has no partition: there is nothing to build a foreign key or an index of"
         found.append(blocker("partition", at, detail, "Give it a partition first."))
     if ref.companion:
         return found
-    if ref.compat_column:
-        detail = "a second name needs indexes of its own, which a partitioned table does not get"
-        found.append(blocker("partition", at, detail, "[names] compat = false."))
+    if (primary := table.primary_key) and primary.exclusion and ref.column in primary.columns:
+        names = {(p.name, c.not_null_name) for p in (table, *table.partitions) if (c := p.column(ref.column)) is not None}
+        for name in sorted(p for p, constraint in names if constraint != column.not_null_name):
+            detail = "its NOT NULL has a name of its own, and stays in a primary key WITHOUT OVERLAPS: it cannot be renamed"
+            found.append(blocker("partition", qualified(name, ref.column), detail, WITHOUT))
     for t in (table, *(p for p in table.partitions if p.kind == "p")):
         for i in (x for x in t.indexes if x.constraint_definition and ref.column in x.columns):
             if i.tablespace or " WITH (" in i.definition:

@@ -29,9 +29,11 @@ WITH tree AS (
     SELECT DISTINCT h.root, h.oid, 'has of its own over the reference: ' || pg_describe_object(d.classid, d.objid, d.objsubid)
     FROM held h JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = h.oid AND d.refobjsubid = h.attnum
     WHERE h.level > 0 AND d.objid <> h.oid
-      AND NOT EXISTS (SELECT FROM pg_class i WHERE d.classid = 'pg_class'::regclass AND i.oid = d.objid AND i.relispartition)
+      AND NOT EXISTS (SELECT FROM pg_class i LEFT JOIN pg_index x ON x.indexrelid = i.oid
+                      WHERE d.classid = 'pg_class'::regclass AND i.oid = d.objid
+                        AND (i.relispartition OR x.indisvalid AND NOT x.indisprimary AND NOT x.indisexclusion))
       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
-                        AND (k.conparentid <> 0 OR k.coninhcount > 0 OR k.contype = 'n'
+                        AND (k.conparentid <> 0 OR k.coninhcount > 0 OR k.contype IN ('n', 'u')
                              OR k.contype = 'f' AND k.confrelid = ANY (%(targets)s::oid[])))
       AND NOT EXISTS (SELECT FROM pg_trigger t WHERE d.classid = 'pg_trigger'::regclass AND t.oid = d.objid AND t.tgparentid <> 0)
     UNION ALL
@@ -43,12 +45,6 @@ WITH tree AS (
     SELECT root, oid, format('has grants, a comment, options or a statistics target of its own on the column %%I', attname)
     FROM held WHERE level > 0 AND (attacl IS NOT NULL OR target <> target_above OR attoptions IS DISTINCT FROM options_above
                                    OR col_description(oid, attnum) IS NOT NULL)
-    UNION ALL
-    SELECT h.root, h.oid, format('has its NOT NULL under a name of its own, %%I: it cannot be renamed with the table''s', k.conname)
-    FROM held h JOIN pg_constraint k ON k.conrelid = h.oid AND k.contype = 'n' AND k.conkey = ARRAY[h.attnum]
-    JOIN pg_attribute a ON a.attrelid = h.root AND a.attname = h.attname
-    JOIN pg_constraint n ON n.conrelid = h.root AND n.contype = 'n' AND n.conkey = ARRAY[a.attnum]
-    WHERE k.conname <> n.conname
     UNION ALL
     SELECT h.root, h.oid, format('has its NOT NULL on the column %%I alone', h.attname)
     FROM held h JOIN pg_attribute b ON b.attrelid = h.oid AND b.attnum = h.attnum

@@ -12,18 +12,22 @@ from dataclasses import dataclass, replace
 from swap.catalog.model import Table
 from swap.catalog.scratch import ScratchColumn, like, scratch_table
 from swap.core.connection import Connection
-from swap.core.names import derive
-from swap.plan.model import BackedConstraint, IndexPlan, Plan, ReferencePlan, is_identity_index
+from swap.core.names import TableName, derive
+from swap.plan.model import BackedConstraint, IndexPlan, PartOf, Plan, ReferencePlan, is_identity_index
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """An index over uuid columns that a compat index is made of."""
+    """An index over uuid columns that a compat index is made of. `index`: what it is called before the cutover, `name`: what the
+    application calls it then. `part_of`: of a part, the table and the index above it."""
 
+    table: TableName
+    index: str
     name: str
     unique: bool
     definition: str
     path: tuple[str, ...]
+    part_of: tuple[TableName, str] | None = None
 
 
 def with_compat_indexes(conn: Connection, plan: Plan) -> Plan:
@@ -48,9 +52,8 @@ def _of_source(conn: Connection, plan: Plan) -> tuple[IndexPlan, ...]:
     for index in plan.swapped[0].indexes:
         if index.as_constraint:
             continue
-        origin = _Origin(
-            index.final_name or index.build_name, index.unique and not index.deferrable, index.definition, index.path
-        )
+        name = index.final_name or index.build_name
+        origin = _Origin(plan.shadow, index.build_name, name, index.unique and not index.deferrable, index.definition, index.path)
         definition = _renamed(conn, plan.source_table, origin, columns)
         if definition is None:
             continue
@@ -68,28 +71,74 @@ def _of_source(conn: Connection, plan: Plan) -> tuple[IndexPlan, ...]:
 
 
 def _of_reference(conn: Connection, plan: Plan, ref: ReferencePlan) -> tuple[IndexPlan, ...]:
-    """The compat indexes of a reference: of its planned indexes, and of the application's own over the uuid column."""
-    columns = ref.columns
-    if columns.compat_column is None:
+    """The compat indexes of a reference: of its planned indexes, and of the application's own over the uuid column. An index over
+    several references belongs to the first of them, and is over the compat columns of all. Of a partitioned table each part has one."""
+    root, columns = plan.catalog.table(ref.table), _compat_columns(plan, ref)
+    if ref.columns.compat_column is None:
         return ()
-    table = plan.catalog.table(ref.table)
-    planned = {i.build_name for r in plan.references if r.table == ref.table for i in r.indexes}
-    origins = [
-        _Origin(i.final_name or i.build_name, i.unique and not i.deferrable, i.definition, i.path)
-        for i in ref.indexes
+    known: dict[tuple[object, ...], str | None] = {}  # partitions are alike
+    made: dict[tuple[TableName, str], IndexPlan] = {}
+    for o in [*_planned(ref), *_of_the_application(plan, ref, root)]:
+        table = plan.catalog.table(o.table)
+        alike = (table.columns, o.definition, o.unique, o.path)
+        if alike not in known:
+            known[alike] = _renamed(conn, table, o, columns)
+        if (text := known[alike]) is not None:
+            above = made.get(o.part_of) if o.part_of else None
+            made[o.table, o.index] = IndexPlan(
+                o.table, derive(derive(o.name, f"_{ref.columns.number}"), "_compat"), o.unique, text, on_only=table.kind == "p",
+                part_of=PartOf(above.table, above.build_name) if above else None, path=o.path,
+            )  # fmt: skip
+    return tuple(made.values())
+
+
+def _compat_columns(plan: Plan, ref: ReferencePlan) -> dict[str, str]:
+    mine = (r.columns for r in plan.references if r.table == ref.table)
+    return {r.uuid_column: r.compat_column for r in mine if r.compat_column}
+
+
+def _planned(ref: ReferencePlan) -> list[_Origin]:
+    """The text of a constraint of a partitioned table is no text of an index: that of one of its parts is."""
+    leaves = {top: next((p.definition for p in ref.parts if not p.on_only and ref.is_part(p, top)), "") for top in ref.indexes}
+    return [
+        _Origin(
+            table=i.table,
+            index=i.build_name,
+            name=i.final_name or i.build_name,
+            unique=i.unique and not i.deferrable,
+            definition=next((leaves[t] for t in ref.indexes if ref.is_part(i, t)), i.definition)
+            if i.on_only and i.constraint
+            else i.definition,
+            path=i.path,
+            part_of=(i.part_of.table, i.part_of.index) if i.part_of else None,
+        )
+        for i in (*ref.indexes, *ref.parts)
         if not i.as_constraint
     ]
-    origins += [
-        _Origin(i.name, i.unique and not i.deferrable, i.recipe, i.meaning.path)
-        for i in table.indexes
-        if i.valid and not i.exclusion and columns.uuid_column in i.columns and i.name not in planned
+
+
+def _of_the_application(plan: Plan, ref: ReferencePlan, root: Table) -> list[_Origin]:
+    planned = {(i.table, i.build_name) for r in plan.references if r.table == ref.table for i in (*r.indexes, *r.parts)}
+    others = (r.columns for r in plan.references if r.table == ref.table and r.columns.compat_column)
+    earlier = {r.uuid_column for r in others if r.number < ref.columns.number}
+    return [
+        _Origin(
+            table=t.name,
+            index=i.name,
+            name=i.name,
+            unique=i.unique and not i.deferrable,
+            definition=i.recipe,
+            path=i.meaning.path,
+            part_of=(t.parent, i.parent[1]) if t.parent and i.parent else None,
+        )
+        for t in (root, *root.partitions)
+        for i in t.indexes
+        if i.valid
+        and not i.exclusion
+        and ref.columns.uuid_column in i.columns
+        and not earlier.intersection(i.columns)
+        and (t.name, i.name) not in planned
     ]
-    found = ((o, _renamed(conn, table, o, {columns.uuid_column: columns.compat_column})) for o in origins)
-    return tuple(
-        IndexPlan(ref.table, derive(derive(o.name, f"_{columns.number}"), "_compat"), o.unique, text, path=o.path)
-        for o, text in found
-        if text
-    )
 
 
 def _renamed(conn: Connection, table: Table, origin: _Origin, columns: dict[str, str]) -> str | None:

@@ -68,7 +68,7 @@ def reference_plan(
         plans.append(_equivalent(table, i, rewritten, adopted))
     spare = next((_spare(table, i) for i in reversed(mine) if i.primary), None)
     column = table.column(ref.column)
-    parts = _parts(table, plans, rewritten)
+    parts = _parts(table, plans, rewritten, ref, references)
     return ReferencePlan(
         columns=ref,
         indexes=tuple(plans),
@@ -97,8 +97,9 @@ def companion_plan(catalog: Catalog, ref: RefColumns, references: tuple[RefColum
     for p in table.partitions:
         for i in p.indexes:
             parent = above.get((i.parent[0], i.parent[1])) if i.parent else None
-            if parent is not None and (p.name, i.name) in beside:
-                plan = _beside(p, i, beside, part_of=PartOf(parent.table, parent.build_name))
+            own = not i.parent and ref.column in i.columns and not _is_earlier(i, ref, references)
+            if (parent is not None or own) and (p.name, i.name) in beside:
+                plan = _beside(p, i, beside, part_of=PartOf(parent.table, parent.build_name) if parent else None)
                 above[p.name.schema, i.name] = plan
                 parts.append(plan)
     column = table.column(ref.column)
@@ -186,8 +187,10 @@ def _spare_parts(table: Table, parts: tuple[IndexPlan, ...]) -> tuple[IndexPlan,
     return tuple(out)
 
 
-def _parts(table: Table, tops: list[IndexPlan], rewritten: Definitions) -> tuple[IndexPlan, ...]:
-    """The indexes of the partitions that make up `tops`, level by level.
+def _parts(
+    table: Table, tops: list[IndexPlan], rewritten: Definitions, ref: RefColumns, references: tuple[RefColumns, ...]
+) -> tuple[IndexPlan, ...]:
+    """The indexes of the partitions that make up `tops`, level by level, and those that a partition has of its own.
 
     Each goes by its own text: a partition may keep its index in another tablespace or with other options.
     """
@@ -196,9 +199,10 @@ def _parts(table: Table, tops: list[IndexPlan], rewritten: Definitions) -> tuple
     for p in table.partitions:
         for i in p.indexes:
             parent = above.get((i.parent[0], i.parent[1])) if i.parent else None
-            if parent is None or (p.name, i.name) not in rewritten:
+            own = not i.parent and not i.primary and ref.column in i.columns and not _is_earlier(i, ref, references)
+            if (parent is None and not own) or (p.name, i.name) not in rewritten:
                 continue
-            plan = _equivalent(p, i, rewritten, part_of=PartOf(parent.table, parent.build_name))
+            plan = _equivalent(p, i, rewritten, part_of=PartOf(parent.table, parent.build_name) if parent else None)
             above[p.name.schema, i.name] = plan
             out.append(plan)
     return tuple(out)

@@ -135,6 +135,17 @@ class ReferencePlan:
     def table(self) -> TableName:
         return self.columns.table
 
+    def top_of(self, index: IndexPlan) -> IndexPlan:
+        """The index of the partitioned table that an index is a part of, on any level; of any other index itself."""
+        by_name = {(i.table, i.build_name): i for i in (*self.indexes, *self.parts, *self.compat_indexes)}
+        while index.part_of is not None:
+            index = by_name[index.part_of.table, index.part_of.index]
+        return index
+
+    def is_part(self, index: IndexPlan, top: IndexPlan) -> bool:
+        """Whether an index is `top`, or a part of it on any level."""
+        return self.top_of(index) == top
+
     @property
     def check_name(self) -> str:
         return derive(f"swap_{self.columns.number}_{self.columns.uuid_column}", "_present")

@@ -44,7 +44,7 @@ __all__ = ["Journal", "Phase", "Run"]
 
 @dataclass(frozen=True)
 class Run:
-    """A run's row. `plan` is the plan as `prepare` made it."""
+    """A run's row. `plan` is the plan as `prepare` made it, with the partitions that there are now."""
 
     id: int
     source: TableName
@@ -214,7 +214,7 @@ class Journal(Store):
         return self.rows(query.where(where).order_by(r.c.id), self._run)
 
     def _run(self, *, source_schema: str, source_table: str, phase: str, mode: str, plan: dict[str, Any], **row: Any) -> Run:
-        """`plan` is as `prepare` made it, but for the mode of capture, which may have been changed since."""
+        """`plan` as it was stored, but for the mode of capture, which may have been changed since."""
         made = replace(PLAN.validate_python(current_plan(plan, self.version)), mode=mode)
         return Run(source=TableName(source_schema, source_table), phase=Phase(phase), mode=mode, plan=made, **row)
 
@@ -258,6 +258,10 @@ class Journal(Store):
     def update_run(self, run_id: int, **values: object) -> None:
         r = self.t["run"]
         self.execute(sa.update(r).where(r.c.id == run_id).values(**values))
+
+    def record_plan(self, run_id: int, plan: Plan) -> None:
+        """The plan with the partitions that there are now. A run of an older layout is upgraded before any command works on it."""
+        self.update_run(run_id, plan=json.loads(PLAN.dump_json(plan)))
 
     def forget_positions(self, run_id: int) -> None:
         """Forget what is counted in transaction ids, in a state that was made with those of another server: capture begins at the

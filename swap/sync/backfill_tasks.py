@@ -116,14 +116,14 @@ def reference_task(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) 
     return replace(task, first=lambda low, high: note(plan, ref.columns, heap, tid(low), tid(high, after=True)))
 
 
-def compat_task(plan: Plan, ref: ReferencePlan, setup: str) -> BackfillTask:
-    """The compat column of a reference."""
+def compat_task(plan: Plan, ref: ReferencePlan, heap: TableName, setup: str) -> BackfillTask:
+    """The compat column of a reference, in one of its heaps."""
 
     def fill(low: sql.Composable, high: sql.Composable) -> Query:
-        return fill_compat(plan, ref, low, high)
+        return fill_compat(plan, ref, low, high, heap)
 
-    name = f"{ref.table}.{ref.columns.compat_column}"
-    return _of_blocks(name, ref.table, fill, lambda low, high: compat_left(ref, low, high), setup)
+    name = f"{heap}.{ref.columns.compat_column}"
+    return _of_blocks(name, heap, fill, lambda low, high: compat_left(ref, low, high, heap), setup)
 
 
 def _of_blocks(name: str, heap: TableName, fill: RangeStatement, left: RangeStatement, setup: str) -> BackfillTask:

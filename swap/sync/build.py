@@ -6,19 +6,16 @@ that was killed goes on at the first task that is not done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
-import psycopg
 from psycopg import sql
 
-from swap.core.application_settings import Settings, explained, for_texts, session_of_application
+from swap.core.application_settings import explained, session_of_application
 from swap.core.blockers import reporting_waits
-from swap.core.connection import Connection, may_set
-from swap.core.names import TableName
-from swap.core.statement import Statement, Step
-from swap.ddl.indexes import create_index
+from swap.core.connection import may_set
+from swap.core.statement import Step
 from swap.ddl.phases import backfill_tasks, build_tasks, reference_tasks
 from swap.ddl.tasks import (
     BuildIndexes,
@@ -42,63 +39,10 @@ from swap.state.migration import Migration
 from swap.sync.backfill import RESUMES, Backfill, BackfillTask
 from swap.sync.backfill_tasks import blocks_task, compat_task, identity_task, reference_task, rows_task
 from swap.sync.control import Control
+from swap.sync.indexes import ensure_index
+from swap.sync.partitions import follow_partitions
 from swap.sync.range_bounds import block_bound, file_number, key_bound
 from swap.sync.worker_sessions import WorkerSessions
-
-TRIES = 10  # of an index that maintenance of others gets in the way of
-VALID = (
-    "SELECT n.nspname::text, c.relname::text, i.indisvalid AND i.indisready FROM unnest(%s::text[], %s::text[]) w(schema, name)"
-    " JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name"
-    " JOIN pg_index i ON i.indexrelid = c.oid"
-)
-
-
-def index_states(conn: Connection, names: Iterable[TableName]) -> dict[TableName, bool]:
-    """True: valid; False: left behind invalid. What is missing is not in it."""
-    wanted = list(names)
-    rows = conn.execute(VALID, [[n.schema for n in wanted], [n.name for n in wanted]])
-    return {TableName(schema, name): valid for schema, name, valid in rows}
-
-
-def ensure_index(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
-    """Build the index unless it is there; drop first what an interrupted build left invalid (H38).
-
-    CREATE INDEX CONCURRENTLY waits for older snapshots while it holds its lock. A REINDEX, VACUUM FULL or CLUSTER that waits for that
-    lock has such a snapshot, so the server ends one of the two (seen). If it is this one, the index is built after the other (H59).
-    """
-    for left in reversed(range(TRIES)):
-        try:
-            _build(conn, index, settings, concurrently=concurrently)
-        except psycopg.errors.DeadlockDetected:
-            if not left:
-                raise
-        else:
-            return
-
-
-def _build(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
-    name = index.table.renamed(index.build_name)
-    state = index_states(conn, [name]).get(name)
-    if state:
-        return
-    statement = create_index(index, concurrently=concurrently)
-    if state is False:
-        assert statement.undo is not None
-        conn.execute(statement.undo)
-    doing = f"The index {index.build_name} could not be built"
-    with explained(doing, RESUMES), session_of_application(conn, for_texts(settings)):
-        _send(conn, statement)
-
-
-def _send(conn: Connection, statement: Statement) -> None:
-    """One message after another: CREATE INDEX CONCURRENTLY must be a message of its own. An error leaves no search_path behind."""
-    try:
-        for message in statement.messages:
-            conn.execute(message)
-    except psycopg.Error:
-        if statement.path and not conn.closed:
-            conn.execute(statement.messages[-1])
-        raise
 
 
 class Builder:
@@ -117,13 +61,21 @@ class Builder:
     def run(self) -> None:
         """Every task in order. Raises what a task raises; `Interrupted` between two of them. While it holds `worker`, no other
         session does a step."""
-        plan = self.migration.plan
         self.done = self.migration.journal.steps_done(self.migration.run.id)
         try:
-            for task in (*backfill_tasks(plan), *build_tasks(plan), *reference_tasks(plan)):
-                self._perform(task)
+            while not self._performed():
+                pass
         finally:
             self.sessions.close()
+
+    def _performed(self) -> bool:
+        """False: partitions came or went, so the rest of the tasks is another one. What is done is done."""
+        plan = self.migration.plan
+        for task in (*backfill_tasks(plan), *build_tasks(plan), *reference_tasks(plan)):
+            if isinstance(task, FillReference | BuildIndexes | Step) and follow_partitions(self.migration):
+                return False
+            self._perform(task)
+        return True
 
     def _perform(self, task: Task) -> None:
         plan = self.migration.plan
@@ -140,7 +92,7 @@ class Builder:
                     refuse_drift(foreign_drift(self.migration), "`prepare`")
                 self._fill(reference_task(plan, ref, task.heap, self.quiet))
             case FillCompat():
-                self._fill(compat_task(plan, task.reference, self.quiet))
+                self._fill(compat_task(plan, task.reference, task.heap, self.quiet))
             case DropQueued():
                 if not self._done(task.until):
                     self._drop_queued(task)

@@ -22,9 +22,10 @@ from swap.ddl.phases import analyze
 from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.state.migration import Migration
-from swap.sync.build import ensure_index
+from swap.sync.indexes import ensure_index
 from swap.sync.materialized_views import finish_materialized_views
 from swap.sync.partition_keys import join_parts
+from swap.sync.partitions import follow_partitions
 from swap.sync.required_columns import require_columns
 
 SETTLED = "settled"
@@ -65,6 +66,8 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
             return
         require_columns(migration)
         _analyze(migration)
+        if follow_partitions(migration):
+            run = migration.run
         _validate(migration)
         for fk in (f for f in validated_keys(run.plan) if f.parts):
             join_parts(migration, fk)

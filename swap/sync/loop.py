@@ -20,6 +20,7 @@ from swap.sync.control import Control, Interrupted
 from swap.sync.exact_reads import release_reads
 from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
+from swap.sync.partitions import follow_partitions
 from swap.sync.replay import BATCH, Replayed, replay, replay_all
 from swap.sync.required_columns import release_keys
 from swap.sync.rotate import rotate
@@ -116,6 +117,7 @@ class Sync:
             self._build()
             m.reload()
         take_over(m)
+        follow_partitions(m, returned=True)
         release_keys(m)
         finish_exchange(m, wait=False)
         if left := release_reads(m):
@@ -164,6 +166,7 @@ class Sync:
             if result.complete:
                 if time.monotonic() - kept_house > HOUSEKEEPING_S:
                     kept_house = time.monotonic()
+                    follow_partitions(m)
                     refuse_missing(m.journal, m.run)  # without a write nothing else would notice
                     rotate(m)
                     m.reload()

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 import swap.sync.build
+import swap.sync.indexes
 from swap.core.application_settings import Settings
 from swap.core.connection import Connection
 from swap.core.names import TableName
@@ -173,7 +174,7 @@ def test_a_table_that_is_rewritten_between_ranges(m: Driver, connect: Connect, d
 def test_a_build_that_fails_at_any_index_goes_on(m: Driver, monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
     """I4: given a `sync` that ends before the index on a key, and writes after each end, when it is run again, then no row is
     missing, and none that replay has written is dropped as queued."""
-    app, build, failed = connect(m.db.app), swap.sync.build.ensure_index, set[str]()
+    app, build, failed = connect(m.db.app), swap.sync.indexes.ensure_index, set[str]()
 
     def ensure(conn: Connection, index: IndexPlan, settings: Settings, *, concurrently: bool) -> None:
         if index.build_name not in failed:

@@ -7,11 +7,10 @@ leaves the others out of the plan as a whole: no statement of the trial may name
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from swap.catalog.model import Catalog, ForeignKey, Table
+from swap.catalog.model import Table
 from swap.core.names import TableName
-from swap.plan.model import Plan, ReferencePlan
+from swap.plan.model import Plan
+from swap.plan.partitions import without_partitions
 
 LEAVES = 40
 
@@ -22,8 +21,7 @@ def some_partitions(plan: Plan) -> Plan:
     gone = {p.name for t in plan.catalog.tables for p in _left_out(t, own)}
     if not gone:
         return plan
-    references = tuple(_without(r, gone) for r in plan.references)
-    return replace(plan, catalog=_catalog(plan.catalog, gone), references=references)
+    return without_partitions(plan, gone)
 
 
 def _left_out(table: Table, own: set[TableName]) -> tuple[Table, ...]:
@@ -35,18 +33,3 @@ def _left_out(table: Table, own: set[TableName]) -> tuple[Table, ...]:
             chosen.add(at)
             at = above.get(at)
     return tuple(p for p in table.partitions if p.name not in chosen)
-
-
-def _catalog(catalog: Catalog, gone: set[TableName]) -> Catalog:
-    tables = tuple(replace(t, partitions=tuple(p for p in t.partitions if p.name not in gone)) for t in catalog.tables)
-    keys = tuple(_key(fk, gone) for fk in catalog.foreign_keys if fk.table not in gone)
-    return replace(catalog, tables=tables, foreign_keys=keys)
-
-
-def _key(fk: ForeignKey, gone: set[TableName]) -> ForeignKey:
-    return replace(fk, parts=tuple(p for p in fk.parts if p[0] not in gone))
-
-
-def _without(ref: ReferencePlan, gone: set[TableName]) -> ReferencePlan:
-    parts, spares = (tuple(i for i in some if i.table not in gone) for some in (ref.parts, ref.spare_parts))
-    return replace(ref, parts=parts, spare_parts=spares)
