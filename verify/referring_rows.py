@@ -25,7 +25,7 @@ from verify.report import Kind, RowDifference
 class _ReferringRow(NamedTuple):
     key: Any
     missing: bool
-    extra: bool = False
+    extra: bool
 
 
 def compare_referring_rows(conn: Connection, d: TableMapping, keys: Sequence[int]) -> list[RowDifference]:

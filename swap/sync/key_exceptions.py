@@ -66,6 +66,7 @@ class KeyExceptions:
         # Forward with derived uuids the source has none, and there is nothing to keep.
         self.live_uuid = sql.Identifier("s", d.origin_uuid) if d.origin_uuid else None
         self.any = self.live_uuid is not None and self._exist()
+        self.in_keys = any(r.column in t.key for t in plan.swapped for r in t.references)
 
     def truncate(self) -> None:
         """The captured table was emptied. The rows that it lost on the maintained side go, whatever keys the queue has."""
@@ -224,10 +225,14 @@ class KeyExceptions:
         return [(key, uuid) for uuid, key in rows]
 
     def _elsewhere(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """Those of the pairs whose uuid names another integer now, or none."""
+        """Those of the pairs whose uuid names another integer now, or none: none in a key, where another uuid names that integer."""
         if not pairs:
             return []
-        now = self.d.lookups_in.value(sql.SQL("g.uuid"), None)
+        given = sql.SQL("g.uuid")
+        if self.in_keys:
+            now = self.d.lookups_in.one_to_one(given, None, self.d.key_lookups.back_now)
+        else:
+            now = self.d.lookups_in.value(given, None)
         rows = self.conn.execute(
             sql.SQL("SELECT DISTINCT g.key, g.uuid::text FROM {} WHERE ({}) IS DISTINCT FROM g.key").format(_table(pairs), now)
         )
