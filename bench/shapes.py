@@ -71,9 +71,6 @@ def shaped(setting: Setting, shape: Shape) -> Iterator[Example]:
 
 @contextmanager
 def all_rebuilt(setting: Setting, name: str, users: int) -> Iterator[Example]:
-    """The fresh example with computed uuids and every reference rebuilt beside: so without user_roles, which has a reference in its
-    primary key and gets a column in place."""
+    """The fresh example as `init` plans it: computed uuids, and every reference rebuilt beside."""
     with setting.example(name, users, references=True, variant="fresh") as example:
-        example.execute(sql.SQL("DROP TABLE public.user_roles"))
-        example.swap("init", str(USERS), "--out", str(example.config), "--force")
         yield example

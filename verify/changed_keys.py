@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 from psycopg import sql
@@ -16,7 +15,7 @@ from swap.plan import row_keys
 from swap.plan.direction import TableMapping
 from swap.plan.row_keys import COMMA, Key
 from verify.report import Kind, RowDifference
-from verify.row_images import WIDEST, column_image, compared, full_join, images_differ, joined_key
+from verify.row_images import WIDEST, column_image, compared, full_join, images_differ, joined_key, named_key
 
 
 class _DifferenceRow(NamedTuple):
@@ -53,7 +52,8 @@ def _parts(mapping: TableMapping) -> list[TableMapping]:
 
 
 def _statement(mapping: TableMapping, keys: Sequence[Key]) -> sql.Composed:
-    among = partial(row_keys.among, mapping, keys=sorted(set(keys)))
+    wanted = sorted(set(keys))
+    origin_among, target_among = row_keys.among_origin(mapping, "s", wanted), row_keys.among_target(mapping, "s", wanted)
     origin, target = row_keys.origin_columns(mapping, "s"), row_keys.target_columns(mapping, "s")
     either = [
         sql.SQL("coalesce({}, {})").format(a, b) for a, b in zip(joined_key(mapping, "a"), joined_key(mapping, "b"), strict=True)
@@ -63,10 +63,11 @@ def _statement(mapping: TableMapping, keys: Sequence[Key]) -> sql.Composed:
         for n in range(len(compared(mapping)))
     ]
     return load_sql("verify", "changed_keys.sql").format(
-        key=row_keys.selected(mapping, either), differs=COMMA.join(differs), joined=full_join(mapping, among),
+        key=row_keys.selected(mapping, either), differs=COMMA.join(differs), joined=full_join(mapping, lambda _: origin_among, lambda _: target_among),
         changed=images_differ(mapping),
-        origin_key=row_keys.selected(mapping, origin), origin_columns=COMMA.join(origin), origin=mapping.origin.sql,
-        origin_among=among(origin),
-        target_key=row_keys.selected(mapping, target), target_columns=COMMA.join(target), target=mapping.target.sql,
-        target_among=among(target),
+        surplus_key=row_keys.selected(mapping, joined_key(mapping, "s")), columns=COMMA.join(joined_key(mapping, "s")),
+        origin_columns=named_key(origin), origin=mapping.origin.sql,
+        origin_among=origin_among,
+        target_columns=named_key(target), target=mapping.target.sql,
+        target_among=target_among,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from swap.plan import row_keys
 from swap.plan.direction import TableMapping
 from swap.plan.row_keys import COMMA, Key
 from verify.ranges import KeyRange, bigints
-from verify.row_images import RowCondition, full_join, images_differ, joined_key
+from verify.row_images import RowCondition, full_join, images_differ, joined_key, named_key
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,10 @@ def find_surplus_keys(conn: Connection, mapping: TableMapping, r: KeyRange, pend
     target = mapping.target, row_keys.target_columns
     found = []
     for (table, columns_of), (other, other_columns_of) in ((origin, target), (target, origin)):
-        columns = columns_of(mapping, "s")
+        columns, key = columns_of(mapping, "s"), joined_key(mapping, "s")
         query = load_sql("verify", "surplus_keys.sql").format(
-            key=row_keys.selected(mapping, columns), columns=COMMA.join(columns), table=table.sql, where=where(columns),
-            other=other.sql, equal=row_keys.equal(other_columns_of(mapping, "o"), columns), limit=sql.Literal(limit),
+            key=row_keys.selected(mapping, key), columns=COMMA.join(key), named=named_key(columns), table=table.sql, where=where(columns),
+            other=other.sql, equal=row_keys.equal(other_columns_of(mapping, "o"), key), limit=sql.Literal(limit),
         )  # fmt: skip
         rows = fetch(conn, _SurplusRow, query)
         found += [SurplusKey(row_keys.to_key(row.key), row.rows, table == mapping.target) for row in rows]

@@ -54,7 +54,7 @@ def refer_to_pending(
         now=COMMA.join(_integer(d, m) for m in d.lookups),
         before=COMMA.join(_integer_before(d, m) for m in d.lookups),
         origin=d.origin.sql, target=d.target.sql, equal=row_keys.equal(row_keys.target_columns(d, "t"), columns),
-        among=row_keys.among(d, columns, list(columns_of)),
+        among=row_keys.among_origin(d, "s", list(columns_of)),
     )  # fmt: skip
     out = set[Key]()
     for row in fetch(conn, _ReferenceRow, query):

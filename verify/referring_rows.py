@@ -19,12 +19,13 @@ from swap.plan import row_keys
 from swap.plan.direction import ColumnMapping, TableMapping
 from verify.pending_references import can_wait
 from verify.ranges import bigints
-from verify.report import RowDifference
+from verify.report import Kind, RowDifference
 
 
 class _ReferringRow(NamedTuple):
     key: Any
     missing: bool
+    extra: bool
 
 
 def compare_referring_rows(conn: Connection, d: TableMapping, keys: Sequence[int]) -> list[RowDifference]:
@@ -36,18 +37,28 @@ def compare_referring_rows(conn: Connection, d: TableMapping, keys: Sequence[int
         return []
     found = {}
     for m in d.lookups:
-        for row in fetch(conn, _ReferringRow, _statement(d, m, bigints(keys))):
+        for row in _rows(conn, d, m, bigints(keys)):
             key = row_keys.to_key(row.key)
-            columns = () if row.missing else (m.target,)
-            found[key] = RowDifference(str(d.origin), key, "missing" if row.missing else "different", columns)
+            kind: Kind = "missing" if row.missing else "extra" if row.extra else "different"
+            found[key] = RowDifference(str(d.origin), key, kind, (m.target,) if kind == "different" else ())
     return [found[key] for key in sorted(found)]
 
 
+def _rows(conn: Connection, d: TableMapping, m: ColumnMapping, keys: sql.Composable) -> list[_ReferringRow]:
+    rows = fetch(conn, _ReferringRow, _statement(d, m, keys))
+    if d.lookups_in.to_uuid or not d.in_key(m):
+        return rows
+    surplus = load_sql("verify", "referring_rows_extra.sql").format(
+        key=row_keys.selected(d, row_keys.target_columns(d, "t")), target=d.target.sql, column=sql.Identifier(m.target), keys=keys,
+        origin=d.origin.sql, same=row_keys.same_row_now(d, "s", "t"),
+    )  # fmt: skip
+    return [*rows, *fetch(conn, _ReferringRow, surplus)]
+
+
 def _statement(d: TableMapping, m: ColumnMapping, keys: sql.Composable) -> sql.Composed:
-    origin, target = row_keys.origin_columns(d, "s"), row_keys.target_columns(d, "t")
     parts = {
-        "key": row_keys.selected(d, origin), "absent": sql.SQL("{} IS NULL").format(target[0]), "keys": keys,
-        "origin": d.origin.sql, "target": d.target.sql, "equal": row_keys.equal(target, origin),
+        "key": row_keys.selected(d, row_keys.origin_columns(d, "s")), "absent": sql.SQL("t.{} IS NULL").format(sql.Identifier(d.key[0].target)),
+        "keys": keys, "origin": d.origin.sql, "target": d.target.sql, "equal": row_keys.same_row(d, "s", "t"),
         "given": sql.Identifier(m.origin), "column": sql.Identifier(m.target),
     }  # fmt: skip
     if d.lookups_in.to_uuid:

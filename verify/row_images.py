@@ -56,6 +56,11 @@ def joined_key(mapping: TableMapping, alias: str) -> list[sql.Composable]:
     return [sql.Identifier(alias, f"k{n}") for n in range(len(mapping.key))]
 
 
+def named_key(columns: Sequence[sql.Composable]) -> sql.Composed:
+    """The key's columns as `joined_key` names them."""
+    return COMMA.join(sql.SQL("{} AS {}").format(c, sql.Identifier(f"k{n}")) for n, c in enumerate(columns))
+
+
 def row_image(alias: str, count: int) -> sql.Composed:
     """ROW(alias.c0, …)::record. The operator *= needs the cast."""
     return sql.SQL("ROW({})::record").format(COMMA.join(sql.Identifier(alias, f"c{n}") for n in range(count)))
@@ -66,15 +71,16 @@ def column_image(alias: str, n: int) -> sql.Composed:
     return sql.SQL("ROW({})::record").format(sql.Identifier(alias, f"c{n}"))
 
 
-def full_join(mapping: TableMapping, where: RowCondition) -> sql.Composed:
+def full_join(mapping: TableMapping, where: RowCondition, where_target: RowCondition | None = None) -> sql.Composed:
     """Both sides in a full join on the key, so that every row of either side appears. The server can merge or hash the
-    join, so it costs no more than reading both sides once. `images_differ` compares its rows.
+    join, so it costs no more than reading both sides once. `images_differ` compares its rows. `where_target`: the condition of the
+    maintained side, where it is another one.
 
     Of a wide table a side has one column `r` beside the key, the image of the row: a join of 833 columns with as many has more than the
     server allows (seen: "target lists can have at most 1664 entries").
     """
     columns = compared(mapping)
-    sides = [origin_rows(mapping, where, columns), target_rows(mapping, where, columns)]
+    sides = [origin_rows(mapping, where, columns), target_rows(mapping, where_target or where, columns)]
     if len(columns) > WIDEST:
         image = sql.SQL("SELECT {}, {} AS r FROM ({}) x OFFSET 0")
         key = COMMA.join(joined_key(mapping, "x"))

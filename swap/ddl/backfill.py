@@ -17,7 +17,7 @@ from swap.ddl.change_tables import change_table, key_names
 from swap.ddl.keys import generator
 from swap.ddl.text_references import fill_text
 from swap.ddl.waiting import resolved
-from swap.plan.direction import TableMapping
+from swap.plan.direction import KeyColumn, TableMapping
 from swap.plan.model import Plan, RefColumns, ReferencePlan
 
 
@@ -57,10 +57,14 @@ def drop_queued(plan: Plan, d: TableMapping) -> sql.Composed:
         for n in (0, 1)
     )  # fmt: skip
     same = sql.SQL(" AND ").join(
-        sql.SQL("t.{} = q.{}").format(sql.Identifier(k.target), sql.Identifier(name))
+        sql.SQL("t.{} = q.{}").format(sql.Identifier(k.beside or k.target), sql.Identifier(name)) + _as(k)
         for k, name in zip(d.key, names, strict=True)
-    )  # fmt: skip
+    )
     return sql.SQL("DELETE FROM ONLY {} t USING (SELECT DISTINCT * FROM ({}) c) q WHERE {}").format(d.target.sql, queued, same)
+
+
+def _as(k: KeyColumn) -> sql.Composable:
+    return verbatim(f"::{k.origin_type}") if k.exchanged else sql.SQL("")
 
 
 def fill_identity(plan: Plan, low: sql.Composable, high: sql.Composable) -> sql.Composed:

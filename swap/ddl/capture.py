@@ -15,7 +15,7 @@ from swap.core.statement import Statement
 from swap.ddl.change_tables import change_table, key_names
 from swap.ddl.own_triggers import trigger, trigger_function
 from swap.ddl.replication import publish
-from swap.plan.direction import Direction
+from swap.plan.direction import Direction, forward, reverse
 from swap.plan.model import Plan, SwappedTable
 
 CAPTURE = "swap_capture"
@@ -31,10 +31,8 @@ def _suffix(t: SwappedTable, name: str) -> str:
 
 def capture_key(plan: Plan, t: SwappedTable, direction: Direction) -> list[str]:
     """The captured columns, by the names that they have in this direction."""
-    if direction is Direction.FORWARD:
-        return list(t.key)
-    after = {r.before: r.after for r in plan.renames_of(t)}
-    return [after.get(k, k) for k in t.key]
+    way = forward if direction is Direction.FORWARD else reverse
+    return [k.origin for k in way(plan, t).key]
 
 
 def capture_functions(plan: Plan, direction: Direction, table_no: int) -> list[Statement]:

@@ -92,13 +92,18 @@ def create_waiting(plan: Plan) -> list[Statement]:
 
 
 def _key(plan: Plan, t: SwappedTable) -> list[Query]:
-    """The key's columns with their types. The source's are bigint, whichever integer it has."""
+    """The key's columns with their types. The source's are bigint, whichever integer it has. A reference in another table's key is an
+    integer before the cutover and a uuid after it, so it is a text."""
     if t.is_source:
         return [sql.SQL("key bigint")]
     table, out = plan.table_of(t), list[Query]()
+    exchanged = {r.column for r in t.references}
     for name, of in zip(key_names(len(t.key)), t.key, strict=True):
         column = table.column(of)
         assert column is not None
+        if of in exchanged:
+            out.append(sql.SQL('{} text COLLATE pg_catalog."C"').format(sql.Identifier(name)))
+            continue
         text = sql.SQL("{} ").format(sql.Identifier(name)) + verbatim(column.type)
         out.append(text + verbatim(f" COLLATE {column.collation}") if column.collation else text)
     return out

@@ -34,7 +34,7 @@ from swap.ddl.set_aside import WORDS, dependents, set_aside
 from swap.ddl.statistics import exchange_statistics
 from swap.ddl.triggers import bind_triggers, quiet_triggers, release_triggers, user_triggers
 from swap.ddl.views import create_view
-from swap.ddl.waiting import queue_waiting
+from swap.ddl.waiting import carry_waiting, queue_waiting
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, SwappedTable
 
@@ -152,6 +152,7 @@ def closing_statements(plan: Plan, after: Direction, generation: int) -> list[St
     return [
         *(fence_functions(plan, generation) if generation > 1 else ()),
         *resolver_functions(plan, after),
+        *carry_waiting(plan, after),
         *queue_waiting(plan, after),
         Statement(fence, "snapshots of before the exchange are told to retry", kind=Kind.CAPTURE),
     ]

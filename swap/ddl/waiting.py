@@ -23,7 +23,7 @@ from swap.core.statement import Kind, Statement
 from swap.ddl.change_tables import queue_rows, waiting_table
 from swap.plan.direction import ColumnMapping, Direction, TableMapping, table_mappings
 from swap.plan.model import Plan
-from swap.plan.row_keys import COMMA, Key, among, origin_columns, target_columns
+from swap.plan.row_keys import COMMA, Key, among_target, origin_columns, target_columns
 from swap.plan.unresolved import Uncertain, uncertain
 
 LEGACY = "legacy"
@@ -129,7 +129,7 @@ def delete_held(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Compose
     target = target_columns(d, "t")
     rows = sql.SQL("{} w WHERE w.number = {} AND w.held").format(waiting_table(plan).sql, sql.Literal(d.number))
     return sql.SQL("DELETE FROM ONLY {} t WHERE EXISTS (SELECT FROM {rows}) AND {} AND {} IN (SELECT w.key FROM {rows})").format(
-        d.target.sql, among(d, target, keys), key_text(target), rows=rows
+        d.target.sql, among_target(d, "t", keys), key_text(target), rows=rows
     )
 
 
@@ -159,6 +159,35 @@ def queue_waiting(plan: Plan, after: Direction) -> list[Statement]:
         why = "rows whose integer is not what their uuid told"
         out.append(Statement(queue_rows(plan, d.number, d.key, rows), why, None, kind=Kind.CAPTURE))
     return out
+
+
+def carry_waiting(plan: Plan, after: Direction) -> list[Statement]:
+    """In an exchange: rows that wait are noted by their key on the side that led. Where a reference is in it, they get their key on the
+    side that leads now; none waits that has no such key (cutover.gates)."""
+    out = []
+    for was, d in zip(table_mappings(plan, _other(after)), table_mappings(plan, after), strict=True):
+        if not d.exchanged_key:
+            continue
+        given = [sql.SQL("(w.key::text[])[{}]").format(sql.Literal(n)) for n in range(1, len(was.key) + 1)]
+        now = [
+            d.key_lookups.back_now.value(sql.SQL("{}::").format(g) + verbatim(k.origin_type), None) if k.exchanged else g
+            for g, k in zip(given, was.key, strict=True)
+        ]
+        missing = sql.SQL(" OR ").join(
+            sql.SQL("({}) IS NULL").format(v) for v, k in zip(now, was.key, strict=True) if k.exchanged
+        )
+        where = sql.SQL("{} w WHERE w.number = {}").format(waiting_table(plan).sql, sql.Literal(d.number))
+        forget = sql.SQL("DELETE FROM {} AND ({})").format(where, missing)
+        carry = sql.SQL("UPDATE {} w SET key = {} WHERE w.number = {}").format(
+            waiting_table(plan).sql, key_text([sql.SQL("({})").format(v) for v in now]), sql.Literal(d.number)
+        )
+        why = "rows that wait, by the key that leads now"
+        out += [Statement(s, why, None, kind=Kind.CAPTURE) for s in (forget, carry)]
+    return out
+
+
+def _other(direction: Direction) -> Direction:
+    return Direction.REVERSE if direction is Direction.FORWARD else Direction.FORWARD
 
 
 def held_rows(plan: Plan, d: TableMapping) -> sql.Composed:

@@ -13,8 +13,10 @@ from psycopg import sql
 
 from swap.catalog.model import Column, Table
 from swap.core.names import TableName
-from swap.plan.lookups import Lookups, lookups
+from swap.plan.lookups import KeyLookups, Lookups, key_lookups, lookups
 from swap.plan.model import INTEGERS, Plan, SwappedTable
+
+UUID = "pg_catalog.uuid"
 
 
 class Direction(StrEnum):
@@ -43,11 +45,20 @@ class ColumnMapping:
 
 @dataclass(frozen=True)
 class KeyColumn:
-    """A column of the key that capture notes. `origin`, `target`: its names on the captured and on the maintained side."""
+    """A column of the key that capture notes. `origin`, `target`: its names on the captured and on the maintained side. `type`: as the
+    queue has it.
+
+    `exchanged`: it is a reference, so the two sides have its row's two keys: the integer and the uuid. The queue holds either, as
+    text. `origin_type`: of the captured column. `beside`: a column of the maintained side with the captured side's key: the shadow
+    has the integer beside the uuid.
+    """
 
     origin: str
     target: str
     type: str
+    exchanged: bool = False
+    origin_type: str = ""
+    beside: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,8 @@ class TableMapping:
     """One swapped table in one direction: `origin` is captured, `target` is maintained, `key` identifies their rows.
 
     `origin_uuid`, `target_uuid`: the uuid of the row on either side; None where that side has none: in a table with references,
-    and in a source whose uuids are derived. `lookups_in`: how the value of a reference is found.
+    and in a source whose uuids are derived. `lookups_in`: how the value of a reference is found. `key_lookups`:
+    what more a table needs that has one in its key.
     """
 
     direction: Direction
@@ -67,6 +79,7 @@ class TableMapping:
     target_uuid: str | None
     columns: tuple[ColumnMapping, ...]
     lookups_in: Lookups
+    key_lookups: KeyLookups
 
     @property
     def is_source(self) -> bool:
@@ -89,17 +102,35 @@ class TableMapping:
         """Whether the key is a single integer."""
         return len(self.key) == 1 and self.key[0].type in INTEGERS
 
+    @property
+    def exchanged_key(self) -> bool:
+        """Whether a reference is in the key: then the two sides' keys are not equal, and one is looked up."""
+        return any(k.exchanged for k in self.key)
+
+    def in_key(self, mapped: ColumnMapping) -> bool:
+        """Whether the column's value is a part of the maintained side's key, and is looked up."""
+        return any(k.exchanged and k.target == mapped.target for k in self.key)
+
     def value(self, mapped: ColumnMapping, alias: str = "s") -> sql.Composable:
         """The SQL expression over the captured row `alias` that gives the maintained column's value."""
         column = sql.Identifier(alias, mapped.origin)
         if not mapped.lookup:
             return sql.Composed([column])
+        if self.in_key(mapped):
+            return self.key_value(column, mapped.column)
         found = self.lookups_in.value(column, mapped.column)
         if mapped.beside is None:
             return found
         return sql.SQL("coalesce({}, CASE WHEN {} IS NULL THEN {} END)").format(
             found, column, sql.Identifier(alias, mapped.beside)
         )
+
+    def key_value(self, given: sql.Composable, column: Column | None) -> sql.Composable:
+        """The maintained side's part of a key, for a reference in the captured side's. Integers name one uuid each, whatever happened;
+        several uuids may have named one integer."""
+        if self.direction is Direction.FORWARD:
+            return self.lookups_in.value(given, column)
+        return self.lookups_in.one_to_one(given, column, self.key_lookups.back_now)
 
     @property
     def lookups(self) -> tuple[ColumnMapping, ...]:
@@ -112,6 +143,7 @@ def forward(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
     t = table or plan.swapped[0]
     catalog = plan.table_of(t)
     looked_up = {r.uuid_column: r for r in t.references}
+    looked_up_by = {r.column: r for r in t.references}
     identity = plan.identity if t.is_source else None
     columns = [
         ColumnMapping(c.name, c.name, False, not c.generated, c)
@@ -127,9 +159,14 @@ def forward(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
     columns += [ColumnMapping(r.compat_column, r.column, True, True, None) for r in looked_up.values() if r.compat_column]
     return TableMapping(
         direction=Direction.FORWARD, number=t.number, origin=t.name, target=t.shadow,
-        key=tuple(KeyColumn(k, k, _type(catalog, k)) for k in t.key),
+        key=tuple(
+            _exchanged(k, looked_up_by[k].uuid_column, _type(catalog, k), beside=k)
+            if k in looked_up_by
+            else KeyColumn(k, k, _type(catalog, k))
+            for k in t.key
+        ),
         origin_uuid=None if plan.derived else identity, target_uuid=identity,
-        columns=tuple(columns), lookups_in=lookups(plan, forward=True, to_uuid=True),
+        columns=tuple(columns), lookups_in=lookups(plan, forward=True, to_uuid=True), key_lookups=key_lookups(plan, forward=True),
     )  # fmt: skip
 
 
@@ -160,10 +197,17 @@ def reverse(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
         columns.append(ColumnMapping(uuid, plan.key, False, True, catalog.column(uuid)))
     return TableMapping(
         direction=Direction.REVERSE, number=t.number, origin=t.name, target=t.retired,
-        key=tuple(KeyColumn(after.get(k, k), k, _type(catalog, k)) for k in t.key),
+        key=tuple(
+            _exchanged(k, k, UUID) if k in legacy else KeyColumn(after.get(k, k), k, _type(catalog, k)) for k in t.key
+        ),
         origin_uuid=plan.key if t.is_source else None, target_uuid=uuid,
-        columns=tuple(columns), lookups_in=lookups(plan, forward=False, to_uuid=False),
+        columns=tuple(columns), lookups_in=lookups(plan, forward=False, to_uuid=False), key_lookups=key_lookups(plan, forward=False),
     )  # fmt: skip
+
+
+def _exchanged(origin: str, target: str, origin_type: str, beside: str | None = None) -> KeyColumn:
+    """A reference in a key. Its column has the same name before and after the cutover, and another type."""
+    return KeyColumn(origin, target, "text", exchanged=True, origin_type=origin_type, beside=beside)
 
 
 def _type(table: Table, column: str) -> str:

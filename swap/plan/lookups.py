@@ -11,6 +11,7 @@ born while the uuid led, and a second cutover keep their uuids.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from psycopg import sql
 
@@ -42,13 +43,31 @@ class Lookups:
         exceptions at all is asked once for a statement. Every operator has its schema: the expression is a part of statements that run
         under the application's search_path.
         """
-        parts = [*self._live(given), self._exception(given)]
-        if self.derivation:
-            parts.append(self.derived(given))
-        found = sql.SQL("CASE WHEN {} IS NOT NULL THEN coalesce({}) END").format(given, sql.SQL(", ").join(parts))
+        found = sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(
+            given, self._first([*self._live(given), *self._gone(given)])
+        )
+        return self._typed(found, column)
+
+    def one_to_one(self, given: sql.Composable, column: Column | None, back: Lookups) -> sql.Composable:
+        """The same for a key of the table that refers. NULL also for a key that another one has taken the place of: after an UPDATE of
+        a row's uuid both name its integer, and only one row may have it in its key. `back`: gives the other key's key now."""
+        told = sql.SQL("(SELECT x.told FROM (SELECT {} AS told OFFSET 0) x WHERE {} OPERATOR(pg_catalog.=) {})").format(
+            self._first(self._gone(given)), back.value(sql.SQL("x.told"), None), given
+        )
+        found = sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(given, self._first([*self._live(given), told]))
+        return self._typed(found, column)
+
+    def _typed(self, found: sql.Composable, column: Column | None) -> sql.Composable:
         if self.to_uuid or column is None:
             return found
         return sql.SQL("({})::").format(found) + verbatim(column.type)
+
+    def _first(self, parts: list[sql.Composed]) -> sql.Composed:
+        return sql.SQL("coalesce({})").format(sql.SQL(", ").join(parts))
+
+    def _gone(self, given: sql.Composable) -> list[sql.Composed]:
+        """Of a row that does not live."""
+        return [self._exception(given), *([self.derived(given)] if self.derivation else [])]
 
     def _live(self, given: sql.Composable) -> list[sql.Composed]:
         if self.live_value is None or self.live_key is None:
@@ -75,14 +94,44 @@ class Lookups:
         ).format(sql.Literal(position), self.secrets.sql, sql.Literal(self.tag))
 
 
+class KeyLookups(NamedTuple):
+    """`before`: how a captured key is resolved as it was when the maintained side was written last. `back`: a maintained key, as it was
+    then; `back_now`: as it is now."""
+
+    before: Lookups
+    back: Lookups
+    back_now: Lookups
+
+
+def key_lookups(plan: Plan, *, forward: bool) -> KeyLookups:
+    """For a table with a reference in its key, before the cutover (`forward`) and after it."""
+    return KeyLookups(
+        before=maintained_lookups(plan, forward=forward, to_uuid=forward),
+        back=maintained_lookups(plan, forward=forward, to_uuid=not forward),
+        back_now=lookups(plan, forward=forward, to_uuid=not forward),
+    )
+
+
 def lookups(plan: Plan, *, forward: bool, to_uuid: bool) -> Lookups:
     """How keys of the source are resolved before the cutover (`forward`) and after it, to the uuid or to the integer."""
     integer, uuid = (plan.key, None if plan.derived else plan.identity) if forward else (plan.legacy_key, plan.key)
+    return _lookups(plan, plan.source, integer, uuid, to_uuid=to_uuid)
+
+
+def maintained_lookups(plan: Plan, *, forward: bool, to_uuid: bool) -> Lookups:
+    """The same as the maintained side knows it: as it was when its rows were written last. The shadow, and the retired table, have the
+    names of before the cutover."""
+    return _lookups(
+        plan, plan.shadow if forward else plan.retired, plan.key, None if plan.derived else plan.identity, to_uuid=to_uuid
+    )
+
+
+def _lookups(plan: Plan, live: TableName, integer: str, uuid: str | None, *, to_uuid: bool) -> Lookups:
     live_key, live_value = (integer, uuid) if to_uuid else (uuid, integer)
     derivation = None
     if plan.derived:
         derivation = TableName(plan.state_schema, "derived_uuid" if to_uuid else "derived_key")
     return Lookups(
-        to_uuid=to_uuid, live=plan.source, live_key=live_key, live_value=live_value, exceptions=plan.exceptions,
+        to_uuid=to_uuid, live=live, live_key=live_key, live_value=live_value, exceptions=plan.exceptions,
         derivation=derivation, secrets=TableName(plan.state_schema, "secret"), tag=plan.tag,
     )  # fmt: skip

@@ -106,8 +106,6 @@ def _why_not(table: Table, config: Config, refs: list[RefColumns]) -> str:
     if config.sync.mode == "logical" and table.replident != "d":
         return "logical capture needs its primary key as the replica identity"
     columns = {r.column for r in refs}
-    if columns.intersection(primary.columns):
-        return "a reference is in its primary key"
     if excluded := [i.name for i in table.indexes if i.exclusion and columns.intersection(i.columns)]:
         return f"the exclusion constraint {excluded[0]} contains its reference, and goes on over the integer"
     return ""

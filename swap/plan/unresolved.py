@@ -2,7 +2,9 @@
 
 A foreign key that is validated and vouches for every row says that the row it names is there. Without one, a parent may commit
 after its children, or go before them. Derived uuids are known for every integer, so before the cutover nothing is missing then.
-In reverse a uuid that no row has, and that is no exception, may be anything: only a derived one tells its integer.
+In reverse a uuid that no row has, and that is no exception, may be anything: only a derived one tells its integer. And of two uuids
+that told one integer, only one may do so in a primary key: a row that some session wrote past the foreign key
+(session_replication_role = replica) waits there, and does not stop the others.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ def uncertain(plan: Plan, d: TableMapping) -> tuple[Uncertain, ...]:
     out = []
     for m in d.lookups:
         integer = integer_column(d, m)
-        if not certain(plan, table.name, integer):
+        if (d.in_key(m) and d.direction is Direction.REVERSE) or not certain(plan, table.name, integer):
             column = table.column(integer)
             out.append(Uncertain(m, required=column is not None and column.not_null))
     return tuple(out)

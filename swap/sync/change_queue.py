@@ -28,11 +28,12 @@ from swap.core.planner_settings import NESTED_LOOPS
 from swap.core.snapshot import Snapshot
 from swap.core.sql_text import Query, verbatim
 from swap.ddl.change_tables import change_table, key_names
-from swap.plan.direction import TableMapping
+from swap.plan.direction import UUID, TableMapping
 from swap.plan.model import Plan
-from swap.plan.row_keys import COMMA, Key, among, selected, to_key
+from swap.plan.row_keys import COMMA, UUID_LENGTH, Key, among, selected, to_key
 from swap.state.migration import Migration
 
+NOTHING = sql.SQL("")
 FEW = 8  # tables whose change tables are read without a look at their files first
 
 
@@ -81,7 +82,14 @@ class ChangeQueue:
         assert row is not None
         return Snapshot.parse(row[0])
 
-    def due(self, since: Snapshot, columns: sql.Composable, below: int | None = None, number: int = 0) -> sql.Composed:
+    def due(
+        self,
+        since: Snapshot,
+        columns: sql.Composable,
+        below: int | None = None,
+        number: int = 0,
+        also: Query = NOTHING,
+    ) -> sql.Composed:
         """SELECT `columns` (of c: xid, key, key_2, …, uuid, gone, origin) FROM both change tables of the swapped table `number`
         WHERE `since` has not consumed it.
 
@@ -95,7 +103,7 @@ class ChangeQueue:
         if below is not None:
             condition += sql.SQL(" AND c.xid < {}::text::xid8").format(sql.Literal(str(below)))
         return sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT {} FROM {} c WHERE {}").format(columns, change_table(self.plan, n, number).sql, condition)
+            sql.SQL("SELECT {} FROM {} c WHERE {}{}").format(columns, change_table(self.plan, n, number).sql, condition, also)
             for n in (0, 1)
         )
 
@@ -159,7 +167,7 @@ class ChangeQueue:
 
     def _keys_due(self, mapping: TableMapping, since: Snapshot, more: str = "", below: int | None = None) -> sql.Composed:
         columns = COMMA.join(_key(mapping, "c")) + verbatim(more)
-        return self.due(since, columns, below, mapping.number)
+        return self.due(since, columns, below, mapping.number, _of_direction(mapping))
 
     def next_batch(self, limit: int | None, since: Snapshot | None = None, read_in: Snapshot | None = None) -> Batch:
         """The next batch of about `limit` entries (None: all that are visible); whole transactions only.
@@ -246,6 +254,17 @@ def current_snapshot(conn: Connection) -> Snapshot:
     row = conn.execute("SELECT pg_current_snapshot()::text").fetchone()
     assert row is not None
     return Snapshot.parse(row[0])
+
+
+def _of_direction(mapping: TableMapping) -> Query:
+    """Where a reference is in the key: the entries that have it as this direction captures it. A stream that begins again, and a clone
+    that takes a run over, may bring consumed ones of the other."""
+    for name, k in zip(key_names(len(mapping.key)), mapping.key, strict=True):
+        if k.exchanged:
+            column = sql.Identifier("c", name)
+            form = sql.SQL("=" if k.origin_type == UUID else "<")
+            return sql.SQL(" AND (c.key IS NULL OR length({}) {} {})").format(column, form, sql.Literal(UUID_LENGTH))
+    return NOTHING
 
 
 def _key(mapping: TableMapping, alias: str) -> list[sql.Identifier]:

@@ -45,12 +45,14 @@ class Parents:
     """By what references name them: the integer before the cutover, the uuid after it.
 
     `moved`: their other key is not, or may not be, what it was. `gone`: they may have gone, or come back, which a foreign key
-    forbids while there are children. `came`: they may be what a row waits for.
+    forbids while there are children. `came`: they may be what a row waits for. `left`: the integers that some of `moved` had, after
+    the cutover: a row with one of them in its key has another key now.
     """
 
     moved: list[int | str] = field(default_factory=list)
     gone: list[int | str] = field(default_factory=list)
     came: list[int | str] = field(default_factory=list)
+    left: set[int] = field(default_factory=set)
 
 
 class KeyExceptions:
@@ -64,6 +66,7 @@ class KeyExceptions:
         # Forward with derived uuids the source has none, and there is nothing to keep.
         self.live_uuid = sql.Identifier("s", d.origin_uuid) if d.origin_uuid else None
         self.any = self.live_uuid is not None and self._exist()
+        self.in_keys = any(r.column in t.key for t in plan.swapped for r in t.references)
 
     def truncate(self) -> None:
         """The captured table was emptied. The rows that it lost on the maintained side go, whatever keys the queue has."""
@@ -95,10 +98,23 @@ class KeyExceptions:
         self.parents.came += dict.fromkeys(uuid for _, uuid in noted)
         self.parents.came += self._uuids([*{*keys}.difference(key for key, _ in noted)])
         away = self._away([*removed, *noted])
-        self.parents.moved += [uuid for _, uuid in self._keep(keys, _last(away))]
+        moved = self._keep(keys, _last(away))
         if self.plan.derived:
-            self.parents.moved += self._give_way(keys)
-        self.parents.moved += self._elsewhere(away)
+            moved += self._give_way(keys)
+        moved += self._elsewhere(away)
+        self.parents.moved += [uuid for _, uuid in moved]
+        self.parents.left.update(key for key, _ in moved)
+
+    def named_now(self) -> list[str]:
+        """The uuids that name one of the integers `left` now. After all slices."""
+        if not self.parents.left:
+            return []
+        now = self.d.key_lookups.back_now.value(sql.SQL("g.key"), None)
+        text = sql.Literal("{" + ",".join(map(str, sorted(self.parents.left))) + "}")
+        rows = self.conn.execute(
+            sql.SQL("SELECT ({})::text FROM unnest({}::bigint[]) g (key)").format(now, text)
+        )  # fmt: skip
+        return [uuid for (uuid,) in rows if uuid is not None]
 
     def _remove(self, keys: Sequence[Key]) -> list[Pair]:
         """Delete the rows that went, or have another uuid now. Their pairs, where both sides have the uuid."""
@@ -186,9 +202,9 @@ class KeyExceptions:
     def _derived_uuid(self, key: str) -> sql.Composed:
         return lookups(self.plan, forward=False, to_uuid=True).derived(verbatim(key))
 
-    def _give_way(self, keys: Sequence[Key]) -> list[str]:
-        """Where a row has taken the uuid that is derived from another integer: give that integer another one. The uuids that were
-        taken."""
+    def _give_way(self, keys: Sequence[Key]) -> list[Pair]:
+        """Where a row has taken the uuid that is derived from another integer: give that integer another one. The pairs that were
+        taken apart."""
         other = lookups(self.plan, forward=False, to_uuid=False).derived(sql.SQL("r.uuid"))
         taken = sql.SQL("(SELECT r.key, r.uuid, {} AS other FROM {} WHERE r.uuid <> {} OFFSET 0) o").format(
             other, self._rows(keys), self._derived_uuid("r.key")
@@ -206,17 +222,21 @@ class KeyExceptions:
                 )
             )  # fmt: skip
             self.any = True
-        return [uuid for uuid, _ in rows]
+        return [(key, uuid) for uuid, key in rows]
 
-    def _elsewhere(self, pairs: Sequence[Pair]) -> list[str]:
-        """The uuids that name another integer now than they did, or none."""
+    def _elsewhere(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """Those of the pairs whose uuid names another integer now, or none: none in a key, where another uuid names that integer."""
         if not pairs:
             return []
-        now = self.d.lookups_in.value(sql.SQL("g.uuid"), None)
+        given = sql.SQL("g.uuid")
+        if self.in_keys:
+            now = self.d.lookups_in.one_to_one(given, None, self.d.key_lookups.back_now)
+        else:
+            now = self.d.lookups_in.value(given, None)
         rows = self.conn.execute(
-            sql.SQL("SELECT DISTINCT g.uuid::text FROM {} WHERE ({}) IS DISTINCT FROM g.key").format(_table(pairs), now)
+            sql.SQL("SELECT DISTINCT g.key, g.uuid::text FROM {} WHERE ({}) IS DISTINCT FROM g.key").format(_table(pairs), now)
         )
-        return [uuid for (uuid,) in rows]
+        return [(key, uuid) for key, uuid in rows]
 
 
 def _integers(keys: Sequence[Key]) -> list[int]:

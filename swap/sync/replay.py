@@ -11,7 +11,7 @@ key is another one now (swap.sync.dependants).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from swap.core.connection import Connection
 from swap.core.errors import DefectError
 from swap.core.planner_settings import NESTED_LOOPS
 from swap.ddl.waiting import delete_held, forget_waiting, may_wait
-from swap.plan.direction import TableMapping
+from swap.plan.direction import Direction, TableMapping
 from swap.plan.row_keys import Key
 from swap.plan.unresolved import uncertain
 from swap.state.migration import Migration
@@ -31,7 +31,7 @@ from swap.sync.change_queue import Batch, ChangeQueue, current_snapshot
 from swap.sync.dependants import dependants
 from swap.sync.key_exceptions import KeyExceptions
 from swap.sync.reference_pairs import PairNotes, settle
-from swap.sync.row_changes import delete_all_gone, delete_gone, delete_keys, upsert
+from swap.sync.row_changes import delete_all_gone, delete_gone, delete_keys, delete_of_parents, upsert
 
 BATCH = 20_000
 SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
@@ -143,6 +143,10 @@ def apply(migration: Migration, batch: Batch, *, two_pass: bool, queue: ChangeQu
     _Application(migration, batch, queue or ChangeQueue.of(migration)).run(two_pass=two_pass)
 
 
+def _integers(keys: Iterable[int | str]) -> list[int]:
+    return [k for k in keys if isinstance(k, int)]
+
+
 @dataclass(frozen=True)
 class _Slice:
     """`left`: those of the keys that a row may have left."""
@@ -164,28 +168,60 @@ class _Application:
     def run(self, *, two_pass: bool) -> None:
         if self.queue.conn is not self.conn:
             self.conn.execute(sql.SQL(NESTED_LOOPS))
+        exchanged = [d for d in self.mappings if d.exchanged_key]
+        for d in exchanged:
+            self._leave(d, two_pass=two_pass)
         self._truncate()
         for part in self._slices(self.mappings[0]):
             self.pairs.take(self.queue, self.batch, part.keys, part.left)
             self.exceptions.take(self.queue, self.batch, part.keys, part.left)
+        if exchanged:
+            self.exceptions.parents.moved += self.exceptions.named_now()
+        for d in exchanged:
+            self._leave_parents(d)
         if two_pass:
             self._delete()
         for d in self.mappings:
             for part in self._slices(d):
-                if part.left and not d.is_source and not two_pass:
+                if part.left and not (d.is_source or d.exchanged_key or two_pass):
                     self.conn.execute(delete_gone(d, part.left))
                 self._put(d, part.keys)
         for d in self.mappings:
             for keys in self._dependants(d):
                 self._put(d, keys)
 
+    def _leave(self, d: TableMapping, *, two_pass: bool) -> None:
+        """Delete the rows that may have left their key, found by what the mapping told when they were written: before this replay
+        changes anything that tells it. Those that are there are written again."""
+        for part in self._slices(d):
+            if keys := part.keys if two_pass else part.left:
+                self.conn.execute(delete_keys(d, keys, before=True))
+
+    def _leave_parents(self, d: TableMapping) -> None:
+        """Delete the rows whose key is another one though they did not change: their parent's other key is. They are dependants of it,
+        and written again."""
+        parents, loose = self.exceptions.parents, {u.mapped.target for u in uncertain(self.plan, d)}
+        for k in d.key:
+            if not k.exchanged:
+                continue
+            integers = parents.left if d.direction is Direction.REVERSE else {
+                *_integers(parents.moved), *(_integers(parents.gone) if k.target in loose else ())
+            }  # fmt: skip
+            if integers:
+                self.conn.execute(delete_of_parents(d, k, sorted(integers)))
+        if self._truncated(d):
+            self.conn.execute(delete_all_gone(d))
+
+    def _truncated(self, d: TableMapping) -> bool:
+        return d.number in self.batch.tables and self.batch.tables[d.number].truncated
+
     def _truncate(self) -> None:
+        """A table whose keys are looked up comes after the mapping is right (`_leave_parents`)."""
         for d in self.mappings:
-            if d.number in self.batch.tables and self.batch.tables[d.number].truncated:
-                if d.is_source:
-                    self.exceptions.truncate()
-                else:
-                    self.conn.execute(delete_all_gone(d))
+            if self._truncated(d) and d.is_source:
+                self.exceptions.truncate()
+            elif self._truncated(d) and not d.exchanged_key:
+                self.conn.execute(delete_all_gone(d))
 
     def _delete(self) -> None:
         """Everything that will be written, so that no stale row holds a value that another one takes."""

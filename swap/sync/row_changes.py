@@ -11,13 +11,31 @@ from psycopg import sql
 
 from swap.core.sql_text import Query
 from swap.ddl.waiting import key_text, note_rows, noting
-from swap.plan.direction import TableMapping
+from swap.plan.direction import KeyColumn, TableMapping
 from swap.plan.model import Plan
-from swap.plan.row_keys import COMMA, Key, among, equal, origin_columns, target_columns
+from swap.plan.row_keys import (
+    COMMA,
+    Key,
+    among_origin,
+    among_target,
+    equal,
+    maintained_key,
+    origin_columns,
+    target_columns,
+)
 
 
 def _captured(d: TableMapping) -> sql.Composed:
     """The condition that the captured side has the maintained row `t`: of the source, under the same uuid."""
+    if d.exchanged_key:
+        # Nothing relates the row to the one that it was made of but the mapping as it is now.
+        rows = sql.SQL("(SELECT {} FROM ONLY {} s OFFSET 0) s ({})").format(
+            COMMA.join(maintained_key(d, [sql.Identifier("s", k.origin) for k in d.key])),
+            d.origin.sql,
+            COMMA.join(sql.Identifier(k.target) for k in d.key),
+        )
+        same = equal(*([sql.Identifier(alias, k.target) for k in d.key] for alias in "st"))
+        return sql.SQL("EXISTS (SELECT FROM {} WHERE {})").format(rows, same)
     same = equal(origin_columns(d, "s"), target_columns(d, "t"))
     if d.origin_uuid and d.target_uuid:
         same += sql.SQL(" AND s.{} = t.{}").format(sql.Identifier(d.origin_uuid), sql.Identifier(d.target_uuid))
@@ -26,9 +44,7 @@ def _captured(d: TableMapping) -> sql.Composed:
 
 def delete_gone(d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
     """DELETE the rows that the captured side no longer has, or has under another uuid."""
-    return sql.SQL("DELETE FROM ONLY {} t WHERE {} AND NOT {}").format(
-        d.target.sql, among(d, target_columns(d, "t"), keys), _captured(d)
-    )
+    return sql.SQL("DELETE FROM ONLY {} t WHERE {} AND NOT {}").format(d.target.sql, among_target(d, "t", keys), _captured(d))
 
 
 def delete_all_gone(d: TableMapping) -> sql.Composed:
@@ -43,8 +59,17 @@ def with_uuids(delete: sql.Composed, d: TableMapping) -> sql.Composed:
     return delete + sql.SQL(" RETURNING {} AS key, {} AS uuid").format(key, uuid)
 
 
-def delete_keys(d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
-    return sql.SQL("DELETE FROM ONLY {} t WHERE {}").format(d.target.sql, among(d, target_columns(d, "t"), keys))
+def delete_keys(d: TableMapping, keys: Sequence[Key], *, before: bool = False) -> sql.Composed:
+    """`before`: the rows that had these keys when they were written last."""
+    return sql.SQL("DELETE FROM ONLY {} t WHERE {}").format(d.target.sql, among_target(d, "t", keys, before=before))
+
+
+def delete_of_parents(d: TableMapping, k: KeyColumn, integers: Sequence[int]) -> sql.Composed:
+    """DELETE the rows with one of these integers of the source in their key, whatever uuid stood for it."""
+    text = "{" + ",".join(map(str, integers)) + "}"
+    return sql.SQL("DELETE FROM ONLY {} t WHERE t.{} = ANY ({}::bigint[])").format(
+        d.target.sql, sql.Identifier(k.beside or k.target), sql.Literal(text)
+    )
 
 
 def upsert(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
@@ -54,7 +79,7 @@ def upsert(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
     under the application's settings, so it names every operator and type with its schema."""
     written = [m for m in d.columns if m.written]
     names = [sql.Identifier(m.target) for m in written]
-    captured = sql.SQL("FROM ONLY {} s WHERE {}").format(d.origin.sql, among(d, origin_columns(d, "s"), keys))
+    captured = sql.SQL("FROM ONLY {} s WHERE {}").format(d.origin.sql, among_origin(d, "s", keys))
     head: Query = sql.SQL("")
     rows = COMMA.join(d.value(m) for m in written) + sql.SQL(" ") + captured
     if how := noting(plan, d, written):

@@ -264,13 +264,22 @@ class Driver(Migration):
             for m in d.columns
         )
         found = comma.join(sql.Identifier("t", m.target) for m in d.columns)
+        origin_key, target_key = origin_columns(d, "s"), target_columns(d, "t")
+        if d.exchanged_key:
+            origin_key = [
+                sql.SQL("{}({})").format(resolver, sql.Identifier("s", k.origin))
+                if k.exchanged
+                else sql.Identifier("s", k.origin)
+                for k in d.key
+            ]
+            target_key = [sql.Identifier("t", k.target) for k in d.key]
         query = sql.SQL(
             "SELECT coalesce(w.k, f.k) FROM (SELECT {origin_key} AS k, ROW({wanted})::record AS r FROM {origin} s) w"
             " FULL JOIN (SELECT {target_key} AS k, ROW({found})::record AS r FROM {target} t) f ON w.k = f.k"
             " WHERE w.k IS NULL OR f.k IS NULL OR NOT w.r *= f.r ORDER BY 1 LIMIT 20"
         ).format(
-            origin_key=selected(d, origin_columns(d, "s")), wanted=wanted, origin=d.origin.sql,
-            target_key=selected(d, target_columns(d, "t")), found=found, target=d.target.sql,
+            origin_key=selected(d, origin_key), wanted=wanted, origin=d.origin.sql,
+            target_key=selected(d, target_key), found=found, target=d.target.sql,
         )  # fmt: skip
         counts = sql.SQL("SELECT (SELECT count(*) FROM {}) - (SELECT count(*) FROM {})").format(d.origin.sql, d.target.sql)
         with self.conn.transaction():
