@@ -143,6 +143,18 @@ def resume(dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, ve
     work("resume", dsn, config, as_json=as_json)
 
 
+@command("swap set jobs=4 throttle.max_load=40", "Give a running sync other settings.")
+def set(  # noqa: A001 - the command's name
+    words: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE", help="jobs, chunk_target_ms, throttle.max_load, ...; off switches off. None: show what is set.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Return to the configuration: of the names given, or of all.")] = False,
+    dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Give a running sync other settings, from any other terminal. They hold until --reset, or until the run has ended."""
+    from swap.cli.set import work
+
+    work(dsn, config, words or [], reset=reset, as_json=as_json)
+
+
 @command("swap verify --method exact --report verify.json", "Compare every row of both sides. Blocks no writer.")
 def verify(
     method: Annotated[Method, typer.Option("--method", help="checksum drills down with exact where sums differ.")] = Method.checksum,

@@ -32,7 +32,7 @@ from swap.state.tables import ENDED
 
 ON_STANDBY = ("status", "check", "doctor", "report", "history")  # the commands that a standby can answer
 READS_ONLY = (*ON_STANDBY, "plan")
-READS_STATE = (*READS_ONLY, "pause", "resume")  # nothing of the tables with a run
+READS_STATE = (*READS_ONLY, "pause", "resume", "set")  # nothing of the tables with a run
 GRACE_S = 5.0  # for the work in hand
 CANCEL_EVERY_S = 0.5
 NEEDS_ALL = ("sync", "cutover", "revert")  # a missing table refuses them; `verify` reports that it could not finish

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from swap.cli.output import Size, columns_of, for_people, wrapped
+from swap.core.overrides import shown
 from swap.core.pgbouncer import by_hand
 from swap.core.units import duration
 from swap.state.missing import RUNBOOK
@@ -59,6 +60,7 @@ def lines(d: dict[str, Any]) -> Iterator[Line]:
         yield from _before(d)
     else:
         yield from _phase(d)
+        yield from _settings(d["settings"])
         yield from _wrong(d)
         yield from _work(d)
         yield from _possible(d)
@@ -100,6 +102,12 @@ def _phase(d: dict[str, Any]) -> Iterator[Line]:
     yield Line("worker", f"{w['command']}, pid {w['pid']}{host}{since}: {'; '.join(w['doing'])}")
     if d["throttle"]:
         yield Line("waits", d["throttle"])
+
+
+def _settings(settings: list[dict[str, Any]]) -> Iterator[Line]:
+    if settings:
+        said = ", ".join(shown(s["name"], s["value"]) for s in settings)
+        yield Line("set", f"{said} (`swap set --reset` returns to the configuration)", 1)
 
 
 def _wrong(d: dict[str, Any]) -> Iterator[Line]:

@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
 from swap.core.application_settings import KEPT
+from swap.core.config_section import Section
 from swap.core.errors import UsageError
 from swap.core.files import read_regular
 from swap.core.names import MAX_BYTES, TableName, parse_table
 from swap.core.pgbouncer import check_dsn
+from swap.core.throttle_settings import LARGEST, Throttle
 
 MAX_FILE_BYTES = 1 << 20
 LONGEST_KEY = 100  # of a key in a message
-LARGEST = 2**63 - 1  # a bigint: PostgreSQL has no larger number of bytes
 LONGEST_S = 10 * 365 * 86_400
 
 
@@ -48,20 +49,7 @@ Table = Annotated[str, AfterValidator(_table)]
 Dsn = Annotated[str, AfterValidator(check_dsn)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_zero_byte(cls, value: object) -> object:
-        """Neither a text of PostgreSQL nor an argument of a program can hold one."""
-        texts = value if isinstance(value, list) else [value]
-        if any(isinstance(t, str) and "\x00" in t for t in texts):
-            raise ValueError("must not contain a zero byte (\\u0000)")
-        return value
-
-
-class Source(_Section):
+class Source(Section):
     table: Table
     key: Name = "id"
     legacy_overflow: Literal["report", "refuse"] = "report"
@@ -71,13 +59,13 @@ class Source(_Section):
         return parse_table(self.table)
 
 
-class Identity(_Section):
+class Identity(Section):
     existing: Literal["adopted", "derived", "column"] | None = None
     column: Name = "uuid_id"
     generate: Literal["uuidv4", "uuidv7"] = "uuidv4"
 
 
-class Names(_Section):
+class Names(Section):
     shadow: str = "{table}_new"
     retired: str = "{table}_old"
     legacy_key: Name = "legacy_id"
@@ -94,7 +82,7 @@ class Names(_Section):
         return value
 
 
-class Reference(_Section):
+class Reference(Section):
     table: Table
     column: Name
     strategy: Literal["table", "column"] | None = None
@@ -119,7 +107,7 @@ class Reference(_Section):
         return self.where is not None and self.as_ in (None, "companion")
 
 
-class PolicyText(_Section):
+class PolicyText(Section):
     """The expressions of a policy after the cutover, in place of those that it has now."""
 
     table: Table
@@ -134,20 +122,28 @@ class PolicyText(_Section):
         return self
 
 
-class Sync(_Section):
+class Sync(Section):
     mode: Literal["trigger", "logical"] = "trigger"
     jobs: int = Field(2, ge=1, le=64)
+    max_jobs: int | None = Field(None, ge=1, le=64)
+    max_slowdown: float = Field(2.0, ge=1.1, le=1000, allow_inf_nan=False)
     chunk_target_ms: int = Field(500, ge=10, le=60_000)
     max_replica_lag_bytes: int = Field(67_108_864, ge=0, le=LARGEST)
 
+    @model_validator(mode="after")
+    def _room_for_jobs(self) -> Sync:
+        if self.max_jobs is not None and self.max_jobs < self.jobs:
+            raise ValueError(f"max_jobs must not be less than jobs, which is {self.jobs}")
+        return self
 
-class Verify(_Section):
+
+class Verify(Section):
     max_age_s: int = Field(3600, ge=1, le=LONGEST_S)
     snapshot_max_s: int = Field(900, ge=1, le=LONGEST_S)
     full_pass_s: int = Field(1800, ge=1, le=LONGEST_S)
 
 
-class Cutover(_Section):
+class Cutover(Section):
     lock_timeout_ms: int = Field(200, ge=1, le=60_000)
     max_attempts: int = Field(30, ge=1, le=10_000)
     max_lock_hold_ms: int = Field(2000, ge=50, le=600_000)
@@ -158,17 +154,17 @@ class Cutover(_Section):
     max_rehearsal_age_s: int = Field(7 * 86_400, ge=1, le=LONGEST_S)
 
 
-class Finalize(_Section):
+class Finalize(Section):
     min_age_s: int = Field(0, ge=0, le=LONGEST_S)
 
 
-class Hooks(_Section):
+class Hooks(Section):
     pre_swap_snapshot: list[str] | None = Field(None, min_length=1)
     post_swap_check: list[str] | None = Field(None, min_length=1)
     timeout_s: int = Field(3600, ge=1, le=LONGEST_S)
 
 
-class PgBouncer(_Section):
+class PgBouncer(Section):
     """The poolers that the application connects through. They are paused during each attempt. Without `admin_dsn` there are none."""
 
     admin_dsn: list[Dsn] = []
@@ -181,7 +177,7 @@ class PgBouncer(_Section):
         return [value] if isinstance(value, str) else value
 
 
-class Application(_Section):
+class Application(Section):
     """The settings that the application's sessions have, where ALTER ROLE and ALTER DATABASE do not say them."""
 
     settings: dict[str, str] = {}
@@ -197,11 +193,11 @@ class Application(_Section):
         return value
 
 
-class Accept(_Section):
+class Accept(Section):
     findings: list[str] = []
 
 
-class Config(_Section):
+class Config(Section):
     """The whole file."""
 
     source: Source
@@ -211,6 +207,7 @@ class Config(_Section):
     policy: list[PolicyText] = []
     ignore: list[str] = []
     sync: Sync = Sync()
+    throttle: Throttle = Throttle()
     verify: Verify = Verify()
     cutover: Cutover = Cutover()
     finalize: Finalize = Finalize()

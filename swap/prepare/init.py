@@ -16,6 +16,7 @@ from swap.core.connection import Connection
 from swap.core.errors import RefusedError, UsageError
 from swap.core.files import check_writable
 from swap.core.names import TableName, quote
+from swap.core.throttle_settings import Throttle
 from swap.doctor.key import check_key
 from swap.doctor.look_alike_names import singular, snake
 from swap.doctor.look_alikes import LookAlike
@@ -24,32 +25,10 @@ from swap.plan.estimate import both
 from swap.plan.model import COLUMN, RefColumns, is_identity_index
 from swap.plan.references import reference_columns
 from swap.plan.strategy import Strategy, existing, strategies
+from swap.prepare.init_comments import COMMENTS, EXAMPLES
 
 COMPANION = '# as = "companion"'
 OTHER_PLACE = "Name another place with --out FILE."
-COMMENTS = {
-    "shadow": "the table that is built beside the source",
-    "retired": "the old table after the cutover, until `finalize`",
-    "legacy_key": "the integer key's column after the cutover",
-    "state_schema": "swap keeps its own state here",
-    "compat": "after the cutover the uuids also answer to their names of before it, until `finalize`",
-    "resolver_roles": "roles that may call swap.TABLE_uuid(bigint) and swap.TABLE_legacy(uuid), past row security",
-    "mode": "how changes are captured: by triggers, or from the WAL (wal_level = logical, REPLICATION)",
-    "jobs": "sessions that copy and build indexes at once",
-    "chunk_target_ms": "how long one backfill transaction should take",
-    "max_replica_lag_bytes": "the backfill waits while a replica is further behind",
-    "max_age_s": "`cutover` refuses a verification older than this",
-    "full_pass_s": "`verify --watch` compares everything this often, changed keys in between",
-    "snapshot_max_s": "a verification that takes longer goes on in another snapshot",
-    "lock_timeout_ms": "longest wait for a lock; other sessions queue behind it for as long",
-    "max_attempts": "how often `cutover` tries for its locks",
-    "max_lock_hold_ms": "past this a cutover rolls back and is tried again",
-    "kill_blockers": "never | idle-in-transaction | all: sessions that `cutover` may end",
-    "disconnect_clients": "roles whose idle sessions end after the exchange",
-    "reads": "fast | exact: reads whose snapshot is older than the exchange are told to retry",
-    "require_rehearsal": "`cutover` refuses without the report of a rehearsal (--require-rehearsal FILE)",
-    "max_rehearsal_age_s": "`cutover` refuses a rehearsal older than this",
-}
 
 
 def render(conn: Connection, table: TableName) -> str:
@@ -78,6 +57,7 @@ def render(conn: Connection, table: TableName) -> str:
             *_references(catalog, references, strategies(catalog, config, references)),
             *_look_alikes(found),
             *_section("sync", Sync()),
+            *_section("throttle", Throttle()),
             *_section("verify", Verify()),
             *_section("cutover", Cutover()),
             *_tail(),
@@ -141,7 +121,7 @@ def text(value: object) -> str:
     """A TOML value. Strings are basic strings, with everything escaped that could end one."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
     if isinstance(value, list):
         return f"[{', '.join(map(text, value))}]"
@@ -158,7 +138,8 @@ def _head(found: list[LookAlike]) -> list[str]:
     labels = ", ".join(text(x.plain) for x in found)
     return [
         "# Configuration of swap: how this table's integer primary key becomes a uuid.",
-        "# Lines that begin with `# name =` show a default. `swap doctor` checks all of it; `swap plan` shows what will happen.",
+        "# Lines that begin with `# name =` show a default, or an example where there is none. `swap doctor` checks all of it;",
+        "# `swap plan` shows what will happen.",
         "",
         "# Columns that look like references and are none:",
         f"# ignore = [{labels or text('schema.table.column')}]",
@@ -206,7 +187,7 @@ def _candidates(config: Config, chosen: Chosen) -> list[str]:
 
 
 def _section(name: str, defaults: BaseModel) -> list[str]:
-    lines = [f"# {key} = {text(value)}  # {COMMENTS[key]}" for key, value in defaults]
+    lines = [f"# {key} = {text(EXAMPLES[key] if value is None else value)}  # {COMMENTS[key]}" for key, value in defaults]
     return [f"[{name}]", *lines, ""]
 
 

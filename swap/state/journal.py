@@ -1,5 +1,5 @@
-"""The state schema: the run, its phase and steps, events; and, each a class of its own, chunks, comparisons, verifications, attempts, hooks
-and where capture stands.
+"""The state schema: the run, its phase and steps, events; and, each a class of its own, chunks, comparisons, verifications, attempts, hooks,
+what operators tell commands that run, and where capture stands.
 
 Methods are single statements where they can be; the caller owns the transaction.
 """
@@ -34,6 +34,7 @@ from swap.state.hooks import Hooks
 from swap.state.lock_rows import TABLE_WAIT_MS
 from swap.state.origin import Copied, find_copied, record_origin, refuse_copied
 from swap.state.rights import bare_state
+from swap.state.steering import Steering
 from swap.state.store import Store, kept
 from swap.state.tables import DDL, ENDED, MOVES, SINCE, Phase, create_table
 from swap.state.upgrade import VERSION, UpgradeStep, comment_on, current_plan, read_version, upgrade
@@ -82,6 +83,7 @@ class Journal(Store):
         self.comparisons = Comparisons(self)
         self.history = History(self)
         self.hooks = Hooks(self)
+        self.steering = Steering(self)
         self.verifications = Verifications(self)
 
     def exists(self) -> bool:

@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import psycopg
@@ -30,6 +31,7 @@ from psycopg import sql
 
 from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
+from swap.core.errors import UnreachableError
 from swap.core.lock_retries import RETRIED, local_timeout
 from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
@@ -40,6 +42,8 @@ from swap.sync.range_bounds import file_number
 from swap.sync.worker_sessions import WorkerSessions
 
 PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
+MOST_WORKERS = 64  # as [sync] jobs allows
+CROWDED_S = 10.0
 RESUMES = "What was committed before stays; `swap sync` goes on from there."
 
 
@@ -69,7 +73,8 @@ class BackfillTask:
 
 
 class Backfill:
-    """Works one task through with `jobs` workers, in `sessions`. Claims are serialised here; ranges run in parallel."""
+    """Works one task through with as many workers as `control` allows at the moment, in `sessions`. Claims are serialised here;
+    ranges run in parallel."""
 
     def __init__(self, migration: Migration, task: BackfillTask, control: Control, sessions: WorkerSessions) -> None:
         self.migration, self.task, self.control, self.sessions = migration, task, control, sessions
@@ -89,8 +94,11 @@ class Backfill:
         self.written: dict[int, int] = {}  # rows that such a range has written so far
         self.part = task.name  # of the journal's rows
         self.file: int | None = None
+        self.workers = 0
+        self.exhausted = False  # a worker found nothing left to claim, or was told to stop: no other one begins
+        self.crowded = 0.0  # until then no other worker begins: the server had no session for one
 
-    def run(self, jobs: int) -> int:
+    def run(self) -> int:
         """Returns rows written in this call and before it. It ends early when the rows have `moved`, unless it can begin again by
         itself. Raises Interrupted between ranges."""
         while True:
@@ -101,9 +109,9 @@ class Backfill:
             if not self._plan():
                 return self.rows
             self._say()
-            with ThreadPoolExecutor(jobs, thread_name_prefix="backfill") as pool:
-                futures = {pool.submit(self._worker) for _ in range(jobs)}
-                self._supervise(futures)
+            self.workers, self.exhausted = 0, False
+            with ThreadPoolExecutor(MOST_WORKERS, thread_name_prefix="backfill") as pool:
+                self._supervise(pool)
             self.control.check()
             if not self.moved and self.task.total_rows is not None:
                 self.migration.report.progress(
@@ -115,10 +123,14 @@ class Backfill:
                 f"{self.task.name}: the table was rewritten meanwhile, so the column is filled from the start"
             )
 
-    def _supervise(self, futures: set[Future[None]]) -> None:
-        pending = futures
+    def _supervise(self, pool: ThreadPoolExecutor) -> None:
+        pending: set[Future[None]] = set()
         error: BaseException | None = None
-        while pending:
+        while True:
+            if error is None:
+                pending |= self._begun(pool)
+            if not pending:
+                break
             done, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
             for f in done:
                 if f.exception() is not None and error is None:
@@ -129,6 +141,16 @@ class Backfill:
                 self.migration.report.waiting(self.control.hold if self.control.hold not in ("", "handover") else self.held_up)
         if error is not None:
             raise error
+
+    def _begun(self, pool: ThreadPoolExecutor) -> set[Future[None]]:
+        """Workers that there is room for now."""
+        begun = set[Future[None]]()
+        while True:
+            with self.lock:
+                if self.exhausted or self.workers >= self.control.jobs or (self.workers and time.monotonic() < self.crowded):
+                    return begun
+                self.workers += 1
+            begun.add(pool.submit(self._worker))
 
     def _plan(self) -> bool:
         """Read what earlier calls did; False when the task is complete or empty."""
@@ -145,23 +167,42 @@ class Backfill:
         return bool(self.todo) or self.next_low <= self.last
 
     def _claim(self, migration: Migration) -> Chunk | None:
+        """The next range; None: this worker ends. It is counted out under the same lock: else the last two could each leave a range to
+        the other."""
         with self.lock:
-            if self.moved:
-                return None
-            if self.todo:
-                return self.todo.pop()
-            if self.last is None or self.next_low is None or self.next_low > self.last:
-                return self.again.pop(0) if self.again else None
-            low = self.next_low
-            high = self.task.cut(migration.conn, low, self.size, self.last)
-            self.number += 1
-            claim = Chunk(self.number, low, high)
-            migration.journal.chunks.claim(migration.run.id, self.part, claim)
-            self.next_low = high + 1
+            claim = None if self.workers > self.control.jobs else self._next(migration)
+            if claim is None:
+                self.exhausted = self.exhausted or self.workers <= self.control.jobs
+                self.workers -= 1
             return claim
 
+    def _next(self, migration: Migration) -> Chunk | None:
+        if self.moved:
+            return None
+        if self.todo:
+            return self.todo.pop()
+        if self.last is None or self.next_low is None or self.next_low > self.last:
+            return self.again.pop(0) if self.again else None
+        low = self.next_low
+        high = self.task.cut(migration.conn, low, self.size, self.last)
+        self.number += 1
+        claim = Chunk(self.number, low, high)
+        migration.journal.chunks.claim(migration.run.id, self.part, claim)
+        self.next_low = high + 1
+        return claim
+
     def _worker(self) -> None:
-        with self.sessions.session(self.task.name) as conn:
+        with ExitStack() as stack:
+            try:
+                conn = stack.enter_context(self.sessions.session(self.task.name))
+            except UnreachableError as e:
+                with self.lock:
+                    if self.workers == 1:
+                        raise
+                    self.workers -= 1
+                    self.crowded = time.monotonic() + CROWDED_S
+                self.migration.report.note(f"no session for one more worker, {self.workers} go on: {e.message}")
+                return
             conn.execute("SET synchronous_commit = off")  # data and its journal row are lost or kept together
             migration = self.migration.on(conn)
             while True:
@@ -170,6 +211,7 @@ class Backfill:
                 try:
                     self.control.check()
                 except Interrupted:
+                    self.exhausted = True
                     return
                 claim = self._claim(migration)
                 if claim is None:
@@ -223,7 +265,7 @@ class Backfill:
             return True
         with self.lock:
             self.rows += count
-            self.size = next_size(self.size, elapsed_ms, migration.config.sync.chunk_target_ms, self.task.first_size)
+            self.size = next_size(self.size, elapsed_ms, self.control.live.sync.chunk_target_ms, self.task.first_size)
             self.covered += claim.width
         self._say()
         return False

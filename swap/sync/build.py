@@ -49,10 +49,8 @@ class Builder:
     """From empty shadows to ones that equal their tables, indexed. `drain` replays until nothing is due. `deliver` returns when
     the queue holds what has committed before."""
 
-    def __init__(
-        self, migration: Migration, jobs: int, control: Control, drain: Callable[[], None], deliver: Callable[[], None]
-    ) -> None:
-        self.migration, self.jobs, self.control, self.drain, self.deliver = migration, jobs, control, drain, deliver
+    def __init__(self, migration: Migration, control: Control, drain: Callable[[], None], deliver: Callable[[], None]) -> None:
+        self.migration, self.control, self.drain, self.deliver = migration, control, drain, deliver
         # Where the role may not keep the application's triggers quiet, `doctor` has refused what would fire (H14).
         self.quiet = SUPPRESS if may_set(migration.conn, "session_replication_role") else "SELECT"
         self.sessions = WorkerSessions(migration.database)
@@ -79,6 +77,7 @@ class Builder:
 
     def _perform(self, task: Task) -> None:
         plan = self.migration.plan
+        self.control.gate()
         match task:
             case Step():
                 self._step(task)
@@ -87,7 +86,6 @@ class Builder:
             case FillIdentity():
                 self._fill(identity_task(plan, self.quiet))
             case FillReference(reference=ref):
-                self.control.gate()
                 if ref.parts:  # a partition that went can take no index, and one that came has rows without a uuid
                     refuse_drift(foreign_drift(self.migration), "`prepare`")
                 self._fill(reference_task(plan, ref, task.heap, self.quiet))
@@ -184,7 +182,7 @@ class Builder:
 
     def _fill(self, task: BackfillTask) -> Backfill:
         backfill = Backfill(self.migration, task, self.control, self.sessions)
-        backfill.run(self.jobs)
+        backfill.run()
         return backfill
 
     def _indexes(self, task: BuildIndexes) -> None:
@@ -220,7 +218,7 @@ class Builder:
             done += 1
             m.report.progress("indexes", done, total, "indexes")
 
-        with ThreadPoolExecutor(self.jobs, thread_name_prefix="index") as pool:
+        with ThreadPoolExecutor(self.control.jobs, thread_name_prefix="index") as pool:
             for future in [pool.submit(one, i) for i in missing]:
                 future.result()
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 from swap.state.migration import Migration
 from swap.state.worker import GOING_ON, HELD
+from swap.sync.live_settings import LiveSettings
+from swap.sync.throttle.limits import Throttles
 
-ASK_EVERY_S, TELL_EVERY_S = 0.1, 10.0
+ASK_EVERY_S, READ_EVERY_S, TELL_EVERY_S = 0.1, 1.0, 10.0
 
 
 class Interrupted(Exception):
@@ -26,9 +28,11 @@ class Control:
     """Worker threads call `check`. Only the thread that owns the migration's session asks the server, in `poll`."""
 
     migration: Migration
-    lag: Callable[[], str] = lambda: ""
+    live: LiveSettings
+    throttles: Throttles
     alive: Callable[[], None] = lambda: None
     _asked: float = 0.0
+    _read: float | None = None
     _told: str | None = None
     _told_at: float = 0.0
     _hold: str = ""
@@ -42,12 +46,15 @@ class Control:
         if not force and now - self._asked < ASK_EVERY_S:
             return
         self._asked = now
+        if self._read is None or now - self._read >= READ_EVERY_S:
+            self._read = now
+            self.live.refresh()
         if self.migration.locks.handover_wanted():
             self._hold = "handover"
         elif self.migration.journal.paused(self.migration.run.id):
             self._hold = "paused (`swap resume` goes on)"
         else:
-            self._hold = self.lag()
+            self._hold = self.throttles.reason(self.migration.conn)
         self._tell(now)
 
     def _tell(self, now: float) -> None:
@@ -62,6 +69,11 @@ class Control:
         if hold or self._told:
             journal.event(run.id, HELD if hold else GOING_ON, hold or "sync goes on")
         self._told, self._told_at = hold, now
+
+    @property
+    def jobs(self) -> int:
+        """How many sessions may work now. Any thread may ask."""
+        return self.live.sync.jobs
 
     @property
     def hold(self) -> str:

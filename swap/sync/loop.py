@@ -19,13 +19,14 @@ from swap.sync.change_queue import ChangeQueue, current_snapshot
 from swap.sync.control import Control, Interrupted
 from swap.sync.exact_reads import release_reads
 from swap.sync.follow_up import SETTLED, finish_exchange
+from swap.sync.live_settings import LiveSettings
 from swap.sync.logical.barrier import StreamBarrier, streaming
 from swap.sync.partitions import follow_partitions
 from swap.sync.replay import BATCH, Replayed, replay, replay_all
 from swap.sync.required_columns import release_keys
 from swap.sync.rotate import rotate
 from swap.sync.take_over import take_over
-from swap.sync.throttle import replica_lag
+from swap.sync.throttle.limits import Throttles
 
 IDLE_S = 0.1
 HOUSEKEEPING_S = 1.0
@@ -47,14 +48,22 @@ class Sync:
     """One `swap sync`. `run()` returns when caught up (`once`), told to stop, or when the run has ended."""
 
     def __init__(self, migration: Migration, *, jobs: int, once: bool) -> None:
-        self.migration, self.jobs, self.once = migration, jobs, once
+        self.migration, self.once = migration, once
         self.replayed = 0
         self.barrier: StreamBarrier | None = None
         self.trend = BacklogTrend()
-        limit = migration.config.sync.max_replica_lag_bytes
-        self.control = Control(migration, lag=lambda: replica_lag(migration.conn, limit))
+        live = LiveSettings(migration, jobs)
+        self.throttles = Throttles(migration.database, live.pair)
+        self.control = Control(migration, live, self.throttles)
 
     def run(self) -> SyncResult:
+        """Raises what its parts raise; whatever ends it, the work in hand is committed or rolled back as a whole."""
+        try:
+            return self._run()
+        finally:
+            self.throttles.close()
+
+    def _run(self) -> SyncResult:
         locks = self.migration.locks
         if not locks.try_worker():
             if not locks.handover_wanted():
@@ -109,13 +118,17 @@ class Sync:
             return self._result("finished")
         if phase is Phase.PREPARING:
             raise PhaseError("`prepare` has not finished.", hint="Run `swap prepare` again; it resumes.")
-        self.control.gate()
-        if phase is Phase.PREPARED:
-            m.journal.move(m.run, Phase.BACKFILLING)
-            phase = m.reload().phase
-        if phase is Phase.BACKFILLING:
-            self._build()
-            m.reload()
+        self.throttles.building = phase in (Phase.PREPARED, Phase.BACKFILLING)
+        try:
+            self.control.gate()
+            if phase is Phase.PREPARED:
+                m.journal.move(m.run, Phase.BACKFILLING)
+                phase = m.reload().phase
+            if phase is Phase.BACKFILLING:
+                self._build()
+                m.reload()
+        finally:
+            self.throttles.building = False
         take_over(m)
         follow_partitions(m, returned=True)
         release_keys(m)
@@ -126,7 +139,7 @@ class Sync:
 
     def _build(self) -> None:
         m = self.migration
-        Builder(m, self.jobs, self.control, self._drain, self._deliver).run()
+        Builder(m, self.control, self._drain, self._deliver).run()
         with m.conn.transaction():
             refuse_drift(foreign_drift(m), "`prepare`")
             store_baseline(m)

@@ -20,6 +20,7 @@ from swap.core.errors import RefusedError, UsageError
 from swap.core.names import TableName, parse_table
 from swap.doctor.examine import examine
 from swap.prepare.init import render, text, write
+from swap.prepare.init_comments import EXAMPLES
 from tests.support.servers import Database, ExampleFactory
 
 Session = Callable[[str], Connection]
@@ -85,8 +86,8 @@ def test_every_setting_is_shown_with_its_default(example: ExampleFactory, sessio
         section = getattr(defaults, name)
         if isinstance(section, BaseModel):
             assert set(shown[name]) == set(type(section).model_fields), name
-        if name in ("names", "sync", "verify", "cutover"):
-            assert shown[name] == section.model_dump()
+        if name in ("names", "sync", "throttle", "verify", "cutover"):
+            assert shown[name] == {k: EXAMPLES[k] if v is None else v for k, v in section.model_dump().items()}
     assert shown["hooks"]["timeout_s"] == defaults.hooks.timeout_s
     assert shown["pgbouncer"]["pause_timeout_ms"] == defaults.pgbouncer.pause_timeout_ms
 
