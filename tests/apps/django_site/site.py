@@ -144,4 +144,4 @@ if __name__ == "__main__":
         create()
     else:
         KEEPERS = json.loads(KEPT.read_text(encoding="utf-8"))
-        serve(REQUESTS, workers=3)
+        serve(REQUESTS)

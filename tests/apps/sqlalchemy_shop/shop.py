@@ -124,5 +124,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "create":
         create()
     else:
-        serve([r for r in REQUESTS if os.environ.get("ONLY", r.__name__) == r.__name__], workers=3, pause_s=float(os.environ.get("PAUSE", "0.02")))
+        serve(REQUESTS)
     engine.dispose()
