@@ -124,24 +124,31 @@ class Journey:
 
             wait_until(enough, what=f"{application.release} serves {requests} requests")
 
-    def swap(self, *args: str, check: bool = True) -> CliResult:
-        """One command, and some traffic after it, that count for this command."""
-        result = self.cli(*args, config=self.config, dsn=self.db.owner, check=check, timeout_s=PATIENCE_S)
-        self.serve(args[0])
+    def swap(self, *args: str, step: str = "") -> CliResult:
+        """One command, and some traffic after it, that count for this step."""
+        result = self.cli(*args, config=self.config, dsn=self.db.owner, timeout_s=PATIENCE_S)
+        self.serve(step or args[0])
         return result
 
-    def whole_cycle(self) -> None:
-        """The integer release until `sync` is through, the compat release over both exchanges, the uuid release to the end."""
+    def whole_cycle(self, *, unready: bool = False) -> None:
+        """The integer release until `sync` is through, the compat release over all exchanges, the uuid release to the end.
+        `unready`: instances of the integer release still serve at the first cutover."""
         self.start("integer")
         self.serve("before")
         self.swap("prepare")
         self.swap("sync", "--once")
         sync = self.cli.start("sync", config=self.config, dsn=self.db.owner)
-        self.replace("integer", "compat", "deploy compat")
+        if unready:
+            self.start("compat")
+        else:
+            self.replace("integer", "compat", "deploy compat")
         self.serve("compat, before the cutover")
         self.swap("verify")
-        for exchange in ("cutover", "revert", "cutover"):
-            self.swap(exchange, "--yes", *(["--no-snapshot"] if exchange == "cutover" else []))
+        for exchange in ("cutover", "revert", "cutover again"):
+            command = exchange.split()[0]
+            self.swap(command, "--yes", *(["--no-snapshot"] if command == "cutover" else []), step=exchange)
+            if unready and exchange == "cutover":
+                self.seen.append(self.running.pop("integer").stop("cutover"))
             self.swap("verify")
         self.replace("compat", "uuid", "deploy uuid")
         self.serve("uuid, before finalize")
