@@ -179,7 +179,9 @@ class Journey:
             f"| {self.name} | {s.step} | {s.release} | {s.requests} | {sum(s.errors.values())} | {s.longest_ms} ms |"
             for s in self.table()
         ]
-        kinds = [f"  {s.step}, {s.release}, {s.failing_s:.1f} s: {n} × {kind}" for s in self.table() for kind, n in s.errors.items()]
+        kinds = [
+            f"  {s.step}, {s.release}, {s.failing_s:.1f} s: {n} of {kind}" for s in self.table() for kind, n in s.errors.items()
+        ]
         return "\n".join([*rows, *kinds])
 
     def errors(self) -> dict[str, int]:

@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.apps.running import PYTHON, ROOT, Journey, need_applications
+from tests.apps.running import PYTHON, Journey, need_applications
+from tests.support.commands import ROOT
 from tests.support.migration import install
 from tests.support.pooling import Pooled, pgbouncer
 from tests.support.servers import Database

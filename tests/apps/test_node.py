@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.apps.running import ENVIRONMENT, ROOT, Journey, need_applications
+from tests.apps.running import ENVIRONMENT, Journey, need_applications
+from tests.support.commands import ROOT
 from tests.support.migration import install
 from tests.support.pooling import Pooled, pgbouncer
 from tests.support.servers import Database

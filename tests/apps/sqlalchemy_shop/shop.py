@@ -98,7 +98,9 @@ def join_team(chance: Random) -> None:
     """An upsert whose target is a unique key with the reference."""
     with Session(engine) as db, db.begin():
         values = {"customer_key": somebody(db, chance).key, "team": f"team{chance.randrange(5)}"}
-        statement = upsert(Membership).values(values).on_conflict_do_nothing(index_elements=[Membership.customer_key, Membership.team])
+        statement = (
+            upsert(Membership).values(values).on_conflict_do_nothing(index_elements=[Membership.customer_key, Membership.team])
+        )
         db.execute(statement)
         db.execute(delete(Membership).where(Membership.customer_key == values["customer_key"], Membership.team == values["team"]))
 
