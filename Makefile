@@ -18,9 +18,10 @@ BIN := $(VENV)/bin
 # Environments of their own, each with what one target needs.
 DOCS := .venv-docs
 DEMO := .venv-demo
+APPS := .venv-apps
 STAMP := $(VENV)/installed
 # What `make test` leaves out: each has a target of its own.
-ORDINARY := not soak and not package and not docker
+ORDINARY := not soak and not package and not docker and not apps
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 LOWEST := .venv-lowest/bin
 LOCKING := .venv-lock/bin
@@ -29,7 +30,7 @@ LOCK := $(LOCKING)/uv pip compile --quiet --universal --python-version 3.11 --no
 INPUT := pyproject.toml requirements/setup.in
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-modes test-matrix test-lowest test-package test-docker witness image dist docs captures release-notes soak faults lint format lock demo bench clean
+.PHONY: help venv test test-modes test-matrix test-lowest test-package test-docker test-apps witness image dist docs captures release-notes soak faults lint format lock demo bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -69,6 +70,17 @@ witness: venv  ## what the application notices before the cutover, for every sch
 
 test-package: venv  ## sdist, wheel, zipapp, pipx and uvx, each installed into an environment of its own; needs the network
 	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m package --timeout 0 tests/package
+
+test-apps: venv $(APPS)/installed $(APPS)/node  ## Django, SQLAlchemy, Node and Active Record under traffic; PgBouncer, and what is installed of npm and Ruby
+	$(BIN)/python -m pytest -n 0 $(PYTEST_ARGS) -m apps --timeout 0 tests/apps
+
+$(APPS)/installed: requirements/apps.lock
+	@$(PYTHON) -m tools.environment $(APPS) $<
+
+# By npm, where there is one, with the hashes of its lock file.
+$(APPS)/node: tests/apps/node/package-lock.json | $(APPS)/installed
+	@rm -rf $@ && mkdir $@ && cp tests/apps/node/package.json $< $@
+	@if command -v npm >/dev/null; then npm ci --prefix $@ --no-audit --no-fund --silent; fi
 
 image:  ## the image pg-uuid-swap, by Docker
 	docker build --file docker/Dockerfile --tag pg-uuid-swap --build-arg REVISION="$$(git describe --always --abbrev=40 --dirty --exclude='*')" \
@@ -118,6 +130,7 @@ lock:  ## requirements/*.lock from pyproject.toml: what is missing or no longer 
 	$(LOCK) --generate-hashes --extra demo --extra report pyproject.toml --constraint requirements/test.lock --output-file requirements/demo.lock
 	$(LOCK) --generate-hashes requirements/build.in --output-file requirements/build.lock
 	$(LOCK) --generate-hashes requirements/docs.in --output-file requirements/docs.lock
+	$(LOCK) --generate-hashes requirements/apps.in --output-file requirements/apps.lock
 
 demo: $(DEMO)/installed  ## the whole cycle on a private server; VARIANT=adopt or fresh, MODE=trigger, logical or rehearse
 	@mkdir -p build
@@ -130,5 +143,5 @@ bench: venv  ## the measurements
 	$(BIN)/python -m bench
 
 clean:  ## everything that can be made again
-	rm -rf $(VENV) .venv-lowest .venv-lock $(DOCS) $(DEMO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest .venv-lock $(DOCS) $(DEMO) $(APPS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

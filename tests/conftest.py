@@ -16,4 +16,5 @@ pytest_plugins = [
     "tests.support.verification",
     "tests.support.swapped",
     "tests.support.witnessed",
+    "tests.apps.running",
 ]

@@ -84,9 +84,12 @@ class TextPair(Pair):
         )
 
     def repair(self, heap: TableName, limit: int) -> tuple[sql.Composed, sql.Composed]:
-        """Make some wrong rows right that no other session holds, and count those that are left."""
-        _, follower = self.sides
-        wrong = sql.SQL("r.{}::pg_catalog.text IS DISTINCT FROM ({})::pg_catalog.text").format(follower, self.value())
+        """Make some wrong rows right that no other session holds, and count those that are left. A uuid that the application wrote
+        before the cutover is in both columns, and stays."""
+        leader, follower = self.sides
+        wrong: Query = sql.SQL("r.{}::pg_catalog.text IS DISTINCT FROM ({})::pg_catalog.text").format(follower, self.value())
+        if not self.ahead:
+            wrong = sql.SQL("{} AND r.{}::pg_catalog.text IS DISTINCT FROM r.{}::pg_catalog.text").format(wrong, follower, leader)
         update = sql.SQL(
             "UPDATE ONLY {t} r SET {f} = {v} WHERE r.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT r.ctid FROM ONLY {t} r WHERE {wrong}"
             " LIMIT {n} FOR UPDATE SKIP LOCKED))"

@@ -57,11 +57,14 @@ def test_no_value_is_lost_and_a_revert_knows_every_key(whole: MakeWhole, connect
     parent.commit()
     app.execute("UPDATE logs SET kind = 'user' WHERE about = '2'; UPDATE marks SET kind = 'user' WHERE about = 2")
     app.execute("UPDATE likes SET kind = 'user' WHERE about_id = 2")
+    one.sync()
+    # A release that knows the uuids already writes one: the old column keeps it as it is, and the new one has it.
+    app.execute("INSERT INTO logs (kind, about) SELECT 'user', uuid_id::text FROM users WHERE email = 'user2'")
     before = [one.query(q) for q in (LOGS, MARKS, LIKES)]
     exchange(one, "cutover")
     late = [("likes", 7, "late"), ("logs", 7, "late"), ("marks", 5, "late")]
     was = [(t, n, f"user{u}") for t, n, u in (("likes", 1, 1), ("likes", 3, 2), ("likes", 6, 6), ("logs", 1, 1), ("logs", 4, 2),
-           ("logs", 6, 6), ("marks", 1, 1), ("marks", 3, 2), ("marks", 4, 6))]  # fmt: skip
+           ("logs", 6, 6), ("logs", 8, 2), ("marks", 1, 1), ("marks", 3, 2), ("marks", 4, 6))]  # fmt: skip
     assert one.query(NAMED) == sorted(was + late)
     assert [r[2] for r in one.query(LOGS)][1:3] == ["77", "01"]  # of a user who is gone, and no key: they stay
     assert one.query("SELECT kind, about_id FROM likes ORDER BY id") == [r[1:] for r in before[2]]
@@ -88,7 +91,7 @@ def test_no_value_is_lost_and_a_revert_knows_every_key(whole: MakeWhole, connect
     found = one.query("SELECT id, kind, about_id, about_uuid_id IS NULL FROM likes WHERE id IN (1, 3, 6, 7) ORDER BY id")
     assert found == [(1, "user", 4, False), (3, "user", None, True), (6, "page", 6, True), (7, "user", 500, True)]
     exchange(one, "revert")
-    assert one.query(LOGS) == [*before[0], (8, "user", "3"), (9, "page", "new"), (10, "user", "nobody"), (11, "user", "5")]
+    assert one.query(LOGS) == [*before[0], (9, "user", "3"), (10, "page", "new"), (11, "user", "nobody"), (12, "user", "5")]
     assert one.query(MARKS)[:7] == [*before[1], (6, "user", "3"), (7, "page", "9")]
     changed = {1: 4, 3: None, 7: 500}
     wanted = [(n, k if n != 6 else "page", changed.get(n, v)) for n, k, v in before[2]]

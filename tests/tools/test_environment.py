@@ -41,7 +41,7 @@ def test_the_demo_runs_what_the_suite_tests() -> None:
     assert {n: v for n, v in pinned("demo.lock").items() if tested.get(n, v) != v} == {}
 
 
-@pytest.mark.parametrize("lock", ["demo.lock", "build.lock", "docs.lock"])
+@pytest.mark.parametrize("lock", ["demo.lock", "build.lock", "docs.lock", "apps.lock"])
 def test_every_file_of_a_lock_has_its_hash(lock: str) -> None:
     text = (REQUIREMENTS / lock).read_text(encoding="utf-8")
     blocks = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
