@@ -23,6 +23,7 @@ from cutover.obstacles import holders, obstacles
 from cutover.pooler import NotPausedError, Pooler
 from cutover.prepared_exchange import PreparedExchange, cutover_exchange, prepare_exchange, revert_exchange
 from cutover.transaction import Exchanged, attempt, resolve
+from cutover.wait import NO_DEADLINE, Deadline
 from swap.core.blockers import Reason, sessions
 from swap.core.connection import Connection
 from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError, attach
@@ -72,13 +73,15 @@ def no_check(_: Migration) -> None:
 @dataclass
 class ExchangeCommand:
     """One cutover or revert. `snapshot` runs the hook and returns what it printed (None: no hook asked for). `show_queries`: tell
-    what the sessions in the way run; the journal does not get it. `committed` is called right after the commit, and returns at once."""
+    what the sessions in the way run; the journal does not get it. `committed` is called right after the commit, and returns at once. After
+    `deadline` no attempt begins."""
 
     migration: Migration
     kind: str
     snapshot: Callable[[Migration], str | None] = no_snapshot
     show_queries: bool = False
     committed: Callable[[Migration], None] = no_check
+    deadline: Deadline = NO_DEADLINE
     barrier: StreamBarrier | None = None
     monitoring: Connection | None = None
     pooler: Pooler = field(init=False)
@@ -183,6 +186,7 @@ class ExchangeCommand:
                 refuse_touched_references(m, verified.snapshot, verified.watermark)
                 compared = True
             uncompared = converge(m, uncompared, self.barrier)
+            self.deadline.refuse_late(self.tried, reason.text)
             self.tried = number
             if not reason.text:
                 with AttemptMonitor(self._monitoring(), conn.info.backend_pid, killer) as monitor:

@@ -21,6 +21,9 @@ from swap.cli.options import (
     Inherited,
     Jobs,
     Json,
+    LockTimeout,
+    MaxAttempts,
+    MaxLockHold,
     Method,
     Mode,
     Shell,
@@ -184,36 +187,61 @@ def cutover(
     dry_run: DryRun = False, yes: Yes = False,
     no_snapshot: Annotated[bool, typer.Option("--no-snapshot", help="Cut over without the snapshot hook.")] = False,
     revert_on_failure: Annotated[bool, typer.Option("--revert-on-failure", help="Go back if [hooks] post_swap_check fails.")] = False,
-    max_attempts: Annotated[int | None, typer.Option("--max-attempts", min=1, max=10_000, help="Else [cutover] max_attempts.")] = None,
-    lock_timeout: Annotated[int | None, typer.Option("--lock-timeout", min=1, max=60_000, metavar="MS", help="Per attempt.")] = None,
-    max_lock_hold: Annotated[int | None, typer.Option("--max-lock-hold", min=50, max=600_000, metavar="MS", help="Else it rolls back.")] = None,
+    max_attempts: MaxAttempts = None, lock_timeout: LockTimeout = None, max_lock_hold: MaxLockHold = None,
     rehearsal: Annotated[Path | None, typer.Option("--require-rehearsal", metavar="FILE", help="Refuse what differs from this report of `rehearse`.")] = None,
+    wait_for: Annotated[Path | None, typer.Option("--wait-for", metavar="FILE", help="Begin when this file is there; verified until then.")] = None,
+    window: Annotated[str | None, typer.Option("--window", metavar="TIMES", help="Begin in it: 02:00-04:00, or with a zone: '02:00-04:00 Europe/Berlin'.")] = None,
+    now: Annotated[bool, typer.Option("--now", help="Tell the cutover that waits, here or elsewhere, to begin.")] = False,
     disconnect_clients: Clients = None, show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Gates, snapshot hook, one atomic rename transaction; reverse capture is live from its commit."""
+    from swap.cli import cutover_wait
     from swap.cli.cutover import work
 
+    alone = (
+        dry_run,
+        no_snapshot,
+        revert_on_failure,
+        show_queries,
+        max_attempts,
+        lock_timeout,
+        max_lock_hold,
+        rehearsal,
+        wait_for,
+        window,
+    )
+    if now:
+        cutover_wait.refuse_others(any(option not in (None, False) for option in alone) or bool(disconnect_clients))
+        cutover_wait.work(dsn, config, yes=yes, as_json=as_json)
+        return
+    terms = cutover_wait.read_terms(wait_for, window)
     overrides = {
         "max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold,
         "disconnect_clients": disconnect_clients,
     }  # fmt: skip
     work(
         dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, revert_on_failure=revert_on_failure,
-        rehearsal=rehearsal, show_queries=show_queries, as_json=as_json,
+        rehearsal=rehearsal, terms=terms, show_queries=show_queries, as_json=as_json,
     )  # fmt: skip
 
 
-@command("swap revert --yes", "Exchange them back; keep every write since the cutover.")
+@command("swap revert --verify --yes", "Exchange them back; keep every write since the cutover.")
 def revert(
-    dry_run: DryRun = False, yes: Yes = False, disconnect_clients: Clients = None, show_queries: ShowQueries = False,
+    dry_run: DryRun = False, yes: Yes = False,
+    verify: Annotated[bool, typer.Option("--verify", help="First verify; go on if both sides are identical.")] = False,
+    max_attempts: MaxAttempts = None, lock_timeout: LockTimeout = None, max_lock_hold: MaxLockHold = None,
+    disconnect_clients: Clients = None, show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """The same transaction backwards, keeping every write made after the cutover; then syncing forward again."""
     from swap.cli.revert import work
 
-    overrides = {"disconnect_clients": disconnect_clients}
-    work(dsn, config, overrides, dry_run=dry_run, yes=yes, show_queries=show_queries, as_json=as_json)
+    overrides = {
+        "max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold,
+        "disconnect_clients": disconnect_clients,
+    }  # fmt: skip
+    work(dsn, config, overrides, dry_run=dry_run, yes=yes, verify=verify, show_queries=show_queries, as_json=as_json)
 
 
 @command("swap finalize --dry-run --drop-legacy", "Drop the retired table and capture: no revert after it.")

@@ -10,9 +10,10 @@ from cutover.hook import HookError, run_hook
 from cutover.hook_output import Audience
 from cutover.run import ExchangeCommand
 from cutover.run import no_snapshot as without_hook
+from cutover.wait import NO_DEADLINE, Terms, Wait
 from swap.cli.after_cutover import check_and_print
 from swap.cli.exchange import Hook, execute, override, print_exchange
-from swap.cli.question import ask_exchange
+from swap.cli.question import ExchangeQuestion, ask_exchange
 from swap.cli.session import Session, opened
 from swap.core.errors import RefusedError, StoppedError, UsageError
 from swap.core.libpq_environment import libpq_environment, secrets_of
@@ -22,7 +23,7 @@ from swap.state.migration import Migration
 
 def work(
     dsn: str | None, config: Path | None, overrides: Mapping[str, object], *,
-    dry_run: bool, yes: bool, no_snapshot: bool, revert_on_failure: bool, rehearsal: Path | None,
+    dry_run: bool, yes: bool, no_snapshot: bool, revert_on_failure: bool, rehearsal: Path | None, terms: Terms,
     show_queries: bool, as_json: bool,
 ) -> None:  # fmt: skip
     with opened("cutover", dsn, config, graceful=True, writes=not dry_run) as s:
@@ -49,9 +50,11 @@ def work(
                 hint="Set [hooks] post_swap_check (docs/hooks.md).",
             )
         argv = s.config.hooks.pre_swap_snapshot
-        ask_exchange(s, run, "cutover", hook="none (--no-snapshot)" if no_snapshot or not argv else " ".join(argv), yes=yes)
+        said = "none (--no-snapshot)" if no_snapshot or not argv else " ".join(argv)
+        ask_exchange(s, run, ExchangeQuestion("cutover", said, str(terms) if terms else ""), yes=yes)
+        deadline = Wait(s.migration(run), terms).until_due() if terms else NO_DEADLINE
         hook = without_hook if no_snapshot else _snapshot_hook(s)
-        command = ExchangeCommand(s.migration(run), "cutover", hook, show_queries)
+        command = ExchangeCommand(s.migration(run), "cutover", hook, show_queries, deadline=deadline)
         if checked:
             check_and_print(s, command, revert=revert_on_failure, as_json=as_json)
         else:

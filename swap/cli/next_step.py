@@ -67,6 +67,8 @@ def _go_on(d: dict[str, Any]) -> Next:
 def _forward(d: dict[str, Any], *, runs: bool) -> Next:
     if not runs and d["pending_changes"]:
         return Next("swap sync", "changes wait, and no worker replays them")
+    if d["waiting_cutover"]:
+        return Next(WATCH, "a cutover waits; `swap cutover --now` lets it begin at once")
     if d["cutover"]["possible"]:
         return Next("swap cutover", "every gate is open")
     asked = named_in(d["cutover"]["reason"])

@@ -20,6 +20,11 @@ Clients = Annotated[
     list[str] | None,
     typer.Option("--disconnect-clients", metavar="ROLE", help="End its idle sessions after the commit. May be repeated."),
 ]
+MaxAttempts = Annotated[int | None, typer.Option("--max-attempts", min=1, max=10_000, help="Else [cutover] max_attempts.")]
+LockTimeout = Annotated[int | None, typer.Option("--lock-timeout", min=1, max=60_000, metavar="MS", help="Per attempt.")]
+MaxLockHold = Annotated[
+    int | None, typer.Option("--max-lock-hold", min=50, max=600_000, metavar="MS", help="Else it rolls back.")
+]
 
 
 LogFile = Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from cutover.clients import refuse_clients
 from cutover.gates import check_gates
@@ -20,22 +21,35 @@ from swap.sync.follow_up import SETTLED
 SHOWN = 5  # sessions in the way, tables
 
 
-def ask_exchange(s: Session, run: Run, kind: str, *, hook: str, yes: bool) -> None:
+@dataclass(frozen=True)
+class ExchangeQuestion:
+    """`kind`: cutover | revert. `hook`: what runs before it. `waits_for`: what it waits for first, in words; its gates may be closed
+    until then."""
+
+    kind: str
+    hook: str = ""
+    waits_for: str = ""
+
+    def text(self, run: Run) -> str:
+        if self.kind == "revert":
+            return f"Exchange {run.source} back with {run.plan.retired} now?"
+        return f"Exchange {run.source} with {run.plan.shadow} {'then' if self.waits_for else 'now'}?"
+
+
+def ask_exchange(s: Session, run: Run, asked: ExchangeQuestion, *, yes: bool) -> None:
     """Ask before a cutover or a revert. On a terminal the gates come before the question: an exchange that they would refuse is not
     worth one. Raises what they raise, and what `confirm` raises."""
-    plan = run.plan
-    cutover = kind == "cutover"
-    question = (
-        f"Exchange {run.source} with {plan.shadow} now?" if cutover else f"Exchange {run.source} back with {plan.retired} now?"
-    )
+    plan, question = run.plan, asked.text(run)
     if yes or not sys.stdin.isatty():
         confirm(question, yes=yes)
         return
     m = s.reading(run)
     refuse_clients(m.conn, s.config.cutover.disconnect_clients)
-    if s.journal.step_done(run.id, SETTLED):  # else the command finishes the follow-up of the last exchange first
+    if not asked.waits_for and s.journal.step_done(
+        run.id, SETTLED
+    ):  # else the command finishes the follow-up of the last exchange first
         check_gates(m)
-    confirm(question, yes=False, first=_cut([*_where(s), *_exchange(s, run, hook), *_in_the_way(s, plan)]))
+    confirm(question, yes=False, first=_cut([*_where(s), *_exchange(s, run, asked), *_in_the_way(s, plan)]))
 
 
 def ask_removal(s: Session, run: Run, question: str, goes: list[str], *, word: str | None = None) -> None:
@@ -63,7 +77,7 @@ def _where(s: Session) -> list[Line]:
     ]
 
 
-def _exchange(s: Session, run: Run, hook: str) -> Iterator[Line]:
+def _exchange(s: Session, run: Run, asked: ExchangeQuestion) -> Iterator[Line]:
     plan, journal = run.plan, s.journal
     tables = [str(t.name) for t in plan.swapped] + sorted({str(r.table) for r in plan.all_references if r.strategy == COLUMN})
     more = f" and {len(tables) - SHOWN} more" if len(tables) > SHOWN else ""
@@ -73,8 +87,10 @@ def _exchange(s: Session, run: Run, hook: str) -> Iterator[Line]:
     if v is not None:
         yield Line("verified", f"{v.verdict}, {duration(v.age_s)} ago ({v.method}, {counted(v.rows, 'row')})")
     yield Line("queue", f"{counted(ChangeQueue(journal.conn, plan, run.id).count_due(), 'change')} to replay first")
-    if hook:
-        yield Line("hook", hook)
+    if asked.hook:
+        yield Line("hook", asked.hook)
+    if asked.waits_for:
+        yield Line("waits for", f"{asked.waits_for}; or `swap cutover --now`, from elsewhere")
 
 
 def _in_the_way(s: Session, plan: Plan) -> Iterator[Line]:

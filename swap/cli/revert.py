@@ -8,13 +8,14 @@ from pathlib import Path
 from cutover.gates import check_phase
 from cutover.run import ExchangeCommand
 from swap.cli.exchange import execute, override, print_exchange
-from swap.cli.question import ask_exchange
+from swap.cli.question import ExchangeQuestion, ask_exchange
 from swap.cli.session import opened
+from swap.cli.verify import verify_first
 
 
 def work(
     dsn: str | None, config: Path | None, overrides: Mapping[str, object], *,
-    dry_run: bool, yes: bool, show_queries: bool, as_json: bool,
+    dry_run: bool, yes: bool, verify: bool, show_queries: bool, as_json: bool,
 ) -> None:  # fmt: skip
     with opened("revert", dsn, config, graceful=True, writes=not dry_run) as s:
         override(s, overrides)
@@ -23,5 +24,7 @@ def work(
         if dry_run:
             print_exchange(s, run, "revert", as_json=as_json)
             return
-        ask_exchange(s, run, "revert", hook="", yes=yes)
+        if verify:
+            verify_first(s, run)
+        ask_exchange(s, run, ExchangeQuestion("revert"), yes=yes)
         execute(s, ExchangeCommand(s.migration(run), "revert", show_queries=show_queries), as_json=as_json)

@@ -36,7 +36,7 @@ NOT_CUT_OVER = {"possible": False, "reason": "nothing is cut over"}
 EMPTY: dict[str, Any] = {
     "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "waiting_rows": 0, "lag_bytes": None, "slot": None,
     "tables": [], "backfill": None, "indexes": None, "replay": None, "worker": None, "throttle": None, "settings": [], "drift": [],
-    "cutover": NOT_YET, "revert": NOT_CUT_OVER, "verification": None, "verifying": None,
+    "waiting_cutover": None, "cutover": NOT_YET, "revert": NOT_CUT_OVER, "verification": None, "verifying": None,
     "paused": False, "last_attempt": None, "snapshot": None, "legacy_keys": None, "falling_behind": None,
     "pooler": [], "capture_problem": None, "unfinished": None, "missing": [], "left_over": None,
     "source": "", "source_exists": True, "database": "", "server": None, "time": None,
@@ -117,6 +117,7 @@ def _of_run(s: Session, run: Run) -> dict[str, Any]:
         "settings": [] if ended else [{"name": n, "value": v} for n, v in accepted(journal.steering.overrides(run.id)).items()],
         "drift": _drift(s, run) if whole and journal.version == VERSION else [],
         "capture_problem": problem or None,
+        "waiting_cutover": status_progress.waiting_cutover(journal, run) if whole and not s.standby else None,
         "cutover": _exchange(s, run, Phase.SYNCING, missing, ending),
         "revert": _exchange(s, run, Phase.CUT_OVER, missing, ending),
         "unfinished": ending.command if ending else None,

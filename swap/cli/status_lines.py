@@ -162,6 +162,8 @@ def _possible(d: dict[str, Any]) -> Iterator[Line]:
         yield Line("verified", _verified(v) if v else "never")
     if d["verifying"]:
         yield Line("verifying", _verifying(d["verifying"]), 1)
+    if w := d["waiting_cutover"]:
+        yield Line("WAITS", f"a cutover ({w['session']}) for {w['waits_for']}. `swap cutover --now` lets it begin")
     for name, phases in (("cutover", ("syncing",)), ("revert", ("cut_over", "finalized", "aborted"))):
         gate = d[name]
         if d["phase"] in phases:

@@ -15,7 +15,7 @@ from swap.plan.model import Plan
 from swap.state.chunks import OF_FILE, PartProgress
 from swap.state.journal import Journal, Phase, Run
 from swap.state.lock_rows import find_holder
-from swap.state.locks import VERIFYING
+from swap.state.locks import VERIFYING, WAITING
 from swap.state.tables import SINCE
 from swap.state.worker import GOING_ON, HELD, Worker, doing, find_worker
 
@@ -209,6 +209,16 @@ def throttle(journal: Journal, run: Run) -> str | None:
     """Why the worker does not go on, in its own words. Ask it of a run whose worker is running."""
     last = journal.last_event(run.id, HELD, GOING_ON)
     return last.message if last and last.kind == HELD else None
+
+
+def waiting_cutover(journal: Journal, run: Run) -> dict[str, Any] | None:
+    """The cutover that waits for its hour; None where none does."""
+    if journal.version < SINCE["lock"]:
+        return None
+    found = find_holder(journal.conn, journal.schema, run.plan.tag, WAITING)
+    if found is None:
+        return None
+    return {"pid": found.pid, "session": str(found), "waits_for": journal.steering.waits_for(run.id)}
 
 
 @dataclass

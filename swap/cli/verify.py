@@ -107,6 +107,16 @@ def _watch(
     return 0
 
 
+def verify_first(s: Session, run: Run) -> None:
+    """The verification that an exchange asks for, right before it. Raises DifferenceError unless both sides are identical."""
+    with reporting_all_waits(s.database, s.report):
+        result = run_verification(s.migration(run), _settings(s, "checksum", None, None))
+    s.report.note(f"verification {result.id}: {result.verdict}, {sum(t.rows for t in result.tables):,} rows")
+    if error := _failure(result, repaired=False):
+        error.state = f"{error.state} The exchange did not begin."
+        raise error
+
+
 def _settings(s: Session, method: Method, jobs: int | None, standby: Database | None) -> VerificationSettings:
     return VerificationSettings(
         method=method, jobs=jobs or s.config.sync.jobs, snapshot_max_s=s.config.verify.snapshot_max_s, standby=standby

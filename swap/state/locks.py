@@ -1,6 +1,6 @@
 """One worker at a time: the locks of a source, which only the owner of the state schema can take.
 
-There are seven for each source (`tag`: the source's number in this database):
+There are eight for each source (`tag`: the source's number in this database):
 
 - `worker`: held by the session that moves data.
 - `operator`: keeps cutover, revert, finalize and abort apart, from their begin to their end.
@@ -12,6 +12,8 @@ There are seven for each source (`tag`: the source's number in this database):
   session wants to work. A command that finds `worker` borrowed waits for it. If it refused instead, a `sync` would sometimes not
   begin because `verify --watch` looked at that moment.
 - `verifying`: one verification at a time keeps what it has compared in the journal; another one beside it keeps nothing.
+- `waiting`: held by a cutover that waits for its hour (cutover/wait.py). It keeps no other command out: an abort goes ahead, and the
+  cutover that waits finds the run ended.
 - `wanted`: held by a session that waits for a borrowed `worker`, where the borrower sees it.
 
 Each wait has a limit, names the session that it waits for, and ends when the command is told to stop.
@@ -35,6 +37,7 @@ from swap.state.lock_rows import Holder, find_holder, release, take
 
 WORKER, HANDOVER, OPERATOR, SETTLE, BORROWED, WANTED = "worker", "handover", "operator", "settle", "borrowed", "wanted"
 VERIFYING = "verifying"
+WAITING = "waiting"
 POLL_S = 0.05
 RETURN_S = 30.0
 HANDOVER_S = 60.0
@@ -158,6 +161,18 @@ class Locks:
             yield
         finally:
             self._release(OPERATOR)
+
+    @contextmanager
+    def only_waiting(self) -> Iterator[None]:
+        """Hold `waiting` inside the block. Raises RefusedError while another cutover waits."""
+        if not self._take(WAITING):
+            raise refusal(
+                self.holder(WAITING), "Another cutover waits already ({}).", "`swap cutover --now` lets that one begin."
+            )
+        try:
+            yield
+        finally:
+            self._release(WAITING)
 
     @contextmanager
     def operator_again(self, timeout_s: float = RETURN_S) -> Iterator[bool]:

@@ -1,5 +1,5 @@
-"""What operators tell commands that run: other settings for `sync`. Each is an event of the run, so it outlives the session of
-either side; the newest one holds."""
+"""What operators tell commands that run: other settings for `sync`, and a cutover that waits to begin. Each is an event of the run, so it
+outlives the session of either side; the newest one holds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from swap.state.store import Store, kept
 
 SET = "set"
 """An event: all settings that hold from now on, as a JSON object."""
+WAITS, NOW, BEGINS = "cutover waits", "cutover now", "cutover begins"
+"""Events: a cutover waits (its message is the reason as it is now), it is told to begin, and it does."""
 
 
 class Steering:
@@ -28,14 +30,47 @@ class Steering:
         """These hold from now on, and no others."""
         self._add(run_id, SET, settings)
 
+    def wait(self, run_id: int) -> int:
+        """A cutover waits from now on. Returns the number by which the other methods know the wait."""
+        return self._event(run_id, WAITS, "it has just begun to wait")
+
+    def say(self, wait: int, reason: str) -> None:
+        """What it waits for now."""
+        e = self._store.t["event"]
+        self._store.execute(sa.update(e).where(e.c.id == wait).values(message=kept(self._store.conn, reason)))
+
+    def waits_for(self, run_id: int) -> str | None:
+        """What the last one that waited said. Ask it while one waits (swap.state.locks)."""
+        return self._newest(run_id, WAITS)
+
+    def tell_now(self, run_id: int, who: str) -> int:
+        """Tell the cutover that waits to begin. Returns the number of that message."""
+        return self._event(run_id, NOW, f"told to begin by {who}")
+
+    def told_now(self, run_id: int, wait: int) -> str | None:
+        """Whether this wait was told to begin, and by whom."""
+        return self._newest(run_id, NOW, after=wait)
+
+    def begin(self, run_id: int, why: str) -> None:
+        """The wait is over."""
+        self._event(run_id, BEGINS, why)
+
+    def has_begun(self, run_id: int, message: int) -> bool:
+        """Whether a cutover began after this message (`tell_now`)."""
+        return self._newest(run_id, BEGINS, after=message) is not None
+
     def _add(self, run_id: int, kind: str, document: dict[str, Any]) -> int:
+        return self._event(run_id, kind, json.dumps(document))
+
+    def _event(self, run_id: int, kind: str, text: str) -> int:
         """Returns the event's number."""
         e = self._store.t["event"]
-        message = kept(self._store.conn, json.dumps(document))
+        message = kept(self._store.conn, text)
         return int(self._store.value(sa.insert(e).values(run_id=run_id, kind=kind, message=message).returning(e.c.id)))
 
-    def _newest(self, run_id: int, kind: str) -> str | None:
+    def _newest(self, run_id: int, kind: str, after: int = 0) -> str | None:
         e = self._store.t["event"]
-        query = sa.select(e.c.message).where(e.c.run_id == run_id, e.c.kind == kind).order_by(e.c.id.desc()).limit(1)
+        where = (e.c.run_id == run_id, e.c.kind == kind, e.c.id > after)
+        query = sa.select(e.c.message).where(*where).order_by(e.c.id.desc()).limit(1)
         found = self._store.value(query)
         return None if found is None else str(found)

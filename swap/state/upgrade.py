@@ -26,7 +26,7 @@ from swap.core.names import TableName, quote
 from swap.core.rows import fetch
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.state.lock_rows import Holder, alone_with, create_lock_table, find_holder
-from swap.state.locks import OPERATOR, WORKER, at_work
+from swap.state.locks import OPERATOR, WAITING, WORKER, at_work
 from swap.state.plan_versions import Document, to_3, to_6
 from swap.state.rights import bare_state, owners_only
 from swap.state.store import Store
@@ -155,7 +155,7 @@ def _refuse_at_work(store: Store, version: int) -> None:
     conn, schema = store.conn, store.schema
     if version >= SINCE["lock"]:
         conn.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(sql.Identifier(schema, "lock")))
-        if (found := find_holder(conn, schema, None, WORKER, OPERATOR)) is not None:
+        if (found := find_holder(conn, schema, None, WORKER, OPERATOR, WAITING)) is not None:
             raise at_work(found)
         return
     r = store.t["run"]
