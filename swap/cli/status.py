@@ -35,7 +35,7 @@ NOT_YET = {"possible": False, "reason": "nothing is prepared"}
 NOT_CUT_OVER = {"possible": False, "reason": "nothing is cut over"}
 EMPTY: dict[str, Any] = {
     "phase": "none", "direction": "forward", "mode": None, "run_id": None, "pending_changes": 0, "waiting_rows": 0, "lag_bytes": None, "slot": None,
-    "tables": [], "backfill": None, "indexes": None, "replay": None, "worker": None, "throttle": None, "settings": [], "drift": [],
+    "tables": [], "backfill": None, "indexes": None, "replay": None, "worker": None, "throttle": None, "settings": [], "autoscale": None, "drift": [],
     "waiting_cutover": None, "cutover": NOT_YET, "revert": NOT_CUT_OVER, "verification": None, "verifying": None,
     "paused": False, "last_attempt": None, "snapshot": None, "legacy_keys": None, "falling_behind": None,
     "pooler": [], "capture_problem": None, "unfinished": None, "missing": [], "left_over": None,
@@ -114,6 +114,7 @@ def _of_run(s: Session, run: Run) -> dict[str, Any]:
         "replay": {"replayed": position.replayed, "replayed_at": position.replayed_at} if position else None,
         "worker": worker,
         "throttle": status_progress.throttle(journal, run) if worker and worker["running"] else None,
+        "autoscale": status_progress.autoscale(journal, run) if building and not s.standby else None,
         "settings": [] if ended else [{"name": n, "value": v} for n, v in accepted(journal.steering.overrides(run.id)).items()],
         "drift": _drift(s, run) if whole and journal.version == VERSION else [],
         "capture_problem": problem or None,

@@ -61,6 +61,7 @@ def lines(d: dict[str, Any]) -> Iterator[Line]:
     else:
         yield from _phase(d)
         yield from _settings(d["settings"])
+        yield from _autoscale(d["autoscale"])
         yield from _wrong(d)
         yield from _work(d)
         yield from _possible(d)
@@ -102,6 +103,12 @@ def _phase(d: dict[str, Any]) -> Iterator[Line]:
     yield Line("worker", f"{w['command']}, pid {w['pid']}{host}{since}: {'; '.join(w['doing'])}")
     if d["throttle"]:
         yield Line("waits", d["throttle"])
+
+
+def _autoscale(a: dict[str, Any] | None) -> Iterator[Line]:
+    if a:
+        took = f"a commit takes {a['commit_ms']:,.1f} ms, {a['normal_ms']:,.1f} ms without the backfill, at most {a['limit_ms']:,.1f} ms"
+        yield Line("jobs", f"{a['jobs']} of {a['max_jobs']}: {took}", 1)
 
 
 def _settings(settings: list[dict[str, Any]]) -> Iterator[Line]:

@@ -211,6 +211,13 @@ def throttle(journal: Journal, run: Run) -> str | None:
     return last.message if last and last.kind == HELD else None
 
 
+def autoscale(journal: Journal, run: Run) -> dict[str, Any] | None:
+    """How many sessions the backfill uses, and why; None where no probe of the worker measures it."""
+    found = find_worker(journal.conn, journal.schema, run.plan.tag) if journal.version >= SINCE["lock"] else None
+    measures = found is not None and any(name.endswith(f"({PROBE})") for name in found.names)
+    return journal.steering.pace(run.id) if measures else None
+
+
 def waiting_cutover(journal: Journal, run: Run) -> dict[str, Any] | None:
     """The cutover that waits for its hour; None where none does."""
     if journal.version < SINCE["lock"]:

@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from swap.core.names import TableName
 from swap.core.printable import printable_document
 from swap.state.attempts import MEASURED
-from swap.state.steering import SET, WAITS
+from swap.state.steering import PACE, SET, WAITS
 from swap.state.store import Store, kept
 from swap.state.worker import GOING_ON, HELD
 
 BEGAN, ENDED = "command began", "command ended"
-QUIET = (BEGAN, ENDED, MEASURED, HELD, GOING_ON, SET, WAITS)  # events that are no news of their own
+QUIET = (BEGAN, ENDED, MEASURED, HELD, GOING_ON, SET, WAITS, PACE)  # events that are no news of their own
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from swap.state.store import Store, kept
 
@@ -14,6 +15,9 @@ SET = "set"
 """An event: all settings that hold from now on, as a JSON object."""
 WAITS, NOW, BEGINS = "cutover waits", "cutover now", "cutover begins"
 """Events: a cutover waits (its message is the reason as it is now), it is told to begin, and it does."""
+PACE = "pace"
+"""An event: how many sessions the backfill uses, and why. One row for each run, which is written again."""
+PROBE = "commit probe"
 
 
 class Steering:
@@ -29,6 +33,32 @@ class Steering:
     def override(self, run_id: int, settings: dict[str, Any]) -> None:
         """These hold from now on, and no others."""
         self._add(run_id, SET, settings)
+
+    def pace(self, run_id: int) -> dict[str, Any] | None:
+        """What `tell_pace` said last."""
+        found = self._newest(run_id, PACE)
+        return json.loads(found) if found else None
+
+    def tell_pace(self, run_id: int, pace: dict[str, Any]) -> None:
+        e = self._store.t["event"]
+        update = (
+            sa.update(e)
+            .where(e.c.run_id == run_id, e.c.kind == PACE)
+            .values(message=json.dumps(pace), at=sa.func.clock_timestamp())
+        )
+        if self._store.value(update.returning(e.c.id)) is None:
+            self._add(run_id, PACE, pace)
+
+    def probe(self, run_id: int) -> None:
+        """Write a row that means nothing, for as long as that takes."""
+        b = self._store.t["bound"]
+        insert = postgresql.insert(b).values(run_id=run_id, part=PROBE, last=0)
+        again = insert.on_conflict_do_update(index_elements=[b.c.run_id, b.c.part], set_={"last": b.c.last + 1})
+        self._store.execute(again)
+
+    def forget_probe(self, run_id: int) -> None:
+        b = self._store.t["bound"]
+        self._store.execute(sa.delete(b).where(b.c.run_id == run_id, b.c.part == PROBE))
 
     def wait(self, run_id: int) -> int:
         """A cutover waits from now on. Returns the number by which the other methods know the wait."""

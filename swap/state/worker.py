@@ -17,7 +17,17 @@ from swap.core.sql_text import load_sql
 HELD, GOING_ON = "held", "going on"
 """Events of `sync`: why it does not go on, and that it does."""
 PURPOSE = re.compile(r"\((.*)\)$")
-BESIDE = ("waits", "capture", "slot", "fence", "report", "watch", "outcome")  # sessions that help; what they do is no news
+BESIDE = (
+    "waits",
+    "capture",
+    "slot",
+    "fence",
+    "report",
+    "watch",
+    "outcome",
+    "throttle",
+    "commit probe",
+)  # sessions that help; what they do is no news
 PLANNER, INDEX = " planner", "index "
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from swap.state.migration import Migration
 from swap.state.worker import GOING_ON, HELD
+from swap.sync.autoscale import Autoscaler
 from swap.sync.live_settings import LiveSettings
 from swap.sync.throttle.limits import Throttles
 
@@ -30,6 +31,7 @@ class Control:
     migration: Migration
     live: LiveSettings
     throttles: Throttles
+    autoscaler: Autoscaler
     alive: Callable[[], None] = lambda: None
     _asked: float = 0.0
     _read: float | None = None
@@ -54,7 +56,7 @@ class Control:
         elif self.migration.journal.paused(self.migration.run.id):
             self._hold = "paused (`swap resume` goes on)"
         else:
-            self._hold = self.throttles.reason(self.migration.conn)
+            self._hold = self.throttles.reason(self.migration.conn) or self.autoscaler.look(building=self.throttles.building)
         self._tell(now)
 
     def _tell(self, now: float) -> None:
@@ -73,7 +75,7 @@ class Control:
     @property
     def jobs(self) -> int:
         """How many sessions may work now. Any thread may ask."""
-        return self.live.sync.jobs
+        return self.autoscaler.jobs
 
     @property
     def hold(self) -> str:

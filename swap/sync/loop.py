@@ -13,6 +13,7 @@ from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.state.missing import refuse_missing
+from swap.sync.autoscale import Autoscaler
 from swap.sync.backlog_trend import BacklogTrend
 from swap.sync.build import Builder
 from swap.sync.change_queue import ChangeQueue, current_snapshot
@@ -54,7 +55,8 @@ class Sync:
         self.trend = BacklogTrend()
         live = LiveSettings(migration, jobs)
         self.throttles = Throttles(migration.database, live.pair)
-        self.control = Control(migration, live, self.throttles)
+        self.autoscaler = Autoscaler(migration, lambda: live.sync)
+        self.control = Control(migration, live, self.throttles, self.autoscaler)
 
     def run(self) -> SyncResult:
         """Raises what its parts raise; whatever ends it, the work in hand is committed or rolled back as a whole."""
@@ -62,6 +64,7 @@ class Sync:
             return self._run()
         finally:
             self.throttles.close()
+            self.autoscaler.close()
 
     def _run(self) -> SyncResult:
         locks = self.migration.locks
