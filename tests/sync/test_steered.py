@@ -62,7 +62,9 @@ def test_jobs_of_a_running_copy_are_set(op: WatchedOperator) -> None:
 def test_jobs_go_down_while_commits_are_slow(op: WatchedOperator, connect: Connect) -> None:
     """Given a copy with four sessions and `max_jobs`, when a lock makes the probe of commits wait, then jobs go down to one, status says
     why, and the copy goes on; when it does not wait any more, they go up."""
-    op.config.write_text(op.config.read_text(encoding="utf-8").replace("jobs = 1", "jobs = 4\nmax_jobs = 4\nmax_slowdown = 50.0"), encoding="utf-8")
+    op.config.write_text(
+        op.config.read_text(encoding="utf-8").replace("jobs = 1", "jobs = 4\nmax_jobs = 4\nmax_slowdown = 50.0"), encoding="utf-8"
+    )
     op("prepare")
     op.hold("users", 2)
     running = op.start("sync", "--once")
