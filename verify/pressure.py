@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 
 from swap.state.migration import Migration
-from swap.sync.throttle import replica_lag
+from swap.sync.throttle.server import replica_lag
 
 PROBE_EVERY_S = 2.0
 SLOW_FACTOR, SLOW_S = 5.0, 0.05  # a commit is slow from 5 times the usual on, and never below 50 ms

@@ -16,6 +16,7 @@ from swap.state.chunks import OF_FILE, PartProgress
 from swap.state.journal import Journal, Phase, Run
 from swap.state.lock_rows import find_holder
 from swap.state.locks import VERIFYING, WAITING
+from swap.state.steering import PROBE
 from swap.state.tables import SINCE
 from swap.state.worker import GOING_ON, HELD, Worker, doing, find_worker
 

@@ -88,13 +88,26 @@ def server_reasons(conn: Connection, sync: Sync, limits: Throttle, wal: WalClock
                 yield f"the slot {slot.name} keeps {slot.kept_bytes:,} bytes of WAL ({limit})"
 
 
+def replica_lag(conn: Connection, limit_bytes: int) -> str:
+    """Why to wait for replicas; empty where none is further behind."""
+    return "; ".join(_too_far(_streaming(conn), limit_bytes))
+
+
+def _streaming(conn: Connection) -> list[Replica]:
+    """The farthest behind comes first."""
+    return fetch(conn, Replica, load_sql("swap.sync.throttle", "replicas.sql"))
+
+
+def _too_far(found: list[Replica], limit_bytes: int) -> Iterator[str]:
+    if found and found[0].behind_bytes > limit_bytes:
+        yield f"replica {found[0].name} is {found[0].behind_bytes:,} bytes behind (sync.max_replica_lag_bytes = {limit_bytes:,})"
+
+
 def _replicas(conn: Connection, sync: Sync, limits: Throttle, wal: WalClock, now: float) -> Iterator[str]:
     """Without pg_monitor the server shows no positions, and nothing is known of bytes. Whoever asks for seconds gets them, or a
     reason why not."""
-    found = fetch(conn, Replica, load_sql("swap.sync.throttle", "replicas.sql"))
-    if found and found[0].behind_bytes > sync.max_replica_lag_bytes:
-        limit = f"sync.max_replica_lag_bytes = {sync.max_replica_lag_bytes:,}"
-        yield f"replica {found[0].name} is {found[0].behind_bytes:,} bytes behind ({limit})"
+    found = _streaming(conn)
+    yield from _too_far(found, sync.max_replica_lag_bytes)
     if limits.max_replica_lag_s is None:
         return
     if not found and not _sees_others(conn):
