@@ -64,7 +64,10 @@ def with_overrides(config: Config, overrides: Overrides) -> Config:
         first = e.errors()[0]
         name = prefix + ".".join(str(part) for part in first["loc"])
         said = str(first["msg"]).removeprefix("Value error, ")
-        raise UsageError(f"{name}: {said}." if first["loc"] else f"{said}.", hint="`swap set` alone shows what is set.") from None
+        raise UsageError(
+            f"{name}: {said}." if first["loc"] else f"{said}.",
+            hint="Give a value that the configuration file could have too: docs/configuration.md.",
+        ) from None
 
 
 def shown(name: str, value: object) -> str:

@@ -60,7 +60,8 @@ class Autoscaler:
 
     @property
     def jobs(self) -> int:
-        return self._pace.jobs if self._pace is not None else self.settings().jobs
+        pace = self._pace
+        return pace.jobs if pace is not None else self.settings().jobs
 
     def look(self, *, building: bool) -> str:
         """Measure and decide, when it is time. Returns why the build has to wait; empty: it may go on."""
