@@ -76,6 +76,7 @@ def test_the_clone_s_configuration_is_production_s(tmp_path: Path) -> None:
             "policy": [{"table": "public.a", "name": "p", "using": "true"}], "names": {"resolver_roles": ["r"]},
             "hooks": {"pre_swap_snapshot": ["x"]}, "pgbouncer": {"admin_dsn": ["host=x dbname=pgbouncer"]},
             "cutover": {"disconnect_clients": ["app"], "require_rehearsal": True, "max_attempts": 7},
+            "throttle": {"window": "22:00-05:00 UTC", "query_max": 0.5, "free_disk_command": ["df"]},
         }
     )  # fmt: skip
     path = tmp_path / "swap.toml"
@@ -86,7 +87,8 @@ def test_the_clone_s_configuration_is_production_s(tmp_path: Path) -> None:
     assert load_config(path) == clone
     assert (clone.pgbouncer.admin_dsn, clone.hooks.pre_swap_snapshot, clone.cutover.disconnect_clients) == ([], None, [])
     assert (clone.cutover.require_rehearsal, clone.cutover.max_attempts) == (False, 7)
-    assert len(left_out(config)) == 3
+    assert clone.throttle.window is None
+    assert len(left_out(config)) == 4
 
 
 DUMP = """--

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from swap.cli.next_step import next_step
+from swap.cli.status import EMPTY
+from swap.cli.status_lines import status_lines
 from swap.sync.autoscale import CALM_ROUNDS, Pace, decide, limit_ms, p99
 from tests.support.commands import Cli
 from tests.support.migration import Session
@@ -85,6 +88,23 @@ def test_jobs_go_down_while_commits_are_slow(op: WatchedOperator, connect: Conne
     assert running.wait().code == 0
     assert op.ask("SELECT count(*) FROM swap.bound WHERE part = 'commit probe'") == 0
     op.assert_finished()
+
+
+def test_status_says_what_steers_the_night() -> None:
+    """What is set, what is measured, why it waits, and a cutover that waits, in words; one line each."""
+    told = EMPTY | {
+        "run_id": "1", "phase": "syncing", "mode": "trigger", "replay": {}, "throttle": "active sessions: 41 (throttle.max_load = 40)",
+        "worker": {"running": True, "command": "swap sync", "pid": 4, "host": None, "since": None, "doing": []},
+        "settings": [{"name": "jobs", "value": 4}, {"name": "throttle.url", "value": None}],
+        "autoscale": {"jobs": 2, "max_jobs": 8, "commit_ms": 12.3, "normal_ms": 2.1, "limit_ms": 5.0},
+        "waiting_cutover": {"pid": 5, "session": "swap cutover, pid 5", "waits_for": "the file /go; every gate is open"},
+    }  # fmt: skip
+    lines = status_lines(told)
+    assert "waits      active sessions: 41 (throttle.max_load = 40)" in lines
+    assert "set        jobs = 4, throttle.url = off (`swap set --reset` returns to the configuration)" in lines
+    assert "jobs       2 of 8: a commit takes 12.3 ms, 2.1 ms without the backfill, at most 5.0 ms" in lines
+    assert any("swap cutover, pid 5) for the file /go; every gate is open. `swap cutover --now`" in line for line in lines)
+    assert "swap cutover --now" in next_step(told | {"pending_changes": 0}).why
 
 
 # The decision.
