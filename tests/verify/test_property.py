@@ -26,7 +26,7 @@ from swap.core.names import TableName
 from swap.core.report import Silent
 from swap.core.snapshot import Snapshot
 from swap.plan.direction import ColumnMapping, Direction, KeyColumn, TableMapping
-from swap.plan.lookups import Lookups
+from swap.plan.lookups import KeyLookups, Lookups
 from swap.plan.row_keys import Key
 from tests.support.servers import Database
 from tests.support.verifying import METHODS
@@ -328,7 +328,7 @@ def compare(target: Target, conn: Connection, example: Example, method: Method) 
     mapped = tuple(ColumnMapping(c.name, c.name, False, True, c) for c in origin.columns if c.name.startswith("c"))
     d = TableMapping(
         direction=Direction.FORWARD, number=0, origin=ORIGIN, target=TARGET, key=tuple(example.keys.columns), origin_uuid=None,
-        target_uuid=None, columns=mapped, lookups_in=NO_LOOKUPS,
+        target_uuid=None, columns=mapped, lookups_in=NO_LOOKUPS, key_lookups=KeyLookups(NO_LOOKUPS, NO_LOOKUPS, NO_LOOKUPS),
     )  # fmt: skip
     found = PartialReport()
     with conn.transaction():
