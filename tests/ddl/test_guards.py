@@ -293,7 +293,7 @@ def test_a_child_before_its_parent_under_a_deferred_key(migrate: Migrate, databa
 def test_row_security_does_not_hide_the_user_from_the_guard(migrate: Migrate, example: ExampleFactory, connect: Connect) -> None:
     """H16, I9: given policies that show no user to `app`, when it writes a reference, then the pair is filled."""
     db = example("adopt", users=50)
-    migrate(db, reference=[AUDIT]).synced()
+    migrate(db, reference=[AUDIT, in_place("user_roles", "user_id")]).synced()
     app = connect(db.app)
     assert app.execute("SELECT count(*) FROM users").fetchone() == (0,)
     for text in (

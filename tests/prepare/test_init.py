@@ -95,7 +95,16 @@ def test_every_setting_is_shown_with_its_default(example: ExampleFactory, sessio
 def test_references_are_listed_with_what_becomes_of_them(example: ExampleFactory, session: Session) -> None:
     content = render(session(example("adopt", users=50).owner), USERS)
     assert "public.sessions.user_id: uuid column user_uuid_id (exists, adopted)" in content
-    assert "public.user_roles.user_id: uuid column user_uuid_id (added)" in content
+    assert "public.user_roles.user_id: uuid column user_uuid_id (in the new table)" in content
+
+
+def test_nothing_of_the_fresh_example_is_in_place(example: ExampleFactory, session: Session) -> None:
+    """I1: also a table whose primary key holds the reference is rebuilt beside, so the uuids are computed."""
+    content = render(session(example("fresh", users=50).owner), USERS)
+    assert '# existing = "derived"' in content
+    assert set(re.findall(r"#   public\.(\w+): (table|column)", content)) == {
+        (name, "table") for name in ("api_access_tokens", "partner_applications", "sessions", "user_roles")
+    }
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,11 @@ AUDIT = """
 table = "public.audit_logs"
 column = "actor_id"
 where = "actor_type = 'User'"
+
+[[reference]]
+table = "public.user_roles"
+column = "user_id"
+strategy = "column"
 """
 USERS = TableName("public", "users")
 METHODS: tuple[Method, ...] = ("exact", "checksum")
