@@ -97,7 +97,9 @@ class Matrix:
     def __init__(self, cli: Cli, server: DatabaseServer, stages: Stages, database: Database, directory: Path) -> None:
         self.cli, self.server, self.stages, self.database = cli, server, stages, database
         self.config, self.count, self.held = directory / "swap.toml", directory / "count", directory / "held"
-        self.config.write_text(toml_with_mode('[source]\ntable = "public.users"\n[sync]\njobs = 1\n' + f'[cutover]\nreads = "{READS}"\n'))
+        self.config.write_text(
+            toml_with_mode('[source]\ntable = "public.users"\n[sync]\njobs = 1\n' + f'[cutover]\nreads = "{READS}"\n')
+        )
 
     def copy(self, stage: str) -> Database:
         """The test's database, anew, as it is in `stage`."""
