@@ -101,7 +101,6 @@ def compared(report: Report) -> list[int]:
     return [r.number for r in report.ranges if r.table == USERS and r.snapshot == len(report.snapshots)]
 
 
-@pytest.mark.both_modes
 @by_both
 def test_it_goes_on_behind_what_it_has_compared(verified: Verified, method: Method) -> None:
     """Given a verification that ends after three ranges, and changes in ranges that are done and in one that is due: the next one
@@ -146,7 +145,7 @@ def in_kept(verified: Verified) -> int:
 
 
 def test_a_killed_process(verified: Verified) -> None:
-    """SIGKILL after three ranges of a real command: the next command compares the others."""
+    """SIGKILL after three ranges of a real command: the next command compares the others. An exchange makes what is kept worthless."""
     args = ["verify", "--config", str(verified.op.config), "--dsn", verified.db.owner, "--jobs", "1", "--json"]
     killed = subprocess.run([sys.executable, "-c", KILLED, *args], capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed
@@ -156,7 +155,9 @@ def test_a_killed_process(verified: Verified) -> None:
     done = verified.op("verify", "--jobs", "1").json
     assert (done["verdict"], done["resumed"]) == ("identical", 3)
     assert verified.op.status()["verifying"] is None
+    interrupted(verified, after=1)
     verified.op("cutover", "--yes", "--no-snapshot")
+    assert kept(verified) == []
 
 
 def test_a_row_that_became_wrong_in_a_range_that_is_done(cut: Verified) -> None:
@@ -282,13 +283,6 @@ def test_several_sessions(verified: Verified) -> None:
     report = verified(jobs=3)
     assert (report.verdict, report.resumed, report.tables[0].rows) == ("identical", 6, 300)
     assert sum(r.origin_rows for r in report.ranges if r.table == USERS) == 300
-
-
-def test_an_exchange_in_between(cut: Verified) -> None:
-    cut.op("verify", "--jobs", "1")
-    interrupted(cut)
-    cut.op("cutover", "--yes", "--no-snapshot")
-    assert kept(cut) == []
 
 
 def test_a_share_at_a_time(verified: Verified) -> None:
