@@ -186,7 +186,8 @@ def refuse_rewritten(conn: Connection, files: Mapping[str, tuple[int, int]]) -> 
     structure and other values, which are in no queue. A rewrite that keeps the values (VACUUM FULL, CLUSTER), and a TRUNCATE, cannot
     be told from it. Called again under the locks."""
     now = table_files(conn, map(parse_table, files))
-    changed = [name for name, file in files.items() if now.get(parse_table(name)) != file]
+    at = {str(name): (file.oid, file.filenode) for name, file in now.items()}
+    changed = [name for name, file in files.items() if at.get(name) != file]
     if changed:
         raise RefusedError(
             f"Rewritten or truncated since the last verification: {_some(sorted(changed))}.",

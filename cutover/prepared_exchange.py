@@ -16,13 +16,13 @@ from swap.core.sql_text import Query
 from swap.core.statement import Statement, script, undo_all
 from swap.ddl.exchange import closing_statements, exchange, lock_statements, opening_statements
 from swap.ddl.functions import plan_again
+from swap.ddl.made_again import EVENT_TRIGGERS
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.prepare.drift import record_structure, structure_now
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 
-EVENT_TRIGGERS = "SELECT 1 FROM pg_event_trigger WHERE evtenabled <> 'D' LIMIT 1"
 STRUCTURE, RECORD = "EXECUTE swap_structure", "EXECUTE swap_record"
 # Deferred constraints are checked now, not at COMMIT; and a materialized view is filled as its query is planned best.
 AFTER_THE_DRAIN = sql.SQL("SET CONSTRAINTS ALL IMMEDIATE; " + ANY_PLAN)

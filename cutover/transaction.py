@@ -26,9 +26,9 @@ from cutover.prepared_exchange import STRUCTURE, Exchange, PreparedExchange
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, RefusedError, UnknownOutcomeError, UnreachableError
 from swap.core.lock_retries import acquire, local_timeout
+from swap.ddl.made_again import unlike_before
 from swap.plan.direction import Direction
 from swap.prepare.drift import difference, refuse_drift
-from swap.prepare.made_again import unlike_before
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED, UNFILLED
 from swap.sync.logical.barrier import StreamBarrier, emit_barrier

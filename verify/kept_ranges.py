@@ -39,7 +39,7 @@ CHANGED = {
     "plan": "the run follows another plan",
     "mode": "changes are captured in another way",
     "structure": "the structure has changed",
-    "files": "a table was rewritten, truncated or replaced",
+    "files": "a table was rewritten, truncated, replaced or attached",
     "indexes": "an index of a key was made again",
     "tool": "it was of another version of swap",
     "server": "the server has another version",
@@ -61,8 +61,8 @@ def conditions_of(m: Migration, structure: str | None, tables: Mapping[TableName
     }  # fmt: skip
 
 
-def _files(conn: Connection, names: Iterable[TableName]) -> dict[str, list[int]]:
-    return {str(name): [file.oid, file.filenode] for name, file in sorted(table_files(conn, names).items())}
+def _files(conn: Connection, names: Iterable[TableName]) -> dict[str, list[int | None]]:
+    return {str(name): [*file] for name, file in sorted(table_files(conn, names).items())}
 
 
 @dataclass

@@ -1,10 +1,9 @@
 """How many sessions a verification uses: fewer while they cost others too much.
 
 Two things are looked at, every few seconds. How long a commit takes: a probe commits a row of the journal as the application commits its
-own, with the wait for a synchronous standby. And how far replicas are behind: reading sets hint bits, which may write WAL. While
-either is too much the number is halved, down to one; while neither is it grows by one, up to `jobs`. A range that has begun is finished.
-
-What a verification locks (ACCESS SHARE) no writer waits for, so lock waits say nothing about it.
+own, with the wait for a synchronous standby. And the limits of [sync] and [throttle] that the server knows of: replicas (reading sets
+hint bits, which may write WAL), active sessions, lock waits, WAL, slots. While one is over its limit the number is halved, down to one;
+while none is it grows by one, up to `jobs`. A range that has begun is finished. It never stops: it holds the queue's entries.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 
 from swap.state.migration import Migration
-from swap.sync.throttle.server import replica_lag
+from swap.sync.throttle.server import WalClock, server_reasons
 
 PROBE_EVERY_S = 2.0
 SLOW_FACTOR, SLOW_S = 5.0, 0.05  # a commit is slow from 5 times the usual on, and never below 50 ms
@@ -26,6 +25,7 @@ class Pressure:
     m: Migration
     jobs: int
     usual_s: float = field(init=False)
+    _wal: WalClock = field(init=False, default_factory=WalClock)
     _asked_at: float = field(init=False, default=0.0)
     _reduced: bool = field(init=False, default=False)
 
@@ -51,7 +51,8 @@ class Pressure:
         took_s = self._commit_s()
         if took_s > max(SLOW_S, SLOW_FACTOR * self.usual_s):
             return f"a commit takes {1000 * took_s:.0f} ms, {1000 * self.usual_s:.0f} ms when it began"
-        return replica_lag(self.m.conn, self.m.config.sync.max_replica_lag_bytes)
+        config = self.m.config
+        return "; ".join(server_reasons(self.m.conn, config.sync, config.throttle, self._wal, time.monotonic()))
 
     def _commit_s(self) -> float:
         began = time.monotonic()

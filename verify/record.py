@@ -19,7 +19,7 @@ from verify.checksum import RangeDigest
 from verify.partial_report import PartialReport
 from verify.report import CheckResult, FileRecord, RangeRecord, Report, SnapshotRecord, verdict
 from verify.settings import VerificationSettings
-from verify.table_files import table_files
+from verify.table_files import TableFile, table_files
 
 
 def finish(
@@ -51,11 +51,16 @@ def _changed_since(m: Migration, found: PartialReport) -> list[str]:
     reasons = [] if phase is m.run.phase else [f"the run went from {m.run.phase.value} to {phase.value} meanwhile"]
     now = table_files(m.conn, found.table_files)
     reasons += [
-        f"{table} was truncated, rewritten or replaced meanwhile"
+        f"{table} was {_change(now.get(table), file)} meanwhile"
         for table, file in found.table_files.items()
         if now.get(table) != file
     ]
     return reasons
+
+
+def _change(now: TableFile | None, then: TableFile) -> str:
+    same = now is not None and (now.oid, now.filenode) == (then.oid, then.filenode)
+    return "detached and attached" if same else "truncated, rewritten or replaced"
 
 
 def _report(m: Migration, settings: VerificationSettings, started_at: datetime, found: PartialReport) -> Report:

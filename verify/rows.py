@@ -16,9 +16,10 @@ from swap.plan.direction import TableMapping
 from verify.block_ranges import BLOCK_SIZE
 from verify.checksum import HeapBlocks, RangeDigest, hexdigest
 from verify.context import ComparisonContext
+from verify.counting import Counts
 from verify.ranges import EVERY_KEY, KeyRange, cover_every_key
 from verify.report import TableResult
-from verify.snapshot_pass import Counts, PassSettings, SnapshotPass
+from verify.snapshot_pass import PassSettings, SnapshotPass
 
 
 class RowComparison:

@@ -30,6 +30,7 @@ from swap.sync.logical.barrier import GivenUp, delivered
 from swap.sync.replay import Barrier
 from verify import checks as named
 from verify.capture import captured_tables
+from verify.changed_meanwhile import compare_changed
 from verify.compat import compat_differences
 from verify.context import ComparisonContext
 from verify.kept_ranges import KeptRanges, conditions_of
@@ -185,6 +186,8 @@ class _Verification:
         self._check_compat(workers)
         self._compare_references(context, tables)
         self.found.unfinished += workers.unfinished
+        if kept.resumed and not self.found.unfinished:
+            compare_changed(self.m, self.found, barrier)
         return snapshots
 
     def _say_what_counts(self, kept: KeptRanges) -> None:

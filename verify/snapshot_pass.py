@@ -20,9 +20,7 @@ from typing import TypeVar
 
 from psycopg import sql
 
-from swap.core.connection import Connection
 from swap.core.names import TableName
-from swap.core.rows import fetch_values
 from swap.plan import row_keys
 from swap.plan.direction import TableMapping
 from swap.plan.row_keys import Key
@@ -30,6 +28,7 @@ from verify.block_ranges import block_ranges, parts_per_range
 from verify.changed_keys import compare_keys
 from verify.checksum import HeapBlocks, HeapPart, RangeDigest, digest_range
 from verify.context import ComparisonContext
+from verify.counting import Counts, count_both, count_keys, count_rows
 from verify.exact import RangeResult, SurplusKey, compare_range, find_surplus_keys
 from verify.kept_ranges import KeptPart
 from verify.pending_references import can_wait, refer_to_pending
@@ -40,18 +39,6 @@ from verify.workers import Task, never
 
 T = TypeVar("T")
 KEYS_PER_TASK = 1_000
-INDEX_FIRST = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on"
-HEAP_ONLY = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Rows of each side with a key in a range, and how many of them have a pending key."""
-
-    origin: int
-    target: int
-    origin_pending: int = 0
-    target_pending: int = 0
 
 
 @dataclass(frozen=True)
@@ -306,27 +293,3 @@ def unbroken(results: list[T | None]) -> list[T]:
     """The results up to the first missing one. Two sessions may stop in either order, so a result may follow a missing one; its
     range is compared again."""
     return [r for r in itertools.takewhile(lambda r: r is not None, results) if r is not None]
-
-
-def count_rows(conn: Connection, table: TableName, key: sql.Composable, parts: Sequence[KeyRange]) -> int:
-    """Count the rows whose key's number `key` is in one of `parts`, by the heap: an index that lost entries must not vouch for itself."""
-    conn.execute(HEAP_ONLY)
-    where = sql.SQL(" OR ").join(sql.SQL("({})").format(r.where(key)) for r in parts)
-    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {}").format(table.sql, where)
-    (count,) = fetch_values(conn, query)
-    return int(count)
-
-
-def count_both(conn: Connection, table: TableName, key: sql.Composable, parts: Sequence[KeyRange]) -> tuple[int, int]:
-    """Count the rows by the heap, and by an index where one serves."""
-    by_heap = count_rows(conn, table, key, parts)
-    conn.execute(INDEX_FIRST)
-    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {}")
-    return by_heap, sum(int(n) for r in parts for n in fetch_values(conn, query.format(table.sql, r.where(key))))
-
-
-def count_keys(conn: Connection, table: TableName, key: sql.Composable, keys: sql.Composable) -> int:
-    """Count the rows whose key's number `key` is one of `keys`."""
-    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {} = ANY ({})").format(table.sql, key, keys)
-    (count,) = fetch_values(conn, query)
-    return int(count)

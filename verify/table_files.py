@@ -13,10 +13,12 @@ from swap.core.sql_text import load_sql
 
 class TableFile(NamedTuple):
     """The table's oid and its relfilenode. Both stay the same unless the table was replaced, truncated or rewritten; after
-    that an older snapshot finds it empty."""
+    that an older snapshot finds it empty. `attached`: the transaction that attached a partition. One that was away had no guards, and
+    who read its table then, in whatever snapshot, did not read its rows."""
 
     oid: int
     filenode: int
+    attached: int | None
 
 
 class _TableFileRow(NamedTuple):
@@ -24,6 +26,7 @@ class _TableFileRow(NamedTuple):
     name: str
     oid: int
     filenode: int
+    attached: int | None
 
 
 def table_files(conn: Connection, tables: Iterable[TableName]) -> dict[TableName, TableFile]:
@@ -31,4 +34,4 @@ def table_files(conn: Connection, tables: Iterable[TableName]) -> dict[TableName
     wanted = list(tables)
     names = {"schemas": [t.schema for t in wanted], "names": [t.name for t in wanted]}
     rows = fetch(conn, _TableFileRow, load_sql("verify", "table_files.sql"), names)
-    return {TableName(r.schema, r.name): TableFile(r.oid, r.filenode) for r in rows}
+    return {TableName(r.schema, r.name): TableFile(r.oid, r.filenode, r.attached) for r in rows}

@@ -70,7 +70,7 @@ class Builder:
         """False: partitions came or went, so the rest of the tasks is another one. What is done is done."""
         plan = self.migration.plan
         for task in (*backfill_tasks(plan), *build_tasks(plan), *reference_tasks(plan)):
-            if isinstance(task, FillReference | BuildIndexes | Step) and follow_partitions(self.migration):
+            if isinstance(task, FillReference | BuildIndexes | Step) and follow_partitions(self.migration, returned=True):
                 return False
             self._perform(task)
         return True

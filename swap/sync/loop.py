@@ -143,6 +143,8 @@ class Sync:
     def _build(self) -> None:
         m = self.migration
         Builder(m, self.control, self._drain, self._deliver).run()
+        while follow_partitions(m, returned=True):  # until here: the structure is recorded anew, and forgets which were away
+            Builder(m, self.control, self._drain, self._deliver).run()
         with m.conn.transaction():
             refuse_drift(foreign_drift(m), "`prepare`")
             store_baseline(m)

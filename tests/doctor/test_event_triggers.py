@@ -76,6 +76,31 @@ def test_the_trial_finds_it(database: Database) -> None:
     assert [s for _, s in ADDED.values() if f"shadow:public.users: its new table would not be like it: {s}" not in there] == []
 
 
+TO_WHAT_IS_MADE = """
+CREATE FUNCTION public.opens() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE o text; k text;
+BEGIN
+    FOR o, k IN SELECT object_identity, object_type FROM pg_event_trigger_ddl_commands() WHERE object_type IN ('view', 'function') LOOP
+        IF k = 'view' THEN
+            EXECUTE format('ALTER VIEW %s SET (security_invoker)', o);
+        ELSIF k = 'function' AND o LIKE '%nobodys%' THEN EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', o); END IF;
+    END LOOP;
+END $$;
+CREATE EVENT TRIGGER opens ON ddl_command_end WHEN TAG IN ('CREATE VIEW', 'GRANT', 'CREATE FUNCTION') EXECUTE FUNCTION public.opens()
+"""
+
+
+def test_the_trial_finds_what_it_adds_to_what_is_made_again(database: Database) -> None:
+    """H55: views and functions in the trial are made as the cutover makes them."""
+    install(database, SCHEMA + DEPENDENTS)
+    assert [line for line in found(database) if line.startswith("dependent")] == []
+    as_superuser(database, TO_WHAT_IS_MADE)
+    there = [line for line in found(database) if line.startswith("dependent")]
+    assert len([line for line in there if "security_invoker=true" in line and line.endswith("is new")]) == 2, there
+    as_superuser(database, "ALTER EVENT TRIGGER opens DISABLE")
+    assert [line for line in found(database) if line.startswith("dependent")] == []
+
+
 def test_prepare_refuses_it(database: Database) -> None:
     """H55: an event trigger that knows the schema spares the trial. `prepare` says what is there; without it `prepare` goes on."""
     add_everything(database, IN_PUBLIC)

@@ -2,7 +2,7 @@
 ends in is what it ends in undisturbed (I4, H37, H44).
 
 A few statements are tried; `make faults` tries each, or with SLICE=2/7 every seventh from the second on, so that a
-long run can be divided.
+long run can be divided. With READS=exact the exchanges are those of `[cutover] reads = "exact"` (H70).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from tests.support.told import Tell
 from tests.support.waiting import wait_until
 
 SLICE = os.environ.get("SWAP_FAULTS_SLICE", "")
+READS = os.environ.get("SWAP_FAULTS_READS") or "fast"
 FIRST, EVERY = map(int, SLICE.split("/")) if SLICE else (1, 29)
 CRASH_EVERY = EVERY if SLICE else 4 * EVERY  # a crash costs more than a kill
 WANDERING = 60 if REQUESTED == "logical" else 10
@@ -96,7 +97,9 @@ class Matrix:
     def __init__(self, cli: Cli, server: DatabaseServer, stages: Stages, database: Database, directory: Path) -> None:
         self.cli, self.server, self.stages, self.database = cli, server, stages, database
         self.config, self.count, self.held = directory / "swap.toml", directory / "count", directory / "held"
-        self.config.write_text(toml_with_mode('[source]\ntable = "public.users"\n[sync]\njobs = 1\n'))
+        self.config.write_text(
+            toml_with_mode('[source]\ntable = "public.users"\n[sync]\njobs = 1\n' + f'[cutover]\nreads = "{READS}"\n')
+        )
 
     def copy(self, stage: str) -> Database:
         """The test's database, anew, as it is in `stage`."""

@@ -29,13 +29,14 @@ from swap.core.names import derive
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb, script
 from swap.ddl.exchange import exchange
+from swap.ddl.made_again import EVENT_TRIGGERS
 from swap.ddl.phases import backfill_tasks, build_tasks, prepare_steps, reference_tasks
 from swap.ddl.set_aside import dependents
 from swap.ddl.statistics import build_name
 from swap.ddl.tasks import statements_of
 from swap.doctor.finding import Finding, blocker, ok
 from swap.doctor.trial.functions import review
-from swap.doctor.trial.likeness import compare_tables
+from swap.doctor.trial.likeness import compare_dependents, compare_tables
 from swap.doctor.trial.meaning import compare_meanings
 from swap.doctor.trial.partitions import some_partitions
 from swap.doctor.trial.remap import SchemaRemap
@@ -152,6 +153,8 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
     trial.findings += compare_meanings(conn, plan, remap)
     if not trial.failed and not trial.left_out:
         trial.findings += compare_tables(conn, plan, remap)
+    if conn.execute(EVENT_TRIGGERS).fetchall():
+        trial.findings += compare_dependents(conn, plan, remap)
     trial.findings += review(conn, plan, remap)
 
 

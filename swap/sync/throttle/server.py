@@ -88,11 +88,6 @@ def server_reasons(conn: Connection, sync: Sync, limits: Throttle, wal: WalClock
                 yield f"the slot {slot.name} keeps {slot.kept_bytes:,} bytes of WAL ({limit})"
 
 
-def replica_lag(conn: Connection, limit_bytes: int) -> str:
-    """Why to wait for replicas; empty where none is further behind."""
-    return "; ".join(_too_far(_streaming(conn), limit_bytes))
-
-
 def _streaming(conn: Connection) -> list[Replica]:
     """The farthest behind comes first."""
     return fetch(conn, Replica, load_sql("swap.sync.throttle", "replicas.sql"))

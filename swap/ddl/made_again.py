@@ -14,6 +14,7 @@ FUNCTION = re.compile(
     r"(?:CREATE OR REPLACE (?:FUNCTION|PROCEDURE) .*|aggregate) owner=(?P<owner>.*?) acl=(?P<acl>.*)", re.DOTALL
 )
 TRIGGER = re.compile(r"CREATE (?:CONSTRAINT )?TRIGGER .*", re.DOTALL)
+EVENT_TRIGGERS = "SELECT 1 FROM pg_event_trigger WHERE evtenabled <> 'D' LIMIT 1"  # without one nothing is added
 BY_DEFAULT = "=X"  # PUBLIC may execute a function without rights of its own
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swap.prepare.made_again import unlike_before
+from swap.ddl.made_again import unlike_before
 
 BEFORE = [
     ("public.a", "view  SELECT id FROM public.users;"),
