@@ -7,13 +7,14 @@ leaves this one nothing but the changed keys.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import psycopg
 
 from swap.core.config import Verify
+from swap.core.connection import first_line
 from swap.core.errors import SwapError
 from swap.core.report import Reporter, Silent
 from swap.state.migration import Migration
@@ -43,13 +44,25 @@ def full_pass_due_s(verify: Verify) -> float:
 
 
 @contextmanager
-def kept_verified(migration: Migration) -> Iterator[None]:
-    """While the block runs. At its end the pass in hand is given up."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_keep, args=(migration, stop), name="verification", daemon=True)
+def kept_verified(migration: Migration) -> Iterator[Callable[[], None]]:
+    """While the block runs. At its end the pass in hand is given up. Yields a function that raises what the thread could not go on
+    from."""
+    stop, failed = threading.Event(), list[BaseException]()
+
+    def keep() -> None:
+        try:
+            _keep(migration, stop)
+        except BaseException as e:  # noqa: BLE001 - a defect: raised again where the command hears it
+            failed.append(e)
+
+    def check() -> None:
+        for error in failed:
+            raise error
+
+    thread = threading.Thread(target=keep, name="verification", daemon=True)
     thread.start()
     try:
-        yield
+        yield check
     finally:
         stop.set()
         thread.join(END_S)
@@ -65,7 +78,7 @@ def _keep(migration: Migration, stop: threading.Event) -> None:
                 return
         except (SwapError, psycopg.Error) as e:
             if not stop.is_set():
-                said = e.message if isinstance(e, SwapError) else type(e).__name__
+                said = e.message if isinstance(e, SwapError) else first_line(e)
                 report.note(f"the verification beside the wait begins again: {said}")
             stop.wait(AGAIN_S)
 

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
+
 from cutover.gates import check_phase, why_closed
 from cutover.keep_verified import kept_verified
 from swap.core.daily_window import DailyWindow, Opening
 from swap.core.errors import LockError, RefusedError, StoppedError
 from swap.core.units import about, counted
+from swap.state.locks import OPERATOR
 from swap.state.migration import Migration
 from swap.state.worker import find_worker
 from swap.sync.change_queue import ChangeQueue
@@ -92,29 +95,46 @@ class Wait:
 
         Raises RefusedError when the window closed first, StoppedError when told to stop, PhaseError when the run goes elsewhere."""
         m = self.migration
-        with m.locks.only_waiting(), kept_verified(m):
+        with m.locks.only_waiting(), kept_verified(m) as check:
             number = m.journal.steering.wait(m.run.id)
             opening = self.terms.window.next(self.terms.now()) if self.terms.window else None
             deadline = Deadline(self.terms.window, opening, self.terms.now)
             m.report.note(f"waits for {self.terms}; `swap cutover --now` lets it begin at once")
             while True:
+                check()
                 check_phase(m.reload(), "cutover")
-                if told := m.journal.steering.told_now(m.run.id, number):
-                    return self._begin(told, NO_DEADLINE)
-                if late := deadline.passed:
-                    raise RefusedError(
-                        f"The cutover did not begin: {late}, and it still waited for {self._said or self.terms}.",
-                        hint="Run the command again: it waits for the next window.",
-                    )
-                missing = self._missing(opening)
-                if not missing and (opening is None or not self._closed_gate(DUE_EVERY_S)):
-                    return self._begin(f"{self.terms}: it is time", deadline)
-                self._say(number, missing or ["a gate"])
+                try:
+                    if (begun := self._look(number, deadline)) is not None:
+                        return begun
+                except psycopg.ProgrammingError:
+                    if m.conn.closed or not self._overtaken():
+                        raise
                 if m.stop.wait(POLL_S):
                     raise StoppedError(
-                        f"Stopped by the operator while the cutover waited for {self._said}.",
+                        f"Stopped by the operator while the cutover waited for {self._said or self.terms}.",
                         hint="Run the command again when ready.",
                     )
+
+    def _look(self, number: int, deadline: Deadline) -> Deadline | None:
+        """Until when attempts may begin, if it is time; None: it is not."""
+        m, opening = self.migration, deadline.opening
+        if told := m.journal.steering.told_now(m.run.id, number):
+            return self._begin(told, NO_DEADLINE)
+        if late := deadline.passed:
+            raise RefusedError(
+                f"The cutover did not begin: {late}, and it still waited for {self._said or self.terms}.",
+                hint="Run the command again: it waits for the next window.",
+            )
+        missing = self._missing(opening)
+        if not missing and (opening is None or not self._closed_gate(DUE_EVERY_S)):
+            return self._begin(f"{self.terms}: it is time", deadline)
+        self._say(number, missing or ["a gate"])
+        return None
+
+    def _overtaken(self) -> bool:
+        """Whether another command is removing, or has removed, what was asked for."""
+        m = self.migration
+        return m.locks.holder(OPERATOR) is not None or m.journal.get(m.run.id).phase is not m.run.phase
 
     def _begin(self, why: str, deadline: Deadline) -> Deadline:
         m = self.migration

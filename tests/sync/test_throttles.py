@@ -6,6 +6,7 @@ The table of docs/throttles.md names the tests of this module.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -25,7 +26,7 @@ from swap.core.throttle_settings import Throttle
 from swap.demo.server import Server
 from swap.sync.throttle.outside import disk_reason, query_reason, url_reason
 from swap.sync.throttle.server import WalClock, server_reasons
-from tests.support.commands import Cli, RunningCli
+from tests.support.commands import ROOT, Cli, RunningCli
 from tests.support.migration import Session, install
 from tests.support.replica import Replica
 from tests.support.servers import Connect, Database, DatabaseServer
@@ -361,3 +362,14 @@ def test_nothing_is_asked_that_has_no_limit(database: Database) -> None:
 
         assert list(server_reasons(Counting(), Sync(), Throttle(), WalClock(), 0.0)) == []  # type: ignore[arg-type]
     assert len(asked) == 1
+
+
+def test_the_table_of_throttles_is_true() -> None:
+    """docs/throttles.md has a row for each throttle, and every test that it names is there."""
+    text = (ROOT / "docs" / "throttles.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    for name in set(Throttle.model_fields) - {"query_max", "free_disk_command"}:
+        (row,) = [r for r in rows if r.startswith(f"| `throttle.{name}`")]
+        assert re.search(r"`test_throttles_of_the_\w+`", row), name
+    for test in re.findall(r"`(test_\w+)`", text):
+        assert test in globals(), test
