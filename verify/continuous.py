@@ -70,12 +70,14 @@ class ContinuousSummary:
 
 @dataclass
 class ContinuousVerification:
-    """`on_pass` takes the report of each full pass. `m.stop` ends the verification."""
+    """`on_pass` takes the report of each full pass, `on_difference` that of changed keys that differ. `m.stop` ends the
+    verification."""
 
     m: Migration
     settings: ContinuousSettings
     metrics: Metrics
     on_pass: Callable[[Report], None] = lambda _: None
+    on_difference: Callable[[Report], None] = lambda _: None
     summary: ContinuousSummary = field(default_factory=ContinuousSummary)
     _compared_to: Snapshot | None = None
     _direction: str = ""
@@ -251,6 +253,7 @@ class ContinuousVerification:
         with self.m.conn.transaction():
             write_report(self.m.journal, run.id, report)
             self.m.journal.event(run.id, "verified", "different (changed keys)")
+        self.on_difference(report)
 
     def _tell_differences(self) -> None:
         self.metrics.differences.set(len(self._known) + self._other_differences)

@@ -11,7 +11,7 @@ from cutover.hook_output import Audience
 from cutover.run import ExchangeCommand
 from cutover.run import no_snapshot as without_hook
 from swap.cli.after_cutover import check_and_print
-from swap.cli.exchange import Hook, execute, override, print_exchange
+from swap.cli.exchange import Hook, execute, override, print_exchange, told
 from swap.cli.question import ask_exchange
 from swap.cli.session import Session, opened
 from swap.core.errors import RefusedError, StoppedError, UsageError
@@ -51,11 +51,23 @@ def work(
         argv = s.config.hooks.pre_swap_snapshot
         ask_exchange(s, run, "cutover", hook="none (--no-snapshot)" if no_snapshot or not argv else " ".join(argv), yes=yes)
         hook = without_hook if no_snapshot else _snapshot_hook(s)
-        command = ExchangeCommand(s.migration(run), "cutover", hook, show_queries)
+        command = ExchangeCommand(s.migration(run), "cutover", _asked(s, hook), show_queries, told(s, "cutover"))
         if checked:
             check_and_print(s, command, revert=revert_on_failure, as_json=as_json)
         else:
             execute(s, command, as_json=as_json)
+
+
+def _asked(s: Session, snapshot: Hook) -> Hook:
+    """`before_cutover`, then the snapshot. Then the gates decide: nothing is sent from here to the commit."""
+
+    def hook(m: Migration) -> str | None:
+        s.events.ask("before_cutover", f"{m.run.source} is about to be cut over: the gates are open.")
+        taken = snapshot(m)
+        s.events.hold()
+        return taken
+
+    return hook
 
 
 def _snapshot_hook(s: Session) -> Hook:

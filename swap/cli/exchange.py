@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from cutover.run import ExchangeCommand, Outcome
+from cutover.run import ExchangeCommand, Outcome, no_snapshot
 from swap.cli.output import emit_json, print_result
 from swap.cli.session import Session
 from swap.cli.statements import print_statements
@@ -29,6 +29,29 @@ def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
     exact = s.config.cutover.reads == "exact"
     statements = [*before_exchange(run.plan, run.direction), *exchange_statements(run.plan, kind, *turn, exact=exact)]
     print_statements(statements, f"swap {kind}", as_json=as_json)
+
+
+def told(s: Session, kind: str) -> Callable[[Migration], None]:
+    """What begins at the commit: the event `after_cutover` or `after_revert`."""
+
+    def committed(m: Migration) -> None:
+        s.events.go_on()
+        made = m.journal.attempts.last(m.run.id)
+        held = made.locked_ms if made else None
+        said = "" if held is None else f"; writes were held {held:.0f} ms"
+        s.events.tell(f"after_{kind}", f"the {kind} of {m.run.source} is committed{said}.", locked_ms=held)
+
+    return committed
+
+
+def held(s: Session) -> Hook:
+    """No snapshot; but nothing is sent from the gates that decide to the commit."""
+
+    def hook(m: Migration) -> str | None:
+        s.events.hold()
+        return no_snapshot(m)
+
+    return hook
 
 
 def execute(s: Session, command: ExchangeCommand, *, as_json: bool) -> None:

@@ -48,6 +48,9 @@ class LiveReporter:
     def note(self, message: str) -> None:
         self.progress_bars.console.print(for_people(message), markup=False)
 
+    def warning(self, message: str) -> None:
+        self.note(f"warning: {message}")
+
     def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
         now = time.monotonic()
         with self.lock:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cutover.gates import check_phase
 from cutover.run import ExchangeCommand
-from swap.cli.exchange import execute, override, print_exchange
+from swap.cli.exchange import execute, held, override, print_exchange, told
 from swap.cli.question import ask_exchange
 from swap.cli.session import opened
 
@@ -24,4 +24,4 @@ def work(
             print_exchange(s, run, "revert", as_json=as_json)
             return
         ask_exchange(s, run, "revert", hook="", yes=yes)
-        execute(s, ExchangeCommand(s.migration(run), "revert", show_queries=show_queries), as_json=as_json)
+        execute(s, ExchangeCommand(s.migration(run), "revert", held(s), show_queries, told(s, "revert")), as_json=as_json)

@@ -65,6 +65,7 @@ def work(
             settings = replace(_settings(s, method, jobs, reader), afresh=no_resume)
             result = run_verification(s.migration(run), settings)
         s.ending.set(result.verdict, ExitCode.DONE if result.verdict == "identical" else ExitCode.DIFFERENT)
+        tell_verdict(s, result)
         document = result.to_json() | {"next": _then(result, repair=repair)}
         if repair:
             document |= _repair(s, run, result, dry_run=dry_run)
@@ -91,9 +92,16 @@ def _watch(
         if port is not None:
             s.report.note(f"metrics on port {stack.enter_context(metrics.served(port, address or LOOPBACK))}")
         settings = ContinuousSettings(every_s, s.config.verify.full_pass_s, _settings(s, method, jobs, reader))
-        done = ContinuousVerification(
-            s.migration(run), settings, metrics, on_pass=lambda r: _write(r, report) if report is not None else None
-        ).run()
+
+        def passed(r: Report) -> None:
+            tell_verdict(s, r)
+            if report is not None:
+                _write(r, report)
+
+        found = ContinuousVerification(
+            s.migration(run), settings, metrics, on_pass=passed, on_difference=lambda r: tell_verdict(s, r)
+        )
+        done = found.run()
     if as_json:
         emit_json(
             {
@@ -105,6 +113,15 @@ def _watch(
         compared = f"{done.passes} full passes, {done.comparisons} comparisons of {done.keys:,} changed keys"
         print_lines([f"{done.reason}: {compared}, {done.differences} differences known"])
     return 0
+
+
+def tell_verdict(s: Session, result: Report) -> None:
+    """The event `verification_failed`, of a verification that did not say `identical`."""
+    if result.verdict == "identical":
+        return
+    error = _failure(result, repaired=False)
+    said = error.message if error else ""
+    s.events.tell("verification_failed", said, verdict=result.verdict, differences=len(result.findings), verification=result.id)
 
 
 def _settings(s: Session, method: Method, jobs: int | None, standby: Database | None) -> VerificationSettings:

@@ -1,6 +1,6 @@
 """The configuration for the clone: production's, without what reaches beyond the database.
 
-Left out: the pooler (pausing it would pause production), hooks, and the sessions to disconnect. `--no-snapshot` takes the hook's
+Left out: the pooler (pausing it would pause production), hooks, the webhook, and the sessions to disconnect. `--no-snapshot` takes the hook's
 place. A rehearsal does not need a rehearsal either.
 """
 
@@ -10,13 +10,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from swap.core.config import Config, Cutover, Hooks, PgBouncer
+from swap.core.config import Config, Cutover, PgBouncer
+from swap.core.hook_settings import EVENTS, Hooks, Notify
 
 
 def for_clone(config: Config) -> Config:
-    """`config` without pooler, hooks and `disconnect_clients`."""
+    """`config` without pooler, hooks, webhook and `disconnect_clients`."""
     cutover = Cutover(**{**config.cutover.model_dump(), "disconnect_clients": [], "require_rehearsal": False})
-    return config.model_copy(update={"pgbouncer": PgBouncer(), "hooks": Hooks(), "cutover": cutover})
+    return config.model_copy(update={"pgbouncer": PgBouncer(), "hooks": Hooks(), "notify": Notify(), "cutover": cutover})
 
 
 def left_out(config: Config) -> list[str]:
@@ -26,6 +27,10 @@ def left_out(config: Config) -> list[str]:
         said.append(f"[pgbouncer]: {len(config.pgbouncer.admin_dsn)} poolers are not paused")
     if config.hooks.pre_swap_snapshot:
         said.append("[hooks] pre_swap_snapshot is not run: no snapshot is made")
+    if told := [e for e in EVENTS if getattr(config.hooks, e)]:
+        said.append(f"[hooks] {', '.join(told)}: not run")
+    if config.notify.url:
+        said.append("[notify] url: nothing is sent")
     if config.cutover.disconnect_clients:
         said.append("[cutover] disconnect_clients: no session is ended")
     return said
