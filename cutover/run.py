@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 
 import psycopg
@@ -72,13 +72,15 @@ def no_check(_: Migration) -> None:
 @dataclass
 class ExchangeCommand:
     """One cutover or revert. `snapshot` runs the hook and returns what it printed (None: no hook asked for). `show_queries`: tell
-    what the sessions in the way run; the journal does not get it. `committed` is called right after the commit, and returns at once."""
+    what the sessions in the way run; the journal does not get it. `committed` is called right after the commit, and returns at once. `attempting`: a block around each attempt,
+    in which nothing else of this process happens."""
 
     migration: Migration
     kind: str
     snapshot: Callable[[Migration], str | None] = no_snapshot
     show_queries: bool = False
     committed: Callable[[Migration], None] = no_check
+    attempting: Callable[[], AbstractContextManager[None]] = nullcontext
     barrier: StreamBarrier | None = None
     monitoring: Connection | None = None
     pooler: Pooler = field(init=False)
@@ -187,7 +189,7 @@ class ExchangeCommand:
             if not reason.text:
                 with AttemptMonitor(self._monitoring(), conn.info.backend_pid, killer) as monitor:
                     try:
-                        with self.pooler.paused(), without_collector():
+                        with self.pooler.paused(), self.attempting(), without_collector():
                             done = attempt(m, prepared, verified, uncompared, monitor, self.barrier)
                         self._tell_unplanned(done.xid, killer)
                         self._note_ended(killer)

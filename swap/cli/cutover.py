@@ -12,6 +12,7 @@ from cutover.run import ExchangeCommand
 from cutover.run import no_snapshot as without_hook
 from swap.cli.after_cutover import check_and_print
 from swap.cli.exchange import Hook, execute, override, print_exchange, told
+from swap.cli.metrics_port import MetricsPort
 from swap.cli.question import ask_exchange
 from swap.cli.session import Session, opened
 from swap.core.errors import RefusedError, StoppedError, UsageError
@@ -23,7 +24,7 @@ from swap.state.migration import Migration
 def work(
     dsn: str | None, config: Path | None, overrides: Mapping[str, object], *,
     dry_run: bool, yes: bool, no_snapshot: bool, revert_on_failure: bool, rehearsal: Path | None,
-    show_queries: bool, as_json: bool,
+    show_queries: bool, metrics: MetricsPort, as_json: bool,
 ) -> None:  # fmt: skip
     with opened("cutover", dsn, config, graceful=True, writes=not dry_run) as s:
         override(s, overrides)
@@ -52,10 +53,13 @@ def work(
         ask_exchange(s, run, "cutover", hook="none (--no-snapshot)" if no_snapshot or not argv else " ".join(argv), yes=yes)
         hook = without_hook if no_snapshot else _snapshot_hook(s)
         command = ExchangeCommand(s.migration(run), "cutover", _asked(s, hook), show_queries, told(s, "cutover"))
-        if checked:
-            check_and_print(s, command, revert=revert_on_failure, as_json=as_json)
-        else:
-            execute(s, command, as_json=as_json)
+        with metrics.serving(s) as collector:
+            if collector is not None:
+                command.attempting = collector.quiet
+            if checked:
+                check_and_print(s, command, revert=revert_on_failure, as_json=as_json)
+            else:
+                execute(s, command, as_json=as_json)
 
 
 def _asked(s: Session, snapshot: Hook) -> Hook:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from swap.cli.metrics_port import MetricsPort
 from swap.cli.results import conclude, done
 from swap.cli.session import Session, active, opened
 from swap.core.blockers import reporting_all_waits
@@ -17,12 +18,12 @@ SAID = {"caught_up": "caught up", "stopped": "stopped after the batch in hand", 
 KEPT = "what was committed stays, and capture goes on."
 
 
-def work(dsn: str | None, config: Path | None, *, once: bool, jobs: int | None, as_json: bool) -> int:
+def work(dsn: str | None, config: Path | None, *, once: bool, jobs: int | None, metrics: MetricsPort, as_json: bool) -> int:
     with opened("sync", dsn, config, graceful=True) as s:
         run = s.need_run("sync")
         if not active(run):
             raise PhaseError(f"There is nothing to sync: the run is {run.phase.public}.")
-        with reporting_all_waits(s.database, s.report):
+        with metrics.serving(s), reporting_all_waits(s.database, s.report):
             m = s.migration(run)
             result = Sync(m, jobs=jobs or s.config.sync.jobs, once=once, on_caught_up=lambda: _tell(s, m)).run()
         text = f"{SAID[result.reason]}: {result.phase.public}, {result.replayed:,} changes replayed, {result.pending:,} pending"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swap.cli.cross_database import compare
+from swap.cli.metrics_port import MetricsPort
 from swap.cli.output import emit_json, print_lines, print_sql
 from swap.cli.results import conclude
 from swap.cli.session import Session, active, opened
@@ -34,7 +35,7 @@ REPAIRED = "Differing keys are queued for replay; nothing else was changed."
 def work(
     dsn: str | None, config: Path | None, *,
     method: Method, jobs: int | None, repair: bool, dry_run: bool, report: Path | None, watch: float | None,
-    metrics_port: int | None, metrics_bind: str | None, on: str | None, no_resume: bool, against_dsn: str | None, as_json: bool,
+    metrics: MetricsPort, on: str | None, no_resume: bool, against_dsn: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     if watch is not None and not math.isfinite(watch):  # no limit of an option refuses a NaN
         raise UsageError("--watch is a number of seconds.")
@@ -44,8 +45,6 @@ def work(
         other = Database.from_options(against_dsn, "verify")
         with opened("verify", dsn, config) as s:
             return compare(s, other, jobs or s.config.sync.jobs, as_json=as_json)
-    if metrics_bind is not None and metrics_port is None:
-        raise UsageError("--metrics-bind says where --metrics-port listens.", hint="Add --metrics-port PORT.")
     if report is not None:
         refuse_unwritable(lambda: evidence_files(report))
     reader = Database.from_options(on, "verify") if on is not None else None
@@ -54,8 +53,8 @@ def work(
             raise UsageError("--watch only looks: it repairs nothing.", hint="Run `swap verify --repair` beside it.")
         if no_resume:
             raise UsageError("--watch compares everything again and again.", hint="Leave --no-resume out.")
-        return _watch(watch, metrics_port, metrics_bind, method, jobs, report, reader, dsn, config, as_json=as_json)
-    if metrics_port is not None:
+        return _watch(watch, metrics, method, jobs, report, reader, dsn, config, as_json=as_json)
+    if metrics.port is not None:
         raise UsageError("--metrics-port belongs to --watch.")
     if dry_run and not repair:
         raise UsageError("--dry-run says what --repair would do.", hint="Add --repair; without it `verify` changes nothing.")
@@ -81,16 +80,15 @@ def work(
 
 
 def _watch(
-    every_s: float, port: int | None, address: str | None, method: Method, jobs: int | None, report: Path | None, reader: Database | None,
+    every_s: float, port: MetricsPort, method: Method, jobs: int | None, report: Path | None, reader: Database | None,
     dsn: str | None, config: Path | None, *, as_json: bool,
 ) -> int:  # fmt: skip
-    from verify.metrics import LOOPBACK, Metrics  # here: only a watch has metrics, and their library takes long to load
+    from verify.metrics import Metrics  # here: only a watch has metrics, and their library takes long to load
 
     with opened("verify", dsn, config, graceful=True) as s, ExitStack() as stack:
         run = _verifiable(s)
         metrics = Metrics(str(run.source))
-        if port is not None:
-            s.report.note(f"metrics on port {stack.enter_context(metrics.served(port, address or LOOPBACK))}")
+        stack.enter_context(port.serving(s, metrics.registry))
         settings = ContinuousSettings(every_s, s.config.verify.full_pass_s, _settings(s, method, jobs, reader))
 
         def passed(r: Report) -> None:

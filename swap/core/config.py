@@ -252,6 +252,10 @@ def _read(path: Path) -> str:
         data = read_regular(path, MAX_FILE_BYTES)
     except FileNotFoundError:
         raise UsageError(f"No configuration file at {path}.", hint=CONFIG_HINT) from None
+    except IsADirectoryError:
+        from swap.core.config_directory import one_of  # noqa: PLC0415 - it imports this module
+
+        raise one_of(path) from None
     except (OSError, ValueError) as e:  # ValueError: a zero byte in the name
         why = getattr(e, "strerror", None) or e
         raise UsageError(f"Cannot read the configuration {str(path)[:200]}: {why}.", hint=CONFIG_HINT) from None
