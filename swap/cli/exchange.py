@@ -10,6 +10,7 @@ from swap.cli.output import emit_json, print_result
 from swap.cli.session import Session
 from swap.cli.statements import print_statements
 from swap.core.config import with_cutover
+from swap.core.units import counted
 from swap.ddl.phases import before_exchange, exchange_statements
 from swap.state.journal import Run
 from swap.state.migration import Migration
@@ -72,7 +73,7 @@ def print_outcome(document: dict[str, object], lines: list[str], *, as_json: boo
 
 def outcome_lines(kind: str, outcome: Outcome) -> list[str]:
     """How the exchange ended, for people."""
-    behind = f"at most {outcome.blocked_sessions_max} sessions waited, {outcome.blocked_ms_max:.0f} ms at the longest"
+    behind = f"at most {counted(outcome.blocked_sessions_max, 'session')} waited, {outcome.blocked_ms_max:.0f} ms at the longest"
     return [
         f"{kind} {outcome.outcome} in attempt {outcome.attempts}: writes were held {outcome.locked_ms:.0f} ms",
         f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; {behind}",

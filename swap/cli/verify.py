@@ -186,7 +186,7 @@ def _failure(result: Report, *, repaired: bool) -> SwapError | None:
 
 def _print(document: dict[str, Any]) -> None:
     columns = ["name", "rows", "missing", "extra", "different", "pending", "seconds"]
-    print_table("", columns, [[t.get(c) for c in columns] for t in document["tables"]])
+    print_table(columns, [[t.get(c) for c in columns] for t in document["tables"]])
     print_checks(document["checks"])
     for f in document["findings"][:20]:
         print_lines([f"{f['kind']:10} {f['table']} key {f['key']}: {', '.join(f['columns'])}"])
