@@ -1,4 +1,5 @@
-"""Hooks: an operator's program, run before a cutover (the snapshot) or right after its commit (the check), outside any transaction.
+"""Hooks: an operator's program, run before a cutover (the snapshot), right after its commit (the check), or for an event, outside any
+transaction.
 
 It runs without a shell, in a session and process group of its own, which is killed whole when its time is up. Its output is
 read as it comes and kept in bounded memory. Its environment is minimal, so it holds no secret that it does not need (H41).
@@ -61,7 +62,7 @@ class HookCall:
 
     @property
     def name(self) -> str:
-        return f"{NAMES[self.setting]} {self.argv[0]}"
+        return f"{NAMES.get(self.setting, f'hook {self.setting}')} {self.argv[0]}"
 
 
 class HookError(StoppedError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 
 import psycopg
@@ -74,7 +74,7 @@ def no_check(_: Migration) -> None:
 class ExchangeCommand:
     """One cutover or revert. `snapshot` runs the hook and returns what it printed (None: no hook asked for). `show_queries`: tell
     what the sessions in the way run; the journal does not get it. `committed` is called right after the commit, and returns at once. After
-    `deadline` no attempt begins."""
+    `deadline` no attempt begins. `attempting`: a block around each attempt, in which nothing else of this process happens."""
 
     migration: Migration
     kind: str
@@ -82,6 +82,7 @@ class ExchangeCommand:
     show_queries: bool = False
     committed: Callable[[Migration], None] = no_check
     deadline: Deadline = NO_DEADLINE
+    attempting: Callable[[], AbstractContextManager[None]] = nullcontext
     barrier: StreamBarrier | None = None
     monitoring: Connection | None = None
     pooler: Pooler = field(init=False)
@@ -191,7 +192,7 @@ class ExchangeCommand:
             if not reason.text:
                 with AttemptMonitor(self._monitoring(), conn.info.backend_pid, killer) as monitor:
                     try:
-                        with self.pooler.paused(), without_collector():
+                        with self.pooler.paused(), self.attempting(), without_collector():
                             done = attempt(m, prepared, verified, uncompared, monitor, self.barrier)
                         self._tell_unplanned(done.xid, killer)
                         self._note_ended(killer)

@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.support.migration",
     "tests.support.commands",
     "tests.support.terminal",
+    "tests.support.endpoint",
     "tests.support.proxy",
     "tests.support.operator",
     "tests.support.cycling",

@@ -1,7 +1,7 @@
 """Pictures of what a terminal shows, in docs/images/captures: `python -m tools.captures`, from a real run on a private server.
 
-Each command runs in tmux, in a terminal of 100 columns, on the example application under load. What the terminal then holds,
-colours included, becomes an SVG by rich. The fonts are those of the reader: rich's own template loads them from another server.
+Each command runs in tmux, on the example application under load: in a terminal of 100 columns, and those that a DBA stares at in one of 80
+and one of 120 columns too. What the terminal then holds, colours included, becomes an SVG by rich. The fonts are those of the reader: rich's own template loads them from another server.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from swap.demo.server import Server
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "images" / "captures"
 COLUMNS, LINES = 100, 60
+WIDTHS, WATCHED_LINES = (80, 120), 24
 USERS = 50_000
 PROMPT = "$ "
 TIMEOUT_S = 300.0
@@ -64,6 +65,19 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         subprocess.run([*self.tmux, "kill-server"], check=False)
 
+    def resize(self, columns: int, lines: int = LINES) -> None:
+        subprocess.run([*self.tmux, "resize-window", "-x", str(columns), "-y", str(lines)], check=True)
+
+    def watch(self, command: str, until: Callable[[str], bool]) -> str:
+        """Run a command that draws until it is interrupted. Returns the screen that it drew when `until` held."""
+        subprocess.run([*self.tmux, "send-keys", "C-l"], check=True)
+        self.type(command)
+        self.until(until)
+        drawn = self.shown(colours=True)
+        subprocess.run([*self.tmux, "send-keys", "C-c"], check=True)
+        self.until(lambda text: text.splitlines()[-1].strip() == PROMPT.strip())
+        return drawn
+
     def shown(self, *, colours: bool = False) -> str:
         argv = [*self.tmux, "capture-pane", "-p", *(["-e"] if colours else [])]
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.rstrip("\n")
@@ -91,21 +105,43 @@ class Terminal:
         return "\n".join(self.shown(colours=True).splitlines()[:-1])
 
 
-def picture(name: str, content: Text | Markdown, title: str) -> None:
-    console = Console(record=True, width=COLUMNS, file=open("/dev/null", "w"), force_terminal=True, color_system="truecolor")  # noqa: SIM115, PTH123
+def picture(name: str, content: Text | Markdown, title: str, columns: int = COLUMNS) -> None:
+    console = Console(record=True, width=columns, file=open("/dev/null", "w"), force_terminal=True, color_system="truecolor")  # noqa: SIM115, PTH123
     console.print(content)
     svg = console.export_svg(title=title, code_format=TEMPLATE, unique_id=name)
     (OUT / f"{name}.svg").write_text(re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE), encoding="utf-8")
     print(f"docs/images/captures/{name}.svg")
 
 
-def screen(name: str, shown: str) -> None:
-    picture(name, Text.from_ansi(shown), name)
+def screen(name: str, shown: str, columns: int = COLUMNS) -> None:
+    picture(name, Text.from_ansi(shown), name, columns)
+
+
+def record_wide(terminal: Terminal, columns: int) -> None:
+    """What a DBA stares at, from `doctor` to the copy, in a terminal of `columns`; then everything is removed again."""
+    terminal.resize(columns)
+    screen(f"doctor-{columns}", terminal.run("swap doctor"), columns)
+    screen(f"plan-{columns}", terminal.run("swap plan"), columns)
+    terminal.run("swap prepare")
+    screen(f"sync-{columns}", terminal.run("swap sync --once"), columns)
+    terminal.run("swap verify")
+    screen(f"status-{columns}", terminal.run("swap status"), columns)
+    terminal.resize(columns, WATCHED_LINES)
+    terminal.type("swap sync >/dev/null 2>&1 &")
+    terminal.until(lambda text: "[1]" in text)
+    working = terminal.watch("swap status --watch", lambda text: "replayed" in text and "next" in text)
+    screen(f"watch-{columns}", working, columns)
+    terminal.resize(columns)
+    terminal.run("kill %1; wait")
+    terminal.run("swap abort --yes")
 
 
 def record(terminal: Terminal, directory: Path) -> None:
     """The cycle, as an operator types it. The load writes meanwhile."""
     terminal.run("swap init public.users")
+    for columns in WIDTHS:
+        record_wide(terminal, columns)
+    terminal.resize(COLUMNS)
     hooks = '\n[hooks]\npre_swap_snapshot = ["swap", "hook", "pg_dump"]\n'
     config = directory / "swap.toml"
     config.write_text(config.read_text(encoding="utf-8") + hooks, encoding="utf-8")

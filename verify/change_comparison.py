@@ -42,12 +42,10 @@ class ComparedRows:
 
 @dataclass(frozen=True)
 class ChangeComparison:
-    """`watermark`: replay's, in the snapshot that was compared; the next comparison begins there. `lag`: the number of changes that
-    wait for replay."""
+    """`watermark`: replay's, in the snapshot that was compared; the next comparison begins there."""
 
     snapshot: Snapshot
     watermark: Snapshot
-    lag: int
     tables: tuple[ComparedRows, ...]
 
     @property
@@ -88,7 +86,6 @@ def compare_changes(m: Migration, since: Snapshot, also: KeySets = NO_KEYS, barr
         return ChangeComparison(
             snapshot=current_snapshot(conn),
             watermark=watermark,
-            lag=queue.count_due(watermark),
             tables=compare_rows(conn, mappings, united(touched, also), referred, pending),
         )
 

@@ -70,12 +70,14 @@ class ContinuousSummary:
 
 @dataclass
 class ContinuousVerification:
-    """`on_pass` takes the report of each full pass. `m.stop` ends the verification."""
+    """`on_pass` takes the report of each full pass, `on_difference` that of changed keys that differ. `m.stop` ends the
+    verification."""
 
     m: Migration
     settings: ContinuousSettings
     metrics: Metrics
     on_pass: Callable[[Report], None] = lambda _: None
+    on_difference: Callable[[Report], None] = lambda _: None
     summary: ContinuousSummary = field(default_factory=ContinuousSummary)
     _compared_to: Snapshot | None = None
     _direction: str = ""
@@ -102,7 +104,6 @@ class ContinuousVerification:
 
     def run(self) -> ContinuousSummary:
         """Verify until told to stop, or until the run ends."""
-        self._read_last_clean_pass()
         while not self.m.stop.is_set():
             run = self.m.reload()
             if run.phase not in VERIFIABLE:
@@ -111,8 +112,6 @@ class ContinuousVerification:
             if run.direction != self._direction:
                 self._direction, self._compared_to, self._clean, self._known = run.direction, None, False, {}
                 self._again = NO_KEYS
-                if self.summary.passes:
-                    self.metrics.never_clean()
             if self._clean and run.verified is None:
                 self._full_pass_at = 0.0  # the mark is gone: keys that changed since may be in no queue (swap/sync/rotate.py)
             if self._compared_to is None or time.monotonic() >= self._full_pass_at:
@@ -123,13 +122,6 @@ class ContinuousVerification:
             self.m.stop.wait(self.settings.every_s)
         self.summary.differences = len(self._known) + self._other_differences
         return self.summary
-
-    def _read_last_clean_pass(self) -> None:
-        """Read the age of the last clean pass, which another process may have made."""
-        run = self.m.reload()
-        age_s = self.m.journal.verifications.clean_age_s(run.id, run.direction)
-        if age_s is not None:
-            self.metrics.clean(age_s)
 
     def _roll(self) -> None:
         """Compare the ranges that are due since the last full pass; small tables have none before the next one."""
@@ -227,7 +219,6 @@ class ContinuousVerification:
         if not found:
             self._advance(m.run, since, compared.watermark)
         self._tell_differences()
-        self.metrics.lag.set(compared.lag)
 
     def _advance(self, run: Run, since: Snapshot, to: Snapshot) -> None:
         """Everything is equal up to `to`. Move the mark from which a cutover compares, unless another command has moved it."""
@@ -264,6 +255,7 @@ class ContinuousVerification:
         with self.m.conn.transaction():
             write_report(self.m.journal, run.id, report)
             self.m.journal.event(run.id, "verified", "different (changed keys)")
+        self.on_difference(report)
 
     def _tell_differences(self) -> None:
         self.metrics.differences.set(len(self._known) + self._other_differences)

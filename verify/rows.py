@@ -56,6 +56,7 @@ class RowComparison:
             self._compare(ranges, counts)
             self._check_coverage(ranges)
             self.empty = not (self.seen["origin"] or self.seen["target"] or self.pending)
+            self._tell_end()
         digest = hexdigest(sum(d.origin.sum for d in self.digests))
         self.found.tables.append(
             TableResult(
@@ -68,6 +69,14 @@ class RowComparison:
                 checksum=digest if method == "checksum" else None,
                 seconds=round(time.monotonic() - began, 3),
             )
+        )
+
+    def _tell_end(self) -> None:
+        """The bar ends full where every range was compared: rows that are pending were looked at too, and their number is said."""
+        done = self.found.ranges_done >= self.found.ranges_planned
+        waits = f", {self.pending:,} more pending" if self.pending else ""
+        self.context.report.progress(
+            f"verify {self.name}", self.compared, self.compared if done else self.expected, f"rows{waits}"
         )
 
     def _plan(self) -> tuple[tuple[KeyRange, ...], Counts | None] | None:

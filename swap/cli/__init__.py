@@ -90,6 +90,19 @@ def _report(error: SwapError, *, as_json: bool, verbose: bool, args: list[str]) 
         return int(error.exit_code)
 
 
+def _deliver() -> None:
+    """What a webhook has not taken yet (swap.core.webhook): wait for it some seconds, now that everything is done and said."""
+    webhook = sys.modules.get("swap.core.webhook")
+    if webhook is None:
+        return
+    left = webhook.finish_all()
+    if left:
+        from swap.cli.log import Line, Rank, log
+        from swap.core.units import counted
+
+        log.write(Line(Rank.WARNING, f"{counted(left, 'event')} of this command did not reach the webhook"))
+
+
 def main() -> None:
     """Run the console script.
 
@@ -101,6 +114,7 @@ def main() -> None:
         code = run(sys.argv[1:])
     except KeyboardInterrupt:  # one more signal, while `run` handles the last
         code = ExitCode.STOPPED
+    _deliver()
     gc.freeze()
     sys.stdout.flush()
     sys.stderr.flush()

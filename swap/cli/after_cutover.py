@@ -8,9 +8,11 @@ from cutover.gates import why_closed
 from cutover.hook import HookResult
 from cutover.post_check import PostSwapCheck
 from cutover.run import ExchangeCommand, Outcome
-from swap.cli.exchange import outcome_lines, print_outcome
+from swap.cli.exchange import held, outcome_lines, print_outcome, told
 from swap.cli.session import Session
+from swap.cli.verify import tell_verdict
 from swap.core.errors import StoppedError, SwapError, attach
+from swap.state.migration import Migration
 from verify.run import verify
 from verify.settings import VerificationSettings
 
@@ -20,18 +22,25 @@ def check_and_print(s: Session, command: ExchangeCommand, *, revert: bool, as_js
     fails. Raises StoppedError when it fails, with the account of the cutover; the cutover itself stays or was reverted."""
     m = command.migration
     with PostSwapCheck(s.config_path.resolve().parent) as check:
-        command.committed = check.begin
+        tell = command.committed
+
+        def committed(m: Migration) -> None:
+            check.begin(m)
+            tell(m)
+
+        command.committed = committed
         outcome = command.execute()
         try:
             m.reload()
-            verdict = verify(m, _settings(s)).verdict
+            verified = verify(m, _settings(s))
+            tell_verdict(s, verified)
             result, error = check.wait(m)
             m.reload()
             closed = why_closed(m)
         except SwapError as e:
             attach(e, asdict(outcome))
             raise
-    document = asdict(outcome) | {"post_swap_check": _document(result, error), "reverse_verification": verdict}
+    document = asdict(outcome) | {"post_swap_check": _document(result, error), "reverse_verification": verified.verdict}
     way_back = (
         f"A revert is not possible yet: {closed}"
         if closed
@@ -61,7 +70,8 @@ def check_and_print(s: Session, command: ExchangeCommand, *, revert: bool, as_js
 def _revert(s: Session, command: ExchangeCommand, error: StoppedError) -> Outcome:
     """Raises what a revert raises, with the check's failure in its message."""
     try:
-        return ExchangeCommand(s.migration(command.migration.run), "revert", show_queries=command.show_queries).execute()
+        m = s.migration(command.migration.run)
+        return ExchangeCommand(m, "revert", held(s), command.show_queries, told(s, "revert")).execute()
     except SwapError as e:
         e.message = f"{error.message} The revert after it failed: {e.message}"
         e.state = f"The cutover is committed. {e.state}"

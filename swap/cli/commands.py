@@ -12,6 +12,7 @@ import typer
 
 from swap.cli.app import app, command
 from swap.cli.options import (
+    AddressOfMetrics,
     Clients,
     CloneKind,
     ConfigFile,
@@ -26,6 +27,7 @@ from swap.cli.options import (
     MaxLockHold,
     Method,
     Mode,
+    PortOfMetrics,
     Shell,
     ShowQueries,
     Variant,
@@ -89,20 +91,28 @@ def prepare(
 def sync(
     once: Annotated[bool, typer.Option("--once", help="Exit as soon as it has caught up.")] = False,
     jobs: Jobs = None,
+    metrics_port: PortOfMetrics = None, metrics_bind: AddressOfMetrics = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Backfill what is missing, build indexes, then replay changes until stopped. After a cutover: in reverse."""
+    from swap.cli.metrics_port import MetricsPort
     from swap.cli.sync import work
 
-    return work(dsn, config, once=once, jobs=jobs, as_json=as_json)
+    return work(dsn, config, once=once, jobs=jobs, metrics=MetricsPort(metrics_port, metrics_bind), as_json=as_json)
 
 
 @command("swap status --watch", "Show phase, progress, lag, and whether a revert is possible.")
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until interrupted.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="A line for each table of a directory of configurations: --config, or ./swap.d.")] = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Phase, direction, progress, lag, pending changes, last verification, and whether a revert is possible."""
+    if every:
+        from swap.cli.status_all import work as all_tables
+
+        all_tables(dsn, config, watch=watch, as_json=as_json)
+        return
     from swap.cli.status import work
 
     work(dsn, config, watch=watch, as_json=as_json)
@@ -166,19 +176,19 @@ def verify(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --repair: print what would queue them.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Also write JSON and Markdown: FILE, and FILE with the other suffix.")] = None,
     watch: Annotated[float | None, typer.Option("--watch", min=0.1, max=86_400, metavar="SECONDS", help="Compare changed keys this often, everything every [verify] full_pass_s, until stopped.")] = None,
-    metrics_port: Annotated[int | None, typer.Option("--metrics-port", min=0, max=65535, help="With --watch: metrics for Prometheus.")] = None,
-    metrics_bind: Annotated[str | None, typer.Option("--metrics-bind", metavar="ADDRESS", help="Where --metrics-port listens. Else 127.0.0.1: this machine only.")] = None,
+    metrics_port: PortOfMetrics = None, metrics_bind: AddressOfMetrics = None,
     on: Annotated[str | None, typer.Option("--on", metavar="DSN", help="Compare on this physical standby: the primary does no scan.")] = None,
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Compare everything, even what an interrupted verification has compared.")] = False,
     against_dsn: Annotated[str | None, typer.Option("--against", metavar="DSN", help="Compare with the same tables of another database, by digests.")] = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Row-level verification of every table in the run, with the reference and structure checks. Blocks no writer."""
+    from swap.cli.metrics_port import MetricsPort
     from swap.cli.verify import work
 
     return work(
         dsn, config, method=method.value, jobs=jobs, repair=repair, dry_run=dry_run, report=report, watch=watch,
-        metrics_port=metrics_port, metrics_bind=metrics_bind, on=on, no_resume=no_resume, against_dsn=against_dsn, as_json=as_json,
+        metrics=MetricsPort(metrics_port, metrics_bind), on=on, no_resume=no_resume, against_dsn=against_dsn, as_json=as_json,
     )  # fmt: skip
 
 
@@ -193,11 +203,13 @@ def cutover(
     window: Annotated[str | None, typer.Option("--window", metavar="TIMES", help="Begin in it: 02:00-04:00, or with a zone: '02:00-04:00 Europe/Berlin'.")] = None,
     now: Annotated[bool, typer.Option("--now", help="Tell the cutover that waits, here or elsewhere, to begin.")] = False,
     disconnect_clients: Clients = None, show_queries: ShowQueries = False,
+    metrics_port: PortOfMetrics = None, metrics_bind: AddressOfMetrics = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Gates, snapshot hook, one atomic rename transaction; reverse capture is live from its commit."""
     from swap.cli import cutover_wait
     from swap.cli.cutover import work
+    from swap.cli.metrics_port import MetricsPort
 
     alone = (
         dry_run,
@@ -222,7 +234,7 @@ def cutover(
     }  # fmt: skip
     work(
         dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, revert_on_failure=revert_on_failure,
-        rehearsal=rehearsal, terms=terms, show_queries=show_queries, as_json=as_json,
+        rehearsal=rehearsal, terms=terms, show_queries=show_queries, metrics=MetricsPort(metrics_port, metrics_bind), as_json=as_json,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def compare(s: Session, other: Database, jobs: int, *, as_json: bool) -> int:
     document = as_document(result)
     if not as_json:
         columns = ["name", "rows", "rows_there", "digest", "digest_there", "ranges", "ranges_different"]
-        print_table("", columns, [[len(v) if isinstance(v := t[c], list) else v for c in columns] for t in document["tables"]])
+        print_table(columns, [[len(v) if isinstance(v := t[c], list) else v for c in columns] for t in document["tables"]])
         print_lines([f"verdict: {result.verdict}"])
     return conclude(document, error, as_json=as_json)
 

@@ -12,7 +12,8 @@ from cutover.run import ExchangeCommand
 from cutover.run import no_snapshot as without_hook
 from cutover.wait import NO_DEADLINE, Terms, Wait
 from swap.cli.after_cutover import check_and_print
-from swap.cli.exchange import Hook, execute, override, print_exchange
+from swap.cli.exchange import Hook, execute, override, print_exchange, told
+from swap.cli.metrics_port import MetricsPort
 from swap.cli.question import ExchangeQuestion, ask_exchange
 from swap.cli.session import Session, opened
 from swap.core.errors import RefusedError, StoppedError, UsageError
@@ -24,7 +25,7 @@ from swap.state.migration import Migration
 def work(
     dsn: str | None, config: Path | None, overrides: Mapping[str, object], *,
     dry_run: bool, yes: bool, no_snapshot: bool, revert_on_failure: bool, rehearsal: Path | None, terms: Terms,
-    show_queries: bool, as_json: bool,
+    show_queries: bool, metrics: MetricsPort, as_json: bool,
 ) -> None:  # fmt: skip
     with opened("cutover", dsn, config, graceful=True, writes=not dry_run) as s:
         override(s, overrides)
@@ -52,13 +53,30 @@ def work(
         argv = s.config.hooks.pre_swap_snapshot
         said = "none (--no-snapshot)" if no_snapshot or not argv else " ".join(argv)
         ask_exchange(s, run, ExchangeQuestion("cutover", said, str(terms) if terms else ""), yes=yes)
-        deadline = Wait(s.migration(run), terms).until_due() if terms else NO_DEADLINE
         hook = without_hook if no_snapshot else _snapshot_hook(s)
-        command = ExchangeCommand(s.migration(run), "cutover", hook, show_queries, deadline=deadline)
-        if checked:
-            check_and_print(s, command, revert=revert_on_failure, as_json=as_json)
-        else:
-            execute(s, command, as_json=as_json)
+        with metrics.serving(s) as collector:
+            deadline = Wait(s.migration(run), terms).until_due() if terms else NO_DEADLINE
+            command = ExchangeCommand(
+                s.migration(run), "cutover", _asked(s, hook), show_queries, told(s, "cutover"), deadline=deadline
+            )
+            if collector is not None:
+                command.attempting = collector.quiet
+            if checked:
+                check_and_print(s, command, revert=revert_on_failure, as_json=as_json)
+            else:
+                execute(s, command, as_json=as_json)
+
+
+def _asked(s: Session, snapshot: Hook) -> Hook:
+    """`before_cutover`, then the snapshot. Then the gates decide: nothing is sent from here to the commit."""
+
+    def hook(m: Migration) -> str | None:
+        s.events.ask("before_cutover", f"{m.run.source} is about to be cut over: the gates are open.")
+        taken = snapshot(m)
+        s.events.hold()
+        return taken
+
+    return hook
 
 
 def _snapshot_hook(s: Session) -> Hook:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from cutover.run import ExchangeCommand, Outcome
+from cutover.run import ExchangeCommand, Outcome, no_snapshot
 from swap.cli.output import emit_json, print_result
 from swap.cli.session import Session
 from swap.cli.statements import print_statements
 from swap.core.config import with_cutover
+from swap.core.units import counted
 from swap.ddl.phases import before_exchange, exchange_statements
 from swap.state.journal import Run
 from swap.state.migration import Migration
@@ -31,6 +32,29 @@ def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
     print_statements(statements, f"swap {kind}", as_json=as_json)
 
 
+def told(s: Session, kind: str) -> Callable[[Migration], None]:
+    """What begins at the commit: the event `after_cutover` or `after_revert`."""
+
+    def committed(m: Migration) -> None:
+        s.events.go_on()
+        made = m.journal.attempts.last(m.run.id)
+        held = made.locked_ms if made else None
+        said = "" if held is None else f"; writes were held {held:.0f} ms"
+        s.events.tell(f"after_{kind}", f"the {kind} of {m.run.source} is committed{said}.", locked_ms=held)
+
+    return committed
+
+
+def held(s: Session) -> Hook:
+    """No snapshot; but nothing is sent from the gates that decide to the commit."""
+
+    def hook(m: Migration) -> str | None:
+        s.events.hold()
+        return no_snapshot(m)
+
+    return hook
+
+
 def execute(s: Session, command: ExchangeCommand, *, as_json: bool) -> None:
     """Run the exchange and print how it ended."""
     outcome = command.execute()
@@ -49,7 +73,7 @@ def print_outcome(document: dict[str, object], lines: list[str], *, as_json: boo
 
 def outcome_lines(kind: str, outcome: Outcome) -> list[str]:
     """How the exchange ended, for people."""
-    behind = f"at most {outcome.blocked_sessions_max} sessions waited, {outcome.blocked_ms_max:.0f} ms at the longest"
+    behind = f"at most {counted(outcome.blocked_sessions_max, 'session')} waited, {outcome.blocked_ms_max:.0f} ms at the longest"
     return [
         f"{kind} {outcome.outcome} in attempt {outcome.attempts}: writes were held {outcome.locked_ms:.0f} ms",
         f"the lock was granted after {outcome.lock_wait_ms:.0f} ms; {behind}",

@@ -43,12 +43,16 @@ def work(dsn: str | None, config: Path | None, *, drop_legacy: bool, dry_run: bo
             ask_removal(s, run, question, found.lines(), word=str(run.source) if drop_legacy else None)
         found = finalize(s.migration(run), drop_legacy=drop_legacy)
         left = left_behind(s.journal, run)
-    integers = ", and the integer columns" if drop_legacy else ""
+        s.events.tell("finalized", f"{run.source} is finalized: {run.plan.retired} and capture are gone{_integers(drop_legacy)}.")
     document = {"phase": "finalized", **found.document(), "left": [{"column": c, "rows": n} for c, n in left]}
-    said = [f"finalized: {run.plan.retired} and capture are gone{integers}", *left_lines(left)]
+    said = [f"finalized: {run.plan.retired} and capture are gone{_integers(drop_legacy)}", *left_lines(left)]
     if drop_legacy:
         said.append("the space of the dropped columns comes back as rows are written anew, or with VACUUM FULL or pg_repack")
     done(as_json, document, "\n".join(said))
+
+
+def _integers(drop_legacy: bool) -> str:
+    return ", and the integer columns" if drop_legacy else ""
 
 
 def _question(plan: Plan, *, drop_legacy: bool, first: bool) -> str:

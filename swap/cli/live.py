@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Column
 from rich.text import Text
 
-from swap.cli.output import for_people
+from swap.cli.output import HANGING, for_people, wrapped
 from swap.cli.progress import Meter, metered
 from swap.cli.terminal import console
+
+BAR_COLUMNS, LEAST_BAR = 30, 8
 
 
 class Bar(BarColumn):
@@ -25,20 +28,40 @@ class Bar(BarColumn):
         return super().render(task) if task.total else Text("")
 
 
+class Bars(Progress):
+    """One line for each part: its name, a bar, what is said of it. Where the screen has no room for that, lines without a bar, cut between
+    words. The bars shrink and do not come back: a view that jumps with each number cannot be read."""
+
+    def __init__(self, *columns: ProgressColumn, screen: Console) -> None:
+        self._screen, self.room = screen, BAR_COLUMNS
+        super().__init__(*columns, console=screen, transient=False, redirect_stdout=False, redirect_stderr=False)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        there = [t for t in self.tasks if t.visible]
+        names = max((len(t.description) for t in there), default=0)
+        said = max((len(t.fields["said"]) for t in there), default=0)
+        self.room = min(self.room, self._screen.width - names - said - 2)
+        if self.room >= LEAST_BAR:
+            for column in self.columns:
+                if isinstance(column, Bar):
+                    column.bar_width = self.room
+            yield self.make_tasks_table(self.tasks)
+            return
+        for t in there:
+            yield Text("\n".join(wrapped(f"{t.description}: {t.fields['said']}", self._screen.width - 1, HANGING)))
+
+
 class LiveReporter:
     """Progress bars on a terminal, drawn from the first part that moves on: bars are drawn again ten times a second, over
     whatever stands in their line, and a question stood there. Nothing is redirected: rich would take stdout along to stderr,
     and with it the document of `swap status --json | jq`."""
 
     def __init__(self) -> None:
-        self.progress_bars = Progress(
+        self.progress_bars = Bars(
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),  # a long reason wraps, the name stays
-            Bar(bar_width=30, complete_style="cyan", finished_style="green"),
-            TextColumn("{task.fields[said]}", table_column=Column(overflow="fold")),
-            console=console(stderr=True, soft_wrap=False),
-            transient=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
+            Bar(bar_width=BAR_COLUMNS, complete_style="cyan", finished_style="green"),
+            TextColumn("{task.fields[said]}"),
+            screen=console(stderr=True, soft_wrap=False),
         )
         self.lock = threading.Lock()
         self.meters: dict[str, Meter] = {}
@@ -46,7 +69,11 @@ class LiveReporter:
         self.wait_task: TaskID | None = None
 
     def note(self, message: str) -> None:
-        self.progress_bars.console.print(for_people(message), markup=False)
+        screen = self.progress_bars.console
+        screen.print(Text("\n".join(wrapped(for_people(message), screen.width, HANGING))))
+
+    def warning(self, message: str) -> None:
+        self.note(f"warning: {message}")
 
     def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
         now = time.monotonic()

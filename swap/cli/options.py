@@ -16,6 +16,14 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact SQL wit
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed without a terminal.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Sessions at work. Else [sync] jobs.")]
 ShowQueries = Annotated[bool, typer.Option("--show-queries", help="Also what other sessions run: it may hold values of rows.")]
+PortOfMetrics = Annotated[
+    int | None,
+    typer.Option("--metrics-port", min=0, max=65535, metavar="PORT", help="Serve metrics for Prometheus on this port."),
+]
+AddressOfMetrics = Annotated[
+    str | None,
+    typer.Option("--metrics-bind", metavar="ADDRESS", help="Where --metrics-port listens. Else 127.0.0.1: this machine only."),
+]
 Clients = Annotated[
     list[str] | None,
     typer.Option("--disconnect-clients", metavar="ROLE", help="End its idle sessions after the commit. May be repeated."),

@@ -24,6 +24,7 @@ from swap.core.secrets import mask
 PLAIN_EVERY_S = 5.0
 DRAWN_EVERY_S = 1.0
 MIN_COLUMNS = 40
+HANGING = 2  # of what continues a line
 
 
 def for_people(text: str) -> str:
@@ -50,8 +51,11 @@ def _named_next(document: Mapping[str, Any]) -> str | None:
 
 
 def print_lines(lines: list[str], to: TextIO | None = None) -> None:
-    """Write lines for people. To stdout, unless `to` says where."""
-    _write([for_people(line) for line in lines], to or sys.stdout)
+    """Write lines for people. To stdout, unless `to` says where. On a terminal they are cut between words."""
+    stream = to or sys.stdout
+    columns = columns_of(stream)
+    shown = [piece for text in lines for line in for_people(text).split("\n") for piece in wrapped(line, columns, HANGING)]
+    _write(shown, stream)
 
 
 def print_result(lines: list[str]) -> None:
@@ -62,11 +66,8 @@ def print_result(lines: list[str]) -> None:
 
 
 def print_sql(lines: list[str]) -> None:
-    """Write SQL, to the character unless a terminal shows it: it is saved and run."""
-    if sys.stdout.isatty():
-        print_lines(lines)
-    else:
-        _write(lines, sys.stdout)
+    """Write SQL, to the character unless a terminal shows it: it is saved and run. It is not cut to the terminal's width."""
+    _write([for_people(line) for line in lines] if sys.stdout.isatty() else lines, sys.stdout)
 
 
 def _write(lines: list[str], stream: TextIO) -> None:

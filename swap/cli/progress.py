@@ -23,6 +23,9 @@ STILL_EVERY_S, BEAT_S = 60.0, 1.0
 class Progress(Reporter, Protocol):
     """A reporter that may draw on a terminal."""
 
+    def warning(self, message: str) -> None:
+        """What an operator has to see, with `--quiet` too."""
+
     def close(self) -> None:
         """Stop drawing."""
 
@@ -100,6 +103,9 @@ class PlainReporter:
     def note(self, message: str) -> None:
         self._say(Line(Rank.INFO, message))
 
+    def warning(self, message: str) -> None:
+        self._say(Line(Rank.WARNING, message))
+
     def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
         now = time.monotonic()
         with self.lock:
@@ -165,6 +171,10 @@ class Both:
     def note(self, message: str) -> None:
         self.first.note(message)
         self.second.note(message)
+
+    def warning(self, message: str) -> None:
+        self.first.warning(message)
+        self.second.warning(message)
 
     def progress(self, part: str, done: int, total: int | None, unit: str = "rows") -> None:
         self.first.progress(part, done, total, unit)

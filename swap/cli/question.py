@@ -13,11 +13,13 @@ from swap.cli.output import columns_of, wrapped
 from swap.cli.session import Session, confirm
 from swap.cli.status_lines import LABEL, Line
 from swap.core.units import counted, duration
+from swap.plan.direction import Direction
 from swap.plan.model import COLUMN, Plan
 from swap.state.journal import Run
 from swap.sync.change_queue import ChangeQueue
 from swap.sync.follow_up import SETTLED
 
+OLD_STAYS = "the old table stays, and is kept in sync, until `swap finalize`"
 SHOWN = 5  # sessions in the way, tables
 
 
@@ -82,7 +84,8 @@ def _exchange(s: Session, run: Run, asked: ExchangeQuestion) -> Iterator[Line]:
     tables = [str(t.name) for t in plan.swapped] + sorted({str(r.table) for r in plan.all_references if r.strategy == COLUMN})
     more = f" and {len(tables) - SHOWN} more" if len(tables) > SHOWN else ""
     yield Line("tables", f"{', '.join(tables[:SHOWN])}{more}")
-    yield Line("goes", "nothing: the old table stays, and is kept in sync, until `swap finalize`")
+    stays = "the new table stays, and is kept in sync again" if run.direction is Direction.REVERSE else OLD_STAYS
+    yield Line("goes", f"nothing: {stays}")
     v = journal.verifications.last(run.id)
     if v is not None:
         yield Line("verified", f"{v.verdict}, {duration(v.age_s)} ago ({v.method}, {counted(v.rows, 'row')})")

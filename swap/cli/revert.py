@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cutover.gates import check_phase
 from cutover.run import ExchangeCommand
-from swap.cli.exchange import execute, override, print_exchange
+from swap.cli.exchange import execute, held, override, print_exchange, told
 from swap.cli.question import ExchangeQuestion, ask_exchange
 from swap.cli.session import opened
 from swap.cli.verify import verify_first
@@ -27,4 +27,5 @@ def work(
         if verify:
             verify_first(s, run)
         ask_exchange(s, run, ExchangeQuestion("revert"), yes=yes)
-        execute(s, ExchangeCommand(s.migration(run), "revert", show_queries=show_queries), as_json=as_json)
+        command = ExchangeCommand(s.migration(run), "revert", held(s), show_queries, told(s, "revert"))
+        execute(s, command, as_json=as_json)

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -21,7 +22,7 @@ from swap.cli.results import stopped
 from swap.core import process
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
-from swap.core.errors import PhaseError, RefusedError, StoppedError, UsageError
+from swap.core.errors import DeclinedError, PhaseError, RefusedError, UsageError
 from swap.core.open_sessions import cancel_until
 from swap.core.printable import printable
 from swap.core.sql_text import Query
@@ -29,6 +30,9 @@ from swap.state.journal import Journal, Run
 from swap.state.migration import Migration
 from swap.state.missing import left_over, refuse_begun, refuse_half_built, refuse_missing
 from swap.state.tables import ENDED
+
+if TYPE_CHECKING:
+    from swap.cli.events import Events
 
 ON_STANDBY = ("status", "check", "doctor", "report", "history")  # the commands that a standby can answer
 READS_ONLY = (*ON_STANDBY, "plan")
@@ -54,6 +58,13 @@ class Session:
     standby: bool
     ending: Ending = field(default_factory=Ending)
     _report: Progress | None = None
+    _events: Events | None = None
+
+    @property
+    def events(self) -> Events:
+        """Of a command that acts on the run."""
+        assert self._events is not None
+        return self._events
 
     @property
     def report(self) -> Progress:
@@ -129,7 +140,7 @@ def opened(
                 for step in upgraded:
                     s.report.note(f"the state in {journal.schema} is of version {step.to_version} now: {step.why}")
                 if writes and command not in READS_ONLY:
-                    with recorded(journal, run, command) as s.ending:
+                    with recorded(journal, run, command) as s.ending, _telling(s, command):
                         yield s
                 else:
                     yield s
@@ -141,6 +152,24 @@ def opened(
         except psycopg.errors.InsufficientPrivilege as e:
             explain_privilege(database, config, e)
             raise
+
+
+@contextmanager
+def _telling(s: Session, command: str) -> Iterator[None]:
+    """Make `s.events`, and tell the end of a command that fails."""
+    if command in READS_STATE:
+        yield
+        return
+    from swap.cli.events import Events  # here: `status` loads nothing that it does not need
+
+    s._events = events = Events(s, command)
+    try:
+        yield
+    except Exception as e:
+        events.failed(e)
+        raise
+    finally:
+        events.close()
 
 
 def active(run: Run) -> bool:
@@ -205,7 +234,7 @@ def signals(stop: threading.Event, *, graceful: bool) -> Iterator[None]:
 
 def confirm(question: str, *, yes: bool, first: Sequence[str] = (), word: str | None = None) -> None:
     """Ask on a terminal; `first`: lines that belong to the question. Without one and without `yes`: UsageError. Any answer but a yes, or
-    but `word`: StoppedError."""
+    but `word`: DeclinedError."""
     if yes:
         return
     if not sys.stdin.isatty():
@@ -236,7 +265,7 @@ def confirm(question: str, *, yes: bool, first: Sequence[str] = (), word: str | 
             "no": "the answer was no",
             "a signal": "a signal came in place of an answer",
         }
-        raise StoppedError(
+        raise DeclinedError(
             f"Stopped by the operator: {why.get(answer, f'{answer[:40]!r} {neither}')}.",
             hint="Run the command again when ready.",
         )

@@ -76,6 +76,23 @@ def tables(journal: Journal, run: Run) -> list[dict[str, Any]]:
     return [_table(journal, run, part, found, rows.get(part.part, 0)) for part in _parts(run.plan)]
 
 
+class Copied(NamedTuple):
+    """`name`: of the table or column; `rows` that were written; `share`: how much was passed, 0 to 1."""
+
+    name: str
+    rows: int
+    share: float
+
+
+def copied(journal: Journal, run: Run) -> list[Copied]:
+    """The same in short. Once the shadow is complete it looks at no table of the application: an exchange may hold its lock."""
+    if run.phase in (Phase.PREPARED, Phase.BACKFILLING):
+        return [Copied(t["name"], t["rows_copied"], t["percent"] / 100) for t in tables(journal, run)]
+    rows = journal.chunks.rows_by_part(run.id)
+    share = float(run.phase in (Phase.SYNCING, Phase.CUT_OVER))
+    return [Copied(p.name, rows.get(p.part, 0), share) for p in _parts(run.plan)]
+
+
 def filled(journal: Journal, run: Run) -> list[tuple[str, int]]:
     """The columns of application tables that the backfill wrote to, and in how many rows. A copy into a shadow is not among them, and
     after a cutover neither are columns of a table that was exchanged: that one is the retired table."""

@@ -6,7 +6,6 @@ import sys
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from swap.cli.log import Color, log
@@ -62,13 +61,21 @@ def print_checks(rows: list[dict[str, Any]], *, fold: bool = False) -> None:
         show(out, said, indent=len(INDENT), label=f"{'ok':8} ", style=STATUS_STYLE["ok"])
 
 
-def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-    for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i == 0 else "right")
-    for row in rows:
-        table.add_row(*(f"{v:,}" if isinstance(v, int) else "-" if v is None else Text(one_line(str(v))) for v in row))
-    console().print(table)
+def print_table(columns: list[str], rows: list[list[Any]]) -> None:
+    """Columns of numbers after a name. Where the screen is too narrow for that, the name stands in a line of its own: no name is cut."""
+    out = console()
+    texts = [[f"{v:,}" if isinstance(v, int) else "-" if v is None else one_line(str(v)) for v in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *texts, strict=True)]
+    at_most = columns_of(sys.stdout)
+    apart = at_most is not None and sum(widths) + 2 * len(widths) - 2 > at_most
+    if apart:
+        widths[0] = 2
+    for n, row in enumerate([columns, *texts]):
+        if apart and n:
+            out.print(Text(row[0]))
+        name = "" if apart else row[0]
+        line = "  ".join([name.ljust(widths[0]), *(v.rjust(w) for v, w in zip(row[1:], widths[1:], strict=True))])
+        out.print(Text(line, style="" if n else "bold"))
 
 
 def print_error(message: str, state: str, hint: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swap.cli.cross_database import compare
+from swap.cli.metrics_port import MetricsPort
 from swap.cli.output import emit_json, print_lines, print_sql
 from swap.cli.results import conclude
 from swap.cli.session import Session, active, opened
@@ -34,7 +35,7 @@ REPAIRED = "Differing keys are queued for replay; nothing else was changed."
 def work(
     dsn: str | None, config: Path | None, *,
     method: Method, jobs: int | None, repair: bool, dry_run: bool, report: Path | None, watch: float | None,
-    metrics_port: int | None, metrics_bind: str | None, on: str | None, no_resume: bool, against_dsn: str | None, as_json: bool,
+    metrics: MetricsPort, on: str | None, no_resume: bool, against_dsn: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     if watch is not None and not math.isfinite(watch):  # no limit of an option refuses a NaN
         raise UsageError("--watch is a number of seconds.")
@@ -44,8 +45,6 @@ def work(
         other = Database.from_options(against_dsn, "verify")
         with opened("verify", dsn, config) as s:
             return compare(s, other, jobs or s.config.sync.jobs, as_json=as_json)
-    if metrics_bind is not None and metrics_port is None:
-        raise UsageError("--metrics-bind says where --metrics-port listens.", hint="Add --metrics-port PORT.")
     if report is not None:
         refuse_unwritable(lambda: evidence_files(report))
     reader = Database.from_options(on, "verify") if on is not None else None
@@ -54,8 +53,8 @@ def work(
             raise UsageError("--watch only looks: it repairs nothing.", hint="Run `swap verify --repair` beside it.")
         if no_resume:
             raise UsageError("--watch compares everything again and again.", hint="Leave --no-resume out.")
-        return _watch(watch, metrics_port, metrics_bind, method, jobs, report, reader, dsn, config, as_json=as_json)
-    if metrics_port is not None:
+        return _watch(watch, metrics, method, jobs, report, reader, dsn, config, as_json=as_json)
+    if metrics.port is not None:
         raise UsageError("--metrics-port belongs to --watch.")
     if dry_run and not repair:
         raise UsageError("--dry-run says what --repair would do.", hint="Add --repair; without it `verify` changes nothing.")
@@ -65,6 +64,7 @@ def work(
             settings = replace(_settings(s, method, jobs, reader), afresh=no_resume)
             result = run_verification(s.migration(run), settings)
         s.ending.set(result.verdict, ExitCode.DONE if result.verdict == "identical" else ExitCode.DIFFERENT)
+        tell_verdict(s, result)
         document = result.to_json() | {"next": _then(result, repair=repair)}
         if repair:
             document |= _repair(s, run, result, dry_run=dry_run)
@@ -80,20 +80,26 @@ def work(
 
 
 def _watch(
-    every_s: float, port: int | None, address: str | None, method: Method, jobs: int | None, report: Path | None, reader: Database | None,
+    every_s: float, port: MetricsPort, method: Method, jobs: int | None, report: Path | None, reader: Database | None,
     dsn: str | None, config: Path | None, *, as_json: bool,
 ) -> int:  # fmt: skip
-    from verify.metrics import LOOPBACK, Metrics  # here: only a watch has metrics, and their library takes long to load
+    from verify.metrics import Metrics  # here: only a watch has metrics, and their library takes long to load
 
     with opened("verify", dsn, config, graceful=True) as s, ExitStack() as stack:
         run = _verifiable(s)
         metrics = Metrics(str(run.source))
-        if port is not None:
-            s.report.note(f"metrics on port {stack.enter_context(metrics.served(port, address or LOOPBACK))}")
+        stack.enter_context(port.serving(s, metrics.registry))
         settings = ContinuousSettings(every_s, s.config.verify.full_pass_s, _settings(s, method, jobs, reader))
-        done = ContinuousVerification(
-            s.migration(run), settings, metrics, on_pass=lambda r: _write(r, report) if report is not None else None
-        ).run()
+
+        def passed(r: Report) -> None:
+            tell_verdict(s, r)
+            if report is not None:
+                _write(r, report)
+
+        found = ContinuousVerification(
+            s.migration(run), settings, metrics, on_pass=passed, on_difference=lambda r: tell_verdict(s, r)
+        )
+        done = found.run()
     if as_json:
         emit_json(
             {
@@ -112,9 +118,19 @@ def verify_first(s: Session, run: Run) -> None:
     with reporting_all_waits(s.database, s.report):
         result = run_verification(s.migration(run), _settings(s, "checksum", None, None))
     s.report.note(f"verification {result.id}: {result.verdict}, {sum(t.rows for t in result.tables):,} rows")
+    tell_verdict(s, result)
     if error := _failure(result, repaired=False):
         error.state = f"{error.state} The exchange did not begin."
         raise error
+
+
+def tell_verdict(s: Session, result: Report) -> None:
+    """The event `verification_failed`, of a verification that did not say `identical`."""
+    if result.verdict == "identical":
+        return
+    error = _failure(result, repaired=False)
+    said = error.message if error else ""
+    s.events.tell("verification_failed", said, verdict=result.verdict, differences=len(result.findings), verification=result.id)
 
 
 def _settings(s: Session, method: Method, jobs: int | None, standby: Database | None) -> VerificationSettings:
@@ -181,7 +197,7 @@ def _failure(result: Report, *, repaired: bool) -> SwapError | None:
 
 def _print(document: dict[str, Any]) -> None:
     columns = ["name", "rows", "missing", "extra", "different", "pending", "seconds"]
-    print_table("", columns, [[t.get(c) for c in columns] for t in document["tables"]])
+    print_table(columns, [[t.get(c) for c in columns] for t in document["tables"]])
     print_checks(document["checks"])
     for f in document["findings"][:20]:
         print_lines([f"{f['kind']:10} {f['table']} key {f['key']}: {', '.join(f['columns'])}"])

@@ -13,16 +13,16 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
 from swap.core.application_settings import KEPT
-from swap.core.config_section import Section
+from swap.core.config_section import LONGEST_S, Section
 from swap.core.errors import UsageError
 from swap.core.files import read_regular
+from swap.core.hook_settings import Hooks, Notify
 from swap.core.names import MAX_BYTES, TableName, parse_table
 from swap.core.pgbouncer import check_dsn
 from swap.core.throttle_settings import LARGEST, Throttle
 
 MAX_FILE_BYTES = 1 << 20
 LONGEST_KEY = 100  # of a key in a message
-LONGEST_S = 10 * 365 * 86_400
 
 
 def _identifier(value: str) -> str:
@@ -158,12 +158,6 @@ class Finalize(Section):
     min_age_s: int = Field(0, ge=0, le=LONGEST_S)
 
 
-class Hooks(Section):
-    pre_swap_snapshot: list[str] | None = Field(None, min_length=1)
-    post_swap_check: list[str] | None = Field(None, min_length=1)
-    timeout_s: int = Field(3600, ge=1, le=LONGEST_S)
-
-
 class PgBouncer(Section):
     """The poolers that the application connects through. They are paused during each attempt. Without `admin_dsn` there are none."""
 
@@ -212,6 +206,7 @@ class Config(Section):
     cutover: Cutover = Cutover()
     finalize: Finalize = Finalize()
     hooks: Hooks = Hooks()
+    notify: Notify = Notify()
     pgbouncer: PgBouncer = PgBouncer()
     application: Application = Application()
     accept: Accept = Accept()
@@ -257,6 +252,10 @@ def _read(path: Path) -> str:
         data = read_regular(path, MAX_FILE_BYTES)
     except FileNotFoundError:
         raise UsageError(f"No configuration file at {path}.", hint=CONFIG_HINT) from None
+    except IsADirectoryError:
+        from swap.core.config_directory import one_of  # noqa: PLC0415 - it imports this module
+
+        raise one_of(path) from None
     except (OSError, ValueError) as e:  # ValueError: a zero byte in the name
         why = getattr(e, "strerror", None) or e
         raise UsageError(f"Cannot read the configuration {str(path)[:200]}: {why}.", hint=CONFIG_HINT) from None

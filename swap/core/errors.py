@@ -8,6 +8,7 @@ database is, and what to do next. No other error may reach a user.
         LockError              4   a lock was not obtained within its budget
         DifferenceError        5   verification found a difference, or did not finish
         StoppedError           6   a hook failed, or an operator stopped the command
+          DeclinedError            the answer to the question was not yes
         UnknownOutcomeError    7   the server was lost around a COMMIT
         PhaseError             8   the run's phase does not allow this command
         UnreachableError       9   the database was not reached
@@ -100,6 +101,10 @@ class StoppedError(SwapError):
     exit_code = ExitCode.STOPPED
     default_state = NOTHING_CHANGED
     default_hint = "Fix the hook, or stop for good. Run the command again when ready."
+
+
+class DeclinedError(StoppedError):
+    """The operator did not say yes to the question before the command acts: nothing has begun."""
 
 
 class UnknownOutcomeError(SwapError):

@@ -67,6 +67,13 @@ def libpq_environment(conn: Connection) -> Iterator[dict[str, str]]:
         yield variables | {"PGSERVICE": SERVICE_NAME, "PGSERVICEFILE": str(path)}
 
 
+def where_variables(conn: Connection) -> dict[str, str]:
+    """Where the connection leads, for a program that need not log in as `swap` does: without a password and its like."""
+    used = _in_use(conn)
+    named = {"host": "PGHOST", "hostaddr": "PGHOSTADDR", "port": "PGPORT", "dbname": "PGDATABASE", "user": "PGUSER"}
+    return {variable: used[keyword] for keyword, variable in named.items() if used.get(keyword)}
+
+
 def conninfo_of(conn: Connection, **instead: str) -> str:
     """A conninfo that leads where the connection leads, whatever the environment says, with the values of `instead`. It holds the
     password: do not print it."""

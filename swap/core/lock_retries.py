@@ -1,4 +1,4 @@
-"""Lock retries: a bounded number of short attempts, with random pauses between them. The one module that uses tenacity.
+"""Lock retries: a bounded number of short attempts, with random pauses between them.
 
 A queued ACCESS EXCLUSIVE request blocks every later reader (H33). So each attempt waits at most `lock_timeout_ms` and then gives
 up, and the pause is long enough for the queue behind the attempt to drain. One LOCK TABLE statement asks for all tables, at once

@@ -1,7 +1,7 @@
 """The configuration for the clone: production's, without what reaches beyond the database.
 
-Left out: the pooler (pausing it would pause production), hooks, throttles, and the sessions to disconnect. `--no-snapshot` takes the hook's
-place. A rehearsal does not need a rehearsal either.
+Left out: the pooler (pausing it would pause production), hooks, the webhook, throttles, and the sessions to disconnect. `--no-snapshot`
+takes the hook's place. A rehearsal does not need a rehearsal either.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from swap.core.config import Config, Cutover, Hooks, PgBouncer
+from swap.core.config import Config, Cutover, PgBouncer
+from swap.core.hook_settings import EVENTS, Hooks, Notify
 from swap.core.throttle_settings import Throttle
 
 
 def for_clone(config: Config) -> Config:
-    """`config` without pooler, hooks, throttles and `disconnect_clients`."""
+    """`config` without pooler, hooks, webhook, throttles and `disconnect_clients`."""
     cutover = Cutover(**{**config.cutover.model_dump(), "disconnect_clients": [], "require_rehearsal": False})
-    return config.model_copy(update={"pgbouncer": PgBouncer(), "hooks": Hooks(), "throttle": Throttle(), "cutover": cutover})
+    left_out = {"pgbouncer": PgBouncer(), "hooks": Hooks(), "notify": Notify(), "throttle": Throttle(), "cutover": cutover}
+    return config.model_copy(update=left_out)
 
 
 def left_out(config: Config) -> list[str]:
@@ -27,6 +29,10 @@ def left_out(config: Config) -> list[str]:
         said.append(f"[pgbouncer]: {len(config.pgbouncer.admin_dsn)} poolers are not paused")
     if config.hooks.pre_swap_snapshot:
         said.append("[hooks] pre_swap_snapshot is not run: no snapshot is made")
+    if told := [e for e in EVENTS if getattr(config.hooks, e)]:
+        said.append(f"[hooks] {', '.join(told)}: not run")
+    if config.notify.url:
+        said.append("[notify] url: nothing is sent")
     if config.throttle != Throttle():
         said.append("[throttle]: nothing holds the copy back: a rehearsal does not wait for production, or for its night")
     if config.cutover.disconnect_clients:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -27,6 +28,12 @@ class Attempt:
     xid: str | None
     locked_ms: float | None = None
     lock_wait_ms: float | None = None
+
+
+class _Count(NamedTuple):
+    kind: str
+    outcome: str
+    number: int
 
 
 class Attempts:
@@ -52,6 +59,13 @@ class Attempts:
     def rolled_back(self, run_id: int, kind: str, reason: str) -> None:
         detail = kept(self._store.conn, reason)[:DETAIL]
         self._store.execute(sa.insert(self._table).values(run_id=run_id, kind=kind, outcome="rolled_back", detail=detail))
+
+    def counts(self, run_id: int) -> dict[tuple[str, str], int]:
+        """How many attempts of the run there were, by kind and outcome."""
+        a = self._table
+        number = sa.func.count().label("number")
+        query = sa.select(a.c.kind, a.c.outcome, number).where(a.c.run_id == run_id).group_by(a.c.kind, a.c.outcome)
+        return {(c.kind, c.outcome): c.number for c in self._store.rows(query, _Count)}
 
     def has(self, run_id: int, xid: str) -> bool:
         """Whether the exchange of transaction `xid` committed."""

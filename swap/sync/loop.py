@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -48,8 +48,10 @@ class SyncResult:
 class Sync:
     """One `swap sync`. `run()` returns when caught up (`once`), told to stop, or when the run has ended."""
 
-    def __init__(self, migration: Migration, *, jobs: int, once: bool) -> None:
+    def __init__(self, migration: Migration, *, jobs: int, once: bool, on_caught_up: Callable[[], None] = lambda: None) -> None:
+        """`on_caught_up` is called once, on the thread that replays: it returns at once."""
         self.migration, self.once = migration, once
+        self.on_caught_up, self.caught_up = on_caught_up, False
         self.replayed = 0
         self.barrier: StreamBarrier | None = None
         self.trend = BacklogTrend()
@@ -177,8 +179,11 @@ class Sync:
             self.control.gate()
             result = self._replay()
             self._watch_backlog(complete=result.complete)
-            if result.complete and self.once:
+            if result.complete and not self.caught_up:
                 self._wait_delivered()
+                self.caught_up = True
+                self.on_caught_up()
+            if result.complete and self.once:
                 return self._result("caught_up")
             m.report.progress("replay", self.replayed, None, "changes")
             if result.complete:

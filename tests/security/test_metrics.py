@@ -7,8 +7,10 @@ from typing import Any
 
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry
 
 from swap.core.errors import UsageError
+from swap.state.metrics import served
 from tests.support.commands import Cli, RunningCli
 from tests.support.operator import MakeOperator, Operator
 from verify.metrics import Metrics
@@ -33,7 +35,7 @@ def test_where_it_listens(ready_operator: MakeOperator, bind: tuple[str, ...], a
 
 def test_the_default_of_the_class_is_this_machine() -> None:
     with (
-        Metrics("public.users").served(0) as port,
+        served(Metrics("public.users").registry, 0) as port,
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer,
     ):
         assert b"swap_verify_rows" in answer.read()
@@ -41,6 +43,6 @@ def test_the_default_of_the_class_is_this_machine() -> None:
 
 def test_an_address_of_another_machine(cli: Cli) -> None:
     """192.0.2.1 is nobody's (RFC 5737). And an address without a port is a usage error."""
-    with pytest.raises(UsageError, match=r"port 0 of 192\.0\.2\.1"), Metrics("public.users").served(0, "192.0.2.1"):
+    with pytest.raises(UsageError, match=r"port 0 of 192\.0\.2\.1"), served(CollectorRegistry(), 0, "192.0.2.1"):
         pass
     assert cli("verify", "--metrics-bind", "0.0.0.0", check=False).code == 2
