@@ -115,7 +115,8 @@ def _verification(migration: Migration, grace_s: float) -> Verified:
         raise RefusedError("There is no verification of this direction yet.", hint=hint)
     if run.verified is None and last.verdict == "identical":
         why = (
-            "since it there was an exchange, capture was put back, the state was taken over, or the changes are not kept any more"
+            "since it there was an exchange, capture was put back, partitions came or went, the state was taken over, or the changes are not"
+            " kept any more"
         )
         raise RefusedError(f"The last verification does not count: {why}.", hint=hint)
     if last.verdict != "identical" or last.repaired or run.verified is None:

@@ -1,6 +1,6 @@
 """Logical capture: the publication and the slot, as statements.
 
-The publication has the captured table with the integer key as its only column, so no other column of the application
+The publication has the captured table with the columns of its primary key alone, so no other column of the application
 leaves the server's memory. It is committed before the slot exists, because decoding looks it up as it was at each change.
 It turns from one table to the other inside the exchange, where no writer is in flight.
 
@@ -44,9 +44,11 @@ def drop_publication(plan: Plan) -> Statement:
 
 
 def published_key(plan: Plan, t: SwappedTable, direction: Direction) -> list[str]:
-    """The columns of a swapped table that are published: its key, by the names that it has in this direction."""
+    """The columns of a swapped table that are published: its key, by the names that it has in this direction. Before the cutover with
+    the other columns of the source's primary key: the server refuses an UPDATE whose replica identity is not published."""
     if not t.is_source or direction is Direction.FORWARD:
-        return list(t.key)
+        primary = plan.table_of(t).primary_key
+        return list(dict.fromkeys([*t.key, *(primary.key_columns if primary else ())]))
     return [plan.legacy_key, plan.key] if t.pair_index else [plan.legacy_key]
 
 

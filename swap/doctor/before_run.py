@@ -108,7 +108,7 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
     found = [
         *subjects.found,
         *subjects.powers,
-        *check_tables(subject),
+        *check_tables(conn, subject),
         *check_logical(conn, subject),
         *privileges,
         *references,

@@ -9,7 +9,7 @@ from psycopg import sql
 from swap.catalog.model import Table
 from swap.core.config import Config
 from swap.core.connection import Connection
-from swap.core.names import quote
+from swap.core.names import derive, quote
 from swap.core.sql_text import load_sql
 from swap.doctor.finding import (
     PACKAGE,
@@ -24,7 +24,7 @@ from swap.doctor.finding import (
     scan,
     warning,
 )
-from swap.plan.model import DERIVED, INTEGERS, is_identity_index
+from swap.plan.model import DERIVED, INTEGERS, is_identity_index, unique_index_of
 
 
 class Duplicate(NamedTuple):
@@ -35,8 +35,8 @@ class Duplicate(NamedTuple):
 
 
 def check_key(source: Table, config: Config) -> list[Finding]:
-    """The key must be an integer and the whole primary key, and have a default: after the cutover a new row gets its legacy key from
-    it."""
+    """The key must be an integer, be the primary key or a part of it that is unique by itself, and have a default: after the cutover a
+    new row gets its legacy key from it."""
     key, name = config.source.key, source.name
     where = qualified(name, key)
     primary = source.primary_key
@@ -44,13 +44,19 @@ def check_key(source: Table, config: Config) -> list[Finding]:
     if primary is None:
         hint = f"ALTER TABLE {name} ADD PRIMARY KEY (…); an application without one cannot be migrated safely."
         return [blocker("key", name, "the table has no primary key", hint)]
-    if len(primary.key_columns) != 1:
-        columns = ", ".join(quote(c) for c in primary.key_columns)
-        return [blocker("key", name, f"the primary key is composite ({columns})", "Only single-column keys are supported.")]
+    composite = len(primary.key_columns) > 1
+    columns = ", ".join(quote(c) for c in primary.key_columns)
+    if composite and key not in primary.key_columns:
+        hint = "[source] key: name the one of these columns that identifies a row by itself."
+        return [blocker("key", name, f"the primary key is composite ({columns}), without {quote(key)}", hint)]
+    if composite and unique_index_of(source, key) is None:
+        detail = f"the primary key is composite ({columns}), and {quote(key)} is not unique by itself: a legacy key has to name one row"
+        index = quote(derive(f"{name.name}_{key}", "_key"))
+        return [blocker("key", name, detail, f"CREATE UNIQUE INDEX CONCURRENTLY {index} ON {name} ({quote(key)});")]
     if column is None:
         hint = f"[source] key = {quote(primary.key_columns[0])} is the primary key."
         return [blocker("key", where, "there is no such column", hint)]
-    if primary.key_columns != (key,):
+    if not composite and primary.key_columns != (key,):
         hint = f"[source] key: name the primary key's column, {quote(primary.key_columns[0])}."
         return [blocker("key", where, "this column is not the primary key", hint)]
     if column.type not in INTEGERS:

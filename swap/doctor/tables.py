@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from swap.catalog.model import Table
+from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.doctor.finding import Finding, Subject, blocker, in_schema, or_ok, qualified, warning
+from swap.doctor.rules import check_inheritance, check_rules
 from swap.plan.model import INTEGERS, RefColumns
 from swap.plan.planning import Planned
 
@@ -22,23 +24,17 @@ def check_kind(name: TableName, kind: str, *, source: bool) -> list[Finding]:
     return [blocker("table-kind", name, f"{what} is a {KINDS.get(kind, 'relation of another kind')}", hint)]
 
 
-def check_tables(subject: Subject) -> list[Finding]:
+def check_tables(conn: Connection, subject: Subject) -> list[Finding]:
     """Inheritance, partitions, rules, unlogged and typed tables: the source and the tables with references (H15)."""
     found = []
     for t in subject.tables:
         found += check_kind(t.name, t.kind, source=t.name == subject.source.name)
         found += _storage(t)
-        partitioned = t.kind == "p" and t.name != subject.source.name
-        if (t.has_children and not partitioned) or t.is_child:
-            what = "has children or partitions" if t.has_children else "is a partition or an inheritance child"
-            detail = f"{what}: their rows are beyond the parent's triggers and indexes"
-            found.append(blocker("inheritance", t.name, detail, "Detach it, or leave this table out."))
         if t.of_type:
             detail = f"is a table of the composite type {t.of_type}: its columns cannot be renamed"
             found.append(blocker("table-kind", t.name, detail, f"ALTER TABLE {t.name} NOT OF;"))
-        if t.has_rules:
-            detail = "has rules, which rewrite statements before triggers see them"
-            found.append(blocker("rules", t.name, detail, "DROP RULE, or write it as a trigger."))
+    found += check_inheritance(conn, subject)
+    found += check_rules(conn, subject)
     return or_ok(found, "tables", subject.source.name, f"{len(subject.tables)} ordinary tables")
 
 

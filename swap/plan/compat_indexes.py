@@ -13,7 +13,7 @@ from swap.catalog.model import Table
 from swap.catalog.scratch import ScratchColumn, like, scratch_table
 from swap.core.connection import Connection
 from swap.core.names import TableName, derive
-from swap.plan.model import BackedConstraint, IndexPlan, PartOf, Plan, ReferencePlan, is_identity_index
+from swap.plan.model import BackedConstraint, IndexPlan, PartOf, Plan, ReferencePlan, is_identity_index, unique_index_of
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,12 @@ def with_compat_indexes(conn: Connection, plan: Plan) -> Plan:
 
 
 def _of_source(conn: Connection, plan: Plan) -> tuple[IndexPlan, ...]:
-    """The compat indexes of the shadow. The primary key's takes the name of the identity's own unique index."""
+    """The compat indexes of the shadow. The one of the key's own index takes the name of the identity's own unique index."""
     assert plan.compat_column is not None
     columns = {plan.identity: plan.compat_column}
     columns |= {r.uuid_column: r.compat_column for r in plan.own_references if r.compat_column}
     identity = next((i for i in plan.source_table.indexes if i.valid and is_identity_index(i, plan.identity)), None)
+    serves = unique_index_of(plan.source_table, plan.key)
     out = []
     for index in plan.swapped[0].indexes:
         if index.as_constraint:
@@ -58,7 +59,7 @@ def _of_source(conn: Connection, plan: Plan) -> tuple[IndexPlan, ...]:
         if definition is None:
             continue
         name, constraint = derive(origin.name, "_compat"), None
-        if index.is_primary and identity is not None:
+        if serves is not None and index.final_name == serves.name and identity is not None:
             name = identity.name
             constraint = BackedConstraint(identity.constraint_type) if identity.constraint_type else None
         out.append(

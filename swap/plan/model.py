@@ -332,6 +332,15 @@ class Plan:
 PLAN = TypeAdapter(Plan)
 
 
+def unique_index_of(table: Table, column: str) -> Index | None:
+    """The index that makes a column unique by itself, at once: the primary key, or another one where that has more columns."""
+    primary = table.primary_key
+    if primary is not None and primary.key_columns == (column,):
+        return primary
+    alone = (i for i in table.indexes if i.valid and is_identity_index(i, column) and not i.deferrable and not i.exclusion)
+    return next(alone, None)
+
+
 def is_identity_index(index: Index, identity: str) -> bool:
     """A plain unique index on just the identity column: after the cutover the primary key serves for it."""
     return index.unique and not index.partial and not index.expressions and index.key_columns == (identity,)

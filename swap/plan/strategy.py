@@ -91,6 +91,8 @@ def _why_not(table: Table, config: Config, refs: list[RefColumns]) -> str:
     primary = table.primary_key
     if table.kind != "r" or table.parent is not None or table.has_children or table.is_child:
         return "it is partitioned or has inheritance children"
+    if table.has_rules:
+        return "it has rules"
     if config.names.compat:
         return "[names] compat gives its uuid column a second name"
     if any(r.adopted for r in refs):

@@ -22,7 +22,7 @@ from swap.doctor.look_alike_names import singular, snake
 from swap.doctor.look_alikes import LookAlike
 from swap.doctor.look_alikes_nested import look_alikes
 from swap.plan.estimate import both
-from swap.plan.model import COLUMN, RefColumns, is_identity_index
+from swap.plan.model import COLUMN, INTEGERS, RefColumns, is_identity_index, unique_index_of
 from swap.plan.references import reference_columns
 from swap.plan.strategy import Strategy, existing, strategies
 from swap.prepare.init_comments import COMMENTS, EXAMPLES
@@ -38,8 +38,7 @@ def render(conn: Connection, table: TableName) -> str:
     """
     catalog = load_catalog(conn, table)
     source = catalog.source
-    primary = source.primary_key
-    key = primary.key_columns[0] if primary and len(primary.key_columns) == 1 else "id"
+    key = _key(source)
     chosen = identity_of(catalog, key)
     config = Config.model_validate({"source": {"table": str(table), "key": key}, "identity": {"column": chosen.column}})
     for finding in check_key(source, config):
@@ -91,6 +90,14 @@ class Chosen(NamedTuple):
 
     column: str
     candidates: tuple[str, ...] = ()
+
+
+def _key(source: Table) -> str:
+    """The primary key's column; of several, the integer that is unique by itself."""
+    columns = source.primary_key.key_columns if source.primary_key else ()
+    integers = (c.name for c in source.columns if c.name in columns and c.type in INTEGERS)
+    unique = (c for c in integers if unique_index_of(source, c))
+    return columns[0] if len(columns) == 1 else next(unique, "id")
 
 
 def identity_of(catalog: Catalog, key: str) -> Chosen:

@@ -89,8 +89,17 @@ IDENTITY = [
 TABLES = [
     blocked("inheritance-parent", "CREATE TABLE kid () INHERITS (users)", "inheritance", "users", "children"),
     blocked("inheritance-child", "CREATE TABLE ma (); ALTER TABLE users INHERIT ma", "inheritance", "users", "child"),
-    blocked("rule", "CREATE RULE r AS ON DELETE TO users DO INSTEAD NOTHING", "rules", "users", "rules"),
-    blocked("reference-rule", "CREATE RULE r AS ON DELETE TO sessions DO INSTEAD NOTHING", "rules", "sessions", "rules"),
+    blocked("rule", "CREATE RULE r AS ON DELETE TO users DO INSTEAD NOTHING", "rules", "users.r", "not made again"),
+    blocked("reference-rule-update", "CREATE RULE r AS ON UPDATE TO sessions DO INSTEAD NOTHING", "rules", "sessions.r", "the UPDATE"),
+    blocked(
+        "reference-rule-column",
+        "CREATE RULE r AS ON INSERT TO sessions WHERE NEW.user_id = 7 DO INSTEAD NOTHING", "rules", "sessions.r", "names user_id",
+    ),
+    blocked(
+        "reference-rule-row",
+        "CREATE TABLE gone (row sessions); CREATE RULE r AS ON DELETE TO sessions DO ALSO INSERT INTO gone SELECT OLD",
+        "rules", "sessions.r", "whole row",
+    ),
     blocked("unlogged", "ALTER TABLE sessions SET UNLOGGED; ALTER TABLE users SET UNLOGGED", "persistence", "users", "unlogged"),
     blocked("typed", "CREATE TYPE row_of AS (id bigint); CREATE TABLE t OF row_of (id PRIMARY KEY)", "table-kind", "t", "composite type", source={"table": "public.t"}),
     blocked(
