@@ -81,7 +81,7 @@ $(APPS)/installed: requirements/apps.lock
 # By npm, where there is one, with the hashes of its lock file.
 $(APPS)/node: tests/apps/node/package-lock.json | $(APPS)/installed
 	@rm -rf $@ && mkdir $@ && cp tests/apps/node/package.json $< $@
-	@if command -v npm >/dev/null; then npm ci --prefix $@ --no-audit --no-fund --silent; fi
+	@if command -v npm >/dev/null; then npm ci --prefix $@ --no-audit --no-fund --silent || { rm -rf $@; exit 1; }; fi
 
 image:  ## the image pg-uuid-swap, by Docker
 	docker build --file docker/Dockerfile --tag pg-uuid-swap --build-arg REVISION="$$(git describe --always --abbrev=40 --dirty --exclude='*')" \

@@ -75,3 +75,20 @@ def test_three_releases_behind_pgbouncer(journeys: Any, database: Database, kept
     journey.publish()
     unexpected = [s for s in journey.table() for e in s.errors if (e, s.step) not in UNKNOWN_BY_UUID]
     assert unexpected == [], journey.report()
+
+
+def test_a_database_of_the_uuid_release(database: Database, tmp_path: Path) -> None:
+    """A test database: the migrations, with the key edited in the first one, make uuids throughout, and the models agree with them."""
+    need_applications()
+    install(database, "SELECT 1")
+    env = {"DSN": database.owner, "RELEASE": "uuid"}
+    subprocess.run(site("create", tmp_path / "kept.json"), cwd=ROOT, env=env, check=True)
+    check = [str(PYTHON), "-m", "django", "makemigrations", "--check", "--dry-run", "accounts"]
+    subprocess.run(check, cwd=ROOT, env=env | {"DJANGO_SETTINGS_MODULE": "tests.apps.django_site.settings"}, check=True)
+    with closing(psycopg.connect(database.superuser)) as conn:
+        columns = conn.execute(
+            "SELECT k.conrelid::regclass::text, a.atttypid::regtype::text FROM pg_constraint k JOIN pg_attribute a"
+            " ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] WHERE k.confrelid = 'auth_user'::regclass"
+        ).fetchall()
+    assert len(columns) == 10
+    assert {kind for _, kind in columns} == {"uuid"}
