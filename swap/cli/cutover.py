@@ -51,7 +51,7 @@ def work(
             )
         argv = s.config.hooks.pre_swap_snapshot
         said = "none (--no-snapshot)" if no_snapshot or not argv else " ".join(argv)
-        ask_exchange(s, run, ExchangeQuestion("cutover", said, str(terms) if terms else ""), yes=yes)
+        ask_exchange(s, run, ExchangeQuestion("cutover", said, str(terms) if terms else "", rehearsal), yes=yes)
         deadline = Wait(s.migration(run), terms).until_due() if terms else NO_DEADLINE
         hook = without_hook if no_snapshot else _snapshot_hook(s)
         command = ExchangeCommand(s.migration(run), "cutover", hook, show_queries, deadline=deadline)
