@@ -36,8 +36,6 @@ class OwnLock(NamedTuple):
     """A row of own_locks.sql."""
 
     oid: int
-    schema: str
-    name: str
     mode: str
 
 
@@ -137,7 +135,7 @@ class _Trial:
 
 NAMES = (
     "SELECT c.oid::bigint, n.nspname || '.' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')"
+    " WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema') AND c.relkind IN ('r', 'p', 'm', 'v', 'S', 'f')"
 )
 
 

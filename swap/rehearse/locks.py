@@ -101,7 +101,7 @@ def assess(phases: Phases, locked: Locked, seen: Seens, rows: Iterable[Row] = ()
         if verdict is not None:
             out.append(
                 {
-                    "command": command, "table": table, "predicted": predicted, "seen": mode or None,
+                    "command": command, "table": table, "predicted": predicted, "seen": (predicted if proved and verdict == CONFIRMED else mode) or None,
                     "longest_ms": round(held.longest_ms, 1) if held else None, "waiting_max": held.waiting_max if held else None,
                     "verdict": verdict,
                 }

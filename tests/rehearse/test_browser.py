@@ -4,6 +4,7 @@ Chromium is driven by its own protocol through a pipe: the page forbids scripts,
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -170,3 +171,16 @@ def test_the_page(browser: Browser, tmp_path: Path) -> None:
     assert browser.value("document.querySelectorAll('table').length") == 10
     assert browser.value(BARE) == 0
     assert browser.value("document.querySelectorAll('figure svg').length") == 5
+    _printed(browser)
+
+
+def _printed(browser: Browser) -> None:
+    """On paper it is black on white whatever the browser's scheme is, and no wider than the sheet."""
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.ask("Emulation.setDeviceMetricsOverride", width=1040, height=720, deviceScaleFactor=1, mobile=False)
+    browser.ask("Emulation.setEmulatedMedia", media="print", features=dark)
+    assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.value("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert browser.value("getComputedStyle(document.querySelector('nav')).display") == "none"
+    assert browser.value("document.documentElement.scrollWidth") <= 1040, browser.value(WIDER)
+    assert base64.b64decode(browser.ask("Page.printToPDF", preferCSSPageSize=True)["data"]).startswith(b"%PDF")
