@@ -25,6 +25,7 @@ from bench import (
     m_tables,
     p_writers,
     q_repack,
+    r_rehearse,
     s_start,
 )
 from bench.result import Row, markdown
@@ -42,6 +43,7 @@ MEASUREMENTS: dict[str, Callable[[Setting], Iterable[Row]]] = {
     "m": m_tables.measure,  # and n, o
     "p": p_writers.measure,
     "q": q_repack.measure,
+    "r": r_rehearse.measure,
     "s": s_start.measure,
 }
 QUICK_USERS = 100_000
@@ -70,7 +72,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--users", type=int, help=f"rows in users (default {DEFAULT_USERS:,}; with --quick {QUICK_USERS:,})")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, fewer rows: to see that it works")
-    parser.add_argument("--only", type=_letters, default=list(MEASUREMENTS), help="some of a,b,c,d,e,f,l,m (and n, o),p,q,s")
+    parser.add_argument("--only", type=_letters, default=list(MEASUREMENTS), help="some of a,b,c,d,e,f,l,m (and n, o),p,q,r,s")
     parser.add_argument("--out", type=Path, default=Path("bench-results.md"), help="the Markdown table")
     return parser.parse_args()
 

@@ -105,6 +105,7 @@ def sync(
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until interrupted.")] = False,
     every: Annotated[bool, typer.Option("--all", help="A line for each table of a directory of configurations: --config, or ./swap.d.")] = False,
+    rehearsal: Annotated[Path | None, typer.Option("--rehearsal", metavar="FILE", help="Show what this report of `rehearse` predicted beside it.")] = None,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Phase, direction, progress, lag, pending changes, last verification, and whether a revert is possible."""
@@ -115,7 +116,7 @@ def status(
         return
     from swap.cli.status import work
 
-    work(dsn, config, watch=watch, as_json=as_json)
+    work(dsn, config, watch=watch, rehearsal=rehearsal, as_json=as_json)
 
 
 @command("swap check --nagios", "Say whether the run needs a person: an exit code.")

@@ -52,7 +52,7 @@ def work(
             )
         argv = s.config.hooks.pre_swap_snapshot
         said = "none (--no-snapshot)" if no_snapshot or not argv else " ".join(argv)
-        ask_exchange(s, run, ExchangeQuestion("cutover", said, str(terms) if terms else ""), yes=yes)
+        ask_exchange(s, run, ExchangeQuestion("cutover", said, str(terms) if terms else "", rehearsal), yes=yes)
         hook = without_hook if no_snapshot else _snapshot_hook(s)
         with metrics.serving(s) as collector:
             deadline = Wait(s.migration(run), terms).until_due() if terms else NO_DEADLINE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from cutover.clients import refuse_clients
 from cutover.gates import check_gates
@@ -26,11 +27,12 @@ SHOWN = 5  # sessions in the way, tables
 @dataclass(frozen=True)
 class ExchangeQuestion:
     """`kind`: cutover | revert. `hook`: what runs before it. `waits_for`: what it waits for first, in words; its gates may be closed
-    until then."""
+    until then. `rehearsal`: the report that --require-rehearsal names."""
 
     kind: str
     hook: str = ""
     waits_for: str = ""
+    rehearsal: Path | None = None
 
     def text(self, run: Run) -> str:
         if self.kind == "revert":
@@ -92,8 +94,21 @@ def _exchange(s: Session, run: Run, asked: ExchangeQuestion) -> Iterator[Line]:
     yield Line("queue", f"{counted(ChangeQueue(journal.conn, plan, run.id).count_due(), 'change')} to replay first")
     if asked.hook:
         yield Line("hook", asked.hook)
+    if asked.kind == "cutover":
+        yield from rehearsed(asked.rehearsal)
     if asked.waits_for:
         yield Line("waits for", f"{asked.waits_for}; or `swap cutover --now`, from elsewhere")
+
+
+def rehearsed(file: Path | None) -> Iterator[Line]:
+    """What the rehearsal said that `--require-rehearsal` names. Raises UsageError for a file that is none."""
+    if file is None:
+        yield Line("rehearsed", "no report was named (--require-rehearsal)")
+        return
+    from swap.rehearse.expected import read_expected
+
+    for n, text in enumerate(read_expected(file).lines()):
+        yield Line("" if n else "rehearsed", text)
 
 
 def _in_the_way(s: Session, plan: Plan) -> Iterator[Line]:

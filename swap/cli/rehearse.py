@@ -16,10 +16,10 @@ from swap.core.errors import DifferenceError, RefusedError, SwapError, UsageErro
 from swap.core.files import read_regular
 from swap.rehearse.clones import CloneOptions, Production
 from swap.rehearse.markdown import first_screen
-from swap.rehearse.programs import split
+from swap.rehearse.programs import is_script, refuse_program, split
 from swap.rehearse.record import Rehearsal
 from swap.rehearse.report import refuse_report, write_report
-from swap.rehearse.run import Rehearser, Settings
+from swap.rehearse.run import BUILT_IN, NO_LOAD, Rehearser, Settings
 
 MAX_STATEMENTS_BYTES = 10 << 20
 
@@ -66,12 +66,18 @@ def _settings(config: Config, options: Options) -> Settings:
         raise UsageError("--clone hook and --hook CMD belong together.")
     if options.schema_only and options.clone != "dump":
         raise UsageError("--schema-only is about --clone dump.")
+    here = Path.cwd()
+    programs = [*options.checks, *([options.hook] if options.hook else [])]
+    if options.load not in (BUILT_IN, NO_LOAD) and not is_script(options.load, here):
+        programs.append(options.load)
+    for command in programs:
+        refuse_program(command, here)
     clone = CloneOptions(
         kind=options.clone or "on", on=options.on, maker=options.clone_dsn, hook=tuple(split(options.hook)) if options.hook else (),
-        schema_only=options.schema_only, keep=options.keep, jobs=config.sync.jobs, timeout_s=config.hooks.timeout_s, directory=Path.cwd(),
+        schema_only=options.schema_only, keep=options.keep, jobs=config.sync.jobs, timeout_s=config.hooks.timeout_s, directory=here,
     )  # fmt: skip
     return Settings(
-        config, clone, Path.cwd(), options.inherited, options.load, options.dwell_s, tuple(options.checks),
+        config, clone, here, options.inherited, options.load, options.dwell_s, tuple(options.checks),
         statements=_read(options.statements) if options.statements else None,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swap.cli import status_progress
 from swap.cli.next_step import next_step
@@ -17,6 +17,7 @@ from swap.cli.results import done
 from swap.cli.session import Session, active, opened
 from swap.cli.status_lines import fitted
 from swap.cli.status_progress import Rates
+from swap.core.errors import RefusedError
 from swap.core.names import TableName
 from swap.core.pgbouncer import paused_now
 from swap.state.journal import Journal, Phase, Run
@@ -29,6 +30,9 @@ from swap.sync.legacy_keys import read_legacy_keys
 from swap.sync.live_settings import accepted
 from swap.sync.waiting import count_held
 from verify.capture import current_faults
+
+if TYPE_CHECKING:
+    from swap.rehearse.expected import Expected
 
 LOOK_S = 0.4  # between the two looks of one `status` at a running worker
 NOT_YET = {"possible": False, "reason": "nothing is prepared"}
@@ -43,10 +47,11 @@ EMPTY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def work(dsn: str | None, config: Path | None, *, watch: bool, as_json: bool) -> None:
+def work(dsn: str | None, config: Path | None, *, watch: bool, rehearsal: Path | None, as_json: bool) -> None:
+    expected = _expected(rehearsal)
     with opened("status", dsn, config, graceful=watch) as s:
         if as_json or not watch:
-            document = read_status(s, pause=s.stop.wait)
+            document = read_status(s, pause=s.stop.wait) | _beside(s, expected)
             done(as_json, document, "\n".join(fitted(document)))
             return
         rates = Rates.none()
@@ -54,7 +59,7 @@ def work(dsn: str | None, config: Path | None, *, watch: bool, as_json: bool) ->
             stopped = False
             while not stopped:
                 s.run = s.journal.current(s.config.source.name) if s.journal.exists() else None
-                show(fitted(read_status(s, rates), size()))
+                show(fitted(read_status(s, rates) | _beside(s, expected), size()))
                 stopped = s.stop.wait(every_s)
 
 
@@ -68,6 +73,33 @@ def read_status(s: Session, rates: Rates | None = None, *, pause: Callable[[floa
         _add_rates(s, s.run, document, rates or Rates.none(), pause)
     step = next_step(document)
     return document | {"next": step.command, "next_why": step.why}
+
+
+def _expected(file: Path | None) -> Expected | None:
+    """What a rehearsal said. Raises UsageError for a file that is none."""
+    if file is None:
+        return None
+    from swap.rehearse.expected import read_expected
+
+    return read_expected(file)
+
+
+def _beside(s: Session, expected: Expected | None) -> dict[str, Any]:
+    """What a rehearsal predicted beside what the run takes. Raises RefusedError for the rehearsal of another table."""
+    if expected is None:
+        return {}
+    source = str(s.config.source.name)
+    if expected.source != source:
+        raise RefusedError(
+            f"The rehearsal was of {expected.source}, and this is {source}.", hint=f"Name the report of a rehearsal of {source}."
+        )
+    if s.run is None:
+        return {"rehearsal": None}
+    from swap.rehearse.beside import beside
+
+    row = s.journal.conn.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    return {"rehearsal": beside(s.journal, s.run, expected, row[0])}
 
 
 def _where(s: Session) -> dict[str, Any]:

@@ -64,6 +64,7 @@ def lines(d: dict[str, Any]) -> Iterator[Line]:
         yield from _autoscale(d["autoscale"])
         yield from _wrong(d)
         yield from _work(d)
+        yield from (Line("rehearsed", text) for text in (_rehearsed(d["rehearsal"]) if d.get("rehearsal") else ()))
         yield from _possible(d)
         yield from _past(d)
     yield from _pooler(d["pooler"])
@@ -151,6 +152,23 @@ def _work(d: dict[str, Any]) -> Iterator[Line]:
         yield Line("copy", f"{b['percent']:.0f} %{rate}{left}; {d['indexes']['built']} of {d['indexes']['total']} indexes built")
     for t in d["tables"]:
         yield Line("table", _table(t), {"copying": 1, "in sync": 4, "copied": 4}.get(t["state"], 3))
+
+
+def _rehearsed(r: dict[str, Any]) -> Iterator[str]:
+    """What a rehearsal predicted, and what it took, or takes so far."""
+    yield f"{r['verdict']}, {duration(r['age_s'])} ago"
+    for step in r["steps"]:
+        said = (
+            "nothing" if step["expected_s"] is None else f"{_s(step['expected_s'])} ({_s(step['low_s'])} to {_s(step['high_s'])})"
+        )
+        yield f"{step['name']}: {said} predicted, {_s(step['seconds'])} {'so far' if step['running'] else 'taken'}"
+    if r["locked_ms"] and r["expected_locked_ms"]:
+        low, high = r["expected_locked_ms"]
+        yield f"writers held: {low:,.0f} to {high:,.0f} ms predicted, {', '.join(f'{x:,.0f}' for x in r['locked_ms'])} ms taken"
+
+
+def _s(value: float) -> str:
+    return f"{value:.1f} s" if value < 10 else duration(value)
 
 
 def _table(t: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from swap.core.process import uninterrupted
 from swap.core.secrets import mask
 from swap.rehearse.clones import Clone, CloneOptions, Note, Production
 from swap.rehearse.environment import clean_environment
+from swap.rehearse.watchdog import Watchdog
 
 ACTION, DSN = "SWAP_CLONE_ACTION", "SWAP_CLONE_DSN"
 TAIL_CHARS = 300
@@ -34,15 +35,26 @@ def hook_clone(production: Production, options: CloneOptions, note: Note) -> Ite
     note(f"the clone's hook: {options.hook[0]}")
     with production.database.session("clone") as conn, libpq_environment(conn) as variables:
         dsn = _call(options, variables | {ACTION: "create"})
-    try:
-        with Database.from_options(dsn, "rehearse").session() as conn:
-            there = conninfo_of(conn)
-            said = f"the database {conn.info.dbname} of {conn.info.host or 'this machine'}, port {conn.info.port}, made by {options.hook[0]}"
-        yield Clone("hook", there, there, said)
-    finally:
-        if not options.keep:
+    if options.keep:
+        yield _clone(options, dsn)
+        return
+    remove = {ACTION: "remove", DSN: dsn}
+    with (
+        Watchdog() as watchdog,
+        watchdog.watching(hook=list(options.hook), environment=remove, directory_of=str(options.directory.resolve())),
+    ):
+        try:
+            yield _clone(options, dsn)
+        finally:
             with uninterrupted():
-                _call(options, {ACTION: "remove", DSN: dsn})
+                _call(options, remove)
+
+
+def _clone(options: CloneOptions, dsn: str) -> Clone:
+    with Database.from_options(dsn, "rehearse").session() as conn:
+        there = conninfo_of(conn)
+        said = f"the database {conn.info.dbname} of {conn.info.host or 'this machine'}, port {conn.info.port}, made by {options.hook[0]}"
+    return Clone("hook", there, there, said)
 
 
 def _call(options: CloneOptions, variables: dict[str, str]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from swap.rehearse.environment import clean_environment
+from swap.rehearse.watchdog import Watchdog
 
 STOP_S = 30.0
 TAIL_BYTES = 4000
@@ -47,23 +48,25 @@ class Ran:
 
 @dataclass
 class Commands:
-    """Runs commands with one configuration on one database. `directory`: for what `sync` prints."""
+    """Runs commands with one configuration on one database. `directory`: for what `sync` prints. `watchdog`: ends them when this
+    process is gone."""
 
     conninfo: str
     config: Path
     directory: Path
-    _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    watchdog: Watchdog = field(default_factory=Watchdog)
 
     def run(self, *args: str) -> Ran:
         """One command to its end. Whatever interrupts the wait ends the command too."""
         began = time.time()
         with (self.directory / "stderr").open("ab") as log:
             process = self._start([*args, "--json"], subprocess.PIPE, log)
-            try:
-                stdout, _ = process.communicate()
-            except BaseException:
-                end(process)
-                raise
+            with self.watchdog.watching(group=process.pid):
+                try:
+                    stdout, _ = process.communicate()
+                except BaseException:
+                    end(process)
+                    raise
         try:
             document = json.loads(stdout or b"{}")
         except ValueError:
@@ -75,10 +78,11 @@ class Commands:
         """Run `swap sync` during the block."""
         with (self.directory / "sync.log").open("ab") as log:
             process = self._start(["sync"], log, log)
-            try:
-                yield process
-            finally:
-                end(process)
+            with self.watchdog.watching(group=process.pid):
+                try:
+                    yield process
+                finally:
+                    end(process)
 
     def sync_said(self) -> str:
         """The end of what `swap sync` printed."""

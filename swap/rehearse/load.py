@@ -12,8 +12,8 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -21,47 +21,15 @@ import psycopg
 from swap.core.connection import Connection
 from swap.core.names import TableName
 from swap.plan.model import Plan
+from swap.rehearse.ledger import Ledger, LedgerReport, Row, compare_ledgers
 from swap.rehearse.mix import Mix, TableMix, marker, mine, read_mix, writable
+from swap.rehearse.own_reads import OwnRead, usable
+from swap.rehearse.used import Shares
 
 WORKERS = 3
 RATE = 90.0  # transactions per second of all workers
 MOST_ROWS = 500  # of one worker in one table; with so many it inserts no more
 RESHAPED = ("42703", "42804", "42883", "42P01", "22P02", "0A000", "42846", "42P18", "40001", "40P01")
-SHOWN = 20
-
-
-@dataclass
-class Row:
-    """A row that the load made. `parent`: the marker of the row of the source that it was made for."""
-
-    key: str
-    marker: str
-    number: int
-    version: int
-    parent: Row | None
-    children: int = 0
-
-
-@dataclass
-class Ledger:
-    """What one worker has acknowledged: its rows by table. `doubtful`: markers of commits whose outcome is not known."""
-
-    rows: dict[TableName, list[Row]] = field(default_factory=dict)
-    doubtful: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True)
-class LedgerReport:
-    """`lost`: acknowledged and not there; `unexpected`: there and never acknowledged; `misplaced`: refers to another row."""
-
-    rows: int
-    lost: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    misplaced: tuple[str, ...]
-
-    @property
-    def clean(self) -> bool:
-        return not (self.lost or self.unexpected or self.misplaced)
 
 
 @dataclass
@@ -74,6 +42,8 @@ class Worker:
     conn: Connection | None = None
     number: int = 0
     mix: Mix | None = None
+    own: list[OwnRead] = field(default_factory=list)
+    own_ever: set[OwnRead] = field(default_factory=set)
 
     def run(self) -> None:
         dice = random.Random(self.index)  # noqa: S311 - which statement comes next is no secret
@@ -81,7 +51,9 @@ class Worker:
         while not self.load.stopping.is_set():
             began = time.time()
             try:
-                kind = self._one(dice)
+                with self.load.turn():
+                    began = time.time()
+                    kind = self._one(dice)
             except psycopg.Error as e:
                 self.load.failed(e)
                 self.mix = None
@@ -98,15 +70,17 @@ class Worker:
             self.conn = self.load.connect()
         if self.mix is None:
             self.mix = read_mix(self.conn, self.load.plan)
+            key = self.mix.source.key
+            self.own = usable(self.conn, self.load.own_reads, key.type if key else "", self.mix.source.keys)
             self._find_again()
-        mix = self.mix
+        mix, shares = self.mix, self.load.shares
         chance = dice.random()
-        if chance < 0.5 or not self.load.able:
+        if chance < shares.read or not self.load.able:
             return self._read(dice, mix)
         rows = max(map(len, self.ledger.rows.values()), default=0)
-        if not rows or (chance < 0.75 and rows < MOST_ROWS):
+        if not rows or (chance < shares.read + shares.insert and rows < MOST_ROWS):
             return self._insert(dice, mix)
-        return self._change(dice, mix, delete=chance > 0.95)
+        return self._change(dice, mix, delete=chance > 1 - shares.delete)
 
     def _find_again(self) -> None:
         """The keys of the worker's rows, in the shape that the tables have now."""
@@ -119,10 +93,15 @@ class Worker:
 
     def _read(self, dice: random.Random, mix: Mix) -> str:
         assert self.conn is not None
+        if self.own and dice.random() < 0.5:
+            read = dice.choice(self.own)
+            read.run(self.conn, dice, mix.source.keys)
+            self.own_ever.add(read)
+            return "read"
         readable = [t for t in mix.tables if t.key and t.keys]
         if not readable:
             return "read"
-        t = dice.choice(readable)
+        (t,) = dice.choices(readable, [self.load.shares.weight(t.table.name) for t in readable])
         if t.reference and mix.source.keys and dice.random() < 0.5:
             self.conn.execute(t.by_reference(mix.source), {"key": dice.choice(mix.source.keys)})
         else:
@@ -194,10 +173,12 @@ class Worker:
 
 @dataclass
 class Load:
-    """The built-in mix on the clone. A context manager whose end stops it."""
+    """The built-in mix on the clone. `own_reads`: production's, tried for each shape of the tables."""
 
     conninfo: str
     plan: Plan
+    shares: Shares = field(default_factory=Shares)
+    own_reads: Sequence[str] = ()
     tag: str = field(default_factory=lambda: secrets.token_hex(4))
     stopping: threading.Event = field(default_factory=threading.Event)
     able: set[TableName] = field(default_factory=set)
@@ -206,6 +187,8 @@ class Load:
     errors: Counter[str] = field(default_factory=Counter)
     retried: Counter[str] = field(default_factory=Counter)
     workers: list[Worker] = field(default_factory=list)
+    held: bool = False
+    running: int = 0
     _threads: list[threading.Thread] = field(default_factory=list)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -227,12 +210,37 @@ class Load:
     def stop(self) -> None:
         """End every worker. One that waits in the server is cancelled."""
         self.stopping.set()
+        self.go_on()
         for worker, thread in zip(self.workers, self._threads, strict=True):
             thread.join(2.0)
             if thread.is_alive() and worker.conn is not None:
                 with suppress(psycopg.Error):
                     worker.conn.cancel_safe(timeout=2.0)
                 thread.join(10.0)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One transaction of a worker: not while the load is held."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.held or self.stopping.is_set())
+            self.running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.running -= 1
+                self._changed.notify_all()
+
+    def hold(self) -> None:
+        """Begin no transaction, and wait until none runs."""
+        with self._changed:
+            self.held = True
+            self._changed.wait_for(lambda: self.running == 0)
+
+    def go_on(self) -> None:
+        with self._changed:
+            self.held = False
+            self._changed.notify_all()
 
     def took(self, kind: str, began: float, seconds: float) -> None:
         with self._changed:
@@ -256,25 +264,4 @@ class Load:
 
     def check(self, conn: Connection) -> LedgerReport:
         """Compare the ledger with the tables. The load is stopped."""
-        mix = read_mix(conn, self.plan)
-        expected: dict[str, str | None] = {}
-        there: dict[str, str | None] = {}
-        doubtful = {m for w in self.workers for m in w.ledger.doubtful}
-        for table in {t for w in self.workers for t in w.ledger.rows}:
-            rows = [r for w in self.workers for r in w.ledger.rows.get(table, ())]
-            t = mix.of(table)
-            with_parent = t.reference is not None and any(r.parent for r in rows)
-            expected |= {r.marker: r.parent.marker if r.parent and with_parent else None for r in rows}
-            query = t.parents(mix.source) if with_parent else t.marked()
-            for a, b in conn.execute(query, {"like": mine(self.tag)}):
-                there |= {a: b} if with_parent else {b: None}
-        return LedgerReport(
-            len(expected),
-            tuple(sorted(expected.keys() - there.keys() - doubtful))[:SHOWN],
-            tuple(sorted(there.keys() - expected.keys() - doubtful))[:SHOWN],
-            tuple(
-                f"{m}: {there[m]} and not {expected[m]}"
-                for m in sorted(expected.keys() & there.keys())
-                if expected[m] != there[m] and not {m, expected[m]} & doubtful
-            )[:SHOWN],
-        )
+        return compare_ledgers(conn, self.plan, self.tag, [w.ledger for w in self.workers])

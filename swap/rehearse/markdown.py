@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from swap.rehearse.words import ms, number, one_line, seconds, size, version
+from swap.rehearse.words import ms, number, one_line, seconds, shortened, size, version
 
 Document = Mapping[str, Any]
 
@@ -95,6 +95,8 @@ def _latency(d: Document) -> Iterator[str]:
         yield "## Writers' latency"
         rows = ((x["when"], number(x["writes"]), ms(x["p50_ms"]), ms(x["p99_ms"]), ms(x["max_ms"])) for x in load["around"])
         yield table(("", "writes", "p50", "p99", "max"), rows)
+        if load["kind"] != "mix":
+            return
         yield (
             f"{number(load['writes'])} acknowledged writes; lost {len(load['lost'])}, unexpected {len(load['unexpected'])},"
             f" misplaced {len(load['misplaced'])}."
@@ -129,6 +131,19 @@ def _locks(d: Document) -> Iterator[str]:
             for x in d["locks"]
         )
         yield table(("", "command", "table", "the plan says", "seen", "longest", "waited"), rows)
+    told = [x for x in d.get("lock_statements", ()) if x["verdict"] in ("mismatch", "seen only")]
+    if told:
+        rows = (
+            (x["verdict"], x["phase"], x["table"], x["said"], x["seen"], "; ".join(x["others"]), shortened(x["sql"]))
+            for x in told
+        )
+        yield table(("", "phase", "table", "the plan says", "seen", "others", "statement"), rows)
+    if waits := d.get("lock_waits"):
+        yield "Waits in the server's log:"
+        yield table(
+            ("who", "mode", "table", "waited", "statement"),
+            ((w["application"], w["mode"], w["table"], ms(w["ms"]), shortened(w["statement"])) for w in waits),
+        )
 
 
 def _schema(d: Document) -> Iterator[str]:

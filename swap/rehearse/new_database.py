@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import psycopg
 from psycopg import sql
@@ -18,9 +14,8 @@ from swap.core.libpq_environment import conninfo_of
 from swap.core.names import cut
 from swap.core.process import uninterrupted
 from swap.core.sql_text import Query
-from swap.rehearse.environment import clean_environment
+from swap.rehearse.watchdog import Watchdog
 
-PACKAGES = Path(__file__).resolve().parents[2]
 LONGEST_NAME = 40  # of the original's name in the clone's
 DROP_TRIES = 5
 
@@ -34,16 +29,17 @@ def clone_name(original: str) -> str:
 def new_database(maker: Database, name: str, create: Query, *, keep: bool) -> Iterator[Connection]:
     """Run `create`, which makes the database `name`. Yields the maker's session. Raises psycopg's errors."""
     with maker.session("clone") as conn:
-        watchdog = None if keep else _watch(conninfo_of(conn), name)
-        try:
+        if keep:
             conn.execute(create)
             yield conn
-        finally:
-            with uninterrupted():
-                if not keep:
+            return
+        with Watchdog() as watchdog, watchdog.watching(database=name, conninfo=conninfo_of(conn)):
+            try:
+                conn.execute(create)
+                yield conn
+            finally:
+                with uninterrupted():
                     _drop(maker, name)
-                if watchdog is not None:
-                    _dismiss(watchdog)
 
 
 def _drop(maker: Database, name: str) -> None:
@@ -66,23 +62,3 @@ def drop_database(conn: psycopg.Connection[tuple[object, ...]], name: str) -> No
                 raise
         else:
             return
-
-
-def _watch(conninfo: str, name: str) -> subprocess.Popen[bytes]:
-    """The connection goes through a pipe, not through argv: it may hold a password."""
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "swap.rehearse.watchdog"], env=clean_environment(PYTHONPATH=str(PACKAGES)), cwd="/",
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    assert child.stdin is not None
-    child.stdin.write(json.dumps({"conninfo": conninfo, "database": name}).encode() + b"\n")
-    child.stdin.flush()
-    return child
-
-
-def _dismiss(child: subprocess.Popen[bytes]) -> None:
-    assert child.stdin is not None
-    with suppress(OSError):
-        child.stdin.write(b"dropped\n")
-        child.stdin.close()
-    child.wait()

@@ -6,18 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from swap.core.connection import Connection
+from swap.core.config import Config
+from swap.core.connection import Connection, Database
+from swap.core.statement import Statement
+from swap.ddl.phases import phases as phases_of
 from swap.plan.model import Plan
 from swap.rehearse.cycle import BEFORE, CUT_OVER, PREPARED, REVERTED
 from swap.rehearse.environment import clean_environment, find_client
+from swap.rehearse.lock_trial import Tried, try_locks
+from swap.rehearse.locks import MISMATCH, assess_statements
 from swap.rehearse.programs import Programs
 from swap.rehearse.record import CheckRun, Reason
+from swap.rehearse.sampler import Sampler
 from swap.rehearse.schema_dump import Line, SchemaComparison, compare, dump_schema, lines_of
 from swap.rehearse.server_log import errors_since, mark
 from swap.rehearse.statements import Planned, explain
 from swap.rehearse.statements import compare as compare_plans
+from swap.state.journal import Journal
 
-SHOWN = 5
+LOCK_SQL = 120
 
 
 @dataclass
@@ -105,3 +112,52 @@ def statement_reasons(rows: Sequence[dict[str, Any]]) -> list[Reason]:
         Reason("statement", f"fails after the cutover: {' '.join(r['sql'].split())[:200]}: {r['after']['error']}")
         for r in failing
     ]
+
+
+@dataclass
+class LockObserver:
+    """Tries the statements of the plan, phase by phase, while the built-in load is quiet. `waits`: of the server's log."""
+
+    database: Database
+    config: Config
+    note: Callable[[str], None]
+    tried: list[Tried] = field(default_factory=list)
+    phases: list[tuple[str, list[Statement]]] = field(default_factory=list)
+    locked: dict[str, list[str]] = field(default_factory=dict)
+
+    def plan_is(self, plan: Plan, *, exact: bool) -> None:
+        self.phases = [(name, statements) for name, statements in phases_of(plan, exact=exact) if name != "abort"]
+        there, shadows, retired = plan.locked_tables, [t.shadow for t in plan.swapped], [t.retired for t in plan.swapped]
+        self.locked = {kind: [str(t) for t in (*there, *own)] for kind, own in (("cutover", shadows), ("revert", retired))}
+
+    def at(self, *names: str) -> None:
+        for name, statements in self.phases:
+            if name in names:
+                self.note(f"trying {len(statements)} statements of {name} for their locks")
+                self.tried += try_locks(
+                    self.database, name, statements, self._state_schema if name == "prepare" else lambda _: None
+                )
+
+    def _state_schema(self, conn: Connection) -> None:
+        """What `prepare` makes before its first step."""
+        Journal(conn, self.config.names.state_schema, self.config.source.name).create()
+
+    def statements(self, sampler: Sampler) -> list[dict[str, Any]]:
+        """Those that were never tried are of phases that work on rows, or that the cycle did not reach."""
+        there = {t.phase for t in self.tried}
+        rest = [Tried(name, s, error="it is not tried") for name, found in self.phases if name not in there for s in found]
+        order = {name: n for n, (name, _) in enumerate(self.phases)}
+        tried = sorted([*self.tried, *rest], key=lambda t: order[t.phase])
+        return assess_statements(tried, self.locked, sampler.seen)
+
+
+def lock_reasons(statements: Sequence[dict[str, Any]], tables: Sequence[dict[str, Any]]) -> list[Reason]:
+    out = [
+        Reason("lock", f"{x['seen']} on {x['table']}; the plan says {x['said'] or 'none'}: {x['sql'][:LOCK_SQL]}")
+        for x in statements
+        if x["verdict"] == MISMATCH
+    ]
+    for x in tables:
+        if x["verdict"] == MISMATCH:
+            out.append(Reason("lock", f"{x['command']} took {x['seen']} on {x['table']}; the plan says {x['predicted']}"))
+    return out

@@ -1,8 +1,11 @@
 """What the night will take, from the clone's measured times and production's sizes.
 
-A command has a part that does not depend on the rows (it starts, connects, reads the catalog) and one that does. The first is what
-the shortest command of the rehearsal took. The second grows with the rows for the commands that read or write them, and so do WAL
-and disk. The time under lock does not grow: the exchange touches no row, and drains a backlog that `sync` keeps short.
+A command does some work on rows, which was measured table by table (swap.rehearse.work), and the rest: it starts, connects, reads
+the catalog, waits for locks. The work grows as each table's rows do, from the clone to production; the rest does not. So do time and
+WAL. The new heaps and indexes grow with the rows of their tables. The time under lock does not grow: the exchange touches no
+row, and drains a backlog that `sync` keeps short.
+
+What the application's own writers cost is not in it: WAL and growth of the database while the load ran alone are subtracted.
 
 The interval is wider the further the sizes are apart: a quarter either way, and as much again for each factor of ten.
 """
@@ -10,7 +13,8 @@ The interval is wider the further the sizes are apart: a quarter either way, and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from swap.core.connection import Connection
@@ -19,7 +23,6 @@ from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 from swap.rehearse.record import Step
 
-GROWS = ("sync --once", "verify")
 SPREAD = 0.25
 IN_PRODUCTION = {"cutover --yes --no-snapshot": "swap cutover --require-rehearsal rehearsal.json"}
 IN_PRODUCTION |= {f"{c} --yes": f"swap {c}" for c in ("revert", "finalize")}
@@ -43,36 +46,108 @@ class Size(NamedTuple):
         return self.tree_bytes or self.bytes
 
 
+Sizes = Mapping[str, Size]
+
+
 def sizes(conn: Connection, tables: Sequence[TableName]) -> dict[str, Size]:
     """Reads the catalog only."""
     params = {"schemas": [t.schema for t in tables], "tables": [t.name for t in tables]}
     return {s.name: s for s in fetch(conn, Size, load_sql("swap.rehearse", "sizes.sql"), params)}
 
 
-def predict(steps: Sequence[Step], here: dict[str, Size], production: dict[str, Size]) -> dict[str, Any]:
-    """`here`: the clone's sizes before the cycle. Times in seconds, each with the bounds of its interval."""
-    measured, wanted = (sum(s.all_bytes for s in side.values()) for side in (here, production))
-    factor = wanted / measured if measured else 1.0
-    spread = SPREAD * (1 + abs(math.log10(factor))) if factor else SPREAD
-    done = [s for s in steps if s.code == 0]
-    fixed = min((s.seconds for s in done), default=0.0)
+@dataclass(frozen=True)
+class Alone:
+    """What was written while the load ran and no command did: WAL and growth of the database, by the second."""
+
+    seconds: float = 0.0
+    wal_bytes: float = 0.0
+    size_bytes: float = 0.0
+
+    @property
+    def wal_per_s(self) -> float:
+        return self.wal_bytes / self.seconds if self.seconds else 0.0
+
+    @property
+    def size_per_s(self) -> float:
+        return self.size_bytes / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """How many times the rows of the clone's tables production has. Where one of the two has no statistics, their bytes count."""
+
+    here: Sizes
+    there: Sizes
+    by_table: Mapping[str, float] = field(init=False)
+    whole: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = {name: _ratio(size, self.there[name]) for name, size in self.here.items() if name in self.there}
+        measured, wanted = (sum(s.all_bytes for s in side.values()) for side in (self.here, self.there))
+        object.__setattr__(self, "by_table", found)
+        object.__setattr__(self, "whole", wanted / measured if measured else 1.0)
+
+    def of(self, table: str | None) -> float:
+        return self.by_table.get(table or "", self.whole)
+
+    def weighted(self, weights: Mapping[str, float]) -> float:
+        """Of all tables, each as heavy as `weights` says."""
+        total = sum(weights.values())
+        return sum(w * self.of(t) for t, w in weights.items()) / total if total else self.whole
+
+
+def _ratio(here: Size, there: Size) -> float:
+    if here.all_rows > 0 and there.all_rows > 0:
+        return there.all_rows / here.all_rows
+    return there.all_bytes / here.all_bytes if here.all_bytes else 1.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a rehearsal measured. `here`: the clone's sizes before the cycle; `built`: bytes that the plan says it builds, by table."""
+
+    steps: Sequence[Step]
+    here: Sizes
+    built: Mapping[str, float]
+    alone: Alone
+
+
+def predict(measured: Measured, there: Sizes) -> dict[str, Any]:
+    """For tables of the sizes `there`. Times in seconds, each with the bounds of its interval."""
+    ratios, alone = Ratios(measured.here, there), measured.alone
+    done = [s for s in measured.steps if s.code == 0]
     phases = []
     for s in _firsts(done):
-        grows = s.command in GROWS
-        seconds = fixed + (s.seconds - fixed) * factor if grows else s.seconds
+        worked = sum(s.work_s.values())
+        grown = sum(seconds * ratios.of(t) for t, seconds in s.work_s.items())
+        seconds = max(0.0, s.seconds - worked) + grown
+        spread = SPREAD * (1 + abs(math.log10(grown / worked))) if worked and grown else SPREAD
         phases.append(
             {
-                "command": IN_PRODUCTION.get(s.command, f"swap {s.command}"), "measured_s": round(s.seconds, 1), "seconds": round(seconds, 1), **_interval(seconds, spread),
-                "wal_bytes": round((s.wal_bytes or 0) * (factor if grows else 1)),
+                "command": IN_PRODUCTION.get(s.command, f"swap {s.command}"), "measured_s": round(s.seconds, 1), "seconds": round(seconds, 1),
+                **_interval(seconds, spread), "wal_bytes": round(_wal(s, grown / worked if worked else 1.0, alone)),
             }
         )  # fmt: skip
     locked = [s.facts["locked_ms"] for s in done if "locked_ms" in s.facts]
     return {
-        "factor": round(factor, 3), "rows_measured": sum(s.all_rows for s in here.values()),
-        "rows_production": sum(s.all_rows for s in production.values()), "phases": phases,
-        "disk_bytes": round(_grown(done) * factor), "wal_bytes": sum(p["wal_bytes"] for p in phases),
+        "factor": round(ratios.whole, 3), "rows_measured": sum(s.all_rows for s in ratios.here.values()),
+        "rows_production": sum(s.all_rows for s in ratios.there.values()), "phases": phases,
+        "disk_bytes": round(grown_bytes(done, alone) * ratios.weighted(measured.built)), "wal_bytes": sum(p["wal_bytes"] for p in phases),
         "locked_ms": {"low": min(locked), "high": max(locked)} if locked else None,
     }  # fmt: skip
+
+
+def own_wal(step: Step, alone: Alone) -> tuple[float, float]:
+    """The WAL of one command's work on rows, and that of the rest, without the load's."""
+    worked = sum(step.work_s.values())
+    work = max(0.0, step.work_wal_bytes - alone.wal_per_s * worked)
+    rest = max(0.0, (step.wal_bytes or 0) - step.work_wal_bytes - alone.wal_per_s * max(0.0, step.seconds - worked))
+    return work, rest
+
+
+def _wal(step: Step, factor: float, alone: Alone) -> float:
+    work, rest = own_wal(step, alone)
+    return work * factor + rest
 
 
 def _firsts(steps: Sequence[Step]) -> list[Step]:
@@ -87,7 +162,10 @@ def _interval(seconds: float, spread: float) -> dict[str, float]:
     return {"low_s": round(seconds / (1 + spread), 1), "high_s": round(seconds * (1 + spread), 1)}
 
 
-def _grown(steps: Sequence[Step]) -> int:
-    """By how many bytes the database grew at most."""
-    known = [s.size_bytes for s in steps if s.size_bytes is not None]
-    return max(known) - known[0] if known else 0
+def grown_bytes(steps: Sequence[Step], alone: Alone) -> float:
+    """By how many bytes the database grew at most, without what the load added until then."""
+    known = [(s.began_s + s.seconds, s.size_bytes) for s in steps if s.size_bytes is not None]
+    if not known:
+        return 0.0
+    (first, before), (last, most) = known[0], max(known, key=lambda x: x[1])
+    return max(0.0, most - before - alone.size_per_s * (last - first))

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,9 +21,11 @@ from swap.core.errors import UsageError
 from swap.core.printable import printable
 from swap.core.secrets import mask
 from swap.rehearse.environment import clean_environment, find_client
+from swap.rehearse.watchdog import Watchdog
 
 TAIL_BYTES = 4000
 STOP_S = 10.0
+AGAIN_S = 0.5  # between two starts of a load that ends by itself
 STATE, URL = "SWAP_REHEARSAL_STATE", "DATABASE_URL"
 SCRIPT_CLIENTS, SCRIPT_RATE = 3, 90
 
@@ -44,19 +48,21 @@ class Programs:
     url: str
     secrets: Sequence[str]
     directory: Path
+    watchdog: Watchdog = field(default_factory=Watchdog)
 
     def run(self, command: str, state: str, timeout_s: float) -> Ended:
         """One program to its end, or until its time is up: then its code is that of the signal that ended it."""
         began = time.monotonic()
         with tempfile.TemporaryFile() as output:
             process = self._start(split(command), state, output)
-            try:
-                process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                _end(process)
-            except BaseException:
-                _end(process)
-                raise
+            with self.watchdog.watching(group=process.pid):
+                try:
+                    process.wait(timeout_s)
+                except subprocess.TimeoutExpired:
+                    _end(process)
+                except BaseException:
+                    _end(process)
+                    raise
             return Ended(process.returncode, time.monotonic() - began, self._tail(output))
 
     @contextmanager
@@ -64,10 +70,14 @@ class Programs:
         """A program beside the block, started again when it ends."""
         with tempfile.TemporaryFile() as output:
             background = Background(self, argv, output)
-            background.look()
+            background.look()  # here: what cannot be started is an error of the command line
+            watcher = threading.Thread(target=background.watch, name="load", daemon=True)
+            watcher.start()
             try:
                 yield background
             finally:
+                background.stopping.set()
+                watcher.join()
                 background.stop()
                 background.said = self._tail(output)
 
@@ -101,6 +111,14 @@ class Background:
     ends: list[int] = field(default_factory=list)
     said: str = ""
     process: subprocess.Popen[bytes] | None = None
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _watched: int | None = None
+
+    def watch(self) -> None:
+        """Until it is stopped. A program that is gone meanwhile is not started again."""
+        while not self.stopping.wait(AGAIN_S):
+            with suppress(UsageError):
+                self.look()
 
     def look(self) -> None:
         """Start it, again where it has ended."""
@@ -108,7 +126,9 @@ class Background:
             if self.process.poll() is None:
                 return
             self.ends.append(self.process.returncode)
+            self._unwatch()
         self.process = self.programs._start(self.argv, "load", self.output)
+        self._watched = self.programs.watchdog.add(group=self.process.pid)
 
     def stop(self) -> None:
         if self.process is None:
@@ -116,6 +136,11 @@ class Background:
         if self.process.poll() is not None:
             self.ends.append(self.process.returncode)
         _end(self.process)
+        self._unwatch()
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            self.programs.watchdog.done(self._watched)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -141,13 +166,27 @@ def split(command: str) -> list[str]:
     return words
 
 
-def load_argv(load: str, directory: Path, server_version: int) -> list[str]:
-    """`--load`: the words of a command; or, for the name of a .sql file, pgbench with that script."""
-    script = directory / load
-    if not (load.endswith(".sql") and script.is_file()):
-        return split(load)
+def refuse_program(command: str, directory: Path) -> None:
+    """Raises UsageError before a clone is made for a command whose program is not there."""
+    name = split(command)[0]
+    if shutil.which(name if os.sep not in name else str(directory / name)) is None:
+        missing = (
+            f"There is no script {command!r} in {directory}" if command.endswith(".sql") else f"There is no program {name!r}"
+        )
+        raise UsageError(
+            f"{missing}.", hint="Name a program and its arguments; there is no shell in between (write sh -c '…' for one)."
+        )
+
+
+def is_script(load: str, directory: Path) -> bool:
+    """Whether `--load` names a script of pgbench, and not a command."""
+    return load.endswith(".sql") and (directory / load).is_file()
+
+
+def pgbench_argv(script: Path, server_version: int, log: Path) -> list[str]:
+    """pgbench with that script, until it is ended; every transaction is a line of files that begin with `log`. Raises UsageError."""
     pgbench = find_client("pgbench", server_version)
     return [
         str(pgbench), "--no-vacuum", f"--file={script.resolve()}", f"--client={SCRIPT_CLIENTS}", f"--rate={SCRIPT_RATE}", "--time=864000",
-        "--max-tries=100",
+        "--max-tries=100", "--log", f"--log-prefix={log}",
     ]  # fmt: skip

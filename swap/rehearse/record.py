@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from swap.rehearse.schema_dump import SchemaComparison
@@ -15,7 +15,8 @@ FORMAT = 1  # of the JSON
 @dataclass(frozen=True)
 class Step:
     """One command of the cycle. `began_s`: since the beginning; `wal_bytes`: what the server wrote meanwhile, `size_bytes`: the
-    database after it. `facts`: what the report shows of its document; `error`: message, state and hint."""
+    database after it. `facts`: what the report shows of its document; `error`: message, state and hint. `work_s`: seconds of it that
+    were work on rows, by table ("": it is not known which), and `work_wal_bytes`: the WAL meanwhile."""
 
     number: int
     command: str
@@ -26,6 +27,8 @@ class Step:
     size_bytes: int | None
     facts: Mapping[str, Any]
     error: Mapping[str, Any] | None = None
+    work_s: Mapping[str, float] = field(default_factory=dict)
+    work_wal_bytes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Rehearsal:
     checks: tuple[CheckRun, ...] = ()
     load: Mapping[str, Any] | None = None
     locks: tuple[Mapping[str, Any], ...] = ()
+    lock_statements: tuple[Mapping[str, Any], ...] = ()
+    lock_waits: Sequence[Mapping[str, Any]] | None = None
     statements: tuple[Mapping[str, Any], ...] = ()
     samples: Mapping[str, Any] | None = None
     prediction: Mapping[str, Any] | None = None

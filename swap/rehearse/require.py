@@ -6,18 +6,14 @@ than `max_rehearsal_age_s`, and to be of this plan, this structure, this version
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from swap.core.errors import RefusedError, UsageError
-from swap.core.files import read_regular
+from swap.core.errors import RefusedError
+from swap.rehearse.expected import age_of, read_pinned
 from swap.rehearse.pin import differences, make_pin
 from swap.rehearse.record import GO, Pin
 from swap.state.migration import Migration
 
-MAX_BYTES = 256 << 20
 SHOWN = 5
 AGAIN = "Rehearse again (`swap rehearse`), and name the new report with --require-rehearsal."
 
@@ -31,12 +27,12 @@ def refuse_unrehearsed(m: Migration, file: Path | None) -> None:
                 hint="Name the JSON of the rehearsal's report with --require-rehearsal FILE.",
             )
         return
-    document = _read(file)
+    document = read_pinned(file)
     if document["verdict"] != GO:
         raise RefusedError(f"The rehearsal of {file} says {document['verdict']}.", hint=AGAIN)
     if document["source"] != str(m.run.source):
         raise RefusedError(f"The rehearsal of {file} was of {document['source']}, and this run is of {m.run.source}.", hint=AGAIN)
-    age_s = (datetime.now(UTC) - datetime.fromisoformat(document["began_at"])).total_seconds()
+    age_s = age_of(document)
     if age_s > m.config.cutover.max_rehearsal_age_s:
         raise RefusedError(
             f"The rehearsal of {file} is {age_s:,.0f} s old; [cutover] max_rehearsal_age_s is {m.config.cutover.max_rehearsal_age_s:,}.",
@@ -46,19 +42,3 @@ def refuse_unrehearsed(m: Migration, file: Path | None) -> None:
     if found:
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise RefusedError(f"This is not what was rehearsed: {'; '.join(found[:SHOWN])}{more}.", hint=AGAIN)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(read_regular(file.with_suffix(".json") if file.suffix in (".html", ".md") else file, MAX_BYTES))
-        if document["kind"] != "rehearsal" or not document["pin"]:
-            raise ValueError("it is not the JSON of a rehearsal that came as far as its first cutover")
-        Pin(**document["pin"])
-        datetime.fromisoformat(document["began_at"])
-        return dict(document)
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        why = getattr(e, "strerror", None) or (str(e) if type(e) is ValueError else "it is not the JSON of a rehearsal")
-        raise UsageError(
-            f"Cannot rely on the rehearsal {str(file)[:200]}: {why}.",
-            hint="Name the report of `swap rehearse`: its .json, or the .html beside it.",
-        ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,26 +17,43 @@ from swap import __version__
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.libpq_environment import libpq_environment, secrets_of
+from swap.plan.estimate import costs
 from swap.plan.model import Plan
 from swap.plan.planning import read_plan
 from swap.rehearse.clone_config import for_clone, left_out, to_toml
 from swap.rehearse.clones import Clone, CloneOptions, Production, open_clone
 from swap.rehearse.commands import Commands
 from swap.rehearse.cycle import BEFORE, PREPARED, Cycle, CycleStoppedError
-from swap.rehearse.inherited import REFUSE, settle_inherited
-from swap.rehearse.load_beside import BuiltInLoad, LoadBeside, ProgramLoad
+from swap.rehearse.inherited import REFUSE, TAKE_OVER, settle_inherited
+from swap.rehearse.load_beside import BuiltInLoad, LoadBeside, ProgramLoad, ScriptLoad
 from swap.rehearse.locks import assess, holds_ms
-from swap.rehearse.observers import CheckObserver, SchemaObserver, StatementObserver, schema_reasons, statement_reasons
+from swap.rehearse.observers import (
+    CheckObserver,
+    LockObserver,
+    SchemaObserver,
+    StatementObserver,
+    lock_reasons,
+    schema_reasons,
+    statement_reasons,
+)
 from swap.rehearse.pin import make_pin
-from swap.rehearse.prediction import Size, predict, sizes
-from swap.rehearse.programs import Programs, load_argv
+from swap.rehearse.prediction import Measured, Size, predict, sizes
+from swap.rehearse.programs import Programs, is_script, split
 from swap.rehearse.proof import prove_not_production
 from swap.rehearse.record import Pin, Reason, Rehearsal
 from swap.rehearse.sampler import Sampler
-from swap.rehearse.statements import from_file, from_production
+from swap.rehearse.server_log import mark, waits_since
+from swap.rehearse.statements import TOP, from_file
+from swap.rehearse.used import Used, read_used
+from swap.rehearse.watchdog import Watchdog
+from swap.rehearse.work import during, tables_of
 
 BUILT_IN = "mix"
 NO_LOAD = "none"
+UNREAD_LOG = (
+    "the server's errors and waits for locks are not known: the role cannot read its log in JSON (log_destination = jsonlog; pg_monitor"
+    " and pg_read_server_files)"
+)
 
 
 @dataclass(frozen=True)
@@ -68,11 +85,15 @@ class Rehearser:
     plan: Plan | None = None
     here: dict[str, Size] = field(default_factory=dict)
     there: dict[str, Size] = field(default_factory=dict)
+    measured: Measured | None = None
+    taken_over: bool = False
 
     def run(self) -> Rehearsal:
         """Raises SwapError where nothing could be rehearsed. What the cycle met is in the result."""
         with ExitStack() as held:
+            watchdog = held.enter_context(Watchdog())
             directory = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="swap-rehearsal-")))
+            held.enter_context(watchdog.watching(directory=str(directory)))
             clone = held.enter_context(open_clone(self.production, self.settings.clone, self.note))
             conn = held.enter_context(Database.from_options(clone.conninfo, "rehearse").session())
             with self.production.database.session("proof") as original:
@@ -80,11 +101,12 @@ class Rehearser:
             self.note(f"the clone: {clone.said}; {proof}")
             config = for_clone(self.settings.config)
             (directory / "swap.toml").write_text(to_toml(config), encoding="utf-8")
-            commands = Commands(clone.conninfo, directory / "swap.toml", directory)
+            commands = Commands(clone.conninfo, directory / "swap.toml", directory, watchdog)
             if inherited := settle_inherited(conn, config, commands, self.settings.inherited):
                 self.warnings.append(inherited)
+                self.taken_over = self.settings.inherited == TAKE_OVER
             variables = held.enter_context(libpq_environment(conn))
-            programs = Programs(variables, clone.conninfo, secrets_of(conn), self.settings.directory)
+            programs = Programs(variables, clone.conninfo, secrets_of(conn), self.settings.directory, watchdog)
             admin = held.enter_context(Database.from_options(clone.admin, "rehearse").session("log")) if clone.private else conn
             return Watched(self, clone, conn, admin, commands, programs).run(proof)
 
@@ -102,26 +124,37 @@ class Watched:
     schema: SchemaObserver = field(init=False)
     checks: CheckObserver = field(init=False)
     statements: StatementObserver = field(init=False)
+    locks: LockObserver = field(init=False)
     load: LoadBeside | None = None
+    sampler: Sampler | None = None
+    used: list[Used] | None = None
 
     def __post_init__(self) -> None:
         r = self.rehearser
         self.schema = SchemaObserver(self.conn, self.programs, r.settings.config.names.state_schema)
         self.checks = CheckObserver(self.admin, self.programs, r.settings.checks, r.settings.check_timeout_s, r.note)
         self.statements = StatementObserver(self.clone.conninfo, ())
+        self.locks = LockObserver(Database.from_options(self.clone.conninfo, "rehearse"), for_clone(r.settings.config), r.note)
 
     def run(self, proof: str) -> Rehearsal:
         r, at = self.rehearser, datetime.now(UTC).isoformat(timespec="seconds")
         config = for_clone(r.settings.config)
         with ExitStack() as held, Sampler(Database.from_options(self.clone.conninfo, "rehearse"), config) as sampler:
-            cycle = Cycle(self.commands, self.conn, lambda name: self._at(name, held), self._dwell, r.note)
+            self.sampler, logged = sampler, mark(self.admin)
+            cycle = Cycle(
+                self.commands, self.conn, lambda name: self._at(name, held), self._dwell, r.note,
+                lambda command, began, ended: during(sampler.work.done, command, began, ended), self._try_phases,
+            )  # fmt: skip
             try:
                 cycle.run()
             except CycleStoppedError as e:
                 r.reasons.append(e.reason)
             if self.load is not None:
                 self.load.stop()
-            return self._result(cycle, sampler, at, proof)
+            waits = waits_since(self.admin, logged, self.conn.info.dbname, sampler.names)
+            if logged is None:
+                r.warnings.append(UNREAD_LOG)
+            return self._result(cycle, sampler, at, proof, waits)
 
     def _at(self, state: str, held: ExitStack) -> None:
         if state == BEFORE:
@@ -141,38 +174,52 @@ class Watched:
         r = self.rehearser
         r.plan = plan = read_plan(self.conn, for_clone(r.settings.config))
         tables = [*(t.name for t in plan.swapped), *dict.fromkeys(ref.table for ref in plan.references)]
+        self.locks.plan_is(plan, exact=r.settings.config.cutover.reads == "exact")
+        if self.sampler is not None:
+            self.sampler.work.tables = tables_of(plan)
         r.here = sizes(self.conn, tables)
         with r.production.database.session("sizes") as original:
             r.there = sizes(original, tables)
-            found = from_file(r.settings.statements) if r.settings.statements is not None else from_production(original, plan)
-        if found is None:
+            self.used = read_used(original, plan)
+        if r.settings.statements is not None:
+            self.statements.statements = from_file(r.settings.statements)
+        elif self.used is not None:
+            self.statements.statements = [u.text for u in self.used][:TOP]
+        else:
             r.warnings.append(
                 "no statements were planned: production has no pg_stat_statements that this role reads; name a file with --statements"
             )
-        self.statements.statements = found or ()
 
     def _load(self, plan: Plan) -> LoadBeside | None:
         settings = self.rehearser.settings
         if settings.load == NO_LOAD:
             return None
         if settings.load == BUILT_IN:
-            return BuiltInLoad(self.clone.conninfo, plan)
-        return ProgramLoad(self.programs, load_argv(settings.load, settings.directory, self.conn.info.server_version))
+            return BuiltInLoad(self.clone.conninfo, plan, self.used)
+        if is_script(settings.load, settings.directory):
+            return ScriptLoad(self.programs, settings.directory / settings.load, self.conn.info.server_version)
+        return ProgramLoad(self.programs, split(settings.load))
+
+    def _try_phases(self, *names: str) -> None:
+        if "prepare" in names and self.rehearser.taken_over:
+            return  # what `prepare` makes is there
+        with self.load.quiet() if self.load is not None else nullcontext():
+            self.locks.at(*names)
 
     def _dwell(self) -> None:
         if self.load is not None:
             self.load.dwell(self.rehearser.settings.dwell_s)
 
-    def _result(self, cycle: Cycle, sampler: Sampler, at: str, proof: str) -> Rehearsal:
+    def _result(self, cycle: Cycle, sampler: Sampler, at: str, proof: str, waits: list[dict[str, Any]] | None) -> Rehearsal:
         r, schema, plan = self.rehearser, self.schema.result(), self.rehearser.plan
-        locked = [str(t) for t in plan.locked_tables] if plan else []
-        locks = assess(cycle.documents.get("plan", {}).get("phases", ()), locked, sampler.seen)
+        lock_statements = self.locks.statements(sampler)
+        locks = assess(self.locks.phases, self.locks.locked, sampler.seen, lock_statements)
         statements = self.statements.result(plan.key if plan else "id")
         load = self.load.result(self.conn, cycle.steps, cycle.started) if self.load else None
         reasons = [
             *r.reasons, *schema_reasons(schema), *self.checks.reasons(), *statement_reasons(statements),
             *(Reason("load", text) for text in (load or {}).get("reasons", ())),
-            *(Reason("lock", f"{x['command']} took {x['seen']} on {x['table']}; the plan says {x['predicted']}") for x in locks if x["verdict"] == "mismatch"),
+            *lock_reasons(lock_statements, locks),
         ]  # fmt: skip
         about: dict[str, Any] = {
             "kind": self.clone.kind, "said": self.clone.said, "proof": proof, "kept": r.settings.clone.keep or self.clone.kind == "on",
@@ -182,14 +229,22 @@ class Watched:
             clone=about, server_version=self.conn.info.server_version, tool_version=__version__, reasons=tuple(reasons),
             warnings=tuple(r.warnings), left_out=tuple(left_out(r.settings.config)), states=cycle.states, steps=tuple(cycle.steps),
             findings=tuple(c for c in cycle.documents.get("doctor", {}).get("checks", ()) if c["status"] != "ok"),
-            schema=schema, checks=tuple(self.checks.runs), load=load, locks=tuple(locks), statements=tuple(statements),
+            schema=schema, checks=tuple(self.checks.runs), load=load, locks=tuple(locks), lock_statements=tuple(lock_statements), lock_waits=waits, statements=tuple(statements),
             samples={
                 "holds_ms": holds_ms(sampler.seen),
                 "backlog": [(round(t - cycle.started, 2), n) for t, n in sampler.backlog],
                 "copied": _copied(self.conn, r.settings.config, cycle.started),
             },
-            prediction=predict(cycle.steps, r.here, r.there) if cycle.steps and r.there else None, pin=r.pin,
+            prediction=self._prediction(cycle), pin=r.pin,
         )  # fmt: skip
+
+    def _prediction(self, cycle: Cycle) -> dict[str, Any] | None:
+        r = self.rehearser
+        if r.plan is None or not r.there:
+            return None
+        built = {str(c.table): float(c.bytes) for c in costs(r.plan.catalog, r.plan.all_references)}
+        r.measured = Measured(cycle.steps, r.here, built, cycle.alone)
+        return predict(r.measured, r.there)
 
 
 def _copied(conn: Connection, config: Config, started: float) -> list[tuple[float, int]]:

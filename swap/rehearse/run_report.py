@@ -20,7 +20,7 @@ def run_document(journal: Journal, run: Run) -> dict[str, Any]:
         "began_at": began.isoformat(timespec="seconds"), "seconds": round((_last(account, began) - began).total_seconds(), 1),
         "server_version": journal.conn.info.server_version, "tool_version": __version__, "reasons": _reasons(account), "warnings": [],
         "left_out": [], "clone": None, "prediction": None, "states": {}, "steps": _steps(account, began), "findings": [], "schema": None,
-        "checks": [], "load": None, "locks": [], "statements": [], "pin": None, "events": _events(account),
+        "checks": [], "load": None, "locks": [], "lock_statements": [], "lock_waits": None, "statements": [], "pin": None, "events": _events(account),
         "samples": {"copied": [(round((at - began).total_seconds(), 2), rows) for at, rows in account.chunks]},
     }  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""Looks at the clone every few milliseconds: which locks `swap` holds, who waits, and how many changes wait for replay.
+"""Looks at the clone every few milliseconds: which locks `swap` holds, who waits, which command works on the rows of which table, and
+how many changes wait for replay.
 
 A lock that is shorter than the interval may be missed: then the report says that it was not seen, and that is no failure.
 """
@@ -18,12 +19,14 @@ from swap.core.connection import Connection, Database
 from swap.core.errors import SwapError
 from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
+from swap.rehearse.work import WorkSampler, command_of
 from swap.state.journal import Journal
 from swap.state.tables import ENDED
 from swap.sync.change_queue import ChangeQueue
 
 INTERVAL_S = 0.02
 BACKLOG_EVERY_S = 0.5
+LONGEST_QUERY = 300  # characters of a statement that are kept
 RELEASED_S = 0.25  # a lock that was not seen for so long was let go in between
 
 
@@ -31,11 +34,21 @@ class Held(NamedTuple):
     """A row of held_locks.sql."""
 
     application: str
+    oid: int
     schema: str
     table: str
     mode: str
-    granted: bool
+    query: str
     waiting: int
+
+
+class SeenKey(NamedTuple):
+    """What a lock is told apart by. `query`: the beginning of a statement that was a message of its own, else empty."""
+
+    command: str
+    table: str
+    mode: str
+    query: str = ""
 
 
 @dataclass
@@ -62,11 +75,14 @@ class Seen:
 
 @dataclass
 class Sampler:
-    """A thread with a session of its own on the clone. A context manager."""
+    """A thread with a session of its own on the clone. A context manager. `names`: of relations whose
+    locks were seen, by oid, as they were called first."""
 
     database: Database
     config: Config
-    seen: dict[tuple[str, str, str], Seen] = field(default_factory=dict)
+    work: WorkSampler = field(default_factory=WorkSampler)
+    seen: dict[SeenKey, Seen] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
     backlog: list[tuple[float, int]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -86,14 +102,21 @@ class Sampler:
             next_backlog = 0.0
             while not self._stop.wait(INTERVAL_S):
                 now = time.time()
-                state = self.config.names.state_schema
-                for held in fetch(conn, Held, load_sql("swap.rehearse", "held_locks.sql"), {"state": state}):
-                    if held.granted:
-                        key = (_command(held.application), f"{held.schema}.{held.table}", held.mode)
-                        self.seen.setdefault(key, Seen(now, now)).look(now, held.waiting)
+                self.work.look(conn, now)
+                self._locks(conn, now)
                 if now >= next_backlog:
                     next_backlog = now + BACKLOG_EVERY_S
                     self._backlog(conn, now)
+
+    def _locks(self, conn: Connection, now: float) -> None:
+        params = {"state": self.config.names.state_schema, "longest": LONGEST_QUERY}
+        for held in fetch(conn, Held, load_sql("swap.rehearse", "held_locks.sql"), params):
+            table = f"{held.schema}.{held.table}"
+            self.names.setdefault(held.oid, table)
+            command = command_of(held.application)
+            for query in {"", held.query}:
+                key = SeenKey(command, table, held.mode, query)
+                self.seen.setdefault(key, Seen(now, now)).look(now, held.waiting)
 
     def _backlog(self, conn: Connection, now: float) -> None:
         """While a run is there. Its tables come and go beside this: what is not there is no number."""
@@ -102,8 +125,3 @@ class Sampler:
             run = journal.current(self.config.source.name) if journal.exists() else None
             if run is not None and run.phase not in ENDED and journal.step_done(run.id, "capture"):
                 self.backlog.append((now, ChangeQueue(conn, run.plan, run.id).count_due()))
-
-
-def _command(application: str) -> str:
-    """`swap cutover (monitor)` is of the command cutover."""
-    return application.removeprefix("swap ").split(" ", 1)[0]

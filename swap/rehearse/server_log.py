@@ -1,5 +1,5 @@
-"""The server's own errors while a check ran, by SQLSTATE and statement: from its log in JSON, where there is one and the role may
-read it (pg_monitor and pg_read_server_files, or a superuser).
+"""The server's own errors while a check ran, by SQLSTATE and statement, and the waits for locks of the whole cycle (log_lock_waits): from
+its log in JSON, where there is one and the role may read it (pg_monitor and pg_read_server_files, or a superuser).
 
 A collector writes the log, some time after the error. It writes in the order of the messages, so a message of this session's own,
 before and after the check, says when everything between the two is there.
@@ -8,10 +8,11 @@ before and after the check, says when everything between the two is there.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,9 @@ ERRORS = ("ERROR", "FATAL", "PANIC")
 LONGEST = 500
 PATIENCE_S, POLL_S = 5.0, 0.02
 MOST_BYTES = 8 << 20
+MOST_WAITS = 100
+# src/backend/storage/lmgr/proc.c: the first line after deadlock_timeout, the second when the lock is granted.
+WAITED = re.compile(r"process (\d+) (?:still waiting for|acquired) (\w+) on relation (\d+) of database \d+ after ([\d.]+) ms")
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,38 @@ def errors_since(conn: Connection, since: Position | None, dbname: str) -> tuple
         {"sqlstate": code, "message": message, "statement": statement, "times": times}
         for (code, message, statement), times in found.most_common()
     )
+
+
+def waits_since(conn: Connection, since: Position | None, dbname: str, names: Mapping[int, str]) -> list[dict[str, Any]] | None:
+    """Each wait for a table's lock that was longer than deadlock_timeout, the longest first: `application`, `mode`, `table`, `ms`,
+    `statement`. `names`: of tables, by oid. None where the log cannot be read, or the server does not log waits."""
+    if since is None or conn.execute("SHOW log_lock_waits").fetchone() != ("on",):
+        return None
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    try:
+        for e in _entries_since(conn, since):
+            waited = WAITED.match(str(e.get("message", "")))
+            if waited and e.get("dbname") == dbname:
+                pid, mode, oid, ms = map(str, waited.groups())
+                entry = {
+                    "application": str(e.get("application_name", "")), "mode": mode, "table": names.get(int(oid), f"relation {oid}"),
+                    "ms": round(float(ms), 1), "statement": str(e.get("statement", ""))[:LONGEST],
+                }  # fmt: skip
+                key = (pid, oid, str(entry["statement"]))
+                if key not in found or found[key]["ms"] < float(ms):
+                    found[key] = entry
+    except psycopg.Error:
+        return None
+    return sorted(found.values(), key=lambda w: -w["ms"])[:MOST_WAITS]
+
+
+def _entries_since(conn: Connection, since: Position) -> Iterator[dict[str, Any]]:
+    """Of this file of the log, to its end: a server that rotates its log has written the rest to others."""
+    offset, rest = since.offset, b""
+    while data := _read(conn, Position(since.file, offset)):
+        offset += len(data)
+        whole, _, rest = (rest + data).rpartition(b"\n")
+        yield from _entries(whole.decode(errors="replace"))
 
 
 def _read(conn: Connection, since: Position) -> bytes:

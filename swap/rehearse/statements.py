@@ -14,16 +14,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from swap.core.connection import Connection
-from swap.core.sql_text import load_sql, verbatim
-from swap.plan.model import Plan
+from swap.core.sql_text import verbatim
 
-TOP = 50
+TOP = 50  # of production's statements
 GENERIC_SINCE = 160000
 WORSE = 2.0  # times the cost of before
 COST_FLOOR = 10.0  # below it a plan costs nothing that anybody notices
 PARAMETER = re.compile(r"\$(\d+)")
-EXPLAINED = re.compile(r"^\s*(select|insert|update|delete|merge|with|values)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -35,31 +32,9 @@ class Planned:
     error: str | None = None
 
 
-def from_production(conn: Connection, plan: Plan) -> list[str] | None:
-    """The statements with the most time that name a table of the plan. None where pg_stat_statements is not there, or not readable."""
-    row = conn.execute(
-        "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'"
-    ).fetchone()
-    if row is None:
-        return None
-    query = load_sql("swap.rehearse", "top_statements.sql").format(view=sql.Identifier(row[0], "pg_stat_statements"))
-    try:
-        found = [str(text) for (text,) in conn.execute(query)]
-    except psycopg.Error:
-        return None
-    return list(about(found, plan))[:TOP]
-
-
 def from_file(text: str) -> list[str]:
     """Statements that end with a semicolon at the end of a line."""
     return [s for part in re.split(r";[ \t]*(?:\n|$)", text) if (s := part.strip())]
-
-
-def about(statements: Iterable[str], plan: Plan) -> Iterator[str]:
-    """Those that name a table of the migration, and that EXPLAIN takes."""
-    names = {t.name.name for t in plan.swapped} | {r.table.name for r in plan.references}
-    mention = re.compile("|".join(rf"(?<![\w$]){re.escape(n)}(?![\w$])" for n in sorted(names)))
-    return (s for s in dict.fromkeys(statements) if EXPLAINED.match(s) and mention.search(s))
 
 
 def explain(conninfo: str, statements: Iterable[str]) -> dict[str, Planned]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 NONE: Final = "-"
+LONGEST_CELL = 160
 
 
 def seconds(value: float | None) -> str:
@@ -44,10 +45,17 @@ def one_line(value: Any) -> str:
     return " ".join(str(value).split())
 
 
+def shortened(value: Any) -> str:
+    """On one line, and not longer than a cell can show."""
+    text = one_line(value)
+    return text if len(text) <= LONGEST_CELL else text[:LONGEST_CELL] + "…"
+
+
 def version(value: int) -> str:
     return f"{value // 10000}.{value % 10000}"
 
 
 WORDS: dict[str, Callable[..., str]] = {
     "seconds": seconds, "size": size, "ms": ms, "number": number, "one_line": one_line, "version": version,
+    "shortened": shortened,
 }  # fmt: skip

@@ -4,6 +4,7 @@ Chromium is driven by its own protocol through a pipe: the page forbids scripts,
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -46,8 +47,11 @@ def document() -> dict[str, Any]:
         findings=({"status": "warning", "name": "n", "object": LONG, "detail": LONG, "hint": ""},), schema=SchemaComparison((LONG,), ()),
         checks=(CheckRun(LONG, "cut over", 1, 2.0, LONG, ({"sqlstate": "42883", "message": LONG, "statement": LONG, "times": 2},)),),
         load={"kind": "mix", "transactions": 9, "writes": 9, "ledger_rows": 3, "lost": [], "unexpected": [], "misplaced": [], "only_read": {LONG: LONG},
-              "retried": {LONG: 1}, "errors": {LONG: 1}, "around": around, "points": [(n / 10, n % 9) for n in range(600)]},
+              "made_from": "pg_stat_statements", "shares": {"read": 0.8, "insert": 0.2}, "own_reads": [LONG], "retried": {LONG: 1}, "errors": {LONG: 1}, "around": around, "points": [(n / 10, n % 9) for n in range(600)]},
         locks=({"command": "cutover", "table": LONG, "predicted": None, "seen": "ACCESS EXCLUSIVE", "longest_ms": 4.0, "waiting_max": 1, "verdict": "seen only"},),
+        lock_statements=tuple({"phase": "cutover", "sql": LONG, "table": LONG, "said": "SHARE", "seen": "ACCESS EXCLUSIVE", "how": "tried", "ms": 1.5, "waiting_max": None,
+                               "others": [f"SHARE on {LONG}"], "note": None, "verdict": v} for v in ("mismatch", "confirmed")),
+        lock_waits=({"application": LONG, "mode": "AccessShareLock", "table": LONG, "ms": 1200.0, "statement": LONG},),
         statements=({"sql": LONG, "verdict": "fails", "flags": [LONG], "before": plan, "after": {"cost": None, "nodes": [], "error": LONG}},),
         samples={"holds_ms": [1.0, 30.0, 9000.0], "backlog": [(1.0, 5), (2.0, 0)], "copied": [(1.0, 10), (2.0, 30)]},
         prediction={"factor": 2.0, "rows_measured": 5, "rows_production": 10, "disk_bytes": 1, "wal_bytes": 1, "locked_ms": {"low": 1.0, "high": 2.0},
@@ -164,6 +168,19 @@ def test_the_page(browser: Browser, tmp_path: Path) -> None:
     assert browser.value("document.querySelectorAll('script').length") == 0
     assert browser.value("document.querySelectorAll('a').length") >= 7
     assert browser.value(DEAD) == []
-    assert browser.value("document.querySelectorAll('table').length") == 7
+    assert browser.value("document.querySelectorAll('table').length") == 10
     assert browser.value(BARE) == 0
     assert browser.value("document.querySelectorAll('figure svg').length") == 5
+    _printed(browser)
+
+
+def _printed(browser: Browser) -> None:
+    """On paper it is black on white whatever the browser's scheme is, and no wider than the sheet."""
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.ask("Emulation.setDeviceMetricsOverride", width=1040, height=720, deviceScaleFactor=1, mobile=False)
+    browser.ask("Emulation.setEmulatedMedia", media="print", features=dark)
+    assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.value("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert browser.value("getComputedStyle(document.querySelector('nav')).display") == "none"
+    assert browser.value("document.documentElement.scrollWidth") <= 1040, browser.value(WIDER)
+    assert base64.b64decode(browser.ask("Page.printToPDF", preferCSSPageSize=True)["data"]).startswith(b"%PDF")

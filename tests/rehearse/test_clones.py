@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
+from psycopg import sql
 
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError, StoppedError
 from swap.demo.server import Server
 from swap.rehearse.clones import Clone, CloneOptions, Production, open_clone
 from swap.rehearse.proof import prove_not_production
+from swap.rehearse.server_log import mark, waits_since
 from tests.rehearse.conftest import Databases
-from tests.support.commands import Cli
+from tests.support.commands import ROOT, Cli
 from tests.support.operator import MakeOperator
-from tests.support.servers import Database, DatabaseServer, ExampleFactory
+from tests.support.servers import Database, DatabaseServer, ExampleFactory, Execute
 from tests.support.waiting import wait_until
 
 Prove = Callable[[Clone, Database], str]
@@ -80,6 +85,25 @@ def test_a_dump_into_a_private_server(example: ExampleFactory, prove: Prove) -> 
                 "SELECT current_user, has_database_privilege(current_database(), 'CREATE'), rolname FROM pg_roles WHERE rolname = 'app'"
             )
             assert found.fetchone() == ("swap_owner", True, "app")
+        _waits_are_read(clone)
+
+
+def _waits_are_read(clone: Clone) -> None:
+    """Given a session that waits for a lock longer than deadlock_timeout, when the log is read, then it says who waited, and for what."""
+    with psycopg.connect(clone.admin, autocommit=True) as conn, psycopg.connect(clone.admin) as holder:
+        since = mark(conn)
+        names = {int(oid): str(name) for oid, name in conn.execute("SELECT oid, relname FROM pg_class WHERE relname = 'users'")}
+        holder.execute("LOCK TABLE public.users")
+        with psycopg.connect(clone.admin, application_name="an application") as waiter:
+            waiter.execute("SET deadlock_timeout = '10ms'; SET lock_timeout = '300ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                waiter.execute("SELECT 1 FROM public.users")
+        mark(conn)  # the collector has written what came before
+        (waited,) = waits_since(conn, since, conn.info.dbname, names) or []
+    assert {k: waited[k] for k in ("application", "mode", "table", "statement")} == {
+        "application": "an application", "mode": "AccessShareLock", "table": "users", "statement": "SELECT 1 FROM public.users",
+    }  # fmt: skip
+    assert waited["ms"] >= 10
 
 
 def test_a_dump_without_rows_into_another_database(example: ExampleFactory, databases: Databases) -> None:
@@ -142,22 +166,80 @@ def test_production_is_no_clone(operator: MakeOperator, cli: Cli) -> None:
         assert conn.execute("SELECT to_regnamespace('swap')").fetchone() == (None,)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_it_the_clone_is_removed(
     operator: MakeOperator, cli: Cli, databases: Databases, tmp_path: Path, how: signal.Signals
 ) -> None:
+    """And so are its directories and the command that ran."""
     op = operator(settings="\n")
+    directory = tmp_path / "directories"
+    directory.mkdir()
     before = databases()
     running = cli.start(
         "rehearse", "--clone", "template", "--clone-dsn", op.db.superuser, "--json", config=op.config, dsn=op.db.owner,
-        env={"TMPDIR": str(tmp_path)},  # the directory of its configuration stays after a SIGKILL
+        env={"TMPDIR": str(directory)},
     )  # fmt: skip
     running.wait_line(r"\$ swap doctor")
-    assert len(databases() - before) == 1
-    os.kill(running.pid, how)
-    ended = running.wait()
-    assert ended.code == (6 if how is signal.SIGINT else -signal.SIGKILL)
-    if how is signal.SIGINT:
-        assert json.loads(ended.stdout)["error"]["code"] == 6
-        assert databases() == before
-    wait_until(lambda: databases() == before, what="the watchdog drops the clone")
+    (clone,) = databases() - before
+    with psycopg.connect(op.db.superuser, autocommit=True) as conn:
+        used = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND application_name = 'swap doctor'"
+        wait_until(lambda: conn.execute(used, [clone]).fetchone() == (1,), what="doctor runs in the clone")
+        os.kill(running.pid, how)
+        ended = running.wait()
+        assert ended.code == (-signal.SIGKILL if how is signal.SIGKILL else 6)
+        if how is not signal.SIGKILL:
+            assert json.loads(ended.stdout)["error"]["code"] == 6
+            assert databases() == before
+        wait_until(lambda: databases() == before, what="the watchdog drops the clone")
+        assert conn.execute(used, [clone]).fetchone() == (0,)
+    wait_until(lambda: not [*directory.iterdir()], what="the watchdog removes its directories")
+
+
+def test_kept(operator: MakeOperator, databases: Databases, admin: Execute) -> None:
+    """With --keep the databases that it made stay, and so does the clone of a hook."""
+    op = operator(settings="\n")
+    before = databases()
+    for options in (
+        CloneOptions("template", maker=op.db.superuser, keep=True),
+        CloneOptions("dump", maker=op.db.superuser, schema_only=True, keep=True),
+        CloneOptions(
+            "hook", hook=("/bin/sh", "-c", f"[ $SWAP_CLONE_ACTION = create ] || exit 9; echo '{op.db.owner}'"), keep=True
+        ),
+    ):
+        with open_clone(production_of(op.db), options, print) as clone:
+            there = psycopg.conninfo.conninfo_to_dict(clone.conninfo)["dbname"]
+        made = databases() - before
+        assert made == (set() if options.kind == "hook" else {there})
+        for name in made:
+            admin(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+
+
+KILLED = """
+import os, sys, pathlib, signal
+sys.path.insert(0, {root!r})
+from swap.core.connection import Database
+from swap.rehearse.clones import CloneOptions, Production, open_clone
+from swap.rehearse.programs import Programs
+from swap.rehearse.watchdog import Watchdog
+here = pathlib.Path({directory!r})
+production = Production.reached(Database.from_options({dsn!r}, "test"))
+with Watchdog() as watchdog, open_clone(production, CloneOptions("hook", hook=(str(here / "clone.sh"),), directory=here), print):
+    with Programs({{}}, "", [], here, watchdog).running(["sh", "-c", "echo $$ > pid; exec sleep 600"]):
+        while not (here / "pid").is_file() or not (here / "pid").read_text().strip():
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_the_hook_is_called_and_the_load_is_ended(example: ExampleFactory, tmp_path: Path) -> None:
+    """Given a clone of a hook and a load, when nothing of the process is left to remove them, then its watchdogs do."""
+    db = example()
+    script = tmp_path / "clone.sh"
+    script.write_text(HOOK.replace("DSN'", f"{db.owner}'"))
+    script.chmod(0o755)
+    text = KILLED.format(root=str(ROOT), directory=str(tmp_path), dsn=db.owner)
+    assert (
+        subprocess.run([sys.executable, "-P", "-c", text], check=False, stdout=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    )
+    wait_until(lambda: f"remove {db.owner}" in (tmp_path / "calls").read_text().splitlines(), what="the hook removes the clone")
+    wait_until(lambda: not psutil.pid_exists(int((tmp_path / "pid").read_text())), what="the load is ended")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import pytest
+from psycopg import sql
 
 from swap.core.config import Config, load_config
 from swap.core.names import TableName
+from swap.core.statement import Kind, Statement
 from swap.rehearse.clone_config import for_clone, left_out, to_toml
 from swap.rehearse.latency import around, points
-from swap.rehearse.locks import assess, holds_ms
+from swap.rehearse.lock_trial import Tried
+from swap.rehearse.locks import assess, assess_statements, holds_ms
 from swap.rehearse.markdown import first_screen
-from swap.rehearse.prediction import Size, predict
+from swap.rehearse.observers import lock_reasons
+from swap.rehearse.prediction import Alone, Measured, Ratios, Size, predict
 from swap.rehearse.record import Reason, Rehearsal, Step
-from swap.rehearse.sampler import Seen
+from swap.rehearse.sampler import Seen, SeenKey
 from swap.rehearse.schema_dump import compare, lines_of
 from swap.rehearse.statements import Planned, flags, from_file
 from swap.rehearse.statements import compare as compare_plans
@@ -28,27 +32,29 @@ def seen(*looks: float) -> Seen:
     return made
 
 
-def phase(name: str, lock: str, table: str) -> dict[str, Any]:
-    return {"name": name, "statements": [{"lock": lock, "table": table, "sql": "…"}]}
+USERS, OLD, ROLES = (TableName("public", n) for n in ("users", "users_old", "roles"))
+
+
+def statement(table: TableName, lock: str, text: LiteralString = "SELECT 1", kind: Kind = Kind.TABLE) -> Statement:
+    return Statement(sql.SQL(text), "why", table, lock, kind=kind)
+
+
+PHASES = [("prepare", [statement(USERS, "SHARE ROW EXCLUSIVE")]), ("finalize", [statement(OLD, "ACCESS EXCLUSIVE")])]
+SEEN = {
+    SeenKey("prepare", "public.users", "AccessShareLock"): seen(1.0),
+    SeenKey("prepare", "public.users", "AccessExclusiveLock"): seen(1.0, 1.02, 1.05),
+    SeenKey("prepare", "public.roles", "ShareLock"): seen(1.0),
+    SeenKey("sync", "public.users", "RowExclusiveLock"): seen(1.0),
+    SeenKey("cutover", "public.users", "AccessExclusiveLock"): seen(1.0),
+}
 
 
 def test_a_lock_that_is_stronger_than_the_plan_says() -> None:
-    phases = [phase("prepare", "SHARE ROW EXCLUSIVE", "public.users"), phase("finalize", "ACCESS EXCLUSIVE", "public.users_old")]
-    found = assess(
-        phases,
-        ["public.users"],
-        {
-            ("prepare", "public.users", "AccessShareLock"): seen(1.0),
-            ("prepare", "public.users", "AccessExclusiveLock"): seen(1.0, 1.02, 1.05),
-            ("prepare", "public.roles", "ShareLock"): seen(1.0),
-            ("sync", "public.users", "RowExclusiveLock"): seen(1.0),
-            ("cutover", "public.users", "AccessExclusiveLock"): seen(1.0),
-        },
-    )
+    found = assess(PHASES, {"cutover": ["public.users"], "revert": ["public.users"]}, SEEN)
     verdicts = {(x["command"], x["table"]): x["verdict"] for x in found}
     assert verdicts == {
         ("prepare", "public.users"): "mismatch", ("prepare", "public.roles"): "seen only", ("cutover", "public.users"): "confirmed",
-        ("revert", "public.users"): "not seen", ("finalize", "public.users_old"): "not seen", ("sync", "public.users"): "confirmed",
+        ("revert", "public.users"): "not seen", ("finalize", "public.users_old"): "not seen", ("sync", "public.users"): "not seen",
     }  # fmt: skip
     (mismatch,) = [x for x in found if x["verdict"] == "mismatch"]
     assert (mismatch["predicted"], mismatch["seen"], mismatch["longest_ms"], mismatch["waiting_max"]) == (
@@ -56,12 +62,34 @@ def test_a_lock_that_is_stronger_than_the_plan_says() -> None:
     )  # fmt: skip
 
 
+def test_the_locks_of_statements() -> None:
+    """What was tried, and what a session was seen to run by itself."""
+    analyze = statement(USERS, "SHARE UPDATE EXCLUSIVE", "ANALYZE users", Kind.MAINTENANCE)
+    tried = [
+        Tried("prepare", statement(USERS, "SHARE ROW EXCLUSIVE", "a"), "SHARE ROW EXCLUSIVE"),
+        Tried("prepare", statement(USERS, "SHARE ROW EXCLUSIVE", "b"), "", "ACCESS EXCLUSIVE"),
+        Tried("prepare", statement(USERS, "SHARE ROW EXCLUSIVE", "c"), "SHARE"),
+        Tried("prepare", statement(USERS, "SHARE ROW EXCLUSIVE", "d"), "ACCESS EXCLUSIVE"),
+        Tried("prepare", statement(USERS, "SHARE", "e"), "SHARE", others=(("ACCESS EXCLUSIVE", "public.roles"), ("ACCESS SHARE", "public.x"))),
+        Tried("cutover", statement(OLD, "", "f"), others=(("ACCESS EXCLUSIVE", "public.users"),)),  # the exchange has locked it
+        Tried("references", analyze, error="it is not tried"),
+        Tried("references", statement(USERS, "ROW EXCLUSIVE", "UPDATE", Kind.ROWS), error="it is not tried"),
+    ]  # fmt: skip
+    alone = {SeenKey("sync", "public.users", "ShareUpdateExclusiveLock", "ANALYZE users"): seen(1.0, 1.1)}
+    rows = {r["sql"]: r for r in assess_statements(tried, {"cutover": ["public.users"]}, alone)}
+    assert {text: (r["verdict"], r["how"]) for text, r in rows.items()} == {
+        "a": ("confirmed", "tried"), "b": ("held already", "tried"), "c": ("weaker", "tried"), "d": ("mismatch", "tried"),
+        "e": ("seen only", "tried"), "ANALYZE users": ("confirmed", "sampled"), "UPDATE": ("not seen", None),
+    }  # fmt: skip
+    assert rows["e"]["others"] == ["ACCESS EXCLUSIVE on public.roles"]
+    assert (rows["ANALYZE users"]["ms"], rows["ANALYZE users"]["waiting_max"]) == (100.0, 2)
+    assert [r.kind for r in lock_reasons(list(rows.values()), [])] == ["lock"]
+
+
 def test_holds_are_told_apart() -> None:
     twice = seen(1.0, 1.1, 5.0, 5.2)
-    assert holds_ms({("sync", "t", "ShareRowExclusiveLock"): twice, ("sync", "t", "AccessShareLock"): seen(1.0)}) == [
-        100.0,
-        200.0,
-    ]
+    found = {SeenKey("sync", "t", "ShareRowExclusiveLock"): twice, SeenKey("sync", "t", "AccessShareLock"): seen(1.0)}
+    assert holds_ms(found) == [100.0, 200.0]
 
 
 HOSTILE = 'a "quoted" \\ name\n\t\x7fé'
@@ -164,15 +192,42 @@ STEPS = [
 ]  # fmt: skip
 
 
-def test_the_prediction_grows_with_the_rows_alone() -> None:
-    here, there = ({"t": Size("t", None, rows, 0, rows * 100)} for rows in (1000, 10_000))
-    found = predict(STEPS, here, there)
-    assert found["factor"] == 10
+MEASURED = Measured(
+    steps=[
+        Step(1, "doctor", 0, 0.0, 1.0, 1000, 5000, {}),
+        Step(2, "sync --once", 0, 1.0, 11.0, 50_000, 25_000, {}, work_s={"t": 6.0, "u": 2.0, "": 1.0}, work_wal_bytes=45_000),
+        Step(3, "cutover --yes --no-snapshot", 0, 20.0, 2.0, 3000, 24_000, {"locked_ms": 50.0}),
+        Step(4, "cutover --yes --no-snapshot", 0, 30.0, 3.0, 3000, 24_000, {"locked_ms": 70.0}),
+    ],
+    here={"t": Size("t", None, 1000, 0, 100_000), "u": Size("u", 500, 0, 50_000, 0)},
+    built={"t": 30_000.0, "u": 10_000.0},
+    alone=Alone(seconds=10.0, wal_bytes=10_000.0, size_bytes=5000.0),
+)  # fmt: skip
+
+
+def test_the_prediction_grows_with_the_rows_of_each_table() -> None:
+    """Work is multiplied table by table, the rest is not, and what the load wrote is in neither."""
+    there = {"t": Size("t", None, 10_000, 0, 1_000_000), "u": Size("u", 500, 0, 50_000, 0)}
+    found = predict(MEASURED, there)
+    assert found["factor"] == 7.0  # bytes of both
     sync, cutover = found["phases"]
-    assert (sync["command"], sync["seconds"], sync["wal_bytes"]) == ("swap sync --once", 101.0, 10_000)
-    assert sync["low_s"] < 101 < sync["high_s"]
-    assert (cutover["command"], cutover["seconds"]) == ("swap cutover --require-rehearsal rehearsal.json", 2)
+    assert (sync["command"], sync["seconds"]) == ("swap sync --once", 2 + 60 + 2 + 7)
+    assert sync["low_s"] < 71 < sync["high_s"]
+    assert sync["wal_bytes"] == round((45_000 - 9 * 1000) * 69 / 9 + 5000 - 2 * 1000)
+    assert (cutover["command"], cutover["seconds"], cutover["wal_bytes"]) == (
+        "swap cutover --require-rehearsal rehearsal.json",
+        2,
+        1000,
+    )
+    assert found["disk_bytes"] == round((25_000 - 5000 - 11 * 500) * (30 * 10 + 10) / 40)
     assert found["locked_ms"] == {"low": 50.0, "high": 70.0}
+    same = predict(MEASURED, MEASURED.here)
+    assert (same["phases"][0]["seconds"], same["disk_bytes"]) == (11.0, 25_000 - 5000 - 11 * 500)
+
+
+def test_tables_without_statistics_are_compared_by_their_bytes() -> None:
+    there = {"t": Size("t", None, 0, 0, 300_000), "u": Size("u", 0, 0, 50_000, 0)}
+    assert Ratios(MEASURED.here, there).by_table == {"t": 3.0, "u": 1.0}
 
 
 def test_latency_beside_the_exchanges() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from swap.cli.question import rehearsed
 from swap.core.config import load_config
 from swap.core.connection import Database as Conninfo
 from swap.rehearse.commands import Commands
@@ -33,11 +34,19 @@ SELECT email FROM public.users WHERE id = 17;
 STATES = ["before", "prepared", "cut over", "reverted", "finalized"]
 
 
+# Planted: a trigger of the DBA's that takes a stronger lock than CREATE TRIGGER does.
+PLANTED = """
+CREATE FUNCTION public.jealous() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS
+    $$BEGIN IF current_query() LIKE '%swap_capture%' THEN EXECUTE format('LOCK TABLE public.%s', 'us' || 'ers'); END IF; END$$;
+CREATE EVENT TRIGGER jealous ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER') EXECUTE FUNCTION public.jealous()
+"""
+
+
 def rehearse(op: Operator, cli: Cli, *args: str) -> CliResult:
-    return cli("rehearse", *args, "--dwell", "0", "--json", config=op.config, dsn=op.db.owner, check=False, timeout_s=240)
+    return cli("rehearse", *args, "--dwell", "0", "--json", config=op.config, dsn=op.db.owner, check=False, timeout_s=600)
 
 
-@pytest.mark.timeout(300)  # a whole cycle, of processes that each import everything
+@pytest.mark.timeout(700)  # a whole cycle, of processes that each import everything
 def test_a_suite_and_a_statement_that_only_know_integers(operator: MakeOperator, cli: Cli, tmp_path: Path) -> None:
     """No-go, with the reasons. Production is not touched; pooler and hooks of its configuration are left out."""
     op = operator(
@@ -45,13 +54,17 @@ def test_a_suite_and_a_statement_that_only_know_integers(operator: MakeOperator,
     )
     (tmp_path / "suite.py").write_text(SUITE)
     (tmp_path / "statements.sql").write_text(STATEMENTS)
+    with psycopg.connect(op.db.superuser, autocommit=True) as conn:
+        conn.execute(PLANTED)
     result = rehearse(
         op, cli, "--clone", "dump", "--check", f"{sys.executable} suite.py", "--check", "true", "--statements", "statements.sql", "--report", "night.html"
     )  # fmt: skip
-    assert result.code == 5, result
+    with psycopg.connect(op.db.superuser, autocommit=True) as conn:
+        conn.execute("DROP EVENT TRIGGER jealous; DROP FUNCTION public.jealous()")
+    assert result.code == 5, result.json["reasons"]
     document = result.json
     assert document["verdict"] == "no-go"
-    assert {r["kind"] for r in document["reasons"]} == {"check", "statement"}, document["reasons"]
+    assert {r["kind"] for r in document["reasons"]} == {"check", "statement", "lock"}, document["reasons"]
     assert [s["code"] for s in document["steps"]] == [0] * 12
     checks = [c for c in document["checks"] if "suite.py" in c["check"]]
     assert [(c["state"], c["code"]) for c in checks] == list(zip(STATES, [0, 0, 1, 0, 1], strict=True))
@@ -70,7 +83,16 @@ def test_a_suite_and_a_statement_that_only_know_integers(operator: MakeOperator,
         "[pgbouncer]: 1 poolers are not paused", "[hooks] pre_swap_snapshot is not run: no snapshot is made",
     ]  # fmt: skip
     assert {x["verdict"] for x in document["locks"]} >= {"confirmed"}
-    assert not [x for x in document["locks"] if x["verdict"] == "mismatch"]
+    mismatches = [x for x in document["lock_statements"] if x["verdict"] == "mismatch"]
+    assert {(x["phase"], x["table"], x["said"], x["seen"], x["how"]) for x in mismatches} == {
+        ("prepare", "public.users", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE", "tried"),
+    }, mismatches  # fmt: skip
+    told = {(x["phase"], x["verdict"]) for x in document["lock_statements"]}
+    assert told >= {("cutover", "confirmed"), ("revert", "confirmed"), ("finalize", "confirmed"), ("prepare", "held already")}, (
+        told
+    )
+    assert not [x for x in document["lock_statements"] if x["verdict"] == "seen only"]
+    assert document["lock_waits"] is not None  # a private server's log is read
     assert 0.8 < document["prediction"]["factor"] < 1.25  # bytes: production has some bloat
     with psycopg.connect(op.db.owner) as conn:
         assert conn.execute("SELECT to_regnamespace('swap'), to_regclass('public.users_new')").fetchone() == (None, None)
@@ -110,6 +132,7 @@ def _the_pin(op: Operator, report: Path) -> None:
         other.write_text(json.dumps(document | change))
         assert said in op.refused("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(other), code=3)["message"]
     op.refused("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(op.config), code=2)
+    _beside(op, report)
     with psycopg.connect(op.db.owner) as conn:
         conn.execute("ALTER TABLE public.users ADD COLUMN later text")
     told = op.refused("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(report), code=3)["message"]
@@ -124,6 +147,25 @@ def _the_pin(op: Operator, report: Path) -> None:
     assert ("cutover", "committed") in {(e["kind"], e["message"]) for e in run["events"]}
     assert "<svg" in report.with_name("run.html").read_text()
     op.refused("report", "77", code=2)
+
+
+def _beside(op: Operator, report: Path) -> None:
+    """`swap status` shows what was predicted beside what the run takes; and the question before a cutover begins with it."""
+    said = json.loads(report.read_text())["prediction"]
+    predicted = {p["command"].split()[1]: p["seconds"] for p in said["phases"]}
+    document = op("status", "--rehearsal", str(report)).json["rehearsal"]
+    assert [(s["name"], s["expected_s"], s["running"]) for s in document["steps"]] == [
+        (name, predicted[name], False) for name in ("sync", "verify")
+    ]
+    assert (document["expected_locked_ms"], document["locked_ms"]) == ([said["locked_ms"]["low"], said["locked_ms"]["high"]], [])
+    told = op.cli("status", "--rehearsal", str(report), config=op.config, dsn=op.db.owner).stdout
+    assert re.search(r"^rehearsed +go, .* ago$", told, re.MULTILINE), told
+    assert re.search(r"^rehearsed +sync: [\d.]+ s \([\d.]+ s to [\d.]+ s\) predicted, [\d.]+ s taken$", told, re.MULTILINE), told
+    lines = [str(line) for line in rehearsed(report.with_suffix(".html"))]
+    assert re.search(r"^rehearsed +go, .* ago; writers were held [\d.]+ ms to [\d.]+ ms$", lines[0]), lines
+    assert re.search(r"expected: cutover [\d.]+ s, revert [\d.]+ s$", lines[1]), lines
+    assert [str(line) for line in rehearsed(None)] == ["rehearsed  no report was named (--require-rehearsal)"]
+    op.refused("status", "--rehearsal", str(op.config), code=2)
 
 
 def test_an_inherited_run(ready_operator: MakeOperator, cli: Cli, tmp_path: Path, new_clone: NewClone) -> None:
