@@ -126,7 +126,8 @@ def _refuse_added(conn: Connection, prepared: PreparedExchange) -> None:
         raise RefusedError(
             f"What the cutover made again is not as it was: {'; '.join(lines)}.",
             state=NOTHING_CHANGED,
-            hint="An event trigger, perhaps (`swap doctor`, `event-triggers`): ALTER EVENT TRIGGER … DISABLE; while `swap cutover` runs.",
+            hint="An event trigger, perhaps: `swap doctor` names each (`event-triggers`), with the statement that disables it. Run that, then"
+            " `swap cutover`, and enable the trigger again.",
         )
 
 

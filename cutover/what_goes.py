@@ -16,7 +16,7 @@ from psycopg import sql
 
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
-from swap.core.names import TableName, quote
+from swap.core.names import TableName, derive, quote
 from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 from swap.plan.model import Plan
@@ -102,11 +102,12 @@ def check_values(found: WhatGoes, accepted: Collection[str]) -> None:
     """Raises RefusedError, with the full list, while an integer that is about to go has no uuid beside it."""
     alone = [g for g in found.goes if g.alone and f"{ACCEPT}{g.name}" not in accepted]
     if alone:
+        kept = alone[0].table.renamed(derive(alone[0].table.name, "_kept"))
         said = "; ".join(f"{g.name} holds {g.alone:,} of {g.rows:,} integers" for g in alone)
         raise RefusedError(
             f"Integers without a uuid beside them would be lost: {said}.",
-            hint="They are keys of another type, or of rows that do not exist. Finalize without --drop-legacy, or copy them to a column of"
-            f" your own (UPDATE {alone[0].table} SET … = {quote(alone[0].column or '')} WHERE {quote(alone[0].uuid)} IS NULL);"
+            hint="They are keys of another type, or of rows that do not exist. Finalize without --drop-legacy, or copy them to a table of"
+            f" your own (CREATE TABLE {kept} AS SELECT * FROM {alone[0].table} WHERE {quote(alone[0].uuid)} IS NULL);"
             f' then take on that they go here: [accept] findings = ["{ACCEPT}{alone[0].name}"].',
         )
 

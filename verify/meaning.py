@@ -19,7 +19,7 @@ def changed_meanings(conn: Connection, plan: Plan, direction: Direction) -> list
     if not known(plan):
         return []
     expected = list(expected_of_shadows(plan) if direction is Direction.FORWARD else expected_after(plan))
-    views = plan.catalog.views if direction is Direction.REVERSE else ()
+    views = [v for v in plan.catalog.views if direction is Direction.REVERSE and not plan.text_of(v.oid)]
     names = sorted({e.table for e in expected} | {v.name for v in views})
     oids = {n: r.oid for n, r in find_relations(conn, names).items()}
     found = Meanings(conn, oids.values())

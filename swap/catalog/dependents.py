@@ -73,7 +73,7 @@ def load_dependents(
     graph = _walk(conn, sorted(rebuilt), list(columns))
     ranks, cycle = _order(graph.needs)
     views = _views(conn, [n.oid for n in graph.needs if n.kind == "class"])
-    functions = _functions(conn, [n.oid for n in graph.needs if n.kind == "proc"])
+    functions = load_functions(conn, [n.oid for n in graph.needs if n.kind == "proc"])
     names = {Node("class", v.oid): str(v.name) for v in views}
     names |= {Node("proc", f.oid): f.signature for f in functions}
     names |= {Node("class", oid): str(table) for oid, table in tables.items()}
@@ -146,7 +146,8 @@ def _views(conn: Connection, oids: list[int]) -> list[View]:
     ]  # fmt: skip
 
 
-def _functions(conn: Connection, oids: list[int]) -> list[Function]:
+def load_functions(conn: Connection, oids: list[int]) -> list[Function]:
+    """Functions and procedures with all that creates them again, ordered by oid."""
     grants = query_parts(conn, Grant, "function_grants.sql", oids)
     meanings = Meanings(conn, (), oids)
     return [

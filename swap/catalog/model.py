@@ -37,6 +37,7 @@ __all__ = [
     "Index",
     "Label",
     "Meaning",
+    "NamedFunction",
     "Policy",
     "Publication",
     "Sequence",
@@ -199,6 +200,14 @@ class Function:
 
 
 @dataclass(frozen=True)
+class NamedFunction:
+    """A function that [[function]] names, by the `text` that is there."""
+
+    text: str
+    function: Function
+
+
+@dataclass(frozen=True)
 class UnclaimedDependency:
     """An object that depends on a view or function that is built again, and that no rule carries over. `on`: that view or function.
     `catalog`: the object's own catalog, or `cycle` or `recursion`."""
@@ -238,7 +247,8 @@ class Dependent:
 @dataclass(frozen=True)
 class Catalog:
     """What was read in one snapshot. `tables`: the source and every table with a reference to it. `foreign_keys`: every one into or
-    out of these tables. `policies`: of other tables, that read one of these. `unclaimed`: dependencies that no rule carries."""
+    out of these tables. `policies`: of other tables, that read one of these. `unclaimed`: dependencies that no rule carries. `named`:
+    functions that [[function]] names."""
 
     server_version: int
     database: str
@@ -252,6 +262,7 @@ class Catalog:
     functions: tuple[Function, ...] = ()
     unclaimed: tuple[UnclaimedDependency, ...] = ()
     statistics: tuple[Statistics, ...] = ()
+    named: tuple[NamedFunction, ...] = ()
 
     def table(self, name: TableName) -> Table:
         """The table, or the partition, of that name."""

@@ -175,6 +175,11 @@ class Trigger:
     constraint_comment: str
     meaning: Meaning = PLAIN
 
+    @property
+    def when(self) -> bool:
+        """Whether it has a WHEN: the text before EXECUTE ends with its parenthesis."""
+        return self.tail[: self.tail.rindex(" EXECUTE ")].endswith(")") if " EXECUTE " in self.tail else False
+
 
 @dataclass(frozen=True)
 class Policy:

@@ -9,6 +9,7 @@ Every scratch table is in a transaction of its own, which is rolled back. It loc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +21,13 @@ from psycopg import sql
 from swap.catalog.load import load_indexes
 from swap.catalog.meaning import Meanings
 from swap.catalog.model import Index, Statistics
-from swap.catalog.parts import Column
+from swap.catalog.parts import Column, Trigger
 from swap.catalog.query import PACKAGE
 from swap.core.connection import Connection, judged
 from swap.core.rows import fetch
 from swap.core.sql_text import Query, load_sql, under_path, verbatim
 
+DEFERRABLE = re.compile(r"^(?:NOT DEFERRABLE|DEFERRABLE)(?: INITIALLY (?:DEFERRED|IMMEDIATE))? ")
 SCRATCH = sql.Identifier("pg_temp", "swap_trial")
 
 
@@ -101,6 +103,17 @@ class ScratchTable:
     def add_immutable(self, condition: str, path: Sequence[str] = ()) -> None:
         """Raises CannotBuildError where the condition depends on more than the row. The server allows no such condition in an index."""
         self.add_index(f"USING btree ((true)) WHERE ({condition})", unique=False, path=path)
+
+    def add_trigger(self, trigger: Trigger) -> None:
+        """Create a trigger with the same WHEN and events, over a function of swap's own: nothing else of it depends on the columns.
+        Raises CannotBuildError."""
+        function = "CREATE FUNCTION pg_temp.swap_trial_fires() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+        self.conn.execute(verbatim(function))
+        tail = trigger.tail[: trigger.tail.rindex(" EXECUTE ")]
+        tail = DEFERRABLE.sub("", tail)
+        head = trigger.head.replace("CREATE CONSTRAINT TRIGGER", "CREATE TRIGGER", 1)
+        text = verbatim(f"{head}ON pg_temp.swap_trial {tail} EXECUTE FUNCTION pg_temp.swap_trial_fires()")
+        self._build(text, trigger.meaning.path)
 
     def rename(self, column: str, to: str) -> None:
         """Give a column the name under which definitions are printed."""

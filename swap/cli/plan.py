@@ -11,7 +11,10 @@ from swap.cli.session import Session, active, opened
 from swap.core.connection import may_set
 from swap.core.units import about, counted, size
 from swap.ddl.phases import phases as phases_of
+from swap.doctor.before_run import SCAN_TIMEOUT_MS
 from swap.doctor.examine import examine, refuse
+from swap.doctor.finding import subject_of
+from swap.doctor.several_types import check_types
 from swap.doctor.trial.build import trial_findings
 from swap.plan.backfill_triggers import touched_by
 from swap.plan.estimate import Cost, costs, needed_bytes
@@ -24,6 +27,7 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
         the_plan = plan_of(s)
         then = "swap status" if s.run and active(s.run) else "swap prepare"
         exact = s.config.cutover.reads == "exact"
+        types = _types(s, the_plan)
         met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
     phases = phases_of(the_plan, exact=exact)
     found = costs(the_plan.catalog, the_plan.all_references)
@@ -41,6 +45,7 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
                 "fingerprint": the_plan.fingerprint,
                 "estimate": estimate,
                 "tables": [_cost_as_json(c) for c in found],
+                "types": [{"object": at, "detail": said} for at, said in types],
                 "backfill_triggers": listing.triggers_as_json(met),
                 "next": then,
             }
@@ -49,6 +54,7 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
     columns = columns_of(sys.stdout)
     print_lines([f"plan for {the_plan.source}, fingerprint {the_plan.fingerprint}"])
     told = [f"  {label:9} {text}" for label, text in _summary(found, estimate)]
+    told += [f"  {'types':9} {at}: {said}" for at, said in types]
     told += [*(_cost_as_text(c) for c in found), *listing.triggers_as_text(met)]
     print_lines([piece for line in told for piece in wrapped(line, columns, 12)])
     for name, statements in phases:
@@ -84,6 +90,13 @@ def _cost_as_text(c: Cost) -> str:
     how = "rebuilt beside" if c.strategy == TABLE else "a uuid column in place"
     sizes = f"{size(c.bytes)}, {size(c.wal_bytes)} of WAL"
     return f"  table     {c.table}: {how}; about {c.rows:,} rows, {sizes}, {about(c.seconds)}"
+
+
+def _types(s: Session, plan: Plan) -> list[tuple[str, str]]:
+    """The rows of each type, of every column that holds keys of several. Before a run: later the columns have other names."""
+    if s.run and active(s.run):
+        return []
+    return [(f.object, f.detail) for f in check_types(s.journal.conn, subject_of(plan), SCAN_TIMEOUT_MS)]
 
 
 def plan_of(s: Session) -> Plan:

@@ -122,6 +122,60 @@ class PolicyText(Section):
         return self
 
 
+class _Text(Section):
+    """An object by what it is called today, and the text that holds after the cutover."""
+
+    definition: str
+
+    @field_validator("definition")
+    @classmethod
+    def _says_something(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("must be the object's text after the cutover")
+        return value
+
+
+class DefaultText(_Text):
+    """The default of a column after the cutover: an expression. `column`: by its name after the cutover."""
+
+    table: Table
+    column: Name
+
+
+class ViewText(_Text):
+    """The query of a view or a materialized view after the cutover."""
+
+    name: Table
+
+
+class FunctionText(_Text):
+    """The whole CREATE FUNCTION or CREATE PROCEDURE of after the cutover. `name`: with the types of its arguments of today."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _signature(cls, value: str) -> str:
+        name, bracket, rest = value.partition("(")
+        if not bracket or not rest.rstrip().endswith(")"):
+            raise ValueError("must be the function with the types of its arguments: public.get_user(bigint)")
+        parse_table(name)
+        return value
+
+
+class TriggerText(_Text):
+    """The whole CREATE TRIGGER of after the cutover."""
+
+    table: Table
+    name: Name
+
+
+class IndexText(_Text):
+    """What stands after `ON table` in the CREATE INDEX of after the cutover."""
+
+    name: Table
+
+
 class Sync(Section):
     mode: Literal["trigger", "logical"] = "trigger"
     jobs: int = Field(2, ge=1, le=64)
@@ -199,6 +253,11 @@ class Config(Section):
     names: Names = Names()
     reference: list[Reference] = []
     policy: list[PolicyText] = []
+    default: list[DefaultText] = []
+    view: list[ViewText] = []
+    function: list[FunctionText] = []
+    trigger: list[TriggerText] = []
+    index: list[IndexText] = []
     ignore: list[str] = []
     sync: Sync = Sync()
     throttle: Throttle = Throttle()

@@ -41,6 +41,7 @@ class Kind(Enum):
     SEQUENCE = auto()
     TRIGGER = auto()
     POLICY = auto()
+    DEFAULT = auto()
     VIEW = auto()
     FUNCTION = auto()
     GRANT = auto()

@@ -18,10 +18,11 @@ from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.ddl.capture import capture, capture_functions
 from swap.ddl.columns import rename_column
 from swap.ddl.compat import compat_triggers
+from swap.ddl.defaults import exchange_defaults, replace_defaults
 from swap.ddl.exchange_references import exchange_references
 from swap.ddl.fence import fence_functions, fence_trigger
 from swap.ddl.foreign_keys import add_foreign_key, drop_foreign_key, foreign_keys_after, moved_foreign_keys
-from swap.ddl.functions import create_function, reset_functions
+from swap.ddl.functions import create_function, replace_functions, reset_functions
 from swap.ddl.grants import by_new_names, grants
 from swap.ddl.guards import swapped_guards
 from swap.ddl.indexes import rename_index
@@ -30,9 +31,9 @@ from swap.ddl.policies import bind_policies, release_policies, replace_policies
 from swap.ddl.publications import release_publications, take_publications
 from swap.ddl.rename import rename_table
 from swap.ddl.sequences import lock_sequences, release_sequences, take_sequences
-from swap.ddl.set_aside import WORDS, dependents, set_aside
+from swap.ddl.set_aside import WORDS, made_again, set_aside
 from swap.ddl.statistics import exchange_statistics
-from swap.ddl.triggers import bind_triggers, quiet_triggers, release_triggers, user_triggers
+from swap.ddl.triggers import bind_triggers, quiet_triggers, release_triggers, replace_triggers, user_triggers
 from swap.ddl.views import create_view
 from swap.ddl.waiting import carry_waiting, queue_waiting
 from swap.plan.direction import Direction
@@ -61,12 +62,16 @@ def exchange(plan: Plan) -> list[Statement]:
         *exchange_statistics(plan),
         *take_sequences(plan),
         *exchange_references(plan),
+        *exchange_defaults(plan),
         *(add_foreign_key(fk) for fk in foreign_keys_after(plan)),
         *take_publications(plan),
         *user_triggers(plan),
         *(s for t in tables for s in grants(t.name, by_new_names(plan, t), plan.table_of(t).owner)),
         *(s for t in tables for s in live_objects(plan, t, Direction.REVERSE)),
-        *(s for f in dependents(plan) for s in (create_view(f) if isinstance(f, View) else create_function(f))),
+        *replace_functions(plan),
+        *(s for f in made_again(plan) for s in (create_view(f) if isinstance(f, View) else create_function(f))),
+        *replace_defaults(plan),
+        *replace_triggers(plan),
         *reset_functions(plan),
         *replace_policies(plan),
     ]

@@ -24,7 +24,7 @@ from swap.core.sql_text import Query, anonymous, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.grants import owner_rights
 from swap.ddl.mentions import mentions
-from swap.ddl.set_aside import routine
+from swap.ddl.set_aside import in_place, routine
 from swap.plan.model import Plan
 
 RESET = "sessions compile functions that mention these tables again"
@@ -57,6 +57,19 @@ def create_function(f: Function) -> list[Statement]:
             path=f.meaning.path,
         )
     ]  # fmt: skip
+
+
+def replace_functions(plan: Plan) -> list[Statement]:
+    """Give functions their text of [[function]], where they take and give the same types: the object stays, with its owner and rights."""
+    out = []
+    for old, new in in_place(plan):
+        text, back = (verbatim(f.definition.rstrip().rstrip(";")) for f in (new, old))
+        why = "the function, with the text of [[function]]"
+        made = Statement(
+            text, why, new.name, "", back, kind=Kind.FUNCTION, verb=Verb.CREATE, object=old.signature, path=new.meaning.path
+        )
+        out.append(made)
+    return out
 
 
 def reset_functions(plan: Plan) -> list[Statement]:

@@ -84,17 +84,21 @@ def resolver_functions(plan: Plan, direction: Direction) -> list[Statement]:
 
 
 def _resolver(plan: Plan, name: TableName, given: str, wanted: str, value: sql.Composable) -> list[Statement]:
+    return [
+        Statement(resolver(name, given, wanted, value), f"{WHY}, for applications", None, kind=Kind.CAPTURE, verb=Verb.CREATE),
+        *_granted(plan.state_schema, name, given, plan.resolver_roles),
+    ]
+
+
+def resolver(name: TableName, given: str, wanted: str, value: sql.Composable) -> sql.Composed:
+    """Create or replace a function that looks one key up, past row security. Nobody but this role may execute it."""
     body = sql.SQL("SELECT {}").format(value).as_string(None)
-    create = sql.SQL(
+    return sql.SQL(
         "CREATE OR REPLACE FUNCTION {name}({given}) RETURNS {wanted} LANGUAGE sql STABLE STRICT SECURITY DEFINER"
         " SET search_path = pg_catalog, pg_temp SET row_security = off AS {body}; {bare}"
     ).format(
         name=name.sql, given=sql.SQL(given), wanted=sql.SQL(wanted), body=sql.Literal(body), bare=_bare(name, given),
     )  # fmt: skip
-    return [
-        Statement(create, f"{WHY}, for applications", None, kind=Kind.CAPTURE, verb=Verb.CREATE),
-        *_granted(plan.state_schema, name, given, plan.resolver_roles),
-    ]
 
 
 def _bare(name: TableName, given: str) -> sql.Composed:

@@ -16,6 +16,7 @@ from swap.catalog.model import Column, Table
 from swap.core.names import quote
 from swap.ddl.shadow import column_comments, column_options, column_targets
 from swap.plan.model import Plan, SwappedTable
+from swap.plan.texts import DEFAULT
 
 WORDS = {True: "on", False: "off"}
 
@@ -114,7 +115,8 @@ def _columns(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iterato
             ("comment", comments.get(c.name), now.comment),
         ]
         if c.name not in exchanged:
-            compared.append(("default", _has_default(c), _has_default(now)))
+            given = stage is Stage.LIVE and plan.text_on(DEFAULT, t.name, c.name)
+            compared.append(("default", "set" if given else _has_default(c), _has_default(now)))
         for what, wanted, found in compared:
             if wanted != found:
                 yield f"{what} of {quote(now.name)} is {_shown(found)}, and {_shown(wanted)} on {t.name}"

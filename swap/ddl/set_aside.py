@@ -17,6 +17,7 @@ from swap.core.names import TableName, derive
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb
 from swap.plan.model import Plan
+from swap.plan.texts import with_new_body, with_text
 
 KEPT = "kept as it is for a revert, out of sight"
 WORDS = {"v": "VIEW", "m": "MATERIALIZED VIEW"}
@@ -24,8 +25,32 @@ WORDS = {"v": "VIEW", "m": "MATERIALIZED VIEW"}
 
 def dependents(plan: Plan) -> list[View | Function]:
     """The views and functions that the exchange creates again, in an order in which they can be created."""
-    both: list[View | Function] = [*plan.catalog.views, *plan.catalog.functions]
-    return sorted(both, key=lambda x: x.rank)
+    both: list[View | Function] = sorted([*plan.catalog.views, *plan.catalog.functions], key=lambda x: x.rank)
+    bound = {f.oid for f in plan.catalog.functions}
+    named = [n.function for n in plan.catalog.named if n.function.oid not in bound]
+    return [*(f for f in named if (text := plan.text_of(f.oid)) and not text.in_place), *both]
+
+
+def made_again(plan: Plan) -> list[View | Function]:
+    """The same by their texts of after the cutover."""
+    return [
+        with_text(x, plan.text_of(x.oid)) if isinstance(x, View) else with_new_body(x, plan.text_of(x.oid))
+        for x in dependents(plan)
+    ]
+
+
+def replaced_functions(plan: Plan) -> list[Function]:
+    """The functions of [[function]] by their texts of after the cutover."""
+    return [
+        *(f for f in made_again(plan) if not isinstance(f, View) and plan.text_of(f.oid)),
+        *(new for _, new in in_place(plan)),
+    ]
+
+
+def in_place(plan: Plan) -> list[tuple[Function, Function]]:
+    """The functions that stay the objects that they are, and each by its text of after the cutover."""
+    named = [(n.function, plan.text_of(n.function.oid)) for n in plan.catalog.named]
+    return [(f, with_new_body(f, text)) for f, text in named if text and text.in_place]
 
 
 def word(dependent: View | Function) -> sql.SQL:

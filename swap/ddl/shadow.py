@@ -89,6 +89,8 @@ def _default(plan: Plan, t: SwappedTable, c: Column) -> Query | None:
         return None if plan.compat_column else generator(plan)
     if t.is_source and c.name == plan.key and not c.generated:
         return None
+    if c.name in {r.column for r in t.references} and not c.generated:
+        return None  # the uuid has it (swap.ddl.defaults)
     return verbatim(c.default) if c.default else None
 
 

@@ -13,6 +13,7 @@ from swap.core.names import TableName
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb, part
 from swap.plan.model import Plan
+from swap.plan.texts import TRIGGER, with_new_trigger
 from swap.plan.trigger_bindings import Binding, binding, refers_to
 
 ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISABLE"}
@@ -45,19 +46,37 @@ def user_triggers(plan: Plan) -> list[Statement]:
     return [*_created(plan, Binding.free), *_created(plan, Binding.names)]
 
 
+def replace_triggers(plan: Plan) -> list[Statement]:
+    """Create the triggers of [[trigger]], when everything has its new name and the functions are there."""
+    tables = {t.name: t for t in (*(plan.table_of(s) for s in plan.swapped), *_references(plan))}
+    out = []
+    for text in (t for t in plan.texts if t.kind == TRIGGER):
+        old = next(g for g in tables[text.table].triggers if g.name == text.name)
+        out.append(create_trigger(text.table, with_new_trigger(old, text)))
+    return out
+
+
 def _created(plan: Plan, how: Binding) -> list[Statement]:
     return [
         create_trigger(t.name, g)
         for t in (*(plan.table_of(s) for s in plan.swapped), *_references(plan))
         for g in t.triggers
-        if binding(g, plan.pairs_of(t.name)) is how and (plan.swapped_table(t.name) or _rebuilt(plan, t, g))
+        if plan.text_on(TRIGGER, t.name, g.name) is None
+        if how_bound(plan, t.name, g) is how and (plan.swapped_table(t.name) or _rebuilt(plan, t, g))
     ]
+
+
+def how_bound(plan: Plan, table: TableName, trigger: Trigger) -> Binding:
+    """How the exchange treats the trigger. A WHEN that stays over the integers follows them by number."""
+    return Binding.numbers if (table, trigger.name) in plan.whens else binding(trigger, plan.pairs_of(table))
 
 
 def _rebuilt(plan: Plan, table: Table, trigger: Trigger) -> bool:
     """Whether a trigger of a table that stays is created again."""
+    if plan.text_on(TRIGGER, table.name, trigger.name):
+        return True
     swapped = (plan.table_of(t).oid for t in plan.swapped)
-    return binding(trigger, plan.pairs_of(table.name)) is Binding.names or any(refers_to(trigger, oid) for oid in swapped)
+    return how_bound(plan, table.name, trigger) is Binding.names or any(refers_to(trigger, oid) for oid in swapped)
 
 
 def _references(plan: Plan) -> list[Table]:

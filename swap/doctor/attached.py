@@ -63,7 +63,8 @@ def _extensions(conn: Connection, subject: Subject) -> list[Finding]:
     return [
         blocker(
             "extension", r.object, f"belongs to or depends on the extension {r.extension}: a new object in its place would not",
-            f"ALTER EXTENSION {quote(r.extension)} DROP …, or ALTER … NO DEPENDS ON EXTENSION, and again after the cutover.",
+            f"Take it out of the extension (ALTER EXTENSION {quote(r.extension)} DROP, or NO DEPENDS ON EXTENSION {quote(r.extension)}), and put"
+            " it in again after the cutover.",
         )
         for r in read(conn, ExtensionLink, "extensions.sql", oids=[t.oid for t in subject.tables])
     ]  # fmt: skip

@@ -22,7 +22,7 @@ from swap.doctor.declared import check_kinds, without
 from swap.doctor.dependents import check_dependents
 from swap.doctor.disk import check_disk, check_locks, free_bytes, needed_bytes
 from swap.doctor.expressions import check_expressions
-from swap.doctor.finding import Finding, Subject, warning
+from swap.doctor.finding import Finding, Remedy, Subject, warning, with_remedies
 from swap.doctor.key import check_identity, check_identity_data, check_key
 from swap.doctor.key_sequence import check_key_sequence
 from swap.doctor.look_alikes import check_look_alikes
@@ -124,7 +124,8 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
         check_disk(needed_bytes(subject), free_bytes(conn, server.data_directory, subject.source)),
         check_locks(subject, server),
     ]
-    found += _try_out(conn, subjects, planned.plan, found, options)
+    tried = _try_out(conn, subjects, planned.plan, found, options)
+    found = [*with_remedies(found, tried), *(f for f in tried if not isinstance(f, Remedy))]
     if subjects.usable:
         about = [*privileges, *references, *powers]
         found += _check_rows(conn, subject, about, options.scan_timeout_ms, may_try=may_try)
@@ -144,7 +145,7 @@ def _subjects(conn: Connection, config: Config, kinds: list[Finding], *, may_try
     if may_try and not any(f.status == "blocker" for f in powers):
         references, unnamed = printed_conditions(conn, catalog, config, references)
         found += unnamed
-    catalog = with_dependents(conn, catalog, references)
+    catalog = with_dependents(conn, catalog, config, references)
     as_is = Subject(catalog, config, references)
     as_fixed = Subject(catalog, *assume_fixed(catalog, config, references))
     return _Subjects(found, as_is, as_fixed, keyed is not None, usable, complete=not (kinds or undeclared), powers=powers)

@@ -80,8 +80,13 @@ def _check(conn: Connection, ref: RefColumns, heap: TableName, subject: Subject,
         found.append(_orphans(ref, subject, counts.orphans))
     if counts.without_integer:
         detail = f"{counts.without_integer:,} rows have a uuid in {quote(ref.uuid_column)} and no integer"
-        hint = f"UPDATE {ref.table} r SET {quote(ref.column)} = s.{quote(subject.config.source.key)} FROM {subject.source.name} s WHERE …"
-        found.append(blocker("reference-data", at, detail, f"Set the integer ({hint}), or the uuid to NULL."))
+        key, uuid = quote(subject.config.source.key), quote(subject.config.identity.column)
+        here = f"r.{quote(ref.column)} IS NULL" + (f" AND ({ref.where})" if ref.where else "")
+        hint = (
+            f"UPDATE {ref.table} r SET {quote(ref.column)} = s.{key} FROM {subject.source.name} s WHERE s.{uuid} ="
+            f" r.{quote(ref.uuid_column)} AND {here}; and set the uuid to NULL in rows where it is no row's."
+        )
+        found.append(blocker("reference-data", at, detail, hint))
     if ref.adopted and counts.missing and not found:
         detail = f"no contradiction; {counts.missing:,} rows have no uuid yet and get theirs in the backfill"
         return [ok("reference-data", at, detail)]
@@ -98,7 +103,11 @@ def _contradictions(conn: Connection, ref: RefColumns, subject: Subject, count: 
         f"{quote(ref.column)} = {r.key} has {r.uuid}, not {r.expected or 'a known uuid'}" for r in rows
     )  # fmt: skip
     detail = f"{count:,} rows hold a uuid that contradicts the integer{shown}"
-    hint = f"Decide which side is right and correct it: UPDATE {ref.table} SET {quote(ref.uuid_column)} = NULL … lets the backfill fill it."
+    key, uuid = quote(subject.config.source.key), quote(subject.config.identity.column)
+    hint = (
+        f"Where the integer is right: UPDATE {ref.table} r SET {quote(ref.uuid_column)} = NULL FROM {subject.source.name} s WHERE s.{key} ="
+        f" r.{quote(ref.column)} AND s.{uuid} <> r.{quote(ref.uuid_column)}; the backfill fills it. Where the uuid is right, correct the integer."
+    )
     return blocker("reference-data", qualified(ref.table, ref.column), detail, hint)
 
 

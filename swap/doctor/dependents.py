@@ -13,12 +13,13 @@ from swap.doctor.finding import Finding, Subject, blocker, or_ok, read
 from swap.doctor.policies import check_policies
 from swap.doctor.triggers import check_triggers
 from swap.doctor.views_and_functions import BoundColumn, check_views_and_functions
+from swap.plan.texts import new_texts
 
 REASONS = {
     "pg_policy": ("its expression names the table's row type", "DROP POLICY before, and CREATE it again after the cutover."),
     "pg_seclabel": (
         "security labels of sequences, partitions and row types are not carried over",
-        "SECURITY LABEL … IS NULL, and again afterwards.",
+        "Take the label away (SECURITY LABEL, `IS NULL` for its text), and give it again after the cutover.",
     ),
 }
 UNKNOWN = (
@@ -47,6 +48,7 @@ def check_dependents(conn: Connection, subject: Subject) -> list[Finding]:
         *check_filtered_views(conn, subject),
         *check_triggers(conn, subject),
         *check_policies(conn, subject),
+        *(blocker(p.kind, p.object, p.detail, p.hint) for p in new_texts(subject.catalog, config)[1]),
         *_grants(conn, subject),
     ]
     views, functions = len(subject.catalog.views), len(subject.catalog.functions)
@@ -77,7 +79,7 @@ def _grants(conn: Connection, subject: Subject) -> Iterator[Finding]:
 
 
 def _regrant(owner: str, name: object, grantor: str) -> str:
-    return f"Grant them as {owner}, then: REVOKE GRANT OPTION FOR … ON {name} FROM {quote(grantor)} CASCADE;"
+    return f"Grant them as {owner}, then: REVOKE GRANT OPTION FOR ALL ON {name} FROM {quote(grantor)} CASCADE;"
 
 
 def _grantors(conn: Connection, table: Table, held: tuple[Grant, ...], role: str) -> Iterator[Finding]:

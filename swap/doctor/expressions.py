@@ -53,7 +53,7 @@ def check_expressions(conn: Connection, subject: Subject, settings: Settings, ti
     create temporary tables, in which the server says whether a CHECK is immutable."""
     tables = {t.oid: t for t in subject.tables}
     if wrong := _settings_error(conn, settings):
-        hint = "Correct [application] settings, or what ALTER ROLE … SET and ALTER DATABASE … SET say for the owner."
+        hint = "Correct [application] settings, or what is set for the owner by ALTER ROLE and ALTER DATABASE."
         return [blocker("application", subject.source.owner, f"the settings of its sessions cannot be set here: {wrong}", hint)]
     rebuilt = {subject.source.oid, *(r.oid for r in subject.references if r.strategy == TABLE)}
     found = []
@@ -95,7 +95,7 @@ def _changeable(table: Table, e: Expression) -> Finding:
 def _failing_index(table: Table, e: Expression, problem: str) -> Finding:
     at = in_schema(table.name, e.name)
     detail = f"does not run under search_path = pg_catalog, as in a restored dump: {problem}"
-    hint = f"Give the functions that it calls a search_path (ALTER FUNCTION … SET search_path = …), or DROP INDEX {at};"
+    hint = f"Give the functions that it calls a search_path (ALTER FUNCTION, SET search_path), or DROP INDEX {at};"
     return blocker("index", at, detail, hint)
 
 

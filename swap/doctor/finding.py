@@ -7,7 +7,7 @@ server then.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from psycopg import errors, sql
@@ -46,6 +46,17 @@ class Finding:
     def label(self) -> str:
         """Its name in `[accept] findings`."""
         return f"{self.name}:{self.object}"
+
+
+@dataclass(frozen=True)
+class Remedy(Finding):
+    """No finding of its own: one more hint for the blockers about the same object."""
+
+
+def with_remedies(found: Iterable[Finding], remedies: Iterable[Finding]) -> list[Finding]:
+    """The findings, with the hints of the remedies for them. The remedies themselves are left out."""
+    more = {r.object: r.hint for r in remedies if isinstance(r, Remedy)}
+    return [replace(f, hint=f"{f.hint} {more[f.object]}") if f.status == "blocker" and f.object in more else f for f in found]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ Keys inside arrays and documents: swap.doctor.look_alikes_nested.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -74,9 +74,19 @@ class Sample(NamedTuple):
 
 
 class TypeValue(NamedTuple):
-    """A value of the type column of a polymorphic pair."""
+    """A value of the type column of a polymorphic pair, and how many rows of the sample have it."""
 
     value: str
+    rows: int
+
+
+def count_types(found: Iterable[TypeValue], mine: Container[str]) -> str:
+    """How many rows of the sample refer to the source, and how many to others."""
+    rows = list(found)
+    here = sum(r.rows for r in rows if r.value in mine)
+    others = sum(r.rows for r in rows) - here
+    of = "" if here + others < WHOLE_TABLE_ROWS else " of a sample"
+    return f"{here:,} rows{of}, and {others:,} of other types"
 
 
 class Candidate(NamedTuple):
@@ -162,8 +172,9 @@ def _by_name(search: Search, c: Candidate) -> LookAlike:
 
 def _polymorphic(search: Search, c: Candidate, type_column: str) -> list[LookAlike]:
     statement = load_sql(PACKAGE, "look_alikes_types.sql").format(
-        type=sql.Identifier(type_column), column=sql.Identifier(c.column), table=c.table.sql, sample=c.sample
-    )
+        type=sql.Identifier(type_column), column=sql.Identifier(c.column), table=c.table.sql, sample=c.sample,
+        limit=sql.Literal(WHOLE_TABLE_ROWS),
+    )  # fmt: skip
     rows = search.read(TypeValue, statement)
     pair = f"{quote(type_column)} + {quote(c.column)}"
     if isinstance(rows, NotChecked):
@@ -173,7 +184,14 @@ def _polymorphic(search: Search, c: Candidate, type_column: str) -> list[LookAli
         return []
     literals = ", ".join("'" + v.replace("'", "''") + "'" for v in values)
     where = f"{quote(type_column)} = {literals}" if len(values) == 1 else f"{quote(type_column)} IN ({literals})"
-    return [LookAlike(c.table, c.column, where, f"{pair} is a polymorphic pair, and rows name {', '.join(values)}")]
+    return [
+        LookAlike(
+            c.table,
+            c.column,
+            where,
+            f"{pair} is a polymorphic pair, and rows name {', '.join(values)}: {count_types(rows, values)}",
+        )
+    ]
 
 
 def _by_value(search: Search, c: Candidate) -> list[LookAlike]:

@@ -14,7 +14,7 @@ from swap.core.names import TableName, quote
 from swap.core.sql_text import load_sql, verbatim
 from swap.doctor.finding import PACKAGE, NotChecked, read
 from swap.doctor.look_alike_names import names_class
-from swap.doctor.look_alikes import Candidate, LookAlike, Sample, Search, TypeValue
+from swap.doctor.look_alikes import WHOLE_TABLE_ROWS, Candidate, LookAlike, Sample, Search, TypeValue
 
 
 class _Found(NamedTuple):
@@ -61,6 +61,7 @@ def _by_text(search: Search, c: _Found) -> str | None:
             column=sql.Identifier(c.column),
             table=c.candidate.table.sql,
             sample=c.candidate.sample,
+            limit=sql.Literal(WHOLE_TABLE_ROWS),
         ),
     )
     values = [] if isinstance(rows, NotChecked) else sorted(r.value for r in rows if names_class(r.value, search.source.name))

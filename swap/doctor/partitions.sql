@@ -36,6 +36,7 @@ WITH tree AS (
                         AND (k.conparentid <> 0 OR k.coninhcount > 0 OR k.contype IN ('n', 'u')
                              OR k.contype = 'f' AND k.confrelid = ANY (%(targets)s::oid[])))
       AND NOT EXISTS (SELECT FROM pg_trigger t WHERE d.classid = 'pg_trigger'::regclass AND t.oid = d.objid AND t.tgparentid <> 0)
+      AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid AND f.adnum = h.attnum) -- its default
     UNION ALL
     SELECT DISTINCT p.root, p.oid, 'has its row type used by ' || pg_describe_object(d.classid, d.objid, d.objsubid)
     FROM part p JOIN pg_type y ON y.oid = p.reltype

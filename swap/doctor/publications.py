@@ -44,7 +44,7 @@ def _publication(subject: Subject, table: Table, listed: Table, p: Publication) 
         yield _wholesale(subject, table, p, at)
         return
     if not p.owned and (table in subject.rebuilt or changed.intersection(p.columns)):
-        hint = f"GRANT {quote(p.owner)} TO {quote(subject.catalog.role)}; or ALTER PUBLICATION {quote(p.name)} OWNER TO …;"
+        hint = f"GRANT {quote(p.owner)} TO {quote(subject.catalog.role)}; or ALTER PUBLICATION {quote(p.name)} OWNER TO {quote(subject.catalog.role)};"
         yield blocker("publication", at, f"the publication belongs to {p.owner}, and only its owner can change it", hint)
     lists = "its column list goes on by name" if p.columns else "the new columns are published as soon as they are there"
     detail = f"from the cutover on its subscribers get uuids in {', '.join(map(quote, sorted(changed)))}; {lists}"

@@ -8,7 +8,8 @@ from swap.catalog.model import Catalog, ForeignKey
 from swap.core.config import Config
 from swap.core.connection import Connection
 from swap.core.errors import UsageError
-from swap.core.names import TableName, quote
+from swap.core.names import TableName, parse_table, quote
+from swap.ddl.defaults import carried
 from swap.doctor.finding import Finding, Subject, blocker, ok, qualified
 from swap.doctor.tables import check_columns
 from swap.plan.conditions import (
@@ -28,9 +29,10 @@ def check_references(subject: Subject, definitions: Definitions) -> list[Finding
     """A finding for each reference, and for each thing that makes one impossible. `definitions`: the index definitions that can be
     built over uuids."""
     out = []
+    given = {(parse_table(d.table), d.column) for d in subject.config.default}
     for ref in subject.references:
         found = [
-            *check_columns(ref, subject.catalog.table(ref.table)),
+            *check_columns(ref, subject.catalog.table(ref.table), given=(ref.table, ref.column) in given),
             *_nullability(ref, subject),
             *_two_targets(ref, subject),
         ]
@@ -40,6 +42,8 @@ def check_references(subject: Subject, definitions: Definitions) -> list[Finding
             made = f"its uuid column {quote(ref.uuid_column)} is {'adopted' if ref.adopted else 'added'}"
             made += ", and its integer stays as it is" if ref.companion else ""
             made = "its table is rebuilt beside" if ref.strategy == TABLE and not ref.own else made
+            if subject.plan and any(r == ref for r, _ in carried(subject.plan)):
+                made += "; after the cutover its default is looked up, each time"
             found = [ok("reference", where, f"{how}; {made}")]
         out += found
     for fk in subject.catalog.foreign_keys:
@@ -51,6 +55,7 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
     """A NOT NULL reference becomes a NOT NULL uuid, so each row has to name somebody when the exchange makes it one."""
     where = qualified(ref.table, ref.column)
     drop = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP NOT NULL;"
+    primary = subject.catalog.table(ref.table).primary_key
     found = []
     if ref.not_null and ref.declared and not ref.text:
         bare = [t.name for t in unvouched(subject.catalog, subject.catalog.table(ref.table), ref.column)]
@@ -60,9 +65,10 @@ def _nullability(ref: RefColumns, subject: Subject) -> list[Finding]:
             "and could not be written"
         )
         add = f"ADD FOREIGN KEY ({quote(ref.column)}) REFERENCES {subject.source.name} NOT VALID"
-        hint = f"{drop} or " + (" ".join(f"ALTER TABLE {t} {add};" for t in bare) if which else f"{add}.")
+        hint = " ".join(f"ALTER TABLE {t} {add};" for t in bare)
+        if not (primary and ref.column in primary.columns):  # the server keeps a key's column NOT NULL
+            hint = f"{drop} or {hint}"
         found.append(blocker("not-null-reference", where, detail, hint))
-    primary = subject.catalog.table(ref.table).primary_key
     if ref.where is not None and not (ref.companion or ref.text) and primary and ref.column in primary.columns:
         detail = "is part of the primary key, but only some rows (`where`) refer to the source: the others would have no uuid"
         found.append(blocker("not-null-reference", where, detail, "Only whole columns can be part of a primary key."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
+from swap.core.toml_text import entry
 from swap.doctor.finding import Finding, Subject, blocker, in_schema, or_ok, qualified, warning
 from swap.doctor.rules import check_inheritance, check_rules
 from swap.plan.model import INTEGERS, RefColumns
@@ -67,7 +68,9 @@ def check_rewrite(subject: Subject, planned: Planned) -> list[Finding]:
     found = []
     for f in planned.failures:
         name = in_schema(f.table, f.index) if f.kind == "index" else f.index
-        hint = f"Define it without integer arithmetic or sentinels, or DROP {f.kind.upper()} {name};"
+        hint = f"DROP {f.kind.upper()} {name}; and create it again after the cutover, without integer arithmetic or sentinels."
+        if f.remedy:
+            hint += f" Or {entry('index', name=name, definition=f.remedy)}"
         found.append(blocker(f.kind, name, f"cannot be built over a uuid: {f.reason}", hint))
     invalid = [
         blocker(
@@ -86,8 +89,10 @@ def check_rewrite(subject: Subject, planned: Planned) -> list[Finding]:
     return [*checked, blocker("index", subject.source.name, planned.problem, hint)]
 
 
-def check_columns(ref: RefColumns, table: Table) -> list[Finding]:
-    """The two columns of a reference: an ordinary integer, and a uuid that exists or whose name is free."""
+def check_columns(ref: RefColumns, table: Table, *, given: bool = False) -> list[Finding]:
+    """The two columns of a reference: an ordinary integer, and a uuid that exists or whose name is free. `given`: [[default]] says what
+    its default is after the cutover. Without that the default is looked up (swap.ddl.defaults), but for a column that goes on holding
+    keys of other types."""
     where = qualified(ref.table, ref.column)
     column = table.column(ref.column)
     assert column is not None
@@ -101,18 +106,13 @@ def check_columns(ref: RefColumns, table: Table) -> list[Finding]:
     if column.generated or column.identity:
         detail = "is a generated column: a guard cannot write it"
         found.append(blocker("reference", where, detail, "Make it an ordinary column, with a trigger if need be."))
-    elif column.default is not None:
+    elif column.default is not None and (ref.companion or (ref.text and not given)):
         hint = f"ALTER TABLE {ref.table} ALTER COLUMN {quote(ref.column)} DROP DEFAULT;"
         detail = f"its default ({column.default}) is no uuid"
-        if "current_setting(" in column.default:
-            detail += (
-                ": after the cutover it would go on giving the integer, also to a row that names its uuid, and contradict it;"
-                " a guard cannot tell a default from a value that was written"
-            )
-            hint += (
-                " Have the application name the key in its INSERTs, or a BEFORE INSERT trigger give it to rows that name none:"
-                f" it compares and sets {quote(ref.column)}, so its new version comes with the cutover."
-            )
+        if ref.companion:
+            detail = f"its default ({column.default}) would contradict a uuid that is written beside it: a guard cannot tell it from a value"
+        else:
+            hint += f" Or: {entry('default', table=str(ref.table), column=ref.column, definition='NULL')}"
         found.append(blocker("reference", where, detail, hint))
     uuid = table.column(ref.uuid_column)
     if uuid is not None and ref.text:

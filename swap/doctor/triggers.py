@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from swap.catalog.model import Table, Trigger
 from swap.core.connection import Connection
-from swap.core.names import TableName, quote
+from swap.core.names import TableName, derive, parse_table, quote
+from swap.core.toml_text import entry
 from swap.ddl.guards import GUARD
 from swap.doctor.finding import Finding, Subject, blocker, qualified, read, warning
 from swap.plan.model import ColumnPair
@@ -28,8 +29,10 @@ def check_triggers(conn: Connection, subject: Subject) -> Iterator[Finding]:
     own = f"{quote(subject.config.names.state_schema)}."
     for table in subject.tables:
         among = subject.pairs_of(table.name)
+        given = {x.name for x in subject.config.trigger if parse_table(x.table) == table.name}
         for t in table.triggers:
-            yield from _check(table, t, among)
+            if t.name not in given:
+                yield from _check(table, t, among)
             if not t.function.startswith(own):  # not a guard that an earlier run left: it writes only its own pair
                 yield from _order(table, t)
     oids = [t.oid for t in subject.catalog.tables]
@@ -52,10 +55,22 @@ def _check(table: Table, t: Trigger, among: tuple[ColumnPair, ...]) -> Iterator[
             f"names {alone} (UPDATE OF or WHEN), to be bound to the uuid of that name, and {uuids}, a name that is gone"
             " after the cutover: no text of it serves both"
         )
-        yield blocker("trigger", at, detail, f"Name both columns of each pair, or {_drop(t.name, table.name)}")
+        hint = f"{_drop(t.name, table.name)}{_after_the_cutover(table, t, among)}"
+        yield blocker("trigger", at, detail, hint)
     elif how is Binding.numbers:
         detail = f"is bound to {uuids} and follows it to its new name; its function {t.function} may still use the old one"
         yield warning("trigger", at, detail, "If it keeps the two columns together: the guard does that, drop it.")
+
+
+def _after_the_cutover(table: Table, t: Trigger, among: tuple[ColumnPair, ...]) -> str:
+    """The entry of [[trigger]] with the columns by their new names: a uuid's is the integer's. A WHEN has to be written anew."""
+    if t.when or not t.update_of:
+        return ""
+    names = {p.uuid: p.integer for p in among}
+    before = " OF " + ", ".join(map(quote, t.update_of))
+    after = " OF " + ", ".join(dict.fromkeys(quote(names.get(c, c)) for c in t.update_of))
+    definition = f"{t.head.replace(before, after, 1)}ON {table.name} {t.tail}"
+    return f" Or {entry('trigger', table=str(table.name), name=t.name, definition=definition)}"
 
 
 def _order(table: Table, t: Trigger) -> Iterator[Finding]:
@@ -63,7 +78,8 @@ def _order(table: Table, t: Trigger) -> Iterator[Finding]:
     if t.row and t.before and (t.on_insert or t.on_update) and t.name.encode() > GUARD.encode() and t.enabled != "D":
         at = qualified(table.name, t.name)
         detail = f"fires after the guard, whose name begins with {GUARD}: a key that it changes would not be looked at"
-        hint = f"ALTER TRIGGER {quote(t.name)} ON {table.name} RENAME TO …; or accept it, if it changes no key."
+        earlier = quote(derive("a_", t.name))
+        hint = f"ALTER TRIGGER {quote(t.name)} ON {table.name} RENAME TO {earlier}; or accept it, if it changes no key."
         yield blocker("trigger", at, detail, hint, acceptable=True)
 
 

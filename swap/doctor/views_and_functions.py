@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from swap.catalog.model import Function, View
 from swap.core.connection import Connection
-from swap.core.names import TableName, quote
+from swap.core.names import TableName, parse_table, quote
 from swap.core.rows import fetch_rows
 from swap.ddl.materialized_views import REFRESH_BYTES, is_small
 from swap.ddl.mentions import mentions
@@ -19,8 +19,14 @@ from swap.doctor.finding import Finding, Subject, blocker, qualified
 KINDS = {"v": "VIEW", "m": "MATERIALIZED VIEW"}
 REASONS = {
     "pg_rewrite": ("is a rule that reads it", "DROP RULE, and create it again afterwards."),
-    "pg_seclabel": ("is not carried over in this version", "SECURITY LABEL … IS NULL, and again afterwards."),
-    "pg_extension": ("depends on an extension by name, which is not carried over", "ALTER … NO DEPENDS ON EXTENSION …;"),
+    "pg_seclabel": (
+        "is not carried over in this version",
+        "Take the label away (SECURITY LABEL, `IS NULL` for its text), and give it again after the cutover.",
+    ),
+    "pg_extension": (
+        "depends on an extension by name, which is not carried over",
+        "Take the dependency away (NO DEPENDS ON EXTENSION), and give it again after the cutover.",
+    ),
     "cycle": ("needs it, which needs this one in turn: neither can be created first", "Break the circle."),
     "recursion": ("calls itself in its SQL-standard body: it cannot be created by its text", "Write its body as a string."),
 }
@@ -110,8 +116,9 @@ def _gone_names(subject: Subject, bound: Sequence[BoundColumn]) -> Iterator[Find
     renamed = {(subject.source.oid, subject.config.identity.column)}
     renamed |= {(r.oid, r.uuid_column) for r in subject.references if not r.companion}
     names = {t.oid: t.name for t in subject.tables}
+    given = {str(parse_table(v.name)) for v in subject.config.view} | {n.function.signature for n in subject.catalog.named}
     for b in bound:
-        if (b.table_oid, b.column) in renamed:
+        if (b.table_oid, b.column) in renamed and b.object not in given:
             detail = f"uses {qualified(names[b.table_oid], b.column)}, a name that is gone after the cutover"
             yield blocker(b.kind, b.object, detail, f"Rewrite {b.object} without it, or drop it for the migration.")
 

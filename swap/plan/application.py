@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from swap.catalog.model import Catalog, Table
+from swap.catalog.model import Catalog, Index, Table
 from swap.catalog.parts import Meaning
 from swap.core.application_settings import Settings
 from swap.plan.model import Plan
+from swap.plan.texts import INDEX, NewText
 
 
 def with_function_paths(catalog: Catalog, schemas: Sequence[str]) -> Catalog:
@@ -24,6 +25,20 @@ def with_function_paths(catalog: Catalog, schemas: Sequence[str]) -> Catalog:
         source=_table(catalog.source, path),
         tables=tuple(_table(t, path) for t in catalog.tables),
     )
+
+
+def with_index_paths(catalog: Catalog, texts: Sequence[NewText]) -> Catalog:
+    """The catalog, where the indexes that [[index]] names are built with the path of its text besides their own."""
+    paths = {(t.table, t.name): t.path for t in texts if t.kind == INDEX}
+
+    def table(t: Table) -> Table:
+        return replace(t, indexes=tuple(_with_path(i, paths.get((t.name, i.name), ())) for i in t.indexes))
+
+    return replace(catalog, source=table(catalog.source), tables=tuple(map(table, catalog.tables))) if paths else catalog
+
+
+def _with_path(index: Index, path: Sequence[str]) -> Index:
+    return replace(index, meaning=replace(index.meaning, path=tuple(dict.fromkeys((*index.meaning.path, *path)))))
 
 
 def _table(table: Table, path: tuple[str, ...]) -> Table:
@@ -43,5 +58,6 @@ def _reaching(meaning: Meaning, path: tuple[str, ...]) -> Meaning:
 
 
 def with_application(plan: Plan, settings: Settings, schemas: tuple[str, ...]) -> Plan:
-    """The plan with the application's settings. The texts of [[policy]] are read with its search_path."""
-    return replace(plan, settings=settings, new_policies=tuple(replace(n, path=schemas) for n in plan.new_policies))
+    """The plan with the application's settings. The texts of the configuration are read with its search_path."""
+    policies = tuple(replace(n, path=schemas) for n in plan.new_policies)
+    return replace(plan, settings=settings, new_policies=policies, texts=tuple(replace(t, path=schemas) for t in plan.texts))

@@ -14,6 +14,10 @@ from swap.catalog.parts import Meaning
 from swap.core.names import TableName, quote
 from swap.core.statement import part
 from swap.plan.model import Plan, SwappedTable
+from swap.plan.texts import DEFAULT, INDEX, TRIGGER
+
+TEXTS = {"column": DEFAULT, "trigger": TRIGGER, "index": INDEX}
+"""The section of the configuration that gives an object of a kind another text."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,20 @@ class Expected:
     kind: str
     name: str
     meaning: Meaning
+    of: tuple[TableName, str] | None = None
+
+    @property
+    def entry(self) -> tuple[TableName, str]:
+        """The table and the name that an entry of the configuration gives the object."""
+        return self.of or (self.table, self.name)
 
 
 def expected_after(plan: Plan) -> Iterator[Expected]:
-    """Everything on the tables after the cutover, by the names that it has then. Not what [[policy]] replaces."""
+    """Everything on the tables after the cutover, by the names that it has then. Not what the configuration replaces."""
+    yield from (e for e in _expected_after(plan) if plan.text_on(TEXTS.get(e.kind, ""), *e.entry) is None)
+
+
+def _expected_after(plan: Plan) -> Iterator[Expected]:
     new = {(n.table, n.old.name) for n in plan.new_policies}
     for t in plan.swapped:
         table = plan.table_of(t)
@@ -53,7 +67,11 @@ def expected_after(plan: Plan) -> Iterator[Expected]:
 
 
 def expected_of_shadows(plan: Plan) -> Iterator[Expected]:
-    """Everything on the shadows, by the names that it has before the cutover."""
+    """Everything on the shadows, by the names that it has before the cutover. Not what [[index]] replaces."""
+    yield from (e for e in _expected_of_shadows(plan) if e.kind != "index" or plan.text_on(INDEX, *e.entry) is None)
+
+
+def _expected_of_shadows(plan: Plan) -> Iterator[Expected]:
     for t in plan.swapped:
         table = plan.table_of(t)
         yield from _columns(plan, t, t.shadow)
@@ -75,7 +93,8 @@ def _indexes(of: Table, on: TableName, called: Mapping[str, str]) -> Iterator[Ex
     """`called`: the indexes that are made again, by their names of now, and what each is called on the other table."""
     for index in of.indexes:
         if index.name in called:
-            yield Expected(f"{quote(of.name.schema)}.{quote(index.name)}", on, "index", called[index.name], index.meaning)
+            label, entry = f"{quote(of.name.schema)}.{quote(index.name)}", (of.name, index.name)
+            yield Expected(label, on, "index", called[index.name], index.meaning, entry)
 
 
 def known(plan: Plan) -> bool:

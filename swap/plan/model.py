@@ -19,6 +19,7 @@ from swap.core.application_settings import Settings
 from swap.core.names import TableName, derive
 from swap.plan.index_plan import PRIMARY, UNIQUE, BackedConstraint, IndexAttributes, IndexPlan, PartOf
 from swap.plan.policies import NewPolicy
+from swap.plan.texts import NewText
 
 __all__ = [
     "PRIMARY",
@@ -206,6 +207,8 @@ class Plan:
     mode: str = "trigger"
     legacy_overflow: str = "refuse"
     resolver_roles: tuple[str, ...] = ()
+    texts: tuple[NewText, ...] = ()
+    whens: tuple[tuple[TableName, str], ...] = ()  # triggers, by table and name, whose WHEN stays over the integers
     settings: Settings = ()  # of the application's sessions, at `prepare` (swap.core.application_settings)
 
     def state(self, suffix: str) -> TableName:
@@ -311,6 +314,14 @@ class Plan:
         """The policies of other tables that read a swapped table: the exchange creates them again."""
         oids = {self.table_of(t).oid: t.name for t in self.swapped}
         return tuple(p for p in self.catalog.policies if p.table not in oids.values() and not oids.keys().isdisjoint(p.reads))
+
+    def text_of(self, oid: int) -> NewText | None:
+        """The text of after the cutover of a view or function, where the configuration gives one."""
+        return next((t for t in self.texts if t.oid == oid), None) if oid else None
+
+    def text_on(self, kind: str, table: TableName, name: str) -> NewText | None:
+        """The text of after the cutover of a default, trigger or index of a table."""
+        return next((t for t in self.texts if (t.kind, t.table, t.name) == (kind, table, name)), None)
 
     @property
     def fingerprint(self) -> str:

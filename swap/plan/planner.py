@@ -6,28 +6,22 @@ rewrite from swap.plan.rewrite.
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from swap.catalog.model import Catalog, Table
 from swap.core.config import Config
 from swap.core.names import TableName, derive
 from swap.plan.indexes import Definitions, companion_plan, plain_unique, reference_plan, shadow_indexes
 from swap.plan.model import COLUMN, DERIVED, TABLE, IndexPlan, Plan, RefColumns, Rename, SwappedTable, is_identity_index
 from swap.plan.policies import new_policies
+from swap.plan.rewrite import NOTHING, Rewritten
 from swap.plan.strategy import existing
 from swap.plan.table_names import retired_name, shadow_name
+from swap.plan.texts import new_texts
 
 
-def make_plan(
-    catalog: Catalog,
-    config: Config,
-    references: tuple[RefColumns, ...],
-    rewritten: Definitions,
-    beside: Definitions = MappingProxyType({}),
-) -> Plan:
-    """`references`: with their strategies. `rewritten`: index definitions over the uuid columns, as the server prints them;
-    `beside`: of those that stay (swap.plan.rewrite). Raises UsageError where [identity] cannot be as it is configured."""
-    source = catalog.source
+def make_plan(catalog: Catalog, config: Config, references: tuple[RefColumns, ...], definitions: Rewritten = NOTHING) -> Plan:
+    """`references`: with their strategies. `definitions`: of what holds a key. Raises UsageError where [identity] cannot be as it is
+    configured."""
+    source, rewritten = catalog.source, definitions.definitions
     table, identity = source.name, config.identity.column
     where_from = existing(catalog, config, references)
     has_identity_index = any(i.valid and is_identity_index(i, identity) for i in source.indexes)
@@ -45,7 +39,9 @@ def make_plan(
         existing=where_from,
         generate=config.identity.generate,
         references=tuple(
-            companion_plan(catalog, r, references, beside) if r.companion else reference_plan(catalog, r, references, rewritten)
+            companion_plan(catalog, r, references, definitions.beside)
+            if r.companion
+            else reference_plan(catalog, r, references, rewritten)
             for r in references
             if r.strategy == COLUMN
         ),
@@ -53,6 +49,8 @@ def make_plan(
         if has_identity_index or where_from == DERIVED
         else plain_unique(table, f"{table.name}_{identity}", (identity,)),
         new_policies=new_policies(catalog, config)[0],
+        texts=new_texts(catalog, config)[0],
+        whens=definitions.whens,
         compat_column=derive(identity, "_compat") if config.names.compat else None,
         mode=config.sync.mode,
         legacy_overflow=config.source.legacy_overflow,

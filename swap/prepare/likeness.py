@@ -22,6 +22,6 @@ def refuse_unlike(conn: Connection, plan: Plan, stage: Stage, state: str) -> Non
             raise RefusedError(
                 f"{t.shadow} is not as {t.name} was at `prepare`: {'; '.join(lines[:SHOWN])}{more}.",
                 state=state,
-                hint="Does an event trigger add it (`swap doctor` lists them)? ALTER EVENT TRIGGER … DISABLE, then `swap abort --yes` and"
-                " `swap prepare`; or take it away from the shadow and run the command again.",
+                hint="Take it away from the shadow and run the command again. Or, if an event trigger adds it: `swap doctor` names each"
+                " (`event-triggers`), with the statement that disables it; run that, then `swap abort --yes` and `swap prepare`.",
             )

@@ -92,7 +92,7 @@ class Programs:
             raise UsageError(
                 f"{argv[0]} could not be started: {e.strerror}.",
                 state="The cycle was ended; a clone that this command made is removed.",
-                hint="Name a program and its arguments; there is no shell in between (write sh -c '…' for one).",
+                hint='Name a program and its arguments; there is no shell in between (sh -c "make load" starts one).',
             ) from None
 
     def _tail(self, output: IO[bytes]) -> str:

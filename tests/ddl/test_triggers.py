@@ -133,7 +133,7 @@ def test_triggers_fire_for_the_same_statements(cycle: Callable[..., Cycle]) -> N
 )
 def test_a_condition_that_cannot_hold_a_uuid_is_found_before_anything_is_built(database: Database, table: str, when: str) -> None:
     """H25, H28: the trial build creates the trigger."""
-    trigger = f"CREATE TRIGGER tr AFTER UPDATE ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION fire();"
+    trigger = f"CREATE TRIGGER tr BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION fire();"
     install(database, SCHEMA + trigger)
     config = Config.model_validate({"source": {"table": "public.users"}, **with_mode({})})
     with closing(Conninfo.from_options(database.owner, "test").connect()) as conn:

@@ -137,10 +137,14 @@ REFERENCES = [
     blocked("absent-table", "", "reference", "nope", "no table", reference=[{"table": "public.nope", "column": "x"}]),
     blocked("text-reference", LOGS.format("text"), "reference", "logs.actor_id", "is text", reference=LOG_REFERENCE),
     blocked("uuid-column-text", "ALTER TABLE sessions ADD user_uuid_id text", "reference", "sessions.user_uuid_id", "is text"),
-    blocked("reference-default", "ALTER TABLE sessions ALTER user_id SET DEFAULT 0", "reference", "sessions.user_id", "default (0"),
-    blocked(
+    fine("reference-default", "ALTER TABLE sessions ALTER user_id SET DEFAULT 0", "reference", "sessions.user_id", "is looked up"),
+    fine(
         "session-default", "ALTER TABLE sessions ALTER user_id SET DEFAULT current_setting('app.user')::bigint",
-        "reference", "sessions.user_id", "cannot tell a default",
+        "reference", "sessions.user_id", "is looked up",
+    ),
+    blocked(
+        "companion-default", LOGS.format("bigint DEFAULT 0"), "reference", "logs.actor_id", "cannot tell it from a value",
+        reference=[{**LOG_REFERENCE[0], "where": "id > 0"}],
     ),
     blocked(
         "generated-reference", "CREATE TABLE g (a bigint, user_id bigint GENERATED ALWAYS AS (a + 1) STORED REFERENCES users)",
@@ -224,9 +228,11 @@ NAMES = [
 ]  # fmt: skip
 
 INDEXES = [
-    blocked("sentinel", "CREATE INDEX zero ON sessions (COALESCE(user_id, 0))", "index", "zero", "COALESCE"),
-    blocked("arithmetic", "CREATE INDEX odd ON users ((id % 2))", "index", "odd", "uuid"),
-    blocked("predicate", "CREATE INDEX guests ON sessions (id) WHERE user_id = 0", "index", "guests", "uuid"),
+    blocked("sentinel", "CREATE UNIQUE INDEX zero ON sessions (COALESCE(user_id, 0))", "index", "zero", "COALESCE"),
+    blocked("arithmetic", "CREATE UNIQUE INDEX odd ON sessions ((user_id % 2), id)", "index", "odd", "uuid"),
+    blocked("predicate", "CREATE UNIQUE INDEX guests ON sessions (id) WHERE user_id = 0", "index", "guests", "uuid"),
+    fine("stays", "CREATE INDEX guests ON sessions (id) WHERE user_id = 0", "index", "users", "possible over a uuid"),
+    fine("key-stays", "CREATE UNIQUE INDEX odd ON users ((id % 2), email)", "index", "users", "possible over a uuid"),
     warned(
         "exclusion", "ALTER TABLE sessions ADD CONSTRAINT ex EXCLUDE USING gist (int8range(user_id, user_id, '[]') WITH &&)",
         "exclusion", "sessions.ex", "goes on over the integer",

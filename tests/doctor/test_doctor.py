@@ -115,7 +115,7 @@ def with_run(tool: Tool, phase: Phase) -> None:
         catalog = load_catalog(conn, config.source.name)
         journal = Journal(conn, "swap")
         journal.create()
-        run = journal.add_run(make_plan(catalog, config, reference_columns(catalog, config), {}), config.sync.mode)
+        run = journal.add_run(make_plan(catalog, config, reference_columns(catalog, config)), config.sync.mode)
         journal.update_run(run.id, phase=phase.value)
 
 
@@ -146,7 +146,7 @@ def test_hostile_names(tool: Tool) -> None:
     tool.run(
         """CREATE SCHEMA "s %s.{x}"; CREATE TABLE "s %s.{x}"."us""er%(a)s" ("i""d %" bigserial PRIMARY KEY, "u {0}" uuid);
            CREATE TABLE "re%f" ("i""d %" bigint REFERENCES "s %s.{x}"."us""er%(a)s" PRIMARY KEY, "%s_uuid" uuid);
-           CREATE INDEX "x%" ON "re%f" (("i""d %" + 1)); CREATE TABLE "look%" ("us""er%(a)s_id" bigint, "a%_type" text, "a%_id" bigint)"""
+           CREATE UNIQUE INDEX "x%" ON "re%f" (("i""d %" + 1)); CREATE TABLE "look%" ("us""er%(a)s_id" bigint, "a%_type" text, "a%_id" bigint)"""
     )
     source = '"s %s.{x}"."us""er%(a)s"'
     findings = tool.doctor(source={"table": source, "key": 'i"d %'}, identity={"column": "u {0}"})

@@ -25,7 +25,7 @@ from swap.catalog.load import load_tables, resolve
 from swap.catalog.model import Table
 from swap.core.connection import Connection
 from swap.core.lock_retries import local_timeout
-from swap.core.names import derive
+from swap.core.names import derive, quote
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb, script
 from swap.ddl.exchange import exchange
@@ -34,11 +34,12 @@ from swap.ddl.phases import backfill_tasks, build_tasks, prepare_steps, referenc
 from swap.ddl.set_aside import dependents
 from swap.ddl.statistics import build_name
 from swap.ddl.tasks import statements_of
-from swap.doctor.finding import Finding, blocker, ok
-from swap.doctor.trial.functions import review
+from swap.doctor.finding import Finding, Remedy, blocker, ok
+from swap.doctor.trial.functions import named_aside, named_before, review
 from swap.doctor.trial.likeness import compare_dependents, compare_tables
 from swap.doctor.trial.meaning import compare_meanings
 from swap.doctor.trial.partitions import some_partitions
+from swap.doctor.trial.proposals import view_over_integers
 from swap.doctor.trial.remap import SchemaRemap
 from swap.doctor.trial.savepoint import error_in_savepoint
 from swap.doctor.trial.tables import copies
@@ -61,14 +62,17 @@ EXPLAINS = {
     "55000": ("view",),  # a materialized view over one that is not populated
 }
 """SQLSTATEs of a failed object, and the checks whose findings say better what to do about it."""
-PROVIDER = "Load the provider in every session (shared_preload_libraries), or SECURITY LABEL … IS NULL, and again afterwards."
+PROVIDER = (
+    "Load the provider in every session (shared_preload_libraries), or take the label away (SECURITY LABEL, `IS NULL` for its text) and"
+    " give it again after the cutover."
+)
 GONE = "Mend what it needs first."
 
 # Left out: swap's own objects, work on rows, and statements about objects that the copies do not have.
 LEFT_OUT = {Kind.CAPTURE, Kind.SET_ASIDE, Kind.RECOMPILE, Kind.ROWS, Kind.MAINTENANCE, Kind.LOCK, Kind.SEQUENCE}
 # A failure of one of these is a finding. The others name a column, a right or an option of what failed before them.
 BUILT = {
-    Kind.TABLE, Kind.CONSTRAINT, Kind.FOREIGN_KEY, Kind.INDEX, Kind.STATISTICS, Kind.TRIGGER, Kind.POLICY, Kind.VIEW,
+    Kind.TABLE, Kind.CONSTRAINT, Kind.FOREIGN_KEY, Kind.INDEX, Kind.STATISTICS, Kind.TRIGGER, Kind.POLICY, Kind.DEFAULT, Kind.VIEW,
     Kind.FUNCTION, Kind.SECURITY_LABEL,
 }  # fmt: skip
 
@@ -135,7 +139,7 @@ def run_trial(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> Tr
         pass
     except errors.InsufficientPrivilege as e:
         detail = f"the target schema could not be tried out: {e.diag.message_primary}"
-        grant = f"GRANT CREATE ON DATABASE … TO {plan.catalog.role};"
+        grant = f"GRANT CREATE ON DATABASE {quote(plan.catalog.database)} TO {quote(plan.catalog.role)};"
         trial.findings.append(blocker("trial", plan.source, detail, grant, acceptable=True))
     return trial
 
@@ -145,17 +149,22 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
     remap = _scratch(conn, plan, outside)
     moved = replace(remap.plan(plan), state_schema=_schema(conn, "state"))
     tables, rest = copies(moved, remap.plan(outside))
-    builder = _Builder(conn, trial, remap)
+    builder = _Builder(conn, trial, remap, moved)
     builder.run(tables)
     for definition in _row_type_functions(conn, plan, remap):
         error_in_savepoint(conn, partial(conn.execute, definition))
-    builder.run([*rest, *_statements(moved)])
+    for statement in named_before(moved):
+        error_in_savepoint(conn, partial(conn.execute, statement))
+    builder.run(rest)
+    for statement in named_aside(moved):
+        error_in_savepoint(conn, partial(conn.execute, statement))
+    builder.run(_statements(moved))
     trial.findings += compare_meanings(conn, plan, remap)
     if not trial.failed and not trial.left_out:
         trial.findings += compare_tables(conn, plan, remap)
     if conn.execute(EVENT_TRIGGERS).fetchall():
         trial.findings += compare_dependents(conn, plan, remap)
-    trial.findings += review(conn, plan, remap)
+    trial.findings += review(conn, plan, remap, _schema(conn, "bodies"))
 
 
 def _row_type_functions(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[sql.SQL]:
@@ -187,6 +196,7 @@ class _Builder:
     conn: Connection
     trial: Trial
     remap: SchemaRemap
+    moved: Plan
     failed: dict[str, str] = field(default_factory=dict)
 
     def run(self, statements: Iterable[Statement]) -> None:
@@ -221,9 +231,21 @@ class _Builder:
         else:
             label = self._label(statement)
             self.trial.failed = True
+            more = self._remedy(statement)
             if not self.trial.is_explained(label, error):
-                self.trial.findings.append(self._finding(label, error, statement.kind))
+                found = self._finding(label, error, statement.kind)
+                self.trial.findings.append(replace(found, hint=f"{found.hint} Or {more}") if more else found)
+            elif more:
+                self.trial.findings.append(Remedy("trial", "blocker", label, "", f"Or {more}"))
             self.failed.setdefault(label.rpartition(".")[2], label)
+
+    def _remedy(self, statement: Statement) -> str:
+        """The entry of the configuration that would serve; empty where swap knows none, or the operator has given one that does not."""
+        if statement.kind is not Kind.VIEW or not (
+            view := next((v for v in self.moved.catalog.views if v.name == statement.table), None)
+        ):
+            return ""
+        return "" if self.moved.text_of(view.oid) else view_over_integers(self.conn, self.moved, statement, self.remap)
 
     def _label(self, statement: Statement) -> str:
         """What `[accept]` and the reader call the object: `public.view`, `public.table.trigger`, `public.function(bigint)`."""
@@ -279,10 +301,14 @@ def _scratch(conn: Connection, plan: Plan, outside: tuple[Table, ...]) -> Schema
     """
     tables = {n for t in plan.swapped for n in (t.shadow, t.retired)}
     tables |= {*(x.name for t in (*plan.catalog.tables, *outside) for x in (t, *t.partitions))}
-    tables |= {f.name for f in dependents(plan)} | {build_name(s) for s in plan.catalog.statistics}
+    tables |= (
+        {f.name for f in dependents(plan)}
+        | {n.function.name for n in plan.catalog.named}
+        | {build_name(s) for s in plan.catalog.statistics}
+    )
     tables |= {s.name for s in plan.catalog.statistics}
     schemas = {s: _schema(conn, str(n)) for n, s in enumerate(sorted({t.schema for t in tables}))}
-    for scratch in schemas.values():
+    for scratch in (*schemas.values(), _schema(conn, "bodies")):
         name = sql.Identifier(scratch)
         conn.execute(sql.SQL("CREATE SCHEMA {}; GRANT ALL ON SCHEMA {} TO PUBLIC").format(name, name))
     return SchemaRemap({t: schemas[t.schema] for t in tables})

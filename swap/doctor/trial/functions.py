@@ -1,25 +1,30 @@
 """Functions with string bodies (H27): nothing binds them to a table, so they fail at their next call after the cutover.
 
-The trial creates a function in SQL in its own schemas, where the server parses the body over the target tables. A
-function in PL/pgSQL is checked there by the extension plpgsql_check, where the database has it. A body that holds today
-and not over the uuid is a blocker that can be accepted: the cutover does not rebuild it, a release of the application
-does. The trial lists for review what it cannot check. It executes no function.
+The trial creates a function in SQL in a schema of its own, where the server parses the body over the target tables, its arguments and
+its result being of the types that they will have. A function in PL/pgSQL is checked there by the extension plpgsql_check, where the
+database has it. A body that holds today and not over the uuid is a blocker that can be accepted: a release of the application
+rebuilds it, or [[function]] does. The trial lists for review what it cannot check. It executes no function here.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from swap.catalog.model import Function
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
-from swap.core.sql_text import load_sql, verbatim
+from swap.core.sql_text import Query, load_sql, verbatim
+from swap.core.toml_text import entry
+from swap.ddl.set_aside import replaced_functions
+from swap.ddl.set_aside import routine as call_name
 from swap.doctor.finding import Finding, blocker, warning
+from swap.doctor.trial.proposals import body_over_integers
 from swap.doctor.trial.remap import SchemaRemap
 from swap.doctor.trial.savepoint import error_in_savepoint
 from swap.plan.model import Plan
@@ -27,7 +32,8 @@ from swap.plan.model import Plan
 SESSION_PATH = '"$user", public'  # what an application's session has unless it says otherwise
 OWN_PATH = re.compile(r"^ SET search_path TO .*\n", re.MULTILINE)
 LATER = (
-    'Have its new version ready for the cutover (CREATE OR REPLACE FUNCTION), then take this on: [accept] findings = ["trial:…"].'
+    "Give its text of after the cutover in [[function]], or have a release bring it right after the cutover, and take this on:"
+    ' [accept] findings = ["trial:{}"].'
 )
 READ = "Read it: parameters, variables and comparisons of the key must be uuid after the cutover."
 
@@ -47,30 +53,54 @@ class Routine:
     tables: Sequence[int]
 
 
-def review(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[Finding]:
-    """A finding for each routine that breaks, or that cannot be checked."""
+def named_before(moved: Plan) -> list[Query]:
+    """The functions that [[function]] names, as they are today: something on the copies may call them. `moved`: the trial's plan."""
+    bound = {f.oid for f in moved.catalog.functions}
+    return [verbatim(n.function.definition) for n in moved.catalog.named if n.function.oid not in bound]
+
+
+def named_aside(moved: Plan) -> list[Query]:
+    """Rename those that the exchange sets aside: what the copies call stays bound to them."""
+    rename = sql.SQL("ALTER ROUTINE {} RENAME TO {}")
+    bound = {f.oid for f in moved.catalog.functions}
+    named = (n.function for n in moved.catalog.named if n.function.oid not in bound)
+    return [
+        rename.format(call_name(f), sql.Identifier(f"swap_trial_{f.oid}"))
+        for f in named
+        if (text := moved.text_of(f.oid)) and not text.in_place
+    ]
+
+
+def review(conn: Connection, plan: Plan, remap: SchemaRemap, schema: str) -> list[Finding]:
+    """A finding for each routine that breaks, or that cannot be checked. `schema`: an empty one, where they are created."""
     checker = _checker(conn)
+    bodies = _Bodies(conn, plan, remap, schema)
     out = []
-    for routine in _routines(conn, plan):
-        with conn.transaction(force_rollback=True):  # all are created in one schema: two of one name would replace each other
-            out += _review(conn, plan, remap, routine, checker)
+    for routine in _routines(conn, plan, [*remap.schemas.values(), schema]):
+        if plan.text_of(routine.oid) is None:
+            with conn.transaction(force_rollback=True):  # all are created in one schema: two of one name would replace each other
+                out += _review(bodies, routine, checker)
+    for f in replaced_functions(plan):
+        with conn.transaction(force_rollback=True):
+            out += bodies.given(f)
     return out
 
 
-def _review(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Routine, checker: sql.Identifier | None) -> list[Finding]:
+def _review(bodies: _Bodies, routine: Routine, checker: sql.Identifier | None) -> list[Finding]:
     if routine.language == "sql":
-        return _sql_body(conn, plan, remap, routine)
+        return bodies.in_sql(routine)
     if routine.language == "plpgsql" and checker is not None:
-        return _plpgsql_body(conn, plan, remap, routine, checker)
+        return _plpgsql_body(bodies, routine, checker)
     needs = "; with the extension plpgsql_check it would be" if routine.language == "plpgsql" else ""
     return _unchecked(routine, f"a body in {routine.language} was not checked{needs}")
 
 
-def _routines(conn: Connection, plan: Plan) -> list[Routine]:
+def _routines(conn: Connection, plan: Plan, own: list[str]) -> list[Routine]:
+    """`own`: the trial's schemas."""
     wanted = [(0, plan.source, ""), (plan.tag, plan.source, _word(plan.key))]
     wanted += [(r.oid, r.table, _word(r.column)) for r in plan.all_references]
     params = {
-        "state_schema": plan.state_schema,
+        "own": [plan.state_schema, *own],
         "oids": [oid for oid, _, _ in wanted],
         "tables": [_word(t.name) for _, t, _ in wanted],
         "columns": [column for _, _, column in wanted],
@@ -84,27 +114,59 @@ def _word(name: str) -> str:
     return r"(^|\W)" + re.sub(r"(\W)", r"\\\1", name) + r"(\W|$)"
 
 
-def _sql_body(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Routine) -> list[Finding]:
-    before = _create(conn, plan, remap, routine, moved=False)
-    if isinstance(before, psycopg.Error):
-        return _unchecked(routine, f"its body could not be checked: {before.diag.message_primary}")
-    after = _create(conn, plan, remap, routine, moved=True)
-    return _broken(routine, [_message(after, remap)]) if isinstance(after, psycopg.Error) else []
+@dataclass(frozen=True)
+class _Bodies:
+    """Creates routines in `schema`, over the tables as they are or over those of the trial."""
 
+    conn: Connection
+    plan: Plan
+    remap: SchemaRemap
+    schema: str
 
-def _create(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Routine, *, moved: bool) -> TableName | psycopg.Error:
-    """Create the routine in the trial's schema: over the tables as they are, or (`moved`) over the target's."""
-    scratch = next(iter(remap.schemas.values()))
-    own = {TableName(routine.schema, routine.name): scratch}
-    text = SchemaRemap({**remap.schemas, **own} if moved else own).text(OWN_PATH.sub("", routine.definition, count=1))
+    def in_sql(self, routine: Routine) -> list[Finding]:
+        before = self.create(routine, moved=False)
+        if isinstance(before, psycopg.Error):
+            return _unchecked(routine, f"its body does not hold today either: {before.diag.message_primary}")
+        self.conn.execute(sql.SQL("DROP ROUTINE {}").format(before.sql))
+        after = self.create(routine, moved=True)
+        return (
+            _broken(routine, [_message(after, self.remap)], self._over_integers(routine))
+            if isinstance(after, psycopg.Error)
+            else []
+        )
 
-    def create() -> None:
-        _set(conn, "check_function_bodies", "on" if routine.language == "sql" else "off")
-        _set(conn, "search_path", _path(plan, remap, routine, moved=moved))
-        conn.execute(verbatim(text))
-        _set(conn, "search_path", "pg_catalog, pg_temp")
+    def _over_integers(self, routine: Routine) -> str:
+        """The entry of [[function]] by which it goes on reading the integers; empty where there is none."""
+        text = body_over_integers(self.plan, routine.definition)
+        made = replace(routine, definition=text)
+        if text == routine.definition or isinstance(self.create(made, moved=True), psycopg.Error):
+            return ""
+        return entry("function", name=routine.signature, definition=text.strip())
 
-    return error_in_savepoint(conn, create) or TableName(scratch, routine.name)
+    def given(self, function: Function) -> list[Finding]:
+        """The body of [[function]], which the exchange creates without a look at it."""
+        path = ", ".join(quote(s) for s in function.meaning.path) or None
+        made = Routine(
+            0, function.name.schema, function.name.name, function.signature, "sql", function.definition, False, path, ()
+        )
+        error = self.create(made, moved=True)
+        if not isinstance(error, psycopg.Error):
+            return []
+        detail = f"the text of [[function]] cannot be: {_message(error, self.remap)}"
+        return [blocker("function", function.signature, detail, "Correct its `definition`.")]
+
+    def create(self, routine: Routine, *, moved: bool) -> TableName | psycopg.Error:
+        """Create the routine: over the tables as they are, or (`moved`) over the target's."""
+        own = {TableName(routine.schema, routine.name): self.schema}
+        text = SchemaRemap({**self.remap.schemas, **own} if moved else own).text(OWN_PATH.sub("", routine.definition, count=1))
+
+        def create() -> None:
+            _set(self.conn, "check_function_bodies", "on" if routine.language == "sql" else "off")
+            _set(self.conn, "search_path", _path(self.plan, self.remap, routine, moved=moved))
+            self.conn.execute(verbatim(text))
+            _set(self.conn, "search_path", "pg_catalog, pg_temp")
+
+        return error_in_savepoint(self.conn, create) or TableName(self.schema, routine.name)
 
 
 def _set(conn: Connection, name: str, value: str) -> None:
@@ -128,10 +190,11 @@ def _checker(conn: Connection) -> sql.Identifier | None:
     return sql.Identifier(row[0], "plpgsql_check_function_tb") if row else None
 
 
-def _plpgsql_body(conn: Connection, plan: Plan, remap: SchemaRemap, routine: Routine, checker: sql.Identifier) -> list[Finding]:
+def _plpgsql_body(bodies: _Bodies, routine: Routine, checker: sql.Identifier) -> list[Finding]:
+    conn, plan, remap = bodies.conn, bodies.plan, bodies.remap
     if routine.is_trigger and not routine.tables:
         return _unchecked(routine, "no trigger calls it, so it could not be checked")
-    made = _create(conn, plan, remap, routine, moved=True)
+    made = bodies.create(routine, moved=True)
     if isinstance(made, psycopg.Error):
         return _broken(routine, [_message(made, remap)])
     row = conn.execute(
@@ -180,10 +243,11 @@ def _message(error: psycopg.Error, remap: SchemaRemap) -> str:
     return remap.readable(error.diag.message_primary or str(error))
 
 
-def _broken(routine: Routine, messages: list[str]) -> list[Finding]:
+def _broken(routine: Routine, messages: list[str], remedy: str = "") -> list[Finding]:
     detail = f"its body does not hold over a uuid: {'; '.join(messages[:5])}"
     more = f" (and {len(messages) - 5} more)" if len(messages) > 5 else ""
-    return [blocker("trial", routine.signature, detail + more, LATER.replace("…", routine.signature), acceptable=True)]
+    hint = LATER.format(routine.signature) + (f" Or {remedy}" if remedy else "")
+    return [blocker("trial", routine.signature, detail + more, hint, acceptable=True)]
 
 
 def _unchecked(routine: Routine, why: str) -> list[Finding]:

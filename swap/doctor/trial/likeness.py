@@ -11,7 +11,10 @@ from swap.doctor.finding import Finding, blocker
 from swap.doctor.trial.remap import SchemaRemap
 from swap.plan.model import Plan
 
-HINT = "An event trigger, perhaps (`event-triggers`): ALTER EVENT TRIGGER … DISABLE; while `swap prepare` and `swap cutover` run."
+HINT = (
+    "An event trigger, perhaps: `event-triggers` names each, with the statement that disables it. Run that before `swap prepare`, and"
+    " enable the trigger again after the cutover."
+)
 
 
 def compare_tables(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[Finding]:

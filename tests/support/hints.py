@@ -1,0 +1,22 @@
+"""What a hint of `doctor` tells a reader to do: statements to run, and entries for the configuration."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+VERBS = "ALTER|CREATE|DROP|GRANT|REFRESH|REINDEX|REVOKE|SELECT|UPDATE"
+STATEMENT = re.compile(rf"\b(?:{VERBS}) (?:[^;'\"]|'[^']*'|\"[^\"]*\")*;")
+ENTRY = re.compile(r"add to the configuration\n(\[\[.*)", re.DOTALL)
+
+
+def entries(hint: str) -> dict[str, Any]:
+    """The entries as tomllib reads them. Raises what it raises."""
+    found = ENTRY.search(hint)
+    return tomllib.loads(found[1]) if found else {}
+
+
+def statements(hint: str) -> list[str]:
+    """Every whole statement, in order: each ends with a semicolon."""
+    return STATEMENT.findall(ENTRY.sub("", hint))
