@@ -74,7 +74,7 @@ def test_a_directory_that_is_no_directory_of_configurations(
     error = refused("prepare")
     assert "works on one table" in error["message"]
     assert f"--config {directory}/10-users.toml" in error["hint"]
-    assert "shows one table" in refused("status", "--all", "--watch")["message"]
+    assert "show one table" in refused("status", "--all", "--watch")["message"]
     assert len(cli("status", "--all", "--json", dsn=database.owner).json["tables"]) == 3  # ./swap.d
     assert "./swap.d" in refused("status", "--all", config=tmp_path / "nowhere")["hint"]
     (directory / "40-again.toml").write_text('[source]\ntable = "users"\n')
