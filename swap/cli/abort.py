@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from cutover.abort import abort, way_back
-from swap.cli.left_behind import left_behind, left_lines
+from swap.cli.left_behind import left_behind
 from swap.cli.question import added, ask_removal
 from swap.cli.results import done
 from swap.cli.session import confirm, opened
@@ -33,6 +33,6 @@ def work(dsn: str | None, config: Path | None, *, dry_run: bool, yes: bool, as_j
                 ask_removal(s, run, question, added(run.plan))
             abort(s.migration(run))
         left = left_behind(s.journal, run)
-    document = {"phase": "aborted", "left": [{"column": c, "rows": n} for c, n in left], "next": "swap prepare"}
-    said = [f"aborted: {run.source} and its references are as they were before prepare", *left_lines(left)]
+    document = {"phase": "aborted", **left.document(), "next": "swap prepare"}
+    said = [f"aborted: {run.source} and its references are as they were before prepare", *left.lines()]
     done(as_json, document, "\n".join(said))

@@ -112,7 +112,7 @@ def status(
     if every:
         from swap.cli.status_all import work as all_tables
 
-        all_tables(dsn, config, watch=watch, as_json=as_json)
+        all_tables(dsn, config, alone=watch or rehearsal is not None, as_json=as_json)
         return
     from swap.cli.status import work
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cutover.finalize import finalize
 from cutover.finalize_checks import check_finalize
-from swap.cli.left_behind import left_behind, left_lines
+from swap.cli.left_behind import left_behind
 from swap.cli.question import ask_removal
 from swap.cli.results import done
 from swap.cli.session import confirm, opened
@@ -44,8 +44,8 @@ def work(dsn: str | None, config: Path | None, *, drop_legacy: bool, dry_run: bo
         found = finalize(s.migration(run), drop_legacy=drop_legacy)
         left = left_behind(s.journal, run)
         s.events.tell("finalized", f"{run.source} is finalized: {run.plan.retired} and capture are gone{_integers(drop_legacy)}.")
-    document = {"phase": "finalized", **found.document(), "left": [{"column": c, "rows": n} for c, n in left]}
-    said = [f"finalized: {run.plan.retired} and capture are gone{_integers(drop_legacy)}", *left_lines(left)]
+    document = {"phase": "finalized", **found.document(), **left.document()}
+    said = [f"finalized: {run.plan.retired} and capture are gone{_integers(drop_legacy)}", *left.lines()]
     if drop_legacy:
         said.append("the space of the dropped columns comes back as rows are written anew, or with VACUUM FULL or pg_repack")
     done(as_json, document, "\n".join(said))

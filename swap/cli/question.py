@@ -112,10 +112,10 @@ def rehearsed(file: Path | None) -> Iterator[Line]:
 
 
 def _in_the_way(s: Session, plan: Plan) -> Iterator[Line]:
-    there = [h.who for h in holders(s.journal.conn, plan) if not h.who.own]
+    there = list(dict.fromkeys(str(h.who) for h in holders(s.journal.conn, plan) if not h.who.own))  # one may hold several locks
     if not there:
         yield Line("in the way", "nobody: no other session holds a lock on these tables at this moment")
-    yield from (Line("in the way", str(who)) for who in there[:SHOWN])
+    yield from (Line("in the way", who) for who in there[:SHOWN])
     if len(there) > SHOWN:
         yield Line("", f"and {len(there) - SHOWN} more sessions")
 

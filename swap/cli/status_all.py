@@ -39,9 +39,9 @@ class Table:
         return str(self.document["phase"]) == "finalized"
 
 
-def work(dsn: str | None, config: Path | None, *, watch: bool, as_json: bool) -> None:
-    if watch:
-        raise UsageError("--watch shows one table.", hint="Name its file with --config, and leave --all out.")
+def work(dsn: str | None, config: Path | None, *, alone: bool, as_json: bool) -> None:
+    if alone:
+        raise UsageError("--watch and --rehearsal show one table.", hint="Name its file with --config, and leave --all out.")
     directory = find_directory(config)
     rows = [_row(n, t, _before(n, tables), tables) for tables in [_read(dsn, directory)] for n, t in enumerate(tables)]
     if as_json:

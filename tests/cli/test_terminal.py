@@ -73,11 +73,20 @@ def test_bars_end_at_a_hundred_percent(operator: MakeOperator, on_terminal: OnTe
     op("prepare")
     terminal = on_terminal("sync", "--once", config=op.config, dsn=op.db.owner)
     assert terminal.end() == 0, terminal.shown
-    assert re.search(r"users .*300 rows \(100 %\)", terminal.shown)
+    assert re.search(r"users:? .*300 rows \(100 %\)", terminal.shown)
     assert max(int(p) for p in re.findall(r"\((\d+) %\)", terminal.shown)) == 100
+    assert "0 changes replayed" in terminal.shown  # nobody else wrote: what swap itself fills is no change of the application
     terminal = on_terminal("verify", config=op.config, dsn=op.db.owner)
     assert terminal.end() == 0, terminal.shown
-    assert re.search(r"verify public\.users .*300 rows \(100 %\)", terminal.shown)
+    assert re.search(r"verify public\.users:? .*300 rows \(100 %\)", terminal.shown)
+    assert "public.partner_applications" in terminal.shown
+    assert "…" not in terminal.shown  # no name is cut
+    with psycopg.connect(op.db.owner) as conn:
+        conn.execute("UPDATE users SET login_count = login_count + 1 WHERE id < 60")
+    terminal = on_terminal("verify", config=op.config, dsn=op.db.owner)
+    assert terminal.end() == 0, terminal.shown
+    last = re.findall(r"verify public\.users:? .*rows.*", terminal.shown)[-1]
+    assert re.search(r"241 rows, 59 more pending \(100 %\)", last), terminal.shown
 
 
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(on_terminal: OnTerminal, database: Database, config: Path) -> None:

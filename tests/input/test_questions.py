@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 import pytest
@@ -53,7 +54,9 @@ def test_a_yes_acts(ready_operator: MakeOperator, on_terminal: OnTerminal) -> No
     terminal.answer(" YES ")
     assert terminal.end() == 0, terminal.shown
     assert op.status()["phase"] == "aborted"
-    left = op("abort", "--yes").json["left"]
+    again = op("abort", "--yes").json
+    assert [s["table"] for s in again["statistics"]] == re.findall(r"(\S+): \d+ rows? changed since", terminal.shown)
+    left = again["left"]
     assert left
     assert all(f"{x['column']}: {x['rows']} row" in terminal.shown for x in left)
 
