@@ -41,6 +41,7 @@ DELETE FROM users WHERE email = '4';
 def test_a_key_of_a_tenant(start: Start, compat: bool) -> None:
     """Rows that move to another tenant, in each phase; with the old names too. At the end the key is (tenant_id, uuid)."""
     cycle = start(SCHEMA, names={"compat": compat})
+    cycle.be_patient()
     cycle.m.prepare()
     write(cycle.db, WRITES)
     cycle.m.sync()

@@ -81,6 +81,7 @@ def gone(cycle: Cycle, table: str) -> bool:
 def test_partitions_that_come_and_go_before_the_cutover(start: Start, when: str) -> None:
     """Whole trees, attached tables with rows that no guard saw, dropped and detached ones. Then the cycle goes both ways."""
     cycle = start(USERS + EVENTS + ROWS + VISITS)
+    cycle.be_patient()
     cycle.m.prepare()
     if when == "synced":
         cycle.m.sync()
@@ -109,6 +110,7 @@ def test_partitions_that_come_and_go_before_the_cutover(start: Start, when: str)
 def test_partitions_that_come_and_go_after_the_cutover(start: Start) -> None:
     """A revert brings back the old keys and names in the new partitions too."""
     cycle = start(USERS + EVENTS + ROWS + VISITS)
+    cycle.be_patient()
     cycle.ready()
     cycle.cutover()
     run(cycle.db, COMES + ATTACHED.format(name="ev4", low=400, high=500, key="id", integer="legacy_id"))
@@ -141,6 +143,7 @@ def test_partitions_that_come_and_go_after_the_cutover(start: Start) -> None:
 def test_a_partition_between_the_exchange_and_its_follow_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table has no key then, and each partition its part of it: the new one gets its part too, and the table takes it over."""
     cycle = start(USERS + EVENTS + ROWS)
+    cycle.be_patient()
     cycle.ready()
     monkeypatch.setattr(cutover.run, "finish_exchange", lambda *args, **kwargs: None)
     cycle.exchange("cutover")
@@ -162,6 +165,7 @@ OWN = (
 def test_what_a_new_partition_has_of_its_own_is_refused(start: Start) -> None:
     """I10. Without it the run goes on; `abort` works when another partition has gone."""
     cycle = start(USERS + EVENTS + ROWS)
+    cycle.be_patient()
     cycle.m.synced()
     for ddl in OWN:
         run(cycle.db, f"CREATE TABLE ev3 PARTITION OF ev FOR VALUES FROM (200) TO (300); {ddl}")
@@ -177,6 +181,7 @@ def test_what_a_new_partition_has_of_its_own_is_refused(start: Start) -> None:
 def test_a_partition_that_was_detached_and_came_back(start: Start) -> None:
     """No guard watched its rows: what was written meanwhile is found and made right, in either direction."""
     cycle = start(USERS + EVENTS + ROWS)
+    cycle.be_patient()
     cycle.ready()
     away = "ALTER TABLE ev DETACH PARTITION ev1; {} ALTER TABLE ev ATTACH PARTITION ev1 FOR VALUES FROM (0) TO (100)"
     run(cycle.db, away.format("UPDATE ev1 SET user_id = 1 + user_id % 20 WHERE id < 50;"))
@@ -227,6 +232,7 @@ def test_a_partition_that_was_away_between_two_ranges(start: Start, monkeypatch:
 def test_a_running_sync_follows(start: Start) -> None:
     """Without another command, and without a write."""
     cycle = start(USERS + EVENTS + ROWS)
+    cycle.be_patient()
     cycle.ready()
     stop = threading.Event()
     own = cycle.m.on(cycle.m.database.connect("sync"))
