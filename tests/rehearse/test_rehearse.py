@@ -37,7 +37,7 @@ STATES = ["before", "prepared", "cut over", "reverted", "finalized"]
 # Planted: a trigger of the DBA's that takes a stronger lock than CREATE TRIGGER does.
 PLANTED = """
 CREATE FUNCTION public.jealous() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS
-    $$BEGIN IF current_query() LIKE '%swap_capture%' THEN EXECUTE format('LOCK TABLE public.%s', 'us' || 'ers'); END IF; END$$;
+    $$BEGIN IF current_query() LIKE '%swap_guard_insert%' THEN EXECUTE format('LOCK TABLE public.%s', 'us' || 'ers'); END IF; END$$;
 CREATE EVENT TRIGGER jealous ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER') EXECUTE FUNCTION public.jealous()
 """
 
