@@ -91,7 +91,7 @@ def test_a_suite_and_a_statement_that_only_know_integers(operator: MakeOperator,
     assert told >= {("cutover", "confirmed"), ("revert", "confirmed"), ("finalize", "confirmed"), ("prepare", "held already")}, (
         told
     )
-    assert not [x for x in document["lock_statements"] if x["verdict"] == "seen only"]
+    assert [x for x in document["lock_statements"] if x["verdict"] == "seen only"] == []
     assert document["lock_waits"] is not None  # a private server's log is read
     assert 0.8 < document["prediction"]["factor"] < 1.25  # bytes: production has some bloat
     with psycopg.connect(op.db.owner) as conn:
