@@ -74,7 +74,9 @@ def test_a_suite_and_a_statement_that_only_know_integers(operator: MakeOperator,
         ("42883", "SELECT id + 1 FROM public.users LIMIT 1")
     ]
     verdicts = {s["sql"]: s["verdict"] for s in document["statements"]}
-    assert [verdicts[s.strip().removesuffix(";")] for s in STATEMENTS.strip().splitlines()] == ["same", "same", "fails"]
+    by_key, joined, literal = (verdicts[s.strip().removesuffix(";")] for s in STATEMENTS.strip().splitlines())
+    assert (by_key, literal) == ("same", "fails")
+    assert joined in ("same", "changed")  # the load has added rows, and the server may have counted them
     assert document["statements"][0]["flags"] == ["an integer literal against id"]
     assert document["schema"] == {"lost": [], "changed": []}
     assert document["load"]["writes"] > 0
