@@ -15,6 +15,7 @@ A statement is either tried (swap.rehearse.lock_trial) or seen in the real run, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from swap.core.statement import AX, Statement
@@ -45,9 +46,10 @@ Locked = Mapping[str, Sequence[str]]  # by command
 Row = dict[str, Any]
 
 
-def assess_statements(tried: Iterable[Tried], locked: Locked, seen: Seens) -> list[Row]:
-    """Every statement of the plan that says a lock, or that took one. `locked`: the tables that each exchange locks first, by name."""
-    tried = list(tried)
+def assess_statements(tried: Iterable[Tried], locked: Locked, seen: Seens, state_schema: str = "swap") -> list[Row]:
+    """Every statement of the plan that says a lock, or that took one. `locked`: the tables that each exchange locks first, by name, and
+    those that go with `finalize`. For what is in the state schema no session of the application waits."""
+    tried = [replace(t, others=tuple(x for x in t.others if not x[1].startswith(f"{state_schema}."))) for t in tried]
     in_phase: dict[str, dict[str, str]] = {}
     for t in tried:
         if t.statement.table is not None and t.statement.lock:

@@ -128,7 +128,11 @@ class LockObserver:
     def plan_is(self, plan: Plan, *, exact: bool) -> None:
         self.phases = [(name, statements) for name, statements in phases_of(plan, exact=exact) if name != "abort"]
         there, shadows, retired = plan.locked_tables, [t.shadow for t in plan.swapped], [t.retired for t in plan.swapped]
-        self.locked = {kind: [str(t) for t in (*there, *own)] for kind, own in (("cutover", shadows), ("revert", retired))}
+        self.locked = {
+            "cutover": [str(t) for t in (*there, *shadows)],
+            "revert": [str(t) for t in (*there, *retired)],
+            "finalize": [str(t) for t in retired],
+        }
 
     def at(self, *names: str) -> None:
         for name, statements in self.phases:
@@ -148,7 +152,7 @@ class LockObserver:
         rest = [Tried(name, s, error="it is not tried") for name, found in self.phases if name not in there for s in found]
         order = {name: n for n, (name, _) in enumerate(self.phases)}
         tried = sorted([*self.tried, *rest], key=lambda t: order[t.phase])
-        return assess_statements(tried, self.locked, sampler.seen)
+        return assess_statements(tried, self.locked, sampler.seen, self.config.names.state_schema)
 
 
 def lock_reasons(statements: Sequence[dict[str, Any]], tables: Sequence[dict[str, Any]]) -> list[Reason]:

@@ -88,7 +88,7 @@ def test_what_is_asked(ready_operator: MakeOperator, on_terminal: OnTerminal, co
 
     said = asked("cutover", "--no-snapshot", answer="n")
     for part in (f"database {op.db.dbname}, as swap_owner", "tables public.users", "goes nothing", "verified identical", "to replay first",
-                 "hook none (--no-snapshot)", f"in the way pid {holder.info.backend_pid} app"):  # fmt: skip
+                 "hook none (--no-snapshot)", "rehearsed no report was named", f"in the way pid {holder.info.backend_pid} app"):  # fmt: skip
         assert part in said, part
     holder.rollback()
     said = asked("abort", answer="n")

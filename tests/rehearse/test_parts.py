@@ -71,7 +71,7 @@ def test_the_locks_of_statements() -> None:
         Tried("prepare", statement(USERS, "SHARE ROW EXCLUSIVE", "c"), "SHARE"),
         Tried("prepare", statement(USERS, "SHARE ROW EXCLUSIVE", "d"), "ACCESS EXCLUSIVE"),
         Tried("prepare", statement(USERS, "SHARE", "e"), "SHARE", others=(("ACCESS EXCLUSIVE", "public.roles"), ("ACCESS SHARE", "public.x"))),
-        Tried("cutover", statement(OLD, "", "f"), others=(("ACCESS EXCLUSIVE", "public.users"),)),  # the exchange has locked it
+        Tried("cutover", statement(OLD, "", "f"), others=(("ACCESS EXCLUSIVE", "public.users"), ("ACCESS EXCLUSIVE", "swap.x"))),  # locked by the exchange, and swap's own
         Tried("references", analyze, error="it is not tried"),
         Tried("references", statement(USERS, "ROW EXCLUSIVE", "UPDATE", Kind.ROWS), error="it is not tried"),
     ]  # fmt: skip

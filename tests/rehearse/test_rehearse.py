@@ -37,7 +37,7 @@ STATES = ["before", "prepared", "cut over", "reverted", "finalized"]
 # Planted: a trigger of the DBA's that takes a stronger lock than CREATE TRIGGER does.
 PLANTED = """
 CREATE FUNCTION public.jealous() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS
-    $$BEGIN IF current_query() LIKE '%swap_capture%' THEN EXECUTE format('LOCK TABLE public.%s', 'us' || 'ers'); END IF; END$$;
+    $$BEGIN IF current_query() LIKE '%swap_guard_insert%' THEN EXECUTE format('LOCK TABLE public.%s', 'us' || 'ers'); END IF; END$$;
 CREATE EVENT TRIGGER jealous ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER') EXECUTE FUNCTION public.jealous()
 """
 
@@ -74,7 +74,9 @@ def test_a_suite_and_a_statement_that_only_know_integers(operator: MakeOperator,
         ("42883", "SELECT id + 1 FROM public.users LIMIT 1")
     ]
     verdicts = {s["sql"]: s["verdict"] for s in document["statements"]}
-    assert [verdicts[s.strip().removesuffix(";")] for s in STATEMENTS.strip().splitlines()] == ["same", "same", "fails"]
+    by_key, joined, literal = (verdicts[s.strip().removesuffix(";")] for s in STATEMENTS.strip().splitlines())
+    assert (by_key, literal) == ("same", "fails")
+    assert joined in ("same", "changed")  # the load has added rows, and the server may have counted them
     assert document["statements"][0]["flags"] == ["an integer literal against id"]
     assert document["schema"] == {"lost": [], "changed": []}
     assert document["load"]["writes"] > 0
@@ -91,7 +93,7 @@ def test_a_suite_and_a_statement_that_only_know_integers(operator: MakeOperator,
     assert told >= {("cutover", "confirmed"), ("revert", "confirmed"), ("finalize", "confirmed"), ("prepare", "held already")}, (
         told
     )
-    assert not [x for x in document["lock_statements"] if x["verdict"] == "seen only"]
+    assert [x for x in document["lock_statements"] if x["verdict"] == "seen only"] == []
     assert document["lock_waits"] is not None  # a private server's log is read
     assert 0.8 < document["prediction"]["factor"] < 1.25  # bytes: production has some bloat
     with psycopg.connect(op.db.owner) as conn:
