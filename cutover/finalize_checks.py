@@ -16,6 +16,7 @@ from swap.core.errors import RefusedError
 from swap.core.names import TableName
 from swap.core.sql_text import load_sql
 from swap.ddl.compat import compat_pairs
+from swap.ddl.defaults import carried, default_function
 from swap.ddl.replication import publication_name
 from swap.ddl.statistics import retired_name
 from swap.plan.direction import Direction
@@ -44,6 +45,12 @@ def check_finalize(migration: Migration, *, drop_legacy: bool, compat: bool) -> 
     if not drop_legacy:
         return what_goes(migration, drop_legacy=False)
     accepted = set(migration.config.accept.findings)
+    if looked_up := default_dependents(conn, plan):
+        raise RefusedError(
+            f"The mapping, which goes now, is still needed by: {'; '.join(looked_up)}.",
+            hint="Give each column a default of its own (ALTER TABLE, ALTER COLUMN, SET DEFAULT a uuid, or DROP DEFAULT), or finalize without"
+            " --drop-legacy.",
+        )
     needed = legacy_dependents(conn, plan)
     bodies = [m for m in legacy_functions(conn, plan) if f"{ACCEPT}{m.function}" not in accepted]
     if needed or bodies:
@@ -72,6 +79,13 @@ def legacy_columns(plan: Plan) -> list[tuple[TableName, str]]:
 def legacy_dependents(conn: Connection, plan: Plan) -> list[str]:
     """Names of the objects that are bound to an integer column."""
     return _dependents(conn, _parameters(conn, plan))
+
+
+def default_dependents(conn: Connection, plan: Plan) -> list[str]:
+    """The defaults that look an integer up (swap.ddl.defaults)."""
+    functions = [f"{default_function(plan, r).sql.as_string(conn)}(bigint)" for r, _ in carried(plan)]
+    rows = conn.cursor(row_factory=scalar_row)
+    return rows.execute(load_sql("cutover", "default_dependents.sql"), {"functions": functions}).fetchall()
 
 
 def compat_dependents(conn: Connection, plan: Plan) -> list[str]:

@@ -28,6 +28,8 @@ from swap.core.errors import NOTHING_CHANGED, RefusedError, UnknownOutcomeError,
 from swap.core.lock_retries import acquire, local_timeout
 from swap.ddl.made_again import unlike_before
 from swap.plan.direction import Direction
+from swap.plan.model import Plan
+from swap.plan.texts import FUNCTION
 from swap.prepare.drift import difference, refuse_drift
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED, UNFILLED
@@ -79,7 +81,7 @@ def attempt(
         compared = compare_touched(migration, to_compare)
         trap = trap_script(migration, generation, drained=drained + settled > 0, trapped=trapped)
         conn.execute(hold.renewed(b";\n".join(filter(None, [prepared.script, trap]))))
-        _refuse_added(conn, prepared)
+        _refuse_added(conn, prepared, migration.plan)
         hold.wait_for(monitor.flush)
         if is_exact(migration):
             _refuse_unplanned(conn, monitor)
@@ -118,11 +120,13 @@ def _refuse_unplanned(conn: Connection, monitor: AttemptMonitor) -> None:
         raise UnplannedReadersError(readers)
 
 
-def _refuse_added(conn: Connection, prepared: PreparedExchange) -> None:
+def _refuse_added(conn: Connection, prepared: PreparedExchange, plan: Plan) -> None:
     """Raises RefusedError where an event trigger has changed what the script made (H55)."""
     if not prepared.watched or prepared.exchange.next_direction is not Direction.REVERSE:
         return
-    if lines := unlike_before(prepared.structure, conn.execute(STRUCTURE).fetchall()):
+    replaced = tuple(f"{t.table}(" for t in plan.texts if t.kind == FUNCTION and not t.in_place)  # they take other arguments
+    before = [line for line in prepared.structure if not line[0].startswith(replaced)]
+    if lines := unlike_before(before, conn.execute(STRUCTURE).fetchall()):
         raise RefusedError(
             f"What the cutover made again is not as it was: {'; '.join(lines)}.",
             state=NOTHING_CHANGED,

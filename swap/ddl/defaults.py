@@ -46,6 +46,15 @@ def default_function(plan: Plan, ref: RefColumns) -> TableName:
     return plan.state(f"default_{ref.number}")
 
 
+def drop_default_functions(plan: Plan) -> list[Statement]:
+    """For `finalize --drop-legacy`: the look-ups go with the mapping. No default calls one any more (cutover.finalize_checks)."""
+    drop = sql.SQL("DROP FUNCTION IF EXISTS {}(bigint)")
+    return [
+        Statement(drop.format(default_function(plan, r).sql), "the mapping goes", None, kind=Kind.CAPTURE, verb=Verb.DROP)
+        for r, _ in carried(plan)
+    ]
+
+
 def exchange_defaults(plan: Plan) -> list[Statement]:
     """Take the default from the integers, and give the uuids theirs. The columns have their new names."""
     out: list[Statement] = []

@@ -14,6 +14,7 @@ from swap.ddl.capture import capture_function_names
 from swap.ddl.change_tables import change_table, waiting_table
 from swap.ddl.columns import add_compat_column
 from swap.ddl.compat import compat_function_names, drop_compat, reference_triggers
+from swap.ddl.defaults import drop_default_functions
 from swap.ddl.exchange import live_objects
 from swap.ddl.guards import reference_guard_function, reference_guards, swapped_guards
 from swap.ddl.indexes import reference_indexes
@@ -198,5 +199,5 @@ def _drop_legacy(plan: Plan) -> list[Step]:
             own.append(Statement(column, "the integer key", t.name, AX, kind=Kind.COLUMN, verb=Verb.DROP))
         steps.append(Step(f"the integers of {t.name}", tuple(own), (t.name,), AX))
     rest = (*_drop_functions(plan, _guard_names(plan)), *drop_spare_sequence(plan), *drop_mapping(plan))
-    steps.append(Step("functions of guards", rest))
+    steps.append(Step("functions of guards", (*drop_default_functions(plan), *rest)))
     return steps

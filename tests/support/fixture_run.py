@@ -63,6 +63,8 @@ OWN_TRIGGER = re.compile(r"^(CREATE .*TRIGGER .* EXECUTE FUNCTION swap\.|ALTER T
 # What logical capture keeps until `finalize`, besides: its publication, and the replica identity of the table in it.
 OWN_PUBLICATION = re.compile(r"^(?:CREATE|ALTER) PUBLICATION swap_\d+ (?:ADD TABLE ONLY (.+) \(\S+\);$)?")
 REPLICA_IDENTITY = re.compile(r"^ALTER TABLE ONLY (.+) REPLICA IDENTITY USING INDEX ")
+# The look-up of a reference's default has the oid of the source in its name.
+LOOKUP = re.compile(r"\bswap\.(\w+?)_\d+_default_(\d+)\b")
 # `check:object` of a finding; objects may contain anything but ": ".
 LABEL = re.compile(r"^(\S.*?): ", re.MULTILINE)
 # What doctor says of this server and configuration, not of the schema.
@@ -121,6 +123,7 @@ def normalised(dump: str) -> str:
         for line in own_removed(dump)
         if not PREAMBLE.match(line)
     ]
+    lines = [LOOKUP.sub(r"swap.\1_default_\2", line) for line in lines]
     defaults = {line for line in lines if line.startswith("SET default_")}
     usual = {"SET default_tablespace = '';", "SET default_table_access_method = heap;"}
     return "".join(f"{line}\n" for line in lines if defaults > usual or line not in usual)
