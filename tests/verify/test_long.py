@@ -34,9 +34,10 @@ def test_each_snapshot_vouches_for_its_pass(verified: Verified, method: Method, 
     report = verified(method, jobs=jobs, snapshot_max_s=0)
     assert report.verdict == "identical", report
     assert len(report.snapshots) > 2
-    assert [r.number for r in report.ranges] == list(range(1, len(report.ranges) + 1))
-    assert (report.ranges[0].low, report.ranges[-1].high) == (None, None)
-    assert sum(r.origin_rows for r in report.ranges) == sum(r.target_rows for r in report.ranges) == 300
+    ranges = [r for r in report.ranges if r.table == USERS]
+    assert [r.number for r in ranges] == list(range(1, len(ranges) + 1))
+    assert (ranges[0].low, ranges[-1].high) == (None, None)
+    assert sum(r.origin_rows for r in ranges) == sum(r.target_rows for r in ranges) == 300
     assert [r.snapshot for r in report.ranges] == sorted(r.snapshot for r in report.ranges)
     assert report.tables[0].rows == 300
     if method == "checksum":
