@@ -15,13 +15,16 @@ from typing import Any
 import pytest
 
 from tests.support.commands import ROOT, Cli, CliResult
-from tests.support.pooling import PROGRAM
+from tests.support.pooling import PROGRAM, PgBouncer
 from tests.support.servers import Database
 from tests.support.waiting import wait_until
 
 ENVIRONMENT = ROOT / ".venv-apps"
 PYTHON = ENVIRONMENT / "bin" / "python"
 ENOUGH = 60
+# A busy machine is slow, not wrong.
+PATIENT = "[cutover]\nmax_lock_hold_ms = 20000\n"
+PATIENT_PAUSE = "pause_timeout_ms = 10000\n"
 PATIENCE_S = 600.0  # five processes beside the server: a busy machine takes minutes
 
 
@@ -130,6 +133,9 @@ class Journey:
         result = self.cli(*args, config=self.config, dsn=self.db.owner, timeout_s=PATIENCE_S)
         self.serve(step or args[0])
         return result
+
+    def configure(self, settings: str, pooler: PgBouncer | None = None) -> None:
+        self.config.write_text(settings + PATIENT + (pooler.settings(PATIENT_PAUSE) if pooler else ""), encoding="utf-8")
 
     def whole_cycle(self, *, unready: bool = False) -> None:
         """The integer release until `sync` is through, the compat release over all exchanges, the uuid release to the end.

@@ -44,7 +44,7 @@ def journey_of(journeys: Any, dsn: str, name: str, **more: str) -> Journey:
 def test_three_releases_behind_pgbouncer(journeys: Any, users: Database, pgbouncer: Pooled) -> None:
     pooler = pgbouncer(users)
     journey = journey_of(journeys, pooler.conninfo("app"), "Active Record", PREPARED="no")
-    journey.config.write_text(SETTINGS + pooler.settings())
+    journey.configure(SETTINGS, pooler)
     journey.whole_cycle()
     journey.publish()
     assert journey.errors() == {}, journey.report()
@@ -54,7 +54,7 @@ def test_connections_that_live_on(journeys: Any, users: Database) -> None:
     """Active Record prepares anew by itself, but for a statement in a transaction: that fails once for each connection. The integer
     release casts a uuid to an integer, as `to_i` does, and fails until it is replaced."""
     journey = journey_of(journeys, users.app, "Active Record, no pooler")
-    journey.config.write_text(SETTINGS)
+    journey.configure(SETTINGS)
     journey.whole_cycle(unready=True)
     journey.publish()
     for seen in journey.table():

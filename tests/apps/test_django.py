@@ -70,7 +70,7 @@ def test_three_releases_behind_pgbouncer(journeys: Any, database: Database, kept
         r: (site("serve", kept), {"DSN": pooler.conninfo("app"), "RELEASE": r}) for r in RELEASES
     }
     journey: Journey = journeys("Django", commands)
-    journey.config.write_text(settings(database) + pooler.settings())
+    journey.configure(settings(database), pooler)
     journey.whole_cycle()
     journey.publish()
     unexpected = [s for s in journey.table() for e in s.errors if (e, s.step) not in UNKNOWN_BY_UUID]

@@ -52,7 +52,7 @@ def test_three_releases_behind_pgbouncer(journeys: Any, users: Database, pgbounc
     """Paused for the exchange: nothing breaks. A named statement needs PgBouncer 1.21, so there is none here."""
     pooler = pgbouncer(users)
     journey = journey_of(journeys, library, pooler.conninfo("app"), library, UNNAMED="1")
-    journey.config.write_text(SETTINGS + pooler.settings())
+    journey.configure(SETTINGS, pooler)
     journey.whole_cycle()
     journey.publish()
     assert journey.errors() == {}, journey.report()
@@ -63,7 +63,7 @@ def test_connections_that_live_on(journeys: Any, users: Database, library: str) 
     """A named statement with the key among its results fails once for each connection at each change of the table: the pool makes
     a new one. Statements without a name never do. An integer that a process holds over the cutover is no uuid."""
     journey = journey_of(journeys, library, users.app, f"{library}, no pooler")
-    journey.config.write_text(SETTINGS)
+    journey.configure(SETTINGS)
     journey.whole_cycle(unready=True)
     journey.publish()
     for seen in journey.table():

@@ -74,7 +74,7 @@ def test_three_releases_behind_pgbouncer(
 ) -> None:
     pooler = pgbouncer(shop)
     journey: Journey = journeys("SQLAlchemy", commands(pooler.conninfo("app")))
-    journey.config.write_text(SETTINGS + pooler.settings())
+    journey.configure(SETTINGS, pooler)
     journey.whole_cycle()
     journey.publish()
     unexpected = [s for s in journey.table() for e in s.errors if (e, s.step) != NO_INDEX_YET]
@@ -92,6 +92,6 @@ def test_connections_that_live_on(journeys: Any, shop: Database) -> None:
     """psycopg prepares what it has run five times; the pool's ROLLBACK after each use makes it prepare again. So the compat release
     meets an exchange as any transaction does, once for each connection at most; the integer release fails until it is replaced."""
     journey: Journey = journeys("SQLAlchemy, no pooler", commands(shop.app, PREPARED="yes"))
-    journey.config.write_text(SETTINGS)
+    journey.configure(SETTINGS)
     journey.whole_cycle(unready=True)
     journey.publish()
