@@ -15,6 +15,7 @@ from psycopg import errors
 from tests.support.cycling import Start
 from tests.support.servers import Database, DatabaseServer
 
+pytestmark = [pytest.mark.apps, pytest.mark.trigger_only("a schema has no mode")]
 SCHEMA = """
 CREATE TABLE users (id bigserial PRIMARY KEY, email text NOT NULL);
 CREATE TABLE notes (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users);
