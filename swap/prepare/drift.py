@@ -69,15 +69,9 @@ def _oids(names: Iterable[TableName]) -> sql.Composed:
 def structure_now(plan: Plan) -> sql.Composed:
     """The structure of the watched tables as (tab, line) rows. One statement, which finds them by name: it runs under the
     exchange's lock, before the names change and after it."""
-    lines = structure(sql.SQL("ARRAY(SELECT oid FROM watched)"))
-    bound = {f.oid for f in plan.catalog.functions}
-    named = [n.function.oid for n in plan.catalog.named if n.function.oid not in bound and plan.text_of(n.function.oid)]
-    if named:  # a release may have brought another text since: the exchange must not take it away
-        lines += sql.SQL(
-            " UNION ALL SELECT p.oid::regprocedure::text, format('%s owner=%s acl=%s', pg_get_functiondef(p.oid),"
-            " pg_get_userbyid(p.proowner), p.proacl) FROM pg_proc p WHERE p.oid = ANY ({}::oid[])"
-        ).format(sql.Literal(named))
-    return sql.SQL("WITH watched AS MATERIALIZED ({}) {}").format(_oids(_watched(plan)), lines)
+    return sql.SQL("WITH watched AS MATERIALIZED ({}) {}").format(
+        _oids(_watched(plan)), structure(sql.SQL("ARRAY(SELECT oid FROM watched)"))
+    )
 
 
 def record_structure(plan: Plan, run_id: int) -> sql.Composed:
