@@ -18,7 +18,7 @@ from swap.core.config_directory import find_directory, load_directory
 from swap.core.errors import UsageError
 from swap.core.names import TableName
 from swap.core.units import counted, duration
-from swap.doctor.together import takes_part
+from swap.doctor.together import tables_of, tables_without_run
 
 OVER = ("finalized", "aborted")
 KEPT = ("phase", "direction", "run_id", "pending_changes", "paused", "source_exists", "database")
@@ -55,7 +55,7 @@ def _read(dsn: str | None, directory: Path) -> list[Table]:
     for path, config in load_directory(directory):
         with opened("status", dsn, path) as s:
             run = s.run if s.run is not None and active(s.run) else None
-            part = takes_part(s.journal.conn, config, run)
+            part = tables_of(run) if run is not None else tables_without_run(s.journal.conn, config)
             found.append(Table(path, config.source.name, read_status(s), frozenset(part), active=run is not None))
     return found
 

@@ -13,10 +13,12 @@ from swap.doctor.finding import read
 from swap.state.journal import Run
 
 
-def takes_part(conn: Connection, config: Config, run: Run | None) -> set[TableName]:
-    """The tables of the run; without one those that it would have."""
-    if run is not None:
-        return {run.plan.source, *(r.table for r in run.plan.all_references)}
+def tables_of(run: Run) -> set[TableName]:
+    return {run.plan.source, *(r.table for r in run.plan.all_references)}
+
+
+def tables_without_run(conn: Connection, config: Config) -> set[TableName]:
+    """Those that a run would have."""
     source = config.source.name
     referring = read(conn, TableName, "together.sql", schema=source.schema, name=source.name)
     return {source, *referring, *(parse_table(r.table) for r in config.reference)}

@@ -82,11 +82,11 @@ def test_bars_end_at_a_hundred_percent(operator: MakeOperator, on_terminal: OnTe
     assert "public.partner_applications" in terminal.shown
     assert "…" not in terminal.shown  # no name is cut
     with psycopg.connect(op.db.owner) as conn:
-        conn.execute("UPDATE users SET login_count = login_count + 1 WHERE id < 60")
+        pending = conn.execute("UPDATE users SET login_count = login_count + 1 WHERE id < 60").rowcount
     terminal = on_terminal("verify", config=op.config, dsn=op.db.owner)
     assert terminal.end() == 0, terminal.shown
     last = re.findall(r"verify public\.users:? .*rows.*", terminal.shown)[-1]
-    assert re.search(r"241 rows, 59 more pending \(100 %\)", last), terminal.shown
+    assert f"{300 - pending} rows, {pending} more pending (100 %)" in last, terminal.shown
 
 
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(on_terminal: OnTerminal, database: Database, config: Path) -> None:

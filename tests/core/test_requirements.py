@@ -37,7 +37,7 @@ def pins(path: Path) -> dict[str, str]:
 
 
 def test_all_are_there() -> None:
-    assert [p.stem for p in LOCKS] == ["build", "demo", "docs", "image", "lowest", "test"]
+    assert [p.stem for p in LOCKS] == ["apps", "build", "demo", "docs", "image", "lowest", "test"]
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda p: p.stem)
