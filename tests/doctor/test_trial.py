@@ -277,7 +277,6 @@ def test_the_commands(cli: Cli, database: Database, tmp_path: Any) -> None:
 USERS = "id bigserial PRIMARY KEY"
 SESSIONS = "user_id bigint REFERENCES users (id)"
 UNUSABLE: list[tuple[str, str, dict[str, Any], set[str]]] = [
-    ("tenant int, id bigserial UNIQUE, PRIMARY KEY (tenant, id)", SESSIONS, {}, {"key:public.users"}),
     ("id bigserial UNIQUE", SESSIONS, {}, {"key:public.users"}),
     ("id numeric PRIMARY KEY", "user_id numeric REFERENCES users", {}, {"key:public.users.id", "reference:public.sessions.user_id"}),
     (USERS, SESSIONS, {"source": {"table": "public.users", "key": "uid"}}, {"key:public.users.uid"}),
