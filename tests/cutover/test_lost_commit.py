@@ -110,6 +110,8 @@ def test_the_server_stays_down(
     assert_whole(op, kind, committed=cut == "after")
 
 
+# So that there are commits of a fill in place, too.
+IN_PLACE = '[identity]\nexisting = "column"\n'
 # Of each other command, commits: what its session is for, and what it has sent before.
 COMMITS = {
     "prepare": [("", "CREATE TRIGGER")],
@@ -145,7 +147,7 @@ def test_any_other_commit_that_is_cut_costs_a_rerun(
 ) -> None:
     """I4, H37: of `prepare`, `sync`, `verify`, `abort`, `finalize`, and of what follows an exchange: the command says that the connection
     was lost, never that something did not happen; the same command again ends as if nothing had been. H46: no trace."""
-    op = operator("fresh", users=60)
+    op = operator("fresh", users=60, settings=IN_PLACE)
     before = schema_dump(server, op.db.dbname)
     op.db = replace(op.db, owner=f"postgresql://swap_owner@127.0.0.1:{proxy.port}/{op.db.dbname}")
     app = connect(op.db.superuser)
