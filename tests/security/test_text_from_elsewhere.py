@@ -162,7 +162,7 @@ def test_nothing_else_writes_to_a_terminal() -> None:
         "swap/demo/cycle.py", "swap/demo/service.py",  # their own words, documents of commands, and errors as Python's literals
         "cutover/pause_watchdog.py",  # to its parent, through a pipe
         "swap/core/process.py", "swap/cli/results.py", "swap/cli/hook.py", "swap/cli/plan.py",
-        "swap/cli/status_lines.py", "swap/cli/terminal.py", "swap/cli/question.py",  # which streams there are, not what goes to them
+        "swap/cli/status_lines.py", "swap/cli/status_all.py", "swap/cli/terminal.py", "swap/cli/question.py",  # which streams there are, not what goes to them
         "swap/cli/session.py",  # the question, which is printable
     }  # fmt: skip
     found = set()

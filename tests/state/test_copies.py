@@ -275,7 +275,10 @@ def test_what_the_server_does_not_tell_is_not_asked_for(op: Operator, connect: C
 def test_an_older_layout_is_known_by_its_watermark(op: Operator) -> None:
     """Given a state of before this was recorded, whose watermark this server has not come to, then it is a copy too."""
     op("prepare")
-    run(op.db.superuser, "DROP TABLE swap.origin; COMMENT ON SCHEMA swap IS 'pg-uuid-swap state, version 6'")
+    run(
+        op.db.superuser,
+        "DROP TABLE swap.origin, swap.comparison, swap.compared_range; COMMENT ON SCHEMA swap IS 'pg-uuid-swap state, version 6'",
+    )
     run(op.db.superuser, "UPDATE swap.capture SET watermark = '9000000:9000000:'")
     refused_everywhere(op, "has seen transaction 8999999")
     assert "swap abort" in taken_over(op, prepare=False)[0]

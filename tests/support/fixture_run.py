@@ -60,9 +60,11 @@ PREAMBLE = re.compile(
 POLICY_ROLES = re.compile(r"^(CREATE POLICY .*? TO )(\w+(?:, \w+)+)")
 # What swap keeps on the tables: triggers whose functions are in its own schema.
 OWN_TRIGGER = re.compile(r"^(CREATE .*TRIGGER .* EXECUTE FUNCTION swap\.|ALTER TABLE .* TRIGGER \"?(~swap_|0swap_|swap_))")
-# What logical capture keeps until `finalize`, besides: its publication, and the replica identity of the table in it.
-OWN_PUBLICATION = re.compile(r"^(?:CREATE|ALTER) PUBLICATION swap_\d+ (?:ADD TABLE ONLY (.+) \(\S+\);$)?")
+# What logical capture keeps until `finalize`, besides: its publication, and the replica identity of the table in it, which is an
+# index over both keys when the run began with that capture.
+OWN_PUBLICATION = re.compile(r"^(?:CREATE|ALTER) PUBLICATION swap_\d+ (?:ADD TABLE ONLY (\S+) \(.+\);$)?")
 REPLICA_IDENTITY = re.compile(r"^ALTER TABLE ONLY (.+) REPLICA IDENTITY USING INDEX ")
+PAIR_INDEX = re.compile(r"^CREATE UNIQUE INDEX \S+_pair_key ON (\S+) ")
 # The look-up of a reference's default has the oid of the source in its name.
 LOOKUP = re.compile(r"\bswap\.(\w+?)_\d+_default_(\d+)\b")
 # `check:object` of a finding; objects may contain anything but ": ".
@@ -111,7 +113,7 @@ def own_removed(dump: str) -> list[str]:
         for line in lines
         if not OWN_TRIGGER.match(line)
         and not OWN_PUBLICATION.match(line)
-        and not ((m := REPLICA_IDENTITY.match(line)) and m[1] in published)
+        and not ((m := REPLICA_IDENTITY.match(line) or PAIR_INDEX.match(line)) and m[1] in published)
     ]
 
 
