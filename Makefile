@@ -31,7 +31,7 @@ LOCK := $(LOCKING)/uv pip compile --quiet --universal --python-version 3.11 --no
 INPUT := pyproject.toml requirements/setup.in
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-modes test-matrix test-lowest test-package test-docker test-apps witness image dist docs captures release-notes soak faults lint format lock demo bench clean
+.PHONY: help venv test test-slow test-modes test-matrix test-lowest test-package test-docker test-apps witness image dist docs captures release-notes soak faults lint format lock demo bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -44,8 +44,11 @@ $(STAMP): requirements/test.lock pyproject.toml
 	$(BIN)/python $(INSTALL) --no-build-isolation --no-deps -e .
 	touch $@
 
-test: venv  ## the suite, on PostgreSQL 18 or SWAP_TEST_PG, with SWAP_TEST_MODE or the default of both captures
-	$(PYTEST) -m "$(ORDINARY)"
+test: venv  ## the suite, on PostgreSQL 18 or SWAP_TEST_PG, with SWAP_TEST_MODE or the default of both captures; all but `test-slow`
+	$(PYTEST) -m "$(ORDINARY) and not slow"
+
+test-slow: venv  ## the tests that take longest, which `test` leaves out and `test-modes` and `test-matrix` run
+	$(PYTEST) -m "$(ORDINARY) and slow"
 
 test-modes: venv  ## the whole suite with each capture, triggers and logical replication
 	SWAP_TEST_MODE=trigger $(PYTEST) -m "$(ORDINARY)"

@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "tests.support.mode",
+    "tests.support.sampled",
     "tests.support.told",
     "tests.support.servers",
     "tests.support.stages",

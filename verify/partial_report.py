@@ -15,13 +15,14 @@ from verify.table_files import TableFile
 
 @dataclass
 class PartialReport:
-    """`unfinished`: every reason why a part was not compared. `over_limit`: more rows differ than `differences` lists.
-    `digests`: of each range, with its table. `ranges_planned`, `ranges_done`: numbers of key ranges of all tables. `snapshots`: in the order in which they were taken; `earlier`:
-    those of a verification that was interrupted, whose ranges count, `resumed` of them; it began at `began_at`, and its ranges are equal up
-    to `covered`.
+    """`unfinished`: every reason why a part was not compared. `interrupted`: until every range is compared, in snapshots that lasted.
+    `over_limit`: more rows differ than `differences` lists. `digests`: of each range, with its table. `ranges_planned`, `ranges_done`:
+    numbers of key ranges of all tables. `snapshots`: in the order in which they were taken; `earlier`: those of a verification that
+    was interrupted, whose ranges count, `resumed` of them; it began at `began_at`, and its ranges are equal up to `covered`.
     `table_files`: the files that were compared; the end of the verification checks that they are still the tables'."""
 
     unfinished: list[str] = field(default_factory=list)
+    interrupted: bool = True
     checks: list[CheckResult] = field(default_factory=list)
     tables: list[TableResult] = field(default_factory=list)
     differences: list[RowDifference] = field(default_factory=list)

@@ -29,7 +29,8 @@ def finish(
 
     `run.verified` becomes the watermark up to which every key was compared. The pending keys, which were left out, changed after
     it, so a cutover compares them together with the keys that changed later. `keeps`: the ranges in the journal are this
-    verification's, and go, unless it did not finish.
+    verification's, and go, unless it was interrupted. One that came to its end is `incomplete` for a reason of its own: the next
+    one compares everything.
     """
     with migration.database.session("report") as conn, conn.transaction():
         m = migration.on(conn)
@@ -40,7 +41,7 @@ def finish(
         report = replace(report, id=_write(m, report, found))
         if report.verdict == "identical":
             m.journal.update_run(m.run.id, verified=report.covered)
-        if keeps and report.verdict != "incomplete":
+        if keeps and not (found.interrupted and report.verdict == "incomplete"):
             m.journal.comparisons.forget(m.run.id)
         m.journal.event(m.run.id, "verified", f"{report.verdict} ({settings.method})")
         return report

@@ -142,7 +142,9 @@ class _Verification:
             snapshots = self._compare(m.on(holder), workers, barrier, tables, structures, kept)
         if workers.given_up:
             raise GivenUp(workers.given_up)
-        found.unfinished += [reason for reason in (snapshots.why_lost(), why_unpinned(queue)) if reason]
+        lost = [reason for reason in (snapshots.why_lost(), why_unpinned(queue)) if reason]
+        found.interrupted = bool(lost or workers.unfinished)
+        found.unfinished += lost
 
     def _kept(self, queue: Connection, holder: Connection, tables: Tables) -> KeptRanges:
         """What an interrupted verification has compared; after the queue's entries are held."""

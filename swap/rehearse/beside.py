@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
 from swap.rehearse.expected import Expected
 from swap.state.account import Account, read_account
+from swap.state.attempts import MEASURED
 from swap.state.journal import Journal, Run
 
 
@@ -18,7 +20,7 @@ def beside(journal: Journal, run: Run, expected: Expected, now: datetime) -> dic
         "verdict": expected.verdict, "age_s": round(expected.age_s, 1), "source": expected.source,
         "steps": [s for s in (_sync(account, expected, now), _verify(account, expected)) if s is not None],
         "expected_locked_ms": list(expected.locked_ms) if expected.locked_ms else None,
-        "locked_ms": [a["locked_ms"] for a in account.attempts if a["outcome"] == "committed" and a["locked_ms"] is not None],
+        "locked_ms": [json.loads(e["message"])["locked_ms"] for e in account.events if e["kind"] == MEASURED],
     }  # fmt: skip
 
 

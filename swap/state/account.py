@@ -30,7 +30,7 @@ def read_account(journal: Journal, run: Run) -> Account:
     v, h, r = t["verification"], t["hook"], t["run"]
     return Account(
         chunks=tuple(_chunks(journal, run.id)),
-        attempts=_rows(journal, run.id, t["attempt"], "at", "kind", "outcome", "detail", "locked_ms"),
+        attempts=_rows(journal, run.id, t["attempt"], "at", "kind", "outcome", "detail"),
         verifications=tuple(
             journal.rows(
                 sa.select(v.c.id, v.c.method, v.c.direction, v.c.verdict, v.c.repaired, v.c.started_at, v.c.finished_at)

@@ -18,6 +18,7 @@ from tests.support.servers import DatabaseServer
 MORE = 60
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.timeout(300)
 @pytest.mark.both_modes
 @pytest.mark.parametrize("variant", ["adopt", "fresh"])
@@ -64,6 +65,7 @@ def test_cycle_loses_nothing(operator: MakeOperator, server: DatabaseServer, var
     assert before_prepare != before_cutover
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.timeout(300)
 @pytest.mark.both_modes
 @pytest.mark.parametrize("variant", ["adopt", "fresh"])

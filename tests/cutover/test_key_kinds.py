@@ -10,6 +10,8 @@ from tests.support.cycling import Start
 from tests.support.mode import Mode
 from tests.support.servers import Connect, Database
 
+pytestmark = pytest.mark.sampled(2)
+
 KEYS = {
     "plain": "PRIMARY KEY (id)",
     "deferrable": "PRIMARY KEY (id) DEFERRABLE",

@@ -66,6 +66,7 @@ def assert_whole(op: Operator, kind: str, *, committed: bool) -> None:
         assert op.status()["phase"] == after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarts", [False, True], ids=["stays up", "crashes and comes back"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_before_the_commit_is_sent(

@@ -41,6 +41,7 @@ def far_proxy(server: DatabaseServer, admin: Execute, proxy: Proxy) -> Iterator[
     admin(sql.SQL("SELECT pg_reload_conf()"))
 
 
+@pytest.mark.slow
 @pytest.mark.both_modes
 def test_the_second_is_told_and_takes_over(ready_operator: MakeOperator, connect: Connect, far_proxy: Proxy) -> None:
     """Given a `sync` from another address, and one whose machine is gone: the line names application, process and address,

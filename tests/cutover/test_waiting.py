@@ -37,6 +37,7 @@ def waits_for(admin: Session, running: RunningCli, said: str) -> None:
     running.until(lambda: said in str(admin.execute(query).fetchone()), 60, said)
 
 
+@pytest.mark.slow
 def test_a_night(ready_operator: MakeOperator, connect: Connect, tmp_path: Path) -> None:
     """Given a cutover that waits for a file, then status says so, the verification stays fresh, a second one is refused, SIGTERM ends it
     with nothing changed, and where the file is there it begins. Given a revert, then it verifies first, and takes every lock option.

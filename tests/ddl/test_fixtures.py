@@ -34,6 +34,7 @@ def by_name(case: Case) -> str:
     return case.name
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("cycle", CARRIED, ids=by_name, indirect=True)
 def test_carried(cycle: FixtureRun) -> None:
     """The schema is as expected after the cutover, as just before it after the revert, and as before `prepare` after the abort.

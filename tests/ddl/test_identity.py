@@ -42,6 +42,7 @@ KEYS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", KEYS.values(), ids=KEYS)
 def test_keys_go_on_there_and_back(case: str, whole: MakeWhole) -> None:
     """I6: no integer is given twice, however often the tables are exchanged, and the schema comes back as it was."""

@@ -14,6 +14,8 @@ from tests.support.migration import Synced, background, waiting_for
 from tests.support.pairs import REFERENCES, SCHEMA, Side, committed, run
 from tests.support.servers import Connect, Database
 
+pytestmark = pytest.mark.sampled(2)
+
 BARRIER = 7
 # With a snapshot of its own a transaction's foreign keys look no further than its guards: there only a reference without a key can
 # be written before its parent.

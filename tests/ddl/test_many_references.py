@@ -82,6 +82,7 @@ def scans(cycle: Cycle) -> list[int]:
     return [b[0] - a[0] for a, b in zip(before, after, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("in_place", [False, True], ids=["rebuilt", "in-place"])
 def test_two_hundred_references(

@@ -22,6 +22,8 @@ from tests.support.cycling import Start, doctor, start
 from tests.support.migration import install
 from tests.support.servers import Connect, Database
 
+pytestmark = pytest.mark.sampled(2)
+
 __all__ = ["start"]
 
 USERS = """

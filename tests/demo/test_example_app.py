@@ -335,6 +335,7 @@ def test_check_finds(damage: str, example: ExampleFactory, connect: Connect) -> 
     assert any(detail.startswith(f"{kind}: ") for detail in report.details)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_load_follows_the_shape_of_the_tables(example: ExampleFactory, connect: Connect, variant: Variant) -> None:
     """I1: in every phase, forwards, back and forwards again, the load goes on and no write is lost."""

@@ -90,6 +90,7 @@ class DiskOperator(WatchedOperator):
         assert "run the command again" in result.json["error"]["hint"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", ["table", "index", "reference", "replay"])
 def test_out_of_disk(of: str, disk: Disk, cli: Cli, database: Database, connect: Connect, tmp_path: Path) -> None:
     """Given room for a part of the copy, of an index, of a reference's second column, of the changes."""

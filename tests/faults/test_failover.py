@@ -228,6 +228,7 @@ def test_what_the_standby_has_not_got_is_not_confirmed(pair: Pair, operate: Oper
     op("abort", "--yes")
 
 
+@pytest.mark.slow
 @slots_fail_over
 def test_a_failover_with_a_synchronised_slot(pair: Pair, operate: Operate) -> None:
     """H13, H37: given a standby that keeps slots, writers, and a running `sync`, when the primary is lost and the standby
@@ -258,6 +259,7 @@ def _found(conn: psycopg.Connection[Any], table: str) -> bool:
     return conn.execute(query).fetchone() is not None
 
 
+@pytest.mark.slow
 def test_a_failover_that_loses_the_slot_and_the_last_writes(pair: Pair, operate: Operate) -> None:
     """H13, H37, I11: given a standby that keeps no slots and has not got the last of what was committed, by the application
     and by `sync`, when it is promoted, then with triggers the run goes on from what is there; with logical capture it

@@ -189,6 +189,7 @@ def points(last: int, every: int) -> list[int]:
     return sorted({*range(FIRST, last + 1, every), *([] if SLICE else [last])})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.timeout(0 if SLICE else 240)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_after_any_statement(matrix: Matrix, tell: Tell, name: str) -> None:
@@ -206,6 +207,7 @@ def test_killed_after_any_statement(matrix: Matrix, tell: Tell, name: str) -> No
     tell(f"{name}: {len(tried)} of {last} statements, killed after each")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.timeout(0 if SLICE else 240)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_server_crashes_after_any_statement(matrix: Matrix, tell: Tell, name: str) -> None:

@@ -32,6 +32,7 @@ def test_in_a_backfill(held: str, op: WatchedOperator, server: DatabaseServer, c
     op.assert_finished()
 
 
+@pytest.mark.slow
 def test_in_every_other_phase(op: WatchedOperator, server: DatabaseServer, connect: Connect) -> None:
     """One after the other, on one database: prepare, an index build, following, a verification, a cutover's wait for its lock,
     following in reverse, a revert's wait."""

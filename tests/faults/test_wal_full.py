@@ -111,6 +111,7 @@ def ended(running: RunningCli) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_the_server_stops_under_sync_and_cutover(small: Small, cli: Cli, connect: Connect, tmp_path: Path) -> None:
     server = small.server
     db = Database("postgres", server.conninfo(), server.conninfo(user="swap_owner"), server.conninfo(user="app"))

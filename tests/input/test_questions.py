@@ -20,6 +20,7 @@ NO = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_answer_but_a_yes_is_a_no(ready_operator: MakeOperator, on_terminal: OnTerminal, server: DatabaseServer) -> None:
     op = ready_operator()
     before = schema_dump(server, op.db.dbname)

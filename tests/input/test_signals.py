@@ -195,6 +195,7 @@ def bring_to(op: Operator, state: str) -> None:
         conn.execute("UPDATE pg_constraint SET convalidated = false WHERE conrelid = 'sessions'::regclass AND contype = 'f'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BEHIND)
 def test_one_signal_ends_whatever_waits(operator: MakeOperator, connect: Connect, case: str) -> None:
     """H63: given a command that waits for a lock that stays, on whichever thread, then one signal ends it and its sessions within

@@ -59,6 +59,7 @@ def environment(op: Operator) -> dict[str, str]:
     return {"SWAP_DSN": op.db.owner, "SWAP_CONFIG": str(op.config)}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("how", SHELL)
 def test_work_is_done_and_said_where_it_can_be(operator: MakeOperator, tmp_path: Path, how: str) -> None:
     op = operator()
@@ -115,6 +116,7 @@ ASCII = [
 ASCII += [{"PYTHONIOENCODING": "latin-1"}, {"PYTHONIOENCODING": "utf-8"}, {"PYTHONIOENCODING": "cp1252:strict"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env", ASCII, ids=range(len(ASCII)))
 def test_names_that_the_encoding_lacks(database: Database, tmp_path: Path, env: dict[str, str]) -> None:
     with psycopg.connect(database.superuser, autocommit=True) as conn:

@@ -229,6 +229,7 @@ def test_a_barrier_that_is_not_passed_in_time_rolls_back(synced: Synced, databas
     assert [(s, t, sorted(c)) for s, t, c in sorted(watcher.execute(PUBLISHED).fetchall())] == after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", ["finish", "give up"])
 def test_a_change_of_mode_is_killed_on_its_way(operator: MakeOperator, connect: Connect, then: str) -> None:
     """I4, H13: given changes of mode that are killed after some statement, and a write after each, when they are run again in

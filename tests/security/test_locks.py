@@ -20,6 +20,7 @@ COURSE = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.both_modes
 def test_a_stranger_with_every_advisory_lock_stops_nothing(operator: MakeOperator, connect: Connect) -> None:
     op = operator("fresh", users=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.support.operator import MakeOperator, Operator
@@ -29,6 +30,7 @@ def told_by_doctor(op: Operator, dsn: str | None = None) -> list[dict[str, Any]]
     return [c for c in said.json["checks"] if c["name"] == "pgbouncer"]
 
 
+@pytest.mark.slow
 def test_a_clone_with_the_configuration_of_production(
     ready_operator: MakeOperator, pgbouncer: Pooled, server: DatabaseServer, connect: Connect
 ) -> None:

@@ -22,16 +22,16 @@ ALTER TABLE users ENABLE ROW LEVEL SECURITY;
 CREATE POLICY p ON users TO app USING (email = current_setting('app.email', true));
 """
 READER = """
-DO $$ BEGIN CREATE ROLE reader LOGIN; EXCEPTION WHEN duplicate_object THEN END $$;
-GRANT USAGE ON SCHEMA public TO reader;
-GRANT SELECT (id, email) ON users TO reader;
-GRANT SELECT (id, user_id), INSERT (user_id) ON sessions TO reader;
-GRANT USAGE ON SEQUENCE sessions_id_seq TO reader
+DO $$ BEGIN CREATE ROLE pair_reader LOGIN; EXCEPTION WHEN duplicate_object THEN END $$;
+GRANT USAGE ON SCHEMA public TO pair_reader;
+GRANT SELECT (id, email) ON users TO pair_reader;
+GRANT SELECT (id, user_id), INSERT (user_id) ON sessions TO pair_reader;
+GRANT USAGE ON SEQUENCE sessions_id_seq TO pair_reader
 """
 IN_PLACE = '[[reference]]\ntable = "public.sessions"\ncolumn = "user_id"\nstrategy = "column"\n'
 READABLE = """
 SELECT c.relname || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.oid IN ('users'::regclass, 'sessions'::regclass) AND has_column_privilege('reader', c.oid, a.attnum, 'SELECT') ORDER BY 1
+WHERE c.oid IN ('users'::regclass, 'sessions'::regclass) AND has_column_privilege('pair_reader', c.oid, a.attnum, 'SELECT') ORDER BY 1
 """
 
 
@@ -56,7 +56,7 @@ def test_a_pair_tells_the_other_key_of_a_hidden_row(op: Operator, connect: Conne
     """Documented: a role that may write the reference and read both columns learns the other key of a row that a policy hides. With
     rights on the one column alone it does not (docs/security.md)."""
     admin, app = connect(op.db.superuser), connect(op.db.app)
-    reader = connect(op.db.app.replace("//app@", "//reader@"))
+    reader = connect(op.db.app.replace("//app@", "//pair_reader@"))
     assert app.execute("SELECT count(*) FROM users").fetchone() == (0,)
     (hidden,) = app.execute("INSERT INTO sessions (user_id) VALUES (3) RETURNING user_uuid_id").fetchone() or (None,)
     assert reader.execute("INSERT INTO sessions (user_id) VALUES (3) RETURNING user_id").fetchone() == (3,)
@@ -82,7 +82,7 @@ def test_a_column_grant_reaches_both_columns_of_a_reference(op: Operator, connec
     assert readable() == before
     cut_over(op)
     assert readable() == sorted([*before, "sessions.user_legacy_id"])
-    admin.execute("REVOKE SELECT (user_legacy_id) ON sessions FROM reader")  # what the page says to do: after `finalize`
+    admin.execute("REVOKE SELECT (user_legacy_id) ON sessions FROM pair_reader")  # what the page says to do: after `finalize`
     assert readable() == before
 
 

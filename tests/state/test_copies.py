@@ -222,6 +222,7 @@ def test_a_standby_that_was_promoted(op: Operator, server: DatabaseServer, stack
     goes_on(op, CUTOVER)
 
 
+@pytest.mark.slow
 @own_server
 def test_pg_upgrade(cli: Cli, stack: ExitStack, tmp_path: Path, capture_mode: Mode) -> None:
     """Given the files of the cluster in a newer one, with another system identifier."""

@@ -38,7 +38,7 @@ HERE = Path(__file__).parent
 PHASES = ["syncing", "cut_over"]
 VERSIONS = [2, 3, 4, 6]
 
-pytestmark = pytest.mark.trigger_only("the dumps are of runs that capture by triggers")
+pytestmark = [pytest.mark.trigger_only("the dumps are of runs that capture by triggers"), pytest.mark.sampled(2)]
 
 
 @pytest.fixture(params=VERSIONS)

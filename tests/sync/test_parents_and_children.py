@@ -98,6 +98,7 @@ def replaying(side: Side) -> Iterator[None]:
 REBUILT = [{"table": "public.audit", "column": "actor_id", "strategy": "table"}]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("made", "reference"), [(Side, REFERENCES), (RebuiltSide, REBUILT)], ids=["in place", "rebuilt"])
 def test_no_child_ends_wrong(

@@ -123,6 +123,7 @@ def with_keys(app: Session, change: str) -> str:
 EVERY = pytest.mark.parametrize("existing", ["derived", "adopted"])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.both_modes
 @EVERY
 def test_each_change_arrives_in_both_directions(m: Driver, app: Session, connect: Connect) -> None:
@@ -202,6 +203,7 @@ def test_a_row_that_refers_to_nobody(m: Driver, app: Session, existing: str) -> 
     assert m.verify().verdict == "identical"
 
 
+@pytest.mark.sampled(3)
 @EVERY
 @pytest.mark.parametrize("limit", [0, None])
 def test_uuids_that_move_after_the_cutover(

@@ -19,6 +19,8 @@ from tests.support.mode import Mode
 from tests.support.servers import Connect, Database
 from tests.support.waiting import wait_for_lock_wait, wait_until
 
+pytestmark = pytest.mark.sampled(2)
+
 # 12 columns: a hole, unique values that may be exchanged at once or not, big values, all that may be NULL.
 SCHEMA = """
 CREATE TABLE users (

@@ -192,6 +192,7 @@ def test_a_killed_sync_that_followed_is_taken_over(op: WatchedOperator, connect:
 # Twice without harm.
 
 
+@pytest.mark.slow
 @pytest.mark.both_modes
 def test_every_command_twice(op: WatchedOperator, server: DatabaseServer) -> None:
     """I4: the second call of each finds nothing left to do."""

@@ -382,6 +382,7 @@ def after(m: Driver) -> Driver:
 NEW: LiteralString = "f0000000-0000-4000-8000-00000000000"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.both_modes
 def test_there_and_back_and_there_again(after: Driver, connect: Connect) -> None:
     """I3, I6: given rows that are born, changed and deleted while the uuid leads, when the run goes back and forth, then every uuid
@@ -434,6 +435,7 @@ def test_a_uuid_that_names_nobody_waits(after: Driver, connect: Connect, limit: 
     m.assert_same()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.both_modes
 @pytest.mark.parametrize("limit", [0, None])
 def test_uuids_that_move(after: Driver, connect: Connect, limit: int | None) -> None:

@@ -54,6 +54,7 @@ def keys_of(report: Report) -> list[int | str]:
     return [f.shown for f in report.findings]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_real_difference_among_50_000_pending_keys(synced: Driver, method: Method) -> None:

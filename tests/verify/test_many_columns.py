@@ -28,6 +28,7 @@ def verified(m: Driver, method: Method) -> Report:
     return verify(m, VerificationSettings(method=method, jobs=1))
 
 
+@pytest.mark.slow
 def test_a_table_of_a_thousand_columns(database: Database) -> None:
     """H68: a join of both sides has more columns than a target list may have; each difference is named all the same."""
     columns = ", ".join(f"c{n} int DEFAULT {n}" for n in range(1200))

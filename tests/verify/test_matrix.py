@@ -15,6 +15,8 @@ from verify.changed_keys import compare_keys
 from verify.repair import Repaired, repair
 from verify.report import Method, Report
 
+pytestmark = pytest.mark.sampled(3)
+
 USERS = "public.users"
 by_both = pytest.mark.parametrize("method", METHODS)
 

@@ -21,6 +21,8 @@ from verify.repair import repair
 from verify.report import Method
 from verify.settings import VerificationSettings
 
+pytestmark = pytest.mark.sampled(2)
+
 by_both = pytest.mark.parametrize("method", METHODS)
 by_source = pytest.mark.parametrize("existing", ["derived", "adopted", "column"])
 both_ways = pytest.mark.parametrize("after", [False, True], ids=["forward", "reverse"])

@@ -30,6 +30,7 @@ from verify.report import Method, Report
 USERS = "public.users"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.timeout(240)
 def test_every_type_family(
     example: ExampleFactory, database: Database, connect: Connect, cli: Cli, tmp_path: Path, planted: Planted
