@@ -88,7 +88,7 @@ def check_gates(migration: Migration, grace_s: float = 0.0) -> Verified:
         )
     _capture(migration)
     verified = _verification(migration, grace_s)
-    refuse_drift(drift(migration), "it was last recorded", NOTHING_CHANGED)
+    refuse_drift(drift(migration), "it was last recorded", migration.direction, NOTHING_CHANGED)
     if run.direction is Direction.FORWARD:
         refuse_unlike(conn, run.plan, Stage.BUILT, NOTHING_CHANGED)
     refuse_changed(conn, run, verified.snapshot)

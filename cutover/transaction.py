@@ -69,7 +69,8 @@ def attempt(
         monitor.granted(hold)
         last = hold.wait_for(lambda: emit_barrier(barrier.conn)) if barrier else 0
         now = conn.execute(STRUCTURE).fetchall()
-        refuse_drift(difference(prepared.structure, now, migration.direction), "it was last recorded", NOTHING_CHANGED)
+        changed = difference(prepared.structure, now, migration.direction)
+        refuse_drift(changed, "it was last recorded", migration.direction, NOTHING_CHANGED)
         refuse_changed(conn, migration.run, verified.snapshot)
         refuse_rewritten(conn, verified.files)
         if barrier and not barrier.stream.wait_past(last, hold.patience_s()):

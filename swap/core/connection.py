@@ -266,6 +266,6 @@ def translate(error: psycopg.Error) -> SwapError:
             f"A function or trigger of this database refused a statement: {message}.",
             state="The transaction in hand was rolled back; what was committed before stays.",
             hint=f"It said so in: {' '.join((error.diag.context or 'no function that is named').split())}. If it is that of an event trigger,"
-            " have its owner disable that (ALTER EVENT TRIGGER … DISABLE).",
+            " have its owner disable that.",
         )
     return DefectError(f"The server reported an error that was not foreseen ({code or 'no code'}): {message}.")

@@ -187,12 +187,14 @@ def redeployed(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> li
 KEPT = "What was committed before stays; the source is untouched and capture goes on."
 
 
-def refuse_drift(lines: list[str], since: str, state: str = KEPT) -> None:
+def refuse_drift(lines: list[str], since: str, direction: Direction, state: str = KEPT) -> None:
     """Raises RefusedError naming the first change. `state`: what the refused command leaves behind."""
     if lines:
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        again = "Undo that change, or `swap abort` and prepare again: the shadow does not have it."
+        undo = "Undo that change: the table that a revert would bring back does not have it."  # after a cutover nothing can be aborted
         raise RefusedError(
             f"The structure changed since {since}: {lines[0]}{more}.",
             state=state,
-            hint="Undo that change, or `swap abort` and prepare again: the shadow does not have it.",
+            hint=again if direction is Direction.FORWARD else undo,
         )

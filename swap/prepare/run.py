@@ -41,7 +41,7 @@ def resume_prepare(migration: Migration) -> Run:
         else:
             run_step(migration, step)
     with migration.conn.transaction():
-        refuse_drift(foreign_drift(migration), "the plan was made")
+        refuse_drift(foreign_drift(migration), "the plan was made", migration.direction)
         refuse_unlike(migration.conn, migration.plan, Stage.EMPTY, KEPT)
         store_baseline(migration)
         journal.move(run, Phase.PREPARED)

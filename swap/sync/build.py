@@ -87,7 +87,7 @@ class Builder:
                 self._fill(identity_task(plan, self.quiet))
             case FillReference(reference=ref):
                 if ref.parts:  # a partition that went can take no index, and one that came has rows without a uuid
-                    refuse_drift(foreign_drift(self.migration), "`prepare`")
+                    refuse_drift(foreign_drift(self.migration), "`prepare`", self.migration.direction)
                 self._fill(reference_task(plan, ref, task.heap, self.quiet))
             case FillCompat():
                 self._fill(compat_task(plan, task.reference, task.heap, self.quiet))

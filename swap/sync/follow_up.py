@@ -74,7 +74,7 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
         if run.direction is Direction.FORWARD:
             _rebuild_spares(migration)
         with conn.transaction():
-            refuse_drift(foreign_drift(migration), "the exchange")
+            refuse_drift(foreign_drift(migration), "the exchange", migration.direction)
             store_baseline(migration)
             journal.mark_step(run.id, SETTLED)
 

@@ -148,7 +148,7 @@ class Sync:
         while follow_partitions(m, returned=True):  # until here: the structure is recorded anew, and forgets which were away
             Builder(m, self.control, self._drain, self._deliver).run()
         with m.conn.transaction():
-            refuse_drift(foreign_drift(m), "`prepare`")
+            refuse_drift(foreign_drift(m), "`prepare`", m.direction)
             store_baseline(m)
             m.journal.mark_step(m.run.id, SETTLED)
             m.journal.update_run(m.run.id, complete_xid=str(current_snapshot(m.conn).xmax))

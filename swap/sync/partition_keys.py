@@ -35,7 +35,7 @@ def join_parts(migration: Migration, fk: ForeignKey) -> None:
 
     def body() -> None:
         # A partition that came since the exchange has no part of the key: it would be scanned here, under the lock.
-        refuse_drift(foreign_drift(migration), "the exchange")
+        refuse_drift(foreign_drift(migration), "the exchange", migration.direction)
         conn.execute(whole_key(fk, found[0]).sql)
         store_baseline(migration)
 

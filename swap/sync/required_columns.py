@@ -70,7 +70,7 @@ def _alter(migration: Migration, table: TableName, statement: Statement, since: 
     """A change of the structure that is swap's own: it is recorded in the transaction that makes it."""
 
     def body() -> None:
-        refuse_drift(foreign_drift(migration), since)
+        refuse_drift(foreign_drift(migration), since, migration.direction)
         migration.conn.execute(script([statement]))
         store_baseline(migration)
 
@@ -105,7 +105,7 @@ def _prove(migration: Migration, table: TableName, name: str, validate: Statemen
         settle(migration)
         try:
             with reporting_waits(migration.database, conn, f"VALIDATE {name}", migration.report), conn.transaction():
-                refuse_drift(foreign_drift(migration), "it was last recorded")
+                refuse_drift(foreign_drift(migration), "it was last recorded", migration.direction)
                 conn.execute(validate.sql)
                 store_baseline(migration)
         except VIOLATED as e:

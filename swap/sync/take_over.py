@@ -40,7 +40,7 @@ def take_over(migration: Migration) -> None:
 
 def _renew(migration: Migration, table: TableName) -> None:
     run = migration.run
-    refuse_drift(foreign_drift(migration), "it was last recorded")
+    refuse_drift(foreign_drift(migration), "it was last recorded", migration.direction)
     migration.conn.execute(script(renew_guards(run.plan, table, run.direction)))
     migration.journal.mark_step(run.id, UNNOTED)
     store_baseline(migration)

@@ -21,10 +21,11 @@ from swap.demo.server import Server
 from swap.state.origin import read_here
 from tests.support.commands import Cli
 from tests.support.migration import allow_replication, install
-from tests.support.mode import Mode
+from tests.support.mode import Mode, current_mode
 from tests.support.operator import Operator
 from tests.support.servers import Connect, Database, DatabaseServer, Execute
 from tests.support.standby import standby_of
+from tests.support.verifying import killed_after_three_ranges
 
 SPEC = os.environ.get("SWAP_TEST_PG", "18")
 SCHEMA = """
@@ -130,10 +131,7 @@ def test_a_dump_in_another_cluster(
         op(*CUTOVER)
         op("verify")
     text = dump(server, op.db.dbname)
-    other = stack.enter_context(Server.start(SPEC, {"wal_level": "logical"}, tcp=True))
-    name = op.db.dbname
-    run(other.conninfo(), f"CREATE DATABASE {name}")
-    op.db = Database(name, *(other.conninfo(name, u) for u in ("postgres", "swap_owner", "app")))
+    op.db = elsewhere(stack, op.db.dbname)
     install(op.db, "SELECT")
     if capture_mode == "logical":
         allow_replication(op.db)
@@ -196,6 +194,46 @@ def test_a_dump_in_the_database_itself(op: Operator, server: DatabaseServer, cap
     refused_everywhere(op, "restored from a dump")
     taken_over(op)
     goes_on(op, CUTOVER)
+
+
+@pytest.mark.slow
+@own_server
+def test_a_dump_of_an_interrupted_verification(
+    op: Operator, server: DatabaseServer, stack: ExitStack, new_database: Callable[[str], Database]
+) -> None:
+    """Given a dump taken after three ranges were compared, restored beside its database and in another cluster, then what was compared
+    does not count there: a row of those ranges that differs in the copy is found. The original goes on behind them."""
+    op("prepare")
+    op("sync", "--once")
+    killed_after_three_ranges(op)
+    text, here = dump(server, op.db.dbname), op.db
+    for db in (new_database("template1"), elsewhere(stack, here.dbname)):
+        op.db = db
+        install(db, "SELECT")
+        if current_mode() == "logical":
+            allow_replication(db)
+        run(db.superuser, text)
+        run(db.superuser, "ANALYZE")
+        assert op("adopt-clone", "--yes").json["adopted"]
+        assert run(db.superuser, "SELECT (SELECT count(*) FROM swap.comparison), (SELECT count(*) FROM swap.compared_range)") == (
+            0,
+            0,
+        )
+        op("prepare")
+        op("sync", "--once")
+        run(db.superuser, "UPDATE users_new SET email = 'wrong' WHERE email = 'user3'")
+        found = op("verify", "--jobs", "1", check=False).json
+        assert (found["verdict"], found["resumed"], len(found["findings"])) == ("different", 0, 1)
+    op.db = here
+    done = op("verify", "--jobs", "1").json
+    assert (done["verdict"], done["resumed"]) == ("identical", 3)
+
+
+def elsewhere(stack: ExitStack, name: str) -> Database:
+    """An empty database of this name in another cluster."""
+    other = stack.enter_context(Server.start(SPEC, {"wal_level": "logical"}, tcp=True))
+    run(other.conninfo(), f"CREATE DATABASE {name}")
+    return Database(name, *(other.conninfo(name, u) for u in ("postgres", "swap_owner", "app")))
 
 
 @own_server

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -168,3 +171,27 @@ def failed(report: Report) -> set[str]:
 
 def reason(report: Report) -> str:
     return next(c.detail for c in report.checks if c.name == "coverage")
+
+
+# A `swap verify` of small ranges that is killed (SIGKILL) after its third range.
+KILLED = """
+import os, signal, sys
+import verify.ranges
+from verify.kept_ranges import KeptPart
+verify.ranges.ROWS_PER_RANGE = verify.ranges.ROWS_PER_DIGEST = 40
+finish, done = KeptPart.finish, []
+def killed(*args):
+    finish(*args)
+    done.append(1)
+    if len(done) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+KeptPart.finish = killed
+from swap.__main__ import main
+sys.exit(main())
+"""
+
+
+def killed_after_three_ranges(op: Operator) -> None:
+    args = ["verify", "--config", str(op.config), "--dsn", op.db.owner, "--jobs", "1", "--json"]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *args], capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +14,16 @@ from swap.core.connection import Connection
 from swap.sync.rotate import rotate
 from tests.support.migration import background
 from tests.support.servers import Connect
-from tests.support.verifying import METHODS, OnProgress, Verified, before_range, plain, reason, without_triggers
+from tests.support.verifying import (
+    METHODS,
+    OnProgress,
+    Verified,
+    before_range,
+    killed_after_three_ranges,
+    plain,
+    reason,
+    without_triggers,
+)
 from tests.support.waiting import wait_until
 from verify.continuous import ContinuousSettings, ContinuousVerification
 from verify.metrics import Metrics
@@ -31,22 +37,6 @@ from verify.workers import Task, Workers
 USERS = "public.users"
 RANGES = 8  # of 300 rows
 by_both = pytest.mark.parametrize("method", METHODS)
-# A `swap verify` of small ranges that is killed (SIGKILL) after its third range.
-KILLED = """
-import os, signal, sys
-import verify.ranges
-from verify.kept_ranges import KeptPart
-verify.ranges.ROWS_PER_RANGE = verify.ranges.ROWS_PER_DIGEST = 40
-finish, done = KeptPart.finish, []
-def killed(*args):
-    finish(*args)
-    done.append(1)
-    if len(done) == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-KeptPart.finish = killed
-from swap.__main__ import main
-sys.exit(main())
-"""
 
 
 class Killed(BaseException):
@@ -147,9 +137,7 @@ def in_kept(verified: Verified) -> int:
 
 def test_a_killed_process(verified: Verified) -> None:
     """SIGKILL after three ranges of a real command: the next command compares the others. An exchange makes what is kept worthless."""
-    args = ["verify", "--config", str(verified.op.config), "--dsn", verified.db.owner, "--jobs", "1", "--json"]
-    killed = subprocess.run([sys.executable, "-c", KILLED, *args], capture_output=True, text=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed
+    killed_after_three_ranges(verified.op)
     assert len(kept(verified)) == 3
     status = verified.op.status()
     assert (status["verifying"]["ranges"], status["verifying"]["running"]) == (3, False)

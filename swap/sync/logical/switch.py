@@ -31,7 +31,7 @@ def switch_mode(migration: Migration, to: str) -> Run:
             f"The mode of capture cannot be changed: the run is {run.phase.public}.",
             hint="`swap revert` goes back first, or leave the mode as it is.",
         )
-    refuse_drift(foreign_drift(migration), "it was last recorded")
+    refuse_drift(foreign_drift(migration), "it was last recorded", migration.direction)
     if to == "logical":
         _to_logical(migration)
     else:
