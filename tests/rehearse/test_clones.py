@@ -122,6 +122,17 @@ def test_a_base_backup_has_production_s_identity_and_a_timeline_of_its_own(
     if not isinstance(server, Server):
         pytest.skip("the programs of a server in a container are in that container")
     db = example()
+    with psycopg.connect(db.superuser) as conn:
+        (spaces,) = conn.execute("SELECT count(*) FROM pg_tablespace").fetchone() or (0,)
+    if (
+        spaces > 2
+    ):  # of another test on this server: a copy that has one does not start (seen on 18 with one inside the data directory)
+        with (
+            pytest.raises(RefusedError, match="it has tablespaces"),
+            open_clone(production_of(db), CloneOptions("basebackup", maker=db.superuser), print),
+        ):
+            pass
+        return
     with open_clone(production_of(db), CloneOptions("basebackup", maker=db.superuser), print) as clone:
         assert prove(clone, db).startswith("a promoted copy: timeline ")
         with psycopg.connect(clone.conninfo) as conn:
