@@ -109,6 +109,7 @@ def test_commands_before_prepare(operator: MakeOperator, server: DatabaseServer,
     assert schema_dump(server, op.db.dbname) == before
 
 
+@pytest.mark.slow
 def test_every_phase_refuses_what_it_has_no_use_for(ready_operator: MakeOperator) -> None:
     """Done twice is done once, or exit code 8; and no hint names what is not possible either."""
     op = ready_operator()

@@ -66,6 +66,7 @@ def there_and_back(op: Operator, conninfo: str) -> tuple[Seen, list[float | None
     return seen, held
 
 
+@pytest.mark.slow
 def test_no_error_for_the_application(
     ready_operator: MakeOperator, pgbouncer: Pooled, connect: Connect, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,6 +203,7 @@ def test_pgbouncer_goes_away_while_paused(
     wait_until(lambda: not watchdogs(), 30, "the watchdog has ended")
 
 
+@pytest.mark.slow
 def test_killed_while_paused(ready_operator: MakeOperator, pgbouncer: Pooled, connect: Connect) -> None:
     """I4: SIGKILL between PAUSE and RESUME, and during the PAUSE: nobody of the command's is left but its watchdog, which
     resumes."""

@@ -390,6 +390,7 @@ def test_a_stream_at_work_is_not_behind_its_slot(m: Driver, app: Session, monkey
     assert noted < slot.confirmed <= position
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_mode_is_changed_under_load(operator: MakeOperator, connect: Connect) -> None:
     """Given a prepared run with a `sync` and writers at work, when its capture changes to the other mode and back, then no
@@ -454,6 +455,7 @@ def test_what_capture_would_break_is_refused(database: Database, connect: Connec
     assert [f for f in doctor(database, sync={"mode": "trigger"}) if f.name == "logical-capture"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["syncing", "cut_over"])
 def test_capture_begins_again_after_a_lost_slot(operator: MakeOperator, connect: Connect, phase: str) -> None:
     """H13: given a slot that is gone and changes that nobody captured, when `prepare` runs again, then what differs is
@@ -511,6 +513,7 @@ def test_the_key_alone_is_published_on_either_side(m: Driver, database: Database
     assert m.verify().verdict != "identical"
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(operator: MakeOperator, connect: Connect) -> None:
     """H13: neither `abort` nor `finalize` leaves a slot, a publication or a replica identity."""
     op = operator("fresh", mode="logical")

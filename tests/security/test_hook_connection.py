@@ -53,6 +53,7 @@ def known() -> set[str]:
     return {o.keyword.decode() for o in pq.Conninfo.get_defaults()}
 
 
+@pytest.mark.slow
 def test_of_several_hosts_the_hook_gets_the_one_in_use(
     ready_operator: MakeOperator, server: DatabaseServer, tmp_path: Path
 ) -> None:

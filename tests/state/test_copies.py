@@ -116,6 +116,7 @@ def taken_over(op: Operator, *, prepare: bool = True) -> list[str]:
     return list(done["runs"])
 
 
+@pytest.mark.slow
 @own_server
 @pytest.mark.parametrize("cut_over", [False, True])
 def test_a_dump_in_another_cluster(
@@ -146,6 +147,7 @@ def test_a_dump_in_another_cluster(
     op("finalize" if cut_over else "abort", "--yes")
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_database_beside_it(op: Operator, admin: Execute, new_database: Callable[[str], Database]) -> None:
     """Given CREATE DATABASE … TEMPLATE of a run that is synced, and of one that is being built: the first goes on after a
     comparison, the second can only be aborted."""
@@ -236,6 +238,7 @@ def elsewhere(stack: ExitStack, name: str) -> Database:
     return Database(name, *(other.conninfo(name, u) for u in ("postgres", "swap_owner", "app")))
 
 
+@pytest.mark.slow
 @own_server
 def test_a_standby_that_was_promoted(op: Operator, server: DatabaseServer, stack: ExitStack, capture_mode: Mode) -> None:
     """Given a clone that was promoted beside its primary, then it is asked for; taken over, the state is as it was."""

@@ -131,6 +131,7 @@ def drop_checks(op: WatchedOperator) -> None:
         op.watcher.execute(statement.encode())
 
 
+@pytest.mark.slow
 def test_the_state_schema_before_a_cutover(op: WatchedOperator, app: Session, connect: Connect, capture_mode: Mode) -> None:
     """RUNBOOK.md, 'Something was dropped'."""
     ready(op)

@@ -123,6 +123,7 @@ def with_keys(app: Session, change: str) -> str:
 EVERY = pytest.mark.parametrize("existing", ["derived", "adopted"])
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(2)
 @pytest.mark.both_modes
 @EVERY

@@ -62,6 +62,7 @@ def test_jobs_of_a_running_copy_are_set(op: WatchedOperator) -> None:
     assert next(c["options"] for c in op("history").json["commands"] if c["command"] == "swap set") == "jobs=3 --json"
 
 
+@pytest.mark.slow
 def test_jobs_go_down_while_commits_are_slow(op: WatchedOperator, connect: Connect) -> None:
     """Given a copy with four sessions and `max_jobs`, when a lock makes the probe of commits wait, then jobs go down to one, status says
     why, and the copy goes on; when it does not wait any more, they go up."""

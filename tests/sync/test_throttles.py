@@ -165,6 +165,7 @@ free_disk_command = ["cat", "{free}"]
     assert night.sync.terminate().code == 0
 
 
+@pytest.mark.slow
 def test_throttles_of_the_server(op: WatchedOperator, connect: Connect) -> None:
     """sync.max_replica_lag_bytes, throttle.max_replica_lag_s, max_load, max_lock_waits, max_wal_bytes_per_s, max_slot_wal_bytes: given
     each cause, made by real sessions, then `sync` waits and says so; without it, it goes on."""

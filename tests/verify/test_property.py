@@ -216,6 +216,7 @@ def test_hashes_and_images_tell_apart_what_prints_apart(conn: Connection) -> Non
         assert wrong == [], name
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(2)
 @pytest.mark.timeout(300)
 def test_one_change_is_one_finding(database: Database, conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:

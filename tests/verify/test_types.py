@@ -30,6 +30,7 @@ from verify.report import Method, Report
 USERS = "public.users"
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(2)
 @pytest.mark.timeout(240)
 def test_every_type_family(
