@@ -223,6 +223,8 @@ def cutover(
         rehearsal,
         wait_for,
         window,
+        metrics_port,
+        metrics_bind,
     )
     if now:
         cutover_wait.refuse_others(any(option not in (None, False) for option in alone) or bool(disconnect_clients))

@@ -188,6 +188,7 @@ def test_no_attempt_begins_when_the_window_has_closed(synced: Synced, database: 
         (["--wait-for", "/no/such/directory/go"], "--wait-for: there is no directory /no/such/directory"),
         (["--now", "--window", "02:00-04:00"], "--now goes with --yes alone"),
         (["--now", "--max-attempts", "3"], "--now goes with --yes alone"),
+        (["--now", "--metrics-port", "9187"], "--now goes with --yes alone"),
     ],
 )
 def test_what_can_never_be_is_refused_at_once(cli: Cli, options: list[str], said: str) -> None:
