@@ -20,6 +20,7 @@ from swap.cli import status_progress
 from swap.cli.session import Session, active
 from swap.core.connection import Connection
 from swap.core.errors import SwapError
+from swap.core.sql_text import session_timeout
 from swap.state import metrics as names
 from swap.state.journal import Journal, Phase, Run
 from swap.state.missing import find_begun, missing_tables
@@ -69,7 +70,7 @@ class RunCollector(Collector):
     def _read(self) -> list[Metric]:
         if self._conn is None:
             self._conn = self._s.database.connect("metrics")
-            self._conn.execute(f"SET statement_timeout = {READ_MS}")
+            self._conn.execute(session_timeout("statement_timeout", READ_MS))
         journal = Journal(self._conn, self._s.journal.schema, self._s.config.source.name)
         run = journal.current(self._s.config.source.name) if journal.exists() else None
         if run is None:

@@ -38,6 +38,11 @@ def local_timeout(name: str, ms: int) -> sql.Composed:
     return sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(f"{ms}ms"))
 
 
+def session_timeout(name: str, ms: int) -> sql.Composed:
+    """The same for the rest of the session."""
+    return sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(f"{ms}ms"))
+
+
 def verbatim(text: str) -> sql.SQL:
     """SQL that the server itself printed (pg_get_indexdef and its kin): it is quoted already. Do not `format` it."""
     return sql.SQL(text)

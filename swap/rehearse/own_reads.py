@@ -13,9 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.core.sql_text import verbatim
+from swap.core.sql_text import local_timeout, verbatim
 
 MOST = 20
 SMALL = 20  # for LIMIT, and for an integer that is no key
@@ -50,7 +51,7 @@ def usable(conn: Connection, texts: Iterable[str], key_type: str, keys: Sequence
             read = _described(conn, text, key_type)
             if read is not None:
                 with conn.transaction():
-                    conn.execute(f"SET LOCAL statement_timeout = {PATIENCE_MS}")
+                    conn.execute(local_timeout("statement_timeout", PATIENCE_MS))
                     read.run(conn, random.Random(0), keys)  # noqa: S311 - which key is no secret
                 found.append(read)
         except psycopg.Error:
@@ -65,7 +66,7 @@ def _described(conn: Connection, text: str, key_type: str) -> OwnRead | None:
     try:
         row = conn.execute("SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = %s", [NAME]).fetchone()
     finally:
-        conn.execute(f"DEALLOCATE {NAME}")
+        conn.execute(sql.SQL("DEALLOCATE {}").format(sql.Identifier(NAME)))
     types = row[0] if row else []
     if not set(types) <= NUMBERS | {key_type}:
         return None

@@ -14,6 +14,7 @@ import psycopg
 
 from swap.core.connection import Connection
 from swap.core.errors import SwapError
+from swap.core.sql_text import session_timeout
 from swap.state.migration import Migration
 
 OFTEN_S, USUAL_S, AGAIN_S = 0.05, 0.2, 1.0
@@ -65,7 +66,7 @@ class CommitProbe:
                 self._end.wait(AGAIN_S)
 
     def _measure(self, conn: Connection) -> None:
-        conn.execute("SELECT pg_catalog.set_config('statement_timeout', %s, false)", [str(TIMEOUT_MS)])
+        conn.execute(session_timeout("statement_timeout", TIMEOUT_MS))
         m = self._migration.on(conn)
         while not self._end.is_set():
             began = time.monotonic()

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from swap.core.connection import Connection, first_line
 from swap.core.printable import printable
-from swap.core.sql_text import verbatim
+from swap.core.sql_text import local_timeout, verbatim
 from swap.core.throttle_settings import split_url
 
 URL_TIMEOUT_S = 2.0
@@ -53,11 +53,8 @@ def query_reason(conn: Connection, query: str, limit: float) -> str:
     """Runs it in a transaction that may only read, for at most QUERY_TIMEOUT_MS. true, or a number above `limit`: wait."""
     try:
         with conn.transaction(force_rollback=True):
-            conn.execute(
-                sql.SQL("SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {0}; SET LOCAL lock_timeout = {0}").format(
-                    sql.Literal(QUERY_TIMEOUT_MS)
-                )
-            )
+            limits = (local_timeout(name, QUERY_TIMEOUT_MS) for name in ("statement_timeout", "lock_timeout"))
+            conn.execute(sql.SQL("; ").join([sql.SQL("SET TRANSACTION READ ONLY"), *limits]))
             row = conn.execute(verbatim(query), binary=True).fetchone()  # binary: one statement, whatever the text holds
     except psycopg.Error as e:
         if conn.closed or conn.broken:
