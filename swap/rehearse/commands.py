@@ -84,6 +84,10 @@ class Commands:
                 finally:
                     end(process)
 
+    def sync_works(self) -> bool:
+        """Whether a `swap sync` works on the run; asked by `swap status`."""
+        return bool((self.run("status").document.get("worker") or {}).get("running"))
+
     def sync_said(self) -> str:
         """The end of what `swap sync` printed."""
         try:

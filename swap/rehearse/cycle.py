@@ -37,6 +37,7 @@ FACTS = {
     ),
 }
 FACTS["revert"] = FACTS["cutover"]
+POLL_S = 0.1
 
 
 class CycleStoppedError(Exception):
@@ -97,8 +98,11 @@ class Cycle:
 
     @contextmanager
     def _syncing(self) -> Iterator[None]:
-        """`swap sync` beside the block. Raises CycleStoppedError where it failed."""
+        """`swap sync` beside the block, at work before it begins: one that starts while `finalize` removes parts is refused.
+        Raises CycleStoppedError where it failed."""
         with self.commands.syncing() as sync:
+            while sync.poll() is None and not self.commands.sync_works():
+                time.sleep(POLL_S)
             yield
             if sync.poll():
                 said = self.commands.sync_said().strip().splitlines()
