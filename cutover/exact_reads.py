@@ -1,4 +1,4 @@
-"""`[cutover] reads = "exact"`: no read across an exchange sees what replay had left (H70).
+"""Exact reads (`[cutover] reads`): no read across an exchange sees what replay had left (H70).
 
 The exchange raises the generation of reads and sets the trap for older snapshots (swap/ddl/exact_reads.py). Before each attempt
 the generation is raised too, in a commit of its own. When the last drain under the lock finds nothing, every snapshot since
@@ -26,7 +26,7 @@ from swap.core.rows import fetch_values
 from swap.core.sql_text import load_sql
 from swap.core.statement import script
 from swap.ddl.exact_reads import TRAPPED, drop_trap, raise_generation, set_trap
-from swap.doctor.exact_reads import check_exact_reads
+from swap.doctor.exact_reads import UNSEEN, check_exact_reads, grant_of_snapshots, reads_exactly
 from swap.state.migration import Migration
 
 
@@ -38,45 +38,60 @@ class UnplannedReadersError(Exception):
         self.readers = readers
 
 
-def is_exact(migration: Migration) -> bool:
-    return migration.config.cutover.reads == "exact"
-
-
-def refuse_unseen(migration: Migration) -> None:
-    """Raises RefusedError where the server does not show other sessions' snapshots."""
-    for f in check_exact_reads(migration.conn, migration.config.cutover.reads):
+def refuse_unseen(conn: Connection, reads: str | None) -> None:
+    """Raises RefusedError where `reads` is exact, and the server does not show other sessions' snapshots."""
+    for f in check_exact_reads(conn, reads):
         if f.status == "blocker":
             raise RefusedError(f"[cutover] {f.detail}.", state=NOTHING_CHANGED, hint=f.hint)
 
 
+def resolve_reads(migration: Migration, kind: str) -> bool:
+    """Decide for this whole command whether reads across its exchange are exact, and journal it. Raises RefusedError."""
+    conn, reads = migration.conn, migration.config.cutover.reads
+    refuse_unseen(conn, reads)
+    exact = reads_exactly(conn, reads)
+    said = f"reads across the {kind} are {'exact' if exact else 'fast'}"
+    why = "by [cutover] reads" if reads else "the role sees other sessions' snapshots" if exact else UNSEEN
+    migration.journal.event(migration.run.id, "reads", f"{said}: {why}")
+    if reads is None and not exact:
+        migration.report.note(f"{said}: {UNSEEN}. {grant_of_snapshots(conn)}")
+    return exact
+
+
 def unplanned_readers(conn: Connection, own: Sequence[int] = (), before: str | None = None) -> list[Blocker]:
     """Who holds a snapshot and reads without a plan. `own`: processes that are left out. `before`: with a snapshot that may not
-    show that transaction."""
+    show that transaction. Raises RefusedError where the role lost the right to see them since `resolve_reads`."""
     params = {"own": list(own), "before": before}
     pids = fetch_values(conn, load_sql("cutover", "unplanned_readers.sql"), params)
+    if None in pids:
+        raise RefusedError(
+            "This role may not see the snapshots of other sessions any more, which exact reads need.",
+            state=NOTHING_CHANGED,
+            hint=grant_of_snapshots(conn),
+        )
     return sessions(conn, pids) if pids else []
 
 
 def raise_before(migration: Migration) -> int:
-    """Raise the generation in a commit of its own, after the last drain without a lock. Returns it; 0 where nothing is exact."""
-    return int(fetch_values(migration.conn, raise_generation(migration.plan))[0]) if is_exact(migration) else 0
+    """Raise the generation in a commit of its own, after the last drain without a lock. Returns it."""
+    return int(fetch_values(migration.conn, raise_generation(migration.plan))[0])
 
 
-def note_trap(migration: Migration) -> bool:
+def note_trap(migration: Migration, *, exact: bool) -> bool:
     """Journal, in the exchange's transaction, whether there is a trap after it. Returns whether there was one before."""
     journal, run_id = migration.journal, migration.run.id
     before = journal.step_done(run_id, TRAPPED)
-    if is_exact(migration):
+    if exact:
         journal.mark_step(run_id, TRAPPED)
     elif before:
         journal.forget_step(run_id, TRAPPED)
     return before
 
 
-def trap_script(migration: Migration, generation: int, *, drained: bool, trapped: bool) -> bytes:
-    """What an exchange runs behind its own script. `drained`: it changed a maintained row. `trapped`: an earlier exchange's trap
+def trap_script(migration: Migration, generation: int | None, *, drained: bool, trapped: bool) -> bytes:
+    """What an exchange runs behind its own script. `generation`: None where reads are fast. `drained`: it changed a maintained row. `trapped`: an earlier exchange's trap
     is there; where this one sets none, it takes that one away."""
     plan = migration.plan
-    if is_exact(migration):
+    if generation is not None:
         return script(set_trap(plan, generation + drained, raised=drained)).as_bytes(migration.conn)
     return script(drop_trap(plan)).as_bytes(migration.conn) if trapped else b""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cutover.clients import refuse_clients
+from cutover.exact_reads import refuse_unseen
 from cutover.lock_table import refuse_lock_table
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError, SwapError
@@ -81,6 +82,7 @@ def check_gates(migration: Migration, grace_s: float = 0.0) -> Verified:
 
     Raises RefusedError."""
     conn, run = migration.conn, migration.run
+    refuse_unseen(conn, migration.config.cutover.reads)
     if not migration.journal.step_done(run.id, SETTLED):
         raise RefusedError(
             "The follow-up of the last exchange is not finished (foreign keys to validate, indexes to rebuild).",

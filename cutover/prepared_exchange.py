@@ -56,16 +56,18 @@ def revert_exchange(plan: Plan) -> Exchange:
 @dataclass(frozen=True)
 class PreparedExchange:
     """`script`: the text of every statement, two hundred references are 400 kB of it, and then what records the structure
-    that they leave. `structure`: as it was recorded last, and as STRUCTURE must find it. `watched`: event triggers are enabled."""
+    that they leave. `structure`: as it was recorded last, and as STRUCTURE must find it. `watched`: event triggers are enabled.
+    `exact`: so are reads across it."""
 
     exchange: Exchange
     locks: tuple[Query, ...]
     script: bytes
     structure: tuple[tuple[str, str], ...]
     watched: bool
+    exact: bool
 
 
-def prepare_exchange(migration: Migration, exchange: Exchange) -> PreparedExchange:
+def prepare_exchange(migration: Migration, exchange: Exchange, *, exact: bool) -> PreparedExchange:
     """Make the text, and plan STRUCTURE and RECORD here: that is half of what they take. Plan them by indexes, or their time
     would grow with the catalog (12,000 relations: 7 ms each, against 2). It also reads the catalog into the session's
     caches once. Make the functions that no trigger calls before the exchange."""
@@ -88,4 +90,5 @@ def prepare_exchange(migration: Migration, exchange: Exchange) -> PreparedExchan
         script=sql.SQL(";\n").join(steps).as_bytes(conn),
         structure=tuple(migration.journal.baseline(run_id) or ()),
         watched=bool(conn.execute(EVENT_TRIGGERS).fetchall()),
+        exact=exact,
     )

@@ -13,7 +13,7 @@ import psycopg
 from cutover.after_commit import after_commit
 from cutover.attempt_monitor import AttemptMonitor, Bystanders
 from cutover.clients import disconnect, refuse_clients
-from cutover.exact_reads import UnplannedReadersError, is_exact, refuse_unseen, unplanned_readers
+from cutover.exact_reads import UnplannedReadersError, resolve_reads, unplanned_readers
 from cutover.final_drain import Uncompared, converge, refuse_touched_references
 from cutover.gates import Verified, check_gates, check_phase, refuse_forgotten
 from cutover.hold import HoldExceededError, without_collector
@@ -105,8 +105,8 @@ class ExchangeCommand:
                 finish_exchange(m, wait=True, fill=False)
             roles = config.cutover.disconnect_clients
             refuse_clients(conn, roles)
-            refuse_unseen(m)
             check_gates(m)
+            exact = resolve_reads(m, self.kind)
             began = time.monotonic()
             taken = self.snapshot(m)
             m.reload()
@@ -122,7 +122,7 @@ class ExchangeCommand:
                 try:
                     with required_keys(m):
                         outcome = replace(
-                            self._attempts(prepare_exchange(m, exchange), verified),
+                            self._attempts(prepare_exchange(m, exchange, exact=exact), verified),
                             snapshot=taken,
                             verification=verified.quoted(),
                             paused_ms=self.pooler.paused_ms,
@@ -181,7 +181,8 @@ class ExchangeCommand:
         for number in range(1, cut.max_attempts + 1):
             if m.stop.is_set():
                 raise StoppedError("Stopped by the operator between attempts.", state="Nothing was changed; syncing goes on.")
-            in_the_way = [*obstacles(m), *map(Reason, no_room(conn, plan)), *self._unplanned(killer)]
+            in_the_way = [*obstacles(m), *map(Reason, no_room(conn, plan))]
+            in_the_way += self._unplanned(killer) if prepared.exact else []
             reason = Reason.join([*in_the_way, *self._still_there(met, killer)])
             if not (reason.text or compared):
                 refuse_touched_references(m, verified.snapshot, verified.watermark)
@@ -194,7 +195,8 @@ class ExchangeCommand:
                     try:
                         with self.pooler.paused(), self.attempting(), without_collector():
                             done = attempt(m, prepared, verified, uncompared, monitor, self.barrier)
-                        self._tell_unplanned(done.xid, killer)
+                        if prepared.exact:
+                            self._tell_unplanned(done.xid, killer)
                         self._note_ended(killer)
                         return self._outcome(done, monitor.bystanders)
                     except UnknownOutcomeError as e:
@@ -230,9 +232,13 @@ class ExchangeCommand:
     def _no_lock(self, last: Reason) -> LockError:
         cut = self.migration.config.cutover
         said = f"No lock within {cut.max_attempts} attempts of {cut.lock_timeout_ms} ms; {self.behind}. Last in the way: "
+        dump = OLDER in last.text
+        other = (
+            f" Or `swap {self.kind} --reads fast`: it waits for no dump, which may then lack the last changes." if dump else ""
+        )
         error = LockError(
             said + self.waited[-1],
-            hint="End or wait for the sessions named, or set [cutover] kill_blockers; then run it again.",
+            hint="End or wait for the sessions named, or set [cutover] kill_blockers; then run it again." + other,
         )
         error.journalled = said + last.text
         return error
@@ -245,8 +251,8 @@ class ExchangeCommand:
         return Reason.of((h.who for h in there), "; still there, so no lock was asked for")
 
     def _unplanned(self, killer: Killer) -> list[Reason]:
-        """Sessions that would read across the exchange without a plan, where reads are exact."""
-        readers = unplanned_readers(self.migration.conn) if is_exact(self.migration) else []
+        """Sessions that would read across the exchange without a plan."""
+        readers = unplanned_readers(self.migration.conn)
         for reader in readers:
             killer.consider(self._monitoring(), reader)
         return Reason.of(readers, OLDER)
@@ -255,7 +261,7 @@ class ExchangeCommand:
         """Name those that began in the moment before the COMMIT, and end them as `kill_blockers` allows.
 
         Seen: 1 of 385 copies and dumps around 40 exchanges, on a machine with a load of 9."""
-        for reader in unplanned_readers(self.migration.conn, before=xid) if is_exact(self.migration) else []:
+        for reader in unplanned_readers(self.migration.conn, before=xid):
             killer.consider(self._monitoring(), reader)
             line = f"{reader} began in the moment of the {self.kind}: what it copies is of no one moment, so run it again"
             self.migration.report.note(line)

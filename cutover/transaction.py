@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import psycopg
 
 from cutover.attempt_monitor import AttemptMonitor
-from cutover.exact_reads import UnplannedReadersError, is_exact, note_trap, raise_before, trap_script, unplanned_readers
+from cutover.exact_reads import UnplannedReadersError, note_trap, raise_before, trap_script, unplanned_readers
 from cutover.final_drain import Uncompared, compare_touched, touched
 from cutover.gates import Verified, refuse_changed, refuse_rewritten, refuse_waiting
 from cutover.hold import Hold, HoldExceededError
@@ -57,12 +57,12 @@ def attempt(
     UnknownOutcomeError. After any of them nothing was changed; only after the last it is not known."""
     conn, config = migration.conn, migration.config
     wait_ms, hold_ms = config.cutover.lock_timeout_ms, config.cutover.max_lock_hold_ms
-    generation = raise_before(migration)
+    generation = raise_before(migration) if prepared.exact else None
     conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
     hold: Hold | None = None
     try:
         xid = _journal(migration, prepared.exchange)
-        trapped = note_trap(migration)
+        trapped = note_trap(migration, exact=prepared.exact)
         asked = time.monotonic()
         acquire(conn, prepared.locks, wait_ms, Hold.timers(hold_ms))
         hold = Hold(hold_ms)
@@ -84,7 +84,7 @@ def attempt(
         conn.execute(hold.renewed(b";\n".join(filter(None, [prepared.script, trap]))))
         _refuse_added(conn, prepared, migration.plan)
         hold.wait_for(monitor.flush)
-        if is_exact(migration):
+        if prepared.exact:
             _refuse_unplanned(conn, monitor)
         hold.check()
     except psycopg.errors.QueryCanceled:

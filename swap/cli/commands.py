@@ -28,6 +28,7 @@ from swap.cli.options import (
     Method,
     Mode,
     PortOfMetrics,
+    ReadsAcross,
     Shell,
     ShowQueries,
     Variant,
@@ -198,7 +199,7 @@ def cutover(
     dry_run: DryRun = False, yes: Yes = False,
     no_snapshot: Annotated[bool, typer.Option("--no-snapshot", help="Cut over without the snapshot hook.")] = False,
     revert_on_failure: Annotated[bool, typer.Option("--revert-on-failure", help="Go back if [hooks] post_swap_check fails.")] = False,
-    max_attempts: MaxAttempts = None, lock_timeout: LockTimeout = None, max_lock_hold: MaxLockHold = None,
+    max_attempts: MaxAttempts = None, lock_timeout: LockTimeout = None, max_lock_hold: MaxLockHold = None, reads: ReadsAcross = None,
     rehearsal: Annotated[Path | None, typer.Option("--require-rehearsal", metavar="FILE", help="Refuse what differs from this report of `rehearse`.")] = None,
     wait_for: Annotated[Path | None, typer.Option("--wait-for", metavar="FILE", help="Begin when this file is there; verified until then.")] = None,
     window: Annotated[str | None, typer.Option("--window", metavar="TIMES", help="Begin in it: 02:00-04:00, or with a zone: '02:00-04:00 Europe/Berlin'.")] = None,
@@ -220,6 +221,7 @@ def cutover(
         max_attempts,
         lock_timeout,
         max_lock_hold,
+        reads,
         rehearsal,
         wait_for,
         window,
@@ -233,7 +235,7 @@ def cutover(
     terms = cutover_wait.read_terms(wait_for, window)
     overrides = {
         "max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold,
-        "disconnect_clients": disconnect_clients,
+        "disconnect_clients": disconnect_clients, "reads": reads and reads.value,
     }  # fmt: skip
     work(
         dsn, config, overrides, dry_run=dry_run, yes=yes, no_snapshot=no_snapshot, revert_on_failure=revert_on_failure,
@@ -245,7 +247,7 @@ def cutover(
 def revert(
     dry_run: DryRun = False, yes: Yes = False,
     verify: Annotated[bool, typer.Option("--verify", help="First verify; go on if both sides are identical.")] = False,
-    max_attempts: MaxAttempts = None, lock_timeout: LockTimeout = None, max_lock_hold: MaxLockHold = None,
+    max_attempts: MaxAttempts = None, lock_timeout: LockTimeout = None, max_lock_hold: MaxLockHold = None, reads: ReadsAcross = None,
     disconnect_clients: Clients = None, show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
@@ -254,7 +256,7 @@ def revert(
 
     overrides = {
         "max_attempts": max_attempts, "lock_timeout_ms": lock_timeout, "max_lock_hold_ms": max_lock_hold,
-        "disconnect_clients": disconnect_clients,
+        "disconnect_clients": disconnect_clients, "reads": reads and reads.value,
     }  # fmt: skip
     work(dsn, config, overrides, dry_run=dry_run, yes=yes, verify=verify, show_queries=show_queries, as_json=as_json)
 

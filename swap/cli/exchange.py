@@ -12,6 +12,7 @@ from swap.cli.statements import print_statements
 from swap.core.config import with_cutover
 from swap.core.units import counted
 from swap.ddl.phases import before_exchange, exchange_statements
+from swap.doctor.exact_reads import reads_exactly
 from swap.state.journal import Run
 from swap.state.migration import Migration
 
@@ -27,7 +28,7 @@ def override(s: Session, options: Mapping[str, object]) -> None:
 def print_exchange(s: Session, run: Run, kind: str, *, as_json: bool) -> None:
     """Print the statements of the exchange, and run none."""
     turn = s.journal.capture.after_exchange(run.id, run.plan.tag)
-    exact = s.config.cutover.reads == "exact"
+    exact = reads_exactly(s.journal.conn, s.config.cutover.reads)
     statements = [*before_exchange(run.plan, run.direction), *exchange_statements(run.plan, kind, *turn, exact=exact)]
     print_statements(statements, f"swap {kind}", as_json=as_json)
 

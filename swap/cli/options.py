@@ -66,6 +66,18 @@ class Mode(StrEnum):
     logical = "logical"
 
 
+class Reads(StrEnum):
+    """What reads across an exchange see."""
+
+    exact = "exact"
+    fast = "fast"
+
+
+ReadsAcross = Annotated[
+    Reads | None, typer.Option("--reads", help="Of snapshots from before it. fast: waits for no dump. Else [cutover] reads.")
+]
+
+
 class Method(StrEnum):
     """How `verify` compares rows."""
 

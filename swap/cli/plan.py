@@ -12,6 +12,7 @@ from swap.core.connection import may_set
 from swap.core.units import about, counted, size
 from swap.ddl.phases import phases as phases_of
 from swap.doctor.before_run import SCAN_TIMEOUT_MS
+from swap.doctor.exact_reads import UNSEEN, grant_of_snapshots, reads_exactly
 from swap.doctor.examine import examine, refuse
 from swap.doctor.finding import subject_of
 from swap.doctor.several_types import check_types
@@ -26,7 +27,7 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
     with opened("plan", dsn, config) as s:
         the_plan = plan_of(s)
         then = "swap status" if s.run and active(s.run) else "swap prepare"
-        exact = s.config.cutover.reads == "exact"
+        exact, reads = _reads(s)
         types = _types(s, the_plan)
         met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
     phases = phases_of(the_plan, exact=exact)
@@ -47,6 +48,7 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
                 "tables": [_cost_as_json(c) for c in found],
                 "types": [{"object": at, "detail": said} for at, said in types],
                 "backfill_triggers": listing.triggers_as_json(met),
+                "reads": "exact" if exact else "fast",
                 "next": then,
             }
         )
@@ -55,6 +57,7 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
     print_lines([f"plan for {the_plan.source}, fingerprint {the_plan.fingerprint}"])
     told = [f"  {label:9} {text}" for label, text in _summary(found, estimate)]
     told += [f"  {'types':9} {at}: {said}" for at, said in types]
+    told.append(f"  {'reads':9} {reads}")
     told += [*(_cost_as_text(c) for c in found), *listing.triggers_as_text(met)]
     print_lines([piece for line in told for piece in wrapped(line, columns, 12)])
     for name, statements in phases:
@@ -90,6 +93,14 @@ def _cost_as_text(c: Cost) -> str:
     how = "rebuilt beside" if c.strategy == TABLE else "a uuid column in place"
     sizes = f"{size(c.bytes)}, {size(c.wal_bytes)} of WAL"
     return f"  table     {c.table}: {how}; about {c.rows:,} rows, {sizes}, {about(c.seconds)}"
+
+
+def _reads(s: Session) -> tuple[bool, str]:
+    """Whether reads across an exchange are exact, and what that means."""
+    conn, reads = s.journal.conn, s.config.cutover.reads
+    if reads_exactly(conn, reads):
+        return True, "exact: across a cutover or a revert they see one moment, or are told to retry (40001)"
+    return False, "fast" if reads == "fast" else f"fast: {UNSEEN}. {grant_of_snapshots(conn)}"
 
 
 def _types(s: Session, plan: Plan) -> list[tuple[str, str]]:

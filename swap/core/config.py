@@ -203,7 +203,7 @@ class Cutover(Section):
     max_lock_hold_ms: int = Field(2000, ge=50, le=600_000)
     kill_blockers: Literal["never", "idle-in-transaction", "all"] = "never"
     disconnect_clients: list[Name] = []
-    reads: Literal["exact", "fast"] = "fast"
+    reads: Literal["exact", "fast"] | None = None  # None: exact where the role sees other sessions' snapshots
     require_rehearsal: bool = False
     max_rehearsal_age_s: int = Field(7 * 86_400, ge=1, le=LONGEST_S)
 

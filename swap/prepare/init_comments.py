@@ -35,7 +35,7 @@ COMMENTS = {
     "max_lock_hold_ms": "past this a cutover rolls back and is tried again",
     "kill_blockers": "never | idle-in-transaction | all: sessions that `cutover` may end",
     "disconnect_clients": "roles whose idle sessions end after the exchange",
-    "reads": "fast | exact: reads whose snapshot is older than the exchange are told to retry",
+    "reads": "exact: reads with a snapshot from before the exchange are told to retry; by default exact if the role sees these snapshots",
     "require_rehearsal": "`cutover` refuses without the report of a rehearsal (--require-rehearsal FILE)",
     "max_rehearsal_age_s": "`cutover` refuses a rehearsal older than this",
 }
@@ -43,6 +43,6 @@ EXAMPLES: dict[str, object] = {
     "max_jobs": 8, "max_replica_lag_s": 30, "max_load": 40, "max_lock_waits": 5, "max_wal_bytes_per_s": 50_000_000,
     "max_slot_wal_bytes": 10_000_000_000, "min_free_disk_bytes": 50_000_000_000,
     "free_disk_command": ["/usr/local/bin/free-bytes"], "query": "SELECT count(*) FROM public.jobs WHERE late",
-    "flag_file": "/run/swap.wait", "url": "http://localhost:8080/may-go-on", "window": "22:00-05:00 Europe/Berlin",
+    "reads": "fast", "flag_file": "/run/swap.wait", "url": "http://localhost:8080/may-go-on", "window": "22:00-05:00 Europe/Berlin",
 }  # fmt: skip
 """Of keys that have no default."""

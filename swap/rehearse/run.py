@@ -17,6 +17,7 @@ from swap import __version__
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.libpq_environment import libpq_environment, secrets_of
+from swap.doctor.exact_reads import reads_exactly
 from swap.plan.estimate import costs
 from swap.plan.model import Plan
 from swap.plan.planning import read_plan
@@ -174,7 +175,7 @@ class Watched:
         r = self.rehearser
         r.plan = plan = read_plan(self.conn, for_clone(r.settings.config))
         tables = [*(t.name for t in plan.swapped), *dict.fromkeys(ref.table for ref in plan.references)]
-        self.locks.plan_is(plan, exact=r.settings.config.cutover.reads == "exact")
+        self.locks.plan_is(plan, exact=reads_exactly(self.conn, r.settings.config.cutover.reads))
         if self.sampler is not None:
             self.sampler.work.tables = tables_of(plan)
         r.here = sizes(self.conn, tables)

@@ -10,6 +10,7 @@ from swap.core.rows import fetch_values
 from swap.core.sql_text import load_sql
 from swap.core.statement import AX, script
 from swap.ddl.exact_reads import TRAPPED, drop_trap, trapped_tables
+from swap.doctor.exact_reads import grant_of_snapshots
 from swap.prepare.drift import table_oids
 from swap.state.migration import Migration
 
@@ -21,12 +22,15 @@ exchanges, one read what replay had left, because the trap was gone before it wa
 def release_reads(migration: Migration) -> str:
     """Try once. Returns why the trap is still there; empty when it is gone.
 
-    ACCESS EXCLUSIVE on the tables for an instant, and `lock_timeout_ms` at most until then."""
+    ACCESS EXCLUSIVE on the tables for an instant, and `lock_timeout_ms` at most until then. It is asked for only where no
+    transaction of more than a second holds one of them: others would queue behind the request, every time."""
     journal, run = migration.journal, migration.run
     if not journal.step_done(run.id, TRAPPED):
         return ""
     if older := _older(migration):
         return older
+    if held := _held(migration):
+        return held
     try:
         drop(migration, LockBudget(migration.budget.lock_timeout_ms, 1))
     except LockError as e:
@@ -51,9 +55,15 @@ def _older(migration: Migration) -> str:
     """Who still holds a snapshot of before the last exchange."""
     conn = migration.conn
     if not shows_snapshots(conn):
-        return "this role may not see other sessions' snapshots (GRANT pg_monitor)"
+        return f"this role may not see other sessions' snapshots ({grant_of_snapshots(conn)})"
     attempts, run_id = migration.journal.attempts, migration.run.id
     young = (attempts.exchanged_s(run_id) or 0) < STANDBY_S
     params = {"xid": attempts.exchanged_xid(run_id), "young": young}
     found = fetch_values(conn, load_sql("swap.sync", "older_readers.sql"), params)
     return "; ".join(found)
+
+
+def _held(migration: Migration) -> str:
+    """Which transactions of more than a second hold one of the tables."""
+    oids = table_oids(migration.conn, trapped_tables(migration.plan))
+    return "; ".join(fetch_values(migration.conn, load_sql("swap.sync", "long_holders.sql"), {"oids": oids}))

@@ -1,7 +1,7 @@
-"""`[cutover] reads = "exact"`: what reads across an exchange sees one moment, or is told to retry (H70).
+"""Exact reads, the default where the role sees other sessions' snapshots: what reads across an exchange sees one moment, or is told to retry (H70).
 
 Each exchange here finds a change of a moment before its lock, which it drains under the lock. So a snapshot that shows the change
-finds a table without it, where nothing stops it. With `fast` that is what these readers see.
+finds a table without it, where nothing stops it. With `reads = "fast"` that is what these readers see.
 """
 
 from __future__ import annotations
@@ -14,10 +14,15 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from cutover.gates import why_closed
 from cutover.run import Outcome
 from swap.core.errors import LockError, RefusedError
 from swap.ddl.exact_reads import TRAPPED
+from swap.doctor.finding import Finding
+from swap.state.journal import Phase
+from swap.sync.exact_reads import release_reads
 from tests.support.cycling import Cycle, Start, doctor
+from tests.support.doctoring import only
 from tests.support.migration import ROLES, Session, background
 from tests.support.servers import Connect, Database
 from tests.support.waiting import wait_for_lock_wait
@@ -171,7 +176,7 @@ MakeHeld = Callable[..., Held]
 @pytest.fixture
 def held(start: Start, connect: Connect, database: Database, sees: None) -> MakeHeld:
     def make(**cutover: object) -> Held:
-        cycle = start(SCHEMA, cutover={"reads": "exact", **PATIENT, **cutover})
+        cycle = start(SCHEMA, cutover=PATIENT | cutover)
         cycle.ready()
         return Held(cycle, connect, database)
 
@@ -291,13 +296,13 @@ def test_whatever_comes_next_takes_the_trap_away(held: MakeHeld) -> None:
     h = held()
     m, session = h.cycle.m, h.keeper()
 
-    def exchange(kind: str, reads: str) -> None:
+    def exchange(kind: str, reads: str | None) -> None:
         m.config = m.config.model_copy(update={"cutover": m.config.cutover.model_copy(update={"reads": reads})})
         h.cycle.exchange(kind)
         h.cycle.caught_up()
-        assert h.trap() == (2 if reads == "exact" else 0)
+        assert h.trap() == (2 if reads != "fast" else 0)
 
-    exchange("cutover", "exact")
+    exchange("cutover", None)
     exchange("revert", "fast")
     exchange("cutover", "exact")
     exchange("revert", "exact")
@@ -308,12 +313,89 @@ def test_whatever_comes_next_takes_the_trap_away(held: MakeHeld) -> None:
     h.cycle.abort()
 
 
-def test_a_role_that_sees_no_snapshots_is_refused(held: MakeHeld) -> None:
-    """I13: `doctor` says so before anything is built; the gate, where the right was taken away since."""
+def test_a_dump_of_other_tables_is_not_in_the_way(held: MakeHeld) -> None:
+    """I2: a pg_dump locks all its tables before it reads one, and keeps them. One of hours that has locked other tables waits for
+    nobody, and no cutover waits for it. The refusal by one that has locked none yet says how to go on without a wait."""
+    h = held(max_attempts=1, lock_timeout_ms=50)
+    h.look.execute("CREATE TABLE other (); GRANT SELECT ON other TO app")
+    dump = psycopg.connect(h.database.app, application_name="pg_dump")
+    try:
+        dump.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        dump.execute("SELECT 1")
+        with pytest.raises(LockError) as e:
+            h.cycle.exchange("cutover")
+        assert "Or `swap cutover --reads fast`: it waits for no dump" in e.value.hint
+        dump.execute("LOCK TABLE other IN ACCESS SHARE MODE")
+        with pytest.raises(LockError, match="a COPY or a dump"):
+            h.cycle.exchange("cutover")
+        dump.execute("SELECT 1 FROM other")
+        assert h.cycle.exchange("cutover").outcome == "committed"
+        assert tried(READERS["plain"], dump) == RETRY
+    finally:
+        dump.close()
+
+
+def test_the_trap_waits_for_whoever_holds_a_table(held: MakeHeld) -> None:
+    """I2: taking the trap away needs the tables for an instant, and nobody has to queue for that behind a long transaction."""
+    h = held()
+    keeper = h.keeper()
+    with h.exchange("cutover", moved=False):
+        pass
+    reader = h.connect(h.database.app, autocommit=False)
+    reader.execute("SELECT 1 FROM users")
+    keeper.execute("ROLLBACK")
+    h.look.execute("SELECT pg_sleep(1.1)")
+    assert re.match(rf"pid {reader.info.backend_pid} .* holds public.users", release_reads(h.cycle.m))
+    assert h.trap() == 2
+    reader.rollback()
+    assert release_reads(h.cycle.m) == ""
+    assert h.trap() == 0
+
+
+def test_a_role_that_sees_no_snapshots(held: MakeHeld) -> None:
+    """I13: with `exact` said, `doctor` refuses before anything is built, and the gates, where the right was taken away since. With
+    nothing said it is a warning, and the exchange is fast. The statement that is named is followed as it stands."""
     h = held()
     h.look.execute("REVOKE pg_monitor FROM swap_owner")
-    assert [f.status for f in doctor(h.database, cutover={"reads": "exact"}) if f.name == "exact-reads"] == ["blocker"]
-    assert [f for f in doctor(h.database) if f.name == "exact-reads"] == []
-    with pytest.raises(RefusedError, match="snapshots of other sessions, and this role may not") as e:
+
+    def found(**cutover: str) -> list[Finding]:
+        return [f for f in doctor(h.database, cutover=cutover) if f.name == "exact-reads"]
+
+    def reads(cutover: str | None) -> None:
+        m = h.cycle.m
+        m.config = m.config.model_copy(update={"cutover": m.config.cutover.model_copy(update={"reads": cutover})})
+
+    def journalled() -> str:
+        row = h.look.execute("SELECT message FROM swap.event WHERE kind = 'reads' ORDER BY id DESC LIMIT 1").fetchone()
+        return str(row[0]) if row else ""
+
+    assert [f.status for f in found(reads="exact")] == ["blocker"]
+    assert found(reads="fast") == []
+    unseen = only(found())
+    assert unseen.status == "warning"
+    assert "a pg_dump, COPY TO" in unseen.detail
+    reads("exact")
+    assert "this role may not" in why_closed(h.cycle.m)
+    with pytest.raises(RefusedError, match="snapshots of other sessions, and this role may not"):
         h.cycle.exchange("cutover")
-    assert "GRANT pg_monitor" in e.value.hint
+    reads(None)
+    h.cycle.exchange("cutover")
+    keeper = h.keeper()
+    assert h.trap() == 0
+    assert journalled().startswith("reads across the cutover are fast: this role may not see")
+    grant = unseen.hint.partition(";")[0]
+    assert grant == "GRANT pg_read_all_stats TO swap_owner"
+    h.look.execute(grant.encode())
+    try:
+        assert [f.status for f in found()] == ["ok"]
+        h.cycle.caught_up()
+        h.cycle.exchange("revert")
+        assert h.trap() == 2
+        assert journalled() == "reads across the revert are exact: the role sees other sessions' snapshots"
+        assert tried(READERS["plain"], keeper) == RETRY
+        h.cycle.caught_up()
+        with pytest.raises(RefusedError, match="may not see the snapshots of other sessions any more"), h.exchange("cutover"):
+            h.look.execute("REVOKE pg_read_all_stats FROM swap_owner")
+        assert h.cycle.m.reload().phase is Phase.SYNCING
+    finally:
+        h.look.execute("REVOKE pg_read_all_stats FROM swap_owner")

@@ -71,8 +71,8 @@ def test_a_rewrite_while_the_exchange_waits(verified: Driver, monkeypatch: pytes
     """H57: the gates have passed; it is asked again under the locks, and nothing is changed."""
     made = prepare_exchange
 
-    def rewritten(*args: Any) -> Any:
-        prepared = made(*args)
+    def rewritten(*args: Any, exact: bool) -> Any:
+        prepared = made(*args, exact=exact)
         execute(verified.db, REWRITES["source"])
         return prepared
 

@@ -70,7 +70,7 @@ def _asks_for_the_lock(statement: str) -> bool:
 def scans(cycle: Cycle) -> list[int]:
     """How often the queries for the structure's fingerprint scan each large catalog. They run under the lock."""
     m = cycle.m
-    prepare_exchange(m, cutover_exchange(m.plan))
+    prepare_exchange(m, cutover_exchange(m.plan), exact=False)
     count = (
         "SELECT pg_stat_get_xact_numscans(c) FROM unnest('{pg_class,pg_attribute,pg_type,pg_constraint,pg_depend}'::regclass[]) c"
     )
