@@ -51,7 +51,7 @@ SCAN_TIMEOUT_MS = 30_000
 NOTHING_CAN_BE_BUILT = {"connection", "database-privileges", POWERS}  # with a blocker of these a trial build is not possible
 UNREADABLE = {"reference", "row-security", "ownership", POWERS}  # with a blocker of these the rows of references cannot be read
 
-TrialBuild = Callable[[Connection, Plan, Sequence[Finding]], list[Finding]]
+TrialBuild = Callable[[Connection, Plan, Sequence[Finding], bool], list[Finding]]
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _try_out(conn: Connection, subjects: _Subjects, plan: Plan | None, found: li
     impossible = any(f.status == "blocker" and f.name in NOTHING_CAN_BE_BUILT for f in found)
     if options.trial is None or plan is None or impossible:
         return _not_tried(subjects.as_is.config, options)
-    tried = options.trial(conn, plan, found)
+    tried = options.trial(conn, plan, found, subjects.as_is.config.application.fire_triggers)
     if not subjects.fixed:
         return tried
     detail = "the target schema was tried out as if the key, the identity column, the references and their names were usable"
