@@ -278,7 +278,8 @@ class _Builder:
         if isinstance(error, errors.UndefinedTable):
             missing = next((whole for name, whole in self.failed.items() if name in message), None)
             if missing is not None:
-                return blocker("trial", label, f"needs {missing}, which {CANNOT}", GONE)
+                found = blocker("trial", label, f"needs {missing}, which {CANNOT}", GONE)
+                return replace(found, follows=f"trial:{missing}")
         return blocker("trial", label, f"{CANNOT}: {message}", HINT)
 
 
