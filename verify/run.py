@@ -14,7 +14,7 @@ from functools import partial
 
 import psycopg
 
-from swap.catalog.load import load_tables, read_structure
+from swap.catalog.load import load_tables
 from swap.catalog.model import Table
 from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
@@ -22,7 +22,7 @@ from swap.ddl.compat import compat_pairs
 from swap.ddl.likeness import Stage, unlike
 from swap.ddl.pairs import pairs_table
 from swap.plan.direction import Direction
-from swap.prepare.drift import difference, watched_tables
+from swap.prepare.drift import difference, read_watched
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED
@@ -222,7 +222,7 @@ class _Verification:
         m, found = self.m, self.found
         targets = {d.target for d in self.mappings}
         captured = [t for t in tables.values() if t.name not in targets]
-        lines = read_structure(m.conn, watched_tables(m.conn, m.plan))
+        lines = read_watched(m)
         found.fingerprint = hashlib.sha256(repr(sorted(lines)).encode()).hexdigest()
         baseline = m.journal.baseline(m.run.id) or []
         changed_by_follow_up = [

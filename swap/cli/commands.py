@@ -56,13 +56,15 @@ def init(
 def doctor(
     trial: Annotated[bool, typer.Option("--trial/--no-trial", help="Build the whole target schema, empty, and roll it back.")] = True,
     show_all: Annotated[bool, typer.Option("--all", help="Every check that is ok too, with what it found.")] = False,
+    fix_sql: Annotated[bool, typer.Option("--fix-sql", help="Print the statements of all hints as one script, with what undoes them.")] = False,
     show_queries: ShowQueries = False,
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
 ) -> int:  # fmt: skip
     """Every preflight check: ok, warning or blocker, with why it matters and what mends it."""
-    from swap.cli.doctor import work
+    from swap.cli.doctor import Options, work
 
-    return work(dsn, config, trial=trial, show_all=show_all, show_queries=show_queries, as_json=as_json)
+    options = Options(trial=trial, show_all=show_all, show_queries=show_queries, fix_sql=fix_sql)
+    return work(dsn, config, options, as_json=as_json)
 
 
 @command("swap plan --sql > plan.sql", "Show what will happen: objects, locks, rows and bytes.")

@@ -226,9 +226,11 @@ class PgBouncer(Section):
 
 
 class Application(Section):
-    """The settings that the application's sessions have, where ALTER ROLE and ALTER DATABASE do not say them."""
+    """The settings that the application's sessions have, where ALTER ROLE and ALTER DATABASE do not say them. `fire_triggers`: the
+    trial fires the application's triggers on its copies."""
 
     settings: dict[str, str] = {}
+    fire_triggers: bool = True
 
     @field_validator("settings")
     @classmethod

@@ -23,6 +23,7 @@ from swap.doctor.dependents import check_dependents
 from swap.doctor.disk import check_disk, check_locks, free_bytes, needed_bytes
 from swap.doctor.expressions import check_expressions
 from swap.doctor.finding import Finding, Remedy, Subject, warning, with_remedies
+from swap.doctor.follow import with_following
 from swap.doctor.key import check_identity, check_identity_data, check_key
 from swap.doctor.key_sequence import check_key_sequence
 from swap.doctor.look_alikes import check_look_alikes
@@ -43,7 +44,7 @@ from swap.doctor.subscriptions import check_subscriptions
 from swap.doctor.table_mentions import check_table_mentions
 from swap.doctor.tables import check_exclusions, check_rewrite, check_tables
 from swap.plan.assume_fixed import assume_fixed, with_key
-from swap.plan.model import Plan
+from swap.plan.model import INTEGERS, Plan, RefColumns
 from swap.plan.planning import Planned, plan_for, with_dependents
 from swap.plan.references import reference_columns
 
@@ -51,7 +52,7 @@ SCAN_TIMEOUT_MS = 30_000
 NOTHING_CAN_BE_BUILT = {"connection", "database-privileges", POWERS}  # with a blocker of these a trial build is not possible
 UNREADABLE = {"reference", "row-security", "ownership", POWERS}  # with a blocker of these the rows of references cannot be read
 
-TrialBuild = Callable[[Connection, Plan, Sequence[Finding]], list[Finding]]
+TrialBuild = Callable[[Connection, Plan, Sequence[Finding], bool], list[Finding]]
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,20 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
     if subjects.usable:
         about = [*privileges, *references, *powers]
         found += _check_rows(conn, subject, about, options.scan_timeout_ms, may_try=may_try)
-    return found
+    if subjects.keyed:
+        found += _undeclared(conn, subjects.as_fixed, subject.references)
+    return with_following(found)
+
+
+def _undeclared(conn: Connection, subject: Subject, references: Sequence[RefColumns]) -> list[Finding]:
+    """What looks like a reference, and what names the table, whatever else is in the way. Samples are bounded; a column that may not
+    be read is listed as not checked."""
+    key = subject.source.column(subject.config.source.key)
+    if key is None or key.type not in INTEGERS:
+        return []
+    found = look_alikes(conn, subject.source.name, key.name, subject.config.names.state_schema)
+    declared = {(r.table, r.column) for r in references}
+    return [*check_look_alikes(found, declared, subject.config.ignore), *check_table_mentions(conn, subject)]
 
 
 def _subjects(conn: Connection, config: Config, kinds: list[Finding], *, may_try: bool) -> _Subjects:
@@ -163,7 +177,7 @@ def _try_out(conn: Connection, subjects: _Subjects, plan: Plan | None, found: li
     impossible = any(f.status == "blocker" and f.name in NOTHING_CAN_BE_BUILT for f in found)
     if options.trial is None or plan is None or impossible:
         return _not_tried(subjects.as_is.config, options)
-    tried = options.trial(conn, plan, found)
+    tried = options.trial(conn, plan, found, subjects.as_is.config.application.fire_triggers)
     if not subjects.fixed:
         return tried
     detail = "the target schema was tried out as if the key, the identity column, the references and their names were usable"
@@ -188,8 +202,6 @@ def _check_rows(
     expressions = check_expressions(conn, subject, settings, timeout_ms, may_try=may_try)
     if any(f.status == "blocker" and f.name == "index" for f in expressions):  # before 17 the table cannot be read then
         return [*expressions, warning("reference-data", subject.source.name, "not checked", "Mend the blockers first.")]
-    found = look_alikes(conn, subject.source.name, config.source.key, config.names.state_schema)
-    declared = {(r.table, r.column) for r in subject.references}
     return [
         *check_key_sequence(conn, subject, timeout_ms),
         *check_identity_data(conn, subject, timeout_ms),
@@ -197,6 +209,4 @@ def _check_rows(
         *check_types(conn, subject, timeout_ms),
         *check_not_valid(conn, subject, timeout_ms),
         *expressions,
-        *check_look_alikes(found, declared, config.ignore),
-        *check_table_mentions(conn, subject),
     ]

@@ -33,6 +33,7 @@ class Finding:
     """One line of `doctor`: what was found about `object` and why it matters (`detail`), and the command that fixes it (`hint`).
 
     `acceptable`: `[accept] findings = ["name:object"]` turns this blocker into a warning. Nothing else silences a finding.
+    `follows`: the label of the finding that this one goes with (swap.doctor.follow); empty where it stands alone.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Finding:
     detail: str
     hint: str = ""
     acceptable: bool = False
+    follows: str = ""
 
     @property
     def label(self) -> str:

@@ -19,6 +19,7 @@ from swap.catalog.load import structure
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.core.names import TableName
+from swap.core.sql_text import load_sql
 from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE
 from swap.ddl.compat import compat_trigger_names
 from swap.ddl.fence import FENCE
@@ -28,6 +29,7 @@ from swap.ddl.replication import publication_name
 from swap.ddl.statistics import build_name
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
+from swap.plan.texts import with_new_body
 from swap.state.migration import Migration
 
 NAME = r'("(?:[^"]|"")+"|[^\s]+)'
@@ -35,8 +37,8 @@ SUBJECT = re.compile(
     rf"^(?:column|attribute|indexed|comment|constraint|statistics|publication) {NAME}|^index CREATE (?:UNIQUE )?INDEX {NAME} ON|^trigger CREATE (?:CONSTRAINT )?TRIGGER {NAME}"
 )
 # Lines that version 0.1.0 did not record. Every table has an `attribute` line, so a recorded structure without one is that old.
-# Nor did a later one record what `indexed` says of an index.
-INDEXED = "indexed "
+# Nor did a later one record what `indexed` says of an index, nor the functions that [[function]] names (`named`).
+INDEXED, NAMED = "indexed ", "named "
 LATER = ("attribute ", "storage ", "rule ", "child ", "parent ", "comment ")
 Line = tuple[str, str, str]
 VALID = re.compile(r"( NOT VALID)?( valid=[tf])?$")
@@ -69,9 +71,26 @@ def _oids(names: Iterable[TableName]) -> sql.Composed:
 def structure_now(plan: Plan) -> sql.Composed:
     """The structure of the watched tables as (tab, line) rows. One statement, which finds them by name: it runs under the
     exchange's lock, before the names change and after it."""
-    return sql.SQL("WITH watched AS MATERIALIZED ({}) {}").format(
-        _oids(_watched(plan)), structure(sql.SQL("ARRAY(SELECT oid FROM watched)"))
+    return sql.SQL("WITH watched AS MATERIALIZED ({}) {} UNION {}").format(
+        _oids(_watched(plan)), structure(sql.SQL("ARRAY(SELECT oid FROM watched)")), _named(plan)
     )
+
+
+def _named(plan: Plan) -> sql.Composed:
+    """The functions of [[function]] that no table is bound to, as they are called before the cutover and after it."""
+    bound = {f.oid for f in plan.catalog.functions}
+    old = [n.function for n in plan.catalog.named if n.function.oid not in bound and plan.text_of(n.function.oid)]
+    both = {(f.name, arguments) for f in old for arguments in (f.arguments, with_new_body(f, plan.text_of(f.oid)).arguments)}
+    wanted = sorted(both)
+    return load_sql("swap.catalog", "structure_named.sql").format(
+        schemas=sql.Literal([name.schema for name, _ in wanted]), names=sql.Literal([name.name for name, _ in wanted]),
+        arguments=sql.Literal([arguments for _, arguments in wanted]),
+    )  # fmt: skip
+
+
+def read_watched(migration: Migration) -> list[tuple[str, str]]:
+    """`structure_now`, read."""
+    return [(str(tab), str(line)) for tab, line in migration.conn.execute(structure_now(migration.plan)).fetchall()]
 
 
 def record_structure(plan: Plan, run_id: int) -> sql.Composed:
@@ -122,8 +141,9 @@ def comparable(
 ) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
     """Both as sets, without the kinds of lines that were not recorded yet when `was` was."""
     before, after = (_counted(lines, direction) for lines in (was, now))
-    if not any(line.startswith(INDEXED) for _, line in before):
-        after = {(tab, line) for tab, line in after if not line.startswith(INDEXED)}
+    for kind in (INDEXED, NAMED):
+        if not any(line.startswith(kind) for _, line in before):
+            after = {(tab, line) for tab, line in after if not line.startswith(kind)}
     if not any(line.startswith(LATER[0]) for _, line in before):
         after = {(tab, line) for tab, line in after if not line.startswith(LATER)}
     return before, after
@@ -168,14 +188,14 @@ def _subject(line: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-FUNCTION = re.compile(r"^CREATE OR REPLACE (?:FUNCTION|PROCEDURE) .*(?= owner=)", re.DOTALL)
+FUNCTION = re.compile(r"^(?:named )?CREATE OR REPLACE (?:FUNCTION|PROCEDURE) .*(?= owner=)", re.DOTALL)
 
 
 def _counted(lines: Iterable[Sequence[str]], direction: Direction) -> set[tuple[str, str]]:
     """The lines as a set; in reverse those of functions without their text."""
     if direction is Direction.FORWARD:
         return {(tab, line) for tab, line in lines}
-    return {(tab, FUNCTION.sub("function", line)) for tab, line in lines}
+    return {(tab, FUNCTION.sub(lambda m: f"{NAMED if m[0].startswith(NAMED) else ''}function", line)) for tab, line in lines}
 
 
 def redeployed(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> list[str]:

@@ -277,6 +277,7 @@ def _tail() -> list[str]:
         "",
         "# [application]",
         '# settings = { TimeZone = "UTC" }  # what the application\'s own code sets, besides ALTER ROLE and ALTER DATABASE … SET',
+        "# fire_triggers = true  # on copies, in the trial of `doctor`, `plan` and `prepare`; rolled back",
         "",
         "# [accept]",
         '# findings = ["name:object"]  # findings of `swap doctor` that you take on; only some can be',

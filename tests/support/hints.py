@@ -6,8 +6,6 @@ import re
 import tomllib
 from typing import Any
 
-VERBS = "ALTER|CREATE|DROP|GRANT|REFRESH|REINDEX|REVOKE|SELECT|UPDATE"
-STATEMENT = re.compile(rf"\b(?:{VERBS}) (?:[^;'\"]|'[^']*'|\"[^\"]*\")*;")
 ENTRY = re.compile(r"add to the configuration\n(\[\[.*)", re.DOTALL)
 
 
@@ -15,8 +13,3 @@ def entries(hint: str) -> dict[str, Any]:
     """The entries as tomllib reads them. Raises what it raises."""
     found = ENTRY.search(hint)
     return tomllib.loads(found[1]) if found else {}
-
-
-def statements(hint: str) -> list[str]:
-    """Every whole statement, in order: each ends with a semicolon."""
-    return STATEMENT.findall(ENTRY.sub("", hint))

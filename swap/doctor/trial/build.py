@@ -35,12 +35,15 @@ from swap.ddl.set_aside import dependents
 from swap.ddl.statistics import build_name
 from swap.ddl.tasks import statements_of
 from swap.doctor.finding import Finding, Remedy, blocker, ok
+from swap.doctor.trial.fire import Firing, with_triggers
+from swap.doctor.trial.fired import compare_fired, unfired
 from swap.doctor.trial.functions import named_aside, named_before, review
 from swap.doctor.trial.likeness import compare_dependents, compare_tables
 from swap.doctor.trial.meaning import compare_meanings
 from swap.doctor.trial.partitions import some_partitions
 from swap.doctor.trial.proposals import view_over_integers
 from swap.doctor.trial.remap import SchemaRemap
+from swap.doctor.trial.sample import Samples, sample_rows
 from swap.doctor.trial.savepoint import error_in_savepoint
 from swap.doctor.trial.tables import copies
 from swap.plan.model import Plan
@@ -107,7 +110,7 @@ class Trial:
         return any((name, label) in self.known for name in EXPLAINS.get(error.sqlstate or "", ()))
 
 
-def trial_findings(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> list[Finding]:
+def trial_findings(conn: Connection, plan: Plan, known: Sequence[Finding] = (), fire: bool = True) -> list[Finding]:
     """Build everything that `plan` will build, on empty copies, and roll it back. Needs CREATE on the database.
 
     `known`: the findings from the catalog. A failure that one of them explains is not reported a second time, in the server's
@@ -115,7 +118,7 @@ def trial_findings(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) 
 
     Raises psycopg's LockNotAvailable and QueryCanceled: a table that a view reads is locked, or the server is too busy.
     """
-    trial = run_trial(conn, plan, known)
+    trial = run_trial(conn, plan, known, fire=fire)
     if not trial.built or trial.failed or any(f.status == "blocker" and not f.acceptable for f in trial.findings):
         return trial.findings
     return [
@@ -124,8 +127,9 @@ def trial_findings(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) 
     ]
 
 
-def run_trial(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> Trial:
-    """`trial_findings` with the statements that were left out and the number of those that were built."""
+def run_trial(conn: Connection, plan: Plan, known: Sequence[Finding] = (), *, fire: bool = False) -> Trial:
+    """`trial_findings` with the statements that were left out and the number of those that were built. `fire`: the application's
+    triggers are fired on the copies."""
     plan = some_partitions(plan)
     plan = replace(plan, mode="trigger")  # capture is not tried: its triggers are left out, and a slot could not be undone
     trial = Trial(known={(f.name, f.object) for f in known if f.status != "ok"})
@@ -133,7 +137,7 @@ def run_trial(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> Tr
         with conn.transaction():
             conn.execute(local_timeout("statement_timeout", STATEMENT_MS))
             conn.execute(local_timeout("lock_timeout", LOCK_MS))
-            _build(conn, plan, trial)
+            _build(conn, plan, trial, fire=fire)
             raise _RollBack
     except _RollBack:
         pass
@@ -144,7 +148,7 @@ def run_trial(conn: Connection, plan: Plan, known: Sequence[Finding] = ()) -> Tr
     return trial
 
 
-def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
+def _build(conn: Connection, plan: Plan, trial: Trial, *, fire: bool) -> None:
     outside = _targets(conn, plan)
     remap = _scratch(conn, plan, outside)
     moved = replace(remap.plan(plan), state_schema=_schema(conn, "state"))
@@ -156,6 +160,8 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
     for statement in named_before(moved):
         error_in_savepoint(conn, partial(conn.execute, statement))
     builder.run(rest)
+    samples = sample_rows(conn, plan, _schema(conn, "rows"), with_triggers(plan)) if fire and with_triggers(plan) else None
+    before = _firing(conn, plan, remap, samples, after=False).fire() if samples else {}
     for statement in named_aside(moved):
         error_in_savepoint(conn, partial(conn.execute, statement))
     builder.run(_statements(moved))
@@ -164,7 +170,19 @@ def _build(conn: Connection, plan: Plan, trial: Trial) -> None:
         trial.findings += compare_tables(conn, plan, remap)
     if conn.execute(EVENT_TRIGGERS).fetchall():
         trial.findings += compare_dependents(conn, plan, remap)
-    trial.findings += review(conn, plan, remap, _schema(conn, "bodies"))
+    after = _firing(conn, plan, remap, samples, after=True).fire() if samples else {}
+    trial.findings += compare_fired(before, after)
+    trial.findings += review(conn, plan, remap, _schema(conn, "bodies"), unfired(plan, before, after) if samples else {})
+
+
+def _firing(conn: Connection, plan: Plan, remap: SchemaRemap, samples: Samples, *, after: bool) -> Firing:
+    own = (
+        plan.state_schema,
+        samples.schema,
+        *set(remap.schemas.values()),
+        *(_schema(conn, part) for part in ("state", "bodies")),
+    )
+    return Firing(conn, plan, remap, samples, own, after)
 
 
 def _row_type_functions(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[sql.SQL]:
@@ -260,7 +278,8 @@ class _Builder:
         if isinstance(error, errors.UndefinedTable):
             missing = next((whole for name, whole in self.failed.items() if name in message), None)
             if missing is not None:
-                return blocker("trial", label, f"needs {missing}, which {CANNOT}", GONE)
+                found = blocker("trial", label, f"needs {missing}, which {CANNOT}", GONE)
+                return replace(found, follows=f"trial:{missing}")
         return blocker("trial", label, f"{CANNOT}: {message}", HINT)
 
 

@@ -9,7 +9,7 @@ rebuilds it, or [[function]] does. The trial lists for review what it cannot che
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,11 @@ LATER = (
     "Give its text of after the cutover in [[function]], or have a release bring it right after the cutover, and take this on:"
     ' [accept] findings = ["trial:{}"].'
 )
+HANDLER = re.compile(
+    r"\bexception\s+when\b(?:(?!\bthen\b).)*?\b(others|invalid_text_representation|data_exception|cannot_coerce|datatype_mismatch|undefined_function)\b",
+    re.IGNORECASE | re.DOTALL,
+)  # fmt: skip
+INTEGER = re.compile(r"\b(smallint|integer|bigint|int[248]?)\b", re.IGNORECASE)
 READ = "Read it: parameters, variables and comparisons of the key must be uuid after the cutover."
 
 
@@ -71,19 +76,45 @@ def named_aside(moved: Plan) -> list[Query]:
     ]
 
 
-def review(conn: Connection, plan: Plan, remap: SchemaRemap, schema: str) -> list[Finding]:
-    """A finding for each routine that breaks, or that cannot be checked. `schema`: an empty one, where they are created."""
+def review(conn: Connection, plan: Plan, remap: SchemaRemap, schema: str, unfired: Mapping[str, str]) -> list[Finding]:
+    """A finding for each routine that breaks, or that cannot be checked. `schema`: an empty one, where they are created. `unfired`: by
+    the functions of triggers that were tried, why one was not fired; empty where all were."""
     checker = _checker(conn)
     bodies = _Bodies(conn, plan, remap, schema)
     out = []
     for routine in _routines(conn, plan, [*remap.schemas.values(), schema]):
         if plan.text_of(routine.oid) is None:
             with conn.transaction(force_rollback=True):  # all are created in one schema: two of one name would replace each other
-                out += _review(bodies, routine, checker)
+                found = _fired(plan, routine, unfired)
+                out += _review(bodies, routine, checker) if found is None else found
+                out += check_swallowing(routine.signature, routine.language, routine.definition)
+    for bound in plan.catalog.functions:
+        out += check_swallowing(bound.signature, "plpgsql", bound.definition) if plan.text_of(bound.oid) is None else ()
     for f in replaced_functions(plan):
         with conn.transaction(force_rollback=True):
             out += bodies.given(f)
     return out
+
+
+def _fired(plan: Plan, routine: Routine, unfired: Mapping[str, str]) -> list[Finding] | None:
+    """What firing said about a trigger's function. None: it says nothing, or not about every table."""
+    known = {t.oid for t in plan.catalog.tables}
+    why = unfired.get(routine.signature)
+    if why is None or not known.issuperset(routine.tables):
+        return None
+    return _unchecked(routine, why) if why else []
+
+
+def check_swallowing(signature: str, language: str, definition: str) -> list[Finding]:
+    """A warning for a handler that catches what a key as an integer will raise: nothing else would say so."""
+    handler = HANDLER.search(definition) if language == "plpgsql" else None
+    if handler is None or not INTEGER.search(definition):
+        return []
+    detail = (
+        f"has integers in its body and EXCEPTION WHEN {handler.group(1).upper()}: where a key becomes one of them, the uuid's cast fails"
+        " after the cutover, and the handler keeps silent about it"
+    )
+    return [warning("trial", signature, detail, READ)]
 
 
 def _review(bodies: _Bodies, routine: Routine, checker: sql.Identifier | None) -> list[Finding]:

@@ -4,7 +4,9 @@ SELECT p.oid::bigint, n.nspname::text, p.proname::text, p.oid::regprocedure::tex
        pg_get_functiondef(p.oid), p.prorettype = 'pg_catalog.trigger'::regtype,
        (SELECT substr(c.setting, 13) FROM unnest(p.proconfig) c(setting) WHERE c.setting LIKE 'search_path=%%'),
        ARRAY(SELECT DISTINCT t.tgrelid::bigint FROM pg_trigger t
-             WHERE t.tgfoid = p.oid AND NOT t.tgisinternal AND t.tgparentid = 0 ORDER BY 1)
+             JOIN pg_class c ON c.oid = t.tgrelid
+             WHERE t.tgfoid = p.oid AND NOT t.tgisinternal AND t.tgparentid = 0
+               AND c.relnamespace::regnamespace::text <> ALL (%(own)s::text[]) ORDER BY 1)
 FROM pg_proc p
 JOIN pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_language l ON l.oid = p.prolang

@@ -1,0 +1,62 @@
+"""The trial fires the application's triggers on copies (H27, H28): what works today and fails after the cutover is a finding, and nothing of
+the application's is touched. The findings are those of the case `refused_trigger_fired`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+
+from swap.core.config import Config
+from swap.core.connection import Database as Conninfo
+from swap.doctor.examine import examine
+from swap.doctor.finding import Finding
+from swap.doctor.trial.build import trial_findings
+from tests.support.fixture_run import DIRECTORY
+from tests.support.migration import install
+from tests.support.servers import Database
+
+SCHEMA = (DIRECTORY / "refused_trigger_fired" / "before.sql").read_text(encoding="utf-8")
+SEQUENCES = "SELECT sequencename::text, last_value FROM pg_sequences WHERE schemaname = 'public' ORDER BY 1"
+
+
+def findings(database: Database, **application: Any) -> dict[str, Finding]:
+    config = Config.model_validate({"source": {"table": "public.users"}, "application": application})
+    with closing(Conninfo.from_options(database.owner, "fired").connect()) as conn:
+        return {f.object.removeprefix("public."): f for f in examine(conn, config, trial=trial_findings) if f.name == "trial"}
+
+
+@pytest.fixture
+def fired(database: Database) -> Database:
+    install(database, SCHEMA)
+    return database
+
+
+def test_what_firing_says_and_touches(fired: Database) -> None:
+    """Nothing is locked that an application writes, and no sequence moves: another session holds the rows and tables meanwhile."""
+    with closing(psycopg.connect(fired.superuser)) as other, closing(psycopg.connect(fired.superuser, autocommit=True)) as conn:
+        sequences = conn.execute(SEQUENCES).fetchall()
+        other.execute("LOCK TABLE audit, totals, sessions, users IN SHARE ROW EXCLUSIVE MODE; SELECT FROM totals FOR UPDATE")
+        found = findings(fired)
+        assert conn.execute(SEQUENCES).fetchall() == sequences
+        assert conn.execute("SELECT count(*) FROM pg_class WHERE relname LIKE 'rows_%' OR relname = 'numbers'").fetchone() == (1,)
+    blockers = {o: f.detail for o, f in found.items() if f.status == "blocker" and f.acceptable}
+    assert blockers.keys() == {"users.audited", "sessions.remembered", "sessions.helped", "looked_up(bigint)"}
+    assert "on INSERT, UPDATE, DELETE: " in blockers["users.audited"]
+    assert "bigint" in blockers["users.audited"]
+    assert "22P02" in blockers["sessions.remembered"]
+    assert "looked_up(uuid) does not exist" in blockers["sessions.helped"]
+    warned = {o: f.detail for o, f in found.items() if f.status == "warning"}
+    assert "counted()" not in warned
+    assert "EXCEPTION WHEN OTHERS" in warned["silent()"]
+    assert "pg_advisory_lock, whose effect" in warned["locked()"]
+    assert "at run time (EXECUTE)" in warned["made()"]
+    assert "WHEN did not hold" in warned["never()"]
+
+
+def test_without_firing(fired: Database) -> None:
+    found = findings(fired, fire_triggers=False)
+    assert "users.audited" not in found
+    assert "not checked" in found["counted()"].detail
