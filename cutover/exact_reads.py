@@ -26,7 +26,7 @@ from swap.core.rows import fetch_values
 from swap.core.sql_text import load_sql
 from swap.core.statement import script
 from swap.ddl.exact_reads import TRAPPED, drop_trap, raise_generation, set_trap
-from swap.doctor.exact_reads import UNSEEN, check_exact_reads, grant_of_snapshots, reads_exactly
+from swap.doctor.exact_reads import UNSEEN, grant_of_snapshots, reads_exactly
 from swap.state.migration import Migration
 
 
@@ -38,17 +38,9 @@ class UnplannedReadersError(Exception):
         self.readers = readers
 
 
-def refuse_unseen(conn: Connection, reads: str | None) -> None:
-    """Raises RefusedError where `reads` is exact, and the server does not show other sessions' snapshots."""
-    for f in check_exact_reads(conn, reads):
-        if f.status == "blocker":
-            raise RefusedError(f"[cutover] {f.detail}.", state=NOTHING_CHANGED, hint=f.hint)
-
-
 def resolve_reads(migration: Migration, kind: str) -> bool:
-    """Decide for this whole command whether reads across its exchange are exact, and journal it. Raises RefusedError."""
+    """Decide for this whole command whether reads across its exchange are exact, and journal it."""
     conn, reads = migration.conn, migration.config.cutover.reads
-    refuse_unseen(conn, reads)
     exact = reads_exactly(conn, reads)
     said = f"reads across the {kind} are {'exact' if exact else 'fast'}"
     why = "by [cutover] reads" if reads else "the role sees other sessions' snapshots" if exact else UNSEEN

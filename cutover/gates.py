@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cutover.clients import refuse_clients
-from cutover.exact_reads import refuse_unseen
 from cutover.lock_table import refuse_lock_table
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, PhaseError, RefusedError, SwapError
 from swap.core.names import parse_table
 from swap.core.snapshot import Snapshot
 from swap.ddl.likeness import Stage
+from swap.doctor.exact_reads import check_exact_reads
 from swap.doctor.subscriptions import refuse_subscriptions
 from swap.plan.direction import Direction
 from swap.plan.model import IndexPlan
@@ -147,6 +147,13 @@ def why_closed(migration: Migration) -> str:
     except SwapError as e:
         return f"{e.message} {e.hint}"
     return ""
+
+
+def refuse_unseen(conn: Connection, reads: str | None) -> None:
+    """Raises RefusedError where `reads` is exact, and the server does not show other sessions' snapshots."""
+    for f in check_exact_reads(conn, reads):
+        if f.status == "blocker":
+            raise RefusedError(f"[cutover] {f.detail}.", state=NOTHING_CHANGED, hint=f.hint)
 
 
 def refuse_forgotten(migration: Migration) -> None:

@@ -71,7 +71,7 @@ def test_every_check_says_something(tool: Tool, capture_mode: Mode) -> None:
         "prepared-transactions", "event-triggers", "settings", "snapshot-hook", "state-schema", "key", "identity",
         "tables", "ownership", "schema-privileges", "target-privileges", "attached-privileges", "row-security",
         "backfill-triggers", "identity-sequence", "publication", "subscription", "reference", "index", "exclusion", "names", "dependents", "census", "disk", "lock-table",
-        "identity-data", "reference-data", "not-valid", "expressions", "look-alike", "table-mention", "sequence",
+        "identity-data", "reference-data", "not-valid", "exact-reads", "expressions", "look-alike", "table-mention", "sequence",
     }  # fmt: skip
 
 
