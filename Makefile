@@ -9,7 +9,7 @@ SITE_URL ?=
 VARIANT ?=
 MODE ?=
 SLICE ?= 1/1
-READS ?= fast
+READS ?= exact
 VERSIONS ?= 15 16 17 18
 
 UPGRADE ?=
@@ -111,7 +111,7 @@ $(DOCS)/installed: requirements/docs.lock
 soak: venv  ## cycles under load with kills and crashes; SOAK_SECONDS=600
 	$(PYTEST) -m soak --timeout 0
 
-faults: venv  ## a kill and a crash of the server after every statement of every command; SLICE=2/7 for a seventh of them; READS=exact
+faults: venv  ## a kill and a crash of the server after every statement of every command; SLICE=2/7 for a seventh of them; READS=fast
 	SWAP_FAULTS_SLICE=$(SLICE) SWAP_FAULTS_READS=$(READS) $(PYTEST) --timeout 0 tests/faults/test_kill_matrix.py
 
 lint: venv  ## ruff, mypy and the import contracts

@@ -2,7 +2,7 @@
 
 `version_N/PHASE.sql` is a dump of a small schema with a run in that phase, made with the last code that wrote version N: three
 users of whom two have changed since the last replay. Times and transaction ids in it are small constants, so that they lie
-before those of any server that it is restored into. Up to version 4 the uuids are in a column of the source, and the reference is
+before those of any server that it is restored into. From version 7 on the state says where it was recorded: the fixture says here. Up to version 4 the uuids are in a column of the source, and the reference is
 filled in place; from version 6 on the uuids are derived, and both tables are rebuilt beside. Two things are as the run made them, and
 not as pg_dump writes them: the condition of `swap_capture_moved`, whose casts the server does not print, and rights that are the default.
 """
@@ -25,6 +25,7 @@ from swap.plan.model import PLAN
 from swap.state import lock_rows, upgrade
 from swap.state.journal import Journal
 from swap.state.locks import Locks
+from swap.state.origin import record_origin
 from swap.state.plan_versions import Document
 from swap.state.tables import SINCE
 from swap.state.upgrade import LEGACY_LOCKS, STEPS, VERSION, UpgradeStep, current_plan, no_statements, read_version
@@ -36,7 +37,7 @@ from tests.support.servers import Connect, Database
 
 HERE = Path(__file__).parent
 PHASES = ["syncing", "cut_over"]
-VERSIONS = [2, 3, 4, 6]
+VERSIONS = [2, 3, 4, 6, 7]
 
 pytestmark = [pytest.mark.trigger_only("the dumps are of runs that capture by triggers"), pytest.mark.sampled(2)]
 
@@ -61,6 +62,9 @@ def left(database: Database, version: int, phase: str) -> Database:
         conn.execute((HERE / f"version_{version}" / f"{phase}.sql").read_bytes())
     with closing(psycopg.connect(database.superuser, autocommit=True)) as conn:  # the dump's session has no search_path
         conn.execute("ANALYZE")
+    if version >= SINCE["origin"]:
+        with closing(psycopg.connect(database.owner, autocommit=True)) as conn:
+            record_origin(Journal(conn, "swap"))
     return database
 
 
