@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from swap.core.connection import Connection
 from swap.core.errors import PhaseError
 from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.state.journal import Phase
+from swap.state.locks import Locks
 from swap.state.migration import Migration
 from swap.state.missing import refuse_missing
 from swap.sync.autoscale import Autoscaler
@@ -96,11 +99,18 @@ class Sync:
             return
         with streaming(self.migration.database, run.plan, run.id) as barrier:
             self.barrier = barrier
-            self.control.alive = barrier.stream.raise_error if barrier else lambda: None
+            if barrier is not None:
+                self.control.alive, barrier.ask = barrier.stream.raise_error, partial(self._ask, barrier.conn)
             try:
                 yield
             finally:
                 self.barrier, self.control.alive = None, lambda: None
+
+    def _ask(self, conn: Connection) -> None:
+        """Where this session is in a transaction, whose snapshot shows no request of after it. Raises Interrupted."""
+        locks = Locks(conn, self.migration.plan.state_schema, self.migration.plan.tag)
+        if self.migration.stop.is_set() or locks.handover_wanted():
+            raise Interrupted("stop" if self.migration.stop.is_set() else "handover")
 
     def _wait_for_handover(self) -> bool:
         """Another command has taken over: wait until it is done, then go on in whichever direction holds then.
@@ -212,10 +222,10 @@ class Sync:
         whole.
         """
         if self.barrier is not None:
-            for _ in self.barrier.delivering():
+            for more in self.barrier.delivering():
                 self.control.gate()
-                while not self._replay().complete:
-                    pass
+                while more and not self._replay().complete:
+                    self.control.gate()
                 self.migration.report.progress("replay", self.replayed, None, "changes")
             self.replayed += replay_all(self.migration, self.barrier).entries
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
+from typing import Any
 
 import pytest
 from psycopg import pq
@@ -15,8 +17,10 @@ from psycopg import pq
 from cutover.run import ExchangeCommand
 from swap.core.blockers import blockers
 from swap.prepare.slot import Slot, read_slot, slot_name
+from swap.sync.logical.barrier import StreamBarrier
 from swap.sync.logical.lag import Lag, read_lag
 from swap.sync.logical.position import CaptureLostError
+from swap.sync.loop import Sync
 from tests.logical.test_logical import LOGICAL, settings, stream
 from tests.support.cycling import doctor
 from tests.support.migration import (
@@ -271,3 +275,34 @@ def test_a_change_of_mode_is_killed_on_its_way(operator: MakeOperator, connect: 
             op("prepare")
             assert superuser.execute(left).fetchone() == (0, 0, 4)
         assert (1, 1, 4) in seen
+
+
+@pytest.mark.parametrize("waits", ["delivering", "wait_delivered"])
+def test_a_stream_that_delivers_nothing_keeps_nobody_out(
+    synced: Synced, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch, waits: str
+) -> None:
+    """I13: given a `sync` that waits for a walsender which is stuck, when another command wants to work, then it does while the
+    walsender is stuck."""
+    m = synced(database, SCHEMA, **LOGICAL)
+    watcher, stuck = connect(database.superuser), ExitStack()
+    waiting = getattr(StreamBarrier, waits)
+    began = threading.Event()
+
+    def stick(barrier: StreamBarrier) -> Any:
+        if not began.is_set():
+            sender = the_slot(m, watcher).active_pid
+            assert sender is not None
+            os.kill(sender, signal.SIGSTOP)
+            stuck.callback(os.kill, sender, signal.SIGCONT)
+            began.set()
+        return waiting(barrier)
+
+    monkeypatch.setattr(StreamBarrier, waits, stick)
+    other = Driver.resume(database, **LOGICAL)
+    with closing(other), stuck, background(Sync(m, jobs=1, once=False).run, m.stop.set) as sync:
+        assert began.wait(30)
+        with other.locks.taking_over():
+            assert not sync.done()
+        stuck.close()
+        m.stop.set()
+        assert sync.result(60).reason == "stopped"

@@ -56,10 +56,12 @@ class Nudge:
 
 
 class StreamBarrier:
-    """The barrier of the command that runs the stream. `conn`: a session of its own, closed by the caller."""
+    """The barrier of the command that runs the stream. `conn`: a session of its own, closed by the caller. `ask` is called every second
+    of a wait, and may raise to end it: the server may deliver nothing for long (it decodes a large transaction, or waits for a disk)."""
 
     def __init__(self, conn: Connection, stream: Stream) -> None:
         self.conn, self.stream = conn, stream
+        self.ask: Callable[[], None] = lambda: None
         conn.execute("SET synchronous_commit = local")  # flushed here; no standby has to answer
 
     def wait_delivered(self) -> Connection:
@@ -68,22 +70,25 @@ class StreamBarrier:
         while not self.stream.wait_past(wanted, NUDGE_S):
             if time.monotonic() > deadline:
                 raise _late(TIMEOUT_S)
+            self.ask()
             nudge.if_due()
         return self.conn
 
-    def delivering(self) -> Iterator[None]:
-        """Yields whenever more was delivered, until a barrier is passed, and once at the end. Raises as `wait_delivered` does,
-        after TIMEOUT_S without a delivery."""
+    def delivering(self) -> Iterator[bool]:
+        """Yields every DELIVERY_S whether more was delivered, until a barrier is passed, and True once at the end. Raises as
+        `wait_delivered` does, after TIMEOUT_S without a delivery."""
         wanted, at, deadline = emit_barrier(self.conn), self.stream.position, time.monotonic() + TIMEOUT_S
         nudge = Nudge(self.conn)
         while not self.stream.wait_past(wanted, DELIVERY_S):
             if self.stream.position > at:
                 at, deadline = self.stream.position, time.monotonic() + TIMEOUT_S
-                yield
+                yield True
             elif time.monotonic() > deadline:
                 raise _late(TIMEOUT_S)
+            else:
+                yield False
             nudge.if_due()
-        yield
+        yield True
 
 
 def _late(timeout_s: float) -> RefusedError:
