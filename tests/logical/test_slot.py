@@ -301,7 +301,7 @@ def test_a_stream_that_delivers_nothing_keeps_nobody_out(
     other = Driver.resume(database, **LOGICAL)
     with closing(other), stuck, background(Sync(m, jobs=1, once=False).run, m.stop.set) as sync:
         assert began.wait(30)
-        with other.locks.taking_over():
+        with other.locks.taking_over(20):
             assert not sync.done()
         stuck.close()
         m.stop.set()
