@@ -219,9 +219,9 @@ def test_what_else_a_session_holds(start: Start, database: Database, connect: Co
 
 
 def test_repeatable_readers(start: Start, database: Database, connect: Connect, admin: Execute) -> None:
-    """H36, H70: with a snapshot of before and a first look after, and with a statement that waits during the exchange: all rows are
-    there, as replay had left them at that snapshot; a write is told to retry. READ COMMITTED sees the newest."""
-    cycle = start(SCHEMA, cutover={"lock_timeout_ms": 30_000, "max_lock_hold_ms": 30_000})
+    """H36, H70: with fast reads, a snapshot of before and a first look after, and a statement that waits during the exchange: all rows
+    are there, as replay had left them at that snapshot; a write is told to retry. READ COMMITTED sees the newest."""
+    cycle = start(SCHEMA, cutover={"reads": "fast", "lock_timeout_ms": 30_000, "max_lock_hold_ms": 30_000})
     cycle.ready()
     admin(sql.SQL("GRANT pg_monitor TO swap_owner"))
     try:
