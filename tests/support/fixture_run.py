@@ -70,7 +70,7 @@ LOOKUP = re.compile(r"\bswap\.(\w+?)_\d+_default_(\d+)\b")
 # `check:object` of a finding; objects may contain anything but ": ".
 LABEL = re.compile(r"^(\S.*?): ", re.MULTILINE)
 # What doctor says of this server and configuration, not of the schema.
-ENVIRONMENT = {"statistics-visible", "snapshot-hook", "disk"}
+ENVIRONMENT = {"statistics-visible", "exact-reads", "snapshot-hook", "disk"}
 
 
 @dataclass(frozen=True)
