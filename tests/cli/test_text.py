@@ -82,4 +82,6 @@ def test_doctor_tries_the_schema_and_plan_speaks_in_units(operator: MakeOperator
     plan = op.cli("plan", config=op.config, dsn=op.db.owner).stdout
     assert f"  disk      {needed} free, for all of that" in plan
     assert "  time      an instant with one session" in plan
+    assert "  reads     fast: this role may not see other sessions' snapshots" in plan
+    assert "GRANT pg_read_all_stats TO swap_owner;" in plan
     assert not re.search(r"\b1 statements", plan)

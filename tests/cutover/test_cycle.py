@@ -95,7 +95,9 @@ def test_dry_run_prints_what_runs(operator: MakeOperator, server: DatabaseServer
     op = operator("adopt")
     before = schema_dump(server, op.db.dbname)
     dry = op("prepare", "--dry-run").json["statements"]
-    plan = {p["name"]: p["statements"] for p in op("plan").json["phases"]}
+    planned = op("plan").json
+    plan = {p["name"]: p["statements"] for p in planned["phases"]}
+    assert planned["reads"] == "fast"  # the role sees no snapshots of others
     assert [s["sql"] for s in plan["prepare"]] == [s["sql"] for s in dry]
     assert schema_dump(server, op.db.dbname) == before
     with psycopg.connect(op.db.superuser) as conn:  # goes with the database
@@ -108,6 +110,11 @@ def test_dry_run_prints_what_runs(operator: MakeOperator, server: DatabaseServer
     op("verify")
     script = op("cutover", "--dry-run").json["statements"]
     assert json.dumps(script) == json.dumps(plan["cutover"])
+    exact = op("cutover", "--dry-run", "--reads", "exact").json["statements"]
+    assert exact[: len(script)] == script
+    assert any(
+        s["sql"].startswith("CREATE STATISTICS swap.") or 'CREATE STATISTICS "swap".' in s["sql"] for s in exact[len(script) :]
+    )
     weaker = {"SHARE ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE"}  # triggers; a publication
     assert {s["lock"] for s in script} <= {"ACCESS EXCLUSIVE", *weaker, None}
     op("cutover", "--yes", "--no-snapshot")
