@@ -13,25 +13,10 @@ from swap.doctor.trial.remap import SchemaRemap
 from swap.plan.model import Plan
 
 ID = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
-FROM = re.compile(rf"\b(?:FROM|JOIN)\s+\(*({ID}\.{ID})(?:\s+({ID}))?|,\s+({ID}\.{ID})(?:\s+({ID}))?")
+ALIAS = rf"(?:\s+(?!FROM\b|JOIN\b)({ID}))?"
+FROM = re.compile(rf"\b(?:FROM|JOIN)\s+\(*({ID}\.{ID}){ALIAS}|,\s+({ID}\.{ID}){ALIAS}")
 EQUAL = re.compile(rf"(?<![\w.])({ID})\.({ID})(?:::\w+)? = ({ID})\.({ID})(?![\w.])")
-WORDS = {
-    "on",
-    "where",
-    "join",
-    "left",
-    "right",
-    "full",
-    "inner",
-    "cross",
-    "group",
-    "order",
-    "limit",
-    "using",
-    "union",
-    "natural",
-    "having",
-}
+WORDS = set("on where join left right full inner cross group order limit using union natural having".split())
 
 
 def undeclared_joins(moved: Plan, definition: str, remap: SchemaRemap) -> list[tuple[TableName, str]]:
