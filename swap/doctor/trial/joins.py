@@ -16,25 +16,23 @@ ID = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 ALIAS = rf"(?:\s+(?!FROM\b|JOIN\b)({ID}))?"
 FROM = re.compile(rf"\b(?:FROM|JOIN)\s+\(*({ID}\.{ID}){ALIAS}|,\s+({ID}\.{ID}){ALIAS}")
 EQUAL = re.compile(rf"(?<![\w.])({ID})\.({ID})(?:::\w+)? = ({ID})\.({ID})(?![\w.])")
-WORDS = set(
-    [
-        "on",
-        "where",
-        "join",
-        "left",
-        "right",
-        "full",
-        "inner",
-        "cross",
-        "group",
-        "order",
-        "limit",
-        "using",
-        "union",
-        "natural",
-        "having",
-    ]
-)
+WORDS = {
+    "on",
+    "where",
+    "join",
+    "left",
+    "right",
+    "full",
+    "inner",
+    "cross",
+    "group",
+    "order",
+    "limit",
+    "using",
+    "union",
+    "natural",
+    "having",
+}
 
 
 def undeclared_joins(moved: Plan, definition: str, remap: SchemaRemap) -> list[tuple[TableName, str]]:
