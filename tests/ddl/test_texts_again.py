@@ -24,6 +24,7 @@ FACTS = (
 )
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("capture", ["trigger", "logical"])
 def test_two_cutovers_and_finalize(
     capture: str, database: Database, server: DatabaseServer, tmp_path: Path, connect: Connect
