@@ -109,7 +109,8 @@ def _undo_lines(ran: Sequence[str], undo: Mapping[str, str]) -> list[str]:
         return []
     lines = [
         "",
-        "-- Undo, last first: what was there is as it was when this was written. After a cutover an object over a key has to be over the uuid.",
+        "-- Undo, last first: as it was when this was written, but for comments, and rights on what is dropped. Of a child that inherits again",
+        "-- the columns are its own. After a cutover an object over a key has to be over the uuid.",
     ]
     for sql in reversed(ran):
         lines += _commented(undo.get(sql) or f"(nothing takes this back: {sql})")

@@ -33,12 +33,24 @@ def check_not_valid(conn: Connection, subject: Subject, timeout_ms: int) -> list
         table = tables[c.table_oid]
         column = c.not_null_column
         if column and (table in subject.rebuilt or column in _references(table, subject)):
-            hint = f"ALTER TABLE {table.name} VALIDATE CONSTRAINT {quote(c.name)}; or drop it."
+            hint = _validated(conn, table, c, timeout_ms)
             detail = "a NOT NULL that is NOT VALID: the uuid's side would be stricter, and fail on the rows that break it"
             found.append(blocker("not-valid", qualified(table.name, c.name), detail, hint))
         elif (updated := _updated(table, subject)) is not None:
             found += _scan(conn, table, c, updated, timeout_ms)
     return or_ok(found, "not-valid", subject.source.name, "no row that the backfill updates breaks a NOT VALID constraint")
+
+
+def _validated(conn: Connection, table: Table, c: Constraint, timeout_ms: int) -> str:
+    """How a NOT NULL becomes valid: rows that break it come first."""
+    validate = f"ALTER TABLE {table.name} VALIDATE CONSTRAINT {quote(c.name)};"
+    drop = f"ALTER TABLE {table.name} DROP CONSTRAINT {quote(c.name)};"
+    query = load_sql(PACKAGE, "not_valid_rows.sql")
+    all_rows = query.format(table=table.name.sql, expression=verbatim(c.expression), updated=sql.SQL("true"))
+    counts = scan(conn, Count, all_rows, timeout_ms)
+    if isinstance(counts, NotChecked) or not counts[0].rows:
+        return f"{validate} or {drop}"
+    return f"Give its {counts[0].rows:,} rows without a value one and validate it, or {drop} and add it again afterwards."
 
 
 def _references(table: Table, subject: Subject) -> set[str]:

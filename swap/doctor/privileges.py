@@ -79,6 +79,8 @@ def check_ownership(relations: Sequence[Relation], role: str) -> list[Finding]:
         kind = KINDS.get(r.kind, "TABLE")
         if not r.owned:
             hint = f"GRANT {quote(r.owner)} TO {quote(role)}; or ALTER {kind} {r.name} OWNER TO {quote(role)};"
+            if kind == "SEQUENCE":  # a column owns it, and the server changes its owner with the table's alone
+                hint = f"GRANT {quote(r.owner)} TO {quote(role)}; or change the owner of its table, which it follows."
             found.append(blocker("ownership", r.name, f"belongs to {r.owner}, of which {role} is no member", hint))
         elif r.owner != role and not r.can_become:
             detail = f"belongs to {r.owner}; {role} cannot give it a new table in its place"

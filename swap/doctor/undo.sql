@@ -2,7 +2,8 @@
 -- writes both.
 SELECT CASE %(kind)s
     WHEN 'index' THEN (SELECT pg_get_indexdef(i.indexrelid) || ';' FROM pg_index i WHERE i.indexrelid = to_regclass(%(name)s))
-    WHEN 'statistics' THEN (SELECT pg_get_statisticsobjdef(s.oid) || ';' FROM pg_statistic_ext s
+    WHEN 'statistics' THEN (SELECT pg_get_statisticsobjdef(s.oid) || format('; ALTER STATISTICS %%s OWNER TO %%I;', %(name)s, pg_get_userbyid(s.stxowner))
+                            FROM pg_statistic_ext s
                             WHERE format('%%I.%%I', s.stxnamespace::regnamespace::text, s.stxname) = %(name)s)
     WHEN 'trigger' THEN (SELECT pg_get_triggerdef(t.oid) || ';' || CASE t.tgenabled
                                     WHEN 'D' THEN format(' ALTER TABLE %%s DISABLE TRIGGER %%I;', %(name)s, t.tgname)
@@ -11,7 +12,8 @@ SELECT CASE %(kind)s
                          FROM pg_trigger t WHERE t.tgrelid = to_regclass(%(name)s) AND quote_ident(t.tgname) = %(part)s AND NOT t.tgisinternal)
     WHEN 'rule' THEN (SELECT pg_get_ruledef(r.oid) FROM pg_rewrite r
                       WHERE r.ev_class = to_regclass(%(name)s) AND quote_ident(r.rulename) = %(part)s)
-    WHEN 'routine' THEN (SELECT pg_get_functiondef(p.oid) || ';' FROM pg_proc p
+    WHEN 'routine' THEN (SELECT pg_get_functiondef(p.oid) || format('; ALTER ROUTINE %%s OWNER TO %%I;', %(part)s, pg_get_userbyid(p.proowner))
+                         FROM pg_proc p
                          WHERE p.prokind <> 'a' AND %(part)s IN (
                              format('%%I.%%I(%%s)', p.pronamespace::regnamespace::text, p.proname, pg_get_function_identity_arguments(p.oid)),
                              p.oid::regprocedure::text))

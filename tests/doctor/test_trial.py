@@ -17,7 +17,8 @@ from swap.core.names import TableName
 from swap.doctor.examine import examine
 from swap.doctor.finding import Finding
 from swap.doctor.trial import build as module
-from swap.doctor.trial.build import Trial, run_trial, trial_findings
+from swap.doctor.trial.build import run_trial, trial_findings
+from swap.doctor.trial.builder import Trial
 from swap.doctor.trial.remap import SchemaRemap
 from swap.plan.planning import read_plan
 from tests.support.commands import Cli

@@ -62,9 +62,9 @@ POLICY_ROLES = re.compile(r"^(CREATE POLICY .*? TO )(\w+(?:, \w+)+)")
 OWN_TRIGGER = re.compile(r"^(CREATE .*TRIGGER .* EXECUTE FUNCTION swap\.|ALTER TABLE .* TRIGGER \"?(~swap_|0swap_|swap_))")
 # What logical capture keeps until `finalize`, besides: its publication, and the replica identity of the table in it, which is an
 # index over both keys when the run began with that capture.
-OWN_PUBLICATION = re.compile(r"^(?:CREATE|ALTER) PUBLICATION swap_\d+ (?:ADD TABLE ONLY (\S+) \(.+\);$)?")
+OWN_PUBLICATION = re.compile(r"^(?:CREATE|ALTER) PUBLICATION swap_\d+ (?:ADD TABLE ONLY (.+?) \(.+\);$)?")
 REPLICA_IDENTITY = re.compile(r"^ALTER TABLE ONLY (.+) REPLICA IDENTITY USING INDEX ")
-PAIR_INDEX = re.compile(r"^CREATE UNIQUE INDEX \S+_pair_key ON (\S+) ")
+PAIR_INDEX = re.compile(r"^CREATE UNIQUE INDEX .+_pair_key ON (.+?) USING ")
 # The look-up of a reference's default has the oid of the source in its name.
 LOOKUP = re.compile(r"\bswap\.(\w+?)_\d+_default_(\d+)\b")
 # `check:object` of a finding; objects may contain anything but ": ".
