@@ -140,8 +140,9 @@ def predict(measured: Measured, there: Sizes) -> dict[str, Any]:
 def own_wal(step: Step, alone: Alone) -> tuple[float, float]:
     """The WAL of one command's work on rows, and that of the rest, without the load's."""
     worked = sum(step.work_s.values())
-    work = max(0.0, step.work_wal_bytes - alone.wal_per_s * worked)
-    rest = max(0.0, (step.wal_bytes or 0) - step.work_wal_bytes - alone.wal_per_s * max(0.0, step.seconds - worked))
+    of_work = min(step.work_wal_bytes, step.wal_bytes or 0)
+    work = max(0.0, of_work - alone.wal_per_s * worked)
+    rest = max(0.0, (step.wal_bytes or 0) - of_work - alone.wal_per_s * max(0.0, step.seconds - worked))
     return work, rest
 
 

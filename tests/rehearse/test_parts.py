@@ -19,10 +19,12 @@ from swap.rehearse.markdown import first_screen
 from swap.rehearse.observers import lock_reasons
 from swap.rehearse.prediction import Alone, Measured, Ratios, Size, predict
 from swap.rehearse.record import Reason, Rehearsal, Step
+from swap.rehearse.report import write_report
 from swap.rehearse.sampler import Seen, SeenKey
 from swap.rehearse.schema_dump import compare, lines_of
 from swap.rehearse.statements import Planned, flags, from_file
 from swap.rehearse.statements import compare as compare_plans
+from swap.rehearse.work import Work, WorkSampler, during
 
 
 def seen(*looks: float) -> Seen:
@@ -239,6 +241,39 @@ def test_latency_beside_the_exchanges() -> None:
     many = [(n / 1000, 1.0, "update") for n in range(20_000)] + [(20.0, 77.0, "insert")]
     assert len(points(many)) <= 1501
     assert max(ms for _, ms in points(many)) == 77.0
+
+
+def test_pauses_of_the_looks_had_work_in_them_too() -> None:
+    """Given looks for half of a command's time, half of which saw work, then half of the command was work."""
+    sampler = WorkSampler(
+        looked=[(n / 10, 0.1) for n in range(1, 51)], done=[Work(n / 10, "sync", "t", 0.1, 10) for n in range(1, 26)]
+    )
+    found = during(sampler, "sync", 0.0, 10.0)
+    assert (sum(w.seconds for w in found), sum(w.wal_bytes for w in found)) == pytest.approx((5.0, 500.0))
+    assert during(sampler, "verify", 0.0, 10.0) == during(sampler, "sync", 20.0, 30.0) == []
+    within = during(sampler, "sync", 0.05, 2.55)
+    assert sum(w.seconds for w in within) == pytest.approx(2.5)
+
+
+PROGRAM = {"kind": "program", "argv": ["sh"], "ends": [0], "output": "done", "reasons": []}
+
+
+@pytest.mark.parametrize("load", [None, PROGRAM, {**PROGRAM, "kind": "script", "transactions": 0, "around": [], "points": []}])
+def test_the_report_of_each_kind_of_load(tmp_path: Path, load: dict[str, Any] | None) -> None:
+    """The mix's is looked at in a browser."""
+    made = Rehearsal(
+        "public.users",
+        "trigger",
+        "2026-01-01T00:00:00+00:00",
+        60,
+        {"said": "a clone", "proof": "another", "kept": False},
+        180001,
+        "1",
+        load=load,
+    )
+    html, _, markdown = write_report(made.to_json(), tmp_path / "report")
+    for page in (html.read_text(), markdown.read_text()):
+        assert ("done" in page) is (load is not None)
 
 
 def test_the_verdict() -> None:
