@@ -63,7 +63,7 @@ def test_two_cutovers_and_finalize(
 def facts(conn: psycopg.Connection[Any]) -> tuple[Any, ...]:
     row = conn.execute(FACTS).fetchone()
     assert row is not None
-    return row
+    return tuple(row)
 
 
 def test_a_named_function_is_watched(database: Database, server: DatabaseServer, tmp_path: Path) -> None:
