@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -17,7 +18,7 @@ from swap.rehearse.lock_trial import Tried
 from swap.rehearse.locks import assess, assess_statements, holds_ms
 from swap.rehearse.markdown import first_screen
 from swap.rehearse.observers import lock_reasons
-from swap.rehearse.prediction import Alone, Measured, Ratios, Size, predict
+from swap.rehearse.prediction import Alone, Measured, Ratios, Size, fixed_bytes, predict
 from swap.rehearse.record import Reason, Rehearsal, Step
 from swap.rehearse.report import write_report
 from swap.rehearse.sampler import Seen, SeenKey
@@ -225,6 +226,21 @@ def test_the_prediction_grows_with_the_rows_of_each_table() -> None:
     assert found["locked_ms"] == {"low": 50.0, "high": 70.0}
     same = predict(MEASURED, MEASURED.here)
     assert (same["phases"][0]["seconds"], same["disk_bytes"]) == (11.0, 25_000 - 5000 - 11 * 500)
+
+
+def test_what_prepare_makes_does_not_grow() -> None:
+    """But for its work on rows, which is told by the WAL."""
+    step = MEASURED.steps[0]
+    prepared = [replace(step, command=name, size_bytes=size, wal_bytes=100, work_wal_bytes=work) for name, size, work in (
+        ("doctor", 10_000, 0), ("plan", 11_000, 0), ("prepare", 13_000, 25), ("sync --once", 20_000, 100),
+    )]  # fmt: skip
+    assert fixed_bytes(prepared) == 1000 + 1500
+    measured = Measured(prepared, MEASURED.here, MEASURED.built, Alone())
+    tenfold = {
+        name: Size(name, (x.leaf_rows or 0) * 10 or None, x.rows * 10, x.tree_bytes * 10, x.bytes * 10)
+        for name, x in MEASURED.here.items()
+    }
+    assert (predict(measured, measured.here)["disk_bytes"], predict(measured, tenfold)["disk_bytes"]) == (10_000, 2500 + 75_000)
 
 
 def test_tables_without_statistics_are_compared_by_their_bytes() -> None:
