@@ -20,7 +20,7 @@ from swap.core.config import load_config
 from swap.core.connection import Database
 from swap.rehearse.clones import CloneOptions, Production
 from swap.rehearse.prediction import Measured, predict
-from swap.rehearse.run import Rehearser, Settings
+from swap.rehearse.run import BUILT_IN, Rehearser, Settings
 
 FACTORS = (1, 2, 4)
 DWELL_S = 5.0
@@ -29,7 +29,7 @@ DWELL_S = 5.0
 def measure(setting: Setting) -> Iterator[Row]:
     smallest = setting.users // FACTORS[-1]
     for factor in FACTORS:
-        small, large = _rehearse(setting, smallest), _rehearse(setting, smallest * factor)
+        small, large = rehearse(setting, smallest), rehearse(setting, smallest * factor)
         what = f"{smallest * factor:,} users, from {smallest:,}"
         yield from _times(what, [predict(a, large[0].here) for a in small], [predict(a, a.here) for a in large])
         predicted, actual = predict(small[0], large[0].here), predict(large[0], large[0].here)
@@ -38,7 +38,7 @@ def measure(setting: Setting) -> Iterator[Row]:
             yield Row("r", f"{name.removesuffix('_bytes')}, {what}", p / a, f"{p / 1e6:.1f} MB predicted, {a / 1e6:.1f} MB taken")
 
 
-def _rehearse(setting: Setting, users: int) -> tuple[Measured, Measured]:
+def rehearse(setting: Setting, users: int, load: str = BUILT_IN) -> tuple[Measured, Measured]:
     """A rehearsal on a database with so many users: as it was, and as it would be on a machine of its own. Raises RuntimeError where it is
     no-go."""
     setting.say(f"  rehearsing {users:,} users")
@@ -46,7 +46,9 @@ def _rehearse(setting: Setting, users: int) -> tuple[Measured, Measured]:
         setting.example("original", SMALL, references=True) as original,
         setting.example("night", users, references=True) as night,
     ):
-        settings = Settings(load_config(night.config), CloneOptions("on", on=night.owner), setting.directory, dwell_s=DWELL_S)
+        settings = Settings(
+            load_config(night.config), CloneOptions("on", on=night.owner), setting.directory, load=load, dwell_s=DWELL_S
+        )
         rehearser = Rehearser(settings, Production.reached(Database.from_options(original.owner, "rehearse")), lambda _: None)
         with measuring(setting.directory / "slowness") as slowness:
             made, ended = rehearser.run(), time.time()

@@ -311,6 +311,7 @@ def rehearse(
     load: Annotated[str, typer.Option("--load", metavar="CMD", help="mix: made from the catalog. none. A command, or a .sql file for pgbench.")] = "mix",
     dwell: Annotated[float, typer.Option("--dwell", min=0, max=86_400, metavar="SECONDS", help="How long the load runs before and after each exchange.")] = 10.0,
     check: Annotated[list[str] | None, typer.Option("--check", metavar="CMD", help="Run in each state, with the clone in DATABASE_URL and PG*. May be repeated.")] = None,
+    check_timeout: Annotated[float, typer.Option("--check-timeout", min=1, max=86_400, metavar="SECONDS", help="A check that takes longer is ended, and has failed.")] = 1800.0,
     statements: Annotated[Path | None, typer.Option("--statements", metavar="FILE", help="Statements to plan on both shapes. Else the top of pg_stat_statements.")] = None,
     report: Annotated[Path, typer.Option("--report", metavar="FILE", help="HTML; JSON and Markdown beside it.")] = Path("rehearsal.html"),
     dsn: Dsn = None, config: ConfigFile = None, as_json: Json = False, verbose: Verbose = False,
@@ -320,7 +321,7 @@ def rehearse(
 
     options = Options(
         on=on, clone=clone.value if clone else None, clone_dsn=clone_dsn, hook=hook, schema_only=schema_only, keep=keep,
-        inherited=inherited.value, load=load, dwell_s=dwell, checks=check or [], statements=statements, report=report,
+        inherited=inherited.value, load=load, dwell_s=dwell, checks=check or [], check_timeout_s=check_timeout, statements=statements, report=report,
     )  # fmt: skip
     return work(dsn, config, options, as_json=as_json)
 

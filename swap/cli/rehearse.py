@@ -12,7 +12,7 @@ from swap.cli.results import conclude
 from swap.core import process
 from swap.core.config import Config, find_config, load_config
 from swap.core.connection import Database
-from swap.core.errors import DifferenceError, RefusedError, SwapError, UsageError
+from swap.core.errors import DifferenceError, RefusedError, StoppedError, SwapError, UsageError, attach
 from swap.core.files import read_regular
 from swap.rehearse.clones import CloneOptions, Production
 from swap.rehearse.markdown import first_screen
@@ -38,6 +38,7 @@ class Options:
     load: str
     dwell_s: float
     checks: list[str]
+    check_timeout_s: float
     statements: Path | None
     report: Path
 
@@ -49,13 +50,27 @@ def work(dsn: str | None, config_file: Path | None, options: Options, *, as_json
     settings = _settings(config, options)
     refuse_report(options.report)
     process.begin()  # a signal interrupts; the clone is removed on the way out
-    with closing(make_reporter()) as reporter:
-        rehearsal = Rehearser(settings, Production.reached(Database.from_options(dsn, "rehearse")), reporter.note).run()
+    try:
+        with closing(make_reporter()) as reporter:
+            rehearsal = Rehearser(settings, Production.reached(Database.from_options(dsn, "rehearse")), reporter.note).run()
+    except KeyboardInterrupt:
+        stays = "stays as it was left" if options.on is not None or options.keep else "is removed"
+        raise StoppedError(
+            "Stopped by the operator.",
+            state=f"Production was only read. The clone {stays}.",
+            hint="Run the command again when ready: it begins anew.",
+        ) from None
     document = rehearsal.to_json()
-    files = write_report(document, options.report)
+    if not as_json:
+        print_lines(first_screen(document))
+    try:
+        files = write_report(document, options.report)
+    except UsageError as e:
+        attach(e, document)  # hours of work: --json prints it
+        raise
     document["report"] = [str(f) for f in files]
     if not as_json:
-        print_lines([*first_screen(document), f"report: {files[0]} (and {files[1].name}, {files[2].name})"])
+        print_lines([f"report: {files[0]} (and {files[1].name}, {files[2].name})"])
     return conclude(document, _error(rehearsal, files[0]), as_json=as_json)
 
 
@@ -64,10 +79,20 @@ def _settings(config: Config, options: Options) -> Settings:
         raise UsageError("Name the clone: either --on DSN or --clone, and not both.")
     if (options.clone == "hook") != (options.hook is not None):
         raise UsageError("--clone hook and --hook CMD belong together.")
+    if options.clone_dsn is not None and options.clone in (None, "hook"):
+        raise UsageError("--clone-dsn is about --clone template, dump and basebackup.")
+    if options.keep and (options.clone == "basebackup" or (options.clone == "dump" and options.clone_dsn is None)):
+        raise UsageError(
+            "--keep is not possible here: the clone is in a private server, which ends with this command.",
+            hint="--clone template --keep, or --clone dump --clone-dsn DSN --keep, makes a clone that stays.",
+        )
+    for name, value in (("--on", options.on), ("--clone-dsn", options.clone_dsn), ("--hook", options.hook)):
+        if value is not None and not value.strip():
+            raise UsageError(f"{name} is empty.", hint="Is a variable of your shell not set?")
     if options.schema_only and options.clone != "dump":
         raise UsageError("--schema-only is about --clone dump.")
     here = Path.cwd()
-    programs = [*options.checks, *([options.hook] if options.hook else [])]
+    programs = [*options.checks, *([options.hook] if options.hook is not None else [])]
     if options.load not in (BUILT_IN, NO_LOAD) and not is_script(options.load, here):
         programs.append(options.load)
     for command in programs:
@@ -77,7 +102,7 @@ def _settings(config: Config, options: Options) -> Settings:
         schema_only=options.schema_only, keep=options.keep, jobs=config.sync.jobs, timeout_s=config.hooks.timeout_s, directory=here,
     )  # fmt: skip
     return Settings(
-        config, clone, here, options.inherited, options.load, options.dwell_s, tuple(options.checks),
+        config, clone, here, options.inherited, options.load, options.dwell_s, tuple(options.checks), options.check_timeout_s,
         statements=_read(options.statements) if options.statements else None,
     )  # fmt: skip
 

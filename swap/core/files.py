@@ -56,7 +56,7 @@ def refuse_unwritable(files: Callable[[], Iterable[Path]]) -> None:
         for file in files():
             check_writable(file)
     except (OSError, ValueError) as e:
-        why = f"{e.strerror}: {e.filename}" if isinstance(e, OSError) else "the name is empty"
+        why = f"{e.strerror}: {e.filename}" if isinstance(e, OSError) else str(e)
         raise UsageError(
             f"The report could not be written: {why}.", hint="Name a file that can be written with --report."
         ) from None

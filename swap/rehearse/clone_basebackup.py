@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +21,12 @@ from swap.core.printable import printable
 from swap.core.secrets import mask
 from swap.demo.binaries import copy_installation
 from swap.demo.server import Auth, Server, ServerError
+from swap.rehearse.child import Child
 from swap.rehearse.clones import Clone, CloneOptions, Note, Production
 from swap.rehearse.environment import clean_environment, find_client, server_binaries
 from swap.rehearse.private import SETTINGS
+from swap.rehearse.watchdog import Watchdog
+from swap.rehearse.words import size
 
 TAIL_CHARS = 500
 OWN_FILES = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf", "standby.signal", "postmaster.pid")
@@ -42,11 +44,10 @@ class BackupServer(Server):
         if not self._can_run(self.bindir):
             self.bindir = copy_installation(self.bindir, self.layout.base / "install")
         argv, variables = self.source
-        done = subprocess.run(
-            [*argv, f"--pgdata={self.layout.data}"], env=clean_environment(**variables), capture_output=True, check=False
-        )
-        if done.returncode:
-            raise ServerError(printable(mask(done.stderr.decode(errors="replace"))).strip()[-TAIL_CHARS:])
+        with Watchdog() as watchdog:
+            done = Child([*argv, f"--pgdata={self.layout.data}"], clean_environment(**variables)).run(watchdog)
+        if done.code:
+            raise ServerError(printable(mask(done.err)).strip()[-TAIL_CHARS:])
         for name in OWN_FILES:
             (self.layout.data / name).unlink(missing_ok=True)
         lines = {**settings, **RECOVERY, "unix_socket_directories": str(self.layout.sockets)}
@@ -77,7 +78,7 @@ def basebackup_clone(production: Production, options: CloneOptions, note: Note) 
         needed = int(row[0]) if row else 0
         _refuse(
             shutil.disk_usage(_parent()).free < needed * 2,
-            f"it has {needed / 1e9:,.1f} GB, and twice that is not free in {_parent()}",
+            f"it has {size(needed)}, and twice that is not free in {_parent()}",
         )
         program = find_client("pg_basebackup", production.server_version)
         argv = [str(program), "--checkpoint=fast", "--wal-method=stream", "--no-sync", "--no-manifest"]

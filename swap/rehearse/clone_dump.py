@@ -19,13 +19,16 @@ from swap.core.names import quote
 from swap.core.printable import printable
 from swap.core.secrets import mask
 from swap.core.sql_text import verbatim
-from swap.demo.server import Server
+from swap.demo.server import Server, ServerError
+from swap.rehearse.child import Child
 from swap.rehearse.clones import Clone, CloneOptions, Note, Production
 from swap.rehearse.environment import clean_environment, find_client, server_binaries
 from swap.rehearse.new_database import clone_name, new_database
 from swap.rehearse.private import SETTINGS
+from swap.rehearse.watchdog import Watchdog
 
 TAIL_CHARS = 500
+LAST_LINES = 5  # of initdb's output: what it says in the end
 
 
 @contextmanager
@@ -35,9 +38,9 @@ def dump_clone(production: Production, options: CloneOptions, note: Note) -> Ite
         name = clone_name(production.dbname)
         if options.maker is None:
             spec = server_binaries(production.server_version, "--clone dump")
-            server = held.enter_context(Server.start(spec, SETTINGS))
+            server = held.enter_context(_private_server(spec))
             _roles(production, server.conninfo())
-            maker, keep = Database.from_options(server.conninfo(), "rehearse"), False
+            maker, keep = Database.from_options(server.conninfo(), "rehearse"), True  # it goes with its server
             there = server.conninfo(name, user=production.user)
             where = "a private server on this machine"
         else:
@@ -56,28 +59,46 @@ def dump_clone(production: Production, options: CloneOptions, note: Note) -> Ite
             yield Clone("dump", there, admin, f"a dump of {production.dbname} in {where}", private=options.maker is None)
 
 
+def _private_server(spec: str) -> Server:
+    """Raises RefusedError where it does not start."""
+    try:
+        return Server.start(spec, SETTINGS)
+    except ServerError as e:
+        lines = [line for line in printable(str(e)).splitlines() if line.strip()]
+        raise RefusedError(
+            f"The private server of the clone did not start: {' '.join(lines[-LAST_LINES:])[-TAIL_CHARS:]}",
+            state=f"No clone was made. {NOTHING_CHANGED}",
+            hint=f"Is there room in {tempfile.gettempdir()}? TMPDIR names another directory, and --clone-dsn another server.",
+        ) from None
+
+
 def _copy(production: Production, target: str, options: CloneOptions, note: Note) -> None:
     """Dump into files, side by side, and restore from them. The files are gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="swap-dump-") as directory, production.database.session("clone") as conn:
+    with (
+        Watchdog() as watchdog,
+        tempfile.TemporaryDirectory(prefix="swap-dump-") as directory,
+        watchdog.watching(directory=directory),
+        production.database.session("clone") as conn,
+    ):
         dump, jobs = str(Path(directory) / "dump"), f"--jobs={options.jobs}"
         what = ["--schema-only"] if options.schema_only else []
         note(f"dumping {production.dbname}")
         with libpq_environment(conn) as variables:
             program = find_client("pg_dump", production.server_version)
-            _run([str(program), "--format=directory", jobs, f"--file={dump}", *what], variables)
+            _run([str(program), "--format=directory", jobs, f"--file={dump}", *what], variables, watchdog)
         note("restoring it into the clone")
         program = find_client("pg_restore", production.server_version)
         with Database.from_options(target, "rehearse").session("restore") as there, libpq_environment(there) as variables:
-            _run([str(program), jobs, f"--dbname={there.info.dbname}", "--exit-on-error", dump], variables)
+            _run([str(program), jobs, f"--dbname={there.info.dbname}", "--exit-on-error", dump], variables, watchdog)
             there.execute("ANALYZE")
 
 
-def _run(argv: list[str], variables: dict[str, str]) -> None:
-    done = subprocess.run(argv, env=clean_environment(**variables), capture_output=True, check=False)
-    if done.returncode:
-        said = printable(mask(done.stderr.decode(errors="replace"))).strip()[-TAIL_CHARS:]
+def _run(argv: list[str], variables: dict[str, str], watchdog: Watchdog) -> None:
+    done = Child(argv, clean_environment(**variables)).run(watchdog)
+    if done.code:
+        said = printable(mask(done.err)).strip()[-TAIL_CHARS:]
         raise RefusedError(
-            f"{Path(argv[0]).name} ended with {done.returncode}: {' '.join(said.split())}.",
+            f"{Path(argv[0]).name} ended with {done.code}: {' '.join(said.split()).rstrip('.')}.",
             state=f"The clone is removed. {NOTHING_CHANGED}",
             hint="Correct what it names; or make the clone yourself, and name it with --on.",
         )

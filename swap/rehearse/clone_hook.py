@@ -10,18 +10,17 @@ snapshot of a cloud). It is called a second time to remove it. Recipes: docs/reh
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from swap.core.connection import Database
 from swap.core.errors import NOTHING_CHANGED, StoppedError
 from swap.core.libpq_environment import conninfo_of, libpq_environment
 from swap.core.printable import printable
 from swap.core.process import uninterrupted
 from swap.core.secrets import mask
-from swap.rehearse.clones import Clone, CloneOptions, Note, Production
+from swap.core.units import duration
+from swap.rehearse.child import Child
+from swap.rehearse.clones import Clone, CloneOptions, Note, Production, reached
 from swap.rehearse.environment import clean_environment
 from swap.rehearse.watchdog import Watchdog
 
@@ -33,8 +32,8 @@ TAIL_CHARS = 300
 def hook_clone(production: Production, options: CloneOptions, note: Note) -> Iterator[Clone]:
     """Raises StoppedError where the program fails or prints nothing."""
     note(f"the clone's hook: {options.hook[0]}")
-    with production.database.session("clone") as conn, libpq_environment(conn) as variables:
-        dsn = _call(options, variables | {ACTION: "create"})
+    with production.database.session("clone") as conn, libpq_environment(conn) as variables, Watchdog() as watchdog:
+        dsn = _call(options, variables | {ACTION: "create"}, watchdog)
     if options.keep:
         yield _clone(options, dsn)
         return
@@ -47,38 +46,39 @@ def hook_clone(production: Production, options: CloneOptions, note: Note) -> Ite
             yield _clone(options, dsn)
         finally:
             with uninterrupted():
-                _call(options, remove)
+                _call(options, remove, watchdog)
 
 
 def _clone(options: CloneOptions, dsn: str) -> Clone:
-    with Database.from_options(dsn, "rehearse").session() as conn:
+    with reached("what the hook printed", dsn) as conn:
         there = conninfo_of(conn)
         said = f"the database {conn.info.dbname} of {conn.info.host or 'this machine'}, port {conn.info.port}, made by {options.hook[0]}"
     return Clone("hook", there, there, said)
 
 
-def _call(options: CloneOptions, variables: dict[str, str]) -> str:
+def _call(options: CloneOptions, variables: Mapping[str, str], watchdog: Watchdog) -> str:
     """The last line of what it prints. Raises StoppedError."""
     action, name = variables[ACTION], options.hook[0]
-    with tempfile.TemporaryFile() as said:
-        try:
-            done = subprocess.run(
-                options.hook, cwd=options.directory, env=clean_environment(**variables), stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=said, timeout=options.timeout_s, check=False, start_new_session=True,
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired) as e:
-            raise StoppedError(
-                f"The clone's hook {name} ({action}) did not run to its end: {getattr(e, 'strerror', None) or e}."
-            ) from None
-        said.seek(0)
-        errors = printable(mask(said.read().decode(errors="replace"))).strip()[-TAIL_CHARS:]
-    lines = [line for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
-    if done.returncode or (action == "create" and not lines):
-        ended = f"failed with exit code {done.returncode}" if done.returncode else "printed no DSN"
-        state = f"No clone was made. {NOTHING_CHANGED}" if action == "create" else "The clone may still be there."
+    child = Child(options.hook, clean_environment(**variables), options.directory, options.timeout_s)
+    try:
+        done = child.run(watchdog)
+    except OSError as e:
+        raise StoppedError(
+            f"The clone's hook {name} ({action}) could not be started: {e.strerror}.", state=_state(action)
+        ) from None
+    lines = [line for line in done.out.splitlines() if line.strip()]
+    if done.late or done.code or (action == "create" and not lines):
+        ended = f"failed with exit code {done.code}" if done.code else "printed no DSN"
+        ended = f"was ended after {duration(options.timeout_s)} ([hooks] timeout_s)" if done.late else ended
+        errors = printable(mask(done.err)).strip()[-TAIL_CHARS:]
         raise StoppedError(
             f"The clone's hook {name} ({action}) {ended}.",
-            state=state,
+            state=_state(action),
             hint=f"Its errors end: {errors}" if errors else "It said no more.",
         )
     return lines[-1].strip() if lines else ""
+
+
+def _state(action: str) -> str:
+    made = "What the hook began to make may still be there: it is not called to remove it without a DSN."
+    return f"{NOTHING_CHANGED} {made}" if action == "create" else "The clone may still be there."

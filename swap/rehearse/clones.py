@@ -16,7 +16,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from swap.core.connection import Database
+from swap.core.connection import Connection, Database
+from swap.core.errors import NOTHING_CHANGED, UnreachableError, UsageError
 from swap.core.libpq_environment import conninfo_of
 
 
@@ -78,15 +79,36 @@ Note = Callable[[str], None]
 @contextmanager
 def open_clone(production: Production, options: CloneOptions, note: Note) -> Iterator[Clone]:
     """The clone, until the end of the block. Raises UsageError and RefusedError where it cannot be made."""
+    if options.maker is not None:
+        with reached("--clone-dsn", options.maker):
+            pass
     if options.on is not None:
-        database = Database.from_options(options.on, "rehearse")
-        with database.session() as conn:
+        with reached("--on", options.on) as conn:
             there = conninfo_of(conn)
             said = f"the database {conn.info.dbname} of {conn.info.host or 'this machine'}, port {conn.info.port}"
         yield Clone("on", there, there, said)
         return
     with _maker(options.kind)(production, options, note) as clone:
         yield clone
+
+
+@contextmanager
+def reached(who: str, dsn: str) -> Iterator[Connection]:
+    """A session there, until the end of the block. `who`: gave the DSN, for people. Raises UsageError and UnreachableError that name it."""
+    try:
+        conn = Database.from_options(dsn, "rehearse").connect()
+    except UsageError as e:
+        raise UsageError(
+            f"{who}: {e.message}", hint=f"Write postgresql://user@host:port/dbname, or host=… dbname=… ({who})."
+        ) from None
+    except UnreachableError as e:
+        raise UnreachableError(
+            f"{who}: {e.message}",
+            state=NOTHING_CHANGED,
+            hint=f"Check the DSN ({who}), its server and pg_hba.conf; then run it again.",
+        ) from None
+    with conn:
+        yield conn
 
 
 def _maker(kind: str) -> Callable[[Production, CloneOptions, Note], AbstractContextManager[Clone]]:

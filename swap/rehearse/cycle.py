@@ -38,6 +38,7 @@ FACTS = {
 }
 FACTS["revert"] = FACTS["cutover"]
 POLL_S = 0.1
+BEGINS_S = 600.0  # of a process on a busy machine: seconds; of one that waits for what never comes: no end
 
 
 class CycleStoppedError(Exception):
@@ -101,7 +102,10 @@ class Cycle:
         """`swap sync` beside the block, at work before it begins: one that starts while `finalize` removes parts is refused.
         Raises CycleStoppedError where it failed."""
         with self.commands.syncing() as sync:
+            until = time.monotonic() + BEGINS_S
             while sync.poll() is None and not self.commands.sync_works():
+                if time.monotonic() > until:
+                    self._fail("command", "`swap sync`", {"message": f"it did not begin within {BEGINS_S:.0f} s"})
                 time.sleep(POLL_S)
             yield
             if sync.poll():

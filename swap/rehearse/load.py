@@ -28,6 +28,7 @@ from swap.rehearse.used import Shares
 
 WORKERS = 3
 RATE = 90.0  # transactions per second of all workers
+HOLD_S = 30.0
 MOST_ROWS = 500  # of one worker in one table; with so many it inserts no more
 RESHAPED = ("42703", "42804", "42883", "42P01", "22P02", "0A000", "42846", "42P18", "40001", "40P01")
 
@@ -232,10 +233,10 @@ class Load:
                 self._changed.notify_all()
 
     def hold(self) -> None:
-        """Begin no transaction, and wait until none runs."""
+        """Begin no transaction, and wait until none runs; one that waits for somebody else's lock is not waited for without end."""
         with self._changed:
             self.held = True
-            self._changed.wait_for(lambda: self.running == 0)
+            self._changed.wait_for(lambda: self.running == 0, HOLD_S)
 
     def go_on(self) -> None:
         with self._changed:

@@ -91,12 +91,16 @@ def _steps(d: Document) -> Iterator[str]:
 
 def _latency(d: Document) -> Iterator[str]:
     load = d.get("load") or {}
-    if "around" in load:
+    if load:
         yield "## Writers' latency"
+    if load.get("around"):
         rows = ((x["when"], number(x["writes"]), ms(x["p50_ms"]), ms(x["p99_ms"]), ms(x["max_ms"])) for x in load["around"])
-        yield table(("", "writes", "p50", "p99", "max"), rows)
-        if load["kind"] != "mix":
-            return
+        yield table(("", "writes" if load["kind"] == "mix" else "transactions", "p50", "p99", "max"), rows)
+    if load.get("argv"):
+        ends = f" ({', '.join(map(str, load['ends']))})" if load["ends"] else ""
+        yield f"{one_line(' '.join(load['argv']))} ended by itself {len(load['ends'])} times{ends}. The end of its output:"
+        yield "\n".join(f"    {line}" for line in load["output"].splitlines())
+    elif load:
         yield (
             f"{number(load['writes'])} acknowledged writes; lost {len(load['lost'])}, unexpected {len(load['unexpected'])},"
             f" misplaced {len(load['misplaced'])}."

@@ -85,10 +85,11 @@ class TableMix:
         names: list[sql.Composable] = []
         values: list[sql.Composable] = []
         for c in self.columns:
-            if c.generated or (c.by_itself and c.in_unique) or c.is_key or c.name in self.others:
+            marked = c == self.marker or (c.is_text and c.in_unique)  # a default of a unique text holds for one row
+            if c.generated or (c.by_itself and c.in_unique and not marked) or c.is_key or c.name in self.others:
                 continue
             names.append(sql.Identifier(c.name))
-            if c == self.marker or (c.is_text and c.in_unique):
+            if marked:
                 values.append(sql.SQL("%(marker)s"))
             elif c.name == self.reference:
                 values.append(sql.SQL("%(parent)s::{}").format(sql.SQL(c.type)))
@@ -177,24 +178,33 @@ def _samples(conn: Connection, t: TableMix) -> tuple[str, ...]:
 
 
 def writable(conn: Connection, mix: Mix) -> tuple[set[TableName], dict[TableName, str]]:
-    """The tables whose rows can be made up, and why the others' cannot. Each is tried once, and rolled back."""
+    """The tables whose rows can be made up, and why the others' cannot. Each is tried twice, as what is unique shows at the second
+    row, under the rows of the source that were just made up, and rolled back."""
     able: set[TableName] = set()
     why: dict[TableName, str] = {}
     with conn.transaction(force_rollback=True):
-        parent = mix.source.keys[0] if mix.source.keys else None
+        parents = list(mix.source.keys[:2])
         for t in mix.tables:
             if t.key is None or t.marker is None:
                 why[t.table] = "it has no key of one column" if t.key is None else "it has no text column for a marker"
-            elif not t.keys or parent is None:
+            elif not t.keys or not parents:
                 why[t.table] = "it shows this role no row"
             else:
                 try:
                     with conn.transaction():
-                        conn.execute(t.insert, {"marker": marker("probe", 0, 0, 0), "like": t.keys[0], "parent": parent})
+                        made = [_probe(conn, t, number, parents[number % len(parents)]) for number in (0, 1)]
                     able.add(t.table)
+                    parents = made if t is mix.source else parents
                 except psycopg.Error as e:
                     why[t.table] = e.diag.message_primary or str(e)
     return able, why
+
+
+def _probe(conn: Connection, t: TableMix, number: int, parent: str) -> str:
+    row = conn.execute(t.insert, {"marker": marker("probe", 0, number, 0), "like": t.keys[0], "parent": parent}).fetchone()
+    if row is None:
+        raise psycopg.errors.SerializationFailure
+    return str(row[0])
 
 
 def marker(tag: str, worker: int, number: int, version: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from swap.core.config import Config
 from swap.core.connection import Connection, Database
 from swap.core.statement import Statement
+from swap.core.units import duration
 from swap.ddl.phases import phases as phases_of
 from swap.plan.model import Plan
 from swap.rehearse.cycle import BEFORE, CUT_OVER, PREPARED, REVERTED
@@ -25,6 +26,7 @@ from swap.rehearse.statements import compare as compare_plans
 from swap.state.journal import Journal
 
 LOCK_SQL = 120
+ENDED = -15  # the code of a check that was ended by SIGTERM, whatever it made of it
 
 
 @dataclass
@@ -72,17 +74,22 @@ class CheckObserver:
     timeout_s: float
     note: Callable[[str], None]
     runs: list[CheckRun] = field(default_factory=list)
+    failed: list[Reason] = field(default_factory=list)
 
     def at(self, state: str) -> None:
         for command in self.commands:
             since = mark(self.conn)
             done = self.programs.run(command, state, self.timeout_s)
             errors = errors_since(self.conn, since, self.conn.info.dbname)
-            self.note(f"check {command!r} {state}: {'passed' if done.code == 0 else f'failed with {done.code}'}")
-            self.runs.append(CheckRun(command, state, done.code, round(done.seconds, 2), done.output, errors))
+            how = f"was ended after {duration(self.timeout_s)}" if done.late else f"failed with {done.code}"
+            self.note(f"check {command!r} {state}: {how if done.code or done.late else 'passed'}")
+            code = done.code or (ENDED if done.late else 0)
+            if code:
+                self.failed.append(Reason("check", f"{command!r} {how}, {state}"))
+            self.runs.append(CheckRun(command, state, code, round(done.seconds, 2), done.out, errors))
 
     def reasons(self) -> list[Reason]:
-        return [Reason("check", f"{r.check!r} failed with {r.code}, {r.state}") for r in self.runs if r.code != 0]
+        return self.failed
 
 
 @dataclass

@@ -65,7 +65,7 @@ def holds(holds_ms: Sequence[float]) -> str:
 
 
 def line(title: str, name: str, points: Sequence[Sequence[float]]) -> str:
-    chart = pygal.XY(**COMMON, title=title, show_dots=False, fill=True, show_legend=False)
+    chart = pygal.XY(**COMMON, title=title, show_dots=False, fill=True, show_legend=False, include_x_axis=True)
     chart.add(name, [tuple(p) for p in points])
     return _svg(chart)
 

@@ -2,7 +2,8 @@
 
 A command does some work on rows, which was measured table by table (swap.rehearse.work), and the rest: it starts, connects, reads
 the catalog, waits for locks. The work grows as each table's rows do, from the clone to production; the rest does not. So do time and
-WAL. The new heaps and indexes grow with the rows of their tables. The time under lock does not grow: the exchange touches no
+WAL. The new heaps and indexes grow with the rows of their tables; what `prepare` makes beside its work on rows (the journal, empty
+tables and their rows in the catalog: some megabytes) does not. The time under lock does not grow: the exchange touches no
 row, and drains a backlog that `sync` keeps short.
 
 What the application's own writers cost is not in it: WAL and growth of the database while the load ran alone are subtracted.
@@ -128,11 +129,13 @@ def predict(measured: Measured, there: Sizes) -> dict[str, Any]:
                 **_interval(seconds, spread), "wal_bytes": round(_wal(s, grown / worked if worked else 1.0, alone)),
             }
         )  # fmt: skip
+    grown = grown_bytes(done, alone)
+    fixed = min(grown, fixed_bytes(done))
     locked = [s.facts["locked_ms"] for s in done if "locked_ms" in s.facts]
     return {
         "factor": round(ratios.whole, 3), "rows_measured": sum(s.all_rows for s in ratios.here.values()),
         "rows_production": sum(s.all_rows for s in ratios.there.values()), "phases": phases,
-        "disk_bytes": round(grown_bytes(done, alone) * ratios.weighted(measured.built)), "wal_bytes": sum(p["wal_bytes"] for p in phases),
+        "disk_bytes": round(fixed + (grown - fixed) * ratios.weighted(measured.built)), "wal_bytes": sum(p["wal_bytes"] for p in phases),
         "locked_ms": {"low": min(locked), "high": max(locked)} if locked else None,
     }  # fmt: skip
 
@@ -140,8 +143,9 @@ def predict(measured: Measured, there: Sizes) -> dict[str, Any]:
 def own_wal(step: Step, alone: Alone) -> tuple[float, float]:
     """The WAL of one command's work on rows, and that of the rest, without the load's."""
     worked = sum(step.work_s.values())
-    work = max(0.0, step.work_wal_bytes - alone.wal_per_s * worked)
-    rest = max(0.0, (step.wal_bytes or 0) - step.work_wal_bytes - alone.wal_per_s * max(0.0, step.seconds - worked))
+    of_work = min(step.work_wal_bytes, step.wal_bytes or 0)
+    work = max(0.0, of_work - alone.wal_per_s * worked)
+    rest = max(0.0, (step.wal_bytes or 0) - of_work - alone.wal_per_s * max(0.0, step.seconds - worked))
     return work, rest
 
 
@@ -169,3 +173,16 @@ def grown_bytes(steps: Sequence[Step], alone: Alone) -> float:
         return 0.0
     (first, before), (last, most) = known[0], max(known, key=lambda x: x[1])
     return max(0.0, most - before - alone.size_per_s * (last - first))
+
+
+def fixed_bytes(steps: Sequence[Step]) -> float:
+    """By how many bytes the database grew until `prepare` was through, without its work on rows, which is told by the WAL."""
+    fixed, before = 0.0, None
+    for s in steps:
+        if s.command not in ("doctor", "plan", "prepare"):
+            break
+        if before is not None and s.size_bytes is not None:
+            worked = min(1.0, s.work_wal_bytes / s.wal_bytes) if s.wal_bytes else 0.0
+            fixed += max(0, s.size_bytes - before) * (1 - worked)
+        before = s.size_bytes
+    return fixed

@@ -6,37 +6,23 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import signal
 import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
 
 from swap.core.errors import UsageError
 from swap.core.printable import printable
 from swap.core.secrets import mask
+from swap.rehearse.child import Child, Finished, Tail, end_group
 from swap.rehearse.environment import clean_environment, find_client
 from swap.rehearse.watchdog import Watchdog
 
-TAIL_BYTES = 4000
-STOP_S = 10.0
 AGAIN_S = 0.5  # between two starts of a load that ends by itself
 STATE, URL = "SWAP_REHEARSAL_STATE", "DATABASE_URL"
 SCRIPT_CLIENTS, SCRIPT_RATE = 3, 90
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a program ended. `output`: the end of stdout and stderr."""
-
-    code: int
-    seconds: float
-    output: str
 
 
 @dataclass(frozen=True)
@@ -50,25 +36,18 @@ class Programs:
     directory: Path
     watchdog: Watchdog = field(default_factory=Watchdog)
 
-    def run(self, command: str, state: str, timeout_s: float) -> Ended:
-        """One program to its end, or until its time is up: then its code is that of the signal that ended it."""
-        began = time.monotonic()
-        with tempfile.TemporaryFile() as output:
-            process = self._start(split(command), state, output)
-            with self.watchdog.watching(group=process.pid):
-                try:
-                    process.wait(timeout_s)
-                except subprocess.TimeoutExpired:
-                    _end(process)
-                except BaseException:
-                    _end(process)
-                    raise
-            return Ended(process.returncode, time.monotonic() - began, self._tail(output))
+    def run(self, command: str, state: str, timeout_s: float) -> Finished:
+        """One program to its end, or until its time is up: then its code is that of the signal that ended it. `out`: the end of stdout
+        and stderr."""
+        argv = split(command)
+        with _started(argv):
+            done = Child(argv, self._environment(state), self.directory, timeout_s, merged=True).run(self.watchdog)
+        return replace(done, out=self._shown(done.out))
 
     @contextmanager
     def running(self, argv: list[str]) -> Iterator[Background]:
         """A program beside the block, started again when it ends."""
-        with tempfile.TemporaryFile() as output:
+        with Tail() as output:
             background = Background(self, argv, output)
             background.look()  # here: what cannot be started is an error of the command line
             watcher = threading.Thread(target=background.watch, name="load", daemon=True)
@@ -79,26 +58,20 @@ class Programs:
                 background.stopping.set()
                 watcher.join()
                 background.stop()
-                background.said = self._tail(output)
+                background.said = self._shown(output.end())
 
-    def _start(self, argv: list[str], state: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        environment = clean_environment(**self.variables, **{URL: self.url, STATE: state})
-        try:
+    def _start(self, argv: list[str], state: str, output: Tail) -> subprocess.Popen[bytes]:
+        with _started(argv):
             return subprocess.Popen(
-                argv, cwd=self.directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True,
+                argv, cwd=self.directory, env=self._environment(state), stdin=subprocess.DEVNULL, stdout=output.writing,
+                stderr=output.writing, start_new_session=True,
             )  # fmt: skip
-        except OSError as e:
-            raise UsageError(
-                f"{argv[0]} could not be started: {e.strerror}.",
-                state="The cycle was ended; a clone that this command made is removed.",
-                hint='Name a program and its arguments; there is no shell in between (sh -c "make load" starts one).',
-            ) from None
 
-    def _tail(self, output: IO[bytes]) -> str:
-        size = output.seek(0, os.SEEK_END)
-        output.seek(max(0, size - TAIL_BYTES))
-        return printable(mask(output.read().decode(errors="replace"), self.secrets)).strip()
+    def _environment(self, state: str) -> dict[str, str]:
+        return clean_environment(**self.variables, **{URL: self.url, STATE: state})
+
+    def _shown(self, output: str) -> str:
+        return printable(mask(output, self.secrets)).strip()
 
 
 @dataclass
@@ -107,7 +80,7 @@ class Background:
 
     programs: Programs
     argv: list[str]
-    output: IO[bytes]
+    output: Tail
     ends: list[int] = field(default_factory=list)
     said: str = ""
     process: subprocess.Popen[bytes] | None = None
@@ -135,7 +108,7 @@ class Background:
             return
         if self.process.poll() is not None:
             self.ends.append(self.process.returncode)
-        _end(self.process)
+        end_group(self.process)
         self._unwatch()
 
     def _unwatch(self) -> None:
@@ -143,16 +116,17 @@ class Background:
             self.programs.watchdog.done(self._watched)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to the group, SIGKILL after STOP_S."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_S)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+@contextmanager
+def _started(argv: Sequence[str]) -> Iterator[None]:
+    """Raises UsageError where the program cannot be started."""
+    try:
+        yield
+    except OSError as e:
+        raise UsageError(
+            f"{argv[0]} could not be started: {e.strerror}.",
+            state="The cycle was ended; a clone that this command made is removed.",
+            hint='Name a program and its arguments; there is no shell in between (sh -c "make load" starts one).',
+        ) from None
 
 
 def split(command: str) -> list[str]:

@@ -20,6 +20,8 @@ EXTRA = ("jinja2", "pygal")
 
 def report_files(path: Path) -> tuple[Path, Path, Path]:
     """HTML, JSON and Markdown. Raises ValueError for a path without a file's name."""
+    if path.is_dir() or not path.name:
+        raise ValueError(f"{str(path)[:200]} is a directory")
     base = path if path.suffix in (".html", ".json", ".md") else Path(f"{path}.html")
     return base.with_suffix(".html"), base.with_suffix(".json"), base.with_suffix(".md")
 
@@ -40,8 +42,9 @@ def write_report(document: Mapping[str, Any], path: Path) -> tuple[Path, Path, P
     shown = printable_document(dict(document))
     data = json_safe(json.dumps(shown, indent=2, ensure_ascii=False, default=str)) + "\n"
     try:
-        for file, text in zip(files, (html(shown), data, printable(markdown(shown))), strict=True):
-            write_private(file, text)
+        write_private(files[1], data)  # first: whatever a page meets, what took hours is kept
+        write_private(files[2], printable(markdown(shown)))
+        write_private(files[0], html(shown))
     except OSError as e:
         raise UsageError(
             f"The report was not written: {e.strerror}: {e.filename}.", hint="Name a file that can be written with --report."

@@ -15,7 +15,8 @@ import psycopg
 
 from swap import __version__
 from swap.core.config import Config
-from swap.core.connection import Connection, Database
+from swap.core.connection import Connection, Database, first_line
+from swap.core.errors import UnreachableError
 from swap.core.libpq_environment import libpq_environment, secrets_of
 from swap.doctor.exact_reads import reads_exactly
 from swap.plan.estimate import costs
@@ -25,6 +26,7 @@ from swap.rehearse.clone_config import for_clone, left_out, to_toml
 from swap.rehearse.clones import Clone, CloneOptions, Production, open_clone
 from swap.rehearse.commands import Commands
 from swap.rehearse.cycle import BEFORE, PREPARED, Cycle, CycleStoppedError
+from swap.rehearse.environment import find_client
 from swap.rehearse.inherited import REFUSE, TAKE_OVER, settle_inherited
 from swap.rehearse.load_beside import BuiltInLoad, LoadBeside, ProgramLoad, ScriptLoad
 from swap.rehearse.locks import assess, holds_ms
@@ -54,6 +56,11 @@ NO_LOAD = "none"
 UNREAD_LOG = (
     "the server's errors and waits for locks are not known: the role cannot read its log in JSON (log_destination = jsonlog; pg_monitor"
     " and pg_read_server_files)"
+)
+LOST_SAMPLER = "the locks and the prediction are not whole: the session that looks at the clone was lost:"
+LOST_STATE = "There is no report. Production was only read; a clone that this command made is removed."
+LOST_HINT = (
+    "Is the disk of the clone's server full (a private server's is that of TMPDIR), or was it stopped? Then rehearse again."
 )
 
 
@@ -91,6 +98,7 @@ class Rehearser:
 
     def run(self) -> Rehearsal:
         """Raises SwapError where nothing could be rehearsed. What the cycle met is in the result."""
+        self._refuse_missing_programs()
         with ExitStack() as held:
             watchdog = held.enter_context(Watchdog())
             directory = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="swap-rehearsal-")))
@@ -109,7 +117,18 @@ class Rehearser:
             variables = held.enter_context(libpq_environment(conn))
             programs = Programs(variables, clone.conninfo, secrets_of(conn), self.settings.directory, watchdog)
             admin = held.enter_context(Database.from_options(clone.admin, "rehearse").session("log")) if clone.private else conn
-            return Watched(self, clone, conn, admin, commands, programs).run(proof)
+            try:
+                return Watched(self, clone, conn, admin, commands, programs).run(proof)
+            except (psycopg.Error, UnreachableError) as e:
+                if _answers(conn):
+                    raise
+                raise UnreachableError(f"The clone was lost: {first_line(e)}", state=LOST_STATE, hint=LOST_HINT) from None
+
+    def _refuse_missing_programs(self) -> None:
+        """Raises UsageError: before a clone is made, which may take hours."""
+        find_client("pg_dump", self.production.server_version)
+        if is_script(self.settings.load, self.settings.directory):
+            find_client("pgbench", self.production.server_version)
 
 
 @dataclass
@@ -144,7 +163,7 @@ class Watched:
             self.sampler, logged = sampler, mark(self.admin)
             cycle = Cycle(
                 self.commands, self.conn, lambda name: self._at(name, held), self._dwell, r.note,
-                lambda command, began, ended: during(sampler.work.done, command, began, ended), self._try_phases,
+                lambda command, began, ended: during(sampler.work, command, began, ended), self._try_phases,
             )  # fmt: skip
             try:
                 cycle.run()
@@ -155,6 +174,8 @@ class Watched:
             waits = waits_since(self.admin, logged, self.conn.info.dbname, sampler.names)
             if logged is None:
                 r.warnings.append(UNREAD_LOG)
+            if sampler.lost is not None:
+                r.warnings.append(f"{LOST_SAMPLER} {sampler.lost}")
             return self._result(cycle, sampler, at, proof, waits)
 
     def _at(self, state: str, held: ExitStack) -> None:
@@ -214,7 +235,9 @@ class Watched:
     def _result(self, cycle: Cycle, sampler: Sampler, at: str, proof: str, waits: list[dict[str, Any]] | None) -> Rehearsal:
         r, schema, plan = self.rehearser, self.schema.result(), self.rehearser.plan
         lock_statements = self.locks.statements(sampler)
-        locks = assess(self.locks.phases, self.locks.locked, sampler.seen, lock_statements)
+        own = f"{r.settings.config.names.state_schema}."  # for what is there no session of the application waits
+        found = assess(self.locks.phases, self.locks.locked, sampler.seen, lock_statements)
+        locks = [x for x in found if not x["table"].startswith(own)]
         statements = self.statements.result(plan.key if plan else "id")
         load = self.load.result(self.conn, cycle.steps, cycle.started) if self.load else None
         reasons = [
@@ -246,6 +269,13 @@ class Watched:
         built = {str(c.table): float(c.bytes) for c in costs(r.plan.catalog, r.plan.all_references)}
         r.measured = Measured(cycle.steps, r.here, built, cycle.alone)
         return predict(r.measured, r.there)
+
+
+def _answers(conn: Connection) -> bool:
+    try:
+        return conn.execute("SELECT 1").fetchone() is not None
+    except psycopg.Error:
+        return False
 
 
 def _copied(conn: Connection, config: Config, started: float) -> list[tuple[float, int]]:

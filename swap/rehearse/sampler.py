@@ -15,7 +15,7 @@ from typing import NamedTuple
 import psycopg
 
 from swap.core.config import Config
-from swap.core.connection import Connection, Database
+from swap.core.connection import Connection, Database, first_line
 from swap.core.errors import SwapError
 from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
@@ -76,7 +76,7 @@ class Seen:
 @dataclass
 class Sampler:
     """A thread with a session of its own on the clone. A context manager. `names`: of relations whose
-    locks were seen, by oid, as they were called first."""
+    locks were seen, by oid, as they were called first. `lost`: why it stopped looking before its end."""
 
     database: Database
     config: Config
@@ -84,6 +84,7 @@ class Sampler:
     seen: dict[SeenKey, Seen] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     backlog: list[tuple[float, int]] = field(default_factory=list)
+    lost: str | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -98,15 +99,21 @@ class Sampler:
             self._thread.join(10.0)
 
     def _run(self) -> None:
-        with suppress(psycopg.Error, SwapError), self.database.session("sampler") as conn:
-            next_backlog = 0.0
-            while not self._stop.wait(INTERVAL_S):
-                now = time.time()
-                self.work.look(conn, now)
-                self._locks(conn, now)
-                if now >= next_backlog:
-                    next_backlog = now + BACKLOG_EVERY_S
-                    self._backlog(conn, now)
+        try:
+            with self.database.session("sampler") as conn:
+                self._look(conn)
+        except (psycopg.Error, SwapError) as e:
+            self.lost = first_line(e)
+
+    def _look(self, conn: Connection) -> None:
+        next_backlog = 0.0
+        while not self._stop.wait(INTERVAL_S):
+            now = time.time()
+            self.work.look(conn, now)
+            self._locks(conn, now)
+            if now >= next_backlog:
+                next_backlog = now + BACKLOG_EVERY_S
+                self._backlog(conn, now)
 
     def _locks(self, conn: Connection, now: float) -> None:
         params = {"state": self.config.names.state_schema, "longest": LONGEST_QUERY}

@@ -8,7 +8,7 @@ which do nothing else. The time and the WAL since the look before are then work 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -43,10 +43,12 @@ class Work(NamedTuple):
 
 @dataclass
 class WorkSampler:
-    """`tables`: how statements write each table of the migration, and its name in the report."""
+    """`tables`: how statements write each table of the migration, and its name in the report. `looked`: the time of each look, and how
+    long before it the last one was; pauses are left out."""
 
     tables: Mapping[str, str] = field(default_factory=dict)
     done: list[Work] = field(default_factory=list)
+    looked: list[tuple[float, float]] = field(default_factory=list)
     _last: tuple[float, int] | None = None
 
     def look(self, conn: Connection, now: float) -> None:
@@ -55,6 +57,7 @@ class WorkSampler:
         last, self._last = self._last, (now, found.wal_bytes)
         if last is None or now - last[0] > LONGEST_S:
             return
+        self.looked.append((now, now - last[0]))
         labels = list(self.tables.values())
         working = {
             (command_of(application), labels[number - 1] if number else self._named(application))
@@ -84,6 +87,10 @@ def command_of(application: str) -> str:
     return application.removeprefix("swap ").split(" ", 1)[0]
 
 
-def during(work: Iterable[Work], command: str, began: float, ended: float) -> list[Work]:
-    """The work of one command between two times, in seconds since the epoch."""
-    return [w for w in work if w.command == command and began <= w.at <= ended]
+def during(sampler: WorkSampler, command: str, began: float, ended: float) -> list[Work]:
+    """The work of one command between two times, in seconds since the epoch. Where pauses are left out, which a busy machine has
+    many of, they had as much work in them as the rest."""
+    looked = sum(seconds for at, seconds in sampler.looked if began <= at <= ended)
+    whole = max(1.0, (ended - began) / looked) if looked else 1.0
+    mine = [w for w in sampler.done if w.command == command and began <= w.at <= ended]
+    return [w._replace(seconds=w.seconds * whole, wal_bytes=w.wal_bytes * whole) for w in mine]

@@ -37,8 +37,9 @@ column = "{}"
 where = "content_type_id = {}"
 as = "text"
 """
-# A text column has one name, so what it holds is found by the uuid from the cutover on: not by the compat release before it.
-BEFORE = ("deploy compat (both)", "compat, before the cutover", "verify", "cutover", "revert")
+# A text column has one name, so what it holds is found by the uuid from a cutover on: not by the compat release before it, nor while
+# its command runs.
+BEFORE = ("deploy compat (both)", "compat, before the cutover", "verify", "cutover", "revert", "cutover again")
 UNKNOWN_BY_UUID = [("history: AssertionError: not found by the uuid", step) for step in BEFORE]
 
 

@@ -18,6 +18,7 @@ from psycopg import sql
 from swap.core.connection import Database as Conninfo
 from swap.core.errors import RefusedError, StoppedError
 from swap.demo.server import Server
+from swap.rehearse import clone_dump
 from swap.rehearse.clones import Clone, CloneOptions, Production, open_clone
 from swap.rehearse.proof import prove_not_production
 from swap.rehearse.server_log import mark, waits_since
@@ -166,6 +167,21 @@ def test_a_hook_makes_it_and_removes_it(example: ExampleFactory, prove: Prove, t
     assert "no room" in failed.value.hint
 
 
+def test_a_hook_that_does_not_end(example: ExampleFactory, tmp_path: Path) -> None:
+    """It is ended with everything that it started, by SIGTERM: it may remove what it began to make."""
+    script = tmp_path / "clone.sh"
+    script.write_text("#!/bin/sh\ntrap 'echo taken back >> calls' TERM\nsleep 600 &\necho $! > pid\nwait\nexit 4\n")
+    script.chmod(0o755)
+    options = CloneOptions("hook", hook=(str(script),), directory=tmp_path, timeout_s=1)
+    with (
+        pytest.raises(StoppedError, match=r"\(create\) was ended after 1 s \(\[hooks\] timeout_s\)"),
+        open_clone(production_of(example()), options, print),
+    ):
+        pass
+    assert (tmp_path / "calls").read_text() == "taken back\n"
+    wait_until(lambda: not psutil.pid_exists(int((tmp_path / "pid").read_text())), what="its child is ended")
+
+
 def test_production_is_no_clone(operator: MakeOperator, cli: Cli) -> None:
     """Not by another name of the server, and not by another role; nothing is written to it."""
     op = operator(settings="\n")
@@ -193,8 +209,9 @@ def test_whatever_ends_it_the_clone_is_removed(
     running.wait_line(r"\$ swap doctor")
     (clone,) = databases() - before
     with psycopg.connect(op.db.superuser, autocommit=True) as conn:
-        used = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND application_name = 'swap doctor'"
-        wait_until(lambda: conn.execute(used, [clone]).fetchone() == (1,), what="doctor runs in the clone")
+        # Whichever command of the cycle runs by then: this process may be slow.
+        used = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND application_name LIKE 'swap %%' AND application_name NOT LIKE 'swap rehearse%%'"
+        wait_until(lambda: conn.execute(used, [clone]).fetchone() != (0,), what="a command runs in the clone")
         os.kill(running.pid, how)
         ended = running.wait()
         assert ended.code == (-signal.SIGKILL if how is signal.SIGKILL else 6)
@@ -204,6 +221,56 @@ def test_whatever_ends_it_the_clone_is_removed(
         wait_until(lambda: databases() == before, what="the watchdog drops the clone")
         assert conn.execute(used, [clone]).fetchone() == (0,)
     wait_until(lambda: not [*directory.iterdir()], what="the watchdog removes its directories")
+
+
+def test_a_clone_that_is_lost(operator: MakeOperator, cli: Cli, databases: Databases, admin: Execute) -> None:
+    """Given a cycle, when its database goes, then that is the error, whatever met it first: exit code 9."""
+    op = operator(settings="\n")
+    before = databases()
+    running = cli.start(
+        "rehearse", "--clone", "template", "--clone-dsn", op.db.superuser, "--json", config=op.config, dsn=op.db.owner
+    )
+    running.wait_line(r"\$ swap doctor")
+    (clone,) = databases() - before
+    admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(clone)))
+    ended = running.wait()
+    error = json.loads(ended.stdout)["error"]
+    assert (ended.code, error["message"].split(":")[0]) == (9, "The clone was lost"), error
+    assert databases() == before
+
+
+def test_a_private_server_that_does_not_start(example: ExampleFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused, with the end of what it said."""
+    monkeypatch.setattr(clone_dump, "SETTINGS", {"max_connections": "0"})
+    with (
+        pytest.raises(RefusedError, match=r"did not start: .*max_connections") as refused,
+        open_clone(production_of(example()), CloneOptions("dump"), print),
+    ):
+        pass
+    assert "TMPDIR" in refused.value.hint
+
+
+def test_killed_while_it_dumps_nothing_of_production_is_left(
+    operator: MakeOperator, cli: Cli, databases: Databases, tmp_path: Path
+) -> None:
+    """Given a dump that waits for a lock, when the rehearsal is killed, then pg_dump ends, and its files and the new database go."""
+    op = operator(settings="\n")
+    directory = tmp_path / "directories"
+    directory.mkdir()
+    before = databases()
+    with psycopg.connect(op.db.superuser) as holder, psycopg.connect(op.db.superuser, autocommit=True) as conn:
+        holder.execute("LOCK TABLE public.users")
+        running = cli.start(
+            "rehearse", "--clone", "dump", "--clone-dsn", op.db.superuser, "--json", config=op.config, dsn=op.db.owner,
+            env={"TMPDIR": str(directory)},
+        )  # fmt: skip
+        dumps = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND application_name = 'pg_dump'"
+        wait_until(lambda: conn.execute(dumps, [op.db.dbname]).fetchone() != (0,), what="pg_dump waits")
+        assert [p.name[:10] for p in directory.iterdir() if (p / "dump").exists()] == ["swap-dump-"]
+        os.kill(running.pid, signal.SIGKILL)
+        assert running.wait().code == -signal.SIGKILL
+        wait_until(lambda: conn.execute(dumps, [op.db.dbname]).fetchone() == (0,), what="the watchdog ends pg_dump")
+        wait_until(lambda: not [*directory.iterdir()] and databases() == before, what="the watchdog removes the rest")
 
 
 def test_kept(operator: MakeOperator, databases: Databases, admin: Execute) -> None:

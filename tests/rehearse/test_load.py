@@ -4,6 +4,7 @@ Nothing is migrated here."""
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from swap.plan.planning import read_plan
 from swap.rehearse.load import Load
 from swap.rehearse.load_beside import BuiltInLoad, LoadBeside, ProgramLoad, ScriptLoad
 from swap.rehearse.mix import mine, read_mix
+from swap.rehearse.observers import CheckObserver
 from swap.rehearse.own_reads import usable
 from swap.rehearse.programs import Programs, refuse_program, split
 from swap.rehearse.used import Shares, Used, read_used, reads_of, shares_of
@@ -57,6 +59,33 @@ def test_the_ledger_sees_what_was_lost(example: ExampleFactory) -> None:
     assert set(found.lost) == {deleted, renamed}
     assert found.unexpected == (f"swap-{load.tag}-9-9-9@rehearsal.invalid",)
     assert [m.split(":", maxsplit=1)[0] for m in found.misplaced] == [moved]
+
+
+UNIQUE_DEFAULTS = """
+CREATE TABLE users (id bigserial PRIMARY KEY, account int NOT NULL, email varchar NOT NULL DEFAULT '', token varchar UNIQUE);
+CREATE UNIQUE INDEX ON users (account, lower(email));
+CREATE TABLE notes (id bigserial PRIMARY KEY, user_id bigint NOT NULL REFERENCES users, body text);
+CREATE TABLE profiles (id bigserial PRIMARY KEY, user_id bigint UNIQUE NOT NULL REFERENCES users, bio text, place int UNIQUE);
+INSERT INTO users (account, email) SELECT 1, 'u' || n FROM generate_series(1, 5) n;
+INSERT INTO notes (user_id, body) SELECT id, 'a' FROM users; INSERT INTO profiles (user_id, place) SELECT id, id FROM users
+"""
+
+
+def test_a_unique_text_with_a_default_is_made_up(database: Database) -> None:
+    """As Rails' `email`: the marker is in each row, and every row is found again."""
+    with psycopg.connect(database.superuser, autocommit=True) as conn:
+        conn.execute(UNIQUE_DEFAULTS)
+    with Conninfo.from_options(database.superuser, "test").session() as conn:
+        load = Load(database.superuser, read_plan(conn, USERS))
+        load.start()
+        load.wait_for(60, 60)
+        load.stop()
+        assert not load.errors, load.errors
+        assert {str(t) for t in load.able} == {"public.users", "public.notes"}
+        assert {str(t) for t in load.only_read} == {"public.profiles"}
+        found = load.check(conn)
+        assert (found.lost, found.unexpected, found.misplaced) == ((), (), ())
+        assert found.rows > 2
 
 
 def plan_of(db: Database) -> Plan:
@@ -171,6 +200,23 @@ def test_a_command_as_the_load(programs: Programs, tmp_path: Path) -> None:
     (reason,) = result(load, programs)["reasons"]
     assert reason.startswith("sh ended with 7")
     assert reason.endswith("no such user")
+
+
+def test_what_prints_without_end_fills_no_disk(programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end is kept, and nothing else; a check that does not end is ended, and has failed, whatever it makes of the signal."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    noisy = "i=0; while [ $i -lt 30000 ]; do echo a line of garbage; i=$((i+1)); done; touch done; exec sleep 600"
+    with ProgramLoad(programs, split(f"sh -c '{noisy}'")) as load:
+        wait_until((tmp_path / "done").is_file, what="it has printed")
+        opened = {os.path.realpath(fd) for fd in Path("/proc/self/fd").iterdir()}
+        assert not [file for file in opened if file.startswith(str(tmp_path))]  # deleted ones, too
+    assert result(load, programs)["output"].splitlines()[-1] == "a line of garbage"
+    assert len(result(load, programs)["output"]) <= 4000
+    with Conninfo.from_options(programs.url, "test").session() as conn:
+        checks = CheckObserver(conn, programs, ["sh -c 'trap \"exit 0\" TERM; echo begun; sleep 600 & wait'"], 1.0, print)
+        checks.at("before")
+    assert (checks.runs[0].code, checks.runs[0].output) == (-15, "begun")
+    assert [r.text.split("'")[-1] for r in checks.reasons()] == [" was ended after 1 s, before"]
 
 
 def test_a_program_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -17,12 +18,14 @@ from swap.rehearse.lock_trial import Tried
 from swap.rehearse.locks import assess, assess_statements, holds_ms
 from swap.rehearse.markdown import first_screen
 from swap.rehearse.observers import lock_reasons
-from swap.rehearse.prediction import Alone, Measured, Ratios, Size, predict
+from swap.rehearse.prediction import Alone, Measured, Ratios, Size, fixed_bytes, predict
 from swap.rehearse.record import Reason, Rehearsal, Step
+from swap.rehearse.report import write_report
 from swap.rehearse.sampler import Seen, SeenKey
 from swap.rehearse.schema_dump import compare, lines_of
 from swap.rehearse.statements import Planned, flags, from_file
 from swap.rehearse.statements import compare as compare_plans
+from swap.rehearse.work import Work, WorkSampler, during
 
 
 def seen(*looks: float) -> Seen:
@@ -225,6 +228,21 @@ def test_the_prediction_grows_with_the_rows_of_each_table() -> None:
     assert (same["phases"][0]["seconds"], same["disk_bytes"]) == (11.0, 25_000 - 5000 - 11 * 500)
 
 
+def test_what_prepare_makes_does_not_grow() -> None:
+    """But for its work on rows, which is told by the WAL."""
+    step = MEASURED.steps[0]
+    prepared = [replace(step, command=name, size_bytes=size, wal_bytes=100, work_wal_bytes=work) for name, size, work in (
+        ("doctor", 10_000, 0), ("plan", 11_000, 0), ("prepare", 13_000, 25), ("sync --once", 20_000, 100),
+    )]  # fmt: skip
+    assert fixed_bytes(prepared) == 1000 + 1500
+    measured = Measured(prepared, MEASURED.here, MEASURED.built, Alone())
+    tenfold = {
+        name: Size(name, (x.leaf_rows or 0) * 10 or None, x.rows * 10, x.tree_bytes * 10, x.bytes * 10)
+        for name, x in MEASURED.here.items()
+    }
+    assert (predict(measured, measured.here)["disk_bytes"], predict(measured, tenfold)["disk_bytes"]) == (10_000, 2500 + 75_000)
+
+
 def test_tables_without_statistics_are_compared_by_their_bytes() -> None:
     there = {"t": Size("t", None, 0, 0, 300_000), "u": Size("u", 0, 0, 50_000, 0)}
     assert Ratios(MEASURED.here, there).by_table == {"t": 3.0, "u": 1.0}
@@ -239,6 +257,39 @@ def test_latency_beside_the_exchanges() -> None:
     many = [(n / 1000, 1.0, "update") for n in range(20_000)] + [(20.0, 77.0, "insert")]
     assert len(points(many)) <= 1501
     assert max(ms for _, ms in points(many)) == 77.0
+
+
+def test_pauses_of_the_looks_had_work_in_them_too() -> None:
+    """Given looks for half of a command's time, half of which saw work, then half of the command was work."""
+    sampler = WorkSampler(
+        looked=[(n / 10, 0.1) for n in range(1, 51)], done=[Work(n / 10, "sync", "t", 0.1, 10) for n in range(1, 26)]
+    )
+    found = during(sampler, "sync", 0.0, 10.0)
+    assert (sum(w.seconds for w in found), sum(w.wal_bytes for w in found)) == pytest.approx((5.0, 500.0))
+    assert during(sampler, "verify", 0.0, 10.0) == during(sampler, "sync", 20.0, 30.0) == []
+    within = during(sampler, "sync", 0.05, 2.55)
+    assert sum(w.seconds for w in within) == pytest.approx(2.5)
+
+
+PROGRAM = {"kind": "program", "argv": ["sh"], "ends": [0], "output": "done", "reasons": []}
+
+
+@pytest.mark.parametrize("load", [None, PROGRAM, {**PROGRAM, "kind": "script", "transactions": 0, "around": [], "points": []}])
+def test_the_report_of_each_kind_of_load(tmp_path: Path, load: dict[str, Any] | None) -> None:
+    """The mix's is looked at in a browser."""
+    made = Rehearsal(
+        "public.users",
+        "trigger",
+        "2026-01-01T00:00:00+00:00",
+        60,
+        {"said": "a clone", "proof": "another", "kept": False},
+        180001,
+        "1",
+        load=load,
+    )
+    html, _, markdown = write_report(made.to_json(), tmp_path / "report")
+    for page in (html.read_text(), markdown.read_text()):
+        assert ("done" in page) is (load is not None)
 
 
 def test_the_verdict() -> None:

@@ -187,5 +187,21 @@ def test_an_inherited_run(ready_operator: MakeOperator, cli: Cli, tmp_path: Path
 
 def test_options_that_do_not_fit(operator: MakeOperator, cli: Cli) -> None:
     op = operator(settings="\n")
-    for args in ((), ("--clone", "hook"), ("--clone", "dump", "--report", "/nowhere/x.html")):
-        assert rehearse(op, cli, *args).code == 2, args
+    for args, said in (
+        ((), "Name the clone"),
+        (("--clone", "hook"), "belong together"),
+        (("--clone", "hook", "--hook", ""), "--hook is empty"),
+        (("--on", " "), "--on is empty"),
+        (("--on", "x", "--clone-dsn", op.db.superuser), "--clone-dsn is about"),
+        (("--clone", "basebackup", "--keep"), "--keep is not possible"),
+        (("--clone", "dump", "--keep"), "--keep is not possible"),
+        (("--clone", "dump", "--report", "/nowhere/x.html"), "No such file or directory: /nowhere"),
+        (("--clone", "dump", "--report", "/tmp"), "/tmp is a directory"),
+        (("--on", "garbage"), "--on: The connection string"),
+    ):
+        result = rehearse(op, cli, *args)
+        assert (result.code, said in result.json["error"]["message"]) == (2, True), (args, result.json)
+    for args in (("--on", "host=127.0.0.1 port=1"), ("--clone", "template", "--clone-dsn", "host=127.0.0.1 port=1")):
+        result = rehearse(op, cli, *args)
+        assert (result.code, result.json["error"]["message"].split(":")[0]) == (9, args[-2]), result.json
+        assert args[-2] in result.json["error"]["hint"]

@@ -9,11 +9,12 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 
 
-def key() -> Any:
+def key(**more: Any) -> Any:
     """`integer`: a bigint. `compat`: the uuid, under the name that it keeps from `sync` to `finalize`. `uuid`: the uuid."""
     if settings.RELEASE == "integer":
-        return models.BigAutoField(primary_key=True)
-    return models.UUIDField(primary_key=True, default=uuid.uuid4, db_column="uuid_id" if settings.RELEASE == "compat" else None)
+        return models.BigAutoField(primary_key=True, **more)
+    name = "uuid_id" if settings.RELEASE == "compat" else None
+    return models.UUIDField(primary_key=True, default=uuid.uuid4, db_column=name, **more)
 
 
 class User(AbstractUser):

@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("date_joined", models.DateTimeField(default=django.utils.timezone.now, verbose_name="date joined")),
-                ("id", key()),
+                ("id", key(serialize=False)),
                 (
                     "groups",
                     models.ManyToManyField(
