@@ -1,17 +1,21 @@
 -- The integer that a uuid was derived from; NULL for a uuid of another kind. See derived_uuid.sql.
 DECLARE
-    bytes bytea := uuid_send(given);
-    high bigint := ('x' || encode(substr(bytes, 1, 8), 'hex'))::bit(64)::bigint;
-    low bigint := ('x' || encode(substr(bytes, 9, 8), 'hex'))::bit(64)::bigint;
-    tag bigint := (high & -65536) | ((high >> 2) & 1023);
-    body bigint := ((high & 3) << 62) | (low & 4611686018427387903);
+    bytes pg_catalog.bytea := pg_catalog.uuid_send(given);
+    high bigint := {high};
+    low bigint := {low};
+    tag bigint := (high OPERATOR(pg_catalog.&) -65536)
+        OPERATOR(pg_catalog.|) ((high OPERATOR(pg_catalog.>>) 2) OPERATOR(pg_catalog.&) 1023);
+    body bigint := ((high OPERATOR(pg_catalog.&) 3) OPERATOR(pg_catalog.<<) 62)
+        OPERATOR(pg_catalog.|) (low OPERATOR(pg_catalog.&) 4611686018427387903);
     found bigint;
 BEGIN
-    IF (high >> 12) & 15 <> 4 OR (low >> 62) & 3 <> 2 THEN
+    IF (high OPERATOR(pg_catalog.>>) 12) OPERATOR(pg_catalog.&) 15 OPERATOR(pg_catalog.<>) 4
+        OR (low OPERATOR(pg_catalog.>>) 62) OPERATOR(pg_catalog.&) 3 OPERATOR(pg_catalog.<>) 2
+    THEN
         RETURN NULL;
     END IF;
-    found := body # ('x' || encode(substr(sha256(secret_2 || int8send(tag)), 1, 8), 'hex'))::bit(64)::bigint;
-    IF ('x' || encode(substr(sha256(secret_1 || int8send(found)), 1, 8), 'hex'))::bit(64)::bigint & -64513 <> tag THEN
+    found := body OPERATOR(pg_catalog.#) {mask};
+    IF {tag_of_found} OPERATOR(pg_catalog.&) -64513 OPERATOR(pg_catalog.<>) tag THEN
         RETURN NULL;
     END IF;
     RETURN found;

@@ -9,6 +9,7 @@ that a client has seen changes. `finalize --drop-legacy` drops it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -21,6 +22,7 @@ from swap.plan.lookups import lookups
 from swap.plan.model import Plan
 
 WHY = "the mapping between integers and uuids"
+BYTEA_IS_INTEGER = 180000  # the first version that casts bytea to bigint: a sixth less for a uuid than by way of a text
 RANDOM = sql.SQL("sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))")
 
 
@@ -48,13 +50,36 @@ def _derivation(plan: Plan) -> list[Statement]:
         arguments = sql.SQL("{}, bytea, bytea").format(sql.SQL(given))
         create = sql.SQL(
             "CREATE OR REPLACE FUNCTION {name}(given {given}, secret_1 bytea, secret_2 bytea) RETURNS {wanted} LANGUAGE plpgsql"
-            " IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog AS {body}; REVOKE ALL ON FUNCTION {name}({arguments}) FROM PUBLIC"
+            " IMMUTABLE STRICT PARALLEL SAFE AS {body}; REVOKE ALL ON FUNCTION {name}({arguments}) FROM PUBLIC"
         ).format(
             name=name.sql, given=sql.SQL(given), wanted=sql.SQL(wanted), arguments=arguments,
-            body=sql.Literal(load_sql("swap.ddl", f"{function}.sql").as_string(None)),
+            body=sql.Literal(_body(function, plan.catalog.server_version)),
         )  # fmt: skip
         out.append(Statement(create, f"{WHY}: computed", None, kind=Kind.CAPTURE, verb=Verb.CREATE))
     return out
+
+
+def _body(function: str, server_version: int) -> str:
+    """The body of a derivation. What it computes is the same on every version: uuids outlive an upgrade."""
+
+    def bits(given: LiteralString, first: int = 1) -> sql.Composed:
+        """64 bits of a bytea, as a bigint."""
+        eight = sql.SQL("pg_catalog.substr({}, {}, 8)").format(sql.SQL(given), sql.Literal(first))
+        if server_version >= BYTEA_IS_INTEGER:
+            return eight + sql.SQL("::bigint")
+        return sql.SQL("('x' OPERATOR(pg_catalog.||) pg_catalog.encode({}, 'hex'))::bit(64)::bigint").format(eight)
+
+    return (
+        load_sql("swap.ddl", f"{function}.sql")
+        .format(
+            tag=bits("pg_catalog.sha256(secret_1 OPERATOR(pg_catalog.||) pg_catalog.int8send(given))"),
+            mask=bits("pg_catalog.sha256(secret_2 OPERATOR(pg_catalog.||) pg_catalog.int8send(tag))"),
+            tag_of_found=bits("pg_catalog.sha256(secret_1 OPERATOR(pg_catalog.||) pg_catalog.int8send(found))"),
+            high=bits("bytes"),
+            low=bits("bytes", 9),
+        )
+        .as_string(None)
+    )
 
 
 def _secret(plan: Plan) -> Statement:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -46,6 +48,42 @@ def test_every_integer_has_one_uuid_and_comes_back(prepared: Driver) -> None:
     assert len(rows) == 204
     assert all(row == (row[0], row[0], True) for row in rows)
     assert ask(prepared, "SELECT count(DISTINCT {uuid}(g)) FROM generate_series(1, 20000) g") == [(20_000,)]
+
+
+def derived(key: int, secret_1: bytes, secret_2: bytes) -> UUID:
+    """The derivation, written a second time."""
+    tag = _bits(secret_1 + key.to_bytes(8, signed=True)) & 0xFFFFFFFFFFFF03FF
+    body = key % 2**64 ^ _bits(secret_2 + tag.to_bytes(8))
+    high = tag & ~0xFFFF | 0x4000 | (tag & 0x3FF) << 2 | body >> 62
+    return UUID(int=high << 64 | 1 << 63 | body & (1 << 62) - 1)
+
+
+def _bits(given: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(given).digest()[:8])
+
+
+HOSTILE = """
+CREATE SCHEMA hostile;
+CREATE FUNCTION hostile.wrong(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 1::bigint';
+CREATE OPERATOR hostile.# (FUNCTION = hostile.wrong, LEFTARG = bigint, RIGHTARG = bigint);
+CREATE OPERATOR hostile.& (FUNCTION = hostile.wrong, LEFTARG = bigint, RIGHTARG = bigint);
+CREATE FUNCTION hostile.sha256(bytea) RETURNS bytea LANGUAGE sql IMMUTABLE AS 'SELECT ''00000000''::pg_catalog.bytea';
+CREATE DOMAIN hostile.uuid AS pg_catalog.uuid CHECK (false);
+CREATE DOMAIN hostile.bytea AS pg_catalog.bytea CHECK (false);
+"""
+
+
+def test_a_uuid_stays_what_it_was_whatever_computes_it(prepared: Driver) -> None:
+    """On each version, and under any search_path: a uuid that a client has seen outlives an upgrade of either (I8)."""
+    keys = [1, -5, 0, 2**63 - 1, -(2**63), *range(1000, 1100)]
+    prepared.conn.execute(HOSTILE)
+    prepared.conn.execute("SET search_path = hostile, pg_catalog")
+    rows = prepared.conn.execute(
+        "SELECT k, swap.derived_uuid(k, 'x', 'y'), swap.derived_key(swap.derived_uuid(k, 'x', 'y'), 'x', 'y')"
+        " FROM pg_catalog.unnest(%s::bigint[]) k",
+        [keys],
+    ).fetchall()
+    assert rows == [(key, derived(key, b"x", b"y"), key) for key in keys]
 
 
 def test_another_uuid_decodes_to_nothing(prepared: Driver) -> None:
