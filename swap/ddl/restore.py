@@ -9,7 +9,7 @@ from swap.ddl.capture import capture_functions
 from swap.ddl.change_tables import complete_tables
 from swap.ddl.compat import reference_triggers
 from swap.ddl.exchange import live_objects
-from swap.ddl.fence import fence_functions, fence_trigger
+from swap.ddl.fence import fence_functions, fence_triggers
 from swap.ddl.guards import reference_guards
 from swap.ddl.key_mapping import create_mapping, resolver_functions
 from swap.ddl.older_guards import begun_by_older
@@ -26,7 +26,7 @@ def triggers_of(plan: Plan, table: TableName, direction: Direction, *, fenced: b
     if t := plan.swapped_table(table):
         left_out = publish(plan, t, direction) if plan.mode == "logical" else []
         if not fenced:
-            left_out.append(fence_trigger(plan, t))
+            left_out += fence_triggers(plan, t)
         return [s for s in live_objects(plan, t, direction) if s not in left_out]
     refs = [r.columns for r in plan.references if r.table == table]
     guards = [s for ref in refs for s in reference_guards(plan, ref, table, direction)]

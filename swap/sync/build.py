@@ -137,7 +137,7 @@ class Builder:
         known = m.run.bound if t.is_source else chunks.bound(m.run.id, part)
         if known is not None:
             return known
-        bound = key_bound(t.name, t.key[0])(m.conn)
+        bound = key_bound(forward(m.plan, t).origin_rows, t.key[0])(m.conn)
         last = bound[1] if bound else -(2**63)
         if t.is_source:
             m.journal.update_run(m.run.id, bound=last)
