@@ -93,12 +93,12 @@ def capture_triggers(plan: Plan, t: SwappedTable, direction: Direction) -> list[
         trigger(table, CAPTURE, written, changed, "capture: appends the changed key, nothing else"),
         trigger(table, DELETED, deleted, gone, "capture: appends the deleted row's key"),
         trigger(table, MOVED, moved, gone, "capture: appends the key that an UPDATE left"),
-        *(_truncate_trigger(plan, t, name) for name in (table, *(p.name for p in t.partitions))),
+        truncate_trigger(plan, t, table),
     ]
 
 
-def _truncate_trigger(plan: Plan, t: SwappedTable, table: TableName) -> Statement:
-    """TRUNCATE of a partition fires no trigger of the table above."""
+def truncate_trigger(plan: Plan, t: SwappedTable, table: TableName) -> Statement:
+    """On the table, or on a partition of it: TRUNCATE of one fires no trigger of the table above."""
     truncated = sql.SQL("AFTER TRUNCATE ON {} FOR EACH STATEMENT").format(table.sql)
     return trigger(table, TRUNCATE, truncated, plan.state(_suffix(t, "truncate")), "capture of TRUNCATE")
 

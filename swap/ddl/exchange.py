@@ -20,7 +20,7 @@ from swap.ddl.columns import rename_column
 from swap.ddl.compat import compat_triggers
 from swap.ddl.defaults import exchange_defaults, replace_defaults
 from swap.ddl.exchange_references import exchange_references
-from swap.ddl.fence import fence_functions, fence_triggers
+from swap.ddl.fence import fence_functions, fence_trigger
 from swap.ddl.foreign_keys import add_foreign_key, drop_foreign_key, foreign_keys_after, moved_foreign_keys
 from swap.ddl.functions import create_function, replace_functions, reset_functions
 from swap.ddl.grants import by_new_names, grants
@@ -99,7 +99,7 @@ def live_objects(plan: Plan, t: SwappedTable, direction: Direction) -> list[Stat
         *capture(plan, t, direction),
         *swapped_guards(plan, t, direction),
         *(compat_triggers(plan, direction, source=True) if t.is_source else ()),
-        *fence_triggers(plan, t),
+        fence_trigger(plan, t),
     ]
 
 

@@ -31,13 +31,9 @@ def _fence_function(plan: Plan, t: SwappedTable, generation: int | None) -> Stat
     )  # fmt: skip
 
 
-def fence_triggers(plan: Plan, t: SwappedTable) -> list[Statement]:
-    """The exchange creates one on every swapped table; before the first exchange there is none. A statement that names a partition fires
-    those of the partition alone."""
-    return [_fence_trigger(plan, t, name) for name in (t.name, *(p.name for p in t.partitions))]
-
-
-def _fence_trigger(plan: Plan, t: SwappedTable, table: TableName) -> Statement:
+def fence_trigger(plan: Plan, t: SwappedTable, table: TableName | None = None) -> Statement:
+    """The exchange creates it on every swapped table; before the first exchange there is none. `table`: a partition of it."""
+    table = table or t.name
     events = sql.SQL("BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH STATEMENT").format(table.sql)
     why = "transactions with a snapshot older than the exchange retry instead of missing rows"
     return trigger(table, FENCE, events, _name(plan, t), why)

@@ -7,6 +7,8 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from cutover.restore_capture import capture_faults, restore_capture
+from swap.core.errors import RefusedError
 from swap.plan.direction import Direction
 from tests.support.cycling import Cycle, Start, doctor, start
 from tests.support.migration import install
@@ -148,6 +150,22 @@ def test_a_difference_in_a_partition_is_found(start: Start) -> None:
     assert cycle.m.differences() == [2, 25, 77]
 
 
+def test_capture_that_is_taken_from_a_partition_is_put_back(start: Start) -> None:
+    """The rows that were written to it meanwhile are found and queued."""
+    cycle = start(SCHEMA)
+    cycle.ready()
+    owner(cycle.db, "DROP TRIGGER swap_truncate ON users_3; ALTER TABLE users_1 DISABLE TRIGGER swap_capture")
+    write(cycle.db, "UPDATE users SET note = 'missed' WHERE at < '2026-01-20'")
+    faults = capture_faults(cycle.m)
+    assert faults is not None
+    assert "users_1: trigger swap_capture is not ENABLE ALWAYS" in faults
+    assert "users_3: trigger swap_truncate is missing" in faults
+    restore_capture(cycle.m)
+    cycle.m.reload()
+    assert capture_faults(cycle.m) is None
+    cycle.caught_up()
+
+
 def test_truncate_of_a_partition(start: Start) -> None:
     cycle = start(
         SCHEMA.partition("CREATE TABLE posts")[0].replace(
@@ -167,3 +185,38 @@ def test_truncate_of_a_partition(start: Start) -> None:
 def test_a_key_that_is_there_twice(database: Database) -> None:
     install(database, SCHEMA + "INSERT INTO users (id, at) VALUES (5, '2026-02-02');")
     assert [f.detail for f in doctor(database) if f.name == "key" and f.status == "blocker"] == ["is in several rows: 5 (2 rows)"]
+
+
+def owner(db: Database, statements: str) -> None:
+    with closing(psycopg.connect(db.owner, autocommit=True)) as conn:
+        conn.execute(statements.encode())
+
+
+def test_partitions_that_come_and_go(start: Start) -> None:
+    """Refused by name, with the statement that goes back, before the cutover and after it. Then the run goes on."""
+    cycle = start(SCHEMA)
+    cycle.be_patient()
+    cycle.ready()
+    for kind in ("cutover", "revert"):
+        owner(cycle.db, "CREATE TABLE users_4 PARTITION OF users FOR VALUES FROM ('2026-04-01') TO ('2026-05-01')")
+        with pytest.raises(RefusedError, match=r"users_4 came as a partition") as refused:
+            cycle.exchange(kind)
+        write(cycle.db, "INSERT INTO users (at, note) VALUES ('2026-04-05', 'new')")
+        with pytest.raises(RefusedError, match=r"users_4 came as a partition"):
+            cycle.m.sync()
+        assert cycle.verify().verdict == "different"
+        owner(cycle.db, refused.value.hint.partition(";")[0])
+        owner(cycle.db, "DROP TABLE users_4")
+        cycle.caught_up()
+        cycle.exchange(kind)
+        cycle.caught_up()
+    owner(
+        cycle.db,
+        "DELETE FROM posts; UPDATE users SET parent_id = NULL, parent_at = NULL; ALTER TABLE users DETACH PARTITION users_1",
+    )
+    with pytest.raises(RefusedError, match=r"users_1 is no partition of public.users any more"):
+        cycle.exchange("cutover")
+    owner(cycle.db, "ALTER TABLE users ATTACH PARTITION users_1 FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')")
+    assert cycle.verify().verdict == "different"  # what was written to it meanwhile is not known
+    cycle.m.abort()
+    assert "swap_" not in cycle.dump()
