@@ -20,7 +20,7 @@ from swap.ddl.defaults import carried, default_function
 from swap.ddl.replication import publication_name
 from swap.ddl.statistics import retired_name
 from swap.plan.direction import Direction
-from swap.plan.model import Plan, SwappedTable
+from swap.plan.model import Plan
 from swap.state.migration import Migration
 
 ACCEPT = "legacy:"
@@ -37,11 +37,12 @@ def check_finalize(migration: Migration, *, drop_legacy: bool, compat: bool) -> 
             hint="Change or drop each of these first.",
         )
     for t in plan.swapped:
-        if left := retired_dependents(conn, plan, t):
-            raise RefusedError(
-                f"The retired table {t.retired} is still used by: {'; '.join(left)}.",
-                hint=f"Change each of these to read {t.name}, or drop it.",
-            )
+        for retired in t.all_retired:
+            if left := retired_dependents(conn, plan, retired):
+                raise RefusedError(
+                    f"The retired table {retired} is still used by: {'; '.join(left)}.",
+                    hint=f"Change each of these to read {t.name}, or drop it.",
+                )
     if not drop_legacy:
         return what_goes(migration, drop_legacy=False)
     accepted = set(migration.config.accept.findings)
@@ -120,16 +121,16 @@ def legacy_functions(conn: Connection, plan: Plan) -> list[Mention]:
     return rows.execute(load_sql("cutover", "integer_functions.sql"), _parameters(conn, plan)).fetchall()
 
 
-def retired_dependents(conn: Connection, plan: Plan, t: SwappedTable) -> list[str]:
+def retired_dependents(conn: Connection, plan: Plan, retired: TableName) -> list[str]:
     """Objects that depend on a retired table and are not the plan's: they were made after the cutover."""
     rows = conn.cursor(row_factory=scalar_row)
-    parameters = _parameters(conn, plan) | {"table": t.retired.sql.as_string(conn)}
+    parameters = _parameters(conn, plan) | {"table": retired.sql.as_string(conn)}
     return rows.execute(load_sql("cutover", "retired_dependents.sql"), parameters).fetchall()
 
 
 def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str]] | None = None) -> dict[str, Any]:
     columns = legacy_columns(plan) if columns is None else columns
-    kept = [i.build_name for t in plan.swapped for i in (t.key_index, t.pair_index) if i]
+    kept = [i.build_name for t in plan.swapped for i in (t.key_index, t.pair_index, *t.parts) if i and not i.final_name]
     own = [*kept, *(retired_name(plan, x).name for x in plan.catalog.statistics)]
     for ref in plan.references:
         own += [i.retired_name for i in (*ref.indexes, *ref.parts) if i.retired_name]
@@ -140,6 +141,6 @@ def _parameters(conn: Connection, plan: Plan, columns: list[tuple[TableName, str
         "columns": [c for _, c in columns],
         "own": own,
         "publication": publication_name(plan),
-        "retired": [t.retired.sql.as_string(conn) for t in plan.swapped],
+        "retired": [name.sql.as_string(conn) for t in plan.swapped for name in t.all_retired],
         "state_schema": plan.state_schema,
     }

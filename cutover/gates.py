@@ -229,7 +229,7 @@ def _indexes(conn: Connection, run: Run) -> None:
     plan = run.plan
     if run.direction is Direction.FORWARD:
         wanted = [
-            *(i.table.renamed(i.build_name) for t in plan.swapped for i in (t.key_index, *t.indexes)),
+            *(i.table.renamed(i.build_name) for t in plan.swapped for i in (t.key_index, *t.indexes, *t.parts)),
             *(
                 i.table.renamed(i.build_name)
                 for r in plan.references
@@ -241,6 +241,7 @@ def _indexes(conn: Connection, run: Run) -> None:
     else:
         wanted = [
             *(t.name.renamed(r.after) for t in plan.swapped for r in t.retired_indexes),
+            *(p.name.renamed(r.after) for t in plan.swapped for p in t.partitions for r in p.retired_indexes),
             *(i.table.renamed(i.build_name) for r in plan.references for i in r.spares),
         ]
     states = index_states(conn, dict.fromkeys(wanted))

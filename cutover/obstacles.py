@@ -51,7 +51,7 @@ def holders(conn: Connection, plan: Plan) -> list[Holder]:
     names = {
         *plan.locked_tables,
         *(v.name for v in plan.catalog.views),
-        *(n for t in plan.swapped for n in (t.shadow, t.retired)),
+        *(n for t in plan.swapped for n in t.made),
     }
     rows = conn.cursor(row_factory=kwargs_row(_holder))
     return rows.execute(load_sql("cutover", "holders.sql"), {"oids": table_oids(conn, names)} | OWN).fetchall()

@@ -101,7 +101,9 @@ def _record_own(migration: Migration) -> None:
 
 
 def _root(plan: Plan, table: TableName) -> TableName:
-    """The table with the reference; `table` may be a partition of it."""
+    """The source, or the table with the reference; `table` may be a partition of it."""
+    if table in {p.name for p in plan.swapped[0].partitions}:
+        return plan.source
     for ref in plan.references:
         if table in {t.name for t in plan.catalog.table(ref.table).partitions}:
             return ref.table

@@ -13,7 +13,7 @@ WHERE c.oid = to_regclass(%(table)s)
   AND coalesce(k.conrelid, t.tgrelid, p.polrelid, w.ev_class, 0) <> ALL (ARRAY(
       SELECT to_regclass(o.name)::oid FROM unnest(%(retired)s::text[]) o(name) WHERE to_regclass(o.name) IS NOT NULL))
   AND d.classid NOT IN ('pg_attrdef'::regclass, 'pg_publication_rel'::regclass, 'pg_statistic_ext'::regclass)
-  AND NOT (x.oid IS NOT NULL AND d.deptype IN ('a', 'i') AND d.objsubid = 0)
+  AND NOT (x.oid IS NOT NULL AND (d.deptype IN ('a', 'i') AND d.objsubid = 0 OR d.deptype IN ('P', 'S')))
   AND NOT (x.oid IS NOT NULL AND x.oid = c.oid)
   AND NOT (d.classid = 'pg_type'::regclass AND d.deptype = 'i')
   AND coalesce(v.relnamespace, r.pronamespace, 0) <> coalesce(to_regnamespace(quote_ident(%(state_schema)s)), 0)

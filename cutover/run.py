@@ -26,7 +26,7 @@ from cutover.transaction import Exchanged, attempt, resolve
 from cutover.wait import NO_DEADLINE, Deadline
 from swap.core.blockers import Reason, sessions
 from swap.core.connection import Connection
-from swap.core.errors import LockError, StoppedError, SwapError, UnknownOutcomeError, attach
+from swap.core.errors import NOTHING_CHANGED, LockError, StoppedError, SwapError, UnknownOutcomeError, attach
 from swap.prepare.drift import redeployed, structure_now
 from swap.state.migration import Migration
 from swap.sync.exact_reads import release_reads
@@ -34,6 +34,7 @@ from swap.sync.follow_up import SETTLED, finish_exchange
 from swap.sync.logical.barrier import StreamBarrier, streaming
 from swap.sync.partitions import follow_partitions
 from swap.sync.required_columns import required_keys
+from swap.sync.source_partitions import refuse_other_partitions
 from swap.sync.take_over import take_over
 
 OLDER = "; a COPY or a dump, whose snapshot is older than the exchange would be"
@@ -100,6 +101,7 @@ class ExchangeCommand:
         with locks.only_operator(), Pooler(m) as self.pooler:
             check_phase(m.reload(), self.kind)
             take_over(m)
+            refuse_other_partitions(m, NOTHING_CHANGED)
             follow_partitions(m, returned=True)
             if not m.journal.step_done(m.run.id, SETTLED):
                 finish_exchange(m, wait=True, fill=False)
@@ -110,6 +112,7 @@ class ExchangeCommand:
             began = time.monotonic()
             taken = self.snapshot(m)
             m.reload()
+            refuse_other_partitions(m, NOTHING_CHANGED)
             follow_partitions(m, returned=True)
             verified = check_gates(m, grace_s=time.monotonic() - began)
             if self.kind == "revert" and (

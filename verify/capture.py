@@ -85,7 +85,8 @@ def _fault(name: str, trigger: _TriggerRow | None, bodies: Iterable[Statement]) 
 def captured_tables(plan: Plan) -> list[TableName]:
     """The live tables and those with references in place, partitions too."""
     referring = [plan.catalog.table(t) for t in dict.fromkeys(r.table for r in plan.references)]
-    return [*(t.name for t in plan.swapped), *(x.name for t in referring for x in (t, *t.partitions))]
+    swapped = (name for t in plan.swapped for name in (t.name, *(p.name for p in t.partitions)))
+    return [*swapped, *(x.name for t in referring for x in (t, *t.partitions))]
 
 
 def current_faults(journal: Journal, run: Run) -> list[CaptureFault]:

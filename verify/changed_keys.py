@@ -66,8 +66,8 @@ def _statement(mapping: TableMapping, keys: Sequence[Key]) -> sql.Composed:
         key=row_keys.selected(mapping, either), differs=COMMA.join(differs), joined=full_join(mapping, lambda _: origin_among, lambda _: target_among),
         changed=images_differ(mapping),
         surplus_key=row_keys.selected(mapping, joined_key(mapping, "s")), columns=COMMA.join(joined_key(mapping, "s")),
-        origin_columns=named_key(origin), origin=mapping.origin.sql,
+        origin_columns=named_key(origin), origin=mapping.origin_rows,
         origin_among=origin_among,
-        target_columns=named_key(target), target=mapping.target.sql,
+        target_columns=named_key(target), target=mapping.target_rows,
         target_among=target_among,
     )  # fmt: skip

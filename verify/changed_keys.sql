@@ -4,8 +4,8 @@ SELECT {key} AS key,
        CASE WHEN a.k0 IS NULL OR b.k0 IS NULL THEN '{{}}' ELSE array_remove(ARRAY[{differs}]::int[], NULL) END AS columns
 FROM {joined} WHERE a.k0 IS NULL OR b.k0 IS NULL OR {changed}
 UNION ALL
-SELECT {surplus_key}, 'missing', '{{}}' FROM (SELECT {origin_columns} FROM ONLY {origin} s WHERE {origin_among}) s
+SELECT {surplus_key}, 'missing', '{{}}' FROM (SELECT {origin_columns} FROM {origin} s WHERE {origin_among}) s
 GROUP BY {columns} HAVING count(*) > 1
 UNION ALL
-SELECT {surplus_key}, 'extra', '{{}}' FROM (SELECT {target_columns} FROM ONLY {target} s WHERE {target_among}) s
+SELECT {surplus_key}, 'extra', '{{}}' FROM (SELECT {target_columns} FROM {target} s WHERE {target_among}) s
 GROUP BY {columns} HAVING count(*) > 1

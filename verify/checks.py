@@ -74,7 +74,7 @@ def sequences_ahead(conn: Connection, plan: Plan, mapping: TableMapping, *, was_
     if name is None:
         return CheckResult("sequences_ahead", "ok", f"{mapping.origin}.{mapping.origin_key} has no sequence")
     query = load_sql("verify", "sequence.sql").format(
-        sequence=name.sql, name=sql.Literal(str(name)), table=mapping.origin.sql, key=sql.Identifier(mapping.origin_key)
+        sequence=name.sql, name=sql.Literal(str(name)), table=mapping.origin_rows, key=sql.Identifier(mapping.origin_key)
     )
     rows = fetch(conn, _SequenceRow, query)
     if not rows:

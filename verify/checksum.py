@@ -185,16 +185,16 @@ def _by_heap(mapping: TableMapping, where: RowCondition, blocks: sql.Composable,
     return sql.SQL("{} AND {}").format(blocks, where(bare))
 
 
-_SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM ONLY {} s WHERE {}")
+_SUM = sql.SQL("SELECT count(*) AS n, coalesce(sum({}), 0) AS h FROM {} s WHERE {}")
 
 
 def _origin(mapping: TableMapping, where: RowCondition) -> sql.Composed:
     key, columns = row_keys.origin_columns(mapping, "s"), compared(mapping)
     value = row_hash(row_keys.number(mapping, key), [c.column for c in columns], [mapping.value(c) for c in columns])
-    return _SUM.format(value, mapping.origin.sql, where(key))
+    return _SUM.format(value, mapping.origin_rows, where(key))
 
 
 def _target(mapping: TableMapping, where: RowCondition) -> sql.Composed:
     key, columns = row_keys.target_columns(mapping, "s"), compared(mapping)
     value = row_hash(row_keys.number(mapping, key), [c.column for c in columns], [target_value(c) for c in columns])
-    return _SUM.format(value, mapping.target.sql, where(key))
+    return _SUM.format(value, mapping.target_rows, where(key))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from swap.core.connection import Connection
-from swap.core.names import TableName
 from swap.core.rows import fetch_values
 from verify.ranges import KeyRange
 
@@ -26,25 +25,25 @@ class Counts:
     target_pending: int = 0
 
 
-def count_rows(conn: Connection, table: TableName, key: sql.Composable, parts: Sequence[KeyRange]) -> int:
-    """Count the rows whose key's number `key` is in one of `parts`, by the heap: an index that lost entries must not vouch for itself."""
+def count_rows(conn: Connection, table: sql.Composable, key: sql.Composable, parts: Sequence[KeyRange]) -> int:
+    """Count the rows of `table`, as FROM names it, whose key's number `key` is in one of `parts`, by the heap: an index that lost entries must not vouch for itself."""
     conn.execute(HEAP_ONLY)
     where = sql.SQL(" OR ").join(sql.SQL("({})").format(r.where(key)) for r in parts)
-    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {}").format(table.sql, where)
+    query = sql.SQL("SELECT count(*) FROM {} s WHERE {}").format(table, where)
     (count,) = fetch_values(conn, query)
     return int(count)
 
 
-def count_both(conn: Connection, table: TableName, key: sql.Composable, parts: Sequence[KeyRange]) -> tuple[int, int]:
+def count_both(conn: Connection, table: sql.Composable, key: sql.Composable, parts: Sequence[KeyRange]) -> tuple[int, int]:
     """Count the rows by the heap, and by an index where one serves."""
     by_heap = count_rows(conn, table, key, parts)
     conn.execute(INDEX_FIRST)
-    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {}")
-    return by_heap, sum(int(n) for r in parts for n in fetch_values(conn, query.format(table.sql, r.where(key))))
+    query = sql.SQL("SELECT count(*) FROM {} s WHERE {}")
+    return by_heap, sum(int(n) for r in parts for n in fetch_values(conn, query.format(table, r.where(key))))
 
 
-def count_keys(conn: Connection, table: TableName, key: sql.Composable, keys: sql.Composable) -> int:
+def count_keys(conn: Connection, table: sql.Composable, key: sql.Composable, keys: sql.Composable) -> int:
     """Count the rows whose key's number `key` is one of `keys`."""
-    query = sql.SQL("SELECT count(*) FROM ONLY {} s WHERE {} = ANY ({})").format(table.sql, key, keys)
+    query = sql.SQL("SELECT count(*) FROM {} s WHERE {} = ANY ({})").format(table, key, keys)
     (count,) = fetch_values(conn, query)
     return int(count)

@@ -107,15 +107,15 @@ class _SurplusRow(NamedTuple):
 def find_surplus_keys(conn: Connection, mapping: TableMapping, r: KeyRange, pending: array[int], limit: int) -> list[SurplusKey]:
     """Keys that both sides have, and one of them more than once. It happens where no unique index forbids it."""
     where = comparable(mapping, r, pending)
-    origin = mapping.origin, row_keys.origin_columns
-    target = mapping.target, row_keys.target_columns
+    origin = mapping.origin_rows, row_keys.origin_columns
+    target = mapping.target_rows, row_keys.target_columns
     found = []
     for (table, columns_of), (other, other_columns_of) in ((origin, target), (target, origin)):
         columns, key = columns_of(mapping, "s"), joined_key(mapping, "s")
         query = load_sql("verify", "surplus_keys.sql").format(
-            key=row_keys.selected(mapping, key), columns=COMMA.join(key), named=named_key(columns), table=table.sql, where=where(columns),
-            other=other.sql, equal=row_keys.equal(other_columns_of(mapping, "o"), key), limit=sql.Literal(limit),
+            key=row_keys.selected(mapping, key), columns=COMMA.join(key), named=named_key(columns), table=table, where=where(columns),
+            other=other, equal=row_keys.equal(other_columns_of(mapping, "o"), key), limit=sql.Literal(limit),
         )  # fmt: skip
         rows = fetch(conn, _SurplusRow, query)
-        found += [SurplusKey(row_keys.to_key(row.key), row.rows, table == mapping.target) for row in rows]
+        found += [SurplusKey(row_keys.to_key(row.key), row.rows, columns_of is row_keys.target_columns) for row in rows]
     return found

@@ -20,7 +20,8 @@ from verify.report import CheckResult
 
 
 class OwnReference(NamedTuple):
-    """A reference of a swapped table, on the side that the application writes. `declared`: no foreign key forbids orphans."""
+    """A reference of a swapped table, on the side that the application writes. `declared`: no foreign key forbids orphans. `rows`,
+    `parents`: the table and the source as FROM names them."""
 
     number: int
     table: TableName
@@ -28,6 +29,8 @@ class OwnReference(NamedTuple):
     source: TableName
     key: str
     declared: bool
+    rows: sql.Composed
+    parents: sql.Composed
 
     @property
     def label(self) -> str:
@@ -44,9 +47,12 @@ class Orphans(NamedTuple):
 
 def own_references(plan: Plan, direction: Direction) -> list[OwnReference]:
     """The references of every swapped table, the source's own among them. The names of key and columns are those of either side."""
+    mappings = table_mappings(plan, direction)
     return [
-        OwnReference(t.number, mapping.origin, r.column, plan.source, plan.key, r.declared)
-        for t, mapping in zip(plan.swapped, table_mappings(plan, direction), strict=True)
+        OwnReference(
+            t.number, mapping.origin, r.column, plan.source, plan.key, r.declared, mapping.origin_rows, mappings[0].origin_rows
+        )
+        for t, mapping in zip(plan.swapped, mappings, strict=True)
         for r in t.references
     ]
 
@@ -54,9 +60,9 @@ def own_references(plan: Plan, direction: Direction) -> list[OwnReference]:
 def count_orphans(conn: Connection, ref: OwnReference) -> Orphans:
     """In the session's snapshot, with ACCESS SHARE on both tables."""
     column = sql.Identifier("s", ref.column)
-    query = sql.SQL(
-        "SELECT count(*) FROM ONLY {} s WHERE {} IS NOT NULL AND NOT EXISTS (SELECT FROM ONLY {} p WHERE {} = {})"
-    ).format(ref.table.sql, column, ref.source.sql, sql.Identifier("p", ref.key), column)
+    query = sql.SQL("SELECT count(*) FROM {} s WHERE {} IS NOT NULL AND NOT EXISTS (SELECT FROM {} p WHERE {} = {})").format(
+        ref.rows, column, ref.parents, sql.Identifier("p", ref.key), column
+    )
     (rows,) = fetch_values(conn, query)
     return Orphans(ref.label, int(rows), ref.declared)
 

@@ -104,11 +104,11 @@ def cut_points(conn: Connection, mapping: TableMapping, rows: int, wanted: int) 
     """Up to `wanted` - 1 quantiles of the keys of both sides, from a sample of at least a thousand rows for each range.
     `wanted`: two or more."""
     percent = sql.Literal(min(100.0, 100.0 * max(wanted * SAMPLED_ROWS_PER_RANGE, MIN_SAMPLED_ROWS) / max(rows, 1)))
-    sample = sql.SQL("SELECT s.{}::bigint AS k FROM ONLY {} s TABLESAMPLE SYSTEM ({}) REPEATABLE (0)")
+    sample = sql.SQL("SELECT s.{}::bigint AS k FROM {} s TABLESAMPLE SYSTEM ({}) REPEATABLE (0)")
     query = sql.SQL("SELECT percentile_disc({}::float8[]) WITHIN GROUP (ORDER BY x.k) FROM ({} UNION ALL {}) x").format(
         fractions(wanted),
-        sample.format(sql.Identifier(mapping.origin_key), mapping.origin.sql, percent),
-        sample.format(sql.Identifier(mapping.target_key), mapping.target.sql, percent),
+        sample.format(sql.Identifier(mapping.origin_key), mapping.origin_rows, percent),
+        sample.format(sql.Identifier(mapping.target_key), mapping.target_rows, percent),
     )
     (cuts,) = fetch_values(conn, query)
     return cuts or []

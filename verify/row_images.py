@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 
 from psycopg import sql
 
-from swap.core.names import TableName
 from swap.plan import row_keys
 from swap.plan.direction import ColumnMapping, TableMapping
 
@@ -34,21 +33,23 @@ def target_value(column: ColumnMapping) -> sql.Composable:
 
 def origin_rows(mapping: TableMapping, where: RowCondition, columns: Sequence[ColumnMapping]) -> sql.Composed:
     """Rows of the captured table, in the form that the maintained one should have."""
-    return _rows(mapping.origin, row_keys.origin_columns(mapping, "s"), [mapping.value(c) for c in columns], where)
+    return _rows(mapping.origin_rows, row_keys.origin_columns(mapping, "s"), [mapping.value(c) for c in columns], where)
 
 
 def target_rows(mapping: TableMapping, where: RowCondition, columns: Sequence[ColumnMapping]) -> sql.Composed:
     """Rows of the maintained table as they are."""
-    return _rows(mapping.target, row_keys.target_columns(mapping, "s"), [target_value(c) for c in columns], where)
+    return _rows(mapping.target_rows, row_keys.target_columns(mapping, "s"), [target_value(c) for c in columns], where)
 
 
-def _rows(table: TableName, key: Sequence[sql.Composable], values: Sequence[sql.Composable], where: RowCondition) -> sql.Composed:
+def _rows(
+    table: sql.Composable, key: Sequence[sql.Composable], values: Sequence[sql.Composable], where: RowCondition
+) -> sql.Composed:
     named = [
         sql.SQL("{} AS {}").format(value, sql.Identifier(f"{letter}{n}"))
         for letter, expressions in (("k", key), ("c", values))
         for n, value in enumerate(expressions)
     ]
-    return sql.SQL("SELECT {} FROM ONLY {} s WHERE {}").format(COMMA.join(named), table.sql, where(key))
+    return sql.SQL("SELECT {} FROM {} s WHERE {}").format(COMMA.join(named), table, where(key))
 
 
 def joined_key(mapping: TableMapping, alias: str) -> list[sql.Composable]:

@@ -14,7 +14,7 @@ from functools import partial
 
 import psycopg
 
-from swap.catalog.load import load_tables
+from swap.catalog.load import load_tables, with_partitions
 from swap.catalog.model import Table
 from swap.core.connection import Connection, first_line
 from swap.core.names import TableName
@@ -122,7 +122,8 @@ class _Verification:
             found.unfinished += missing
             return
         finished = m.journal.step_done(m.run.id, SETTLED)  # before everything else: the follow-up notes it last
-        tables = {t.name: t for t in load_tables(m.conn, [file.oid for file in found.table_files.values()])}
+        loaded = load_tables(m.conn, [file.oid for file in found.table_files.values()])
+        tables = {t.name: t for t in with_partitions(m.conn, loaded)}
         if gone := [f"{n} was dropped or renamed at this moment" for n in names if n not in tables]:
             found.unfinished += gone
             return

@@ -115,7 +115,7 @@ class SnapshotPass:
         whole = joined(ranges)
         if not whole:
             return True
-        tasks = [Task(f"counting {t} again", partial(count_both, table=t, key=k, parts=whole)) for t, k in self._sides()]
+        tasks = [Task(f"counting {t} again", partial(count_both, table=rows, key=k, parts=whole)) for t, rows, k in self._sides()]
         counts = self.workers.run(tasks)
         twice = self._surplus_keys(whole) if self.method == "exact" else []
         return not twice and all(c is not None and c[0] == c[1] for c in counts) and not self.workers.unfinished
@@ -132,22 +132,22 @@ class SnapshotPass:
         (cuts,) = self.workers.run([Task("choosing ranges", work)])
         return key_ranges(cuts or (), within)
 
-    def _sides(self) -> tuple[tuple[TableName, sql.Composable], ...]:
-        """Both tables, with the numbers of their keys."""
+    def _sides(self) -> tuple[tuple[TableName, sql.Composable, sql.Composable], ...]:
+        """Both tables, as FROM names them, with the numbers of their keys."""
         d = self.mapping
         return (
-            (d.origin, row_keys.number(d, row_keys.origin_columns(d, "s"))),
-            (d.target, row_keys.number(d, row_keys.target_columns(d, "s"))),
+            (d.origin, d.origin_rows, row_keys.number(d, row_keys.origin_columns(d, "s"))),
+            (d.target, d.target_rows, row_keys.number(d, row_keys.target_columns(d, "s"))),
         )
 
     def count(self, parts: Sequence[KeyRange]) -> Counts | None:
         """Count the rows of both sides with a key in one of `parts`, by the heap. None, with a reason, if that did not finish."""
         sides = self._sides()
         pending = [key for r in parts for key in r.of(self.pending_keys)]
-        tasks = [Task(f"counting {t}", partial(count_rows, table=t, key=k, parts=parts)) for t, k in sides]
+        tasks = [Task(f"counting {t}", partial(count_rows, table=rows, key=k, parts=parts)) for t, rows, k in sides]
         if pending:
             work = partial(count_keys, keys=bigints(pending))
-            tasks += [Task(f"counting pending rows of {t}", partial(work, table=t, key=k)) for t, k in sides]
+            tasks += [Task(f"counting pending rows of {t}", partial(work, table=rows, key=k)) for t, rows, k in sides]
         results = self.workers.run(tasks)
         if any(n is None for n in results):
             self.found.unfinished.append("the rows were not counted")

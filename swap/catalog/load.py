@@ -83,7 +83,7 @@ def load_catalog(conn: Connection, source: TableName, declared: Seq[tuple[TableN
 
 
 def _load(conn: Connection, source: TableName, declared: Seq[tuple[TableName, str]]) -> Catalog:
-    source_oid = resolve(conn, source)
+    source_oid = resolve(conn, source, partitioned=True)
     named = [resolve(conn, t, partitioned=True) for t, _ in declared]
     chains = query(conn, "chains.sql", source=source_oid, oids=named, columns=[c for _, c in declared])
     oids = sorted({*(r["oid"] for r in chains), *named})
@@ -172,6 +172,11 @@ def find_tables(conn: Connection, names: Iterable[TableName]) -> dict[TableName,
     return {t.name: t for t in load_tables(conn, oids)} if oids else {}
 
 
+def find_whole_tables(conn: Connection, names: Iterable[TableName]) -> dict[TableName, Table]:
+    """The same, those that are partitioned with their partitions."""
+    return {t.name: t for t in with_partitions(conn, tuple(find_tables(conn, names).values()))}
+
+
 def _checks(constraints: list[Row]) -> tuple[Check, ...]:
     return tuple(
         from_row(Check, r, definition=_without_not_valid(r["definition"]), meaning=PLAIN) for r in constraints if r["kind"] == "c"
@@ -180,7 +185,10 @@ def _checks(constraints: list[Row]) -> tuple[Check, ...]:
 
 def with_partitions(conn: Connection, tables: tuple[Table, ...]) -> tuple[Table, ...]:
     """The tables, those that are partitioned with their partitions of every level."""
-    rows = query_grouped(conn, "partitions.sql", [t.oid for t in tables if t.kind == "p"])
+    divided = [t.oid for t in tables if t.kind == "p"]
+    if not divided:
+        return tables
+    rows = query_grouped(conn, "partitions.sql", divided)
     oids = [r["oid"] for found in rows.values() for r in found]
     by_oid = {t.oid: t for t in load_tables(conn, oids)} if oids else {}
     return tuple(replace(t, partitions=tuple(by_oid[r["oid"]] for r in rows[t.oid])) for t in tables)

@@ -37,11 +37,11 @@ def block_range(low: sql.Composable, high: sql.Composable) -> sql.Composed:
 def copy_rows(plan: Plan, d: TableMapping, where: sql.Composable) -> sql.Composed:
     """Copy the captured rows `s` that fulfil `where`, without those that have to wait (swap.ddl.waiting): INSERT … SELECT."""
     written = [m for m in d.columns if m.written]
-    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ONLY {} s WHERE {}{}").format(
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} s WHERE {}{}").format(
         d.target.sql,
         sql.SQL(", ").join(sql.Identifier(m.target) for m in written),
         sql.SQL(", ").join(d.value(m) for m in written),
-        d.origin.sql,
+        d.origin_rows,
         where,
         resolved(plan, d),
     )
@@ -60,7 +60,7 @@ def drop_queued(plan: Plan, d: TableMapping) -> sql.Composed:
         sql.SQL("t.{} = q.{}").format(sql.Identifier(k.beside or k.target), sql.Identifier(name)) + _as(k)
         for k, name in zip(d.key, names, strict=True)
     )
-    return sql.SQL("DELETE FROM ONLY {} t USING (SELECT DISTINCT * FROM ({}) c) q WHERE {}").format(d.target.sql, queued, same)
+    return sql.SQL("DELETE FROM {} t USING (SELECT DISTINCT * FROM ({}) c) q WHERE {}").format(d.target_rows, queued, same)
 
 
 def _as(k: KeyColumn) -> sql.Composable:

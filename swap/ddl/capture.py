@@ -10,6 +10,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from swap.core.names import TableName
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
 from swap.ddl.change_tables import change_table, key_names
@@ -88,13 +89,18 @@ def capture_triggers(plan: Plan, t: SwappedTable, direction: Direction) -> list[
     written = sql.SQL("AFTER INSERT OR UPDATE ON {} FOR EACH ROW").format(on)
     deleted = sql.SQL("AFTER DELETE ON {} FOR EACH ROW").format(on)
     moved = sql.SQL("AFTER UPDATE ON {} FOR EACH ROW WHEN ({})").format(on, _moved(plan, t, direction))
-    truncated = sql.SQL("AFTER TRUNCATE ON {} FOR EACH STATEMENT").format(on)
     return [
         trigger(table, CAPTURE, written, changed, "capture: appends the changed key, nothing else"),
         trigger(table, DELETED, deleted, gone, "capture: appends the deleted row's key"),
         trigger(table, MOVED, moved, gone, "capture: appends the key that an UPDATE left"),
-        trigger(table, TRUNCATE, truncated, plan.state(_suffix(t, "truncate")), "capture of TRUNCATE"),
+        truncate_trigger(plan, t, table),
     ]
+
+
+def truncate_trigger(plan: Plan, t: SwappedTable, table: TableName) -> Statement:
+    """On the table, or on a partition of it: TRUNCATE of one fires no trigger of the table above."""
+    truncated = sql.SQL("AFTER TRUNCATE ON {} FOR EACH STATEMENT").format(table.sql)
+    return trigger(table, TRUNCATE, truncated, plan.state(_suffix(t, "truncate")), "capture of TRUNCATE")
 
 
 def _moved(plan: Plan, t: SwappedTable, direction: Direction) -> sql.Composed:

@@ -27,6 +27,7 @@ from swap.ddl.grants import by_new_names, grants
 from swap.ddl.guards import swapped_guards
 from swap.ddl.indexes import rename_index
 from swap.ddl.key_mapping import resolver_functions
+from swap.ddl.partitioned import exchange_partitions, partition_grants
 from swap.ddl.policies import bind_policies, release_policies, replace_policies
 from swap.ddl.publications import release_publications, take_publications
 from swap.ddl.rename import rename_table
@@ -53,7 +54,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *(s.reversed() for t in tables for s in reversed(_old_grants(plan, t))),
         *release_sequences(plan),
         *release_publications(plan),
-        *(s for t in tables for s in _exchange_names(t)),
+        *(s for t in tables for s in (*_exchange_names(t), *exchange_partitions(t))),
         *bind_policies(plan),
         *(s for t in tables for s in not_valid_checks(plan, t)),
         *bind_triggers(plan),
@@ -67,6 +68,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *take_publications(plan),
         *user_triggers(plan),
         *(s for t in tables for s in grants(t.name, by_new_names(plan, t), plan.table_of(t).owner)),
+        *(s for t in tables for s in partition_grants(plan, t)),
         *(s for t in tables for s in live_objects(plan, t, Direction.REVERSE)),
         *replace_functions(plan),
         *(s for f in made_again(plan) for s in (create_view(f) if isinstance(f, View) else create_function(f))),
@@ -79,7 +81,7 @@ def exchange(plan: Plan) -> list[Statement]:
 
 def _old_grants(plan: Plan, t: SwappedTable) -> list[Statement]:
     table = plan.table_of(t)
-    return grants(t.name, table.grants, table.owner)
+    return [*grants(t.name, table.grants, table.owner), *partition_grants(plan, t)]
 
 
 def _exchange_names(t: SwappedTable) -> list[Statement]:

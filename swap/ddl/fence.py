@@ -31,8 +31,9 @@ def _fence_function(plan: Plan, t: SwappedTable, generation: int | None) -> Stat
     )  # fmt: skip
 
 
-def fence_trigger(plan: Plan, t: SwappedTable) -> Statement:
-    """The exchange creates it on every swapped table; before the first exchange there is none."""
-    events = sql.SQL("BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH STATEMENT").format(t.name.sql)
+def fence_trigger(plan: Plan, t: SwappedTable, table: TableName | None = None) -> Statement:
+    """The exchange creates it on every swapped table; before the first exchange there is none. `table`: a partition of it."""
+    table = table or t.name
+    events = sql.SQL("BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH STATEMENT").format(table.sql)
     why = "transactions with a snapshot older than the exchange retry instead of missing rows"
-    return trigger(t.name, FENCE, events, _name(plan, t), why)
+    return trigger(table, FENCE, events, _name(plan, t), why)

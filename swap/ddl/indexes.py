@@ -93,19 +93,22 @@ def attach_indexes(ref: ReferencePlan) -> list[Statement]:
 
 def shadow_indexes(plan: Plan, t: SwappedTable) -> list[IndexPlan]:
     """Every index of a shadow but the one that replay needs, largest first."""
-    size = {i.name: i.size_bytes for i in plan.table_of(t).indexes}
+    size = {i.name: i.size_bytes for h in (plan.table_of(t), *plan.table_of(t).partitions) for i in h.indexes}
     pair = (t.pair_index,) if t.pair_index else ()
     return sorted(
-        (*pair, *(i for i in t.indexes if i != t.key_index)), key=lambda i: (-size.get(i.final_name or "", 0), i.build_name)
+        (*pair, *(i for i in (*t.indexes, *t.parts) if i.final_name and not i.on_only and i != t.key_index)),
+        key=lambda i: (-size.get(i.final_name or "", 0), i.build_name),
     )
 
 
 def constraint_statements(index: IndexPlan) -> list[Statement]:
-    """Add the constraint that an index backs, and its comment. An exclusion constraint is there already."""
+    """Add the constraint that an index backs, and its comment. An exclusion constraint is there already, and so is one of a partitioned
+    table."""
     alter = sql.SQL("ALTER TABLE {} ").format(index.table.sql)
     name = sql.Identifier(index.build_name)
     out: list[Query] = []
-    if index.constraint is not None and (index.is_primary or index.is_unique_constraint) and not index.as_constraint:
+    joined = index.on_only or index.part_of is not None
+    if index.constraint is not None and (index.is_primary or index.is_unique_constraint) and not (index.as_constraint or joined):
         kind = "PRIMARY KEY" if index.is_primary else "UNIQUE"
         add = sql.SQL("ADD CONSTRAINT {} {} USING INDEX {}").format(name, verbatim(kind), name)
         out.append(alter + add + verbatim(index.constraint.timing))
@@ -158,8 +161,8 @@ def rename_index(schema: str, before: str, after: str) -> Statement:
 def shadow_constraints(plan: Plan, t: SwappedTable) -> list[Statement]:
     """Add everything that rests on the shadow's finished indexes."""
     return [
-        *(s for i in t.indexes for s in constraint_statements(i)),
-        *(_comment(i) for i in t.indexes if i.attributes.comment),
+        *(s for i in (*t.indexes, *t.parts) for s in constraint_statements(i)),
+        *(_comment(i) for i in (*t.indexes, *t.parts) if i.attributes.comment),
         *shadow_marks(plan, t),
         *statistics_of(plan, t.name),
     ]

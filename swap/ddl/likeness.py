@@ -32,12 +32,28 @@ class Stage(Enum):
 def unlike(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> list[str]:
     """What `table`, the shadow of `t` or the new table, has, or has not, other than `t` had at `prepare`. One line each, without the
     table's name."""
-    return [*_flags(plan, t, table, stage), *_parts(plan, t, table, stage), *_columns(plan, t, table, stage)]
+    found = [*_flags(plan, t, table, stage), *_parts(plan, t, table, stage), *_columns(plan, t, table, stage)]
+    return [*found, *(_partitions(plan, t, table, stage) if t.partitioned else ())]
 
 
 def _flags(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iterator[str]:
     source = plan.table_of(t)
-    compared: list[tuple[str, object, object]] = [
+    compared = _settings(source, table)
+    if stage is not Stage.EMPTY and not (stage is Stage.LIVE and plan.mode == "logical"):  # there it is capture's
+        compared.append(("replica identity", source.replident, table.replident))
+    elif stage is Stage.EMPTY:
+        compared.append(("replica identity", "d", table.replident))
+    for what, wanted, found in compared:
+        if wanted != found:
+            yield f"{what} is {_shown(found)}, and {_shown(wanted)} on {t.name}"
+    children = table.has_children and not t.partitioned
+    for what, there in (("rules", table.has_rules), ("children", children), ("a parent", table.is_child)):
+        if there:
+            yield f"it has {what}, and {t.name} has not"
+
+
+def _settings(source: Table, table: Table) -> list[tuple[str, object, object]]:
+    return [
         ("owner", source.owner, table.owner),
         ("row security", WORDS[source.rls], WORDS[table.rls]),
         ("forced row security", WORDS[source.force_rls], WORDS[table.force_rls]),
@@ -48,16 +64,25 @@ def _flags(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iterator[
         ("access method", source.access_method, table.access_method),
         ("comment", source.comment, table.comment),
     ]
-    if stage is not Stage.EMPTY and not (stage is Stage.LIVE and plan.mode == "logical"):  # there it is capture's
-        compared.append(("replica identity", source.replident, table.replident))
-    elif stage is Stage.EMPTY:
-        compared.append(("replica identity", "d", table.replident))
-    for what, wanted, found in compared:
-        if wanted != found:
-            yield f"{what} is {_shown(found)}, and {_shown(wanted)} on {t.name}"
-    for what, there in (("rules", table.has_rules), ("children", table.has_children), ("a parent", table.is_child)):
-        if there:
-            yield f"it has {what}, and {t.name} has not"
+
+
+def _partitions(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iterator[str]:
+    """What the partitions have, or have not, other than those of `t`. By their plain names: the trial's are in other schemas."""
+    live, own = stage is Stage.LIVE, f"{quote(plan.state_schema)}."
+    there = {p.name.name: p for p in table.partitions}
+    wanted = {(p.name if live else p.shadow).name: p for p in t.partitions}
+    yield from _names("partition", set(wanted), set(there))
+    for name in sorted(wanted.keys() & there.keys()):
+        was, now = plan.catalog.table(wanted[name].name), there[name]
+        compared = [*_settings(was, now), ("bound", was.bound, now.bound), ("replica identity", was.replident, now.replident)]
+        yield from (f"{what} of {name} is {_shown(b)}, and {_shown(a)} on {was.name}" for what, a, b in compared if a != b)
+        triggers = {g.name for g in now.triggers if not g.function.startswith(own)} - {g.name for g in table.triggers}
+        yield from _names(f"trigger on {name}", set(), triggers)
+        yield from _names(f"policy on {name}", set(), {p.name for p in now.policies})
+        if stage is not Stage.EMPTY:
+            mine = [i for i in t.parts if i.table.name == wanted[name].shadow.name]
+            indexes = {(i.final_name or i.build_name) if live else i.build_name for i in mine}
+            yield from _names(f"index on {name}", indexes, {i.name for i in now.indexes})
 
 
 def _listed(options: Iterable[str]) -> str:

@@ -31,6 +31,8 @@ from swap.ddl.indexes import (
 from swap.ddl.key_mapping import create_mapping, resolver_functions
 from swap.ddl.keys import create_uuidv7
 from swap.ddl.not_null import either_name, identity_not_null, key_checks, pending_not_null
+from swap.ddl.partition_triggers import live_partition_triggers, partition_triggers
+from swap.ddl.partitioned import heap_indexes, joined_indexes
 from swap.ddl.replication import SLOT, create_publication, create_slot, publish
 from swap.ddl.statistics import statistics_of
 from swap.ddl.tasks import (
@@ -88,6 +90,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
         live = [
             *([] if logical else capture.capture_triggers(plan, t, Direction.FORWARD)),
             *guards.swapped_guards(plan, t, Direction.FORWARD),
+            *live_partition_triggers(plan, t),
         ]
         name = "capture" if t.is_source else f"capture {t.name}"
         steps.append(Step(name, tuple(live), (t.name,), "SHARE ROW EXCLUSIVE"))
@@ -100,7 +103,8 @@ def prepare_steps(plan: Plan) -> list[Step]:
         lock = AX if columns else "SHARE ROW EXCLUSIVE"
         steps.append(Step(f"reference {ref.columns.number}", (*columns, *kept), (ref.table,), lock))
     for t in plan.swapped:
-        steps.append(Step("shadow" if t.is_source else f"shadow {t.name}", tuple(shadow.create_shadow(plan, t))))
+        made = [*shadow.create_shadow(plan, t), *partition_triggers(plan, t, (p.shadow for p in t.partitions))]
+        steps.append(Step("shadow" if t.is_source else f"shadow {t.name}", tuple(made)))
     return steps
 
 
@@ -147,12 +151,14 @@ def build_tasks(plan: Plan) -> list[Task]:
         if not mapping.integer_key:
             text, why = drop_queued(plan, mapping), "a row that moved was copied twice or not at all"
             tasks.append(DropQueued(t.number, key_index, (Statement(text, why, t.shadow, "ROW EXCLUSIVE", kind=Kind.ROWS),)))
-        tasks.append(BuildIndexes(key_index, (t.key_index,), tuple(publishable(plan, t))))
+        built = heap_indexes(t, of_key=True) if t.partitioned else [t.key_index]
+        whole = joined_indexes(t, of_key=True) if t.partitioned else []
+        tasks.append(BuildIndexes(key_index, tuple(built), (*whole, *publishable(plan, t))))
     tasks.append(Drain(done))
     tasks += [Maintain((vacuum(t),), until=done) for t in plan.swapped]
     indexes = tuple(i for t in plan.swapped for i in shadow_indexes(plan, t))
     attributes = tuple(s for i in indexes for s in index_attributes(i))
-    constraints = (s for t in plan.swapped for s in shadow_constraints(plan, t))
+    constraints = (s for t in plan.swapped for s in (*joined_indexes(t, of_key=False), *shadow_constraints(plan, t)))
     return [*tasks, BuildIndexes(None, indexes, attributes, parallel=True, until=done), Step(done, tuple(constraints))]
 
 

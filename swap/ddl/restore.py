@@ -13,6 +13,7 @@ from swap.ddl.fence import fence_functions, fence_trigger
 from swap.ddl.guards import reference_guards
 from swap.ddl.key_mapping import create_mapping, resolver_functions
 from swap.ddl.older_guards import begun_by_older
+from swap.ddl.partition_triggers import live_partition_triggers
 from swap.ddl.phases import trigger_functions
 from swap.ddl.replication import publish
 from swap.plan.direction import Direction
@@ -27,7 +28,7 @@ def triggers_of(plan: Plan, table: TableName, direction: Direction, *, fenced: b
         left_out = publish(plan, t, direction) if plan.mode == "logical" else []
         if not fenced:
             left_out.append(fence_trigger(plan, t))
-        return [s for s in live_objects(plan, t, direction) if s not in left_out]
+        return [*(s for s in live_objects(plan, t, direction) if s not in left_out), *live_partition_triggers(plan, t)]
     refs = [r.columns for r in plan.references if r.table == table]
     guards = [s for ref in refs for s in reference_guards(plan, ref, table, direction)]
     return [*guards, *(s for ref in refs for s in reference_triggers(plan, ref, direction))]

@@ -20,6 +20,7 @@ from swap.core.statement import Kind, Statement, Verb
 from swap.ddl.acl import bare_acl
 from swap.ddl.columns import COMPRESSION, STORAGE, column_definition, not_null_constraint, parameters
 from swap.ddl.keys import generator
+from swap.ddl.partitioned import create_partitions
 from swap.ddl.security_labels import shadow_labels
 from swap.plan.model import Plan, SwappedTable
 
@@ -35,6 +36,8 @@ def create_shadow(plan: Plan, t: SwappedTable) -> list[Statement]:
         sql.SQL("CONSTRAINT {} ").format(sql.Identifier(c.name)) + verbatim(c.definition) for c in table.checks if c.validated
     ]
     create = sql.SQL("CREATE TABLE {} ({})").format(shadow.sql, sql.SQL(", ").join(parts))
+    if t.partitioned:
+        create += verbatim(f" PARTITION BY {t.partition_key}")
     if table.access_method not in ("", "heap"):
         create += sql.SQL(" USING {}").format(sql.Identifier(table.access_method))
     if options := (*table.options, *(f"toast.{o}" for o in table.toast_options)):
@@ -45,6 +48,7 @@ def create_shadow(plan: Plan, t: SwappedTable) -> list[Statement]:
     why = "the shadow table, empty and without indexes"
     path = together([*(c.meaning for c in table.columns), *(c.meaning for c in table.checks)]).path
     out = [Statement(create, why, shadow, "", drop, kind=Kind.TABLE, verb=Verb.CREATE, path=path)]
+    out += create_partitions(plan, t)  # before what the server passes on to them
     out += [Statement(s, why, shadow, kind=Kind.TABLE) for s, why in _attributes(plan, t)]
     out += shadow_labels(plan, t, _taken_names(plan, t))
     why = "no grant before the cutover, whatever the default privileges say"

@@ -21,6 +21,7 @@ from swap.ddl.indexes import reference_indexes
 from swap.ddl.key_mapping import drop_mapping, drop_resolvers
 from swap.ddl.keys import drop_spare_sequence, drop_uuidv7
 from swap.ddl.pairs import pairs_table
+from swap.ddl.partition_triggers import live_partition_triggers
 from swap.ddl.replication import SLOT, drop_publication, drop_slot, publish
 from swap.ddl.set_aside import drop_set_aside
 from swap.ddl.statistics import drop_statistics
@@ -33,7 +34,8 @@ RETIRED = "the retired tables"
 
 def _triggers_off(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
     published = publish(plan, t, direction)[-1:]
-    return [s.reversed() for s in reversed(live_objects(plan, t, direction)) if s not in published]
+    live = [*live_objects(plan, t, direction), *live_partition_triggers(plan, t)]
+    return [s.reversed() for s in reversed(live) if s not in published]
 
 
 def _drop_functions(plan: Plan, names: list[str]) -> list[Statement]:

@@ -43,11 +43,11 @@ def note_waiting(plan: Plan, d: TableMapping, where: sql.Composable) -> sql.Comp
         for u in uncertain(plan, d)
     )  # fmt: skip
     return sql.SQL(
-        "INSERT INTO {} (number, key, value, held) SELECT {}, {}, v.value, bool_or(v.held) FROM ONLY {} s"
+        "INSERT INTO {} (number, key, value, held) SELECT {}, {}, v.value, bool_or(v.held) FROM {} s"
         " CROSS JOIN LATERAL (VALUES {}) v (value, missing, held) WHERE ({}) AND v.value IS NOT NULL AND v.missing"
         " GROUP BY 2, 3 ON CONFLICT (number, key, value) DO UPDATE SET held = EXCLUDED.held"
     ).format(
-        waiting_table(plan).sql, sql.Literal(d.number), key_text(origin_columns(d, "s")), d.origin.sql, values, where
+        waiting_table(plan).sql, sql.Literal(d.number), key_text(origin_columns(d, "s")), d.origin_rows, values, where
     )  # fmt: skip
 
 
@@ -128,8 +128,8 @@ def delete_held(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Compose
     """Delete the maintained rows of `keys` that wait now and may not be there meanwhile."""
     target = target_columns(d, "t")
     rows = sql.SQL("{} w WHERE w.number = {} AND w.held").format(waiting_table(plan).sql, sql.Literal(d.number))
-    return sql.SQL("DELETE FROM ONLY {} t WHERE EXISTS (SELECT FROM {rows}) AND {} AND {} IN (SELECT w.key FROM {rows})").format(
-        d.target.sql, among_target(d, "t", keys), key_text(target), rows=rows
+    return sql.SQL("DELETE FROM {} t WHERE EXISTS (SELECT FROM {rows}) AND {} AND {} IN (SELECT w.key FROM {rows})").format(
+        d.target_rows, among_target(d, "t", keys), key_text(target), rows=rows
     )
 
 

@@ -30,6 +30,8 @@ from swap.doctor.look_alikes import check_look_alikes
 from swap.doctor.look_alikes_nested import look_alikes
 from swap.doctor.names import check_names
 from swap.doctor.not_valid import check_not_valid
+from swap.doctor.partitioned_source import NAME as PARTITIONED
+from swap.doctor.partitioned_source import check_key_index, check_key_twice, check_partitioned_source
 from swap.doctor.partitions import check_partitions
 from swap.doctor.powers import NAME as POWERS
 from swap.doctor.powers import check_powers
@@ -49,7 +51,12 @@ from swap.plan.planning import Planned, plan_for, with_dependents
 from swap.plan.references import reference_columns
 
 SCAN_TIMEOUT_MS = 30_000
-NOTHING_CAN_BE_BUILT = {"connection", "database-privileges", POWERS}  # with a blocker of these a trial build is not possible
+NOTHING_CAN_BE_BUILT = {
+    "connection",
+    "database-privileges",
+    POWERS,
+    PARTITIONED,
+}  # with a blocker of these a trial build is not possible
 UNREADABLE = {"reference", "row-security", "ownership", POWERS}  # with a blocker of these the rows of references cannot be read
 
 TrialBuild = Callable[[Connection, Plan, Sequence[Finding], bool], list[Finding]]
@@ -116,6 +123,7 @@ def check_before_run(conn: Connection, config: Config, server: Server, options: 
         *(check_rewrite(subjects.as_fixed, planned) if subjects.keyed else ()),
         *check_exclusions(subject),
         *check_partitions(conn, subject),
+        *check_partitioned_source(conn, subject),
         *check_names(conn, subject),
         *check_attached_objects(conn, subject),
         *check_publications(subject),
@@ -150,6 +158,7 @@ def _subjects(conn: Connection, config: Config, kinds: list[Finding], *, may_try
     """`may_try`: the session may create temporary tables, in which the server prints a `where`."""
     config, catalog, undeclared = without(conn, config, {f.object for f in kinds})
     found = [*kinds, *undeclared, *check_key(catalog.source, config)]
+    found += check_key_index(catalog.source, config.source.key) if catalog.source.kind == "p" else ()
     found += check_identity(catalog.source, config)
     keyed = with_key(catalog.source, config)
     usable = keyed is not None and not any(f.status == "blocker" for f in found)
@@ -204,6 +213,7 @@ def _check_rows(
         return [*expressions, warning("reference-data", subject.source.name, "not checked", "Mend the blockers first.")]
     return [
         *check_key_sequence(conn, subject, timeout_ms),
+        *check_key_twice(conn, subject, timeout_ms),
         *check_identity_data(conn, subject, timeout_ms),
         *check_data(conn, subject, timeout_ms),
         *check_types(conn, subject, timeout_ms),

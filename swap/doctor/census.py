@@ -86,7 +86,7 @@ CLAIMS = (
     _claim("out", "pg_policy", "n", NAMED, "policies: bound while names are exchanged"),
     _claim("in out", "pg_statistic_ext", "an", TABLE | PARTITIONED, "extended statistics: exchange, by their own text"),
     _claim("out", "pg_statistic_ext", "n", NAMED, "extended statistics: exchange, by their own text"),
-    _claim("in out", "pg_publication_rel", "a", TABLE | {"pg_publication"}, "publications: exchange, or taken on by name"),
+    _claim("in out", "pg_publication_rel", "a", TABLE | PARTITIONED | {"pg_publication"}, "publications: exchange, or taken on by name"),
     _claim("in out", "pg_publication_rel", "n", NAMED, "row filters of publications"),
     # Others.
     _claim("in", "pg_rewrite", "n", NAMED | {"pg_constraint"}, "views: dependents; rules of other tables: refused, dependent"),

@@ -22,7 +22,7 @@ from swap.state.journal import Run
 def check_during_run(conn: Connection, server: Server, run: Run) -> list[Finding]:
     """The checks that hold in every phase. Reads the catalog only."""
     plan = run.plan
-    names = {n for t in plan.swapped for n in (t.name, t.shadow, t.retired)} | {r.table for r in plan.references}
+    names = {n for t in plan.swapped for n in (t.name, *t.made)} | {r.table for r in plan.references}
     found = find_relations(conn, sorted(names))
     relations = read_relations(conn, [relation.oid for relation in found.values()])
     columns = read_targets(conn, [found[t.name].oid for t in plan.swapped if t.name in found])

@@ -53,7 +53,7 @@ def check_key(source: Table, config: Config) -> list[Finding]:
     if composite and key not in primary.key_columns:
         hint = "[source] key: name the one of these columns that identifies a row by itself."
         return [blocker("key", name, f"the primary key is composite ({columns}), without {quote(key)}", hint)]
-    if composite and unique_index_of(source, key) is None:
+    if composite and source.kind != "p" and unique_index_of(source, key) is None:
         detail = f"the primary key is composite ({columns}), and {quote(key)} is not unique by itself: a legacy key has to name one row"
         index = quote(derive(f"{name.name}_{key}", "_key"))
         return [blocker("key", name, detail, f"CREATE UNIQUE INDEX CONCURRENTLY {index} ON {name} ({quote(key)});")]

@@ -83,7 +83,7 @@ def _why_not(subject: Subject, table: Table, rule: Rule) -> str:
 
 def check_inheritance(conn: Connection, subject: Subject) -> list[Finding]:
     """Rows of a child are beyond its parent's triggers and indexes. Reads the catalog only."""
-    concerned = [t for t in subject.tables if t.is_child or (t.has_children and (t.kind != "p" or t is subject.source))]
+    concerned = [t for t in subject.tables if t.is_child or (t.has_children and t.kind != "p")]
     if not concerned:
         return []
     all_of_them = read(conn, Heritage, "inheritance.sql", oids=[t.oid for t in concerned])

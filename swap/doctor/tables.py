@@ -18,10 +18,14 @@ KINDS = {"p": "partitioned table", "f": "foreign table", "v": "view", "m": "mate
 
 def check_kind(name: TableName, kind: str, *, source: bool) -> list[Finding]:
     """The source, or a table with a reference, that is no ordinary table. Nothing else of it can be examined."""
-    if kind == "r" or (kind == "p" and not source):
-        return []  # a partitioned table with a reference: swap.doctor.partitions
+    if kind in ("r", "p"):
+        return []  # a partitioned table: swap.doctor.partitioned_source, swap.doctor.partitions
     what = "the source" if source else "a reference"
-    hint = "Only ordinary tables are migrated." if source else "Remove the foreign key or [[reference]], or migrate without it."
+    hint = (
+        "Only ordinary and partitioned tables are migrated."
+        if source
+        else "Remove the foreign key or [[reference]], or migrate without it."
+    )
     return [blocker("table-kind", name, f"{what} is a {KINDS.get(kind, 'relation of another kind')}", hint)]
 
 

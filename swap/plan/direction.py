@@ -15,6 +15,7 @@ from swap.catalog.model import Column, Table
 from swap.core.names import TableName
 from swap.plan.lookups import KeyLookups, Lookups, key_lookups, lookups
 from swap.plan.model import INTEGERS, Plan, SwappedTable
+from swap.plan.rows_of import rows_of
 
 UUID = "pg_catalog.uuid"
 
@@ -67,7 +68,7 @@ class TableMapping:
 
     `origin_uuid`, `target_uuid`: the uuid of the row on either side; None where that side has none: in a table with references,
     and in a source whose uuids are derived. `lookups_in`: how the value of a reference is found. `key_lookups`:
-    what more a table needs that has one in its key.
+    what more a table needs that has one in its key. `partitioned`: both tables are.
     """
 
     direction: Direction
@@ -80,6 +81,17 @@ class TableMapping:
     columns: tuple[ColumnMapping, ...]
     lookups_in: Lookups
     key_lookups: KeyLookups
+    partitioned: bool = False
+
+    @property
+    def origin_rows(self) -> sql.Composed:
+        """The captured table in FROM: without tables that inherit from it, or with its partitions."""
+        return rows_of(self.origin, whole=self.partitioned)
+
+    @property
+    def target_rows(self) -> sql.Composed:
+        """The maintained table in FROM, DELETE FROM and UPDATE."""
+        return rows_of(self.target, whole=self.partitioned)
 
     @property
     def is_source(self) -> bool:
@@ -167,6 +179,7 @@ def forward(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
         ),
         origin_uuid=None if plan.derived else identity, target_uuid=identity,
         columns=tuple(columns), lookups_in=lookups(plan, forward=True, to_uuid=True), key_lookups=key_lookups(plan, forward=True),
+        partitioned=t.partitioned,
     )  # fmt: skip
 
 
@@ -202,6 +215,7 @@ def reverse(plan: Plan, table: SwappedTable | None = None) -> TableMapping:
         ),
         origin_uuid=plan.key if t.is_source else None, target_uuid=uuid,
         columns=tuple(columns), lookups_in=lookups(plan, forward=False, to_uuid=False), key_lookups=key_lookups(plan, forward=False),
+        partitioned=t.partitioned,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ An index of a partitioned table is made of the indexes of its partitions, which 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from swap.catalog.model import Catalog, Index, Table
 from swap.core.names import TableName, derive
@@ -34,21 +35,36 @@ def plain_unique(table: TableName, name: str, columns: Iterable[str]) -> IndexPl
 def shadow_indexes(table: Table, shadow: TableName, identity: str, rewritten: Definitions) -> tuple[IndexPlan, ...]:
     """Every index of a swapped table, on its shadow. The primary key serves for the identity column's own unique index."""
     return tuple(
-        IndexPlan(
-            table=shadow,
-            build_name=derive(i.name, "_new"),
-            unique=i.unique,
-            definition=rewritten.get((table.name, i.name), i.recipe),
-            final_name=i.name,
-            retired_name=derive(i.name, "_old"),
-            constraint=_constraint(i),
-            as_constraint=i.exclusion,
-            attributes=_attributes(i, tablespace=i.tablespace),
-            path=i.meaning.path,
-        )
+        _of_shadow(i, shadow, rewritten.get((table.name, i.name), i.recipe))
         for i in table.indexes
         if i.valid and not is_identity_index(i, identity)
     )
+
+
+def _of_shadow(index: Index, shadow: TableName, definition: str) -> IndexPlan:
+    return IndexPlan(
+        table=shadow,
+        build_name=derive(index.name, "_new"),
+        unique=index.unique,
+        definition=definition,
+        final_name=index.name,
+        retired_name=derive(index.name, "_old"),
+        constraint=_constraint(index),
+        as_constraint=index.exclusion,
+        attributes=_attributes(index, tablespace=index.tablespace),
+        path=index.meaning.path,
+    )
+
+
+def top_of_shadow(index: Index, shadow: TableName, definition: str) -> IndexPlan:
+    """An index of a partitioned source, on its shadow: made of those of its partitions."""
+    return replace(_of_shadow(index, shadow, definition), on_only=True)
+
+
+def part_of_shadow(table: Table, index: Index, shadow: TableName, definition: str, above: IndexPlan) -> IndexPlan:
+    """An index of a partition of the source, on its shadow."""
+    part_of = PartOf(above.table, above.build_name)
+    return replace(_of_shadow(index, shadow, definition), on_only=table.kind == "p", part_of=part_of)
 
 
 def reference_plan(

@@ -19,13 +19,14 @@ from swap.catalog.model import Column
 from swap.core.names import TableName
 from swap.core.sql_text import verbatim
 from swap.plan.model import Plan
+from swap.plan.rows_of import rows_of
 
 
 @dataclass(frozen=True)
 class Lookups:
     """One direction. `live_key`, `live_value`: the columns of the live source that hold the given key and the wanted one; None:
     the source does not hold that one. `exceptions`: the table (key, uuid). `derivation`: the function that computes the wanted key,
-    None where uuids are not derived. `secrets`, `tag`: the table of the secrets, and the row in it."""
+    None where uuids are not derived. `secrets`, `tag`: the table of the secrets, and the row in it. `partitioned`: the source is."""
 
     to_uuid: bool
     live: TableName
@@ -35,6 +36,7 @@ class Lookups:
     derivation: TableName | None
     secrets: TableName
     tag: int
+    partitioned: bool = False
 
     def value(self, given: sql.Composable, column: Column | None) -> sql.Composable:
         """The wanted key for `given`; NULL for NULL and for a key that belongs to no row. `column`: whose type an integer has.
@@ -72,8 +74,12 @@ class Lookups:
     def _live(self, given: sql.Composable) -> list[sql.Composed]:
         if self.live_value is None or self.live_key is None:
             return []
-        row = sql.SQL("(SELECT p.{} FROM ONLY {} p WHERE p.{} OPERATOR(pg_catalog.=) {})")
-        return [row.format(sql.Identifier(self.live_value), self.live.sql, sql.Identifier(self.live_key), given)]
+        row = sql.SQL("(SELECT p.{} FROM {} p WHERE p.{} OPERATOR(pg_catalog.=) {})")
+        return [
+            row.format(
+                sql.Identifier(self.live_value), rows_of(self.live, whole=self.partitioned), sql.Identifier(self.live_key), given
+            )
+        ]
 
     def _exception(self, given: sql.Composable) -> sql.Composed:
         wanted, by = ("uuid", "key") if self.to_uuid else ("key", "uuid")
@@ -134,4 +140,5 @@ def _lookups(plan: Plan, live: TableName, integer: str, uuid: str | None, *, to_
     return Lookups(
         to_uuid=to_uuid, live=live, live_key=live_key, live_value=live_value, exceptions=plan.exceptions,
         derivation=derivation, secrets=TableName(plan.state_schema, "secret"), tag=plan.tag,
+        partitioned=plan.swapped[0].partitioned,
     )  # fmt: skip

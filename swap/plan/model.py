@@ -153,6 +153,19 @@ class ReferencePlan:
 
 
 @dataclass(frozen=True)
+class SwappedPartition:
+    """A partition of the source, whichever level it is of: it has a shadow too, and exchanges names with it. `parent`: the shadow of the
+    table above. `key`: what follows PARTITION BY, of one that is divided again."""
+
+    name: TableName
+    shadow: TableName
+    retired: TableName
+    parent: TableName
+    key: str
+    retired_indexes: tuple[Rename, ...]
+
+
+@dataclass(frozen=True)
 class SwappedTable:
     """A table that gets a shadow, is captured and replayed, and exchanges names with its shadow: the source, which is number 0,
     and each table whose references have the strategy TABLE.
@@ -161,6 +174,8 @@ class SwappedTable:
     another table. `key_index` is unique over them on the shadow, and serves replay. `references`: those of this table.
     `pair_index`: of a source that was planned with logical capture, over both keys. After the cutover it is the replica identity,
     so a DELETE brings both.
+    `partition_key`: of a partitioned source, what follows PARTITION BY on its shadow; its `partitions`, upper levels first; their
+    indexes are `parts` of `indexes` and of `key_index`, upper levels first.
     """
 
     number: int
@@ -173,6 +188,23 @@ class SwappedTable:
     indexes: tuple[IndexPlan, ...]
     retired_indexes: tuple[Rename, ...]
     pair_index: IndexPlan | None = None
+    partition_key: str = ""
+    partitions: tuple[SwappedPartition, ...] = ()
+    parts: tuple[IndexPlan, ...] = ()
+
+    @property
+    def partitioned(self) -> bool:
+        return bool(self.partition_key)
+
+    @property
+    def all_retired(self) -> tuple[TableName, ...]:
+        """What it and its partitions are called after the cutover."""
+        return (self.retired, *(p.retired for p in self.partitions))
+
+    @property
+    def made(self) -> tuple[TableName, ...]:
+        """Every table of swap's: the shadows, and what the tables are called after the cutover."""
+        return (self.shadow, *(p.shadow for p in self.partitions), *self.all_retired)
 
     @property
     def is_source(self) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from swap.catalog.model import Catalog, ForeignKey, Index, Table
 from swap.core.names import TableName, derive
 from swap.plan.direction import Direction
-from swap.plan.model import IndexPlan, PartOf, Plan, ReferencePlan
+from swap.plan.model import IndexPlan, PartOf, Plan, ReferencePlan, SwappedTable
 
 IndexName = tuple[str, str]
 """Schema and name of an index."""
@@ -22,13 +22,21 @@ IndexName = tuple[str, str]
 def without_partitions(plan: Plan, gone: set[TableName]) -> Plan:
     """The plan as it would be without the partitions `gone`."""
     references = tuple(_without(r, gone) for r in plan.references)
-    return replace(plan, catalog=_left(plan.catalog, gone), references=references)
+    swapped = tuple(_swapped(t, gone) for t in plan.swapped)
+    return replace(plan, catalog=_left(plan.catalog, gone), references=references, swapped=swapped)
+
+
+def _swapped(t: SwappedTable, gone: set[TableName]) -> SwappedTable:
+    shadows = {p.shadow for p in t.partitions if p.name in gone}
+    left = tuple(p for p in t.partitions if p.name not in gone)
+    return replace(t, partitions=left, parts=tuple(i for i in t.parts if i.table not in shadows))
 
 
 def _left(catalog: Catalog, gone: set[TableName]) -> Catalog:
     tables = tuple(replace(t, partitions=tuple(p for p in t.partitions if p.name not in gone)) for t in catalog.tables)
     keys = tuple(_key(fk, gone) for fk in catalog.foreign_keys if fk.table not in gone)
-    return replace(catalog, tables=tables, foreign_keys=keys)
+    source = next((t for t in tables if t.name == catalog.source.name), catalog.source)
+    return replace(catalog, tables=tables, source=source, foreign_keys=keys)
 
 
 def _key(fk: ForeignKey, gone: set[TableName]) -> ForeignKey:

@@ -11,6 +11,7 @@ from swap.core.config import Config
 from swap.core.names import TableName, derive
 from swap.plan.indexes import Definitions, companion_plan, plain_unique, reference_plan, shadow_indexes
 from swap.plan.model import COLUMN, DERIVED, TABLE, IndexPlan, Plan, RefColumns, Rename, SwappedTable, is_identity_index
+from swap.plan.partitioned import partitioned_source
 from swap.plan.policies import new_policies
 from swap.plan.rewrite import NOTHING, Rewritten
 from swap.plan.strategy import existing
@@ -64,6 +65,8 @@ def _swapped(
     """The source (number 0), or a table that is rebuilt for its references."""
     name = table.name
     shadow = shadow_name(config, name)
+    if table.kind == "p":
+        return partitioned_source(table, config, references, rewritten)
     indexes = shadow_indexes(table, shadow, config.identity.column if number == 0 else "", rewritten)
     if number == 0:
         key: tuple[str, ...] = (config.source.key,)

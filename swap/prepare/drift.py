@@ -160,7 +160,7 @@ def foreign_drift_lines(migration: Migration) -> list[Line]:
     mine = own_names(plan)
     recorded, found = migration.journal.baseline(migration.run.id) or [], conn.execute(structure_now(plan)).fetchall()
     was, now = ({(t, VALID.sub("", line)) for t, line in lines} for lines in comparable(recorded, found, migration.direction))
-    names = [t.shadow.sql.as_string(conn) for t in plan.swapped]
+    names = [x.sql.as_string(conn) for t in plan.swapped for x in t.made]
     shadows = {r[0] for r in conn.execute("SELECT to_regclass(n)::text FROM unnest(%s::text[]) n", [names]).fetchall()}
     return [c for c in _changed(was, now) if c[1] not in shadows and _subject(c[2]) not in mine]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swap.catalog.load import find_tables
+from swap.catalog.load import find_whole_tables
 from swap.core.connection import Connection
 from swap.core.errors import RefusedError
 from swap.ddl.likeness import Stage, unlike
@@ -14,7 +14,7 @@ SHOWN = 10
 def refuse_unlike(conn: Connection, plan: Plan, stage: Stage, state: str) -> None:
     """Raises RefusedError with what a shadow has other than its source. A shadow that is missing is no matter of this. `state`: what
     the refused command leaves behind. Takes no lock."""
-    tables = find_tables(conn, (t.shadow for t in plan.swapped))
+    tables = find_whole_tables(conn, (t.shadow for t in plan.swapped))
     for t in plan.swapped:
         lines = unlike(plan, t, tables[t.shadow], stage) if t.shadow in tables else []
         if lines:

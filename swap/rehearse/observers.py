@@ -41,7 +41,7 @@ class SchemaObserver:
     def at(self, state: str, plan: Plan) -> None:
         if state not in (BEFORE, PREPARED, REVERTED):
             return
-        own = [name for t in plan.swapped for name in (t.shadow, t.retired)]
+        own = [name for t in plan.swapped for name in t.made]
         pg_dump = find_client("pg_dump", self.conn.info.server_version)
         text = dump_schema(pg_dump, clean_environment(**self.programs.variables), self.state_schema)
         self.dumps[state] = lines_of(text, own, self.state_schema)

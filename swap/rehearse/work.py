@@ -75,7 +75,7 @@ class WorkSampler:
 
 def tables_of(plan: Plan) -> dict[str, str]:
     """The tables of a migration under each of their names, as statements write them."""
-    found = {name.sql.as_string(None): str(t.name) for t in plan.swapped for name in (t.name, t.shadow, t.retired)}
+    found = {name.sql.as_string(None): str(t.name) for t in plan.swapped for name in (t.name, *t.made)}
     for ref in plan.references:
         for heap in (ref.table, *(h.name for h in plan.catalog.table(ref.table).heaps)):
             found.setdefault(heap.sql.as_string(None), str(ref.table))

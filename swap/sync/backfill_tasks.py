@@ -41,7 +41,8 @@ RangeStatement = Callable[[sql.Composable, sql.Composable], Query]
 
 def rows_task(plan: Plan, t: SwappedTable, last: int) -> BackfillTask:
     """The rows of a shadow, up to the key that was the last one when capture was live: later rows are in the queue."""
-    lowest, mapping = key_bound(t.name, t.key[0]), forward(plan, t)
+    mapping = forward(plan, t)
+    lowest = key_bound(mapping.origin_rows, t.key[0])
 
     def bound(conn: Connection) -> tuple[int, int] | None:
         now = lowest(conn)
@@ -54,7 +55,7 @@ def rows_task(plan: Plan, t: SwappedTable, last: int) -> BackfillTask:
         name=t.part,
         unit="keys",
         bound=bound,
-        cut=key_cut(t.name, t.key[0]),
+        cut=key_cut(mapping.origin_rows, t.key[0]),
         statement=lambda low, high: copy_rows(plan, mapping, within(low, high)),
         first_size=ROWS,
         total_rows=plan.table_of(t).rows_estimate,

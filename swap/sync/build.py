@@ -42,6 +42,7 @@ from swap.sync.control import Control
 from swap.sync.indexes import ensure_index
 from swap.sync.partitions import follow_partitions
 from swap.sync.range_bounds import block_bound, file_number, key_bound
+from swap.sync.source_partitions import refuse_other_partitions
 from swap.sync.worker_sessions import WorkerSessions
 
 
@@ -70,6 +71,7 @@ class Builder:
         """False: partitions came or went, so the rest of the tasks is another one. What is done is done."""
         plan = self.migration.plan
         for task in (*backfill_tasks(plan), *build_tasks(plan), *reference_tasks(plan)):
+            refuse_other_partitions(self.migration)
             if isinstance(task, FillReference | BuildIndexes | Step) and follow_partitions(self.migration, returned=True):
                 return False
             self._perform(task)
@@ -137,7 +139,7 @@ class Builder:
         known = m.run.bound if t.is_source else chunks.bound(m.run.id, part)
         if known is not None:
             return known
-        bound = key_bound(t.name, t.key[0])(m.conn)
+        bound = key_bound(forward(m.plan, t).origin_rows, t.key[0])(m.conn)
         last = bound[1] if bound else -(2**63)
         if t.is_source:
             m.journal.update_run(m.run.id, bound=last)

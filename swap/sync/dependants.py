@@ -31,8 +31,8 @@ def dependants(conn: Connection, plan: Plan, d: TableMapping, parents: Parents, 
     loose = {u.mapped.origin for u in uncertain(plan, d)}
     for m in d.lookups:
         for values in _parts([*parents.moved, *(parents.gone if m.origin in loose else ())], size):
-            query = sql.SQL("SELECT {} FROM ONLY {} s WHERE {} = ANY ({})").format(
-                selected(d, origin_columns(d, "s")), d.origin.sql, sql.Identifier("s", m.origin), _array(d, values)
+            query = sql.SQL("SELECT {} FROM {} s WHERE {} = ANY ({})").format(
+                selected(d, origin_columns(d, "s")), d.origin_rows, sql.Identifier("s", m.origin), _array(d, values)
             )
             with conn.cursor(name=CURSOR) as cursor:
                 cursor.execute(query)

@@ -140,12 +140,12 @@ class KeyExceptions:
 
     def _rows(self, keys: Sequence[Key]) -> sql.Composed:
         """The captured rows of `keys` as a table r (key, uuid)."""
-        return sql.SQL("(SELECT {} AS key, {} AS uuid FROM ONLY {} s WHERE {}) r").format(
-            self.live_key, self.live_uuid, self.d.origin.sql, among(self.d, origin_columns(self.d, "s"), keys)
+        return sql.SQL("(SELECT {} AS key, {} AS uuid FROM {} s WHERE {}) r").format(
+            self.live_key, self.live_uuid, self.d.origin_rows, among(self.d, origin_columns(self.d, "s"), keys)
         )
 
     def _lives(self, uuid: sql.Composable) -> sql.Composed:
-        return sql.SQL("EXISTS (SELECT FROM ONLY {} s WHERE {} = {})").format(self.d.origin.sql, self.live_uuid, uuid)
+        return sql.SQL("EXISTS (SELECT FROM {} s WHERE {} = {})").format(self.d.origin_rows, self.live_uuid, uuid)
 
     def _under_another_uuid(self, keys: Sequence[Key]) -> list[int]:
         """The keys whose exception has another uuid than the row that lives there now."""
@@ -162,9 +162,9 @@ class KeyExceptions:
             return []
         rows = self.conn.execute(
             sql.SQL(
-                "SELECT g.key, g.uuid::text FROM {} WHERE NOT EXISTS (SELECT FROM ONLY {} s WHERE {} = g.key AND {} = g.uuid)"
+                "SELECT g.key, g.uuid::text FROM {} WHERE NOT EXISTS (SELECT FROM {} s WHERE {} = g.key AND {} = g.uuid)"
                 " ORDER BY g.n"
-            ).format(_table(pairs), self.d.origin.sql, self.live_key, self.live_uuid)
+            ).format(_table(pairs), self.d.origin_rows, self.live_key, self.live_uuid)
         )
         return [(key, uuid) for key, uuid in rows]
 
@@ -177,7 +177,7 @@ class KeyExceptions:
             _table(away.items()), self._lives(sql.SQL("g.uuid"))
         )
         if derived:  # the row that lives there has its own pair
-            kept += sql.SQL(" AND NOT EXISTS (SELECT FROM ONLY {} s WHERE {} = g.key)").format(self.d.origin.sql, self.live_key)
+            kept += sql.SQL(" AND NOT EXISTS (SELECT FROM {} s WHERE {} = g.key)").format(self.d.origin_rows, self.live_key)
         pairs = sql.SQL("(SELECT r.key, r.uuid, {} FROM {} WHERE r.uuid IS NOT NULL UNION ALL {}) p (key, uuid, kept)").format(
             sql.Literal(derived), self._rows(keys), kept
         )
@@ -216,9 +216,9 @@ class KeyExceptions:
             self.conn.execute(
                 sql.SQL(
                     "INSERT INTO {} (key, uuid) SELECT g.key, gen_random_uuid() FROM {} WHERE NOT EXISTS"
-                    " (SELECT FROM ONLY {} s WHERE {} = g.key) ON CONFLICT (key) DO NOTHING"
+                    " (SELECT FROM {} s WHERE {} = g.key) ON CONFLICT (key) DO NOTHING"
                 ).format(
-                    self.plan.exceptions.sql, _table((key, uuid) for uuid, key in rows), self.d.origin.sql, self.live_key
+                    self.plan.exceptions.sql, _table((key, uuid) for uuid, key in rows), self.d.origin_rows, self.live_key
                 )
             )  # fmt: skip
             self.any = True

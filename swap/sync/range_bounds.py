@@ -10,25 +10,25 @@ from swap.core.connection import Connection
 from swap.core.names import TableName
 
 
-def key_bound(table: TableName, key: str) -> Callable[[Connection], tuple[int, int] | None]:
-    """Smallest and largest key: two index probes."""
+def key_bound(rows: sql.Composable, key: str) -> Callable[[Connection], tuple[int, int] | None]:
+    """Smallest and largest key: two index probes. `rows`: the table as FROM names it."""
 
     def bound(conn: Connection) -> tuple[int, int] | None:
         k = sql.Identifier(key)
-        ((first, last),) = conn.execute(sql.SQL("SELECT min({}), max({}) FROM ONLY {}").format(k, k, table.sql)).fetchall()
+        ((first, last),) = conn.execute(sql.SQL("SELECT min({}), max({}) FROM {}").format(k, k, rows)).fetchall()
         return None if first is None else (first, last)
 
     return bound
 
 
-def key_cut(table: TableName, key: str) -> Callable[[Connection, int, int, int], int]:
+def key_cut(rows: sql.Composable, key: str) -> Callable[[Connection, int, int, int], int]:
     """The key that ends a range of about `size` rows: an index-only scan of that many entries."""
 
     def cut(conn: Connection, low: int, size: int, last: int) -> int:
         k = sql.Identifier(key)
         row = conn.execute(
-            sql.SQL("SELECT {k} FROM ONLY {t} WHERE {k} >= {low} AND {k} <= {last} ORDER BY {k} OFFSET {n} LIMIT 1").format(
-                k=k, t=table.sql, low=sql.Literal(low), last=sql.Literal(last), n=sql.Literal(size - 1)
+            sql.SQL("SELECT {k} FROM {t} WHERE {k} >= {low} AND {k} <= {last} ORDER BY {k} OFFSET {n} LIMIT 1").format(
+                k=k, t=rows, low=sql.Literal(low), last=sql.Literal(last), n=sql.Literal(size - 1)
             )
         ).fetchone()
         return last if row is None else int(row[0])

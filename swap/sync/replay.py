@@ -20,7 +20,7 @@ from psycopg import sql
 
 from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
-from swap.core.errors import DefectError
+from swap.core.errors import DefectError, RefusedError
 from swap.core.planner_settings import NESTED_LOOPS
 from swap.ddl.waiting import delete_held, forget_waiting, may_wait
 from swap.plan.direction import Direction, TableMapping
@@ -32,6 +32,7 @@ from swap.sync.dependants import dependants
 from swap.sync.key_exceptions import KeyExceptions
 from swap.sync.reference_pairs import PairNotes, settle
 from swap.sync.row_changes import delete_all_gone, delete_gone, delete_keys, delete_of_parents, upsert
+from swap.sync.source_partitions import refuse_other_partitions
 
 BATCH = 20_000
 SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
@@ -62,7 +63,11 @@ def replay(migration: Migration, limit: int | None = BATCH, barrier: Barrier | N
     is one, and every row of it, of all tables, is deleted before any is inserted. A second violation, or any other conflict, is a defect,
     and nothing is applied. Afterwards the references in place whose parent was in the batch are made right.
     """
-    result = _replay_once(migration, limit, barrier)
+    try:
+        result = _replay_once(migration, limit, barrier)
+    except RefusedError:
+        refuse_other_partitions(migration)  # it says better why no partition takes a row
+        raise
     # What it corrects in a swapped table is captured like any change.
     return replace(result, complete=False) if settle(migration) else result
 

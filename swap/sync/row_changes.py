@@ -29,9 +29,9 @@ def _captured(d: TableMapping) -> sql.Composed:
     """The condition that the captured side has the maintained row `t`: of the source, under the same uuid."""
     if d.exchanged_key:
         # Nothing relates the row to the one that it was made of but the mapping as it is now.
-        rows = sql.SQL("(SELECT {} FROM ONLY {} s OFFSET 0) s ({})").format(
+        rows = sql.SQL("(SELECT {} FROM {} s OFFSET 0) s ({})").format(
             COMMA.join(maintained_key(d, [sql.Identifier("s", k.origin) for k in d.key])),
-            d.origin.sql,
+            d.origin_rows,
             COMMA.join(sql.Identifier(k.target) for k in d.key),
         )
         same = equal(*([sql.Identifier(alias, k.target) for k in d.key] for alias in "st"))
@@ -39,17 +39,17 @@ def _captured(d: TableMapping) -> sql.Composed:
     same = equal(origin_columns(d, "s"), target_columns(d, "t"))
     if d.origin_uuid and d.target_uuid:
         same += sql.SQL(" AND s.{} = t.{}").format(sql.Identifier(d.origin_uuid), sql.Identifier(d.target_uuid))
-    return sql.SQL("EXISTS (SELECT FROM ONLY {} s WHERE {})").format(d.origin.sql, same)
+    return sql.SQL("EXISTS (SELECT FROM {} s WHERE {})").format(d.origin_rows, same)
 
 
 def delete_gone(d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
     """DELETE the rows that the captured side no longer has, or has under another uuid."""
-    return sql.SQL("DELETE FROM ONLY {} t WHERE {} AND NOT {}").format(d.target.sql, among_target(d, "t", keys), _captured(d))
+    return sql.SQL("DELETE FROM {} t WHERE {} AND NOT {}").format(d.target_rows, among_target(d, "t", keys), _captured(d))
 
 
 def delete_all_gone(d: TableMapping) -> sql.Composed:
     """After a TRUNCATE: every maintained row that the captured side does not have."""
-    return sql.SQL("DELETE FROM ONLY {} t WHERE NOT {}").format(d.target.sql, _captured(d))
+    return sql.SQL("DELETE FROM {} t WHERE NOT {}").format(d.target_rows, _captured(d))
 
 
 def with_uuids(delete: sql.Composed, d: TableMapping) -> sql.Composed:
@@ -61,14 +61,14 @@ def with_uuids(delete: sql.Composed, d: TableMapping) -> sql.Composed:
 
 def delete_keys(d: TableMapping, keys: Sequence[Key], *, before: bool = False) -> sql.Composed:
     """`before`: the rows that had these keys when they were written last."""
-    return sql.SQL("DELETE FROM ONLY {} t WHERE {}").format(d.target.sql, among_target(d, "t", keys, before=before))
+    return sql.SQL("DELETE FROM {} t WHERE {}").format(d.target_rows, among_target(d, "t", keys, before=before))
 
 
 def delete_of_parents(d: TableMapping, k: KeyColumn, integers: Sequence[int]) -> sql.Composed:
     """DELETE the rows with one of these integers of the source in their key, whatever uuid stood for it."""
     text = "{" + ",".join(map(str, integers)) + "}"
-    return sql.SQL("DELETE FROM ONLY {} t WHERE t.{} = ANY ({}::bigint[])").format(
-        d.target.sql, sql.Identifier(k.beside or k.target), sql.Literal(text)
+    return sql.SQL("DELETE FROM {} t WHERE t.{} = ANY ({}::bigint[])").format(
+        d.target_rows, sql.Identifier(k.beside or k.target), sql.Literal(text)
     )
 
 
@@ -79,7 +79,7 @@ def upsert(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
     under the application's settings, so it names every operator and type with its schema."""
     written = [m for m in d.columns if m.written]
     names = [sql.Identifier(m.target) for m in written]
-    captured = sql.SQL("FROM ONLY {} s WHERE {}").format(d.origin.sql, among_origin(d, "s", keys))
+    captured = sql.SQL("FROM {} s WHERE {}").format(d.origin_rows, among_origin(d, "s", keys))
     head: Query = sql.SQL("")
     rows = COMMA.join(d.value(m) for m in written) + sql.SQL(" ") + captured
     if how := noting(plan, d, written):
@@ -110,9 +110,10 @@ def upsert(plan: Plan, d: TableMapping, keys: Sequence[Key]) -> sql.Composed:
 
 
 def deferrable_key(plan: Plan, d: TableMapping) -> bool:
-    """Whether the key is no arbiter of ON CONFLICT: its constraint is deferrable, on the maintained side after the cutover (H61)."""
+    """Whether the key is no arbiter of ON CONFLICT: its constraint is deferrable, on the maintained side after the cutover (H61).
+    Nor is there one of a partitioned table: its key alone is in no unique index."""
     primary = plan.catalog.table(d.origin).primary_key
-    return primary is not None and primary.deferrable
+    return d.partitioned or (primary is not None and primary.deferrable)
 
 
 def _update_and_insert(d: TableMapping, head: Query, names: Sequence[sql.Identifier], rows: Query) -> sql.Composed:
@@ -126,15 +127,16 @@ def _update_and_insert(d: TableMapping, head: Query, names: Sequence[sql.Identif
     joined = sql.SQL(", ") if head.as_string(None) else sql.SQL("")
     # `head` ends with a space, behind its last part.
     return sql.SQL(
-        "{begin}{joined}n ({numbered}) AS MATERIALIZED (SELECT {rows}), updated AS (UPDATE ONLY {t} t SET {sets} FROM n WHERE {same}"
+        "{begin}{joined}n ({numbered}) AS MATERIALIZED (SELECT {rows}), updated AS (UPDATE {rows_of} t SET {sets} FROM n WHERE {same}"
         " AND ROW({old})::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW({new})::pg_catalog.record)"
-        " INSERT INTO {t} ({columns}) SELECT {new} FROM n WHERE NOT EXISTS (SELECT FROM ONLY {t} t WHERE {same})"
+        " INSERT INTO {t} ({columns}) SELECT {new} FROM n WHERE NOT EXISTS (SELECT FROM {rows_of} t WHERE {same})"
     ).format(
         begin=begin,
         joined=joined,
         numbered=COMMA.join(sql.Identifier(f"n{i}") for i in range(len(names))),
         rows=rows,
         t=d.target.sql,
+        rows_of=d.target_rows,
         sets=COMMA.join(sql.SQL("{} = {}").format(n, a) for n, a in zip(names, aliases, strict=True)),
         same=same,
         old=COMMA.join(sql.SQL("t.{}").format(n) for n in names),

@@ -174,7 +174,7 @@ def _scratch(conn: Connection, plan: Plan, outside: tuple[Table, ...]) -> Schema
 
     Owners of views and functions must be able to create objects there.
     """
-    tables = {n for t in plan.swapped for n in (t.shadow, t.retired)}
+    tables = {n for t in plan.swapped for n in t.made}
     tables |= {*(x.name for t in (*plan.catalog.tables, *outside) for x in (t, *t.partitions))}
     tables |= (
         {f.name for f in dependents(plan)}

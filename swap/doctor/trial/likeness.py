@@ -3,7 +3,7 @@ an event trigger may add to them (H55)."""
 
 from __future__ import annotations
 
-from swap.catalog.load import find_tables, read_structure
+from swap.catalog.load import find_tables, find_whole_tables, read_structure
 from swap.core.connection import Connection
 from swap.ddl.likeness import Stage, unlike
 from swap.ddl.made_again import unlike_before
@@ -20,7 +20,7 @@ HINT = (
 def compare_tables(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[Finding]:
     """A blocker for everything that a new table has, or has not, other than its source."""
     out = []
-    tables = find_tables(conn, (remap.name(t.name) for t in plan.swapped))
+    tables = find_whole_tables(conn, (remap.name(t.name) for t in plan.swapped))
     for t in plan.swapped:
         table = tables.get(remap.name(t.name))
         lines = unlike(plan, t, table, Stage.LIVE) if table else []

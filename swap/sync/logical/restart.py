@@ -76,18 +76,18 @@ def queue_differing(plan: Plan, d: TableMapping) -> sql.Composed:
         extra = sql.SQL(", s.{} IS DISTINCT FROM {} AS unmapped").format(sql.Identifier(d.origin_uuid), told)
         unmapped = sql.SQL(" OR a.unmapped")
     rows = sql.SQL(
-        "SELECT {keys} FROM (SELECT {origin_key}, ROW({values})::record AS r{extra} FROM ONLY {origin} s) a"
-        " FULL JOIN (SELECT {target_key}, ROW({columns})::record AS r FROM ONLY {target} t) b ON {same}"
+        "SELECT {keys} FROM (SELECT {origin_key}, ROW({values})::record AS r{extra} FROM {origin} s) a"
+        " FULL JOIN (SELECT {target_key}, ROW({columns})::record AS r FROM {target} t) b ON {same}"
         " WHERE a.k0 IS NULL OR b.k0 IS NULL OR a.r *<> b.r{unmapped}"
     ).format(
         keys=COMMA.join(sql.SQL("coalesce({}, {})").format(*pair) for pair in zip(a, b, strict=True)),
         origin_key=_named(origin_columns(d, "s"), names),
         values=COMMA.join(d.value(m) for m in written),
         extra=extra,
-        origin=d.origin.sql,
+        origin=d.origin_rows,
         target_key=_named(target_columns(d, "t"), names),
         columns=COMMA.join(sql.Identifier("t", m.target) for m in written),
-        target=d.target.sql,
+        target=d.target_rows,
         same=equal(a, b),
         unmapped=unmapped,
     )
