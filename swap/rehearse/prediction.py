@@ -14,8 +14,10 @@ The interval is wider the further the sizes are apart: a quarter either way, and
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from swap.core.connection import Connection
@@ -25,8 +27,9 @@ from swap.core.sql_text import load_sql
 from swap.rehearse.record import Step
 
 SPREAD = 0.25
-IN_PRODUCTION = {"cutover --yes --no-snapshot": "swap cutover --require-rehearsal rehearsal.json"}
-IN_PRODUCTION |= {f"{c} --yes": f"swap {c}" for c in ("revert", "finalize")}
+REPORT = Path("rehearsal.json")
+TO_GO_BACK, AFTER_CUTOVER = "only to go back", "after the cutover: a revert needs it"
+NOTES = {"revert": TO_GO_BACK, "finalize": "later: it ends the way back"}
 
 
 class Size(NamedTuple):
@@ -113,19 +116,24 @@ class Measured:
     alone: Alone
 
 
-def predict(measured: Measured, there: Sizes) -> dict[str, Any]:
-    """For tables of the sizes `there`. Times in seconds, each with the bounds of its interval."""
+def night_cutover(report: Path = REPORT, *, snapshot: bool = True) -> str:
+    """The command of that night. `report`: the rehearsal's JSON; `snapshot`: production has a hook for it."""
+    return f"swap cutover {'' if snapshot else '--no-snapshot '}--require-rehearsal {shlex.quote(str(report))}"
+
+
+def predict(measured: Measured, there: Sizes, cutover: str = night_cutover()) -> dict[str, Any]:
+    """For tables of the sizes `there`. Times in seconds, each with the bounds of its interval. `cutover`: the command in production."""
     ratios, alone = Ratios(measured.here, there), measured.alone
     done = [s for s in measured.steps if s.code == 0]
-    phases = []
-    for s in _firsts(done):
+    phases: list[dict[str, Any]] = []
+    for s, note in _night(done):
         worked = sum(s.work_s.values())
         grown = sum(seconds * ratios.of(t) for t, seconds in s.work_s.items())
         seconds = max(0.0, s.seconds - worked) + grown
         spread = SPREAD * (1 + abs(math.log10(grown / worked))) if worked and grown else SPREAD
         phases.append(
             {
-                "command": IN_PRODUCTION.get(s.command, f"swap {s.command}"), "measured_s": round(s.seconds, 1), "seconds": round(seconds, 1),
+                "command": cutover if s.command.startswith("cutover ") else f"swap {s.command.removesuffix(' --yes')}", "note": note, "measured_s": round(s.seconds, 1), "seconds": round(seconds, 1),
                 **_interval(seconds, spread), "wal_bytes": round(_wal(s, grown / worked if worked else 1.0, alone)),
             }
         )  # fmt: skip
@@ -134,7 +142,7 @@ def predict(measured: Measured, there: Sizes) -> dict[str, Any]:
     locked = [s.facts["locked_ms"] for s in done if "locked_ms" in s.facts]
     return {
         "factor": round(ratios.whole, 3), "rows_measured": sum(s.all_rows for s in ratios.here.values()),
-        "rows_production": sum(s.all_rows for s in ratios.there.values()), "phases": phases,
+        "seconds": round(sum(p["seconds"] for p in phases if p["note"] != TO_GO_BACK), 1), "rows_production": sum(s.all_rows for s in ratios.there.values()), "phases": phases,
         "disk_bytes": round(fixed + (grown - fixed) * ratios.weighted(measured.built)), "wal_bytes": sum(p["wal_bytes"] for p in phases),
         "locked_ms": {"low": min(locked), "high": max(locked)} if locked else None,
     }  # fmt: skip
@@ -154,12 +162,17 @@ def _wal(step: Step, factor: float, alone: Alone) -> float:
     return work * factor + rest
 
 
-def _firsts(steps: Sequence[Step]) -> list[Step]:
-    """The commands of the night, each as it first ran. `doctor` and `plan` take no part in it."""
-    found: dict[str, Step] = {}
+def _night(steps: Sequence[Step]) -> list[tuple[Step, str]]:
+    """The commands of the night, each as it first ran, with what is to be said of it. A verification of the reverse direction is one of
+    its own. `doctor` and `plan` take no part in it."""
+    found: dict[tuple[str, str], Step] = {}
+    reverse = False
     for s in steps:
-        found.setdefault(s.command, s)
-    return [s for name, s in found.items() if name not in ("doctor", "plan")]
+        name = s.command.split()[0]
+        if name in ("cutover", "revert"):
+            reverse = name == "cutover"
+        found.setdefault((s.command, AFTER_CUTOVER if name == "verify" and reverse else NOTES.get(name, "")), s)
+    return [(s, note) for (command, note), s in found.items() if command not in ("doctor", "plan")]
 
 
 def _interval(seconds: float, spread: float) -> dict[str, float]:
