@@ -23,12 +23,12 @@ echo "$SWAP_CLONE_ACTION" >> {directory}/calls
 """
 
 
-@pytest.mark.parametrize("kind", ["template", "basebackup", "hook", "on"])
+@pytest.mark.parametrize("kind", ["template", "dump", "basebackup", "hook", "on"])
 def test_each_kind_of_clone_goes(
     operator: MakeOperator, cli: Cli, tmp_path: Path, databases: Databases, new_clone: NewClone, server: DatabaseServer, kind: str
 ) -> None:
     """With a script of pgbench, with a command, and with the mix; and nothing is left."""
-    if kind == "basebackup" and not isinstance(server, Server):
+    if kind in ("dump", "basebackup") and not isinstance(server, Server):
         pytest.skip("the programs of a server in a container are in that container")
     op = operator(settings="\n")
     clone = new_clone(op.db)
@@ -38,6 +38,7 @@ def test_each_kind_of_clone_goes(
     hook.chmod(0o755)
     how = {
         "template": ("--clone", "template", "--clone-dsn", op.db.superuser, "--load", "load.sql"),
+        "dump": ("--clone", "dump"),
         "basebackup": ("--clone", "basebackup", "--clone-dsn", op.db.superuser),
         "hook": ("--clone", "hook", "--hook", str(hook), "--load", "sh -c 'exec sleep 3600'"),
         "on": ("--on", clone.owner, "--load", "none"),

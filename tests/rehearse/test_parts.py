@@ -254,6 +254,9 @@ def test_the_night() -> None:
         ("swap revert", TO_GO_BACK, 6), ("swap finalize", "later: it ends the way back", 10),
     ]  # fmt: skip
     assert found["seconds"] == 2 + 3 + 4 + 5 + 10
+    bounds = [(p["low_s"], p["high_s"]) for p in found["phases"]]
+    assert bounds[0] == (0.6, 3.5), "a quarter, and a second for the start of a process"
+    assert bounds[1] == (1.4, 9.8), "it ran twice: 3 s and 7 s"
 
 
 def test_a_first_screen_is_short() -> None:
