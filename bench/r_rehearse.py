@@ -76,8 +76,9 @@ def _times(what: str, predicted: list[dict[str, Any]], actual: list[dict[str, An
     (as_it_was, alone), (was, were) = shown
     for command in as_it_was:
         p, a, p0, a0 = (d[command]["seconds"] for d in (alone, were, as_it_was, was))
-        raw = f"{p:.1f} s predicted, {a:.1f} s taken, without other work; with it {p0:.1f} s and {a0:.1f} s"
-        yield Row("r", f"time of `{command}`, {what}", p / a, raw)
+        low, high = (alone[command][bound] for bound in ("low_s", "high_s"))
+        raw = f"{p:.1f} s ({low:.1f} to {high:.1f}) predicted, {a:.1f} s taken, without other work; with it {p0:.1f} s and {a0:.1f} s"
+        yield Row("r", f"time of `{command}`, {what}", p / a, raw + ("" if low <= a <= high else ": OUTSIDE"))
     p, a, p0, a0 = (sum(x["seconds"] for x in d["phases"]) for d in (predicted[1], actual[1], predicted[0], actual[0]))
     raw = f"{p:.1f} s predicted, {a:.1f} s taken, without other work; with it {p0:.1f} s and {a0:.1f} s"
     yield Row("r", f"time of all, {what}", p / a, raw)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,7 +126,7 @@ def night_cutover(report: Path = REPORT, *, snapshot: bool = True) -> str:
 def predict(measured: Measured, there: Sizes, cutover: str = night_cutover()) -> dict[str, Any]:
     """For tables of the sizes `there`. Times in seconds, each with the bounds of its interval. `cutover`: the command in production."""
     ratios, alone = Ratios(measured.here, there), measured.alone
-    done = [s for s in measured.steps if s.code == 0]
+    done = [_without_exchange(s) for s in measured.steps if s.code == 0]
     phases: list[dict[str, Any]] = []
     for note, (s, *again) in _night(done):
         seconds, factor = _seconds(s, ratios)
@@ -145,6 +145,16 @@ def predict(measured: Measured, there: Sizes, cutover: str = night_cutover()) ->
         "disk_bytes": round(fixed + (grown - fixed) * ratios.weighted(measured.built)), "wal_bytes": sum(p["wal_bytes"] for p in phases),
         "locked_ms": {"low": min(locked), "high": max(locked)} if locked else None,
     }  # fmt: skip
+
+
+def _without_exchange(step: Step) -> Step:
+    """What a command does under an exchange's lock names the tables, and is no work on their rows: it does not grow with them."""
+    worked, locked = sum(step.work_s.values()), step.facts.get("locked_ms", 0.0) / 1000
+    if not worked or not locked:
+        return step
+    rest = max(0.0, worked - locked) / worked
+    work = {table: seconds * rest for table, seconds in step.work_s.items()}
+    return replace(step, work_s=work, work_wal_bytes=step.work_wal_bytes * rest)
 
 
 def own_wal(step: Step, alone: Alone) -> tuple[float, float]:

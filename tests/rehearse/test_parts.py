@@ -259,6 +259,16 @@ def test_the_night() -> None:
     assert bounds[1] == (1.4, 9.8), "it ran twice: 3 s and 7 s"
 
 
+def test_what_is_done_under_an_exchange_s_lock_does_not_grow() -> None:
+    """Seen: of 1.1 s that a cutover's statements named tables, 0.8 s were DDL under its lock."""
+    cutover = Step(
+        1, "cutover --yes --no-snapshot", 0, 0.0, 5.0, 1_000_000, None, {"locked_ms": 800.0}, None, {"t": 1.0}, 500_000
+    )
+    there = {"t": Size("t", None, 100_000, 0, 0)}
+    found = predict(Measured([cutover], {"t": MEASURED.here["t"]}, {}, Alone()), there)["phases"][0]
+    assert (found["seconds"], found["wal_bytes"]) == (4.8 + 0.2 * 100, 900_000 + 100_000 * 100)
+
+
 def test_a_first_screen_is_short() -> None:
     reasons = tuple(Reason(kind, f"{kind} {n}") for kind, times in (("check", 1), ("statement", 5)) for n in range(times))
     made = Rehearsal("t", "trigger", "", 1, {"said": "x"}, 1, "1", reasons=reasons)
