@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 from pathlib import Path
 
 import psycopg
@@ -72,3 +75,24 @@ def test_an_inherited_run_is_taken_over(ready_operator: MakeOperator, cli: Cli, 
     assert result.json["warnings"][0].startswith("an inherited run (syncing) was taken over")
     assert [s["code"] for s in result.json["steps"]] == [0] * 12
     assert op.status()["phase"] == "syncing"
+
+
+@pytest.mark.parametrize("phase", ["prepare", "sync --once", "verify", "cutover", "revert", "finalize"])
+def test_an_impatient_operator_stops_it_in_each_phase(operator: MakeOperator, cli: Cli, databases: Databases, phase: str) -> None:
+    """Given logical capture, when Ctrl-C is pressed twice, then the clone, its slots and every session in it are gone, and production is
+    as it was."""
+    op = operator(settings="\n", mode="logical")
+    before = databases()
+    running = cli.start(
+        "rehearse", "--clone", "template", "--clone-dsn", op.db.superuser, "--dwell", "0", "--json", config=op.config, dsn=op.db.owner,
+    )  # fmt: skip
+    running.wait_line(rf"\$ swap {phase}", timeout_s=600)
+    (clone,) = databases() - before
+    for _ in range(2):
+        os.kill(running.pid, signal.SIGINT)
+    ended = running.wait()
+    assert (ended.code, json.loads(ended.stdout)["error"]["code"]) == (6, 6)
+    assert databases() == before
+    with psycopg.connect(op.db.superuser) as conn:
+        assert conn.execute("SELECT slot_name FROM pg_replication_slots WHERE database = %s", [clone]).fetchall() == []
+        assert conn.execute("SELECT to_regnamespace('swap')").fetchone() == (None,)
