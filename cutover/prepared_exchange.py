@@ -74,7 +74,7 @@ def prepare_exchange(migration: Migration, exchange: Exchange, *, exact: bool) -
     conn, plan, run_id = migration.conn, migration.plan, migration.run.id
     table_no, generation = migration.journal.capture.after_exchange(run_id, plan.tag)
     opening = opening_statements(plan, exchange.next_direction, table_no, generation)
-    closing = closing_statements(plan, exchange.next_direction, generation)
+    closing = closing_statements(plan, exchange.next_direction, table_no, generation)
     steps = [AFTER_THE_DRAIN, script([*exchange.statements, *closing]), sql.SQL(RECORD), plan_again(plan).sql]
     prepare = sql.SQL("{}; DEALLOCATE ALL; PREPARE swap_structure AS {}; PREPARE swap_record AS {}")
     with conn.transaction():  # of its own: it changes so much that the server would forget the plans made in it

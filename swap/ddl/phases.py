@@ -31,7 +31,7 @@ from swap.ddl.indexes import (
 from swap.ddl.key_mapping import create_mapping, resolver_functions
 from swap.ddl.keys import create_uuidv7
 from swap.ddl.not_null import either_name, identity_not_null, key_checks, pending_not_null
-from swap.ddl.partition_triggers import live_partition_triggers, partition_triggers
+from swap.ddl.partition_triggers import live_partition_triggers, partition_triggers, standing_triggers, turned_functions
 from swap.ddl.partitioned import heap_indexes, joined_indexes
 from swap.ddl.replication import SLOT, create_publication, create_slot, publish
 from swap.ddl.statistics import statistics_of
@@ -67,7 +67,7 @@ def trigger_functions(plan: Plan, *, guarded: bool = True) -> list[Statement]:
     for t in plan.swapped:
         for reference in t.references if guarded else ():
             functions.append(guards.reference_guard_function(plan, reference, Direction.REVERSE))
-    return [*functions, *compat_functions(plan)]
+    return [*functions, *turned_functions(plan, Direction.FORWARD, 0), *compat_functions(plan)]
 
 
 def prepare_steps(plan: Plan) -> list[Step]:
@@ -158,7 +158,8 @@ def build_tasks(plan: Plan) -> list[Task]:
     tasks += [Maintain((vacuum(t),), until=done) for t in plan.swapped]
     indexes = tuple(i for t in plan.swapped for i in shadow_indexes(plan, t))
     attributes = tuple(s for i in indexes for s in index_attributes(i))
-    constraints = (s for t in plan.swapped for s in (*joined_indexes(t, of_key=False), *shadow_constraints(plan, t)))
+    constraints = [s for t in plan.swapped for s in (*joined_indexes(t, of_key=False), *shadow_constraints(plan, t))]
+    constraints += [s for t in plan.swapped if t.partitioned for s in standing_triggers(plan, t)]
     return [*tasks, BuildIndexes(None, indexes, attributes, parallel=True, until=done), Step(done, tuple(constraints))]
 
 
@@ -225,7 +226,7 @@ def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: in
     after = Direction.REVERSE if ahead else Direction.FORWARD
     trap = set_trap(plan, generation, raised=True) if exact else []
     opening = opening_statements(plan, after, table_no, generation)
-    return [*opening, lock, *script, *closing_statements(plan, after, generation), plan_again(plan), *trap]
+    return [*opening, lock, *script, *closing_statements(plan, after, table_no, generation), plan_again(plan), *trap]
 
 
 def before_exchange(plan: Plan, direction: Direction) -> list[Statement]:
