@@ -153,6 +153,14 @@ def lock_statements(plan: Plan, kind: str) -> list[Query]:
     return [*views, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names), *lock_sequences(plan)]
 
 
+def steady_partitions(plan: Plan, kind: str) -> Query | None:
+    """The lock under which the structure of a partitioned source's partitions is compared, before the locks of `lock_statements` are asked
+    for: no other session changes a partition, and reads and writes go on. Of two hundred partitions the comparison alone takes longer
+    than the exchange. None where no table is partitioned."""
+    tables = [n.sql for t in plan.swapped if t.partitioned for n in (t.name, t.shadow if kind == "cutover" else t.retired)]
+    return sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(sql.SQL(", ").join(tables)) if tables else None
+
+
 def opening_statements(plan: Plan, after: Direction, table_no: int, generation: int) -> list[Statement]:
     """Make the functions of the direction `after` as exchange number `generation` needs them. They run before the locks are asked
     for: no trigger calls these functions yet. The fence is such a function until the first exchange. Those of a partitioned source

@@ -80,9 +80,13 @@ def _partitions(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iter
         yield from _names(f"trigger on {name}", set(), triggers)
         yield from _names(f"policy on {name}", set(), {p.name for p in now.policies})
         if stage is not Stage.EMPTY:
-            mine = [i for i in t.parts if i.table.name == wanted[name].shadow.name]
-            indexes = {(i.final_name or i.build_name) if live else i.build_name for i in mine}
-            yield from _names(f"index on {name}", indexes, {i.name for i in now.indexes})
+            # Their names follow after an exchange (swap.sync.index_names): until then they have those of the other side.
+            other = {i.final_name: i.build_name for i in t.parts if i.table.name == wanted[name].shadow.name and i.final_name}
+            indexes = {i.build_name for i in t.parts if i.table.name == wanted[name].shadow.name}
+            yield from _names(f"index on {name}", indexes, {other.get(i.name, i.name) for i in now.indexes})
+            yield from _names(
+                f"check on {name}", {c.name for c in was.checks if c.validated or live}, {c.name for c in now.checks}
+            )
 
 
 def _listed(options: Iterable[str]) -> str:

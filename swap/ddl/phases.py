@@ -32,7 +32,7 @@ from swap.ddl.key_mapping import create_mapping, resolver_functions
 from swap.ddl.keys import create_uuidv7
 from swap.ddl.not_null import either_name, identity_not_null, key_checks, pending_not_null
 from swap.ddl.partition_triggers import live_partition_triggers, partition_triggers, standing_triggers, turned_functions
-from swap.ddl.partitioned import heap_indexes, joined_indexes
+from swap.ddl.partitioned import heap_indexes, index_names, joined_indexes
 from swap.ddl.replication import SLOT, create_publication, create_slot, publish
 from swap.ddl.statistics import statistics_of
 from swap.ddl.tasks import (
@@ -244,6 +244,11 @@ def _not_null(plan: Plan) -> list[Statement]:
     return [s for both in pending for s in both if s is not None]
 
 
+def _followed(plan: Plan, after: Direction) -> list[Statement]:
+    """The names that follow an exchange to that direction."""
+    return [n.statement for t in plan.swapped if t.partitioned for n in index_names(t, after)]
+
+
 def phases(plan: Plan, *, exact: bool = False) -> list[tuple[str, list[Statement]]]:
     """Every statement that will run or may run, phase by phase. `exact`: where reads across an exchange are."""
     released = drop_trap(plan) if exact else []
@@ -253,8 +258,15 @@ def phases(plan: Plan, *, exact: bool = False) -> list[tuple[str, list[Statement
         ("build", [*statements_of(build_tasks(plan))]),
         ("references", [*statements_of(reference_tasks(plan))]),
         ("cutover", [*before_exchange(plan, Direction.FORWARD), *exchange_statements(plan, "cutover", exact=exact)]),
-        ("validate", [*_not_null(plan), *validations(plan), *released]),
-        ("revert", [*before_exchange(plan, Direction.REVERSE), *exchange_statements(plan, "revert", exact=exact)]),
+        ("validate", [*_followed(plan, Direction.REVERSE), *_not_null(plan), *validations(plan), *released]),
+        (
+            "revert",
+            [
+                *before_exchange(plan, Direction.REVERSE),
+                *exchange_statements(plan, "revert", exact=exact),
+                *_followed(plan, Direction.FORWARD),
+            ],
+        ),
         ("finalize", [*statements_of(finalize_steps(plan, drop_legacy=False))]),
         ("abort", [*statements_of(abort_steps(plan))]),
     ]

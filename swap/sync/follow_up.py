@@ -1,4 +1,4 @@
-"""The follow-up of an exchange, outside its lock: NOT NULL of the references, statistics, validate the foreign keys, rebuild the spare
+"""The follow-up of an exchange, outside its lock: names of the partitions' indexes, NOT NULL of the references, statistics, validate the foreign keys, rebuild the spare
 indexes, fill materialized views, record the structure.
 
 `cutover` and `revert` do it after their commit, and `sync` when they were killed before. The exchange itself removes the
@@ -22,6 +22,7 @@ from swap.ddl.phases import analyze
 from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.state.migration import Migration
+from swap.sync.index_names import follow_index_names
 from swap.sync.indexes import ensure_index
 from swap.sync.materialized_views import finish_materialized_views
 from swap.sync.partition_keys import join_parts
@@ -60,6 +61,8 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
     with migration.locks.settling(wait=wait) as mine:
         if not mine:
             return
+        if not journal.step_done(run.id, SETTLED):
+            follow_index_names(migration)
         if fill and journal.step_done(run.id, UNFILLED) and finish_materialized_views(migration):
             journal.forget_step(run.id, UNFILLED)
         if journal.step_done(run.id, SETTLED):
