@@ -12,12 +12,14 @@ from collections.abc import Sequence
 
 import psycopg
 
+from swap.catalog.load import find_whole_tables
 from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection
 from swap.core.errors import DifferenceError
 from swap.core.names import TableName
 from swap.ddl.foreign_keys import validated_keys, validation
 from swap.ddl.indexes import index_attributes
+from swap.ddl.likeness import Stage, partitions_unlike
 from swap.ddl.phases import analyze
 from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
@@ -78,8 +80,19 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
             _rebuild_spares(migration)
         with conn.transaction():
             refuse_drift(foreign_drift(migration), "the exchange", migration.direction)
+            refuse_drift(_changed_partitions(migration), "the exchange", migration.direction)
             store_baseline(migration)
             journal.mark_step(run.id, SETTLED)
+
+
+def _changed_partitions(migration: Migration) -> list[str]:
+    """What the partitions of the source have been given, or have lost, since the exchange, which did not record them. On the live side:
+    nobody else works on the other one."""
+    divided = {t.name: t for t in migration.plan.swapped if t.partitioned}
+    tables = find_whole_tables(migration.conn, divided) if divided else {}
+    stage = Stage.RESTORED if migration.direction is Direction.FORWARD else Stage.LIVE
+    found = [(name, partitions_unlike(migration.plan, divided[name], table, stage)) for name, table in tables.items()]
+    return [f"{name}: {line}" for name, lines in found for line in lines]
 
 
 def _analyze(migration: Migration) -> None:
