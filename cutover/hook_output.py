@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from swap.core.secrets import mask
 
 TAIL_BYTES = 8192
 SNAPSHOT_CHARS = 500
+LINE_END = re.compile(rb"[\r\n]")
 TELL_EVERY_S, TIME_EVERY_S = 1.0, 5.0
 TOLD_LINES, TOLD_CHARS = 5, 200  # of one second, and of one line
 
@@ -28,35 +30,43 @@ class Audience:
 
 @dataclass
 class Output:
-    """The tail of everything, and the last non-empty line of stdout: bounded, however much is printed."""
+    """The tail of everything, and the last non-empty line of stdout: bounded, however much is printed.
+
+    Both streams are put together by whole lines, as a read may end in the middle of one: a password in two halves is not masked.
+    """
 
     tail: bytearray = field(default_factory=bytearray)
-    line: bytearray = field(default_factory=bytearray)
     last: bytes = b""
     lines: int = 0  # that were read
     newest: deque[bytes] = field(default_factory=lambda: deque(maxlen=TOLD_LINES))
+    unfinished: dict[bool, bytearray] = field(default_factory=lambda: {True: bytearray(), False: bytearray()})
 
     def add(self, data: bytes, *, stdout: bool) -> None:
-        self.tail += data
-        del self.tail[:-TAIL_BYTES]
-        found = [line[:TOLD_CHARS] for line in data.splitlines() if line.strip()]
-        self.lines += len(found)
-        self.newest.extend(found)
-        if not stdout:
-            return
-        *complete, rest = data.split(b"\n")
+        *complete, rest = LINE_END.split(data)
         for part in complete:
-            self._extend(part)
-            self.end_line()
-        self._extend(rest)
-
-    def _extend(self, part: bytes) -> None:
-        self.line += part[: 4 * SNAPSHOT_CHARS - len(self.line)] if len(self.line) < 4 * SNAPSHOT_CHARS else b""
+            self._extend(part, stdout)
+            self._end(stdout)
+        self._extend(rest, stdout)
 
     def end_line(self) -> None:
-        if self.line.strip():
-            self.last = bytes(self.line)
-        self.line.clear()
+        for stdout in self.unfinished:
+            self._end(stdout)
+
+    def _extend(self, part: bytes, stdout: bool) -> None:
+        line = self.unfinished[stdout]
+        line += part[: TAIL_BYTES - len(line)]
+
+    def _end(self, stdout: bool) -> None:
+        line = bytes(self.unfinished[stdout])
+        self.unfinished[stdout].clear()
+        if not line.strip():
+            return
+        self.lines += 1
+        self.newest.append(line)
+        self.tail += line + b"\n"
+        del self.tail[: -2 * TAIL_BYTES]  # twice of what is shown: its first line may be cut in the middle of a password
+        if stdout:
+            self.last = line
 
 
 @dataclass
@@ -83,7 +93,7 @@ class Teller:
         if more > 0:
             self.report.note(f"hook: … {more} more lines")
         for line in self.output.newest:
-            self.report.note(f"hook: {as_text(line, self.hidden)}")
+            self.report.note(f"hook: {as_text(line, self.hidden)[:TOLD_CHARS]}")
         self.output.newest.clear()
         self.told, self.told_at = self.output.lines, now
 

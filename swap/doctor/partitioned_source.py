@@ -38,7 +38,12 @@ def check_partitioned_source(conn: Connection, subject: Subject) -> list[Finding
     source = subject.source
     if source.kind != "p":
         return []
-    found = [*_run(subject), *_division(subject), *(f for p in source.partitions for f in _partition(source, p))]
+    found = [
+        *_run(subject),
+        *check_division(source, subject.config.source.key),
+        *_without_shadow(source),
+        *(f for p in source.partitions for f in _partition(source, p)),
+    ]
     names = {p.oid: p.name for p in source.partitions}
     for own in read(conn, OfItsOwn, "partitioned_source.sql", oids=list(names)):
         found.append(blocker(NAME, names[own.oid], f"is no part of what the whole table has: {own.detail}", DETACH))
@@ -61,15 +66,18 @@ def _run(subject: Subject) -> Iterator[Finding]:
         yield blocker(NAME, source.name, detail, hint)
 
 
-def _division(subject: Subject) -> Iterator[Finding]:
-    source, key = subject.source, subject.config.source.key
-    if not source.heaps:
-        yield blocker(NAME, source.name, "has no partition that holds rows", "Give it a partition first.")
+def check_division(source: Table, key: str) -> Iterator[Finding]:
+    """A blocker for the table, and for each of its partitions, that is divided by the key in a way that a uuid cannot be."""
     for t in (source, *(p for p in source.partitions if p.kind == "p")):
         how, by = divided_by(t)
         if is_by_key(t, key) and (how != HASH or quote(key) not in by):
             detail = f"is divided by {how} of the key: no uuid lies in the range or list of its integer"
             yield blocker(NAME, t.name, detail, "Divide it by another column, or by HASH of the key alone, before.")
+
+
+def _without_shadow(source: Table) -> Iterator[Finding]:
+    if not source.heaps:
+        yield blocker(NAME, source.name, "has no partition that holds rows", "Give it a partition first.")
     for i in (i for i in source.indexes if i.exclusion):
         detail = (
             f"has the exclusion constraint {quote(i.name)}: of a partitioned table it cannot be built from its partitions' parts"

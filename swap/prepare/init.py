@@ -21,6 +21,7 @@ from swap.doctor.key import check_key
 from swap.doctor.look_alike_names import singular, snake
 from swap.doctor.look_alikes import LookAlike
 from swap.doctor.look_alikes_nested import look_alikes
+from swap.doctor.partitioned_source import check_division
 from swap.plan.estimate import both
 from swap.plan.model import COLUMN, INTEGERS, RefColumns, is_identity_index, unique_index_of
 from swap.plan.references import reference_columns
@@ -41,7 +42,7 @@ def render(conn: Connection, table: TableName) -> str:
     key = _key(source)
     chosen = identity_of(catalog, key)
     config = Config.model_validate({"source": {"table": str(table), "key": key}, "identity": {"column": chosen.column}})
-    for finding in check_key(source, config):
+    for finding in (*check_key(source, config), *(check_division(source, key) if source.kind == "p" else ())):
         if finding.status == "blocker":
             raise RefusedError(f"{finding.object}: {finding.detail}.", hint=finding.hint)
     references = reference_columns(catalog, config)

@@ -125,7 +125,7 @@ TABLES = [
     ),
     blocked(
         "partitioned-source", "CREATE TABLE p (id bigserial PRIMARY KEY) PARTITION BY RANGE (id)",
-        "table-kind", "p", "the source is a partitioned table", source={"table": "public.p"},
+        "partitioned-source", "p", "no partition", source={"table": "public.p"},
     ),
 ]  # fmt: skip
 

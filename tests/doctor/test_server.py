@@ -73,12 +73,12 @@ def test_event_triggers_and_overridden_settings(tool: Tool) -> None:
     tool.run(
         f"""CREATE FUNCTION ev() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
             CREATE EVENT TRIGGER watcher ON ddl_command_end EXECUTE FUNCTION ev();
-            ALTER ROLE {tool.role} SET statement_timeout = '1ms'; ALTER ROLE {tool.role} SET default_transaction_read_only = on""",
+            ALTER ROLE {tool.role} SET statement_timeout = '10ms'; ALTER ROLE {tool.role} SET default_transaction_read_only = on""",
         superuser=True,
     )
     findings = tool.doctor()
     assert only(named(findings, "event-triggers", "warning")).object == "watcher"
-    assert "statement_timeout=1ms" in only(named(findings, "settings")).detail
+    assert "statement_timeout=10ms" in only(named(findings, "settings")).detail
     assert blockers(findings) == []
 
 

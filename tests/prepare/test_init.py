@@ -153,7 +153,7 @@ def test_a_uuid_that_may_be_a_token_is_asked_about(database: Database, session: 
         ("CREATE TABLE t (id bigint)", "no primary key"),
         ("CREATE TABLE t (a int, b int, PRIMARY KEY (a, b))", "composite"),
         ("CREATE TABLE t (id uuid PRIMARY KEY)", "uuid already"),
-        ("CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id)", "partitioned"),
+        ("CREATE TABLE t (id serial PRIMARY KEY) PARTITION BY RANGE (id)", "RANGE of the key"),
     ],
 )
 def test_an_unusable_key_is_refused(table: str, said: str, database: Database, session: Session) -> None:
