@@ -3,6 +3,7 @@ the application's is touched. The findings are those of the case `refused_trigge
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -18,6 +19,7 @@ from swap.doctor.trial.fire import Firing, Outcome
 from tests.support.fixture_run import DIRECTORY
 from tests.support.migration import install
 from tests.support.servers import Database
+from tests.support.waiting import wait_for_lock_wait
 
 SCHEMA = (DIRECTORY / "refused_trigger_fired" / "before.sql").read_text(encoding="utf-8")
 SEQUENCES = "SELECT sequencename::text, last_value FROM pg_sequences WHERE schemaname = 'public' ORDER BY 1"
@@ -83,6 +85,28 @@ def test_what_firing_says_and_touches(fired: Database, monkeypatch: pytest.Monke
     assert "pg_advisory_lock, whose effect" in warned["locked()"]
     assert "at run time (EXECUTE)" in warned["made()"]
     assert "WHEN did not hold" in warned["never()"]
+
+
+def test_nobody_waits_for_the_firing(fired: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """H59: given a migration of the application's that waits for a table that a view reads: no other trigger is fired."""
+    fire, done = Firing._fire, list[Any]()
+    with (
+        closing(psycopg.connect(fired.owner, autocommit=True)) as other,
+        closing(psycopg.connect(fired.superuser, autocommit=True)) as conn,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        other.execute("CREATE TABLE orders (n int); CREATE VIEW both_of AS SELECT u.email, o.n FROM users u CROSS JOIN orders o")
+
+        def fire_beside(self: Firing, *event: Any) -> Outcome:
+            if self.before is not None and not done:
+                done.append(pool.submit(other.execute, "ALTER TABLE orders ADD more int"))
+                wait_for_lock_wait(conn, other.info.backend_pid)
+            return fire(self, *event)
+
+        monkeypatch.setattr(Firing, "_fire", fire_beside)
+        found = findings(fired)
+        done[0].result(60)
+    assert sum("another session waited for a lock of the trial" in f.detail for f in found.values()) > 1
 
 
 def test_the_application_s_settings(fired: Database) -> None:

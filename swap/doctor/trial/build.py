@@ -5,9 +5,9 @@ schemas (swap.doctor.trial.remap). Then it runs the statements of `swap.ddl.phas
 the copies, each under a savepoint. What cannot be built over a uuid fails here, in the server's own words. The trial
 reports all failures, not only the first.
 
-It takes ACCESS SHARE on an application's table that a view reads, while the view is created, and no other lock: it leaves
-out statements that would touch a relation outside its own schemas. It also leaves out some kinds of statement: those
-about swap's own objects and the copy of rows, and those about objects that the copies do not have (old views to set
+It takes ACCESS SHARE on an application's table that a view reads, from when the view is created until the trial ends, and no other
+lock but those of firing triggers (swap.doctor.trial.fire): it leaves out statements that would touch a relation outside its own
+schemas. It also leaves out some kinds of statement: those about swap's own objects and the copy of rows, and those about objects that the copies do not have (old views to set
 aside, sequences, publications, rights).
 """
 

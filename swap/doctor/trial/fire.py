@@ -3,7 +3,8 @@
 It fires alone, with a row of the application's (swap.doctor.trial.sample). Its function is a copy too, over copies of all that it
 names (swap.doctor.trial.reach). Each firing is rolled back at once. What works today and fails then is a finding
 (swap.doctor.trial.fired). Foreign keys and row security are off on the copies: it is the trigger that is tried. A firing takes two
-seconds at most, a round of all of them fifteen.
+seconds at most, a round of all of them fifteen, and it ends where another session waits for a lock that the trial has: of a table that a
+view reads.
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ class Outcome:
 Outcomes = Mapping[Event, Outcome]
 UNBUILT = Outcome("it could not be built")
 LATE = Outcome(f"the others before it took {ROUND_S} s")
+WAITED_FOR = Outcome("another session waited for a lock of the trial")
+IN_THE_WAY = (
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE NOT l.granted"
+    " AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))"
+)
 
 
 def with_triggers(plan: Plan) -> list[Table]:
@@ -113,14 +119,22 @@ class Firing:
         def all_of_them() -> None:
             self._disable()
             self.copies.loosen([*set(self.remap.schemas.values())])
-            end = time.monotonic() + ROUND_S
+            end, ended = time.monotonic() + ROUND_S, None
             for table, trigger, event in events_of(self.plan):
                 if self.before is None or self.before[event].works:
-                    out[event] = self._fire(table, trigger, event.what) if time.monotonic() < end else LATE
+                    ended = ended or self._ended(end)
+                    out[event] = ended or self._fire(table, trigger, event.what)
 
         error = self._error(all_of_them)
         why = Outcome(f"the copies could not be set up: {self._said(error)}") if error else UNBUILT
         return {event: out.get(event, why) for _, _, event in events_of(self.plan)}
+
+    def _ended(self, end: float) -> Outcome | None:
+        """Why no other trigger is fired."""
+        if time.monotonic() > end:
+            return LATE
+        row = self.conn.execute(IN_THE_WAY).fetchone()
+        return WAITED_FOR if row and row[0] else None
 
     def _fire(self, table: Table, trigger: Trigger, what: str) -> Outcome:
         if table.name not in self.samples.tables:
