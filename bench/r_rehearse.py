@@ -19,7 +19,7 @@ from bench.slowness import Slowness, measuring
 from swap.core.config import load_config
 from swap.core.connection import Database
 from swap.rehearse.clones import CloneOptions, Production
-from swap.rehearse.prediction import Measured, predict
+from swap.rehearse.prediction import AFTER_CUTOVER, Measured, predict
 from swap.rehearse.run import BUILT_IN, Rehearser, Settings
 
 FACTORS = (1, 2, 4)
@@ -66,14 +66,19 @@ def _alone(measured: Measured, slowness: Slowness, started: float) -> Measured:
     return replace(measured, steps=steps)
 
 
+def _name(phase: dict[str, Any]) -> str:
+    return str(phase["command"]).split(" --")[0] + (" after the cutover" if phase["note"] == AFTER_CUTOVER else "")
+
+
 def _times(what: str, predicted: list[dict[str, Any]], actual: list[dict[str, Any]]) -> Iterator[Row]:
     """Of each command and of all: predicted over actual on a machine of its own; behind it, as it was."""
-    shown = [[{p["command"].split(" --")[0]: p for p in d["phases"]} for d in side] for side in (predicted, actual)]
+    shown = [[{_name(p): p for p in d["phases"]} for d in side] for side in (predicted, actual)]
     (as_it_was, alone), (was, were) = shown
     for command in as_it_was:
         p, a, p0, a0 = (d[command]["seconds"] for d in (alone, were, as_it_was, was))
-        raw = f"{p:.1f} s predicted, {a:.1f} s taken, without other work; with it {p0:.1f} s and {a0:.1f} s"
-        yield Row("r", f"time of `{command}`, {what}", p / a, raw)
+        low, high = (alone[command][bound] for bound in ("low_s", "high_s"))
+        raw = f"{p:.1f} s ({low:.1f} to {high:.1f}) predicted, {a:.1f} s taken, without other work; with it {p0:.1f} s and {a0:.1f} s"
+        yield Row("r", f"time of `{command}`, {what}", p / a, raw + ("" if low <= a <= high else ": OUTSIDE"))
     p, a, p0, a0 = (sum(x["seconds"] for x in d["phases"]) for d in (predicted[1], actual[1], predicted[0], actual[0]))
     raw = f"{p:.1f} s predicted, {a:.1f} s taken, without other work; with it {p0:.1f} s and {a0:.1f} s"
     yield Row("r", f"time of all, {what}", p / a, raw)

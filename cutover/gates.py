@@ -179,10 +179,11 @@ def _capture(migration: Migration) -> None:
         check_journalled(migration.conn, run.plan, run.id)
 
 
-def refuse_changed(conn: Connection, run: Run, snapshot: str) -> None:
+def refuse_changed(conn: Connection, run: Run, snapshot: str, *, partitions: bool = True) -> None:
     """Raises RefusedError when another session has changed what captures since `snapshot`, that of the verification, even if
-    it is now as it was: a change that was written meanwhile may be in no queue. Called again under the locks."""
-    changed = changed_since(conn, run.plan, snapshot)
+    it is now as it was: a change that was written meanwhile may be in no queue. Called again under the locks, without the source's
+    `partitions`."""
+    changed = changed_since(conn, run.plan, snapshot, partitions=partitions)
     changed += [f.detail for f in publication_faults(conn, run.plan, run.direction)] if run.mode == "logical" else []
     if changed:
         raise RefusedError(

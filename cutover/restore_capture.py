@@ -15,7 +15,7 @@ from swap.core.statement import AX, Statement, script
 from swap.ddl.replication import create_publication, drop_publication, publication_name, publish
 from swap.ddl.restore import functions_of, triggers_of
 from swap.plan.model import Plan
-from swap.prepare.drift import watched_tables
+from swap.prepare.drift import recorded, watched_tables
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.sync.logical.restart import lost, queue_differing, restart_capture
@@ -95,8 +95,10 @@ def _record_own(migration: Migration) -> None:
     def own(line: str) -> bool:
         return own_trigger(line) is not None or line.startswith(published_in)
 
-    kept = [x for x in journal.baseline(run.id) or [] if not own(x[1])]
-    now = [x for x in read_structure(conn, watched_tables(conn, run.plan)) if own(x[1])]
+    before = journal.baseline(run.id) or []
+    kept = [x for x in before if not own(x[1])]
+    found = recorded(run.plan, before, read_structure(conn, watched_tables(conn, run.plan)))
+    now = [x for x in found if own(x[1])]
     journal.update_run(run.id, baseline=[list(x) for x in sorted({*kept, *now})])
 
 

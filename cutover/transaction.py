@@ -13,6 +13,7 @@ each of them costs as much as a statement. The journal's rows, and all that can 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -22,7 +23,7 @@ from cutover.exact_reads import UnplannedReadersError, note_trap, raise_before, 
 from cutover.final_drain import Uncompared, compare_touched, touched
 from cutover.gates import Verified, refuse_changed, refuse_rewritten, refuse_waiting
 from cutover.hold import Hold, HoldExceededError
-from cutover.prepared_exchange import STRUCTURE, Exchange, PreparedExchange
+from cutover.prepared_exchange import PARTITIONS, STRUCTURE, Exchange, PreparedExchange
 from swap.core.connection import Connection
 from swap.core.errors import NOTHING_CHANGED, RefusedError, UnknownOutcomeError, UnreachableError
 from swap.core.lock_retries import acquire, local_timeout
@@ -63,6 +64,7 @@ def attempt(
     try:
         xid = _journal(migration, prepared.exchange)
         trapped = note_trap(migration, exact=prepared.exact)
+        files = _compare_partitions(migration, prepared, verified, wait_ms)
         asked = time.monotonic()
         acquire(conn, prepared.locks, wait_ms, Hold.timers(hold_ms))
         hold = Hold(hold_ms)
@@ -71,8 +73,8 @@ def attempt(
         now = conn.execute(STRUCTURE).fetchall()
         changed = difference(prepared.structure, now, migration.direction)
         refuse_drift(changed, "it was last recorded", migration.direction, NOTHING_CHANGED)
-        refuse_changed(conn, migration.run, verified.snapshot)
-        refuse_rewritten(conn, verified.files)
+        refuse_changed(conn, migration.run, verified.snapshot, partitions=False)
+        refuse_rewritten(conn, files)
         if barrier and not barrier.stream.wait_past(last, hold.patience_s()):
             raise HoldExceededError
         to_compare = touched(migration, todo)
@@ -113,6 +115,23 @@ def attempt(
         lock_wait_ms=(hold.granted - asked) * 1000, locked_ms=(done - hold.granted) * 1000, drained=drained, compared=compared,
         xid=xid,
     )  # fmt: skip
+
+
+def _compare_partitions(
+    migration: Migration, prepared: PreparedExchange, verified: Verified, wait_ms: int
+) -> Mapping[str, tuple[int, int]]:
+    """The partitions of the source stay as they are from here to the end of the transaction. Returns the files that are compared under
+    the locks. Raises RefusedError (drift), LockNotAvailable."""
+    conn, files = migration.conn, verified.files
+    if prepared.steady is None:
+        return files
+    acquire(conn, [prepared.steady], wait_ms)
+    changed = difference(prepared.partitions, conn.execute(PARTITIONS).fetchall(), migration.direction)
+    refuse_drift(changed, "it was last recorded", migration.direction, NOTHING_CHANGED)
+    refuse_changed(conn, migration.run, verified.snapshot)
+    refuse_rewritten(conn, files)
+    parts = {str(n) for t in migration.plan.swapped for p in t.partitions for n in (p.name, p.shadow, p.retired)}
+    return {name: file for name, file in files.items() if name not in parts}
 
 
 def _refuse_unplanned(conn: Connection, monitor: AttemptMonitor) -> None:

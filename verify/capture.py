@@ -19,6 +19,7 @@ from swap.core.rows import fetch
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
 from swap.ddl.capture import CAPTURE, DELETED, MOVED, TRUNCATE, capture_functions, truncate_functions
+from swap.ddl.fence import FENCE
 from swap.ddl.guards import GUARD, reference_guard_function, source_guard_function
 from swap.ddl.own_triggers import DIGEST
 from swap.plan.direction import Direction
@@ -119,6 +120,7 @@ def needed_triggers(plan: Plan, direction: Direction) -> set[TableTrigger]:
     out = set[TableTrigger]()
     if plan.mode == "trigger":
         out |= {(t.name, name) for t in plan.swapped for name in (CAPTURE, DELETED, MOVED, TRUNCATE)}
+        out |= {(p.name, name) for t in plan.swapped for p in t.partitions for name in (TRUNCATE, FENCE)}
     guards = [(plan.source, GUARD)] if _source_guarded(plan, direction) else []
     guards += [(ref.table, f"{GUARD}_{ref.number}") for ref in _guarded(plan, direction)]
     return out | {(table, f"{guard}_{event}") for table, guard in guards for event in ("insert", "update")}

@@ -43,11 +43,13 @@ class _WrittenRow(NamedTuple):
         return {xid for xid in (self.trigger_xid, self.function_xid) if xid is not None}
 
 
-def changed_since(conn: Connection, plan: Plan, snapshot: str) -> list[str]:
-    """The triggers that another program has changed since `snapshot` (the text of pg_snapshot), one line each.
+def changed_since(conn: Connection, plan: Plan, snapshot: str, *, partitions: bool = True) -> list[str]:
+    """The triggers that another program has changed since `snapshot` (the text of pg_snapshot), one line each. `partitions` False:
+    without those of the source's, which have the same functions.
 
     Runs under the exchange's locks: one round trip while no trigger was changed."""
-    tables = captured_tables(plan)
+    left_out = set() if partitions else {p.name for t in plan.swapped for p in t.partitions}
+    tables = [t for t in captured_tables(plan) if t not in left_out]
     params = {"schemas": [t.schema for t in tables], "names": [t.name for t in tables], "rotated": [CAPTURE, DELETED, MOVED]}
     rows = fetch(conn, _WrittenRow, load_sql("verify", "capture_since.sql"), params)
     own = [row for row in rows if OWN.match(row.trigger)]

@@ -22,7 +22,7 @@ from swap.ddl.compat import compat_pairs
 from swap.ddl.likeness import Stage, unlike
 from swap.ddl.pairs import pairs_table
 from swap.plan.direction import Direction
-from swap.prepare.drift import difference, read_watched
+from swap.prepare.drift import difference, read_watched, recorded
 from swap.state.journal import Phase
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED
@@ -228,7 +228,9 @@ class _Verification:
         baseline = m.journal.baseline(m.run.id) or []
         changed_by_follow_up = [
             named.check(
-                "drift", difference(baseline, lines, m.direction)[:20], "the structure is what it was when last journalled"
+                "drift",
+                difference(baseline, recorded(m.plan, baseline, lines), m.direction)[:20],
+                "the structure is what it was when last journalled",
             ),
             named.indexes_valid(tables.values()),
             named.foreign_keys_valid(m.conn, m.plan, captured),

@@ -18,7 +18,7 @@ from swap.rehearse.clones import CloneOptions, Production
 from swap.rehearse.markdown import first_screen
 from swap.rehearse.programs import is_script, refuse_program, split
 from swap.rehearse.record import Rehearsal
-from swap.rehearse.report import refuse_report, write_report
+from swap.rehearse.report import refuse_report, report_files, write_report
 from swap.rehearse.run import BUILT_IN, NO_LOAD, Rehearser, Settings
 
 MAX_STATEMENTS_BYTES = 10 << 20
@@ -47,8 +47,8 @@ def work(dsn: str | None, config_file: Path | None, options: Options, *, as_json
     """0: go. 5: the rehearsal met what must not happen. 3: a check or a gate refused."""
     path = find_config(config_file)
     config = load_config(path)
-    settings = _settings(config, options)
     refuse_report(options.report)
+    settings = _settings(config, options)
     process.begin()  # a signal interrupts; the clone is removed on the way out
     try:
         with closing(make_reporter()) as reporter:
@@ -100,10 +100,11 @@ def _settings(config: Config, options: Options) -> Settings:
     clone = CloneOptions(
         kind=options.clone or "on", on=options.on, maker=options.clone_dsn, hook=tuple(split(options.hook)) if options.hook else (),
         schema_only=options.schema_only, keep=options.keep, jobs=config.sync.jobs, timeout_s=config.hooks.timeout_s, directory=here,
+        state_schema=config.names.state_schema,
     )  # fmt: skip
     return Settings(
         config, clone, here, options.inherited, options.load, options.dwell_s, tuple(options.checks), options.check_timeout_s,
-        statements=_read(options.statements) if options.statements else None,
+        statements=_read(options.statements) if options.statements else None, report=report_files(options.report)[1],
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ place of the triggers (swap.ddl.replication).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import LiteralString
 
 from psycopg import sql
@@ -38,10 +39,10 @@ def capture_key(plan: Plan, t: SwappedTable, direction: Direction) -> list[str]:
 
 def capture_functions(plan: Plan, direction: Direction, table_no: int) -> list[Statement]:
     """Create the capture functions of a direction. They write to the change tables `table_no`; to rotate, swap replaces them."""
-    return [s for t in plan.swapped for s in _capture_functions(plan, t, direction, table_no)]
+    return [s for t in plan.swapped for s in functions_of_table(plan, t, direction, table_no)]
 
 
-def _capture_functions(plan: Plan, t: SwappedTable, direction: Direction, table_no: int) -> list[Statement]:
+def functions_of_table(plan: Plan, t: SwappedTable, direction: Direction, table_no: int) -> list[Statement]:
     """After the cutover an entry of the source has the uuid beside the integer: the mapping outlives the row."""
     key = capture_key(plan, t, direction)
     columns = [*zip(key_names(len(key)), key, strict=True)]
@@ -58,6 +59,12 @@ def _capture_functions(plan: Plan, t: SwappedTable, direction: Direction, table_
         )  # fmt: skip
 
     return [function("capture", "NEW", "false"), function("gone", "OLD", "true")]
+
+
+def idle_functions(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
+    """The capture functions of a direction, doing nothing."""
+    names = (plan.state(f"{_suffix(t, name)}_{direction}") for name in ("capture", "gone"))
+    return [trigger_function(plan, t.name, name, sql.SQL("BEGIN RETURN NULL; END"), pinned=False) for name in names]
 
 
 def truncate_functions(plan: Plan) -> list[Statement]:
@@ -84,16 +91,19 @@ def capture(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement
 
 def capture_triggers(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
     """Create the triggers that capture changed rows and TRUNCATE."""
-    table, on = t.name, t.name.sql
+    return [*row_triggers(plan, t, direction, t.name, watched(plan, t, direction)), truncate_trigger(plan, t, t.name)]
+
+
+def row_triggers(plan: Plan, t: SwappedTable, direction: Direction, table: TableName, keys: Iterable[str]) -> list[Statement]:
+    """Create those of rows on `table`. `keys`: the columns that tell an UPDATE that left its key, as `table` names them."""
     changed, gone = (plan.state(f"{_suffix(t, name)}_{direction}") for name in ("capture", "gone"))
-    written = sql.SQL("AFTER INSERT OR UPDATE ON {} FOR EACH ROW").format(on)
-    deleted = sql.SQL("AFTER DELETE ON {} FOR EACH ROW").format(on)
-    moved = sql.SQL("AFTER UPDATE ON {} FOR EACH ROW WHEN ({})").format(on, _moved(plan, t, direction))
+    written = sql.SQL("AFTER INSERT OR UPDATE ON {} FOR EACH ROW").format(table.sql)
+    deleted = sql.SQL("AFTER DELETE ON {} FOR EACH ROW").format(table.sql)
+    moved = sql.SQL("AFTER UPDATE ON {} FOR EACH ROW WHEN ({})").format(table.sql, _moved(keys))
     return [
         trigger(table, CAPTURE, written, changed, "capture: appends the changed key, nothing else"),
         trigger(table, DELETED, deleted, gone, "capture: appends the deleted row's key"),
         trigger(table, MOVED, moved, gone, "capture: appends the key that an UPDATE left"),
-        truncate_trigger(plan, t, table),
     ]
 
 
@@ -103,14 +113,18 @@ def truncate_trigger(plan: Plan, t: SwappedTable, table: TableName) -> Statement
     return trigger(table, TRUNCATE, truncated, plan.state(_suffix(t, "truncate")), "capture of TRUNCATE")
 
 
-def _moved(plan: Plan, t: SwappedTable, direction: Direction) -> sql.Composed:
-    """Whether an UPDATE changed the key; after the cutover also whether it changed the uuid of a row of the source.
+def watched(plan: Plan, t: SwappedTable, direction: Direction) -> list[str]:
+    """The columns of the key; after the cutover also the uuid of a row of the source."""
+    key = capture_key(plan, t, direction)
+    return [*key, plan.key] if t.is_source and direction is Direction.REVERSE else key
+
+
+def _moved(keys: Iterable[str]) -> sql.Composed:
+    """Whether an UPDATE changed one of them.
 
     Rejected: comparing two rows by their bytes (`*<>`). The server prints that without its casts, as text that it does not read
     again: no dump of the application could be restored, and pg_upgrade failed, as long as the trigger was there (seen)."""
-    key = capture_key(plan, t, direction)
-    watched = [*key, plan.key] if t.is_source and direction is Direction.REVERSE else key
-    return sql.SQL(" OR ").join(sql.SQL("OLD.{k} IS DISTINCT FROM NEW.{k}").format(k=sql.Identifier(k)) for k in watched)
+    return sql.SQL(" OR ").join(sql.SQL("OLD.{k} IS DISTINCT FROM NEW.{k}").format(k=sql.Identifier(k)) for k in keys)
 
 
 def install_capture(plan: Plan, table_no: int) -> list[Statement]:

@@ -15,18 +15,19 @@ from psycopg import sql
 from swap.catalog.model import View
 from swap.core.sql_text import Query, verbatim
 from swap.core.statement import AX, Kind, Statement, Verb, part
-from swap.ddl.capture import capture, capture_functions
+from swap.ddl.capture import capture, functions_of_table, truncate_trigger
 from swap.ddl.columns import rename_column
 from swap.ddl.compat import compat_triggers
 from swap.ddl.defaults import exchange_defaults, replace_defaults
 from swap.ddl.exchange_references import exchange_references
-from swap.ddl.fence import fence_functions, fence_trigger
+from swap.ddl.fence import fence_function, fence_trigger
 from swap.ddl.foreign_keys import add_foreign_key, drop_foreign_key, foreign_keys_after, moved_foreign_keys
 from swap.ddl.functions import create_function, replace_functions, reset_functions
 from swap.ddl.grants import by_new_names, grants
 from swap.ddl.guards import swapped_guards
 from swap.ddl.indexes import rename_index
 from swap.ddl.key_mapping import resolver_functions
+from swap.ddl.partition_triggers import turned_functions
 from swap.ddl.partitioned import exchange_partitions, partition_grants
 from swap.ddl.policies import bind_policies, release_policies, replace_policies
 from swap.ddl.publications import release_publications, take_publications
@@ -49,7 +50,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *release_policies(plan),
         *release_triggers(plan),
         *(drop_foreign_key(fk) for fk in reversed(moved_foreign_keys(plan))),  # revert adds them in their old order
-        *(s.reversed() for t in tables for s in reversed(live_objects(plan, t, Direction.FORWARD))),
+        *(s.reversed() for t in tables for s in reversed(_exchanged_objects(plan, t, Direction.FORWARD))),
         *quiet_triggers(plan),
         *(s.reversed() for t in tables for s in reversed(_old_grants(plan, t))),
         *release_sequences(plan),
@@ -69,7 +70,7 @@ def exchange(plan: Plan) -> list[Statement]:
         *user_triggers(plan),
         *(s for t in tables for s in grants(t.name, by_new_names(plan, t), plan.table_of(t).owner)),
         *(s for t in tables for s in partition_grants(plan, t)),
-        *(s for t in tables for s in live_objects(plan, t, Direction.REVERSE)),
+        *(s for t in tables for s in _exchanged_objects(plan, t, Direction.REVERSE)),
         *replace_functions(plan),
         *(s for f in made_again(plan) for s in (create_view(f) if isinstance(f, View) else create_function(f))),
         *replace_defaults(plan),
@@ -101,6 +102,13 @@ def live_objects(plan: Plan, t: SwappedTable, direction: Direction) -> list[Stat
         *(compat_triggers(plan, direction, source=True) if t.is_source else ()),
         fence_trigger(plan, t),
     ]
+
+
+def _exchanged_objects(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
+    """Those that an exchange moves. The triggers of rows of a partitioned source stand on both sides (swap.ddl.partition_triggers)."""
+    if t.partitioned:
+        return [truncate_trigger(plan, t, t.name), fence_trigger(plan, t)]
+    return live_objects(plan, t, direction)
 
 
 def not_valid_checks(plan: Plan, t: SwappedTable) -> list[Statement]:
@@ -145,19 +153,31 @@ def lock_statements(plan: Plan, kind: str) -> list[Query]:
     return [*views, sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names), *lock_sequences(plan)]
 
 
+def steady_partitions(plan: Plan, kind: str) -> Query | None:
+    """The lock under which the structure of a partitioned source's partitions is compared, before the locks of `lock_statements` are asked
+    for: no other session changes a partition, and reads and writes go on. Of two hundred partitions the comparison alone takes longer
+    than the exchange. None where no table is partitioned."""
+    tables = [n.sql for t in plan.swapped if t.partitioned for n in (t.name, t.shadow if kind == "cutover" else t.retired)]
+    return sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(sql.SQL(", ").join(tables)) if tables else None
+
+
 def opening_statements(plan: Plan, after: Direction, table_no: int, generation: int) -> list[Statement]:
     """Make the functions of the direction `after` as exchange number `generation` needs them. They run before the locks are asked
-    for: no trigger calls these functions yet. The fence is such a function until the first exchange."""
-    return [*capture_functions(plan, after, table_no), *(fence_functions(plan, generation) if generation == 1 else ())]
+    for: no trigger calls these functions yet. The fence is such a function until the first exchange. Those of a partitioned source
+    are called all the time, and change under the locks."""
+    whole = [t for t in plan.swapped if not t.partitioned]
+    functions = [s for t in whole for s in functions_of_table(plan, t, after, table_no)]
+    return [*functions, *(fence_function(plan, t, generation) for t in whole if generation == 1)]
 
 
-def closing_statements(plan: Plan, after: Direction, generation: int) -> list[Statement]:
+def closing_statements(plan: Plan, after: Direction, table_no: int, generation: int) -> list[Statement]:
     """Change the fence and the resolvers in the state schema, in the same script."""
     fence = sql.SQL("UPDATE {} SET generation = {} WHERE tag = {}").format(
         sql.Identifier(plan.state_schema, "fence"), sql.Literal(generation), sql.Literal(plan.tag)
     )
     return [
-        *(fence_functions(plan, generation) if generation > 1 else ()),
+        *turned_functions(plan, after, table_no),
+        *(fence_function(plan, t, generation) for t in plan.swapped if generation > 1 or t.partitioned),
         *resolver_functions(plan, after),
         *carry_waiting(plan, after),
         *queue_waiting(plan, after),

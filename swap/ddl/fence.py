@@ -15,14 +15,14 @@ FENCE = "swap_fence"
 
 def fence_functions(plan: Plan, generation: int | None) -> list[Statement]:
     """Reject snapshots from before exchange number `generation`. Before the first exchange (None) they do nothing."""
-    return [_fence_function(plan, t, generation) for t in plan.swapped]
+    return [fence_function(plan, t, generation) for t in plan.swapped]
 
 
 def _name(plan: Plan, t: SwappedTable) -> TableName:
     return plan.state("fence" if t.is_source else f"fence_{t.number}")
 
 
-def _fence_function(plan: Plan, t: SwappedTable, generation: int | None) -> Statement:
+def fence_function(plan: Plan, t: SwappedTable, generation: int | None) -> Statement:
     if generation is None:
         return trigger_function(plan, t.name, _name(plan, t), sql.SQL("BEGIN RETURN NULL; END"), pinned=False)
     return trigger_function(

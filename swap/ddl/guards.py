@@ -163,13 +163,17 @@ def swapped_guards(plan: Plan, t: SwappedTable, direction: Direction) -> list[St
 
 
 def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[Statement]:
-    """Create the guards of the live source. WHEN saves the function call for statements that touch neither key.
+    """Create the guards of the live source."""
+    return guards_of_key(plan, table, direction, plan.identity if direction is Direction.FORWARD else plan.legacy_key)
+
+
+def guards_of_key(plan: Plan, table: TableName, direction: Direction, key: str) -> list[Statement]:
+    """Create them on `table`, which calls the second key `key`. WHEN saves the function call for statements that touch neither key.
 
     An UPDATE of a row without its second key fills that key: the row moves to a heap block that the backfill may have passed
     already.
     """
-    column = sql.Identifier(plan.identity if direction is Direction.FORWARD else plan.legacy_key)
-    procedure = plan.state(f"guard_{direction}")
+    column, procedure = sql.Identifier(key), plan.state(f"guard_{direction}")
     insert = sql.SQL("BEFORE INSERT ON {} FOR EACH ROW WHEN (NEW.{} IS NULL)").format(table.sql, column)
     changed = sql.SQL("NEW.{c} IS DISTINCT FROM OLD.{c} OR NEW.{c} IS NULL").format(c=column)
     update = sql.SQL("BEFORE UPDATE ON {} FOR EACH ROW WHEN ({})").format(table.sql, changed)
@@ -179,10 +183,13 @@ def source_guards(plan: Plan, table: TableName, direction: Direction) -> list[St
     ]
 
 
-def reference_guards(plan: Plan, ref: RefColumns, table: TableName, direction: Direction) -> list[Statement]:
+def reference_guards(
+    plan: Plan, ref: RefColumns, table: TableName, direction: Direction, *, named: Direction | None = None
+) -> list[Statement]:
     """Create the triggers of a reference's guard: for every INSERT with a key, and for every UPDATE that touches the pair or could
-    complete it."""
-    names = (ref.column, ref.uuid_column) if direction is Direction.FORWARD else (ref.legacy_column, ref.uuid_after)
+    complete it. `named`: the direction in which the columns have the names that `table` has now."""
+    forward = (named or direction) is Direction.FORWARD
+    names = (ref.column, ref.uuid_column) if forward else (ref.legacy_column, ref.uuid_after)
     guards = _reference_guards(plan, ref, table, direction, *names)
     return [trigger(table, g.name, g.events, g.procedure, g.why) for g in guards]
 

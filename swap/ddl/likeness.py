@@ -15,25 +15,27 @@ from enum import Enum, auto
 from swap.catalog.model import Column, Table
 from swap.core.names import quote
 from swap.ddl.shadow import column_comments, column_options, column_targets
-from swap.plan.model import Plan, SwappedTable
+from swap.plan.model import Plan, SwappedPartition, SwappedTable
 from swap.plan.texts import DEFAULT
 
 WORDS = {True: "on", False: "off"}
 
 
 class Stage(Enum):
-    """How far the table is. EMPTY: a shadow without indexes. BUILT: a shadow that `sync` keeps. LIVE: the new table."""
+    """How far the table is. EMPTY: a shadow without indexes. BUILT: a shadow that `sync` keeps. LIVE: the new table. RESTORED: the source
+    itself after a revert; only its partitions are looked at."""
 
     EMPTY = auto()
     BUILT = auto()
     LIVE = auto()
+    RESTORED = auto()
 
 
 def unlike(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> list[str]:
     """What `table`, the shadow of `t` or the new table, has, or has not, other than `t` had at `prepare`. One line each, without the
     table's name."""
     found = [*_flags(plan, t, table, stage), *_parts(plan, t, table, stage), *_columns(plan, t, table, stage)]
-    return [*found, *(_partitions(plan, t, table, stage) if t.partitioned else ())]
+    return [*found, *(partitions_unlike(plan, t, table, stage) if t.partitioned else ())]
 
 
 def _flags(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iterator[str]:
@@ -66,9 +68,9 @@ def _settings(source: Table, table: Table) -> list[tuple[str, object, object]]:
     ]
 
 
-def _partitions(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iterator[str]:
+def partitions_unlike(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iterator[str]:
     """What the partitions have, or have not, other than those of `t`. By their plain names: the trial's are in other schemas."""
-    live, own = stage is Stage.LIVE, f"{quote(plan.state_schema)}."
+    live, own = stage in (Stage.LIVE, Stage.RESTORED), f"{quote(plan.state_schema)}."
     there = {p.name.name: p for p in table.partitions}
     wanted = {(p.name if live else p.shadow).name: p for p in t.partitions}
     yield from _names("partition", set(wanted), set(there))
@@ -80,9 +82,21 @@ def _partitions(plan: Plan, t: SwappedTable, table: Table, stage: Stage) -> Iter
         yield from _names(f"trigger on {name}", set(), triggers)
         yield from _names(f"policy on {name}", set(), {p.name for p in now.policies})
         if stage is not Stage.EMPTY:
-            mine = [i for i in t.parts if i.table.name == wanted[name].shadow.name]
-            indexes = {(i.final_name or i.build_name) if live else i.build_name for i in mine}
-            yield from _names(f"index on {name}", indexes, {i.name for i in now.indexes})
+            yield from _names(f"index on {name}", *_indexes_of(t, wanted[name], now, stage))
+            yield from _names(
+                f"check on {name}", {c.name for c in was.checks if c.validated or live}, {c.name for c in now.checks}
+            )
+
+
+def _indexes_of(t: SwappedTable, p: SwappedPartition, now: Table, stage: Stage) -> tuple[set[str], set[str]]:
+    """The names of a partition's indexes, wanted and found. They follow after an exchange (swap.sync.index_names): until then they are
+    those of the other side."""
+    if stage is Stage.RESTORED:
+        other, indexes = {r.after: r.before for r in p.retired_indexes}, {r.before for r in p.retired_indexes}
+    else:
+        mine = [i for i in t.parts if i.table.name == p.shadow.name]
+        other, indexes = {i.final_name: i.build_name for i in mine if i.final_name}, {i.build_name for i in mine}
+    return indexes, {other.get(i.name, i.name) for i in now.indexes}
 
 
 def _listed(options: Iterable[str]) -> str:

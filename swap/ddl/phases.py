@@ -31,8 +31,8 @@ from swap.ddl.indexes import (
 from swap.ddl.key_mapping import create_mapping, resolver_functions
 from swap.ddl.keys import create_uuidv7
 from swap.ddl.not_null import either_name, identity_not_null, key_checks, pending_not_null
-from swap.ddl.partition_triggers import live_partition_triggers, partition_triggers
-from swap.ddl.partitioned import heap_indexes, joined_indexes
+from swap.ddl.partition_triggers import live_partition_triggers, partition_triggers, standing_triggers, turned_functions
+from swap.ddl.partitioned import heap_indexes, index_names, joined_indexes
 from swap.ddl.replication import SLOT, create_publication, create_slot, publish
 from swap.ddl.statistics import statistics_of
 from swap.ddl.tasks import (
@@ -67,7 +67,7 @@ def trigger_functions(plan: Plan, *, guarded: bool = True) -> list[Statement]:
     for t in plan.swapped:
         for reference in t.references if guarded else ():
             functions.append(guards.reference_guard_function(plan, reference, Direction.REVERSE))
-    return [*functions, *compat_functions(plan)]
+    return [*functions, *turned_functions(plan, Direction.FORWARD, 0), *compat_functions(plan)]
 
 
 def prepare_steps(plan: Plan) -> list[Step]:
@@ -158,7 +158,8 @@ def build_tasks(plan: Plan) -> list[Task]:
     tasks += [Maintain((vacuum(t),), until=done) for t in plan.swapped]
     indexes = tuple(i for t in plan.swapped for i in shadow_indexes(plan, t))
     attributes = tuple(s for i in indexes for s in index_attributes(i))
-    constraints = (s for t in plan.swapped for s in (*joined_indexes(t, of_key=False), *shadow_constraints(plan, t)))
+    constraints = [s for t in plan.swapped for s in (*joined_indexes(t, of_key=False), *shadow_constraints(plan, t))]
+    constraints += [s for t in plan.swapped if t.partitioned for s in standing_triggers(plan, t)]
     return [*tasks, BuildIndexes(None, indexes, attributes, parallel=True, until=done), Step(done, tuple(constraints))]
 
 
@@ -225,7 +226,7 @@ def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: in
     after = Direction.REVERSE if ahead else Direction.FORWARD
     trap = set_trap(plan, generation, raised=True) if exact else []
     opening = opening_statements(plan, after, table_no, generation)
-    return [*opening, lock, *script, *closing_statements(plan, after, generation), plan_again(plan), *trap]
+    return [*opening, lock, *script, *closing_statements(plan, after, table_no, generation), plan_again(plan), *trap]
 
 
 def before_exchange(plan: Plan, direction: Direction) -> list[Statement]:
@@ -243,6 +244,11 @@ def _not_null(plan: Plan) -> list[Statement]:
     return [s for both in pending for s in both if s is not None]
 
 
+def _followed(plan: Plan, after: Direction) -> list[Statement]:
+    """The names that follow an exchange to that direction."""
+    return [n.statement for t in plan.swapped if t.partitioned for n in index_names(t, after)]
+
+
 def phases(plan: Plan, *, exact: bool = False) -> list[tuple[str, list[Statement]]]:
     """Every statement that will run or may run, phase by phase. `exact`: where reads across an exchange are."""
     released = drop_trap(plan) if exact else []
@@ -252,8 +258,15 @@ def phases(plan: Plan, *, exact: bool = False) -> list[tuple[str, list[Statement
         ("build", [*statements_of(build_tasks(plan))]),
         ("references", [*statements_of(reference_tasks(plan))]),
         ("cutover", [*before_exchange(plan, Direction.FORWARD), *exchange_statements(plan, "cutover", exact=exact)]),
-        ("validate", [*_not_null(plan), *validations(plan), *released]),
-        ("revert", [*before_exchange(plan, Direction.REVERSE), *exchange_statements(plan, "revert", exact=exact)]),
+        ("validate", [*_followed(plan, Direction.REVERSE), *_not_null(plan), *validations(plan), *released]),
+        (
+            "revert",
+            [
+                *before_exchange(plan, Direction.REVERSE),
+                *exchange_statements(plan, "revert", exact=exact),
+                *_followed(plan, Direction.FORWARD),
+            ],
+        ),
         ("finalize", [*statements_of(finalize_steps(plan, drop_legacy=False))]),
         ("abort", [*statements_of(abort_steps(plan))]),
     ]

@@ -13,7 +13,7 @@ from swap.ddl.fence import fence_functions, fence_trigger
 from swap.ddl.guards import reference_guards
 from swap.ddl.key_mapping import create_mapping, resolver_functions
 from swap.ddl.older_guards import begun_by_older
-from swap.ddl.partition_triggers import live_partition_triggers
+from swap.ddl.partition_triggers import live_partition_triggers, turned_functions
 from swap.ddl.phases import trigger_functions
 from swap.ddl.replication import publish
 from swap.plan.direction import Direction
@@ -42,6 +42,7 @@ def functions_of(plan: Plan, direction: Direction, table_no: int, generation: in
         *resolver_functions(plan, direction),
         *trigger_functions(plan, guarded=guarded),
         *capture_functions(plan, direction, table_no),
+        *turned_functions(plan, direction, table_no),
         *fence_functions(plan, generation or None),
     ]
 

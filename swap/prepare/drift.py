@@ -60,20 +60,57 @@ def table_oids(conn: Connection, names: Iterable[TableName]) -> list[int]:
 def _oids(names: Iterable[TableName]) -> sql.Composed:
     """Of the tables that exist, in one statement, whatever their number. With the partitions that they have now: a new one is
     a change like any other, because its rows have neither index nor key."""
+    return sql.SQL(
+        "WITH named AS ({}) SELECT oid FROM named UNION SELECT t.relid FROM named, pg_partition_tree(named.oid) t"
+    ).format(_named_tables(names))
+
+
+def _named_tables(names: Iterable[TableName]) -> sql.Composed:
     wanted = sorted(names)
     return sql.SQL(
-        "WITH named AS (SELECT c.oid FROM unnest({}::text[], {}::text[]) w(schema, name)"
-        " JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name)"
-        " SELECT oid FROM named UNION SELECT t.relid FROM named, pg_partition_tree(named.oid) t"
+        "SELECT c.oid FROM unnest({}::text[], {}::text[]) w(schema, name)"
+        " JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name"
     ).format(sql.Literal([n.schema for n in wanted]), sql.Literal([n.name for n in wanted]))
 
 
 def structure_now(plan: Plan) -> sql.Composed:
-    """The structure of the watched tables as (tab, line) rows. One statement, which finds them by name: it runs under the
-    exchange's lock, before the names change and after it."""
-    return sql.SQL("WITH watched AS MATERIALIZED ({}) {} UNION {}").format(
-        _oids(_watched(plan)), structure(sql.SQL("ARRAY(SELECT oid FROM watched)")), _named(plan)
+    """The structure of the watched tables as (tab, line) rows. One statement, which finds them by name."""
+    return _structure(plan, _oids(_watched(plan)))
+
+
+def locked_structure(plan: Plan) -> sql.Composed:
+    """`structure_now` without the partitions of a partitioned source: what is read under the exchange's lock, before the names change
+    and after it."""
+    divided = {n for t in plan.swapped if t.partitioned for n in (t.name, t.shadow, t.retired)}
+    others = _oids(_watched(plan) - divided)
+    return _structure(plan, sql.SQL("{} UNION ({})").format(others, _named_tables(divided)) if divided else others)
+
+
+def partitions_structure(plan: Plan) -> sql.Composed:
+    """The structure of the partitions of a partitioned source, on both sides."""
+    divided = {n for t in plan.swapped if t.partitioned for n in (t.name, t.shadow, t.retired)}
+    below = sql.SQL("WITH named AS ({}) SELECT t.relid AS oid FROM named, pg_partition_tree(named.oid) t WHERE t.level > 0")
+    return sql.SQL("WITH watched AS MATERIALIZED ({}) {}").format(
+        below.format(_named_tables(divided)), structure(sql.SQL("ARRAY(SELECT oid FROM watched)"))
     )
+
+
+def _structure(plan: Plan, oids: sql.Composed) -> sql.Composed:
+    return sql.SQL("WITH watched AS MATERIALIZED ({}) {} UNION {}").format(
+        oids, structure(sql.SQL("ARRAY(SELECT oid FROM watched)")), _named(plan)
+    )
+
+
+def of_partitions(plan: Plan, lines: Iterable[Sequence[str]]) -> set[tuple[str, str]]:
+    """The lines that are about the partitions of a partitioned source."""
+    parts = {str(n) for t in plan.swapped for p in t.partitions for n in (p.name, p.shadow, p.retired)}
+    return {(tab, line) for tab, line in lines if tab in parts}
+
+
+def recorded(plan: Plan, was: Iterable[Sequence[str]], now: Iterable[Sequence[str]]) -> set[tuple[str, str]]:
+    """`now` without what is not recorded in `was`. Between an exchange and its follow-up that are the partitions of the source."""
+    lines = {(tab, line) for tab, line in now}
+    return lines if of_partitions(plan, was) else lines - of_partitions(plan, lines)
 
 
 def _named(plan: Plan) -> sql.Composed:
@@ -93,9 +130,11 @@ def read_watched(migration: Migration) -> list[tuple[str, str]]:
     return [(str(tab), str(line)) for tab, line in migration.conn.execute(structure_now(migration.plan)).fetchall()]
 
 
-def record_structure(plan: Plan, run_id: int) -> sql.Composed:
-    """Journal the structure as it is now. Every later gate compares with it."""
-    lines = sql.SQL("SELECT jsonb_agg(jsonb_build_array(s.tab, s.line)) FROM ({}) s").format(structure_now(plan))
+def record_structure(plan: Plan, run_id: int, *, locked: bool = False) -> sql.Composed:
+    """Journal the structure as it is now. Every later gate compares with it. `locked`: under the exchange's lock. The follow-up then
+    records the rest."""
+    now = locked_structure(plan) if locked else structure_now(plan)
+    lines = sql.SQL("SELECT jsonb_agg(jsonb_build_array(s.tab, s.line)) FROM ({}) s").format(now)
     return sql.SQL("UPDATE {} SET baseline = ({}) WHERE id = {}").format(
         sql.Identifier(plan.state_schema, "run"), lines, sql.Literal(run_id)
     )
@@ -108,17 +147,14 @@ def store_baseline(migration: Migration) -> None:
 
 def drift(migration: Migration) -> list[str]:
     """The differences from the baseline, one line each."""
-    baseline = migration.journal.baseline(migration.run.id)
-    now = migration.conn.execute(structure_now(migration.plan)).fetchall()
-    return difference(baseline or (), now, migration.direction)
+    return _as_text(drift_lines(migration))
 
 
 def drift_lines(migration: Migration) -> list[Line]:
     """The same as (sign, table, line)."""
-    baseline = migration.journal.baseline(migration.run.id)
-    return _changed(
-        *comparable(baseline or (), migration.conn.execute(structure_now(migration.plan)).fetchall(), migration.direction)
-    )
+    baseline = migration.journal.baseline(migration.run.id) or ()
+    now = migration.conn.execute(structure_now(migration.plan)).fetchall()
+    return _changed(*comparable(baseline, recorded(migration.plan, baseline, now), migration.direction))
 
 
 def difference(was: Iterable[Sequence[str]], now: Iterable[Sequence[str]], direction: Direction) -> list[str]:
@@ -158,8 +194,9 @@ def foreign_drift_lines(migration: Migration) -> list[Line]:
     """The same as (sign, table, line)."""
     conn, plan = migration.conn, migration.plan
     mine = own_names(plan)
-    recorded, found = migration.journal.baseline(migration.run.id) or [], conn.execute(structure_now(plan)).fetchall()
-    was, now = ({(t, VALID.sub("", line)) for t, line in lines} for lines in comparable(recorded, found, migration.direction))
+    before = migration.journal.baseline(migration.run.id) or []
+    found = recorded(plan, before, conn.execute(structure_now(plan)).fetchall())
+    was, now = ({(t, VALID.sub("", line)) for t, line in lines} for lines in comparable(before, found, migration.direction))
     names = [x.sql.as_string(conn) for t in plan.swapped for x in t.made]
     shadows = {r[0] for r in conn.execute("SELECT to_regclass(n)::text FROM unnest(%s::text[]) n", [names]).fetchall()}
     return [c for c in _changed(was, now) if c[1] not in shadows and _subject(c[2]) not in mine]

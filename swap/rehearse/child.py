@@ -33,6 +33,7 @@ class Tail:
     _reading: int = field(init=False)
     _thread: threading.Thread = field(init=False)
     _kept: bytes = b""
+    _cut: bool = False
     _ended: bool = False
 
     def __post_init__(self) -> None:
@@ -47,17 +48,21 @@ class Tail:
         self.end()
 
     def end(self) -> str:
-        """The last TAIL_BYTES of what was written. The programs have ended."""
+        """What was written, or the whole lines of its last TAIL_BYTES: of half a password nobody would know that it is one. The programs
+        have ended."""
         if not self._ended:
             self._ended = True
             os.close(self.writing)
             self._thread.join(LAST_READ_S)
-        return self._kept.decode(errors="replace")
+        text = self._kept.decode(errors="replace")
+        return text.partition("\n")[2] if self._cut else text
 
     def _read(self) -> None:
         try:
             while data := os.read(self._reading, READ_BYTES):
-                self._kept = (self._kept + data)[-TAIL_BYTES:]
+                whole = self._kept + data
+                self._cut = self._cut or len(whole) > TAIL_BYTES
+                self._kept = whole[-TAIL_BYTES:]
         finally:
             os.close(self._reading)
 

@@ -1,5 +1,5 @@
 """`--clone hook`: a program of the operator's makes the clone and prints its DSN as its last line on stdout (Database Lab, Neon, a
-snapshot of a cloud). It is called a second time to remove it. Recipes: docs/rehearse.md.
+snapshot of a cloud). It is called a second time to remove it, once that is proved not to be production. Recipes: docs/rehearse.md.
 
 | variable | |
 |---|---|
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from swap.core.errors import NOTHING_CHANGED, StoppedError
+from swap.core.errors import NOTHING_CHANGED, RefusedError, StoppedError, UnreachableError, UsageError
 from swap.core.libpq_environment import conninfo_of, libpq_environment
 from swap.core.printable import printable
 from swap.core.process import uninterrupted
@@ -22,10 +22,13 @@ from swap.core.units import duration
 from swap.rehearse.child import Child
 from swap.rehearse.clones import Clone, CloneOptions, Note, Production, reached
 from swap.rehearse.environment import clean_environment
+from swap.rehearse.proof import prove_not_production
 from swap.rehearse.watchdog import Watchdog
 
 ACTION, DSN = "SWAP_CLONE_ACTION", "SWAP_CLONE_DSN"
 TAIL_CHARS = 300
+PRINTED = "what the hook printed"
+UNPROVED = "The hook was not called to remove it: it may be production."
 
 
 @contextmanager
@@ -34,6 +37,7 @@ def hook_clone(production: Production, options: CloneOptions, note: Note) -> Ite
     note(f"the clone's hook: {options.hook[0]}")
     with production.database.session("clone") as conn, libpq_environment(conn) as variables, Watchdog() as watchdog:
         dsn = _call(options, variables | {ACTION: "create"}, watchdog)
+    _refuse_unproved(production, options, dsn)
     if options.keep:
         yield _clone(options, dsn)
         return
@@ -49,8 +53,17 @@ def hook_clone(production: Production, options: CloneOptions, note: Note) -> Ite
                 _call(options, remove, watchdog)
 
 
+def _refuse_unproved(production: Production, options: CloneOptions, dsn: str) -> None:
+    """A program that printed production's DSN by mistake must not be told to remove that. Raises SwapError."""
+    try:
+        with reached(PRINTED, dsn) as clone, production.database.session("proof") as original:
+            prove_not_production(original, clone, options.state_schema)
+    except (RefusedError, UsageError, UnreachableError) as e:
+        raise type(e)(e.message, state=f"{e.state} {UNPROVED}", hint=e.hint) from None
+
+
 def _clone(options: CloneOptions, dsn: str) -> Clone:
-    with reached("what the hook printed", dsn) as conn:
+    with reached(PRINTED, dsn) as conn:
         there = conninfo_of(conn)
         said = f"the database {conn.info.dbname} of {conn.info.host or 'this machine'}, port {conn.info.port}, made by {options.hook[0]}"
     return Clone("hook", there, there, said)

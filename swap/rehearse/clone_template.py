@@ -11,11 +11,12 @@ import psycopg
 from psycopg import sql
 
 from swap.core.connection import Connection, Database
-from swap.core.errors import NOTHING_CHANGED, RefusedError
+from swap.core.errors import NOTHING_CHANGED, RefusedError, UsageError
 from swap.core.names import quote
 from swap.core.sql_text import Query, load_sql, verbatim
 from swap.rehearse.clones import Clone, CloneOptions, Note, Production
 from swap.rehearse.new_database import clone_name, new_database
+from swap.state.origin import read_here
 
 COPY_FILES_FROM = 1 << 30  # bytes: above it the files are copied, and little WAL is written
 
@@ -26,6 +27,7 @@ def template_clone(production: Production, options: CloneOptions, note: Note) ->
     maker = Database.from_options(options.maker, "rehearse") if options.maker else production.database
     name = clone_name(production.dbname)
     note(f"copying the database {production.dbname} as {name}")
+    _refuse_another_server(production, maker)
     there = production.with_database(name)
     with ExitStack() as held:
         try:
@@ -45,6 +47,18 @@ def template_clone(production: Production, options: CloneOptions, note: Note) ->
             ) from None
         _settings(conn, production.dbname, name)
         yield Clone("template", there, there, f"the database {name}, a copy of {production.dbname} on the same server")
+
+
+def _refuse_another_server(production: Production, maker: Database) -> None:
+    if maker is production.database:
+        return
+    with production.database.session("clone") as original, maker.session("clone") as conn:
+        here, there = read_here(original, "swap"), read_here(conn, "swap")
+    if here.system != there.system:
+        raise UsageError(
+            "--clone-dsn leads to another server than production: a template is copied on its own server.",
+            hint="Name another role of production's server with --clone-dsn; --clone dump --clone-dsn DSN copies into another server.",
+        )
 
 
 def _create(production: Production, name: str, *, owned: bool) -> Query:

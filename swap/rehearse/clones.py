@@ -35,7 +35,8 @@ class Clone:
 
 @dataclass(frozen=True)
 class CloneOptions:
-    """`maker`: the connection that makes the clone, where it is not production's own. `hook`: its argv. `timeout_s`: of the hook."""
+    """`maker`: the connection that makes the clone, where it is not production's own. `hook`: its argv. `timeout_s`: of the hook.
+    `state_schema`: of production's configuration."""
 
     kind: str
     on: str | None = None
@@ -46,6 +47,7 @@ class CloneOptions:
     jobs: int = 2
     timeout_s: int = 3600
     directory: Path = Path()
+    state_schema: str = "swap"
 
 
 @dataclass(frozen=True)

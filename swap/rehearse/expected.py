@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from swap.core.errors import UsageError
 from swap.core.files import read_regular
@@ -53,34 +54,71 @@ class Expected:
             yield f"expected: {', '.join(told)}"
 
 
+class _Phase(BaseModel):
+    command: str = Field(pattern=r"^swap [a-z]")
+    seconds: float
+    low_s: float
+    high_s: float
+
+
+class _Bounds(BaseModel):
+    low: float
+    high: float
+
+
+class _Prediction(BaseModel):
+    phases: list[_Phase]
+    locked_ms: _Bounds | None
+
+
+class Document(BaseModel):
+    """What is read of a rehearsal's JSON."""
+
+    kind: Literal["rehearsal"]
+    format: Literal[1]
+    verdict: str
+    source: str
+    began_at: AwareDatetime
+    pin: Pin
+    prediction: _Prediction | None
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the rehearsal began."""
+        return (datetime.now(UTC) - self.began_at).total_seconds()
+
+
 def read_expected(file: Path) -> Expected:
     """Raises UsageError for a file that is no rehearsal."""
-    document = read_pinned(file)
-    prediction = document.get("prediction") or {}
-    phases = {p["command"].split()[1]: Phase(p["seconds"], p["low_s"], p["high_s"]) for p in prediction.get("phases", ())}
-    locked = prediction.get("locked_ms")
-    bounds = (locked["low"], locked["high"]) if locked else None
-    return Expected(document["verdict"], age_of(document), document["source"], phases, bounds)
+    d = read_document(file)
+    found = d.prediction.phases if d.prediction else []
+    phases = {p.command.split()[1]: Phase(p.seconds, p.low_s, p.high_s) for p in reversed(found)}  # the first of a name
+    locked = d.prediction.locked_ms if d.prediction else None
+    return Expected(d.verdict, d.age_s, d.source, phases, (locked.low, locked.high) if locked else None)
 
 
-def age_of(document: Mapping[str, Any]) -> float:
-    """Seconds since the rehearsal began."""
-    return (datetime.now(UTC) - datetime.fromisoformat(document["began_at"])).total_seconds()
-
-
-def read_pinned(file: Path) -> dict[str, Any]:
+def read_document(file: Path) -> Document:
     """The JSON of a rehearsal that came as far as its first cutover; of an HTML or a Markdown, the one beside it. Raises UsageError."""
     try:
-        document = json.loads(read_regular(file.with_suffix(".json") if file.suffix in (".html", ".md") else file, MAX_BYTES))
-        if document["kind"] != "rehearsal" or not document["pin"]:
-            raise ValueError("it is not the JSON of a rehearsal that came as far as its first cutover")
-        Pin(**document["pin"])
-        datetime.fromisoformat(document["began_at"])
-        _ = document["verdict"], document["source"]
-        return dict(document)
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        why = getattr(e, "strerror", None) or (str(e) if type(e) is ValueError else "it is not the JSON of a rehearsal")
-        raise UsageError(
-            f"Cannot rely on the rehearsal {str(file)[:200]}: {why}.",
-            hint="Name the report of `swap rehearse`: its .json, or the .html beside it.",
-        ) from None
+        data = read_regular(file.with_suffix(".json") if file.suffix in (".html", ".md") else file, MAX_BYTES)
+        return Document.model_validate_json(data)
+    except ValidationError as e:
+        why = _wrong(e)
+    except OSError as e:
+        why = e.strerror or str(e)
+    except ValueError as e:
+        why = str(e)
+    raise UsageError(
+        f"Cannot rely on the rehearsal {str(file)[:200]}: {why}.",
+        hint="Name the report of `swap rehearse`: its .json, or the .html beside it.",
+    )
+
+
+def _wrong(e: ValidationError) -> str:
+    """The first thing that is not as in a rehearsal's JSON."""
+    where = e.errors(include_url=False, include_context=False, include_input=False)[0]["loc"]
+    if where == ("pin",):
+        return "it is not the JSON of a rehearsal that came as far as its first cutover"
+    if where == ("format",):
+        return "it is of another format, which another version of swap wrote"
+    return "it is not the JSON of a rehearsal" + (f" ({'.'.join(map(str, where))})" if where else "")

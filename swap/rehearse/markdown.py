@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from swap.rehearse.words import ms, number, one_line, seconds, shortened, size, version
+from swap.rehearse.words import by_kind, ms, number, one_line, seconds, shortened, size, version
 
 Document = Mapping[str, Any]
 
@@ -21,13 +21,13 @@ def first_screen(d: Document) -> list[str]:
     """The verdict and its reasons, for a terminal."""
     where = d["clone"]["said"] if d.get("clone") else f"run {d['run_id']}"
     out = [f"{d['verdict'].upper()}: {d['source']}, on {where}, {seconds(d['seconds'])}"]
-    out += [f"  {r['kind']}: {r['text']}" for r in d["reasons"]]
+    for kind, shown, rest in by_kind(d["reasons"]):
+        out += [f"  {kind}: {text}" for text in shown] + ([f"  {kind}: {len(rest)} more, in the report"] if rest else [])
     out += [f"  warning: {w}" for w in d["warnings"]]
     predicted = d.get("prediction")
     if predicted:
-        total = sum(p["seconds"] for p in predicted["phases"])
         out.append(
-            f"  production: about {seconds(total)} of work, {size(predicted['disk_bytes'])} of disk, {size(predicted['wal_bytes'])} of WAL"
+            f"  production: about {seconds(predicted['seconds'])} of work, {size(predicted['disk_bytes'])} of disk, {size(predicted['wal_bytes'])} of WAL"
         )
         if predicted["locked_ms"]:
             out.append(f"  writers held: {ms(predicted['locked_ms']['low'])} to {ms(predicted['locked_ms']['high'])}")
@@ -65,9 +65,9 @@ def _prediction(d: Document) -> Iterator[str]:
     if p := d.get("prediction"):
         yield "## The night"
         yield table(
-            ("command", "expected", "from", "to", "WAL"),
+            ("command", "", "expected", "from", "to", "WAL"),
             (
-                (x["command"], seconds(x["seconds"]), seconds(x["low_s"]), seconds(x["high_s"]), size(x["wal_bytes"]))
+                (x["command"], x["note"], seconds(x["seconds"]), seconds(x["low_s"]), seconds(x["high_s"]), size(x["wal_bytes"]))
                 for x in p["phases"]
             ),
         )

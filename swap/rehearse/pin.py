@@ -17,6 +17,7 @@ from swap.plan.model import Plan
 from swap.prepare.drift import structure_now
 from swap.rehearse.record import Pin
 
+SHOWN = 5  # differences, where there are many
 # Numbers that a copy does not share: of a column behind one that was dropped, and oids.
 ELSEWHERE = re.compile(r"\b(number|attached|tablespace)=\d+")
 
@@ -26,15 +27,26 @@ OWN_NAME = re.compile(r'"(?:[^"]|"")*_OID_\d{5,}(?:[^"]|"")*"')
 
 def make_pin(conn: Connection, plan: Plan) -> Pin:
     """The pin of a plan and of the structure as it is now: both sides are compared in the same state, right before a cutover."""
-    lines: dict[str, list[str]] = {}
-    for table, line in conn.execute(structure_now(plan)):
-        lines.setdefault(str(table), []).append(ELSEWHERE.sub(r"\1", str(line)))
     return Pin(
         plan={name: _digest(plan, (s.text for s in statements)) for name, statements in phases(plan)},
-        structure={table: _digest(plan, sorted(found)) for table, found in sorted(lines.items())},
+        structure=_structure(conn, plan),
         tool=__version__,
         server_version=conn.info.server_version,
     )
+
+
+def unlike(production: Connection, clone: Connection, plan: Plan) -> Sequence[str]:
+    """What the clone has otherwise than production, one line each: a cutover would refuse its rehearsal for that. Before `prepare`; reads
+    only. The plan is the clone's: to make production's, something would have to be tried there."""
+    here, there = (Pin({}, _structure(c, plan), __version__, c.info.server_version) for c in (clone, production))
+    return differences(here, there)
+
+
+def _structure(conn: Connection, plan: Plan) -> dict[str, str]:
+    lines: dict[str, list[str]] = {}
+    for table, line in conn.execute(structure_now(plan)):
+        lines.setdefault(str(table), []).append(ELSEWHERE.sub(r"\1", str(line)))
+    return {table: _digest(plan, sorted(found)) for table, found in sorted(lines.items())}
 
 
 def _digest(plan: Plan, texts: Iterable[str]) -> str:
@@ -47,6 +59,12 @@ def _without_oids(plan: Plan, text: str) -> str:
     the names under which they are set aside."""
     text = re.sub(rf"(?<!\d){plan.tag}(?!\d)", "OID", text)
     return OWN_NAME.sub(lambda found: re.sub(r"\d{5,}", "OID", found[0]), BODY.sub("swap, digest", text))
+
+
+def listed(found: Sequence[str]) -> str:
+    """The first of them, in one line."""
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return "; ".join(found[:SHOWN]) + more
 
 
 def differences(rehearsed: Pin, here: Pin) -> Sequence[str]:

@@ -8,14 +8,17 @@ row, and drains a backlog that `sync` keeps short.
 
 What the application's own writers cost is not in it: WAL and growth of the database while the load ran alone are subtracted.
 
-The interval is wider the further the sizes are apart: a quarter either way, and as much again for each factor of ten.
+The interval holds what each run of a command in the cycle would take there, a quarter either way and a second for the start of its
+process. It is wider the further the sizes are apart: as much again for each factor of ten.
 """
 
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from swap.core.connection import Connection
@@ -25,8 +28,10 @@ from swap.core.sql_text import load_sql
 from swap.rehearse.record import Step
 
 SPREAD = 0.25
-IN_PRODUCTION = {"cutover --yes --no-snapshot": "swap cutover --require-rehearsal rehearsal.json"}
-IN_PRODUCTION |= {f"{c} --yes": f"swap {c}" for c in ("revert", "finalize")}
+STARTS_S = 1.0  # by which the start of a process varies: of a short command that is most of it
+REPORT = Path("rehearsal.json")
+TO_GO_BACK, AFTER_CUTOVER = "only to go back", "after the cutover: a revert needs it"
+NOTES = {"revert": TO_GO_BACK, "finalize": "later: it ends the way back"}
 
 
 class Size(NamedTuple):
@@ -113,20 +118,22 @@ class Measured:
     alone: Alone
 
 
-def predict(measured: Measured, there: Sizes) -> dict[str, Any]:
-    """For tables of the sizes `there`. Times in seconds, each with the bounds of its interval."""
+def night_cutover(report: Path = REPORT, *, snapshot: bool = True) -> str:
+    """The command of that night. `report`: the rehearsal's JSON; `snapshot`: production has a hook for it."""
+    return f"swap cutover {'' if snapshot else '--no-snapshot '}--require-rehearsal {shlex.quote(str(report))}"
+
+
+def predict(measured: Measured, there: Sizes, cutover: str = night_cutover()) -> dict[str, Any]:
+    """For tables of the sizes `there`. Times in seconds, each with the bounds of its interval. `cutover`: the command in production."""
     ratios, alone = Ratios(measured.here, there), measured.alone
-    done = [s for s in measured.steps if s.code == 0]
-    phases = []
-    for s in _firsts(done):
-        worked = sum(s.work_s.values())
-        grown = sum(seconds * ratios.of(t) for t, seconds in s.work_s.items())
-        seconds = max(0.0, s.seconds - worked) + grown
-        spread = SPREAD * (1 + abs(math.log10(grown / worked))) if worked and grown else SPREAD
+    done = [_without_exchange(s) for s in measured.steps if s.code == 0]
+    phases: list[dict[str, Any]] = []
+    for note, (s, *again) in _night(done):
+        seconds, factor = _seconds(s, ratios)
         phases.append(
             {
-                "command": IN_PRODUCTION.get(s.command, f"swap {s.command}"), "measured_s": round(s.seconds, 1), "seconds": round(seconds, 1),
-                **_interval(seconds, spread), "wal_bytes": round(_wal(s, grown / worked if worked else 1.0, alone)),
+                "command": cutover if s.command.startswith("cutover ") else f"swap {s.command.removesuffix(' --yes')}", "note": note, "measured_s": round(s.seconds, 1), "seconds": round(seconds, 1),
+                **_interval([seconds, *(_seconds(x, ratios)[0] for x in again)], factor), "wal_bytes": round(_wal(s, factor, alone)),
             }
         )  # fmt: skip
     grown = grown_bytes(done, alone)
@@ -134,10 +141,20 @@ def predict(measured: Measured, there: Sizes) -> dict[str, Any]:
     locked = [s.facts["locked_ms"] for s in done if "locked_ms" in s.facts]
     return {
         "factor": round(ratios.whole, 3), "rows_measured": sum(s.all_rows for s in ratios.here.values()),
-        "rows_production": sum(s.all_rows for s in ratios.there.values()), "phases": phases,
+        "seconds": round(sum(p["seconds"] for p in phases if p["note"] != TO_GO_BACK), 1), "rows_production": sum(s.all_rows for s in ratios.there.values()), "phases": phases,
         "disk_bytes": round(fixed + (grown - fixed) * ratios.weighted(measured.built)), "wal_bytes": sum(p["wal_bytes"] for p in phases),
         "locked_ms": {"low": min(locked), "high": max(locked)} if locked else None,
     }  # fmt: skip
+
+
+def _without_exchange(step: Step) -> Step:
+    """What a command does under an exchange's lock names the tables, and is no work on their rows: it does not grow with them."""
+    worked, locked = sum(step.work_s.values()), step.facts.get("locked_ms", 0.0) / 1000
+    if not worked or not locked:
+        return step
+    rest = max(0.0, worked - locked) / worked
+    work = {table: seconds * rest for table, seconds in step.work_s.items()}
+    return replace(step, work_s=work, work_wal_bytes=step.work_wal_bytes * rest)
 
 
 def own_wal(step: Step, alone: Alone) -> tuple[float, float]:
@@ -154,16 +171,31 @@ def _wal(step: Step, factor: float, alone: Alone) -> float:
     return work * factor + rest
 
 
-def _firsts(steps: Sequence[Step]) -> list[Step]:
-    """The commands of the night, each as it first ran. `doctor` and `plan` take no part in it."""
-    found: dict[str, Step] = {}
+def _seconds(step: Step, ratios: Ratios) -> tuple[float, float]:
+    """What it takes there, and how many times its work that is."""
+    worked = sum(step.work_s.values())
+    grown = sum(seconds * ratios.of(t) for t, seconds in step.work_s.items())
+    return max(0.0, step.seconds - worked) + grown, grown / worked if worked and grown else 1.0
+
+
+def _night(steps: Sequence[Step]) -> list[tuple[str, list[Step]]]:
+    """The commands of the night with what is to be said of each, and each time that it ran. A verification of the reverse direction is
+    one of its own. `doctor` and `plan` take no part in it."""
+    found: dict[tuple[str, str], list[Step]] = {}
+    reverse = False
     for s in steps:
-        found.setdefault(s.command, s)
-    return [s for name, s in found.items() if name not in ("doctor", "plan")]
+        name = s.command.split()[0]
+        if name in ("cutover", "revert"):
+            reverse = name == "cutover"
+        found.setdefault((s.command, AFTER_CUTOVER if name == "verify" and reverse else NOTES.get(name, "")), []).append(s)
+    return [(note, ran) for (command, note), ran in found.items() if command not in ("doctor", "plan")]
 
 
-def _interval(seconds: float, spread: float) -> dict[str, float]:
-    return {"low_s": round(seconds / (1 + spread), 1), "high_s": round(seconds * (1 + spread), 1)}
+def _interval(seconds: Sequence[float], factor: float) -> dict[str, float]:
+    """Around what each time that the command ran would be there."""
+    times = 1 + SPREAD * (1 + abs(math.log10(factor)))
+    low, high = max(0.0, min(seconds) / times - STARTS_S), max(seconds) * times + STARTS_S
+    return {"low_s": round(low, 1), "high_s": round(high, 1)}
 
 
 def grown_bytes(steps: Sequence[Step], alone: Alone) -> float:

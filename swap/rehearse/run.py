@@ -22,6 +22,7 @@ from swap.doctor.exact_reads import reads_exactly
 from swap.plan.estimate import costs
 from swap.plan.model import Plan
 from swap.plan.planning import read_plan
+from swap.rehearse.caveats import far_apart, other_structure, untried
 from swap.rehearse.clone_config import for_clone, left_out, to_toml
 from swap.rehearse.clones import Clone, CloneOptions, Production, open_clone
 from swap.rehearse.commands import Commands
@@ -40,7 +41,7 @@ from swap.rehearse.observers import (
     statement_reasons,
 )
 from swap.rehearse.pin import make_pin
-from swap.rehearse.prediction import Measured, Size, predict, sizes
+from swap.rehearse.prediction import REPORT, Measured, Size, night_cutover, predict, sizes
 from swap.rehearse.programs import Programs, is_script, split
 from swap.rehearse.proof import prove_not_production
 from swap.rehearse.record import Pin, Reason, Rehearsal
@@ -67,7 +68,8 @@ LOST_HINT = (
 @dataclass(frozen=True)
 class Settings:
     """What the operator asked for. `load`: BUILT_IN, NO_LOAD, a command, or a .sql file for pgbench. `dwell_s`: how long it runs
-    before and after each exchange. `statements`: those of a file; None: production's own. `directory`: where programs run."""
+    before and after each exchange. `statements`: those of a file; None: production's own. `directory`: where programs run.
+    `report`: its JSON, as that night's command names it."""
 
     config: Config
     clone: CloneOptions
@@ -78,6 +80,7 @@ class Settings:
     checks: tuple[str, ...] = ()
     check_timeout_s: float = 1800.0
     statements: str | None = None
+    report: Path = REPORT
 
 
 @dataclass
@@ -94,7 +97,7 @@ class Rehearser:
     here: dict[str, Size] = field(default_factory=dict)
     there: dict[str, Size] = field(default_factory=dict)
     measured: Measured | None = None
-    taken_over: bool = False
+    inherited: str | None = None
 
     def run(self) -> Rehearsal:
         """Raises SwapError where nothing could be rehearsed. What the cycle met is in the result."""
@@ -113,7 +116,7 @@ class Rehearser:
             commands = Commands(clone.conninfo, directory / "swap.toml", directory, watchdog)
             if inherited := settle_inherited(conn, config, commands, self.settings.inherited):
                 self.warnings.append(inherited)
-                self.taken_over = self.settings.inherited == TAKE_OVER
+                self.inherited = inherited
             variables = held.enter_context(libpq_environment(conn))
             programs = Programs(variables, clone.conninfo, secrets_of(conn), self.settings.directory, watchdog)
             admin = held.enter_context(Database.from_options(clone.admin, "rehearse").session("log")) if clone.private else conn
@@ -203,6 +206,11 @@ class Watched:
         with r.production.database.session("sizes") as original:
             r.there = sizes(original, tables)
             self.used = read_used(original, plan)
+            if r.inherited is None:
+                r.warnings += other_structure(original, self.conn, plan)
+        rows = not r.settings.clone.schema_only
+        r.warnings += untried(r.settings.checks, load=r.settings.load != NO_LOAD, rows=rows)
+        r.warnings += far_apart(r.here, r.there) if rows else []
         if r.settings.statements is not None:
             self.statements.statements = from_file(r.settings.statements)
         elif self.used is not None:
@@ -223,7 +231,7 @@ class Watched:
         return ProgramLoad(self.programs, split(settings.load))
 
     def _try_phases(self, *names: str) -> None:
-        if "prepare" in names and self.rehearser.taken_over:
+        if "prepare" in names and self.rehearser.inherited and self.rehearser.settings.inherited == TAKE_OVER:
             return  # what `prepare` makes is there
         with self.load.quiet() if self.load is not None else nullcontext():
             self.locks.at(*names)
@@ -264,11 +272,12 @@ class Watched:
 
     def _prediction(self, cycle: Cycle) -> dict[str, Any] | None:
         r = self.rehearser
-        if r.plan is None or not r.there:
+        if r.plan is None or not r.there or r.settings.clone.schema_only:
             return None
         built = {str(c.table): float(c.bytes) for c in costs(r.plan.catalog, r.plan.all_references)}
         r.measured = Measured(cycle.steps, r.here, built, cycle.alone)
-        return predict(r.measured, r.there)
+        hook = r.settings.config.hooks.pre_swap_snapshot
+        return predict(r.measured, r.there, night_cutover(r.settings.report, snapshot=hook is not None))
 
 
 def _answers(conn: Connection) -> bool:

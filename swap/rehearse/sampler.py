@@ -18,7 +18,7 @@ from swap.core.config import Config
 from swap.core.connection import Connection, Database, first_line
 from swap.core.errors import SwapError
 from swap.core.rows import fetch
-from swap.core.sql_text import load_sql
+from swap.core.sql_text import load_sql, local_timeout
 from swap.rehearse.work import WorkSampler, command_of
 from swap.state.journal import Journal
 from swap.state.tables import ENDED
@@ -26,6 +26,7 @@ from swap.sync.change_queue import ChangeQueue
 
 INTERVAL_S = 0.02
 BACKLOG_EVERY_S = 0.5
+BACKLOG_LOCK_MS = 50  # behind an exchange the looks would stop with it (seen: 1.8 s without one)
 LONGEST_QUERY = 300  # characters of a statement that are kept
 RELEASED_S = 0.25  # a lock that was not seen for so long was let go in between
 
@@ -127,7 +128,8 @@ class Sampler:
 
     def _backlog(self, conn: Connection, now: float) -> None:
         """While a run is there. Its tables come and go beside this: what is not there is no number."""
-        with suppress(psycopg.Error, SwapError):
+        with suppress(psycopg.Error, SwapError), conn.transaction():
+            conn.execute(local_timeout("lock_timeout", BACKLOG_LOCK_MS))
             journal = Journal(conn, self.config.names.state_schema, self.config.source.name)
             run = journal.current(self.config.source.name) if journal.exists() else None
             if run is not None and run.phase not in ENDED and journal.step_done(run.id, "capture"):

@@ -26,6 +26,7 @@ LONGEST = 500
 PATIENCE_S, POLL_S = 5.0, 0.02
 MOST_BYTES = 8 << 20
 MOST_WAITS = 100
+OURS = "swap rehearse"  # its sessions only look, or try a lock: no application waits there
 # src/backend/storage/lmgr/proc.c: the first line after deadlock_timeout, the second when the lock is granted.
 WAITED = re.compile(r"process (\d+) (?:still waiting for|acquired) (\w+) on relation (\d+) of database \d+ after ([\d.]+) ms")
 
@@ -90,7 +91,7 @@ def waits_since(conn: Connection, since: Position | None, dbname: str, names: Ma
     try:
         for e in _entries_since(conn, since):
             waited = WAITED.match(str(e.get("message", "")))
-            if waited and e.get("dbname") == dbname:
+            if waited and e.get("dbname") == dbname and not str(e.get("application_name", "")).startswith(OURS):
                 pid, mode, oid, ms = map(str, waited.groups())
                 entry = {
                     "application": str(e.get("application_name", "")), "mode": mode, "table": names.get(int(oid), f"relation {oid}"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 NONE: Final = "-"
 LONGEST_CELL = 160
+SHOWN = 3  # reasons of a kind
 
 
 def seconds(value: float | None) -> str:
@@ -55,7 +56,29 @@ def version(value: int) -> str:
     return f"{value // 10000}.{value % 10000}"
 
 
-WORDS: dict[str, Callable[..., str]] = {
+def by_kind(reasons: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str], list[str]]]:
+    """Each kind of reason with the texts that a first screen shows, and the rest."""
+    found: dict[str, list[str]] = {}
+    for reason in reasons:
+        found.setdefault(reason["kind"], []).append(reason["text"])
+    return [(kind, texts[:SHOWN], texts[SHOWN:]) for kind, texts in found.items()]
+
+
+def agreed(d: Mapping[str, Any]) -> str:
+    """What a go says: of what was there, and of nothing else."""
+    load = d["load"] or {}
+    said = (
+        ("the commands", True),
+        ("the schema", d["schema"]),
+        ("the checks", d["checks"]),
+        ("the statements", d["statements"]),
+        ("the locks", d["locks"]),
+    )
+    found = [text for text, there in (*said, ("the ledger", load.get("kind") == "mix")) if there]
+    return ", ".join(found[:-1]) + " and " + found[-1] if len(found) > 1 else found[0]
+
+
+WORDS: dict[str, Callable[..., Any]] = {
     "seconds": seconds, "size": size, "ms": ms, "number": number, "one_line": one_line, "version": version,
-    "shortened": shortened,
+    "shortened": shortened, "agreed": agreed, "by_kind": by_kind,
 }  # fmt: skip

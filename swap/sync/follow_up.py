@@ -1,4 +1,4 @@
-"""The follow-up of an exchange, outside its lock: NOT NULL of the references, statistics, validate the foreign keys, rebuild the spare
+"""The follow-up of an exchange, outside its lock: names of the partitions' indexes, NOT NULL of the references, statistics, validate the foreign keys, rebuild the spare
 indexes, fill materialized views, record the structure.
 
 `cutover` and `revert` do it after their commit, and `sync` when they were killed before. The exchange itself removes the
@@ -12,16 +12,19 @@ from collections.abc import Sequence
 
 import psycopg
 
+from swap.catalog.load import find_whole_tables
 from swap.core.blockers import reporting_waits
 from swap.core.connection import Connection
 from swap.core.errors import DifferenceError
 from swap.core.names import TableName
 from swap.ddl.foreign_keys import validated_keys, validation
 from swap.ddl.indexes import index_attributes
+from swap.ddl.likeness import Stage, partitions_unlike
 from swap.ddl.phases import analyze
 from swap.plan.direction import Direction
 from swap.prepare.drift import foreign_drift, refuse_drift, store_baseline
 from swap.state.migration import Migration
+from swap.sync.index_names import follow_index_names
 from swap.sync.indexes import ensure_index
 from swap.sync.materialized_views import finish_materialized_views
 from swap.sync.partition_keys import join_parts
@@ -60,6 +63,8 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
     with migration.locks.settling(wait=wait) as mine:
         if not mine:
             return
+        if not journal.step_done(run.id, SETTLED):
+            follow_index_names(migration)
         if fill and journal.step_done(run.id, UNFILLED) and finish_materialized_views(migration):
             journal.forget_step(run.id, UNFILLED)
         if journal.step_done(run.id, SETTLED):
@@ -75,8 +80,19 @@ def finish_exchange(migration: Migration, *, wait: bool, fill: bool = True) -> N
             _rebuild_spares(migration)
         with conn.transaction():
             refuse_drift(foreign_drift(migration), "the exchange", migration.direction)
+            refuse_drift(_changed_partitions(migration), "the exchange", migration.direction)
             store_baseline(migration)
             journal.mark_step(run.id, SETTLED)
+
+
+def _changed_partitions(migration: Migration) -> list[str]:
+    """What the partitions of the source have been given, or have lost, since the exchange, which did not record them. On the live side:
+    nobody else works on the other one."""
+    divided = {t.name: t for t in migration.plan.swapped if t.partitioned}
+    tables = find_whole_tables(migration.conn, divided) if divided else {}
+    stage = Stage.RESTORED if migration.direction is Direction.FORWARD else Stage.LIVE
+    found = [(name, partitions_unlike(migration.plan, divided[name], table, stage)) for name, table in tables.items()]
+    return [f"{name}: {line}" for name, lines in found for line in lines]
 
 
 def _analyze(migration: Migration) -> None:

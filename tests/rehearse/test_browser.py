@@ -55,7 +55,7 @@ def document() -> dict[str, Any]:
         statements=({"sql": LONG, "verdict": "fails", "flags": [LONG], "before": plan, "after": {"cost": None, "nodes": [], "error": LONG}},),
         samples={"holds_ms": [1.0, 30.0, 9000.0], "backlog": [(1.0, 5), (2.0, 0)], "copied": [(1.0, 10), (2.0, 30)]},
         prediction={"factor": 2.0, "rows_measured": 5, "rows_production": 10, "disk_bytes": 1, "wal_bytes": 1, "locked_ms": {"low": 1.0, "high": 2.0},
-                    "phases": [{"command": "swap revert", "measured_s": 1.0, "seconds": 2.0, "low_s": 1.0, "high_s": 3.0, "wal_bytes": 5}]},
+                    "seconds": 5.0, "phases": [{"command": "swap revert", "note": "only to go back", "measured_s": 1.0, "seconds": 2.0, "low_s": 1.0, "high_s": 3.0, "wal_bytes": 5}]},
         pin=Pin({"cutover": "x"}, {"public.users": "y"}, "1", 180001),
     ).to_json()  # fmt: skip
 

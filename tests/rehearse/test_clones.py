@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 
 from swap.core.connection import Database as Conninfo
-from swap.core.errors import RefusedError, StoppedError
+from swap.core.errors import RefusedError, StoppedError, UsageError
 from swap.demo.server import Server
 from swap.rehearse import clone_dump
 from swap.rehearse.clones import Clone, CloneOptions, Production, open_clone
@@ -68,6 +68,12 @@ def test_a_template_that_is_in_use_or_not_allowed(example: ExampleFactory, datab
     """Refused with what to do, and nothing is left."""
     db = example()
     before = databases()
+    with (
+        Server.start("18") as elsewhere,
+        pytest.raises(UsageError, match="another server than production"),
+        open_clone(production_of(db), CloneOptions("template", maker=elsewhere.conninfo()), print),
+    ):
+        pass
     with (
         pytest.raises(RefusedError, match="permission denied") as refused,
         open_clone(production_of(db), CloneOptions("template"), print),
@@ -158,6 +164,15 @@ def test_a_hook_makes_it_and_removes_it(example: ExampleFactory, prove: Prove, t
     with open_clone(production_of(db), options, print) as clone:
         assert prove(clone, db).startswith("another database")
     assert (tmp_path / "calls").read_text().splitlines() == ["create ", f"PGDATABASE={db.dbname}", f"remove {other.owner}"]
+    (tmp_path / "calls").unlink()
+    script.write_text(HOOK.replace("DSN'", f"{db.owner}'"))
+    with (
+        pytest.raises(RefusedError, match="cannot be told from production") as told,
+        open_clone(production_of(db), options, print),
+    ):
+        pass
+    assert "not called to remove it" in told.value.state
+    assert "remove" not in (tmp_path / "calls").read_text(), "what may be production is not to be removed"
     script.write_text("#!/bin/sh\necho no room >&2\nexit 3\n")
     with (
         pytest.raises(StoppedError, match=r"\(create\) failed with exit code 3") as failed,
@@ -273,15 +288,15 @@ def test_killed_while_it_dumps_nothing_of_production_is_left(
         wait_until(lambda: not [*directory.iterdir()] and databases() == before, what="the watchdog removes the rest")
 
 
-def test_kept(operator: MakeOperator, databases: Databases, admin: Execute) -> None:
+def test_kept(operator: MakeOperator, example: ExampleFactory, databases: Databases, admin: Execute) -> None:
     """With --keep the databases that it made stay, and so does the clone of a hook."""
-    op = operator(settings="\n")
+    op, other = operator(settings="\n"), example()
     before = databases()
     for options in (
         CloneOptions("template", maker=op.db.superuser, keep=True),
         CloneOptions("dump", maker=op.db.superuser, schema_only=True, keep=True),
         CloneOptions(
-            "hook", hook=("/bin/sh", "-c", f"[ $SWAP_CLONE_ACTION = create ] || exit 9; echo '{op.db.owner}'"), keep=True
+            "hook", hook=("/bin/sh", "-c", f"[ $SWAP_CLONE_ACTION = create ] || exit 9; echo '{other.owner}'"), keep=True
         ),
     ):
         with open_clone(production_of(op.db), options, print) as clone:
@@ -311,13 +326,15 @@ with Watchdog() as watchdog, open_clone(production, CloneOptions("hook", hook=(s
 
 def test_killed_the_hook_is_called_and_the_load_is_ended(example: ExampleFactory, tmp_path: Path) -> None:
     """Given a clone of a hook and a load, when nothing of the process is left to remove them, then its watchdogs do."""
-    db = example()
+    db, other = example(), example()
     script = tmp_path / "clone.sh"
-    script.write_text(HOOK.replace("DSN'", f"{db.owner}'"))
+    script.write_text(HOOK.replace("DSN'", f"{other.owner}'"))
     script.chmod(0o755)
     text = KILLED.format(root=str(ROOT), directory=str(tmp_path), dsn=db.owner)
     assert (
         subprocess.run([sys.executable, "-P", "-c", text], check=False, stdout=subprocess.DEVNULL).returncode == -signal.SIGKILL
     )
-    wait_until(lambda: f"remove {db.owner}" in (tmp_path / "calls").read_text().splitlines(), what="the hook removes the clone")
+    wait_until(
+        lambda: f"remove {other.owner}" in (tmp_path / "calls").read_text().splitlines(), what="the hook removes the clone"
+    )
     wait_until(lambda: not psutil.pid_exists(int((tmp_path / "pid").read_text())), what="the load is ended")

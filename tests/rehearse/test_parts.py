@@ -12,19 +12,21 @@ from psycopg import sql
 from swap.core.config import Config, load_config
 from swap.core.names import TableName
 from swap.core.statement import Kind, Statement
+from swap.rehearse.caveats import far_apart, untried
 from swap.rehearse.clone_config import for_clone, left_out, to_toml
 from swap.rehearse.latency import around, points
 from swap.rehearse.lock_trial import Tried
 from swap.rehearse.locks import assess, assess_statements, holds_ms
 from swap.rehearse.markdown import first_screen
 from swap.rehearse.observers import lock_reasons
-from swap.rehearse.prediction import Alone, Measured, Ratios, Size, fixed_bytes, predict
+from swap.rehearse.prediction import AFTER_CUTOVER, TO_GO_BACK, Alone, Measured, Ratios, Size, fixed_bytes, night_cutover, predict
 from swap.rehearse.record import Reason, Rehearsal, Step
 from swap.rehearse.report import write_report
 from swap.rehearse.sampler import Seen, SeenKey
 from swap.rehearse.schema_dump import compare, lines_of
 from swap.rehearse.statements import Planned, flags, from_file
 from swap.rehearse.statements import compare as compare_plans
+from swap.rehearse.words import agreed
 from swap.rehearse.work import Work, WorkSampler, during
 
 
@@ -222,10 +224,57 @@ def test_the_prediction_grows_with_the_rows_of_each_table() -> None:
         2,
         1000,
     )
+    assert (
+        night_cutover(Path("the night.json"), snapshot=False) == "swap cutover --no-snapshot --require-rehearsal 'the night.json'"
+    )
     assert found["disk_bytes"] == round((25_000 - 5000 - 11 * 500) * (30 * 10 + 10) / 40)
     assert found["locked_ms"] == {"low": 50.0, "high": 70.0}
     same = predict(MEASURED, MEASURED.here)
     assert (same["phases"][0]["seconds"], same["disk_bytes"]) == (11.0, 25_000 - 5000 - 11 * 500)
+
+
+def test_the_night() -> None:
+    """A revert is not one of its commands, but to go back; and it needs a verification of its own direction first."""
+    names = (
+        "doctor",
+        "prepare",
+        "verify",
+        "cutover --yes --no-snapshot",
+        "verify",
+        "revert --yes",
+        "verify",
+        "cutover --yes --no-snapshot",
+        "verify",
+        "finalize --yes",
+    )
+    steps = [step(n, name, n * 10, n) for n, name in enumerate(names, 1)]
+    found = predict(Measured(steps, MEASURED.here, MEASURED.built, Alone()), MEASURED.here, night_cutover())
+    assert [(p["command"].split(" --")[0], p["note"], p["seconds"]) for p in found["phases"]] == [
+        ("swap prepare", "", 2), ("swap verify", "", 3), ("swap cutover", "", 4), ("swap verify", AFTER_CUTOVER, 5),
+        ("swap revert", TO_GO_BACK, 6), ("swap finalize", "later: it ends the way back", 10),
+    ]  # fmt: skip
+    assert found["seconds"] == 2 + 3 + 4 + 5 + 10
+    bounds = [(p["low_s"], p["high_s"]) for p in found["phases"]]
+    assert bounds[0] == (0.6, 3.5), "a quarter, and a second for the start of a process"
+    assert bounds[1] == (1.4, 9.8), "it ran twice: 3 s and 7 s"
+
+
+def test_what_is_done_under_an_exchange_s_lock_does_not_grow() -> None:
+    """Seen: of 1.1 s that a cutover's statements named tables, 0.8 s were DDL under its lock."""
+    cutover = Step(
+        1, "cutover --yes --no-snapshot", 0, 0.0, 5.0, 1_000_000, None, {"locked_ms": 800.0}, None, {"t": 1.0}, 500_000
+    )
+    there = {"t": Size("t", None, 100_000, 0, 0)}
+    found = predict(Measured([cutover], {"t": MEASURED.here["t"]}, {}, Alone()), there)["phases"][0]
+    assert (found["seconds"], found["wal_bytes"]) == (4.8 + 0.2 * 100, 900_000 + 100_000 * 100)
+
+
+def test_a_first_screen_is_short() -> None:
+    reasons = tuple(Reason(kind, f"{kind} {n}") for kind, times in (("check", 1), ("statement", 5)) for n in range(times))
+    made = Rehearsal("t", "trigger", "", 1, {"said": "x"}, 1, "1", reasons=reasons)
+    assert first_screen(made.to_json())[1:] == [
+        "  check: check 0", *(f"  statement: statement {n}" for n in range(3)), "  statement: 2 more, in the report",
+    ]  # fmt: skip
 
 
 def test_what_prepare_makes_does_not_grow() -> None:
@@ -290,6 +339,21 @@ def test_the_report_of_each_kind_of_load(tmp_path: Path, load: dict[str, Any] | 
     html, _, markdown = write_report(made.to_json(), tmp_path / "report")
     for page in (html.read_text(), markdown.read_text()):
         assert ("done" in page) is (load is not None)
+
+
+def test_a_go_is_for_what_was_tried() -> None:
+    made = Rehearsal("public.users", "trigger", "2026-01-01T00:00:00+00:00", 60, {"said": "a clone"}, 180001, "1").to_json()
+    assert agreed(made) == "the commands"
+    assert agreed(made | {"schema": {"lost": []}, "load": {"kind": "mix"}}) == "the commands, the schema and the ledger"
+    assert agreed(made | {"checks": [1], "load": PROGRAM}) == "the commands and the checks"
+    assert untried(["suite"], load=True, rows=True) == []
+    assert len(untried([], load=False, rows=False)) == 3
+    small, large = ({"t": Size("t", None, rows, 0, 8192)} for rows in (100, 1001))
+    assert (far_apart(large, small), far_apart(large, large)) == ([], [])
+    assert far_apart(small, large)[0].startswith("production has 10 times the rows")
+    assert far_apart({"t": Size("t", None, 0, 0, 8192)}, {"t": Size("t", None, 5, 0, 8192 * 20)})[0].startswith(
+        "production has 20 times"
+    )
 
 
 def test_the_verdict() -> None:

@@ -14,8 +14,10 @@ import pytest
 from swap.cli.question import rehearsed
 from swap.core.config import load_config
 from swap.core.connection import Database as Conninfo
+from swap.plan.planning import read_plan
 from swap.rehearse.commands import Commands
 from swap.rehearse.inherited import CLEAR, REFUSE, settle_inherited
+from swap.rehearse.pin import unlike
 from tests.rehearse.conftest import NewClone
 from tests.support.commands import Cli, CliResult
 from tests.support.operator import MakeOperator, Operator
@@ -95,6 +97,7 @@ def test_a_suite_and_a_statement_that_only_know_integers(operator: MakeOperator,
     )
     assert [x for x in document["lock_statements"] if x["verdict"] == "seen only"] == []
     assert document["lock_waits"] is not None  # a private server's log is read
+    assert document["samples"]["backlog"]
     assert 0.8 < document["prediction"]["factor"] < 1.25  # bytes: production has some bloat
     with psycopg.connect(op.db.owner) as conn:
         assert conn.execute("SELECT to_regnamespace('swap'), to_regclass('public.users_new')").fetchone() == (None, None)
@@ -126,6 +129,7 @@ def _the_pin(op: Operator, report: Path) -> None:
     document = json.loads(report.read_text())
     for change, said in (
         ({"began_at": "2020-01-01T00:00:00+00:00"}, "s old"),
+        ({"began_at": "2999-01-01T00:00:00+00:00"}, "from now: one of two clocks is wrong"),
         ({"verdict": "no-go"}, "says no-go"),
         ({"pin": {**document["pin"], "server_version": 150001}}, "PostgreSQL 15.1 was rehearsed"),
         ({"pin": {**document["pin"], "tool": "0.0.1"}}, "swap 0.0.1 was rehearsed"),
@@ -133,7 +137,13 @@ def _the_pin(op: Operator, report: Path) -> None:
     ):
         other.write_text(json.dumps(document | change))
         assert said in op.refused("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(other), code=3)["message"]
-    op.refused("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(op.config), code=2)
+    odd: list[tuple[dict[str, Any], str]] = [
+        ({"format": 2}, "another format"), ({"began_at": "2026-01-01T00:00:00"}, "(began_at)"), ({"pin": None}, "as far as its first cutover"),
+        ({"pin": {**document["pin"], "plan": 1}}, "(pin.plan)"), ({"kind": "run"}, "(kind)"),
+    ]  # fmt: skip
+    for change, said in odd:
+        other.write_text(json.dumps(document | change))
+        assert said in op.refused("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(other), code=2)["message"]
     _beside(op, report)
     with psycopg.connect(op.db.owner) as conn:
         conn.execute("ALTER TABLE public.users ADD COLUMN later text")
@@ -168,6 +178,18 @@ def _beside(op: Operator, report: Path) -> None:
     assert re.search(r"expected: cutover [\d.]+ s, revert [\d.]+ s$", lines[1]), lines
     assert [str(line) for line in rehearsed(None)] == ["rehearsed  no report was named (--require-rehearsal)"]
     op.refused("status", "--rehearsal", str(op.config), code=2)
+
+
+def test_a_clone_that_is_not_as_production_is(operator: MakeOperator, new_clone: NewClone) -> None:
+    """A cutover would refuse its rehearsal: so it is told before."""
+    op = operator(settings="\n")
+    there, here = (Conninfo.from_options(dsn, "test") for dsn in (op.db.owner, new_clone(op.db).owner))
+    with there.session() as conn, here.session() as clone:
+        plan = read_plan(clone, load_config(op.config))
+        assert unlike(conn, clone, plan) == []
+        conn.execute("CREATE INDEX later ON public.sessions (user_id, created_at)")
+        clone.execute("ALTER TABLE public.users ADD COLUMN later text")
+        assert unlike(conn, clone, plan) == [f"the structure of public.{t} differs" for t in ("sessions", "users")]
 
 
 def test_an_inherited_run(ready_operator: MakeOperator, cli: Cli, tmp_path: Path, new_clone: NewClone) -> None:
