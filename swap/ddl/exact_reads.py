@@ -13,7 +13,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from swap.core.names import TableName
-from swap.core.sql_text import Query, anonymous, load_sql
+from swap.core.sql_text import Query, anonymous, load_sql, verbatim
 from swap.core.statement import Kind, Statement, Verb
 from swap.plan.model import Plan
 
@@ -28,39 +28,51 @@ def trapped_tables(plan: Plan) -> dict[TableName, str]:
 
 
 def raise_generation(plan: Plan) -> Query:
-    """Raise the generation of reads by one. Returns it. A snapshot that shows it shows everything that replay had committed."""
+    """Raise the generation of reads by one. A snapshot that shows it shows everything that replay had committed."""
     return sql.SQL(
         "INSERT INTO {fence} AS f (tag, generation) VALUES ({tag}, 1)"
-        " ON CONFLICT (tag) DO UPDATE SET generation = f.generation + 1 RETURNING generation"
+        " ON CONFLICT (tag) DO UPDATE SET generation = f.generation + 1"
     ).format(fence=_fence(plan), tag=_tag(plan))
 
 
-def set_trap(plan: Plan, generation: int, *, raised: bool) -> list[Statement]:
-    """From now on a read whose snapshot does not show `generation` is told to retry. `raised`: this transaction raises it.
+def set_trap(plan: Plan, *, raised: bool) -> list[Statement]:
+    """From now on a read whose snapshot does not show the generation of now is told to retry. `raised`: this transaction raises it.
 
-    Under the exchange's lock, when the tables have their new names."""
+    Under the exchange's lock, when the tables have their new names. The generation counts attempts, which no plan foretells. So the
+    statistics take it from its row, and the text is the same in every plan, dry run and exchange."""
     name = _name(plan)
+    routine = name.sql.as_string(None) + "(pg_catalog.int8)"
     function = sql.SQL(
-        "CREATE OR REPLACE FUNCTION {name}() RETURNS boolean LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER AS {body};"
-        " REVOKE ALL ON FUNCTION {name}() FROM PUBLIC; {bare}; GRANT EXECUTE ON FUNCTION {name}() TO PUBLIC"
+        "{drop}; CREATE FUNCTION {routine} RETURNS boolean LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER AS {body};"
+        " REVOKE ALL ON FUNCTION {routine} FROM PUBLIC; {bare}; GRANT EXECUTE ON FUNCTION {routine} TO PUBLIC"
     ).format(
-        name=name.sql, body=sql.Literal(_body(plan, generation)),
-        bare=anonymous(load_sql("swap.ddl", "bare_routine.sql").format(routine=sql.Literal(name.sql.as_string(None) + "()"))),
+        drop=_drop_function(plan), routine=verbatim(routine), body=sql.Literal(_body(plan)),
+        bare=anonymous(load_sql("swap.ddl", "bare_routine.sql").format(routine=sql.Literal(routine))),
     )  # fmt: skip
     why = "reads of older snapshots are told to retry"
     out = [Statement(raise_generation(plan), "snapshots of before the exchange are older", kind=Kind.CAPTURE)] if raised else []
     out += [*_drop_statistics(plan), Statement(function, why, kind=Kind.CAPTURE, verb=Verb.CREATE)]
-    create = sql.SQL("CREATE STATISTICS {} ON (({} IS NULL) OPERATOR(pg_catalog.=) {}()) FROM {}")
+    before = sql.SQL("CREATE STATISTICS {} ON (({} IS NULL) OPERATOR(pg_catalog.=) {}(")
     for number, (table, column) in enumerate(trapped_tables(plan).items()):
-        text = create.format(_statistics(plan, number), sql.Identifier(column), name.sql, table.sql)
+        start = before.format(_statistics(plan, number), sql.Identifier(column), name.sql).as_string(None)
+        text = anonymous(
+            sql.SQL("BEGIN EXECUTE {} || (SELECT generation FROM {} WHERE tag = {}) || {}; END").format(
+                sql.Literal(start), _fence(plan), _tag(plan), sql.Literal(f")) FROM {table.sql.as_string(None)}")
+            )
+        )
         out.append(Statement(text, why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.CAPTURE, verb=Verb.CREATE))
     return out
 
 
 def drop_trap(plan: Plan) -> list[Statement]:
     """Under ACCESS EXCLUSIVE on every trapped table."""
-    drop = sql.SQL("DROP FUNCTION IF EXISTS {}()").format(_name(plan).sql)
-    return [*_drop_statistics(plan), Statement(drop, "nothing calls it any more", kind=Kind.CAPTURE, verb=Verb.DROP)]
+    why = "nothing calls it any more"
+    return [*_drop_statistics(plan), Statement(_drop_function(plan), why, kind=Kind.CAPTURE, verb=Verb.DROP)]
+
+
+def _drop_function(plan: Plan) -> sql.Composed:
+    """By its name alone."""
+    return sql.SQL("DROP FUNCTION IF EXISTS {}").format(_name(plan).sql)
 
 
 def _drop_statistics(plan: Plan) -> list[Statement]:
@@ -71,9 +83,8 @@ def _drop_statistics(plan: Plan) -> list[Statement]:
     ]
 
 
-def _body(plan: Plan, generation: int) -> str:
-    body = load_sql("swap.ddl", "exact_reads.sql")
-    return body.format(generation=sql.Literal(generation), fence=_fence(plan), tag=_tag(plan)).as_string(None)
+def _body(plan: Plan) -> str:
+    return load_sql("swap.ddl", "exact_reads.sql").format(fence=_fence(plan), tag=_tag(plan)).as_string(None)
 
 
 def _fence(plan: Plan) -> sql.Identifier:
