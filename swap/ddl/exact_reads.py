@@ -10,6 +10,9 @@ the table at that moment may fail (seen on 18: "cache lookup failed for statisti
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import count
+
 from psycopg import sql
 
 from swap.core.names import TableName
@@ -25,6 +28,12 @@ def trapped_tables(plan: Plan) -> dict[TableName, str]:
     """The tables of the application that change at an exchange, each with a column that it has before and after."""
     columns = {r.table: r.columns.column for r in reversed(plan.references)}
     return {t.name: plan.key if t.is_source else t.key[0] for t in plan.swapped} | columns
+
+
+def partitions_of(plan: Plan, table: TableName) -> tuple[TableName, ...]:
+    """The partitions of a trapped table, of every level, by the names that they have before an exchange and after it."""
+    t = plan.swapped_table(table)
+    return tuple(p.name for p in (t.partitions if t else plan.catalog.table(table).partitions))
 
 
 def raise_generation(plan: Plan) -> Query:
@@ -43,44 +52,45 @@ def set_trap(plan: Plan, *, raised: bool) -> list[Statement]:
     name = _name(plan)
     routine = name.sql.as_string(None) + "(pg_catalog.int8)"
     function = sql.SQL(
-        "{drop}; CREATE FUNCTION {routine} RETURNS boolean LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER AS {body};"
+        "CREATE FUNCTION {routine} RETURNS boolean LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER AS {body};"
         " REVOKE ALL ON FUNCTION {routine} FROM PUBLIC; {bare}; GRANT EXECUTE ON FUNCTION {routine} TO PUBLIC"
     ).format(
-        drop=_drop_function(plan), routine=verbatim(routine), body=sql.Literal(_body(plan)),
+        routine=verbatim(routine), body=sql.Literal(_body(plan)),
         bare=anonymous(load_sql("swap.ddl", "bare_routine.sql").format(routine=sql.Literal(routine))),
     )  # fmt: skip
     why = "reads of older snapshots are told to retry"
     out = [Statement(raise_generation(plan), "snapshots of before the exchange are older", kind=Kind.CAPTURE)] if raised else []
-    out += [*_drop_statistics(plan), Statement(function, why, kind=Kind.CAPTURE, verb=Verb.CREATE)]
-    before = sql.SQL("CREATE STATISTICS {} ON (({} IS NULL) OPERATOR(pg_catalog.=) {}(")
-    for number, (table, column) in enumerate(trapped_tables(plan).items()):
-        start = before.format(_statistics(plan, number), sql.Identifier(column), name.sql).as_string(None)
-        text = anonymous(
-            sql.SQL("BEGIN EXECUTE {} || (SELECT generation FROM {} WHERE tag = {}) || {}; END").format(
-                sql.Literal(start), _fence(plan), _tag(plan), sql.Literal(f")) FROM {table.sql.as_string(None)}")
-            )
-        )
+    out += [*drop_trap(plan), Statement(function, why, kind=Kind.CAPTURE, verb=Verb.CREATE)]
+    numbers = count()
+    for table, column in trapped_tables(plan).items():
+        on = {n: plan.state(f"reads_{next(numbers)}") for n in (table, *partitions_of(plan, table))}
+        text = anonymous(_create_statistics(plan, on, column))
         out.append(Statement(text, why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.CAPTURE, verb=Verb.CREATE))
     return out
 
 
 def drop_trap(plan: Plan) -> list[Statement]:
     """Under ACCESS EXCLUSIVE on every trapped table."""
-    why = "nothing calls it any more"
-    return [*_drop_statistics(plan), Statement(_drop_function(plan), why, kind=Kind.CAPTURE, verb=Verb.DROP)]
+    return [Statement(_drop(plan), "the trap of an exchange", kind=Kind.CAPTURE, verb=Verb.DROP)]
 
 
-def _drop_function(plan: Plan) -> sql.Composed:
-    """By its name alone."""
-    return sql.SQL("DROP FUNCTION IF EXISTS {}").format(_name(plan).sql)
+def _create_statistics(plan: Plan, on: Mapping[TableName, TableName], column: str) -> sql.Composed:
+    """Statistics `on` a table and its partitions. In one block: for 200 partitions that took 26 ms, with a block for each 43 ms."""
+    executes = []
+    for table, statistics in on.items():
+        create = sql.SQL("CREATE STATISTICS {} ON (({} IS NULL) OPERATOR(pg_catalog.=) {}(")
+        start = create.format(statistics.sql, sql.Identifier(column), _name(plan).sql).as_string(None)
+        end = f")) FROM {table.sql.as_string(None)}"
+        executes.append(sql.SQL("EXECUTE {} || generation || {}").format(sql.Literal(start), sql.Literal(end)))
+    return sql.SQL(
+        "DECLARE generation pg_catalog.text := (SELECT f.generation FROM {} f WHERE f.tag OPERATOR(pg_catalog.=) {});\nBEGIN\n{};\nEND"
+    ).format(_fence(plan), _tag(plan), sql.SQL(";\n").join(executes))
 
 
-def _drop_statistics(plan: Plan) -> list[Statement]:
-    drop, why = sql.SQL("DROP STATISTICS IF EXISTS {}"), "the trap of an exchange"
-    return [
-        Statement(drop.format(_statistics(plan, number)), why, table, "SHARE UPDATE EXCLUSIVE", kind=Kind.CAPTURE, verb=Verb.DROP)
-        for number, table in enumerate(trapped_tables(plan))
-    ]
+def _drop(plan: Plan) -> sql.Composed:
+    """Whatever statistics there are over the function: on a partition that was detached since, and on a table of anybody's that was made
+    LIKE a trapped one, INCLUDING STATISTICS (seen: without CASCADE `sync` could not go on, and only its owner may drop those)."""
+    return sql.SQL("DROP FUNCTION IF EXISTS {} CASCADE").format(_name(plan).sql)
 
 
 def _body(plan: Plan) -> str:
@@ -98,7 +108,3 @@ def _tag(plan: Plan) -> sql.Literal:
 
 def _name(plan: Plan) -> TableName:
     return plan.state("reads")
-
-
-def _statistics(plan: Plan, number: int) -> sql.Identifier:
-    return plan.state(f"reads_{number}").sql
