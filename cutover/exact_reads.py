@@ -64,9 +64,9 @@ def unplanned_readers(conn: Connection, own: Sequence[int] = (), before: str | N
     return sessions(conn, pids) if pids else []
 
 
-def raise_before(migration: Migration) -> int:
-    """Raise the generation in a commit of its own, after the last drain without a lock. Returns it."""
-    return int(fetch_values(migration.conn, raise_generation(migration.plan))[0])
+def raise_before(migration: Migration) -> None:
+    """Raise the generation in a commit of its own, after the last drain without a lock."""
+    migration.conn.execute(raise_generation(migration.plan))
 
 
 def note_trap(migration: Migration, *, exact: bool) -> bool:
@@ -80,10 +80,10 @@ def note_trap(migration: Migration, *, exact: bool) -> bool:
     return before
 
 
-def trap_script(migration: Migration, generation: int | None, *, drained: bool, trapped: bool) -> bytes:
-    """What an exchange runs behind its own script. `generation`: None where reads are fast. `drained`: it changed a maintained row. `trapped`: an earlier exchange's trap
-    is there; where this one sets none, it takes that one away."""
+def trap_script(migration: Migration, *, exact: bool, drained: bool, trapped: bool) -> bytes:
+    """What an exchange runs behind its own script. `drained`: it changed a maintained row. `trapped`: an earlier exchange's trap is
+    there; where this one sets none, it takes that one away."""
     plan = migration.plan
-    if generation is not None:
-        return script(set_trap(plan, generation + drained, raised=drained)).as_bytes(migration.conn)
+    if exact:
+        return script(set_trap(plan, raised=drained)).as_bytes(migration.conn)
     return script(drop_trap(plan)).as_bytes(migration.conn) if trapped else b""

@@ -58,7 +58,8 @@ def attempt(
     UnknownOutcomeError. After any of them nothing was changed; only after the last it is not known."""
     conn, config = migration.conn, migration.config
     wait_ms, hold_ms = config.cutover.lock_timeout_ms, config.cutover.max_lock_hold_ms
-    generation = raise_before(migration) if prepared.exact else None
+    if prepared.exact:
+        raise_before(migration)
     conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
     hold: Hold | None = None
     try:
@@ -82,7 +83,7 @@ def attempt(
         settled = settle_locked(migration)
         refuse_waiting(migration)
         compared = compare_touched(migration, to_compare)
-        trap = trap_script(migration, generation, drained=drained + settled > 0, trapped=trapped)
+        trap = trap_script(migration, exact=prepared.exact, drained=drained + settled > 0, trapped=trapped)
         conn.execute(hold.renewed(b";\n".join(filter(None, [prepared.script, trap]))))
         _refuse_added(conn, prepared, migration.plan)
         hold.wait_for(monitor.flush)

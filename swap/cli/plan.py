@@ -9,6 +9,7 @@ from swap.cli import listing
 from swap.cli.output import columns_of, emit_json, print_lines, print_sql, wrapped
 from swap.cli.session import Session, active, opened
 from swap.core.connection import may_set
+from swap.core.statement import Statement
 from swap.core.units import about, counted, size
 from swap.ddl.phases import phases as phases_of
 from swap.doctor.before_run import SCAN_TIMEOUT_MS
@@ -30,7 +31,7 @@ def work(dsn: str | None, config: Path | None, *, show_sql: bool, as_json: bool)
         exact, reads = _reads(s)
         types = _types(s, the_plan)
         met = touched_by(the_plan, suppressed=may_set(s.journal.conn, "session_replication_role"))
-    phases = phases_of(the_plan, exact=exact)
+        phases = _phases(s, the_plan, exact=exact)
     found = costs(the_plan.catalog, the_plan.all_references)
     estimate = {
         "rows": the_plan.source_table.rows_estimate,
@@ -101,6 +102,14 @@ def _reads(s: Session) -> tuple[bool, str]:
     if reads_exactly(conn, reads):
         return True, "exact: across a cutover or a revert they see one moment, or are told to retry (40001)"
     return False, "fast" if reads == "fast" else f"fast: {UNSEEN}. {grant_of_snapshots(conn)}"
+
+
+def _phases(s: Session, plan: Plan, *, exact: bool) -> list[tuple[str, list[Statement]]]:
+    """With the numbers that the exchanges have from here on, as their dry runs."""
+    if not s.run or not active(s.run):
+        return phases_of(plan, exact=exact)
+    turn = s.journal.capture.after_exchange(s.run.id, plan.tag)
+    return phases_of(plan, exact=exact, turn=turn, direction=s.run.direction)
 
 
 def _types(s: Session, plan: Plan) -> list[tuple[str, str]]:

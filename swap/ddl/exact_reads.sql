@@ -1,7 +1,7 @@
 -- The trap of `[cutover] reads = "exact"`: the planner runs this when it plans a read of a table that an exchange has put in
 -- place, with the snapshot of whoever plans. It is labelled IMMUTABLE so that the planner does; it reads a row all the same.
 --
--- A snapshot that shows the generation reads the truth. Another one reads the table as replay had left it, and is told to retry, as
+-- A snapshot that shows the generation ($1) reads the truth. Another one reads the table as replay had left it, and is told to retry, as
 -- PostgreSQL tells it after any concurrent update. READ COMMITTED plans before it takes the snapshot that it reads with. So a
 -- statement that waited behind the exchange may be planned with an old snapshot, and be right. It goes on if one is sure to follow:
 -- - a statement that a client sent, and no EXECUTE or COPY, which read with the snapshot of before their wait;
@@ -16,7 +16,7 @@ DECLARE
     frame pg_catalog.text[];
     query pg_catalog.text;
 BEGIN
-    IF (SELECT f.generation OPERATOR(pg_catalog.>=) {generation}::pg_catalog.int8
+    IF (SELECT f.generation OPERATOR(pg_catalog.>=) $1
         FROM {fence} f WHERE f.tag OPERATOR(pg_catalog.=) {tag}::pg_catalog.int8) THEN
         RETURN true;
     END IF;

@@ -224,7 +224,7 @@ def exchange_statements(plan: Plan, kind: str, table_no: int = 0, generation: in
     locks = sql.SQL("; ").join(lock_statements(plan, kind))
     lock = Statement(locks, "everything involved, at once", plan.source, AX, kind=Kind.LOCK)
     after = Direction.REVERSE if ahead else Direction.FORWARD
-    trap = set_trap(plan, generation, raised=True) if exact else []
+    trap = set_trap(plan, raised=True) if exact else []
     opening = opening_statements(plan, after, table_no, generation)
     return [*opening, lock, *script, *closing_statements(plan, after, table_no, generation), plan_again(plan), *trap]
 
@@ -249,21 +249,29 @@ def _followed(plan: Plan, after: Direction) -> list[Statement]:
     return [n.statement for t in plan.swapped if t.partitioned for n in index_names(t, after)]
 
 
-def phases(plan: Plan, *, exact: bool = False) -> list[tuple[str, list[Statement]]]:
-    """Every statement that will run or may run, phase by phase. `exact`: where reads across an exchange are."""
+def phases(
+    plan: Plan, *, exact: bool = False, turn: tuple[int, int] = (0, 1), direction: Direction = Direction.FORWARD
+) -> list[tuple[str, list[Statement]]]:
+    """Every statement that will run or may run, phase by phase. `exact`: where reads across an exchange are. `turn`, `direction`: the
+    change table in use, the number of the next exchange, and where the run is; as given, those of one that has not begun."""
     released = drop_trap(plan) if exact else []
+    table_no, number = turn
+    cutover, revert = (number, number + 1) if direction is Direction.FORWARD else (number + 1, number)
     return [
         ("prepare", [*statements_of(prepare_steps(plan))]),
         ("backfill", [*statements_of(backfill_tasks(plan))]),
         ("build", [*statements_of(build_tasks(plan))]),
         ("references", [*statements_of(reference_tasks(plan))]),
-        ("cutover", [*before_exchange(plan, Direction.FORWARD), *exchange_statements(plan, "cutover", exact=exact)]),
+        (
+            "cutover",
+            [*before_exchange(plan, Direction.FORWARD), *exchange_statements(plan, "cutover", table_no, cutover, exact=exact)],
+        ),
         ("validate", [*_followed(plan, Direction.REVERSE), *_not_null(plan), *validations(plan), *released]),
         (
             "revert",
             [
                 *before_exchange(plan, Direction.REVERSE),
-                *exchange_statements(plan, "revert", exact=exact),
+                *exchange_statements(plan, "revert", table_no, revert, exact=exact),
                 *_followed(plan, Direction.FORWARD),
             ],
         ),

@@ -9,7 +9,7 @@ from swap.core.lock_retries import with_locks
 from swap.core.rows import fetch_values
 from swap.core.sql_text import load_sql
 from swap.core.statement import AX, script
-from swap.ddl.exact_reads import TRAPPED, drop_trap, trapped_tables
+from swap.ddl.exact_reads import TRAPPED, drop_trap, partitions_of, trapped_tables
 from swap.doctor.exact_reads import grant_of_snapshots
 from swap.prepare.drift import table_oids
 from swap.state.migration import Migration
@@ -65,5 +65,6 @@ def _older(migration: Migration) -> str:
 
 def _held(migration: Migration) -> str:
     """Which transactions of more than a second hold one of the tables."""
-    oids = table_oids(migration.conn, trapped_tables(migration.plan))
+    plan = migration.plan
+    oids = table_oids(migration.conn, [n for t in trapped_tables(plan) for n in (t, *partitions_of(plan, t))])
     return "; ".join(fetch_values(migration.conn, load_sql("swap.sync", "long_holders.sql"), {"oids": oids}))
