@@ -113,7 +113,7 @@ def replay_all(migration: Migration, barrier: Barrier) -> Replayed:
 def _replay_all(migration: Migration, barrier: Barrier, *, two_pass: bool) -> Replayed:
     queue = ChangeQueue.of(migration)
     with migration.conn.transaction():
-        migration.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        _lock_before_snapshot(migration)
         read_in = current_snapshot(migration.conn)
         watermark = queue.watermark()
         later = barrier.wait_delivered()
@@ -128,8 +128,16 @@ def _replay_all(migration: Migration, barrier: Barrier, *, two_pass: bool) -> Re
 
 def _replay(migration: Migration, limit: int | None, *, two_pass: bool) -> Replayed:
     with migration.conn.transaction():
-        migration.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        _lock_before_snapshot(migration)
         return replay_batch(migration, limit, two_pass=two_pass)
+
+
+def _lock_before_snapshot(migration: Migration) -> None:
+    """Neither SET nor LOCK takes the transaction's snapshot. A snapshot of before an ALTER TABLE that rewrites finds the table empty:
+    the entries that it shows would count as replayed, and their rows be left as they were (seen). ACCESS SHARE is what a read takes."""
+    tables = sql.SQL(", ").join(d.origin_rows for d in migration.mappings)
+    begin = sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; LOCK TABLE {} IN ACCESS SHARE MODE")
+    migration.conn.execute(begin.format(tables))
 
 
 def replay_batch(migration: Migration, limit: int | None, *, two_pass: bool) -> Replayed:

@@ -10,6 +10,7 @@ import pytest
 
 from swap.sync import backfill_tasks
 from swap.sync.backfill import Backfill
+from swap.sync.change_queue import ChangeQueue
 from tests.support.migration import Driver, background, in_place, install
 from tests.support.servers import Connect, Database
 from tests.support.waiting import wait_until
@@ -109,4 +110,44 @@ def test_reindex_at_any_time(database: Database, connect: Connect, how: str) -> 
         ):
             step()
             reindexed()
+        assert m.verify().verdict == "identical"
+
+
+BESIDE = """
+CREATE TABLE users (id bigserial PRIMARY KEY, email text);
+CREATE TABLE roles (user_id bigint NOT NULL REFERENCES users ON DELETE CASCADE, role text, note text, PRIMARY KEY (user_id, role));
+INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 9) n;
+INSERT INTO roles SELECT id, 'of ' || id, 'x' FROM users;
+"""
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    ["ALTER TABLE users ALTER email TYPE text USING email || ''", "ALTER TABLE roles ALTER note TYPE text USING note || ''"],
+)
+def test_a_table_that_is_rewritten_after_replay_has_its_snapshot(
+    database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch, rewrite: str
+) -> None:
+    """I3, H59: a snapshot of before an ALTER TABLE that rewrites finds the table empty. Replay then left the rows as they were, and
+    moved its watermark past their entries (seen: verify finds them different). It locks before its snapshot: the ALTER waits."""
+    install(database, BESIDE)
+    owner = connect(database.owner)
+    owner.execute("SET lock_timeout = '300ms'")
+    original, refused = ChangeQueue.next_batch, []
+
+    def read(self: ChangeQueue, *args: Any, **more: Any) -> Any:
+        batch = original(self, *args, **more)
+        if batch.entries:
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                owner.execute(rewrite.encode())
+            refused.append(batch.entries)
+        return batch
+
+    with closing(Driver.begin(database)) as m:
+        m.synced()
+        owner.execute("UPDATE users SET email = 'changed' WHERE id < 4; UPDATE roles SET role = 'changed' WHERE user_id < 3")
+        with monkeypatch.context() as patched:
+            patched.setattr(ChangeQueue, "next_batch", read)
+            m.sync()
+        assert refused
         assert m.verify().verdict == "identical"
