@@ -171,11 +171,18 @@ def test_they_go_at_finalize(start: Start, database: Database, connect: Connect)
     cycle = start(ADOPT)
     cycle.ready()
     cycle.exchange("cutover")
-    m, app = cycle.m, connect(database.app)
+    m, app, superuser = cycle.m, connect(database.app), connect(database.superuser)
+    second = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'profiles'::regclass AND NOT indisprimary AND indisunique ORDER BY 1"
+    assert superuser.execute(second).fetchall() == [
+        ("profiles_pkey_3_compat",),
+        ("profiles_pkey_legacy",),
+        ("profiles_pkey_uuid_compat",),
+    ]
     with pytest.raises(RefusedError, match=r"public\.users\.uuid_id: .*view public\.known"):
         m.finalize(drop_legacy=False)
     connect(database.owner).execute("DROP VIEW known")
     m.finalize(drop_legacy=False)
+    assert superuser.execute(second).fetchall() == [("profiles_pkey_legacy",)]
     row = app.execute("INSERT INTO users (email) VALUES ('late') RETURNING id, legacy_id").fetchone()
     assert row is not None
     assert isinstance(row[0], uuid.UUID)
