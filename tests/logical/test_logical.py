@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -455,32 +456,67 @@ def test_what_capture_would_break_is_refused(database: Database, connect: Connec
     assert [f for f in doctor(database, sync={"mode": "trigger"}) if f.name == "logical-capture"] == []
 
 
+def lose(superuser: Session, name: str, loss: str) -> None:
+    """The slot is dropped, or the server removes WAL that it needs."""
+    if loss == "dropped":
+        superuser.execute("SELECT pg_drop_replication_slot(%s)", [name])
+        return
+
+    def lost() -> bool:
+        superuser.execute("SELECT pg_switch_wal()")
+        superuser.execute("CREATE TABLE something (); DROP TABLE something")
+        superuser.execute("SELECT pg_switch_wal()")
+        superuser.execute("CHECKPOINT")
+        status = "SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s"
+        return superuser.execute(status, [name]).fetchone() == ("lost",)
+
+    with settings(superuser, max_slot_wal_keep_size="1MB"):
+        wait_until(lost, 30, "the slot is lost")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("phase", ["syncing", "cut_over"])
-def test_capture_begins_again_after_a_lost_slot(operator: MakeOperator, connect: Connect, phase: str) -> None:
-    """H13: given a slot that is gone and changes that nobody captured, when `prepare` runs again, then what differs is
-    queued, nothing is copied again, and a revert or cutover is possible as before."""
+@pytest.mark.parametrize(("loss", "says"), [("dropped", "gone"), ("invalidated", "lost")])
+def test_capture_begins_again_after_a_lost_slot(operator: MakeOperator, connect: Connect, loss: str, says: str) -> None:
+    """H13: given a slot that is lost before a cutover, after it, before a revert and before the end, and changes that nobody captured. Every
+    command refuses by its name, and the hint of each leads out: what differs is queued and nothing is copied again. `finalize` needs no
+    slot, and leaves nothing of it."""
     op = operator("fresh", mode="logical")
-    op.ready()
-    if phase == "cut_over":
-        op("cutover", "--yes", "--no-snapshot")
-        op("sync", "--once")
     superuser, owner = connect(op.db.superuser), connect(op.db.owner)
-    slot = op.status()["slot"]
-    assert (slot["active"], slot["problem"], slot["wal_status"]) == (False, None, "reserved")
-    superuser.execute("SELECT pg_drop_replication_slot(%s)", [slot["name"]])
-    owner.execute("UPDATE users SET revision = revision + 1 WHERE email IN (SELECT email FROM users ORDER BY email LIMIT 3)")
-    owner.execute("INSERT INTO users (email, organization_id) VALUES ('missed@example.org', 1)")
-    assert "gone" in op.status()["slot"]["problem"]
-    assert "gone" in op.refused("sync", "--once", code=3)["message"]
-    copied = superuser.execute("SELECT count(*), max(done_at) FROM swap.chunk").fetchone()
-    op("prepare")
-    assert op.status()["phase"] == phase
-    assert op.status()["pending_changes"] == 4
-    op("sync", "--once")
-    assert superuser.execute("SELECT count(*), max(done_at) FROM swap.chunk").fetchone() == copied
-    assert op("verify", "--method", "exact").json["verdict"] == "identical"
-    op("revert" if phase == "cut_over" else "cutover", "--yes", *(() if phase == "cut_over" else ("--no-snapshot",)))
+    chunks = "SELECT count(*), max(done_at) FROM swap.chunk"
+    missed = iter(range(9))
+
+    def loses() -> None:
+        slot = op.status()["slot"]
+        assert (slot["problem"], slot["wal_status"]) == (None, "reserved")
+        lose(superuser, slot["name"], loss)
+        owner.execute("UPDATE users SET revision = revision + 1 WHERE email IN (SELECT email FROM users ORDER BY email LIMIT 3)")
+        owner.execute("INSERT INTO users (email, organization_id) VALUES (%s, 1)", [f"missed{next(missed)}@example.org"])
+
+    def again(*commands: str) -> None:
+        phase, copied = op.status()["phase"], superuser.execute(chunks).fetchone()
+        loses()
+        assert says in op.status()["slot"]["problem"]
+        for command in commands:
+            error = op.refused(*command.split(), code=3)
+            assert re.match(rf"The replication slot swap_.* is {says}", error["message"]), command
+            assert error["hint"].startswith("`swap prepare`"), command
+        op("prepare")
+        assert (op.status()["phase"], op.status()["pending_changes"]) == (phase, 4)
+        op("sync", "--once")
+        assert superuser.execute(chunks).fetchone() == copied
+        assert op("verify", "--method", "exact").json["verdict"] == "identical"
+
+    op.ready()
+    again("verify", "cutover --yes --no-snapshot", "sync --once")
+    op("cutover", "--yes", "--no-snapshot")
+    again("sync --once", "verify", "revert --yes")
+    op("revert", "--yes")
+    again("sync --once")
+    op("cutover", "--yes", "--no-snapshot")
+    loses()
+    op("finalize", "--yes")
+    left = "SELECT slot_name FROM pg_replication_slots WHERE database = current_database() UNION ALL SELECT pubname FROM pg_publication"
+    assert superuser.execute(left).fetchall() == []
 
 
 def test_a_stream_that_is_cut_goes_on(m: Driver, app: Session, database: Database, connect: Connect) -> None:

@@ -12,7 +12,7 @@ from swap.plan.model import Plan
 from swap.prepare.slot import Slot, read_slot
 from swap.sync.logical.link import lsn_text
 
-LOST = "Changes made since then were not captured. Everything built so far stays, and no names were exchanged."
+LOST = "Changes made since then were not captured. Everything built so far stays, and this command exchanged no names."
 AGAIN = "`swap prepare` starts capture again and queues what differs; no new backfill. Then `swap sync`."
 
 
