@@ -85,7 +85,7 @@ def prepare_steps(plan: Plan) -> list[Step]:
         steps.append(Step(SLOT, (create_slot(plan),)))
     # Logical mode needs the lock of this step too. Transactions that committed before the slot's beginning are not
     # streamed. Under the lock each of them is not only committed but visible, so the copy sees its rows (H9).
-    # The source comes last: from then on capture is live on every table, and that step journals where the queue begins.
+    # The source comes last: from then on capture is live on every table. The queue begins with the first one (swap.prepare.run).
     for t in (*rebuilt, plan.swapped[0]):
         live = [
             *([] if logical else capture.capture_triggers(plan, t, Direction.FORWARD)),

@@ -35,8 +35,7 @@ def resume_prepare(migration: Migration) -> Run:
         migration.report.note(f"prepare: {step.name.rstrip('0123456789 ') if on else step.name}{on}")
         if step.name == SLOT:
             make_slot(migration)
-        elif step.name == "capture":
-            # In the transaction that installs the trigger, so no writer is in flight: capture begins at this watermark.
+        elif _begins_capture(migration, step):
             run_step(migration, step, lambda: journal.capture.begin(run.id))
         else:
             run_step(migration, step)
@@ -47,6 +46,15 @@ def resume_prepare(migration: Migration) -> Run:
         journal.move(run, Phase.PREPARED)
         journal.event(run.id, "prepared", "capture is live; the shadow is empty")
     return migration.reload()
+
+
+def _begins_capture(migration: Migration, step: Step) -> bool:
+    """Whether the queue begins with this step, in the transaction that installs the triggers: no writer of the table is in flight, and a
+    writer of another one is in the watermark. With triggers that is the first table's: every entry has to be due, for a copy by heap
+    blocks leaves all rows with an entry to replay (seen: a row written between two tables' steps was neither copied nor replayed)."""
+    if migration.plan.mode == "logical":
+        return step.name == "capture"
+    return step.name.startswith("capture") and migration.journal.capture.position(migration.run.id) is None
 
 
 def run_step(migration: Migration, step: Step, after: Callable[[], None] | None = None) -> None:
