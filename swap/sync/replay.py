@@ -11,7 +11,7 @@ key is another one now (swap.sync.dependants).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -22,10 +22,13 @@ from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
 from swap.core.errors import DefectError, RefusedError
 from swap.core.planner_settings import NESTED_LOOPS
+from swap.core.rows import fetch_values
+from swap.core.sql_text import load_sql
 from swap.ddl.waiting import delete_held, forget_waiting, may_wait
 from swap.plan.direction import Direction, TableMapping
 from swap.plan.row_keys import Key
 from swap.plan.unresolved import uncertain
+from swap.prepare.drift import table_oids
 from swap.state.migration import Migration
 from swap.sync.change_queue import Batch, ChangeQueue, current_snapshot
 from swap.sync.dependants import dependants
@@ -38,6 +41,10 @@ BATCH = 20_000
 SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
 UNCHANGED = "Nothing of the batch was applied; the changes stay in the queue."
 CONFLICT = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
+
+
+class _RewrittenError(Exception):
+    """A table was rewritten behind the snapshot of this transaction. Nothing of it counts."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,12 @@ def replay(migration: Migration, limit: int | None = BATCH, barrier: Barrier | N
 
 def _replay_once(migration: Migration, limit: int | None, barrier: Barrier | None) -> Replayed:
     try:
-        return _replay(migration, limit, two_pass=False)
+        return _unless_rewritten(lambda: _replay(migration, limit, two_pass=False))
     except CONFLICT:
         try:
             if barrier is not None:
-                return _replay_all(migration, barrier, two_pass=True)
-            return _replay(migration, None, two_pass=True)
+                return _unless_rewritten(lambda: _replay_all(migration, barrier, two_pass=True))
+            return _unless_rewritten(lambda: _replay(migration, None, two_pass=True))
         except CONFLICT as e:
             raise _unexplained(migration, e) from None
 
@@ -102,10 +109,10 @@ def replay_all(migration: Migration, barrier: Barrier) -> Replayed:
     the rows. Entries of transactions that only the later one sees are applied harmlessly and stay due.
     """
     try:
-        return _replay_all(migration, barrier, two_pass=False)
+        return _unless_rewritten(lambda: _replay_all(migration, barrier, two_pass=False))
     except CONFLICT:
         try:
-            return _replay_all(migration, barrier, two_pass=True)
+            return _unless_rewritten(lambda: _replay_all(migration, barrier, two_pass=True))
         except CONFLICT as e:
             raise _unexplained(migration, e) from None
 
@@ -123,13 +130,34 @@ def _replay_all(migration: Migration, barrier: Barrier, *, two_pass: bool) -> Re
             if batch.entries:
                 apply(migration, batch, two_pass=two_pass, queue=queue.on(later))
                 queue.advance(batch)
+                _refuse_rewritten(migration)
     return Replayed(batch.entries, complete=True)
 
 
 def _replay(migration: Migration, limit: int | None, *, two_pass: bool) -> Replayed:
     with migration.conn.transaction():
         migration.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        return replay_batch(migration, limit, two_pass=two_pass)
+        result = replay_batch(migration, limit, two_pass=two_pass)
+        if result.entries:
+            _refuse_rewritten(migration)
+        return result
+
+
+def _unless_rewritten(once: Callable[[], Replayed]) -> Replayed:
+    """Again with another snapshot, as often as a table is rewritten meanwhile."""
+    while True:
+        try:
+            return once()
+        except _RewrittenError:
+            continue
+
+
+def _refuse_rewritten(migration: Migration) -> None:
+    """Raises _RewrittenError. ALTER TABLE that rewrites, and TRUNCATE, show an older snapshot an empty table (PostgreSQL documentation,
+    13.6 "Caveats"): its rows would be taken for deleted ones. Asked last, when every table that was read is locked."""
+    oids = table_oids(migration.conn, [t.name for t in migration.plan.swapped])
+    if fetch_values(migration.conn, load_sql("swap.sync", "other_files.sql"), {"oids": oids}):
+        raise _RewrittenError
 
 
 def replay_batch(migration: Migration, limit: int | None, *, two_pass: bool) -> Replayed:
