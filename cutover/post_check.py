@@ -1,7 +1,8 @@
 """The check after the cutover: the operator's program begins right after the commit, in a thread of its own, while the follow-up and
 the verification of the reverse direction go on. So when it has failed, the way back is open as early as can be.
 
-The journal is written before the thread begins and after it has ended: a session belongs to one thread.
+A failure is told at once: the verification of a large table takes far longer than the application should be broken unnoticed. The
+journal is written before the thread begins and after it has ended: a session belongs to one thread.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from cutover.hook import CHECK, HookCall, HookError, HookResult, run_call
 from cutover.hook_output import Audience
 from swap.core.errors import StoppedError
 from swap.core.libpq_environment import libpq_environment, secrets_of
+from swap.core.report import Reporter
 from swap.state.migration import Migration
 
 POLL_S = 0.2
@@ -50,14 +52,16 @@ class PostSwapCheck:
         call = HookCall(argv, env, hooks.timeout_s, self._cwd, Audience(secrets=secrets_of(conn)), CHECK, self._stop)
         self._call = migration.journal.hooks.begin(run.id, CHECK, argv)
         migration.report.note(f"check after the cutover: {argv[0]}")
-        self._thread = threading.Thread(target=self._run, args=(call,), name="check", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(call, migration.report), name="check", daemon=True)
         self._thread.start()
 
-    def _run(self, call: HookCall) -> None:
+    def _run(self, call: HookCall, report: Reporter) -> None:
         try:
             self._result = run_call(call)
         except StoppedError as e:
             self._error = e
+            if not self._stop.is_set():
+                report.note(e.message)
 
     def wait(self, migration: Migration) -> tuple[HookResult | None, StoppedError | None]:
         """Its result, and why it failed (None: it passed), when it has ended. Writes both to the journal. Raises StoppedError when

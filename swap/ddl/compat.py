@@ -121,7 +121,8 @@ def compat_trigger_names(plan: Plan) -> set[str]:
 
 
 def drop_compat(plan: Plan) -> list[tuple[TableName, list[Statement]]]:
-    """For `finalize`, table by table: drop the triggers and the compat columns, and give the key its default back."""
+    """For `finalize`, table by table: drop the triggers, the compat columns and what stands over the key for them, and give the key its
+    default back."""
     out: dict[TableName, list[Statement]] = {}
     drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}")
     for pair in compat_pairs(plan, Direction.REVERSE):
@@ -132,4 +133,9 @@ def drop_compat(plan: Plan) -> list[tuple[TableName, list[Statement]]]:
         if not pair.number:
             default = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT ").format(pair.table.sql, sql.Identifier(pair.key))
             mine.append(Statement(default + generator(plan), "a row without a key gets one", pair.table, AX, kind=Kind.COLUMN))
+    for index in (i for r in plan.references for i in r.second_keys):
+        name = index.table.renamed(index.build_name)
+        gone = sql.SQL("DROP INDEX IF EXISTS {}").format(name.sql)
+        why = "the second index over the uuids"
+        out.setdefault(index.table, []).append(Statement(gone, why, index.table, AX, kind=Kind.INDEX, verb=Verb.DROP))
     return list(out.items())

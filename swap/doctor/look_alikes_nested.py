@@ -88,7 +88,7 @@ def _document(search: Search, c: Candidate) -> list[LookAlike]:
         return [LookAlike(c.table, c.column, None, evidence, nested=True)]
     out = []
     for r in rows:
-        element, found = one_of(r.path[-1]), Sample(r.sampled, r.known)
+        element, found = one_of(r.path[-1] if r.path else c.column), Sample(r.sampled, r.known)
         named = search.names_source(element)
         if not named and not (search.unexplained(element) and found.convincing):
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swap.catalog.model import Table
 from swap.core.connection import Connection
-from swap.core.names import TableName, quote
+from swap.core.names import TableName, parse_table, quote
 from swap.core.toml_text import entry
 from swap.doctor.finding import Finding, Subject, blocker, in_schema, or_ok, qualified, warning
 from swap.doctor.rules import check_inheritance, check_rules
@@ -70,8 +70,12 @@ def check_exclusions(subject: Subject) -> list[Finding]:
 def check_rewrite(subject: Subject, planned: Planned) -> list[Finding]:
     """H25: index definitions that cannot hold a uuid, in the server's own words; and indexes that are not valid."""
     found = []
+    given = {parse_table(i.name) for i in subject.config.index}
     for f in planned.failures:
         name = in_schema(f.table, f.index) if f.kind == "index" else f.index
+        if f.kind == "index" and f.table.renamed(f.index) in given:
+            found.append(blocker("index", name, f"its text of [[index]] cannot be: {f.reason}", "Correct its `definition`."))
+            continue
         hint = f"DROP {f.kind.upper()} {name}; and create it again after the cutover, without integer arithmetic or sentinels."
         if f.remedy:
             hint += f" Or {entry('index', name=name, definition=f.remedy)}"

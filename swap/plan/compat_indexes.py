@@ -3,6 +3,9 @@
 Every index that will contain the new key gets an equivalent over the compat column, because `ON CONFLICT (user_uuid_id)`
 and lookups by that name need it. The server prints the definition (swap.catalog.scratch): the index is created over the
 uuid column of a scratch table, then the column is renamed.
+
+A primary key that contains a reference gets a second unique index over the uuid, too. The exchange makes the key of the first one, and a
+revert drops it with the key: without the second one `ON CONFLICT` over the old name would find none until the follow-up.
 """
 
 from __future__ import annotations
@@ -90,7 +93,17 @@ def _of_reference(conn: Connection, plan: Plan, ref: ReferencePlan) -> tuple[Ind
                 o.table, derive(derive(o.name, f"_{ref.columns.number}"), "_compat"), o.unique, text, on_only=table.kind == "p",
                 part_of=PartOf(above.table, above.build_name) if above else None, path=o.path,
             )  # fmt: skip
-    return tuple(made.values())
+    return (*made.values(), *_second_keys(ref, root))
+
+
+def _second_keys(ref: ReferencePlan, table: Table) -> list[IndexPlan]:
+    """Of a plain table, where the application has none like it. It keeps its name, and goes with the compat columns."""
+    own = {i.recipe for i in table.indexes if i.valid and i.unique and not i.deferrable}
+    return [
+        IndexPlan(i.table, ref.second_key_name(i), unique=True, definition=i.definition, path=i.path)
+        for i in ref.indexes
+        if i.is_primary and not i.on_only and not i.deferrable and i.definition not in own
+    ]
 
 
 def _compat_columns(plan: Plan, ref: ReferencePlan) -> dict[str, str]:

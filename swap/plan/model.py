@@ -147,6 +147,17 @@ class ReferencePlan:
         """Whether an index is `top`, or a part of it on any level."""
         return self.top_of(index) == top
 
+    @staticmethod
+    def second_key_name(index: IndexPlan) -> str:
+        """What the second unique index over the uuids of a primary key is called (swap.plan.compat_indexes)."""
+        return derive(index.final_name or index.build_name, "_uuid_compat")
+
+    @property
+    def second_keys(self) -> list[IndexPlan]:
+        """Of `compat_indexes` those over the uuids of a primary key."""
+        names = {self.second_key_name(i) for i in self.indexes if i.is_primary}
+        return [i for i in self.compat_indexes if i.build_name in names]
+
     @property
     def check_name(self) -> str:
         return derive(f"swap_{self.columns.number}_{self.columns.uuid_column}", "_present")

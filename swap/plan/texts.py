@@ -175,6 +175,8 @@ def _index(catalog: Catalog, entry: IndexText) -> NewText:
             if table.name.renamed(index.name) == name:
                 if table.kind == "p":
                     raise _UnfitError("is the index of a partitioned table: it keeps its text", "Remove the entry.")
+                if index.primary:
+                    raise _UnfitError("is the index of a primary key, which stays the key", "Remove the entry.")
                 return NewText(INDEX, table.name, index.name, entry.definition.rstrip().rstrip(";"))
     raise _UnfitError("[[index]] names no index of the source or of a table with a reference", REMOVE)
 

@@ -197,9 +197,21 @@ def foreign_drift_lines(migration: Migration) -> list[Line]:
     before = migration.journal.baseline(migration.run.id) or []
     found = recorded(plan, before, conn.execute(structure_now(plan)).fetchall())
     was, now = ({(t, VALID.sub("", line)) for t, line in lines} for lines in comparable(before, found, migration.direction))
-    names = [x.sql.as_string(conn) for t in plan.swapped for x in t.made]
-    shadows = {r[0] for r in conn.execute("SELECT to_regclass(n)::text FROM unnest(%s::text[]) n", [names]).fetchall()}
+    shadows = _shadows(conn, plan)
     return [c for c in _changed(was, now) if c[1] not in shadows and _subject(c[2]) not in mine]
+
+
+def foreign_structure(conn: Connection, plan: Plan) -> set[tuple[str, str]]:
+    """The structure as it is now as (table, line), without the shadows and what else `swap` puts there, and without whether a constraint
+    is validated: so it is the same before a cutover and after the revert of one."""
+    mine, shadows = own_names(plan) - (set() if plan.identity_added else {plan.identity}), _shadows(conn, plan)
+    lines = conn.execute(structure_now(plan)).fetchall()
+    return {(t, VALID.sub("", line)) for t, line in lines if t not in shadows and _subject(line) not in mine}
+
+
+def _shadows(conn: Connection, plan: Plan) -> set[str]:
+    names = [x.sql.as_string(conn) for t in plan.swapped for x in t.made]
+    return {r[0] for r in conn.execute("SELECT to_regclass(n)::text FROM unnest(%s::text[]) n", [names]).fetchall()}
 
 
 def own_names(plan: Plan) -> set[str]:

@@ -104,7 +104,8 @@ def _key(source: Table) -> str:
 def identity_of(catalog: Catalog, key: str) -> Chosen:
     """The one column that surely holds the uuids already: unique, and called so, or other tables refer to it. Else a new name.
 
-    A unique uuid may be anything (a token, the key of another system). Adopted, it would become the key that every client sees.
+    A unique uuid may be anything (a token, the key of another system, that of a row of another table). Adopted, it would become the key
+    that every client sees.
     """
     source = catalog.source
     unique = [
@@ -115,7 +116,8 @@ def identity_of(catalog: Catalog, key: str) -> Chosen:
     one = singular(source.name.name)
     called = {Identity().column, "uuid", "guid", f"{one}_uuid", f"{source.name.name}_uuid", f"{key}_uuid", f"uuid_{key}"}
     referred = {fk.target_columns for fk in catalog.incoming}
-    sure = [c for c in unique if snake(c.name) in called or (c.name,) in referred]
+    others = {c for fk in catalog.outgoing for c in fk.columns}
+    sure = [c for c in unique if (snake(c.name) in called and c.name not in others) or (c.name,) in referred]
     best = [c.name for c in sure if (c.name,) in referred] or [c.name for c in sure if c.not_null] or [c.name for c in sure]
     if len(best) == 1:
         return Chosen(best[0])

@@ -14,7 +14,7 @@ from swap import __version__
 from swap.core.connection import Connection
 from swap.ddl.phases import phases
 from swap.plan.model import Plan
-from swap.prepare.drift import structure_now
+from swap.prepare.drift import foreign_structure
 from swap.rehearse.record import Pin
 
 SHOWN = 5  # differences, where there are many
@@ -26,7 +26,8 @@ OWN_NAME = re.compile(r'"(?:[^"]|"")*_OID_\d{5,}(?:[^"]|"")*"')
 
 
 def make_pin(conn: Connection, plan: Plan) -> Pin:
-    """The pin of a plan and of the structure as it is now: both sides are compared in the same state, right before a cutover."""
+    """The pin of a plan and of the application's structure as it is now. Both sides are compared right before a cutover, the first one or
+    one after a revert."""
     return Pin(
         plan={name: _digest(plan, (s.text for s in statements)) for name, statements in phases(plan)},
         structure=_structure(conn, plan),
@@ -44,7 +45,7 @@ def unlike(production: Connection, clone: Connection, plan: Plan) -> Sequence[st
 
 def _structure(conn: Connection, plan: Plan) -> dict[str, str]:
     lines: dict[str, list[str]] = {}
-    for table, line in conn.execute(structure_now(plan)):
+    for table, line in foreign_structure(conn, plan):
         lines.setdefault(str(table), []).append(ELSEWHERE.sub(r"\1", str(line)))
     return {table: _digest(plan, sorted(found)) for table, found in sorted(lines.items())}
 

@@ -97,7 +97,7 @@ class Rehearser:
     here: dict[str, Size] = field(default_factory=dict)
     there: dict[str, Size] = field(default_factory=dict)
     measured: Measured | None = None
-    inherited: str | None = None
+    taken_over: bool = False
 
     def run(self) -> Rehearsal:
         """Raises SwapError where nothing could be rehearsed. What the cycle met is in the result."""
@@ -116,7 +116,7 @@ class Rehearser:
             commands = Commands(clone.conninfo, directory / "swap.toml", directory, watchdog)
             if inherited := settle_inherited(conn, config, commands, self.settings.inherited):
                 self.warnings.append(inherited)
-                self.inherited = inherited
+                self.taken_over = self.settings.inherited == TAKE_OVER
             variables = held.enter_context(libpq_environment(conn))
             programs = Programs(variables, clone.conninfo, secrets_of(conn), self.settings.directory, watchdog)
             admin = held.enter_context(Database.from_options(clone.admin, "rehearse").session("log")) if clone.private else conn
@@ -206,8 +206,7 @@ class Watched:
         with r.production.database.session("sizes") as original:
             r.there = sizes(original, tables)
             self.used = read_used(original, plan)
-            if r.inherited is None:
-                r.warnings += other_structure(original, self.conn, plan)
+            r.warnings += other_structure(original, self.conn, plan)
         rows = not r.settings.clone.schema_only
         r.warnings += untried(r.settings.checks, load=r.settings.load != NO_LOAD, rows=rows)
         r.warnings += far_apart(r.here, r.there) if rows else []
@@ -231,7 +230,7 @@ class Watched:
         return ProgramLoad(self.programs, split(settings.load))
 
     def _try_phases(self, *names: str) -> None:
-        if "prepare" in names and self.rehearser.inherited and self.rehearser.settings.inherited == TAKE_OVER:
+        if "prepare" in names and self.rehearser.taken_over:
             return  # what `prepare` makes is there
         with self.load.quiet() if self.load is not None else nullcontext():
             self.locks.at(*names)

@@ -11,7 +11,7 @@ key is another one now (swap.sync.dependants).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -22,13 +22,10 @@ from swap.core.application_settings import execute_as_application, explained
 from swap.core.connection import Connection
 from swap.core.errors import DefectError, RefusedError
 from swap.core.planner_settings import NESTED_LOOPS
-from swap.core.rows import fetch_values
-from swap.core.sql_text import load_sql
 from swap.ddl.waiting import delete_held, forget_waiting, may_wait
 from swap.plan.direction import Direction, TableMapping
 from swap.plan.row_keys import Key
 from swap.plan.unresolved import uncertain
-from swap.prepare.drift import table_oids
 from swap.state.migration import Migration
 from swap.sync.change_queue import Batch, ChangeQueue, current_snapshot
 from swap.sync.dependants import dependants
@@ -41,10 +38,6 @@ BATCH = 20_000
 SLICE = 30_000  # keys of one statement: an ordinary batch whole, because the queue is read once for each slice
 UNCHANGED = "Nothing of the batch was applied; the changes stay in the queue."
 CONFLICT = (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation)
-
-
-class _RewrittenError(Exception):
-    """A table was rewritten behind the snapshot of this transaction. Nothing of it counts."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +74,12 @@ def replay(migration: Migration, limit: int | None = BATCH, barrier: Barrier | N
 
 def _replay_once(migration: Migration, limit: int | None, barrier: Barrier | None) -> Replayed:
     try:
-        return _unless_rewritten(lambda: _replay(migration, limit, two_pass=False))
+        return _replay(migration, limit, two_pass=False)
     except CONFLICT:
         try:
             if barrier is not None:
-                return _unless_rewritten(lambda: _replay_all(migration, barrier, two_pass=True))
-            return _unless_rewritten(lambda: _replay(migration, None, two_pass=True))
+                return _replay_all(migration, barrier, two_pass=True)
+            return _replay(migration, None, two_pass=True)
         except CONFLICT as e:
             raise _unexplained(migration, e) from None
 
@@ -109,10 +102,10 @@ def replay_all(migration: Migration, barrier: Barrier) -> Replayed:
     the rows. Entries of transactions that only the later one sees are applied harmlessly and stay due.
     """
     try:
-        return _unless_rewritten(lambda: _replay_all(migration, barrier, two_pass=False))
+        return _replay_all(migration, barrier, two_pass=False)
     except CONFLICT:
         try:
-            return _unless_rewritten(lambda: _replay_all(migration, barrier, two_pass=True))
+            return _replay_all(migration, barrier, two_pass=True)
         except CONFLICT as e:
             raise _unexplained(migration, e) from None
 
@@ -120,7 +113,7 @@ def replay_all(migration: Migration, barrier: Barrier) -> Replayed:
 def _replay_all(migration: Migration, barrier: Barrier, *, two_pass: bool) -> Replayed:
     queue = ChangeQueue.of(migration)
     with migration.conn.transaction():
-        migration.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        _lock_before_snapshot(migration)
         read_in = current_snapshot(migration.conn)
         watermark = queue.watermark()
         later = barrier.wait_delivered()
@@ -130,34 +123,21 @@ def _replay_all(migration: Migration, barrier: Barrier, *, two_pass: bool) -> Re
             if batch.entries:
                 apply(migration, batch, two_pass=two_pass, queue=queue.on(later))
                 queue.advance(batch)
-                _refuse_rewritten(migration)
     return Replayed(batch.entries, complete=True)
 
 
 def _replay(migration: Migration, limit: int | None, *, two_pass: bool) -> Replayed:
     with migration.conn.transaction():
-        migration.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        result = replay_batch(migration, limit, two_pass=two_pass)
-        if result.entries:
-            _refuse_rewritten(migration)
-        return result
+        _lock_before_snapshot(migration)
+        return replay_batch(migration, limit, two_pass=two_pass)
 
 
-def _unless_rewritten(once: Callable[[], Replayed]) -> Replayed:
-    """Again with another snapshot, as often as a table is rewritten meanwhile."""
-    while True:
-        try:
-            return once()
-        except _RewrittenError:
-            continue
-
-
-def _refuse_rewritten(migration: Migration) -> None:
-    """Raises _RewrittenError. ALTER TABLE that rewrites, and TRUNCATE, show an older snapshot an empty table (PostgreSQL documentation,
-    13.6 "Caveats"): its rows would be taken for deleted ones. Asked last, when every table that was read is locked."""
-    oids = table_oids(migration.conn, [t.name for t in migration.plan.swapped])
-    if fetch_values(migration.conn, load_sql("swap.sync", "other_files.sql"), {"oids": oids}):
-        raise _RewrittenError
+def _lock_before_snapshot(migration: Migration) -> None:
+    """Neither SET nor LOCK takes the transaction's snapshot. A snapshot of before an ALTER TABLE that rewrites finds the table empty:
+    the entries that it shows would count as replayed, and their rows be left as they were (seen). ACCESS SHARE is what a read takes."""
+    tables = sql.SQL(", ").join(d.origin_rows for d in migration.mappings)
+    begin = sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; LOCK TABLE {} IN ACCESS SHARE MODE")
+    migration.conn.execute(begin.format(tables))
 
 
 def replay_batch(migration: Migration, limit: int | None, *, two_pass: bool) -> Replayed:

@@ -49,6 +49,7 @@ def test_the_application_is_checked_and_the_way_back_taken(
         assert result.json["post_swap_check"]["exit_code"] == 3
         assert result.json["reverse_verification"] == "identical"
         assert "login failed" in result.json["error"]["hint"]
+        assert "check.sh failed with exit code 3." in " ".join(result.stderr.split())
         return dict(result.json)
 
     born = "INSERT INTO users (email) VALUES ('meanwhile')"

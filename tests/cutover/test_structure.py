@@ -123,6 +123,8 @@ STRUCTURE = {
 def test_all_of_it_is_recorded(verified: Driver, what: str) -> None:
     """H57, I10: a cutover would leave it behind. Taken back, the cutover goes on, where that is possible."""
     statement, said = STRUCTURE[what]
+    if what == "persistence" and verified.run.mode == "logical":
+        pytest.skip("the server itself refuses it for a table of a publication")
     execute(verified.db, statement)
     with pytest.raises(RefusedError, match="The structure changed since it was last recorded") as refused:
         verified.exchange("cutover")

@@ -140,6 +140,39 @@ def test_partitions_that_come_and_go_after_the_cutover(start: Start) -> None:
         assert conn.execute(left.encode()).fetchall() == [(0,), (0,)]
 
 
+def test_detached_in_every_phase(start: Start) -> None:
+    """As pg_partman's retention does it, CONCURRENTLY or not: what is detached keeps both columns and its key to the source, and a hint
+    says what to do about the key."""
+    more = [f"CREATE TABLE ev{n} PARTITION OF ev FOR VALUES FROM ({n}00) TO ({n}99);" for n in range(3, 7)]
+    rows = "INSERT INTO ev SELECT 1000 * n + i, i, n * 100 + i FROM generate_series(3, 6) n, generate_series(1, 9) i;"
+    cycle = start(USERS + EVENTS + "".join(more) + ROWS + rows)
+    cycle.be_patient()
+
+    def detach(partition: str, how: str, *, ahead: bool, filled: bool = True) -> None:
+        run(cycle.db, f"ALTER TABLE ev DETACH PARTITION {partition} {how}")
+        with pytest.raises(RefusedError, match=f"{partition} is no partition") as refused:
+            cycle.m.sync()
+        assert refused.value.hint == f"ALTER TABLE public.{partition} DROP CONSTRAINT ev_user;"
+        run(cycle.db, refused.value.hint)
+        cycle.caught_up()
+        assert gone(cycle, partition)
+        assert not filled or wrong_of(cycle.db, partition, ahead) == 0
+        run(cycle.db, f"UPDATE {partition} SET user_id = (SELECT id FROM users LIMIT 1)")  # it goes on as a table of its own
+
+    cycle.m.prepare()
+    detach("ev1", "CONCURRENTLY", ahead=True, filled=False)
+    detach("ev3", "", ahead=True)
+    cycle.cutover()
+    detach("ev4", "CONCURRENTLY", ahead=False)
+    cycle.exchange("revert")
+    cycle.caught_up()
+    detach("ev5", "CONCURRENTLY", ahead=True)
+    cycle.cutover()
+    detach("ev6", "", ahead=False)
+    assert wrong_of(cycle.db, "ev", False) == 0
+    cycle.m.finalize(drop_legacy=True)
+
+
 def test_a_partition_between_the_exchange_and_its_follow_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table has no key then, and each partition its part of it: the new one gets its part too, and the table takes it over."""
     cycle = start(USERS + EVENTS + ROWS)

@@ -3,6 +3,8 @@ one row, whatever the order of the commits is."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg
 import pytest
 
@@ -117,3 +119,93 @@ def test_verify_compares_every_type(whole: MakeWhole) -> None:
     assert found.verdict == "different"
     assert sorted(d.key for d in found.findings) == [1, 5]
     one.finalize(drop_legacy=False)
+
+
+TAGS = """
+CREATE TABLE users (id bigserial PRIMARY KEY, email text);
+CREATE TABLE kinds (id serial PRIMARY KEY, model text NOT NULL UNIQUE);
+INSERT INTO kinds (model) VALUES ('user'), ('page'), ('post');
+CREATE TABLE notes (id serial PRIMARY KEY, type varchar NOT NULL, about_id bigint NOT NULL);
+CREATE TABLE entries (id serial PRIMARY KEY, kind_id int REFERENCES kinds DEFERRABLE INITIALLY DEFERRED, object_id text NOT NULL);
+CREATE INDEX ON notes (type, about_id);
+CREATE UNIQUE INDEX ON entries (kind_id, object_id);
+INSERT INTO users (email) SELECT 'user' || n FROM generate_series(1, 9) n;
+INSERT INTO notes (type, about_id) SELECT k, n FROM generate_series(1, 4) n, unnest(ARRAY['User', 'Page', 'Post']) k;
+INSERT INTO entries (kind_id, object_id) SELECT k, (CASE k WHEN 1 THEN n + 4 ELSE n END)::text FROM generate_series(1, 4) n, generate_series(1, 3) k;
+"""
+BY_TYPE = [
+    {"table": "public.notes", "column": "about_id", "where": "type = 'User'"},
+    {"table": "public.entries", "column": "object_id", "where": "kind_id = 1", "as": "text"},
+]
+
+
+class OthersRows:
+    """Rows of other types than the source's, as the application has written them: what it reads must be that, at any moment."""
+
+    def __init__(self, app: psycopg.Connection[Any], table: str, kind: str, column: str, kinds: tuple[Any, Any, Any]) -> None:
+        self.app, self.table, self.kind, self.column, self.kinds = app, table, kind, column, kinds
+        self.rows = self.read()
+
+    def read(self) -> dict[int, tuple[Any, str]]:
+        query = f"SELECT id, {self.kind}, {self.column}::text FROM {self.table} WHERE {self.kind} <> %s"
+        return {n: (k, v) for n, k, v in self.app.execute(query.encode(), [self.kinds[0]])}
+
+    def write(self, number: int) -> None:
+        """INSERT, UPDATE of the key, of the type alone (to another one; to the source's and back), DELETE."""
+        user, page, post = self.kinds
+        value = str(1000 + number)
+        insert = f"INSERT INTO {self.table} ({self.kind}, {self.column}) VALUES (%s, %s) RETURNING id"
+        row = self.app.execute(insert.encode(), [page, value]).fetchone()
+        assert row is not None
+        self.rows[row[0]] = page, value
+        first, second, third, *_, last = sorted(self.rows)
+        self.update(first, self.column, str(2000 + number))
+        self.rows[first] = self.rows[first][0], str(2000 + number)
+        self.update(last, self.kind, post)
+        self.rows[last] = post, value
+        was = self.rows[second]
+        self.update(second, self.kind, user)  # its key is one of a user, too
+        self.update(second, self.kind, was[0])
+        assert self.read() == self.rows
+        self.app.execute(f"DELETE FROM {self.table} WHERE id = %s".encode(), [third])
+        del self.rows[third]
+
+    def update(self, row: int, column: str, value: Any) -> None:
+        self.app.execute(f"UPDATE {self.table} SET {column} = %s WHERE id = %s".encode(), [value, row])
+
+
+@pytest.mark.both_modes
+def test_rows_of_other_types_in_every_phase(whole: MakeWhole, connect: Connect, database: Database) -> None:
+    """Prepared, built, cut over, reverted, cut over again, finalized, without the integers: INSERT, UPDATE and DELETE of rows of other types
+    do what they did, and none of their values changes."""
+    one = whole(TAGS, reference=BY_TYPE)
+    app = connect(database.app)
+    others = [
+        OthersRows(app, "notes", "type", "about_id", ("User", "Page", "Post")),
+        OthersRows(app, "entries", "kind_id", "object_id", (1, 2, 3)),
+    ]
+    phase = 0
+
+    def written() -> None:
+        nonlocal phase
+        phase += 1
+        for o in others:
+            o.write(phase)
+            assert o.read() == o.rows, (phase, o.table)
+
+    def kept() -> None:
+        assert [o.read() for o in others] == [o.rows for o in others], phase
+
+    written()
+    one.sync()
+    written()
+    for kind in ("cutover", "revert", "cutover"):
+        exchange(one, kind)
+        kept()
+        written()
+        one.sync()
+        kept()
+    for drop in (False, True):
+        one.finalize(drop_legacy=drop)
+        kept()
+        written()

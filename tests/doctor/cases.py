@@ -415,6 +415,8 @@ MANY = "INSERT INTO {} SELECT id FROM users"
 DOCUMENTS = """CREATE TABLE a (d jsonb); INSERT INTO a VALUES
     ('{"user_id": 3, "session": {"userId": "4"}, "deep": {"er": {"user_id": 5, "too deep": {"user_id": 6}}}}'),
     ('{"user_id": 777, "user_ids": [1, "2"], "items": [{"user_id": 9}, {"other": 10}], "Odd key": {"user_id": 1}}')"""
+FRIENDS = """CREATE TABLE a (friends json, d jsonb); INSERT INTO a SELECT json_build_array(n), jsonb_build_object('friends', ARRAY[n], 'x', n)
+    FROM generate_series(1, 9) n"""
 LOOK_ALIKES = [
     warned("by-name", "CREATE TABLE a (user_id int)", "look-alike", "a.user_id", "called after"),
     warned("by-ending", "CREATE TABLE a (\"createdByUserId\" bigint)", "look-alike", 'a."createdByUserId"', "called after"),
@@ -436,6 +438,9 @@ LOOK_ALIKES = [
     warned("document-string", DOCUMENTS, "look-alike", 'a.d.session."userId"', "1 of 1"),
     warned("document-third-level", DOCUMENTS, "look-alike", "a.d.deep.er.user_id", "1 of 1"),
     warned("document-array", DOCUMENTS, "look-alike", "a.d.user_ids", "2 of 2"),
+    warned("document-array-by-value", FRIENDS, "look-alike", "a.d.friends", "9 of 9"),
+    warned("document-is-array-by-value", FRIENDS, "look-alike", "a.friends", "9 of 9"),
+    warned("document-is-array", "CREATE TABLE a (user_ids jsonb); INSERT INTO a VALUES ('[7, \"8\"]')", "look-alike", "a.user_ids", "called after"),
     warned("document-objects", DOCUMENTS, "look-alike", "a.d.items.user_id", "1 of 1"),
     warned("document-odd-key", DOCUMENTS, "look-alike", 'a.d."Odd key".user_id', "1 of 1"),
     warned(

@@ -83,7 +83,8 @@ def test_no_hint_leaves_a_gap(case: Any) -> None:
 @pytest.mark.parametrize("case", CHOSEN, ids=lambda c: c.name)
 def test_what_a_hint_says_mends_the_finding(case: Any, database: Database, server: DatabaseServer, tmp_path: Path) -> None:
     """Each entry is taken, and there is one finding fewer of that label. The statements of `doctor --fix-sql` run in their order, the
-    findings that they name are gone then, and their undo leaves the schema as it was. The second of two ways does it by itself, too. The second of two ways ends the finding too, by itself."""
+    findings that they name are gone then, and their undo leaves the schema as it was.
+    The second of two ways ends the finding too, by itself."""
     made = FixtureRun(case, database, server, tmp_path / "swap.toml")
     if made.major < case.requires:
         pytest.skip(f"needs PostgreSQL {case.requires}")

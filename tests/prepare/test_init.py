@@ -120,12 +120,14 @@ def test_nothing_of_the_fresh_example_is_in_place(example: ExampleFactory, sessi
         ("a uuid NOT NULL UNIQUE, b uuid NOT NULL UNIQUE", "uuid_id"),
         ("a uuid NOT NULL UNIQUE, uuid uuid NOT NULL UNIQUE, uuid_id text", "uuid"),
         ("not_unique uuid NOT NULL", "uuid_id"),
+        ("uuid uuid UNIQUE REFERENCES parents", "uuid_id"),
         ("uuid_id text", "uuid"),
         ("uuid_id text, uuid text", "thing_uuid"),
     ],
 )
 def test_the_identity_column(columns: str, chosen: str, database: Database, session: Session, tmp_path: Path) -> None:
-    build(database, f"CREATE TABLE things (nr bigserial PRIMARY KEY{', ' + columns if columns else ''})")
+    others = "CREATE TABLE parents (uuid uuid PRIMARY KEY);"
+    build(database, f"{others} CREATE TABLE things (nr bigserial PRIMARY KEY{', ' + columns if columns else ''})")
     config = load(tmp_path, render(session(database.superuser), TableName("public", "things")))
     assert (config.source.key, config.identity.column) == ("nr", chosen)
 

@@ -159,12 +159,19 @@ def _the_pin(op: Operator, report: Path) -> None:
     assert ("cutover", "committed") in {(e["kind"], e["message"]) for e in run["events"]}
     assert "<svg" in report.with_name("run.html").read_text()
     op.refused("report", "77", code=2)
+    for again in (
+        ("verify",),
+        ("revert", "--yes"),
+        ("verify",),
+        ("cutover", "--yes", "--no-snapshot", "--require-rehearsal", str(report)),
+    ):
+        op(*again)  # the rehearsal's cycle had the revert too: the same report is good for the next try
 
 
 def _beside(op: Operator, report: Path) -> None:
     """`swap status` shows what was predicted beside what the run takes; and the question before a cutover begins with it."""
     said = json.loads(report.read_text())["prediction"]
-    predicted = {p["command"].split()[1]: p["seconds"] for p in said["phases"]}
+    predicted = {p["command"].split()[1]: p["seconds"] for p in reversed(said["phases"])}  # the first of a name
     document = op("status", "--rehearsal", str(report)).json["rehearsal"]
     assert [(s["name"], s["expected_s"], s["running"]) for s in document["steps"]] == [
         (name, predicted[name], False) for name in ("sync", "verify")

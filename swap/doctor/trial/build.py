@@ -5,9 +5,9 @@ schemas (swap.doctor.trial.remap). Then it runs the statements of `swap.ddl.phas
 the copies, each under a savepoint. What cannot be built over a uuid fails here, in the server's own words. The trial
 reports all failures, not only the first.
 
-It takes ACCESS SHARE on an application's table that a view reads, while the view is created, and no other lock: it leaves
-out statements that would touch a relation outside its own schemas. It also leaves out some kinds of statement: those
-about swap's own objects and the copy of rows, and those about objects that the copies do not have (old views to set
+It takes ACCESS SHARE on an application's table that a view reads, from when the view is created until the trial ends, and no other
+lock but those of firing triggers (swap.doctor.trial.fire): it leaves out statements that would touch a relation outside its own
+schemas. It also leaves out some kinds of statement: those about swap's own objects and the copy of rows, and those about objects that the copies do not have (old views to set
 aside, sequences, publications, rights).
 """
 
@@ -34,7 +34,7 @@ from swap.ddl.statistics import build_name
 from swap.ddl.tasks import statements_of
 from swap.doctor.finding import Finding, blocker, ok
 from swap.doctor.trial.builder import Builder, Trial
-from swap.doctor.trial.fire import Firing, with_triggers
+from swap.doctor.trial.fire import Firing, Outcomes, with_triggers
 from swap.doctor.trial.fired import compare_fired, unfired
 from swap.doctor.trial.functions import named_aside, named_before, review
 from swap.doctor.trial.likeness import compare_dependents, compare_tables
@@ -104,8 +104,8 @@ def _build(conn: Connection, plan: Plan, trial: Trial, *, fire: bool) -> None:
     for statement in named_before(moved):
         error_in_savepoint(conn, partial(conn.execute, statement))
     builder.run(rest)
-    samples = sample_rows(conn, plan, _schema(conn, "rows"), with_triggers(plan)) if fire and with_triggers(plan) else None
-    before = _firing(conn, plan, remap, samples, after=False).fire() if samples else {}
+    samples = _samples(conn, plan, remap) if fire and with_triggers(plan) else None
+    before = _firing(conn, plan, remap, samples).fire() if samples else {}
     for statement in named_aside(moved):
         error_in_savepoint(conn, partial(conn.execute, statement))
     builder.run(_statements(moved))
@@ -114,19 +114,23 @@ def _build(conn: Connection, plan: Plan, trial: Trial, *, fire: bool) -> None:
         trial.findings += compare_tables(conn, plan, remap)
     if conn.execute(EVENT_TRIGGERS).fetchall():
         trial.findings += compare_dependents(conn, plan, remap)
-    after = _firing(conn, plan, remap, samples, after=True).fire() if samples else {}
+    after = _firing(conn, plan, remap, samples, before).fire() if samples else {}
     trial.findings += compare_fired(before, after)
     trial.findings += review(conn, plan, remap, _schema(conn, "bodies"), unfired(plan, before, after) if samples else {})
 
 
-def _firing(conn: Connection, plan: Plan, remap: SchemaRemap, samples: Samples, *, after: bool) -> Firing:
+def _samples(conn: Connection, plan: Plan, remap: SchemaRemap) -> Samples:
+    return sample_rows(conn, plan, remap, _schema(conn, "rows"), with_triggers(plan))
+
+
+def _firing(conn: Connection, plan: Plan, remap: SchemaRemap, samples: Samples, before: Outcomes | None = None) -> Firing:
     own = (
         plan.state_schema,
         samples.schema,
         *set(remap.schemas.values()),
         *(_schema(conn, part) for part in ("state", "bodies")),
     )
-    return Firing(conn, plan, remap, samples, own, after)
+    return Firing(conn, plan, remap, samples, own, before)
 
 
 def _row_type_functions(conn: Connection, plan: Plan, remap: SchemaRemap) -> list[sql.SQL]:

@@ -13,13 +13,14 @@ from psycopg import errors
 from swap.core.connection import Connection
 from swap.core.names import TableName, quote
 from swap.core.sql_text import Query
-from swap.core.statement import Kind, Statement, Verb, script
+from swap.core.statement import Kind, Statement, Verb, part, script
 from swap.doctor.finding import Finding, Remedy, blocker
 from swap.doctor.trial.joins import declare, undeclared_joins
 from swap.doctor.trial.proposals import view_over_integers
 from swap.doctor.trial.remap import SchemaRemap
 from swap.doctor.trial.savepoint import error_in_savepoint
 from swap.plan.model import Plan
+from swap.plan.texts import FUNCTION, VIEW
 
 BATCH = 50
 CANNOT = "cannot be built over a uuid"
@@ -166,7 +167,18 @@ class Builder:
             if missing is not None:
                 found = blocker("trial", label, f"needs {missing}, which {CANNOT}", GONE)
                 return replace(found, follows=f"trial:{missing}")
+        if section := self._given(label):
+            return blocker("trial", label, f"its text of [[{section}]] cannot be: {message}", "Correct its `definition`.")
         return blocker("trial", label, f"{CANNOT}: {message}", HINT)
+
+    def _given(self, label: str) -> str:
+        """The section of the configuration that has the object's text; else empty."""
+        for text in self.moved.texts:
+            at = self.remap.back(text.table)
+            names = {str(at)} if text.kind == VIEW else {part(at, text.name), str(at.renamed(text.name))}
+            if label in names or (text.kind == FUNCTION and label.startswith(f"{at}(")):
+                return text.kind
+        return ""
 
 
 def _batches(statements: Iterable[Statement]) -> Iterator[list[Statement]]:

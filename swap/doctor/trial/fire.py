@@ -2,11 +2,14 @@
 
 It fires alone, with a row of the application's (swap.doctor.trial.sample). Its function is a copy too, over copies of all that it
 names (swap.doctor.trial.reach). Each firing is rolled back at once. What works today and fails then is a finding
-(swap.doctor.trial.fired). Foreign keys and row security are off on the copies: it is the trigger that is tried.
+(swap.doctor.trial.fired). Foreign keys and row security are off on the copies: it is the trigger that is tried. A firing takes two
+seconds at most, a round of all of them fifteen, and it ends where another session waits for a lock that the trial has: of a table that a
+view reads.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,7 +32,7 @@ from swap.doctor.trial.sample import Samples
 from swap.doctor.trial.written import RowWriter
 from swap.plan.model import Plan
 
-FIRED_MS, WAIT_MS = 2_000, 200
+FIRED_MS, WAIT_MS, ROUND_S = 2_000, 200, 15
 SESSION_PATH = '"$user", public'  # what an application's session has unless it says otherwise
 
 
@@ -56,6 +59,12 @@ class Outcome:
 
 Outcomes = Mapping[Event, Outcome]
 UNBUILT = Outcome("it could not be built")
+LATE = Outcome(f"the others before it took {ROUND_S} s")
+WAITED_FOR = Outcome("another session waited for a lock of the trial")
+IN_THE_WAY = (
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE NOT l.granted"
+    " AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))"
+)
 
 
 def with_triggers(plan: Plan) -> list[Table]:
@@ -83,15 +92,17 @@ def events_of(plan: Plan) -> list[tuple[Table, Trigger, Event]]:
 
 @dataclass
 class Firing:
-    """One round. `after`: the copies are as the exchange has left them. `own`: the trial's schemas and that of the state."""
+    """One round. `own`: the trial's schemas and that of the state. `before`: the first round's outcomes, in the second, where the
+    copies are as the exchange has left them: what did not work then is not tried again."""
 
     conn: Connection
     plan: Plan
     remap: SchemaRemap
     samples: Samples
     own: tuple[str, ...]
-    after: bool
+    before: Outcomes | None = None
     reaches: dict[int, Reach] = field(default_factory=dict)
+    alone: dict[tuple[TableName, str], Outcome | None] = field(default_factory=dict)
 
     @cached_property
     def copies(self) -> Copies:
@@ -99,7 +110,7 @@ class Firing:
 
     @cached_property
     def writer(self) -> RowWriter:
-        return RowWriter(self.conn, self.plan, self.remap, self.samples, self.after)
+        return RowWriter(self.conn, self.plan, self.remap, self.samples, after=self.before is not None)
 
     def fire(self) -> dict[Event, Outcome]:
         """Fire all, one after another. Nothing of it remains, in the trial's transaction either. Raises what ends the command."""
@@ -108,12 +119,22 @@ class Firing:
         def all_of_them() -> None:
             self._disable()
             self.copies.loosen([*set(self.remap.schemas.values())])
+            end, ended = time.monotonic() + ROUND_S, None
             for table, trigger, event in events_of(self.plan):
-                out[event] = self._fire(table, trigger, event.what)
+                if self.before is None or self.before[event].works:
+                    ended = ended or self._ended(end)
+                    out[event] = ended or self._fire(table, trigger, event.what)
 
         error = self._error(all_of_them)
         why = Outcome(f"the copies could not be set up: {self._said(error)}") if error else UNBUILT
         return {event: out.get(event, why) for _, _, event in events_of(self.plan)}
+
+    def _ended(self, end: float) -> Outcome | None:
+        """Why no other trigger is fired."""
+        if time.monotonic() > end:
+            return LATE
+        row = self.conn.execute(IN_THE_WAY).fetchone()
+        return WAITED_FOR if row and row[0] else None
 
     def _fire(self, table: Table, trigger: Trigger, what: str) -> Outcome:
         if table.name not in self.samples.tables:
@@ -124,9 +145,8 @@ class Firing:
         reach = self._reach(int(copied["function"]))
         if reach.unsafe:
             return Outcome(reach.unsafe)
-        alone = self._error(lambda: self._write(table, what))
-        if alone is not None:
-            return Outcome(f"the {what} alone fails on a copy: {self._said(alone)}")
+        if alone := self._alone(table, what):
+            return alone
         calls: list[int] = []
         error = self._error(lambda: calls.append(self._write(table, what, trigger, reach)))
         if error is None:
@@ -135,6 +155,14 @@ class Firing:
             return Outcome(f"it took longer than {FIRED_MS / 1000:g} s, or waited for a lock")
         where = (error.diag.context or "").strip().splitlines()
         return Outcome("", error.sqlstate or "", self._said(error) + (f" ({where[0]})" if where else ""))
+
+    def _alone(self, table: Table, what: str) -> Outcome | None:
+        """Why the row cannot be written at all, without a trigger."""
+        at = (table.name, what)
+        if at not in self.alone:
+            error = self._error(lambda: self._write(table, what))
+            self.alone[at] = Outcome(f"the {what} alone fails on a copy: {self._said(error)}") if error else None
+        return self.alone[at]
 
     def _error(self, work: Callable[[], object]) -> psycopg.Error | None:
         """Do it under a savepoint that is rolled back. Raises what ends the session, or the command."""
@@ -171,7 +199,7 @@ class Firing:
         """Write the row. Returns how often `trigger` fired; without one the row is written alone."""
         self.conn.execute(local_timeout("statement_timeout", FIRED_MS))
         self.conn.execute(local_timeout("lock_timeout", WAIT_MS))
-        remap = self.copies.make(reach) if reach else self.remap
+        remap = self.copies.make(reach, table.name.schema) if reach else self.remap
         self.writer.seed(table, with_row=what != "INSERT")
         if trigger:
             self._create_alone(table, trigger, remap)

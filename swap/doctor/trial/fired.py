@@ -11,6 +11,7 @@ HINT = (
     "Give its function's text of after the cutover in [[function]], or have a release bring it right after the cutover, and take this on:"
     ' [accept] findings = ["trial:{}"].'
 )
+NEEDS_SETTING = ("42704", "P0001")  # an unknown setting; an error that the body raises itself
 
 
 def compare_fired(before: Outcomes, after: Outcomes) -> list[Finding]:
@@ -41,4 +42,7 @@ def unfired(plan: Plan, before: Outcomes, after: Outcomes) -> dict[str, str]:
 def _why(now: Outcome, then: Outcome) -> str:
     if now.unfired:
         return now.unfired
-    return f"it fails on a copy of today's table, too: {now.error}" if now.error else then.unfired
+    if not now.error:
+        return then.unfired
+    setting = "; [application] settings says what the application's sessions set" if now.code in NEEDS_SETTING else ""
+    return f"it fails on a copy of today's table, too: {now.error}{setting}"

@@ -3,7 +3,8 @@
 A rolled-back transaction takes back rows, locks and NOTIFY. It does not take back a sequence, a lock of the session, a message to
 another program, or time: a row that it has written is locked until then. So the trial runs a body on copies of everything that the
 body names, and only where that is all that it can reach. This module follows the names in a body, and in the bodies of what it
-calls. A body with statements that it makes at run time (EXECUTE) says no names, so it is not run.
+calls. A body with statements that it makes at run time (EXECUTE) says no names, so it is not run; nor is one that computes the name of
+a sequence. Seen: `nextval(TG_TABLE_NAME || '_id_seq')` takes the application's numbers.
 """
 
 from __future__ import annotations
@@ -36,7 +37,11 @@ LASTING = re.compile(
     r"|pg_logical_\w+|pg_\w*replication\w*|pg_stat_reset\w*|pg_read_\w*file|pg_ls_\w+|pg_file_\w+|lo_\w+|query_to_xml\w*|ts_stat)\s*\(",
     re.IGNORECASE,
 )  # fmt: skip
-CALLED = re.compile(r'(\w+)"?\s*\(')
+# A function that moves a sequence, with the name that it is given as a constant; without one the name is computed.
+NUMBER_OF = re.compile(r"\bnextval\s*\(\s*(?:'([^']+)')?", re.IGNORECASE)
+# A string between dollars, a comment, a string.
+TOKENS = re.compile(r"(\$(\w*)\$.*?\$\2\$)|--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
+CALLED = re.compile(r'([\w$]+)"?\s*\(')
 WRITES = r'\b(?:insert\s+into|update|delete\s+from|merge\s+into)\s+(?:only\s+)?(?:"?\w+"?\s*\.\s*)?"?{}"?(?!\w)'
 MOST = 50
 
@@ -101,7 +106,7 @@ def reach_of(conn: Connection, function: int, own: Sequence[str]) -> Reach:
             break
     ours = tuple(f for f in found.values() if not f.extension)
     relations = _relations(conn, ours, own)
-    why = next(filter(None, (_forbidden(r, ours) for r in relations)), "")
+    why = next(filter(None, (_forbidden(r, ours) for r in relations)), "") or _unnamed_number(ours, relations)
     if len(relations) + len(ours) > MOST:
         why = f"it names {len(relations) + len(ours)} tables and functions"
     return Reach(ours, tuple(r for r in relations if r.kind in "rpS"), why)
@@ -116,12 +121,30 @@ def _unsafe(f: Reached) -> str:
         return f"{f.signature} is in {f.language}"
     if f.definer:
         return f"{f.signature} runs with the rights of {f.owner} (SECURITY DEFINER)"
-    if re.search(r"\bexecute\b", f.body, re.IGNORECASE):
+    code = _code(f.body)
+    if re.search(r"\bexecute\b", code, re.IGNORECASE):
         return f"{f.signature} makes statements at run time (EXECUTE)"
-    if ddl := DDL.search(f.body):
+    if ddl := DDL.search(code):
         return f"{f.signature} has a {ddl.group(1).upper()}"
     if lasting := LASTING.search(f.body):
         return f"{f.signature} calls {lasting.group(1).lower()}, whose effect a rollback does not take back"
+    return ""
+
+
+def _code(body: str) -> str:
+    """The body without its comments and strings, which say EXECUTE too. A string between dollars stays, and all does where a backslash
+    could keep a string open."""
+    return body if "\\'" in body else TOKENS.sub(lambda m: m[1] or "''", body)
+
+
+def _unnamed_number(functions: Iterable[Reached], relations: Iterable[Relation]) -> str:
+    """Why a sequence might be moved of which there is no copy; else empty."""
+    copied = {r.name for r in relations if r.kind == "S"}
+    for f in functions:
+        for name in NUMBER_OF.findall(f.body):
+            last = name.rpartition(".")[2]
+            if (last.strip('"') if '"' in last else last.lower()) not in copied:
+                return f"{f.signature} computes the name of the sequence whose number it takes"
     return ""
 
 

@@ -6,6 +6,7 @@ read, under ACCESS SHARE, until the firing is rolled back.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from swap.doctor.trial.remap import SchemaRemap
 from swap.doctor.trial.written import written_columns
 
 ROWS = 100
+OF_TABLE = re.compile(r"\bTG_TABLE_SCHEMA\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,24 +33,33 @@ class Copies:
     prefix: str
     own: tuple[str, ...]
 
-    def make(self, reach: Reach) -> SchemaRemap:
-        """Where everything is then."""
+    def make(self, reach: Reach, schema: str) -> SchemaRemap:
+        """Where everything is then. `schema`: that of the trigger's table, which a body may ask for."""
         schemas = {t.schema: s for t, s in self.remap.schemas.items()}
         reached = ({f.qualified for f in reach.functions} | {r.qualified for r in reach.relations}) - self.remap.schemas.keys()
         theirs = {t for t in reached if t.schema not in self.own}
-        for n, schema in enumerate(sorted({t.schema for t in theirs} - schemas.keys())):
-            schemas[schema] = f"{self.prefix}_{n}"
-            self.conn.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schemas[schema])))
+        for n, other in enumerate(sorted({t.schema for t in theirs} - schemas.keys())):
+            schemas[other] = f"{self.prefix}_{n}"
+            self.conn.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schemas[other])))
         remap = SchemaRemap({**self.remap.schemas, **{t: schemas[t.schema] for t in theirs}})
         for r in reach.relations:
             if r.qualified in theirs and r.kind == "S":
-                self.conn.execute(sql.SQL("CREATE SEQUENCE {}").format(remap.name(r.qualified).sql))
+                self._copy_sequence(r.qualified, remap.name(r.qualified))
             elif r.qualified in theirs:
                 self._copy_table(r.qualified, remap.name(r.qualified))
         for f in reach.functions:
             if f.qualified in theirs:
-                self.conn.execute(verbatim(_moved(f, remap)))
+                self.conn.execute(verbatim(_moved(f, remap, schema)))
         return remap
+
+    def _copy_sequence(self, name: TableName, copy: TableName) -> None:
+        """It goes on behind the original's numbers, which the copied rows have. The view pg_sequences would lock the original, as
+        nextval() does, until the trial ends; reading it takes ACCESS SHARE, which the firing's rollback ends."""
+        start = 1
+        with suppress(errors.InsufficientPrivilege, errors.LockNotAvailable), self.conn.transaction():
+            row = self.conn.execute(sql.SQL("SELECT last_value FROM {}").format(name.sql)).fetchone()
+            start = min(max(row[0], 0), 2**62) + 1 if row else 1
+        self.conn.execute(sql.SQL("CREATE SEQUENCE {} START {}").format(copy.sql, sql.Literal(start)))
 
     def _copy_table(self, name: TableName, copy: TableName) -> None:
         self.conn.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(copy.sql, name.sql))
@@ -88,9 +99,11 @@ def path_over(path: str, remap: SchemaRemap) -> str:
     return ", ".join(f"{moved[p]}, {p}" if p in moved else p for p in (x.strip() for x in path.split(",")))
 
 
-def _moved(f: Reached, remap: SchemaRemap) -> str:
-    """Its definition in the trial's schema, over the copies. A path of its own has them too."""
-    text = remap.text(f.definition)
+def _moved(f: Reached, remap: SchemaRemap, schema: str) -> str:
+    """Its definition in the trial's schema, over the copies. A path of its own has them too. The table's schema is that of the original:
+    a body may do something for one schema alone."""
+    constant = sql.SQL("({}::pg_catalog.name)").format(sql.Literal(schema)).as_string(None)
+    text = OF_TABLE.sub(lambda _: constant, remap.text(f.definition))
     if f.path is None:
         return text
     lines = text.splitlines(keepends=True)

@@ -1,5 +1,6 @@
 """Rows of the application's for the trial: up to two of each table with triggers, the newest, and the rows of the source that they
-refer to. They are copied into a schema of the trial. The application's tables are read by their keys, for two seconds at most each.
+refer to. They are copied into a schema of the trial. The application's tables are read by their keys, for two seconds at most each,
+under ACCESS SHARE, which ends with the read: the rows pass through this program, for a lock is kept until the transaction ends.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from swap.core.connection import Connection
 from swap.core.lock_retries import local_timeout
 from swap.core.names import TableName
 from swap.core.sql_text import Query
+from swap.doctor.trial.remap import SchemaRemap
 from swap.doctor.trial.savepoint import error_in_savepoint
 from swap.plan.model import Plan
 
 SAMPLE_MS = 2_000
 ROWS = 2
+WIDEST = 1 << 23
+"""Characters of a row's text. A wider row is no sample."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Samples:
     tables: dict[TableName, TableName]
 
 
-def sample_rows(conn: Connection, plan: Plan, schema: str, tables: Iterable[Table]) -> Samples:
+def sample_rows(conn: Connection, plan: Plan, remap: SchemaRemap, schema: str, tables: Iterable[Table]) -> Samples:
     """Copy the rows. A table without a row, or that could not be read in time, has no sample."""
     conn.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
     samples = Samples(schema, {})
@@ -39,23 +43,36 @@ def sample_rows(conn: Connection, plan: Plan, schema: str, tables: Iterable[Tabl
     source = plan.source_table
     for table in [*(t for t in tables if t.oid != source.oid), source]:  # the source last: the others refer to its rows
         made = TableName(schema, f"rows_{table.oid}")
-        if _copied(conn, _select(plan, table, samples), made):
+        if _copied(conn, _select(plan, table, samples), remap.name(table.name), made):
             samples.tables[table.name] = made
     conn.execute("SELECT set_config('statement_timeout', %s, true)", row)
     return samples
 
 
-def _copied(conn: Connection, rows: Query, made: TableName) -> bool:
-    """Whether there is a row in the new table `made`."""
-    create = sql.SQL("CREATE TABLE {} AS {}").format(made.sql, rows)
+def _copied(conn: Connection, rows: Query, like: TableName, made: TableName) -> bool:
+    """Whether there is a row in the new table `made`. `like`: the trial's copy of the table, for its columns."""
+    read: list[tuple[int, str]] = []
+    number = sql.Identifier(NUMBER)
+    texts = sql.SQL("SELECT q.{0}, q.swap_row::text FROM ({1}) q WHERE length(q.swap_row::text) <= {2}").format(
+        number, rows, sql.Literal(WIDEST)
+    )
+    create = sql.SQL("CREATE TABLE {} AS SELECT 0::bigint AS {}, r.* FROM {} r LIMIT 0").format(made.sql, number, like.sql)
+
+    def read_texts() -> None:
+        with conn.transaction(force_rollback=True):
+            read.extend(conn.execute(texts).fetchall())
+
     try:
-        if error_in_savepoint(conn, partial(conn.execute, create)) is not None:
+        if any(error_in_savepoint(conn, work) for work in (read_texts, partial(conn.execute, create))):
             return False
     except errors.QueryCanceled as e:
         if "statement timeout" not in str(e):
             raise
         return False
-    return conn.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(made.sql)).fetchone() is not None
+    insert = sql.SQL("INSERT INTO {} SELECT %s, (%s::text::{}).*").format(made.sql, like.sql)
+    for row in read:
+        conn.execute(insert, row)
+    return bool(read)
 
 
 def _select(plan: Plan, table: Table, samples: Samples) -> Query:
@@ -68,7 +85,8 @@ def _select(plan: Plan, table: Table, samples: Samples) -> Query:
         else sql.SQL("")
     )
     newest = sql.SQL("(SELECT r.* FROM {} r{} LIMIT {})").format(table.name.sql, order, sql.Literal(ROWS))
-    whole = sql.SQL("SELECT pg_catalog.row_number() OVER () AS {}, r.* FROM {} r").format(sql.Identifier(NUMBER), newest)
+    number = sql.Identifier(NUMBER)
+    whole = sql.SQL("SELECT pg_catalog.row_number() OVER () AS {}, r AS swap_row FROM {} r").format(number, newest)
     named = [
         sql.SQL("SELECT r.{} FROM {} r").format(sql.Identifier(ref.column), samples.tables[ref.table].sql)
         for ref in plan.all_references
@@ -76,9 +94,10 @@ def _select(plan: Plan, table: Table, samples: Samples) -> Query:
     ]
     if not named:
         return whole
-    others = sql.SQL("SELECT 3, r.* FROM {} r WHERE r.{} IN ({})").format(
+    others = sql.SQL("SELECT 3, r::text FROM {} r WHERE r.{} IN ({})").format(
         table.name.sql, sql.Identifier(plan.key), sql.SQL(" UNION ").join(named)
     )
+    whole = sql.SQL("SELECT q.{0}, q.swap_row::text FROM ({1}) q").format(number, whole)
     return sql.SQL("{} UNION ALL {}").format(whole, others)
 
 
