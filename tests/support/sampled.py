@@ -8,7 +8,7 @@ from zlib import crc32
 
 import pytest
 
-ONE_IN = 4  # of the cases of a test in these folders, unless the test says another number
+ONE_IN = 8  # of the cases of a test in these folders, unless the test says another number
 FOLDERS = {"cutover", "ddl", "doctor", "input", "sync", "verify"}
 
 
