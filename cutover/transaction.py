@@ -31,7 +31,7 @@ from swap.ddl.made_again import unlike_before
 from swap.plan.direction import Direction
 from swap.plan.model import Plan
 from swap.plan.texts import FUNCTION
-from swap.prepare.drift import difference, refuse_drift
+from swap.prepare.drift import difference, partition_names, refuse_drift
 from swap.state.migration import Migration
 from swap.sync.follow_up import SETTLED, UNFILLED
 from swap.sync.logical.barrier import StreamBarrier, emit_barrier
@@ -131,7 +131,7 @@ def _compare_partitions(
     refuse_drift(changed, "it was last recorded", migration.direction, NOTHING_CHANGED)
     refuse_changed(conn, migration.run, verified.snapshot)
     refuse_rewritten(conn, files)
-    parts = {str(n) for t in migration.plan.swapped for p in t.partitions for n in (p.name, p.shadow, p.retired)}
+    parts = partition_names(migration.plan)
     return {name: file for name, file in files.items() if name not in parts}
 
 

@@ -15,7 +15,7 @@ from swap.core.names import TableName
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
 from swap.ddl.change_tables import change_table, key_names
-from swap.ddl.own_triggers import trigger, trigger_function
+from swap.ddl.own_triggers import idle_function, trigger, trigger_function
 from swap.ddl.replication import publish
 from swap.plan.direction import Direction, forward, reverse
 from swap.plan.model import Plan, SwappedTable
@@ -64,7 +64,7 @@ def functions_of_table(plan: Plan, t: SwappedTable, direction: Direction, table_
 def idle_functions(plan: Plan, t: SwappedTable, direction: Direction) -> list[Statement]:
     """The capture functions of a direction, doing nothing."""
     names = (plan.state(f"{_suffix(t, name)}_{direction}") for name in ("capture", "gone"))
-    return [trigger_function(plan, t.name, name, sql.SQL("BEGIN RETURN NULL; END"), pinned=False) for name in names]
+    return [idle_function(plan, t.name, name) for name in names]
 
 
 def truncate_functions(plan: Plan) -> list[Statement]:

@@ -70,8 +70,11 @@ def set_trap(plan: Plan, *, raised: bool) -> list[Statement]:
 
 
 def drop_trap(plan: Plan) -> list[Statement]:
-    """Under ACCESS EXCLUSIVE on every trapped table."""
-    return [Statement(_drop(plan), "the trap of an exchange", kind=Kind.CAPTURE, verb=Verb.DROP)]
+    """Under ACCESS EXCLUSIVE on every trapped table. CASCADE: whatever statistics there are over the function, also on a partition that was
+    detached since, and on a table of anybody's that was made LIKE a trapped one, INCLUDING STATISTICS (seen: without it `sync` could not go
+    on, and only its owner may drop those)."""
+    drop = sql.SQL("DROP FUNCTION IF EXISTS {} CASCADE").format(_name(plan).sql)
+    return [Statement(drop, "the trap of an exchange", kind=Kind.CAPTURE, verb=Verb.DROP)]
 
 
 def _create_statistics(plan: Plan, on: Mapping[TableName, TableName], column: str) -> sql.Composed:
@@ -85,12 +88,6 @@ def _create_statistics(plan: Plan, on: Mapping[TableName, TableName], column: st
     return sql.SQL(
         "DECLARE generation pg_catalog.text := (SELECT f.generation FROM {} f WHERE f.tag OPERATOR(pg_catalog.=) {});\nBEGIN\n{};\nEND"
     ).format(_fence(plan), _tag(plan), sql.SQL(";\n").join(executes))
-
-
-def _drop(plan: Plan) -> sql.Composed:
-    """Whatever statistics there are over the function: on a partition that was detached since, and on a table of anybody's that was made
-    LIKE a trapped one, INCLUDING STATISTICS (seen: without CASCADE `sync` could not go on, and only its owner may drop those)."""
-    return sql.SQL("DROP FUNCTION IF EXISTS {} CASCADE").format(_name(plan).sql)
 
 
 def _body(plan: Plan) -> str:

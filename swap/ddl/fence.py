@@ -7,7 +7,7 @@ from psycopg import sql
 from swap.core.names import TableName
 from swap.core.sql_text import load_sql
 from swap.core.statement import Statement
-from swap.ddl.own_triggers import trigger, trigger_function
+from swap.ddl.own_triggers import idle_function, trigger, trigger_function
 from swap.plan.model import Plan, SwappedTable
 
 FENCE = "swap_fence"
@@ -24,7 +24,7 @@ def _name(plan: Plan, t: SwappedTable) -> TableName:
 
 def fence_function(plan: Plan, t: SwappedTable, generation: int | None) -> Statement:
     if generation is None:
-        return trigger_function(plan, t.name, _name(plan, t), sql.SQL("BEGIN RETURN NULL; END"), pinned=False)
+        return idle_function(plan, t.name, _name(plan, t))
     return trigger_function(
         plan, t.name, _name(plan, t), load_sql("swap.ddl", "fence.sql"), pinned=False,
         fence=sql.Identifier(plan.state_schema, "fence"), tag=sql.Literal(plan.tag), generation=sql.Literal(generation),

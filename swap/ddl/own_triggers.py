@@ -17,6 +17,7 @@ The triggers are ENABLE ALWAYS: a writer under session_replication_role = replic
 from __future__ import annotations
 
 import hashlib
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -28,6 +29,11 @@ from swap.plan.model import Plan
 DIGEST = "swap, digest "
 # What is read differently with another setting of the session, and the setting with which the server printed it.
 READ_BY = (("\\", "standard_conforming_strings", "on"), ("'{", "array_nulls", "on"))
+
+
+def idle_function(plan: Plan, table: TableName, name: TableName, returned: LiteralString = "NULL") -> Statement:
+    """Create or replace a trigger function that does nothing. `returned`: NEW where the trigger runs before the row is written."""
+    return trigger_function(plan, table, name, sql.SQL("BEGIN RETURN " + returned + "; END"), pinned=False)
 
 
 def trigger_function(

@@ -14,14 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from psycopg import sql
-
 from swap.core.names import TableName
 from swap.core.statement import Statement
 from swap.ddl.capture import functions_of_table, idle_functions, row_triggers, truncate_trigger
 from swap.ddl.fence import fence_trigger
 from swap.ddl.guards import guards_of_key, reference_guard_function, reference_guards, source_guard_function
-from swap.ddl.own_triggers import trigger_function
+from swap.ddl.own_triggers import idle_function
 from swap.plan.direction import Direction
 from swap.plan.model import Plan, SwappedTable
 
@@ -63,5 +61,4 @@ def _live_guards(plan: Plan, t: SwappedTable) -> list[Statement]:
 
 def _idle_guards(plan: Plan, t: SwappedTable) -> list[Statement]:
     names = ["guard_reverse", *(f"guard_{ref.number}_reverse" for ref in t.references)]
-    idle = sql.SQL("BEGIN RETURN NEW; END")
-    return [trigger_function(plan, t.name, plan.state(n), idle, pinned=False) for n in names]
+    return [idle_function(plan, t.name, plan.state(n), "NEW") for n in names]

@@ -81,18 +81,27 @@ def structure_now(plan: Plan) -> sql.Composed:
 def locked_structure(plan: Plan) -> sql.Composed:
     """`structure_now` without the partitions of a partitioned source: what is read under the exchange's lock, before the names change
     and after it."""
-    divided = {n for t in plan.swapped if t.partitioned for n in (t.name, t.shadow, t.retired)}
+    divided = _divided(plan)
     others = _oids(_watched(plan) - divided)
     return _structure(plan, sql.SQL("{} UNION ({})").format(others, _named_tables(divided)) if divided else others)
 
 
 def partitions_structure(plan: Plan) -> sql.Composed:
     """The structure of the partitions of a partitioned source, on both sides."""
-    divided = {n for t in plan.swapped if t.partitioned for n in (t.name, t.shadow, t.retired)}
     below = sql.SQL("WITH named AS ({}) SELECT t.relid AS oid FROM named, pg_partition_tree(named.oid) t WHERE t.level > 0")
     return sql.SQL("WITH watched AS MATERIALIZED ({}) {}").format(
-        below.format(_named_tables(divided)), structure(sql.SQL("ARRAY(SELECT oid FROM watched)"))
+        below.format(_named_tables(_divided(plan))), structure(sql.SQL("ARRAY(SELECT oid FROM watched)"))
     )
+
+
+def _divided(plan: Plan) -> set[TableName]:
+    """The partitioned sources, by every name that they have in a run."""
+    return {n for t in plan.swapped if t.partitioned for n in (t.name, t.shadow, t.retired)}
+
+
+def partition_names(plan: Plan) -> set[str]:
+    """The partitions of a partitioned source on both sides, by every name that they have in a run, as the structure's lines write it."""
+    return {str(n) for t in plan.swapped for p in t.partitions for n in (p.name, p.shadow, p.retired)}
 
 
 def _structure(plan: Plan, oids: sql.Composed) -> sql.Composed:
@@ -103,7 +112,7 @@ def _structure(plan: Plan, oids: sql.Composed) -> sql.Composed:
 
 def of_partitions(plan: Plan, lines: Iterable[Sequence[str]]) -> set[tuple[str, str]]:
     """The lines that are about the partitions of a partitioned source."""
-    parts = {str(n) for t in plan.swapped for p in t.partitions for n in (p.name, p.shadow, p.retired)}
+    parts = partition_names(plan)
     return {(tab, line) for tab, line in lines if tab in parts}
 
 

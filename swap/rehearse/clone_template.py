@@ -27,7 +27,7 @@ def template_clone(production: Production, options: CloneOptions, note: Note) ->
     maker = Database.from_options(options.maker, "rehearse") if options.maker else production.database
     name = clone_name(production.dbname)
     note(f"copying the database {production.dbname} as {name}")
-    _refuse_another_server(production, maker)
+    _refuse_another_server(production, maker, options.state_schema)
     there = production.with_database(name)
     with ExitStack() as held:
         try:
@@ -49,11 +49,11 @@ def template_clone(production: Production, options: CloneOptions, note: Note) ->
         yield Clone("template", there, there, f"the database {name}, a copy of {production.dbname} on the same server")
 
 
-def _refuse_another_server(production: Production, maker: Database) -> None:
+def _refuse_another_server(production: Production, maker: Database, state_schema: str) -> None:
     if maker is production.database:
         return
     with production.database.session("clone") as original, maker.session("clone") as conn:
-        here, there = read_here(original, "swap"), read_here(conn, "swap")
+        here, there = read_here(original, state_schema), read_here(conn, state_schema)
     if here.system != there.system:
         raise UsageError(
             "--clone-dsn leads to another server than production: a template is copied on its own server.",
